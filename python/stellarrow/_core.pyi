@@ -1,0 +1,88 @@
+"""The Rust core. Only `stellarrow.decode` imports it."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+__version__: Final[str]
+DEBUG_BUILD: Final[bool]
+
+class CoreError(Exception):
+    """What the core refuses: args are (kind, message, ledger, path, offset).
+
+    kind is one of "decode", "network", "chain", "config".
+    """
+
+class RecordBatch:
+    """One table's rows; exports __arrow_c_array__."""
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
+    def __arrow_c_schema__(self) -> object: ...
+
+class Schema:
+    """A table's schema; exports __arrow_c_schema__."""
+    def __arrow_c_schema__(self) -> object: ...
+
+class Options:
+    """What to decode and how: checked once, then reused for any number of calls, from any thread."""
+    def __new__(
+        cls,
+        tables: Sequence[str],
+        *,
+        passphrase: str,
+        framing: str = "auto",
+        ledgers: tuple[int, int] | None = None,
+        contract_ids: Sequence[str] = (),
+        asset_codes: Sequence[str] = (),
+        asset_issuers: Sequence[str] = (),
+        event_names: Sequence[str] = (),
+        event_types: Sequence[str] = (),
+        include_deleted: bool = True,
+        diagnostics: bool = False,
+        verify_chain: bool = True,
+    ) -> Options: ...
+
+class Run:
+    """The ledgers one call decoded: how many, which, and the hashes that link them to their neighbours."""
+    count: int
+    first: int
+    last: int
+    first_closed_at: int  # unix seconds
+    last_closed_at: int
+    previous_hash: str  # of the ledger before the first
+    last_hash: str
+    size_bytes: int  # XDR bytes, uncompressed
+    transactions: int
+
+def decode(data: Any, options: Options) -> tuple[list[RecordBatch], Run | None]:
+    """Decode bytes-like data to one batch a table, in the order the options name them; None when no ledger was in range."""
+
+def sequences(data: Any, framing: str = "auto") -> list[int]:
+    """Return the sequence of each ledger in the data, in the order they lie there, without decoding them."""
+
+def framing(data: Any) -> str:
+    """Return the framing found in the data, such as "batch" or "record-marked"."""
+
+def tables() -> list[tuple[str, str, str]]:
+    """Return (name, version, one line of description) of every table, oldest version first."""
+
+def schema(table: str) -> Schema: ...
+def keys(table: str) -> list[str]: ...
+def describe(scval: str) -> str:
+    """Say a base64 ScVal in words."""
+
+class Splitter:
+    """Cut a stream of stored bytes into pieces of whole ledgers without holding more than one piece: feed, then finish."""
+    def __new__(cls, framing: str = "auto", piece_bytes: int = 33554432) -> Splitter: ...
+    def feed(self, data: bytes) -> list[bytes]: ...
+    def finish(self) -> list[bytes]: ...
+    framing: str  # of the pieces
+
+class Synth:
+    """An endless run of valid synthetic ledgers: iterate for LedgerCloseMeta XDR, one a ledger."""
+    def __new__(
+        cls, *, seed: int, first: int, contracts: int, ledger_bytes: int | None, passphrase: str
+    ) -> Synth: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+    def __next__(self) -> bytes: ...
+
+def frame(ledgers: Sequence[bytes], framing: str, compression_level: int | None = None) -> bytes:
+    """Put LedgerCloseMeta values into a framing, zstd-compressed when a level is given."""
