@@ -33,7 +33,7 @@ class SourceUnavailable(SourceError):
 class DecodeError(StellarrowError):
     """The bytes are no ledger the decoder knows.
 
-    `ledger` is the sequence where it is known, `path` the XDR field, `offset` the byte in the uncompressed data.
+    `ledger` is its sequence where known, `path` the XDR field, `offset` the byte in the uncompressed data.
     """
 
     def __init__(

@@ -89,7 +89,9 @@ def _sequence(number: str, text: str, known: Callable[[], LedgerSet] | None) -> 
         return int(re.sub("[_,]", "", number))
     held = known() if known else None
     if not held:
-        raise ConfigError(f"{text!r} asks for the latest ledger, but no source is there to know it: give its number")
+        raise ConfigError(
+            f"{text!r} asks for the latest ledger, but no source is there to know it: give its number"
+        )
     return held.last
 
 
@@ -104,7 +106,7 @@ class LedgerSet:
 
     @classmethod
     def parse(cls, text: str, *, known: Callable[[], LedgerSet] | None = None) -> LedgerSet:
-        """Read ranges separated by commas, each as LedgerRange.parse does; a comma here never groups digits."""
+        """Read ranges separated by commas, each as LedgerRange.parse does; here none groups digits."""
         if unclear := _AMBIGUOUS.search(text):
             one = unclear[0].replace(",", "_")
             raise ConfigError(
@@ -231,7 +233,9 @@ KNOWN_NETWORKS: Final = (
     Network("pubnet", "Public Global Stellar Network ; September 2015"),
     Network("testnet", "Test SDF Network ; September 2015"),
     Network("futurenet", "Test SDF Future Network ; October 2022"),
-    Network("synthetic", "Stellarrow Synthetic Network ; November 2026"),  # what synth() makes unless told otherwise
+    Network(
+        "synthetic", "Stellarrow Synthetic Network ; November 2026"
+    ),  # what synth() makes unless told otherwise
 )
 
 

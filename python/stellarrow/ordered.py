@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 Item = TypeVar("Item")
@@ -15,13 +15,18 @@ _GRACE_SECONDS: Final = 1.0
 
 
 def ordered(
-    items: Iterable[Item], work: Callable[[Item], Result], *, workers: int, budget: int, cost: Callable[[Item], int]
-) -> Iterator[Result]:
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    *,
+    workers: int,
+    budget: int,
+    cost: Callable[[Item], int],
+) -> Generator[Result]:
     """Yield work(item) for every item, in their order, computed ahead on threads.
 
-    Items whose results were not yet yielded cost at most `budget` together; a dearer one travels alone, and one more
-    waits at the door. An error of `items` or `work` is raised in its turn, after everything before it. Closing the
-    generator stops the threads.
+    Items whose results were not yet yielded cost at most `budget` together; a dearer one travels alone, and
+    one more waits at the door. An error of `items` or `work` is raised in its turn, after everything before
+    it. Closing the generator stops the threads.
     """
     flow = _Flow[Item, Result](work, budget, cost)
     threads = [threading.Thread(target=flow.feed, args=(items,), name="stellarrow-feed", daemon=True)]

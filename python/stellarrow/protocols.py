@@ -16,8 +16,8 @@ class Source(Protocol):
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         """Yield every ledger of the range once, in order, without gaps.
 
-        An open range goes on until the source ends or the caller stops. A ledger that is not there is LedgerMissing,
-        at the latest when its turn comes; a place that cannot be read is another SourceError.
+        An open range goes on until the source ends or the caller stops. A ledger that is not there is
+        LedgerMissing, at the latest when its turn comes; a place that cannot be read is another SourceError.
         """
 
 
@@ -32,7 +32,7 @@ class Sink(Protocol):
         """Return once everything written is durable, data and coverage together."""
 
     def coverage(self) -> LedgerSet:
-        """Return which ledgers are durably here for every table of the sink: where to resume, what is missing."""
+        """Return which ledgers are durably here, for every table: where to resume, what is missing."""
 
     def close(self) -> None:
-        """Let go of everything held; what was not committed may be lost, never half kept. Closing twice is harmless."""
+        """Let go of everything; what was not committed may be lost, never half kept. Twice is harmless."""
