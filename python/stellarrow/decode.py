@@ -72,7 +72,7 @@ def keys(name: str) -> list[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all pass."""
+    """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in."""
 
     contract_ids: Sequence[str] = ()
     asset_codes: Sequence[str] = ()
