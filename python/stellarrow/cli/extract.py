@@ -137,9 +137,12 @@ class _Job:
         """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
         if not isinstance(self.source, FileSource):
             raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
-        wanted = pipeline.wanted_ledgers(self.source, self._ledgers) & _until(self.source.available().last)
+        held = self.source.available()
+        wanted = pipeline.wanted_ledgers(self.source, self._ledgers)
+        if pipeline.is_open(wanted):
+            wanted &= LedgerSet([LedgerRange(0, held.last)])
         missing = wanted - pipeline.covered_ledgers(sinks)
-        absent = missing - self.source.available()
+        absent = missing - held
         stored = self.source.stored_bytes(missing)
         eta = self._sampled(missing - absent) if missing - absent else 0.0
         foretold = {
@@ -168,10 +171,6 @@ class _Job:
         ):
             report = self._bring([sink], sample, None)
         return report.seconds * missing.count / max(1, report.ledgers)
-
-
-def _until(last: int) -> LedgerSet:
-    return LedgerSet([LedgerRange(0, last)])
 
 
 def _told(report: pipeline.Report) -> str:

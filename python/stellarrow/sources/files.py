@@ -70,7 +70,7 @@ class FileSource:
 
     def network(self) -> Network | None:
         """Return the network the manifest beside the files names, if there is one."""
-        place = Path(self._location)
+        place = next(self._paths(), Path(self._location))
         for folder in (place, *place.parents[:3]):  # file, partition, lake
             manifest = folder / _MANIFEST
             if manifest.is_file():
@@ -107,11 +107,11 @@ class FileSource:
         return ledgers.end if ledgers.last is not None else max(self.available().last, ledgers.first)
 
     def _absence(self, absent: LedgerSet) -> str:
-        more = f" and {absent.count - 1} more" if absent.count > 1 else ""
+        more = f" and {absent.count - 1} more are" if absent.count > 1 else " is"
         held = str(self.available())
         held = held if len(held) < 100 else f"{self.available().first} to {self.available().last} with holes"
         where = f"{self._location}, which has {held}"
-        return f"ledger {absent.first}{more} is missing in {where}: ask for what is there, or add it"
+        return f"ledger {absent.first}{more} missing in {where}: ask for what is there, or add it"
 
 
 def _is_aside(name: str) -> bool:
