@@ -188,10 +188,12 @@ def _blocks(path: Path) -> Iterator[bytes]:
 
 def _passphrase(manifest: Path) -> str:
     try:
-        passphrase = json.loads(_content(manifest))["networkPassphrase"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise SourceError(f"{manifest} names no networkPassphrase (SEP-54): mend it, or remove it") from error
-    return str(passphrase)
+        passphrase = str(json.loads(_content(manifest))["networkPassphrase"]).strip()
+    except (ValueError, KeyError, TypeError):
+        passphrase = ""
+    if not passphrase:
+        raise SourceError(f"{manifest} names no networkPassphrase (SEP-54): mend it, or remove it")
+    return passphrase
 
 
 @contextmanager
