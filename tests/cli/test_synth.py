@@ -21,7 +21,7 @@ Run = Callable[..., Any]
         (53312000, "FCD285FF--53312000-53375999/FCD285FF--53312000.xdr.zst"),
         (58752007, "FC7F83FF--58752000-58815999/FC7F83F8--58752007.xdr.zst"),
         (2, "FFFFFFFF--0-63999/FFFFFFFD--2.xdr.zst"),
-        (4294967295, "0000B9FF--4294919680-4294967295/00000000--4294967295.xdr.zst"),
+        (4294967295, "0000D7FF--4294912000-4294967295/00000000--4294967295.xdr.zst"),
     ],
 )
 def test_ledgers_lie_where_a_lake_puts_them(sequence: int, path: str) -> None:

@@ -25,7 +25,7 @@ _WIDTH: Final = 200  # characters where the output is no terminal
 
 _EXAMPLE = """\b
 Example:
-  stellarrow sql "select contract_id, count(*) from contract_events group by all order by 2 desc limit 5\""""
+  stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5\""""
 
 
 @click.command(epilog=_EXAMPLE)
