@@ -35,8 +35,8 @@ _TEXT_A_GROUP: Final = 64 << 20  # bytes of text, which is nearly all there is
 _NAME: Final = re.compile(r"(\d{10})-(\d{10})\.parquet", re.ASCII)
 _ASIDE: Final = ".tmp"
 
-# Texts of few values, measured on real ledgers. Elsewhere zstd alone is smaller and faster than a dictionary, even
-# for a transaction's hash, which repeats row after row.
+# Texts of few values, measured on real ledgers. Elsewhere zstd alone is smaller and faster than a dictionary,
+# even for a transaction's hash, which repeats row after row.
 _FEW_VALUES: Final = frozenset(
     (
         *("asset_code", "asset_issuer", "asset_type", "change_type", "contract_durability", "contract_id"),
