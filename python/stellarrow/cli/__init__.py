@@ -43,9 +43,18 @@ def invoke(arguments: Sequence[str]) -> int:
     except (click.ClickException, StellarrowError) as error:
         if debug:
             raise
-        _tell(error.format_message() if isinstance(error, click.ClickException) else str(error))
+        _tell(_said(error) if isinstance(error, click.ClickException) else str(error))
         return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
     return code if isinstance(code, int) else DONE
+
+
+def _said(error: click.ClickException) -> str:
+    """Let click's own message end with what to do."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or ":" in message or message.endswith("?"):
+        return message
+    return f"{message.rstrip('.')}: see {context.command_path} --help"
 
 
 def _tell(message: str) -> None:

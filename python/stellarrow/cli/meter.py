@@ -38,12 +38,12 @@ def shown(title: str) -> Iterator[Report]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=None),
         TextColumn("{task.percentage:>3.0f} %"),
         _Speed(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=console, transient=True) as bar:
+    with Progress(*columns, console=console, transient=True, expand=True) as bar:
         task = bar.add_task(title, total=None)
 
         def report(state: pipeline.Progress) -> None:
@@ -58,10 +58,11 @@ class _Speed(ProgressColumn):
     def render(self, task: Task) -> Text:
         state: pipeline.Progress | None = task.fields.get("state")
         if not state or not task.elapsed:
-            return Text("reading what is there")
+            return Text("reading what is there", no_wrap=True)
         rate = wording.count(state.ledgers / task.elapsed)
         speed = state.bytes / task.elapsed / 1e6
-        return Text(f"{rate} ledgers/s  {speed:,.0f} MB/s  {wording.count(sum(state.rows.values()))} rows")
+        rows = wording.count(sum(state.rows.values()))
+        return Text(f"{rate} ledgers/s {speed:,.0f} MB/s {rows} rows", no_wrap=True)
 
 
 def _lines() -> Report:
