@@ -11,7 +11,7 @@ from typing import Final
 
 from stellarrow.decode import Decoder, Filter
 from stellarrow.errors import ChainBroken, ConfigError, LedgerMissing
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.protocols import Sink, Source
 
@@ -141,17 +141,17 @@ def _bring(
 
 def _linked(batches: Iterable[LedgerBatch], part: LedgerRange, verify_chain: bool) -> Iterator[LedgerBatch]:
     """Check what no single decode can see: that one chunk goes on where the other ended."""
-    before: LedgerBatch | None = None
+    before: LedgerRun | None = None  # not the batch, whose rows may go
     due = part.first
     for batch in batches:
         if batch.first != due:
             raise LedgerMissing(f"ledger {due} was due, but the source went on with {batch.first}")
-        if before and verify_chain and batch.run.previous_hash != before.run.last_hash:
+        if before and verify_chain and batch.run.previous_hash != before.last_hash:
             raise ChainBroken(
                 f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
-                f" {before.last} has {before.run.last_hash}: one is not of this chain, fetch both again"
+                f" {before.last} has {before.last_hash}: one is not of this chain, fetch both again"
             )
-        before, due = batch, batch.last + 1
+        before, due = batch.run, batch.last + 1
         yield batch
     if part.last is not None and due <= part.last:
         raise LedgerMissing(f"ledger {due} was due, but the source ended")

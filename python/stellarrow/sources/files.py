@@ -6,10 +6,11 @@ import glob
 import json
 import os
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import Final
 
@@ -28,7 +29,7 @@ _WHOLE: Final = (
 _PIECE: Final = 8 << 20  # uncompressed bytes a piece of a bigger file
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
 class _Stored:
     """Consecutive ledgers in one file."""
 
@@ -37,53 +38,76 @@ class _Stored:
     path: Path
 
 
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What lies where: files by their first ledger, and how far those up to each reach."""
+
+    stored: list[_Stored]
+    reach: list[int]
+    ledgers: LedgerSet
+
+    def holding(self, ledgers: LedgerRange) -> Iterator[_Stored]:
+        """Yield what holds ledgers of the range, in ledger order."""
+        for stored in islice(self.stored, bisect_left(self.reach, ledgers.first), None):
+            if stored.first > ledgers.end:
+                return
+            if stored.last >= ledgers.first:
+                yield stored
+
+
 class FileSource:
     """Read ledgers from files. Ledgers that lie in several files are read once."""
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
         self._location = os.fspath(location)
-        self._index: list[_Stored] | None = None
+        self._index: _Index | None = None
 
     def available(self) -> LedgerSet:
-        return LedgerSet(LedgerRange(stored.first, stored.last) for stored in self._stored())
+        return self._indexed().ledgers
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
-        wanted = LedgerSet([ledgers]) & LedgerSet([LedgerRange(ledgers.first, self._tip(ledgers))])
-        if absent := wanted - self.available():
+        held = self.available()
+        # An open range ends with what is there.
+        end = ledgers.end if ledgers.last is not None else max(held.last, ledgers.first)
+        wanted = LedgerRange(ledgers.first, end)
+        if absent := LedgerSet([wanted]) - held:
             raise LedgerMissing(self._absence(absent))
-        due = ledgers.first
-        for stored in self._stored():
-            last = min(stored.last, wanted.last)
-            if stored.last < due or stored.first > last:
-                continue
-            yield from _chunks(stored, LedgerRange(due, last))
-            due = last + 1
+        due = wanted.first
+        for stored in self._indexed().holding(wanted):
+            if stored.last >= due:
+                last = min(stored.last, wanted.end)
+                yield from _chunks(stored, LedgerRange(due, last))
+                due = last + 1
 
     def stored_bytes(self, ledgers: LedgerSet) -> int:
         """Return how many bytes the files that hold any of these ledgers have on disk."""
-        paths = {
-            stored.path
-            for stored in self._stored()
-            if ledgers & LedgerSet([LedgerRange(stored.first, stored.last)])
-        }
+        paths = {stored.path for part in ledgers for stored in self._indexed().holding(part)}
         return sum(path.stat().st_size for path in paths)
 
     def network(self) -> Network | None:
         """Return the network the manifest beside the files names, if there is one."""
-        place = next(self._paths(), Path(self._location))
-        for folder in (place, *place.parents[:3]):  # file, partition, lake
+        place = Path(self._location)
+        file = next(self._paths(), place)
+        for folder in (place, *file.parents[:2]):  # where it was named, the partition, the lake
             manifest = folder / _MANIFEST
             if manifest.is_file():
                 return Network.of(_passphrase(manifest))
         return None
 
-    def _stored(self) -> list[_Stored]:
+    def _indexed(self) -> _Index:
         if self._index is None:
-            self._index = sorted(chain.from_iterable(map(_runs, self._paths())))
-            if not self._index:
+            stored = sorted(
+                chain.from_iterable(map(_runs, self._paths())), key=lambda one: (one.first, one.path)
+            )
+            if not stored:
                 raise SourceError(
                     f"{self._location} holds no ledger file: name a file, a folder or a glob of some"
                 )
+            self._index = _Index(
+                stored=stored,
+                reach=list(accumulate((one.last for one in stored), max)),
+                ledgers=LedgerSet(LedgerRange(one.first, one.last) for one in stored),
+            )
         return self._index
 
     def _paths(self) -> Iterator[Path]:
@@ -101,10 +125,6 @@ class FileSource:
             yield place
         else:
             raise SourceUnavailable(f"{self._location} does not exist: name a file, a folder or a glob")
-
-    def _tip(self, ledgers: LedgerRange) -> int:
-        """An open range ends with what is there, a closed one where it says."""
-        return ledgers.end if ledgers.last is not None else max(self.available().last, ledgers.first)
 
     def _absence(self, absent: LedgerSet) -> str:
         more = f" and {absent.count - 1} more are" if absent.count > 1 else " is"
