@@ -20,14 +20,8 @@ impl Word {
     /// Make a word of at most 48 bytes; longer ones do not compile.
     pub const fn new(text: &str) -> Self {
         let mut bytes = [0; Word::MAX];
-        bytes
-            .split_at_mut(text.len())
-            .0
-            .copy_from_slice(text.as_bytes());
-        Self {
-            bytes,
-            length: text.len(),
-        }
+        bytes.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
+        Self { bytes, length: text.len() }
     }
 }
 
@@ -39,10 +33,7 @@ struct Texts {
 
 impl Default for Texts {
     fn default() -> Self {
-        Self {
-            ends: vec![0],
-            bytes: Vec::new(),
-        }
+        Self { ends: vec![0], bytes: Vec::new() }
     }
 }
 
@@ -60,19 +51,13 @@ impl Texts {
 
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
-        self.bytes
-            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends
-            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
         let bytes = (self.bytes.len() as u128 * rows as u128 / held.max(1) as u128) as usize;
-        self.bytes.reserve(
-            bytes
-                .min(i32::MAX as usize)
-                .saturating_sub(self.bytes.len()),
-        );
+        self.bytes.reserve(bytes.min(i32::MAX as usize).saturating_sub(self.bytes.len()));
     }
 
     fn oversized(&self) -> bool {
@@ -136,11 +121,8 @@ impl Text {
 /// 32 bytes in lower-case hex.
 pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
-    let _ = hex_simd::encode(
-        bytes,
-        hex_simd::Out::from_slice(&mut text),
-        hex_simd::AsciiCase::Lower,
-    );
+    let _ =
+        hex_simd::encode(bytes, hex_simd::Out::from_slice(&mut text), hex_simd::AsciiCase::Lower);
     text
 }
 
@@ -174,10 +156,7 @@ pub struct NullableText {
 
 impl Default for NullableText {
     fn default() -> Self {
-        Self {
-            texts: Texts::default(),
-            valid: NullBufferBuilder::new(0),
-        }
+        Self { texts: Texts::default(), valid: NullBufferBuilder::new(0) }
     }
 }
 
@@ -241,10 +220,7 @@ pub struct TextList {
 
 impl Default for TextList {
     fn default() -> Self {
-        Self {
-            ends: vec![0],
-            texts: Text::default(),
-        }
+        Self { ends: vec![0], texts: Text::default() }
     }
 }
 
@@ -268,13 +244,11 @@ impl Column for TextList {
 
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
-        self.texts
-            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+        self.texts.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends
-            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
         let texts = self.texts.0.len();
         self.texts.reserve(texts * rows / held.max(1), texts);
     }
@@ -287,11 +261,6 @@ impl Column for TextList {
         let ends = std::mem::replace(&mut self.ends, vec![0]);
         let texts = self.texts.finish(0)?;
         let offsets = OffsetBuffer::new(ends.into());
-        Ok(Arc::new(ListArray::try_new(
-            Self::item(),
-            offsets,
-            texts,
-            None,
-        )?))
+        Ok(Arc::new(ListArray::try_new(Self::item(), offsets, texts, None)?))
     }
 }
