@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -62,7 +61,14 @@ def table(name: str) -> Table:
 
 def schema(name: str) -> pa.Schema:
     """Return a table's Arrow schema, descriptions and version in its metadata."""
-    return pa.schema(_core.schema(str(table(name))))
+    made = pa.schema(_core.schema(str(table(name))))
+    # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
+    columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
+    return pa.schema(columns, metadata=_ordered(made.metadata))
+
+
+def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
+    return dict(sorted((metadata or {}).items()))
 
 
 def keys(name: str) -> list[str]:
@@ -242,12 +248,12 @@ def sequences(data: Any, framing: str = "auto", *, place: str | None = None) -> 
         raise _translated(error, place) from error
 
 
-def framing(data: Any) -> str:
+def framing(data: Any, *, place: str | None = None) -> str:
     """Return the framing found in the data, such as `batch`."""
     try:
         return _core.framing(_bytes_like(data))
     except _core.CoreError as error:
-        raise _translated(error) from error
+        raise _translated(error, place) from error
 
 
 def split(
@@ -317,9 +323,13 @@ def frame(ledgers: Sequence[bytes], framing: str, *, compression_level: int | No
 
 
 def _bytes_like(data: Any) -> Any:
-    if isinstance(data, str | os.PathLike):
-        raise ConfigError(f"the data is a {type(data).__name__}, not bytes: read the file first")
-    return data
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).cast("B")
+    except TypeError as error:
+        kind = type(data).__name__
+        raise ConfigError(f"the data is a {kind}, not contiguous bytes: read the file first") from error
 
 
 def _translated(error: _core.CoreError, place: str | None = None) -> StellarrowError:

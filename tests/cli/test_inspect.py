@@ -47,7 +47,7 @@ def test_a_network_nobody_knows_must_be_named(stellarrow: Run, shared: Path) -> 
     assert stellarrow("inspect", path, "--network", "Standalone Network ; February 2017").code == 0
 
 
-@pytest.mark.parametrize(("content", "word"), [(b"", "is empty"), (b"\x00" * 99, "framing")])
+@pytest.mark.parametrize(("content", "word"), [(b"", "is empty"), (b"\x00" * 99, "none of batch")])
 def test_what_is_no_ledger_is_one_line(stellarrow: Run, tmp_path: Path, content: bytes, word: str) -> None:
     path = tmp_path / "notes"
     path.write_bytes(content)

@@ -76,7 +76,7 @@ def _framing(file: Path, stored: int) -> str:
     if stored > _HEAD:
         return "stream"
     with file.open("rb") as opened:
-        return framing(opened.read())
+        return framing(opened.read(), place=str(file))
 
 
 def _blocks(file: Path) -> Iterator[bytes]:
