@@ -16,7 +16,8 @@ from stellarrow.ordered import ordered
 from stellarrow.protocols import Sink, Source
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_ZSTD_RATIO: Final = 11  # of ledgers with many transactions; the measure of memory while a chunk is decoded
+_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
+_COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,5 +159,6 @@ def _linked(batches: Iterable[LedgerBatch], part: LedgerRange, verify_chain: boo
 
 
 def _weight(chunk: LedgerChunk) -> int:
-    stored = len(chunk.data)
-    return stored * _ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else stored
+    """Estimate the memory a chunk takes until its rows are in the sinks."""
+    plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
+    return plain * _COLUMNS
