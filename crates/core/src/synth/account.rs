@@ -25,7 +25,14 @@ pub(super) struct Account {
 impl Account {
     pub fn new(key: Hash, balance: i64, now: Now) -> Self {
         let seq = i64::from(now.seq) << 32;
-        Self { key, balance, seq, subentries: 0, seq_now: now, modified: now.seq }
+        Self {
+            key,
+            balance,
+            seq,
+            subentries: 0,
+            seq_now: now,
+            modified: now.seq,
+        }
     }
 
     /// Write the LedgerEntryData of an AccountEntry with extensions v1, v2 and v3, as accounts used since protocol 19 have.
@@ -36,7 +43,9 @@ impl Account {
         w.i64(self.seq);
         w.u32(self.subentries);
         // No inflation destination, no flags, no home domain; thresholds 1,0,0,0; no signers.
-        [0, 0, 0, 0x0100_0000, 0].iter().for_each(|field| w.u32(*field));
+        [0, 0, 0, 0x0100_0000, 0]
+            .iter()
+            .for_each(|field| w.u32(*field));
         w.u32(1);
         w.raw(&[0; 16]);
         // v2: nothing sponsored; v3 follows.
@@ -115,7 +124,12 @@ impl Market {
     }
 
     pub fn open_line(&mut self, holder: usize, key: Hash, seq: u32, out: &mut Array) {
-        let line = TrustLine { holder, key, balance: 0, modified: seq };
+        let line = TrustLine {
+            holder,
+            key,
+            balance: 0,
+            modified: seq,
+        };
         put_created(out, seq, |w| line.write(&self.asset, w));
         self.lines.push(line);
     }
@@ -133,14 +147,21 @@ pub(super) struct Accounts {
 impl Accounts {
     pub fn new(dice: &mut Dice, now: Now) -> Self {
         let mut make = |count| {
-            (0..count).map(|_| Account::new(dice.bytes(), STARTING_BALANCE, now)).collect::<Vec<_>>()
+            (0..count)
+                .map(|_| Account::new(dice.bytes(), STARTING_BALANCE, now))
+                .collect::<Vec<_>>()
         };
-        Self { senders: make(SENDERS), receivers: make(RECEIVERS), next: 0, used: 0 }
+        Self {
+            senders: make(SENDERS),
+            receivers: make(RECEIVERS),
+            next: 0,
+            used: 0,
+        }
     }
 
     /// Pick the key of an account that is not a transaction's source.
     pub fn some_receiver(&self, dice: &mut Dice) -> Hash {
-        self.receivers[dice.index(RECEIVERS)].key
+        self.receivers[dice.skewed(RECEIVERS)].key
     }
 
     pub fn begin_ledger(&mut self) {

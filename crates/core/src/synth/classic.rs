@@ -33,7 +33,13 @@ fn operation(kind: u32, result: i32) -> Operation {
     operation
 }
 
-fn put_payment(w: &mut Writer, to: &Hash, muxed_id: Option<u64>, asset: impl FnOnce(&mut Writer), amount: i64) {
+fn put_payment(
+    w: &mut Writer,
+    to: &Hash,
+    muxed_id: Option<u64>,
+    asset: impl FnOnce(&mut Writer),
+    amount: i64,
+) {
     put_muxed(w, to, muxed_id);
     asset(w);
     w.i64(amount);
@@ -42,7 +48,11 @@ fn put_payment(w: &mut Writer, to: &Hash, muxed_id: Option<u64>, asset: impl FnO
 impl World {
     /// Add a transaction of one operation, or of up to three where there is room; one in ten fails.
     pub fn classic(&mut self, draft: &mut Draft, roomy: bool) {
-        let count = if roomy { self.dice.pick(&[1, 1, 1, 1, 2, 3]) } else { 1 };
+        let count = if roomy {
+            self.dice.pick(&[1, 1, 1, 1, 2, 3])
+        } else {
+            1
+        };
         let successful = !self.dice.chance(10);
         let bumped = self.dice.chance(12);
         self.classic_transaction(count, successful, bumped, draft);
@@ -53,7 +63,13 @@ impl World {
         self.classic_transaction(1, false, false, draft);
     }
 
-    fn classic_transaction(&mut self, count: u32, successful: bool, bumped: bool, draft: &mut Draft) {
+    fn classic_transaction(
+        &mut self,
+        count: u32,
+        successful: bool,
+        bumped: bool,
+        draft: &mut Draft,
+    ) {
         let mut begun = self.begin(100 * i64::from(count), successful, bumped, None);
         for place in 1..=count {
             let operation = if successful {
@@ -91,16 +107,31 @@ impl World {
     fn native_payment(&mut self, sender: usize, memo: &Memo) -> Operation {
         let mut operation = operation(PAYMENT, 0);
         let amount = self.spare(sender);
-        let receiver = self.dice.index(self.accounts.receivers.len());
+        let receiver = self.dice.skewed(self.accounts.receivers.len());
         let muxed_id = self.muxed_id();
         let (now, accounts) = (self.now, &mut self.accounts);
-        let (from, to) = (&mut accounts.senders[sender], &mut accounts.receivers[receiver]);
+        let (from, to) = (
+            &mut accounts.senders[sender],
+            &mut accounts.receivers[receiver],
+        );
         put_payment(&mut operation.body, &to.key, muxed_id, |w| w.u32(0), amount);
-        from.change(now, &mut operation.changes, |account| account.balance -= amount);
-        to.change(now, &mut operation.changes, |account| account.balance += amount);
+        from.change(now, &mut operation.changes, |account| {
+            account.balance -= amount
+        });
+        to.change(now, &mut operation.changes, |account| {
+            account.balance += amount
+        });
         let movement = Movement::Transfer(Address::Account(from.key), Address::Account(to.key));
         let token = &self.contracts.all[0].token;
-        put_transfer(&mut operation, self.now, token, &movement, amount, memo, muxed_id);
+        put_transfer(
+            &mut operation,
+            self.now,
+            token,
+            &movement,
+            amount,
+            memo,
+            muxed_id,
+        );
         operation
     }
 
@@ -112,10 +143,20 @@ impl World {
         operation.body.i64(amount);
         created.create(&mut operation.changes);
         let from = &mut self.accounts.senders[sender];
-        from.change(self.now, &mut operation.changes, |account| account.balance -= amount);
-        let movement = Movement::Transfer(Address::Account(from.key), Address::Account(created.key));
+        from.change(self.now, &mut operation.changes, |account| {
+            account.balance -= amount
+        });
+        let movement =
+            Movement::Transfer(Address::Account(from.key), Address::Account(created.key));
         let token = &self.contracts.all[0].token;
-        put_movement(&mut operation.events, self.now, token, &movement, i128::from(amount), &Memo::None);
+        put_movement(
+            &mut operation.events,
+            self.now,
+            token,
+            &movement,
+            i128::from(amount),
+            &Memo::None,
+        );
         operation
     }
 
@@ -124,7 +165,9 @@ impl World {
         let account = &mut self.accounts.senders[sender];
         let seq = account.seq + self.dice.between(1, 20) as i64;
         operation.body.i64(seq);
-        account.change(self.now, &mut operation.changes, |account| account.seq = seq);
+        account.change(self.now, &mut operation.changes, |account| {
+            account.seq = seq
+        });
         operation
     }
 
@@ -133,8 +176,12 @@ impl World {
         let market = self.dice.skewed(self.markets.len());
         let lines = self.markets[market].lines.len();
         if lines == 0 || self.markets[market].has_room() && self.dice.chance(20) {
-            let holder = self.dice.index(self.accounts.receivers.len());
-            if self.markets[market].lines.iter().all(|line| line.holder != holder) {
+            let holder = self.dice.skewed(self.accounts.receivers.len());
+            if self.markets[market]
+                .lines
+                .iter()
+                .all(|line| line.holder != holder)
+            {
                 return self.change_trust(market, holder);
             }
         }
@@ -143,7 +190,10 @@ impl World {
 
     fn change_trust(&mut self, market: usize, holder: usize) -> Operation {
         let mut operation = operation(CHANGE_TRUST, 0);
-        let (account, market) = (&mut self.accounts.receivers[holder], &mut self.markets[market]);
+        let (account, market) = (
+            &mut self.accounts.receivers[holder],
+            &mut self.markets[market],
+        );
         operation.source = Some(account.key);
         market.asset.write(&mut operation.body);
         operation.body.i64(i64::MAX);
@@ -161,18 +211,37 @@ impl World {
         let key = |line: usize| market.lines[line].key;
         let (from, to, movement) = match route {
             Route::Mint(to) => (issuer, key(to), Movement::Mint(Address::Account(key(to)))),
-            Route::Burn(from) => (key(from), issuer, Movement::Burn(Address::Account(key(from)))),
+            Route::Burn(from) => (
+                key(from),
+                issuer,
+                Movement::Burn(Address::Account(key(from))),
+            ),
             Route::Between(from, to) => {
-                let movement = Movement::Transfer(Address::Account(key(from)), Address::Account(key(to)));
+                let movement =
+                    Movement::Transfer(Address::Account(key(from)), Address::Account(key(to)));
                 (key(from), key(to), movement)
             }
         };
         let muxed_id = muxed_id.filter(|_| !matches!(route, Route::Burn(_)));
         operation.source = Some(from);
-        put_payment(&mut operation.body, &to, muxed_id, |w| market.asset.write(w), amount);
+        put_payment(
+            &mut operation.body,
+            &to,
+            muxed_id,
+            |w| market.asset.write(w),
+            amount,
+        );
         market.pay(&route, amount, self.now.seq, &mut operation);
         let token = &self.contracts.all[market.contract].token;
-        put_transfer(&mut operation, self.now, token, &movement, amount, memo, muxed_id);
+        put_transfer(
+            &mut operation,
+            self.now,
+            token,
+            &movement,
+            amount,
+            memo,
+            muxed_id,
+        );
         operation
     }
 
@@ -212,7 +281,12 @@ impl super::account::Market {
 
 /// Write a payment's CAP-67 event; the destination's own id goes before the memo. A burn has no destination.
 fn put_transfer(
-    operation: &mut Operation, now: super::Now, token: &Token, movement: &Movement, amount: i64, memo: &Memo,
+    operation: &mut Operation,
+    now: super::Now,
+    token: &Token,
+    movement: &Movement,
+    amount: i64,
+    memo: &Memo,
     muxed_id: Option<u64>,
 ) {
     let muxed = muxed_id.map(Memo::Id);
@@ -220,5 +294,12 @@ fn put_transfer(
         Movement::Burn(_) => &Memo::None,
         _ => muxed.as_ref().unwrap_or(memo),
     };
-    put_movement(&mut operation.events, now, token, movement, i128::from(amount), within);
+    put_movement(
+        &mut operation.events,
+        now,
+        token,
+        movement,
+        i128::from(amount),
+        within,
+    );
 }

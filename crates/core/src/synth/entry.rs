@@ -111,7 +111,13 @@ impl Entry {
         self.until < seq.saturating_add(ledgers)
     }
 
-    pub fn create(&mut self, seq: u32, until: u32, value: impl FnOnce(&mut Writer), out: &mut Array) {
+    pub fn create(
+        &mut self,
+        seq: u32,
+        until: u32,
+        value: impl FnOnce(&mut Writer),
+        out: &mut Array,
+    ) {
         self.set(seq, value);
         self.set_until(seq, until);
         self.put(CREATED, out);
@@ -138,7 +144,13 @@ impl Entry {
     }
 
     /// Bring the entry back, and change it at once where a value is given: RESTORED is then the state before.
-    pub fn restore(&mut self, seq: u32, until: u32, value: Option<impl FnOnce(&mut Writer)>, out: &mut Array) {
+    pub fn restore(
+        &mut self,
+        seq: u32,
+        until: u32,
+        value: Option<impl FnOnce(&mut Writer)>,
+        out: &mut Array,
+    ) {
         self.evicted = false;
         self.modified = seq;
         self.put(RESTORED, out);

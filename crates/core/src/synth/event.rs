@@ -9,7 +9,9 @@ const SYSTEM: u32 = 0;
 const CONTRACT: u32 = 1;
 const DIAGNOSTIC: u32 = 2;
 
-const NAMES: [&str; 8] = ["swap", "sync", "deposit", "withdraw", "price", "vote", "claim", "new_pair"];
+const NAMES: [&str; 8] = [
+    "swap", "sync", "deposit", "withdraw", "price", "vote", "claim", "new_pair",
+];
 
 /// A contract that speaks as a token.
 pub(super) struct Token {
@@ -99,14 +101,23 @@ fn put(w: &mut Writer, kind: u32, contract: &Hash, topics: u32, body: impl FnOnc
 }
 
 /// Write a token's event. Before CAP-67, `mint` and `clawback` named the admin too.
-pub(super) fn put_movement(out: &mut Array, now: Now, token: &Token, movement: &Movement, amount: i128, memo: &Memo) {
+pub(super) fn put_movement(
+    out: &mut Array,
+    now: Now,
+    token: &Token,
+    movement: &Movement,
+    amount: i128,
+    memo: &Memo,
+) {
     let (name, parties) = match movement {
         Movement::Transfer(from, to) => ("transfer", [Some(from), Some(to)]),
         Movement::Mint(to) => ("mint", [None, Some(to)]),
         Movement::Burn(from) => ("burn", [Some(from), None]),
         Movement::Clawback(from) => ("clawback", [Some(from), None]),
     };
-    let admin = token.admin.filter(|_| !now.era.unified() && matches!(name, "mint" | "clawback"));
+    let admin = token
+        .admin
+        .filter(|_| !now.era.unified() && matches!(name, "mint" | "clawback"));
     let admin = admin.map(Address::Account);
     let addresses = || admin.iter().chain(parties.iter().copied().flatten());
     let topics = 1 + addresses().count() + usize::from(token.asset.is_some());
@@ -131,8 +142,11 @@ pub(super) fn put_fee(out: &mut Array, stage: u32, native: &Hash, payer: &Hash, 
     });
 }
 
-/// Write an event of a contract's own: none to four topics.
+/// Write an event of a contract's own: mostly a trade, else none to four topics and data of any kind.
 pub(super) fn put_custom(out: &mut Array, dice: &mut Dice, contract: &Hash, other: &Hash) {
+    if dice.chance(60) {
+        return put_trade(out, dice, contract, other);
+    }
     let topics = dice.pick(&[0, 1, 1, 2, 2, 2, 3, 4]);
     put(out.item(), CONTRACT, contract, topics, |w| {
         for place in 0..topics {
@@ -143,6 +157,16 @@ pub(super) fn put_custom(out: &mut Array, dice: &mut Dice, contract: &Hash, othe
             }
         }
         w.sc_any(dice, 2, other);
+    });
+}
+
+fn put_trade(out: &mut Array, dice: &mut Dice, contract: &Hash, other: &Hash) {
+    put(out.item(), CONTRACT, contract, 2, |w| {
+        w.symbol("trade");
+        w.sc_address(&Address::Contract(*other));
+        w.sc_vec(2);
+        w.sc_i128(i128::from(dice.between(1, 100)) * 1_000_000);
+        w.sc_i128(-50_000_000);
     });
 }
 

@@ -31,7 +31,11 @@ impl Draft {
         self.processing.item().raw(&written.processing.0);
         self.fees += charged;
         self.envelopes += written.envelope.len();
-        let phase = if soroban { &mut self.soroban } else { &mut self.classic };
+        let phase = if soroban {
+            &mut self.soroban
+        } else {
+            &mut self.classic
+        };
         phase.push((written.envelope.sha256(), written.envelope));
     }
 
@@ -99,11 +103,21 @@ pub(super) struct Chain {
 
 impl Chain {
     pub fn new(dice: &mut Dice) -> Self {
-        Self { previous: dice.bytes(), fee_pool: 76_997_016_085_571, skip_list: [dice.bytes(); 4] }
+        Self {
+            previous: dice.bytes(),
+            fee_pool: 76_997_016_085_571,
+            skip_list: [dice.bytes(); 4],
+        }
     }
 
     /// Close the ledger. `upgrade` is the protocol version that the network moves to with it.
-    pub fn close(&mut self, mut draft: Draft, now: Now, upgrade: Option<u32>, dice: &mut Dice) -> Vec<u8> {
+    pub fn close(
+        &mut self,
+        mut draft: Draft,
+        now: Now,
+        upgrade: Option<u32>,
+        dice: &mut Dice,
+    ) -> Vec<u8> {
         let tx_set = draft.write_tx_set(&self.previous, now.era);
         self.fee_pool += draft.fees;
         let mut results = Writer::default();
@@ -133,7 +147,12 @@ impl Chain {
     }
 
     fn write_header(
-        &self, tx_set: &Hash, results: &Hash, now: Now, upgrade: Option<u32>, dice: &mut Dice,
+        &self,
+        tx_set: &Hash,
+        results: &Hash,
+        now: Now,
+        upgrade: Option<u32>,
+        dice: &mut Dice,
     ) -> Writer {
         let mut w = Writer::default();
         w.u32(upgrade.unwrap_or(now.era.protocol()));
@@ -147,14 +166,23 @@ impl Chain {
         w.u32(0);
         w.u64(1_700_000_000);
         // Base fee, base reserve, most transactions of a set.
-        [100, 5_000_000, 1000].iter().for_each(|setting| w.u32(*setting));
+        [100, 5_000_000, 1000]
+            .iter()
+            .for_each(|setting| w.u32(*setting));
         self.skip_list.iter().for_each(|hash| w.raw(hash));
         w.u32(0);
         w
     }
 
     /// Write the StellarValue, signed by the validator that proposed it.
-    fn write_value(&self, w: &mut Writer, tx_set: &Hash, now: Now, upgrade: Option<u32>, dice: &mut Dice) {
+    fn write_value(
+        &self,
+        w: &mut Writer,
+        tx_set: &Hash,
+        now: Now,
+        upgrade: Option<u32>,
+        dice: &mut Dice,
+    ) {
         w.raw(tx_set);
         w.u64(now.time);
         w.u32(u32::from(upgrade.is_some()));

@@ -1,10 +1,14 @@
 //! Makes an endless run of valid ledgers out of a seed, for demonstrations and load tests.
 //!
 //! The run tells one consistent story: hashes chain and match, and every change starts from the state that the
-//! change before it left. Signatures alone are not genuine. It begins as protocol 22 (LedgerCloseMeta V1, first with
+//! change before it left. Only signatures are not genuine, and clusters of the parallel
+//! phase are cut by hash, whether their transactions conflict or not. It begins as protocol 22 (LedgerCloseMeta V1, first with
 //! TransactionMeta V3, then with V4 as a node writes that backfills CAP-67 events) and after 50 ledgers moves to
 //! protocol 23 (LedgerCloseMeta V2, V4).
-#![allow(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
+#![expect(
+    clippy::indexing_slicing,
+    reason = "places come from the run itself, never from input"
+)]
 
 mod account;
 mod asset;
@@ -58,16 +62,29 @@ pub struct Recipe {
 impl Recipe {
     fn check(&self) -> Result<(), String> {
         if self.first < 2 {
-            return Err(format!("first ledger {} is too low: synthetic ledgers start at 2 or later", self.first));
+            return Err(format!(
+                "first ledger {} is too low: synthetic ledgers start at 2 or later",
+                self.first
+            ));
         }
         if !(1..=MOST_CONTRACTS).contains(&self.contracts) {
-            return Err(format!("{} contracts cannot be made: ask for 1 to {MOST_CONTRACTS}", self.contracts));
+            return Err(format!(
+                "{} contracts cannot be made: ask for 1 to {MOST_CONTRACTS}",
+                self.contracts
+            ));
         }
-        if let Some(bytes) = self.ledger_bytes.filter(|bytes| !(LEAST_BYTES..=MOST_BYTES).contains(bytes)) {
-            return Err(format!("a ledger of {bytes} bytes cannot be made: ask for {LEAST_BYTES} to {MOST_BYTES}"));
+        if let Some(bytes) = self
+            .ledger_bytes
+            .filter(|bytes| !(LEAST_BYTES..=MOST_BYTES).contains(bytes))
+        {
+            return Err(format!(
+                "a ledger of {bytes} bytes cannot be made: ask for {LEAST_BYTES} to {MOST_BYTES}"
+            ));
         }
         if self.passphrase.is_empty() {
-            return Err("the network passphrase is empty: give the one that readers will use".to_owned());
+            return Err(
+                "the network passphrase is empty: give the one that readers will use".to_owned(),
+            );
         }
         Ok(())
     }
@@ -119,7 +136,11 @@ struct Now {
 impl Now {
     fn at(first: u32, index: u32) -> Option<Self> {
         let seq = first.checked_add(index)?;
-        Some(Self { seq, time: 1_700_000_000 + 5 * u64::from(index), era: Era::of(index) })
+        Some(Self {
+            seq,
+            time: 1_700_000_000 + 5 * u64::from(index),
+            era: Era::of(index),
+        })
     }
 }
 
@@ -136,10 +157,20 @@ impl Synth {
     /// Set the scene; the error is a sentence for whoever chose the recipe.
     pub fn new(recipe: Recipe) -> Result<Self, String> {
         recipe.check()?;
-        let now = Now { seq: recipe.first - 1, time: 1_700_000_000 - 5, era: Era::V1 };
+        let now = Now {
+            seq: recipe.first - 1,
+            time: 1_700_000_000 - 5,
+            era: Era::V1,
+        };
         let mut world = World::new(&recipe, now);
         let chain = Chain::new(&mut world.dice);
-        Ok(Self { first: recipe.first, index: 0, ledger_bytes: recipe.ledger_bytes, world, chain })
+        Ok(Self {
+            first: recipe.first,
+            index: 0,
+            ledger_bytes: recipe.ledger_bytes,
+            world,
+            chain,
+        })
     }
 
     /// Choose the size of the next ledger: mostly 20 to 200 KB, now and then tiny, every fiftieth fat.
@@ -179,7 +210,9 @@ impl Synth {
                 break;
             }
         }
-        let left = size.saturating_sub(draft.size()).clamp(size / 100, size / 32);
+        let left = size
+            .saturating_sub(draft.size())
+            .clamp(size / 100, size / 32);
         world.evict(&mut draft, left);
         draft
     }

@@ -15,8 +15,20 @@ pub(super) enum Address {
 
 /// Names in ascending order, because the keys of an ScMap must ascend.
 const FIELDS: [&str; 14] = [
-    "active", "admin", "amount", "balance", "count", "fee", "index", "last", "name", "owner",
-    "price", "reserve_a", "reserve_b", "total",
+    "active",
+    "admin",
+    "amount",
+    "balance",
+    "count",
+    "fee",
+    "index",
+    "last",
+    "name",
+    "owner",
+    "price",
+    "reserve_a",
+    "reserve_b",
+    "total",
 ];
 
 /// Where exact integers are easily lost.
@@ -25,7 +37,7 @@ const INTEGERS: [i128; 9] = [
     i128::MAX,
     0,
     -1,
-    1,
+    i64::MAX as i128 + 1,
     i64::MAX as i128,
     i64::MIN as i128,
     u64::MAX as i128,

@@ -18,6 +18,8 @@ pub(super) const RESTORE_FOOTPRINT: u32 = 26;
 /// What a transaction takes beside keys, changes and events; with unified events, those of fees come to it.
 const BASE: usize = 1_260;
 const FEE_EVENTS: usize = 280;
+/// With less, every byte counts.
+const ROOMY: usize = 3_500;
 /// What a fee bump wraps around.
 const FEE_BUMP: usize = 170;
 /// Half an event: the last one may miss the target by as much.
@@ -37,20 +39,34 @@ impl Ask {
     /// Ask for what a usual call holds, within `room`.
     pub fn some(dice: &mut Dice, room: usize, now: Now) -> Self {
         let events = dice.between(5, 24) as usize;
-        Self { events, fill: false, ..Self::fill(dice, room, now) }
+        Self {
+            events,
+            fill: false,
+            ..Self::fill(dice, room, now)
+        }
     }
 
     /// Ask for a transaction of `room` bytes.
     pub fn fill(dice: &mut Dice, room: usize, now: Now) -> Self {
-        let bumped = dice.chance(12);
+        let bumped = dice.chance(12) && room > ROOMY;
         let fees = if now.era.unified() { FEE_EVENTS } else { 0 };
         let outer = if bumped { FEE_BUMP } else { 0 };
-        Self { room: room.saturating_sub(BASE + fees + outer), events: 0, fill: true, bumped }
+        Self {
+            room: room.saturating_sub(BASE + fees + outer),
+            events: 0,
+            fill: true,
+            bumped,
+        }
     }
 
     /// Ask for as many events as the busiest real transactions hold.
     pub fn burst() -> Self {
-        Self { room: usize::MAX, events: 11_000, fill: false, bumped: false }
+        Self {
+            room: usize::MAX,
+            events: 11_000,
+            fill: false,
+            bumped: false,
+        }
     }
 
     fn is_burst(&self) -> bool {
@@ -158,11 +174,10 @@ impl World {
 
     fn submit(&mut self, mut call: Call, successful: bool, bumped: bool, draft: &mut Draft) {
         let soroban = &mut call.soroban;
-        soroban.non_refundable = self.dice.between(20, 400) as i64 * 100;
-        soroban.rent = self.dice.between(0, 300) as i64 * 100;
-        soroban.refund = self.dice.between(1, 200) as i64 * 50;
-        soroban.refundable =
-            soroban.rent + soroban.refund + self.dice.between(1, 99) as i64 * 100;
+        soroban.non_refundable = self.dice.between(2, 40) as i64 * 1000;
+        soroban.rent = self.dice.below(4) as i64 * 5000;
+        soroban.refund = self.dice.between(1, 20) as i64 * 500;
+        soroban.refundable = soroban.rent + soroban.refund + 1000;
         let fee = 100 + soroban.resource_fee();
         let mut begun = self.begin(fee, successful, bumped, Some(call.soroban));
         begun.tx.operations.push(call.operation);
@@ -178,13 +193,17 @@ impl World {
             self.contracts.pick(&mut self.dice)
         };
         self.put_invocation(place, &mut call);
-        if ask.places(1500, &call) > 0 && self.dice.chance(20) {
+        if ask.places(1500, &call) > 0 && self.dice.chance(12) {
             self.authorize(&mut call);
         } else {
             call.operation.body.u32(0);
         }
         if self.dice.chance(5) {
-            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, true);
+            put_call(
+                &mut call.soroban.diagnostics,
+                &self.contracts.all[place].token.id,
+                true,
+            );
         }
         if Kind::of(place).is_token() {
             self.token_calls(place, ask, &mut call);
@@ -199,7 +218,11 @@ impl World {
     fn program_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
         self.storage_calls(place, ask, call);
         self.contracts.write_read_only(place, call);
-        let own = if ask.is_burst() { 9_000 } else { self.dice.below(4) as usize };
+        let own = if ask.is_burst() {
+            9_000
+        } else {
+            self.dice.below(4) as usize
+        };
         self.own_events(place, own, ask, call);
         if ask.places(1100, call) > 0 && self.dice.chance(60) {
             let token = self.contracts.pick_sac(&mut self.dice);
@@ -229,7 +252,11 @@ impl World {
         call.operation.body.u32(0);
         self.contracts.write_read_only(place, &mut call);
         if self.dice.chance(50) {
-            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, false);
+            put_call(
+                &mut call.soroban.diagnostics,
+                &self.contracts.all[place].token.id,
+                false,
+            );
         }
         call.settle(INVOKE, false);
         self.submit(call, false, ask.bumped, draft);
@@ -281,7 +308,12 @@ impl World {
             w.u64(nonce);
         });
         call.touch(&entry);
-        entry.create(self.now.seq, expires, Writer::sc_void, &mut call.operation.changes);
+        entry.create(
+            self.now.seq,
+            expires,
+            Writer::sc_void,
+            &mut call.operation.changes,
+        );
         self.contracts.nonces.push_back(entry);
     }
 

@@ -8,7 +8,7 @@ use super::soroban::{Ask, Call};
 use super::world::World;
 use super::writer::{Hash, Writer};
 
-/// About what one touched entry takes: key, states before and after.
+/// About what one touched entry takes: key, states before and after. Some take twice that.
 const TOUCHED: usize = 640;
 
 /// Draw how long a new entry lives. A few expire soon, so that evictions and restorals happen within a short run.
@@ -24,7 +24,7 @@ pub(super) fn lifetime(dice: &mut Dice, now: Now, temporary: bool) -> u32 {
 impl World {
     pub fn storage_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
         for _ in 0..self.dice.between(1, 4) {
-            if ask.places(TOUCHED, call) == 0 {
+            if ask.places(2 * TOUCHED, call) == 0 {
                 return;
             }
             let known = self.contracts.some_id(&mut self.dice);
@@ -35,7 +35,7 @@ impl World {
                 self.change_entry(place, &known, call);
             }
         }
-        if ask.places(TOUCHED, call) > 0 && self.dice.chance(20) {
+        if ask.places(2 * TOUCHED, call) > 0 && self.dice.chance(20) {
             self.update_instance(place, call);
         }
     }
@@ -45,13 +45,21 @@ impl World {
         let contract = &mut self.contracts.all[place];
         let temporary = dice.chance(20);
         let mut entry = Entry::data(&contract.address(), temporary, |w| put_key(w, dice, known));
-        let taken = contract.entries.iter().any(|other| other.hash == entry.hash);
+        let taken = contract
+            .entries
+            .iter()
+            .any(|other| other.hash == entry.hash);
         if taken || call.has_touched(&entry.hash) {
             return;
         }
         call.touch(&entry);
         let until = lifetime(dice, now, temporary);
-        entry.create(now.seq, until, |w| put_value(w, dice, known), &mut call.operation.changes);
+        entry.create(
+            now.seq,
+            until,
+            |w| put_value(w, dice, known),
+            &mut call.operation.changes,
+        );
         contract.entries.push(entry);
     }
 
@@ -90,7 +98,14 @@ impl World {
 }
 
 /// Bring an archived entry back, as it was, changed, or to be removed; tell whether it stays.
-fn restore(entry: &mut Entry, seq: u32, until: u32, dice: &mut Dice, known: &Hash, call: &mut Call) -> bool {
+fn restore(
+    entry: &mut Entry,
+    seq: u32,
+    until: u32,
+    dice: &mut Dice,
+    known: &Hash,
+    call: &mut Call,
+) -> bool {
     let changes = &mut call.operation.changes;
     match dice.below(4) {
         0 => {
@@ -98,7 +113,12 @@ fn restore(entry: &mut Entry, seq: u32, until: u32, dice: &mut Dice, known: &Has
             return false;
         }
         1 => entry.restore(seq, until, None::<fn(&mut Writer)>, changes),
-        _ => entry.restore(seq, until, Some(|w: &mut Writer| put_value(w, dice, known)), changes),
+        _ => entry.restore(
+            seq,
+            until,
+            Some(|w: &mut Writer| put_value(w, dice, known)),
+            changes,
+        ),
     }
     true
 }
@@ -118,14 +138,14 @@ fn put_key(w: &mut Writer, dice: &mut Dice, known: &Hash) {
             w.symbol(name);
             w.sc_u32(dice.below(10_000) as u32);
         }
-        _ => w.sc_any(dice, 2, known),
+        _ => w.sc_any(dice, 1, known),
     }
 }
 
 /// Write a value: a pool's reserves, or any value at all.
 fn put_value(w: &mut Writer, dice: &mut Dice, known: &Hash) {
     if dice.chance(60) {
-        return w.sc_any(dice, 3, known);
+        return w.sc_any(dice, 2, known);
     }
     w.sc_map(2);
     for name in ["reserve_a", "reserve_b"] {

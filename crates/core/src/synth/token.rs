@@ -12,6 +12,8 @@ use super::writer::{Hash, Writer};
 /// What one balance takes: its key, and its entry before and after, or once with a new TTL.
 const UPDATED: usize = 572;
 const CREATED: usize = 396;
+/// What an account's deposit takes: its key, its states, the event.
+const DEPOSIT: usize = 560;
 /// What a balance takes less, each time it is written, where it is a bare number.
 const BARE: usize = 72;
 /// Below this rest of life, touching a balance extends it by a month, as the SAC does (CAP-46-6).
@@ -54,7 +56,7 @@ impl World {
         let bare = Kind::of(place) == Kind::Token;
         call.pending = held.iter().map(|balance| balance.bytes(bare)).sum();
         for balance in held.iter_mut().filter(|balance| balance.fresh) {
-            self.fund(place, balance, call);
+            self.fund(place, balance, ask, call);
         }
         let mut amount = self.round_amount();
         for step in 0.. {
@@ -88,7 +90,12 @@ impl World {
         let entry = places.into_iter().find(|place| usable(&entries[*place]))?;
         call.mark(&entries[entry]);
         let Balance { holder, amount, .. } = entries[entry].balance?;
-        Some(Held { entry, fresh: false, amount, holder })
+        Some(Held {
+            entry,
+            fresh: false,
+            amount,
+            holder,
+        })
     }
 
     fn hold_new(&mut self, place: usize, call: &mut Call) -> Option<Held> {
@@ -99,23 +106,41 @@ impl World {
             w.symbol("Balance");
             w.sc_address(&holder);
         });
-        if contract.entries.iter().any(|other| other.hash == entry.hash) {
+        if contract
+            .entries
+            .iter()
+            .any(|other| other.hash == entry.hash)
+        {
             return None;
         }
         let clawback = contract.token.admin.is_some_and(may_claw_back);
-        entry.balance = Some(Balance { holder, amount: 0, clawback });
+        entry.balance = Some(Balance {
+            holder,
+            amount: 0,
+            clawback,
+        });
         call.mark(&entry);
         contract.entries.push(entry);
-        Some(Held { entry: contract.entries.len() - 1, fresh: true, amount: 0, holder })
+        Some(Held {
+            entry: contract.entries.len() - 1,
+            fresh: true,
+            amount: 0,
+            holder,
+        })
     }
 
-    /// Give a new holder something: minted, or, for native, paid by an account.
-    fn fund(&mut self, place: usize, held: &mut Held, call: &mut Call) {
+    /// Give a new holder something: minted, or, for native, paid by an account where there is room for that.
+    fn fund(&mut self, place: usize, held: &mut Held, ask: &Ask, call: &mut Call) {
         if place == 0 {
+            if ask.places(DEPOSIT, call) == 0 {
+                return;
+            }
             let amount = self.dice.between(1, 10_000) as i64 * 10_000;
-            let payer = self.dice.index(self.accounts.receivers.len());
+            let payer = self.dice.skewed(self.accounts.receivers.len());
             let payer = &mut self.accounts.receivers[payer];
-            payer.change(self.now, &mut call.operation.changes, |account| account.balance -= amount);
+            payer.change(self.now, &mut call.operation.changes, |account| {
+                account.balance -= amount
+            });
             payer.write_key(call.soroban.read_write.item());
             held.amount = i128::from(amount);
             let movement = Movement::Transfer(Address::Account(payer.key), held.holder);
@@ -142,17 +167,36 @@ impl World {
     }
 
     /// Transfer from one holder to the next, or mint, burn or claw back; nobody overflows or falls below zero.
-    fn movement(&mut self, place: usize, held: &mut [Held], (step, amount): (usize, i128), call: &mut Call) {
+    fn movement(
+        &mut self,
+        place: usize,
+        held: &mut [Held],
+        (step, amount): (usize, i128),
+        call: &mut Call,
+    ) {
         let (from, to) = (step % held.len(), (step + 1) % held.len());
         let kind = if place == 0 { 0 } else { self.dice.below(25) };
         let (amount, movement) = match kind {
             1 => (amount, Movement::Mint(held[to].holder)),
-            2 => (amount.min(held[from].amount), Movement::Burn(held[from].holder)),
-            3 if self.claws_back(place) => (amount.min(held[from].amount), Movement::Clawback(held[from].holder)),
-            _ => (amount.min(held[from].amount), Movement::Transfer(held[from].holder, held[to].holder)),
+            2 => (
+                amount.min(held[from].amount),
+                Movement::Burn(held[from].holder),
+            ),
+            3 if self.claws_back(place) => (
+                amount.min(held[from].amount),
+                Movement::Clawback(held[from].holder),
+            ),
+            _ => (
+                amount.min(held[from].amount),
+                Movement::Transfer(held[from].holder, held[to].holder),
+            ),
         };
         let room = i128::MAX.saturating_sub(held[to].amount);
-        let amount = if matches!(movement, Movement::Burn(_) | Movement::Clawback(_)) { amount } else { amount.min(room) };
+        let amount = if matches!(movement, Movement::Burn(_) | Movement::Clawback(_)) {
+            amount
+        } else {
+            amount.min(room)
+        };
         let amount = amount.max(0);
         if !matches!(movement, Movement::Mint(_)) {
             held[from].amount -= amount;
@@ -170,10 +214,23 @@ impl World {
 
     fn emit(&mut self, place: usize, movement: &Movement, amount: i128, call: &mut Call) {
         // A muxed destination is known since CAP-67 only.
-        let muxed = self.now.era.unified() && matches!(movement, Movement::Transfer(..)) && self.dice.chance(4);
-        let memo = if muxed { Memo::Id(self.dice.below(1 << 40)) } else { Memo::None };
+        let muxed = self.now.era.unified()
+            && matches!(movement, Movement::Transfer(..))
+            && self.dice.chance(4);
+        let memo = if muxed {
+            Memo::Id(self.dice.below(1 << 40))
+        } else {
+            Memo::None
+        };
         let token = &self.contracts.all[place].token;
-        put_movement(&mut call.operation.events, self.now, token, movement, amount, &memo);
+        put_movement(
+            &mut call.operation.events,
+            self.now,
+            token,
+            movement,
+            amount,
+            &memo,
+        );
     }
 
     fn write_balance(&mut self, place: usize, held: &Held, call: &mut Call) {
@@ -185,14 +242,25 @@ impl World {
         };
         balance.amount = held.amount;
         let balance = *balance;
-        let value = |w: &mut Writer| if bare { w.sc_i128(balance.amount) } else { put_balance(w, &balance) };
+        let value = |w: &mut Writer| {
+            if bare {
+                w.sc_i128(balance.amount)
+            } else {
+                put_balance(w, &balance)
+            }
+        };
         let changes = &mut call.operation.changes;
         if held.fresh {
             let until = lifetime(&mut self.dice, now, false);
             entry.create(now.seq, until, value, changes);
         } else if entry.expired(now.seq) {
             call.soroban.restored.push(written);
-            entry.restore(now.seq, lifetime(&mut self.dice, now, false), Some(value), changes);
+            entry.restore(
+                now.seq,
+                lifetime(&mut self.dice, now, false),
+                Some(value),
+                changes,
+            );
         } else {
             entry.update(now.seq, value, changes);
             if entry.expires_within(now.seq, SHORT) && self.dice.chance(30) {

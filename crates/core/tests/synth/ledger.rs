@@ -1,9 +1,9 @@
 //! One face for the versions of LedgerCloseMeta that the run holds.
 
 use stellar_xdr::{
-    ContractEvent, GeneralizedTransactionSet, LedgerCloseMeta, LedgerEntryChange, LedgerHeaderHistoryEntry, LedgerKey,
-    Limits, ReadXdr, TransactionEnvelope, TransactionMeta, TransactionPhase, TransactionResultPair, TxSetComponent,
-    UpgradeEntryMeta, WriteXdr,
+    ContractEvent, GeneralizedTransactionSet, LedgerCloseMeta, LedgerEntryChange,
+    LedgerHeaderHistoryEntry, LedgerKey, Limits, ReadXdr, TransactionEnvelope, TransactionMeta,
+    TransactionPhase, TransactionResultPair, TxSetComponent, UpgradeEntryMeta, WriteXdr,
 };
 
 pub struct Processed {
@@ -36,12 +36,17 @@ pub fn decode(bytes: &[u8]) -> Ledger {
             version: 1,
             header: v1.ledger_header,
             tx_set: v1.tx_set,
-            transactions: v1.tx_processing.into_vec().into_iter().map(|tx| Processed {
-                result: tx.result,
-                fees: tx.fee_processing.0.into_vec(),
-                meta: tx.tx_apply_processing,
-                after_all: Vec::new(),
-            }).collect(),
+            transactions: v1
+                .tx_processing
+                .into_vec()
+                .into_iter()
+                .map(|tx| Processed {
+                    result: tx.result,
+                    fees: tx.fee_processing.0.into_vec(),
+                    meta: tx.tx_apply_processing,
+                    after_all: Vec::new(),
+                })
+                .collect(),
             upgrades: v1.upgrades_processing.into_vec(),
             evicted: v1.evicted_keys.into_vec(),
         },
@@ -49,12 +54,17 @@ pub fn decode(bytes: &[u8]) -> Ledger {
             version: 2,
             header: v2.ledger_header,
             tx_set: v2.tx_set,
-            transactions: v2.tx_processing.into_vec().into_iter().map(|tx| Processed {
-                result: tx.result,
-                fees: tx.fee_processing.0.into_vec(),
-                meta: tx.tx_apply_processing,
-                after_all: tx.post_tx_apply_fee_processing.0.into_vec(),
-            }).collect(),
+            transactions: v2
+                .tx_processing
+                .into_vec()
+                .into_iter()
+                .map(|tx| Processed {
+                    result: tx.result,
+                    fees: tx.fee_processing.0.into_vec(),
+                    meta: tx.tx_apply_processing,
+                    after_all: tx.post_tx_apply_fee_processing.0.into_vec(),
+                })
+                .collect(),
             upgrades: v2.upgrades_processing.into_vec(),
             evicted: v2.evicted_keys.into_vec(),
         },
@@ -68,12 +78,20 @@ impl Processed {
         match &self.meta {
             TransactionMeta::V3(meta) => {
                 groups.push(&meta.tx_changes_before.0);
-                groups.extend(meta.operations.iter().map(|operation| operation.changes.0.as_slice()));
+                groups.extend(
+                    meta.operations
+                        .iter()
+                        .map(|operation| operation.changes.0.as_slice()),
+                );
                 groups.push(&meta.tx_changes_after.0);
             }
             TransactionMeta::V4(meta) => {
                 groups.push(&meta.tx_changes_before.0);
-                groups.extend(meta.operations.iter().map(|operation| operation.changes.0.as_slice()));
+                groups.extend(
+                    meta.operations
+                        .iter()
+                        .map(|operation| operation.changes.0.as_slice()),
+                );
                 groups.push(&meta.tx_changes_after.0);
             }
             other => panic!("a run holds no {}", other.name()),
@@ -84,10 +102,19 @@ impl Processed {
     /// Events of operations, and those of the transaction.
     pub fn events(&self) -> Vec<&ContractEvent> {
         match &self.meta {
-            TransactionMeta::V3(meta) => meta.soroban_meta.iter().flat_map(|meta| meta.events.iter()).collect(),
+            TransactionMeta::V3(meta) => meta
+                .soroban_meta
+                .iter()
+                .flat_map(|meta| meta.events.iter())
+                .collect(),
             TransactionMeta::V4(meta) => {
                 let own = meta.events.iter().map(|event| &event.event);
-                own.chain(meta.operations.iter().flat_map(|operation| operation.events.iter())).collect()
+                own.chain(
+                    meta.operations
+                        .iter()
+                        .flat_map(|operation| operation.events.iter()),
+                )
+                .collect()
             }
             other => panic!("a run holds no {}", other.name()),
         }
@@ -103,12 +130,18 @@ impl Ledger {
     pub fn groups(&self) -> Vec<Vec<&TransactionEnvelope>> {
         let GeneralizedTransactionSet::V1(set) = &self.tx_set;
         let of = |phase| match phase {
-            &TransactionPhase::V0(ref components) => components.iter().map(|component| {
-                let TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component) = component;
-                component.txs.iter().collect()
-            }).collect::<Vec<Vec<_>>>(),
+            &TransactionPhase::V0(ref components) => components
+                .iter()
+                .map(|component| {
+                    let TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component) = component;
+                    component.txs.iter().collect()
+                })
+                .collect::<Vec<Vec<_>>>(),
             TransactionPhase::V1(parallel) => {
-                let clusters = parallel.execution_stages.iter().flat_map(|stage| stage.0.iter());
+                let clusters = parallel
+                    .execution_stages
+                    .iter()
+                    .flat_map(|stage| stage.0.iter());
                 clusters.map(|cluster| cluster.0.iter().collect()).collect()
             }
         };
