@@ -103,7 +103,7 @@ impl World {
     fn native_payment(&mut self, sender: usize, memo: &Memo) -> Operation {
         let mut operation = operation(PAYMENT, 0);
         let amount = self.spare(sender);
-        let receiver = self.dice.index(self.accounts.receivers.len());
+        let receiver = self.dice.skewed(self.accounts.receivers.len());
         let muxed_id = self.muxed_id();
         let (now, accounts) = (self.now, &mut self.accounts);
         let (from, to) = (&mut accounts.senders[sender], &mut accounts.receivers[receiver]);
@@ -153,7 +153,7 @@ impl World {
         let market = self.dice.skewed(self.markets.len());
         let lines = self.markets[market].lines.len();
         if lines == 0 || self.markets[market].has_room() && self.dice.chance(20) {
-            let holder = self.dice.index(self.accounts.receivers.len());
+            let holder = self.dice.skewed(self.accounts.receivers.len());
             if self.markets[market].lines.iter().all(|line| line.holder != holder) {
                 return self.change_trust(market, holder);
             }

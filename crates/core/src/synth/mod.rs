@@ -1,10 +1,11 @@
 //! Makes an endless run of valid ledgers out of a seed, for demonstrations and load tests.
 //!
 //! The run tells one consistent story: hashes chain and match, and every change starts from the state that the
-//! change before it left. Signatures alone are not genuine. It begins as protocol 22 (LedgerCloseMeta V1, first with
+//! change before it left. Only signatures are not genuine, and clusters of the parallel
+//! phase are cut by hash, whether their transactions conflict or not. It begins as protocol 22 (LedgerCloseMeta V1, first with
 //! TransactionMeta V3, then with V4 as a node writes that backfills CAP-67 events) and after 50 ledgers moves to
 //! protocol 23 (LedgerCloseMeta V2, V4).
-#![allow(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
+#![expect(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
 
 mod account;
 mod asset;

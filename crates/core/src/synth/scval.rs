@@ -37,7 +37,7 @@ const INTEGERS: [i128; 9] = [
     i128::MAX,
     0,
     -1,
-    1,
+    i64::MAX as i128 + 1,
     i64::MAX as i128,
     i64::MIN as i128,
     u64::MAX as i128,

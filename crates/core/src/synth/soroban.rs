@@ -18,6 +18,8 @@ pub(super) const RESTORE_FOOTPRINT: u32 = 26;
 /// What a transaction takes beside keys, changes and events; with unified events, those of fees come to it.
 const BASE: usize = 1_260;
 const FEE_EVENTS: usize = 280;
+/// With less, every byte counts.
+const ROOMY: usize = 3_500;
 /// What a fee bump wraps around.
 const FEE_BUMP: usize = 170;
 /// Half an event: the last one may miss the target by as much.
@@ -42,7 +44,7 @@ impl Ask {
 
     /// Ask for a transaction of `room` bytes.
     pub fn fill(dice: &mut Dice, room: usize, now: Now) -> Self {
-        let bumped = dice.chance(12);
+        let bumped = dice.chance(12) && room > ROOMY;
         let fees = if now.era.unified() { FEE_EVENTS } else { 0 };
         let outer = if bumped { FEE_BUMP } else { 0 };
         Self { room: room.saturating_sub(BASE + fees + outer), events: 0, fill: true, bumped }
@@ -158,10 +160,10 @@ impl World {
 
     fn submit(&mut self, mut call: Call, successful: bool, bumped: bool, draft: &mut Draft) {
         let soroban = &mut call.soroban;
-        soroban.non_refundable = self.dice.between(20, 400) as i64 * 100;
-        soroban.rent = self.dice.between(0, 300) as i64 * 100;
-        soroban.refund = self.dice.between(1, 200) as i64 * 50;
-        soroban.refundable = soroban.rent + soroban.refund + self.dice.between(1, 99) as i64 * 100;
+        soroban.non_refundable = self.dice.between(2, 40) as i64 * 1000;
+        soroban.rent = self.dice.below(4) as i64 * 5000;
+        soroban.refund = self.dice.between(1, 20) as i64 * 500;
+        soroban.refundable = soroban.rent + soroban.refund + 1000;
         let fee = 100 + soroban.resource_fee();
         let mut begun = self.begin(fee, successful, bumped, Some(call.soroban));
         begun.tx.operations.push(call.operation);
@@ -177,7 +179,7 @@ impl World {
             self.contracts.pick(&mut self.dice)
         };
         self.put_invocation(place, &mut call);
-        if ask.places(1500, &call) > 0 && self.dice.chance(20) {
+        if ask.places(1500, &call) > 0 && self.dice.chance(12) {
             self.authorize(&mut call);
         } else {
             call.operation.body.u32(0);

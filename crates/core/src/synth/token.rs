@@ -12,6 +12,8 @@ use super::writer::{Hash, Writer};
 /// What one balance takes: its key, and its entry before and after, or once with a new TTL.
 const UPDATED: usize = 572;
 const CREATED: usize = 396;
+/// What an account's deposit takes: its key, its states, the event.
+const DEPOSIT: usize = 560;
 /// What a balance takes less, each time it is written, where it is a bare number.
 const BARE: usize = 72;
 /// Below this rest of life, touching a balance extends it by a month, as the SAC does (CAP-46-6).
@@ -54,7 +56,7 @@ impl World {
         let bare = Kind::of(place) == Kind::Token;
         call.pending = held.iter().map(|balance| balance.bytes(bare)).sum();
         for balance in held.iter_mut().filter(|balance| balance.fresh) {
-            self.fund(place, balance, call);
+            self.fund(place, balance, ask, call);
         }
         let mut amount = self.round_amount();
         for step in 0.. {
@@ -109,11 +111,14 @@ impl World {
         Some(Held { entry: contract.entries.len() - 1, fresh: true, amount: 0, holder })
     }
 
-    /// Give a new holder something: minted, or, for native, paid by an account.
-    fn fund(&mut self, place: usize, held: &mut Held, call: &mut Call) {
+    /// Give a new holder something: minted, or, for native, paid by an account where there is room for that.
+    fn fund(&mut self, place: usize, held: &mut Held, ask: &Ask, call: &mut Call) {
         if place == 0 {
+            if ask.places(DEPOSIT, call) == 0 {
+                return;
+            }
             let amount = self.dice.between(1, 10_000) as i64 * 10_000;
-            let payer = self.dice.index(self.accounts.receivers.len());
+            let payer = self.dice.skewed(self.accounts.receivers.len());
             let payer = &mut self.accounts.receivers[payer];
             payer
                 .change(self.now, &mut call.operation.changes, |account| account.balance -= amount);
