@@ -31,7 +31,9 @@ def build_all(say: Callable[[str], None]) -> dict[str, Build]:
     return {
         "go": go_peer(),
         "crate": rust_peer("the stellar-xdr crate", "stellar-xdr-peer"),
-        "crate-mimalloc": rust_peer("the stellar-xdr crate with mimalloc", "stellar-xdr-peer-mimalloc", "mimalloc"),
+        "crate-mimalloc": rust_peer(
+            "the stellar-xdr crate with mimalloc", "stellar-xdr-peer-mimalloc", "mimalloc"
+        ),
         "python": python_peer(),
     }
 
@@ -43,18 +45,26 @@ def go_peer() -> Build:
 
 def rust_peer(name: str, file: str, *features: str) -> Build:
     target = Path(os.environ.get("CARGO_TARGET_DIR", BUILD / "rust")) / "peers"
-    arguments = ["build", "--release", "--locked", "--target-dir", str(target), "--features", ",".join(features)]
+    arguments = [
+        "build",
+        "--release",
+        "--locked",
+        "--target-dir",
+        str(target),
+        "--features",
+        ",".join(features),
+    ]
     built = compiled(name, "cargo", arguments, PEERS / "rust", target / "release" / "stellar-xdr-peer")
     if not built.argv:
         return built
-    return Build(name, (shutil.copy2(built.argv[0], BUILD / file).__str__(),))
+    return Build(name, (str(shutil.copy2(built.argv[0], BUILD / file)),))
 
 
 def python_peer() -> Build:
     name = "the Python stellar-sdk"
     if importlib.util.find_spec("stellar_sdk") is None:
         return Build(name, reason="stellar-sdk is not installed; pip install stellar-sdk")
-    return Build(name, (sys.executable, str(PEERS / "stellar_sdk_peer.py")))
+    return Build(name, (sys.executable, "-m", "peers.stellar_sdk_peer"))
 
 
 def compiled(name: str, tool: str, arguments: list[str], folder: Path, program: Path) -> Build:

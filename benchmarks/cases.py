@@ -4,7 +4,7 @@ import sys
 from dataclasses import dataclass
 from typing import Literal
 
-from builds import PEERS, Build
+from builds import Build
 from corpora import Corpus
 
 THREE_TABLES = "ledgers,contract_data@2.0,contract_events"
@@ -67,7 +67,7 @@ def ours(corpus: Corpus) -> list[Entrant]:
 
 
 def worker(case: Case, corpus: Corpus) -> tuple[str, ...]:
-    argv = [sys.executable, str(PEERS / "stellarrow_worker.py"), "--file", str(corpus.raw)]
+    argv = [sys.executable, "-m", "peers.stellarrow_worker", "--file", str(corpus.raw)]
     argv += ["--tables", case.tables, "--passphrase", corpus.passphrase]
     if not corpus.verify_chain:
         argv.append("--no-verify-chain")
@@ -79,21 +79,23 @@ def worker(case: Case, corpus: Corpus) -> tuple[str, ...]:
 
 
 def peers(corpus: Corpus, builds: dict[str, Build]) -> list[Entrant]:
-    """Return the peers that could be built, each held to one core; the Go SDK also with all of them for its collector."""
+    """Return the peers that were built, each held to one core; the Go SDK also with all of them."""
     entrants: list[Entrant] = []
     file = ("--file", str(corpus.raw))
     if go := builds["go"].argv:
         for mode, does in GO_MODES.items():
             argv = (*go, *file, "--mode", mode, "--passphrase", corpus.passphrase, "--cores")
             entrants.append(Entrant(f"go {mode}", "Go SDK", does, (*argv, "1")))
-            entrants.append(Entrant(f"go {mode}, all cores", "Go SDK, all cores", does, (*argv, "0"), one_core=False))
+            entrants.append(
+                Entrant(f"go {mode}, all cores", "Go SDK, all cores", does, (*argv, "0"), one_core=False)
+            )
     for key, who in (("crate", "stellar-xdr crate"), ("crate-mimalloc", "stellar-xdr crate, mimalloc")):
         if builds[key].argv:
             entrants.append(Entrant(key, who, "full decode", (*builds[key].argv, *file)))
     if builds["python"].argv:
-        count = max(1, PYTHON_BYTES * corpus.ledgers // corpus.bytes)
+        count = min(corpus.ledgers, max(1, PYTHON_BYTES * corpus.ledgers // corpus.bytes))
         argv = (*builds["python"].argv, *file, "--ledgers", str(count))
-        entrants.append(Entrant("python", "Python stellar-sdk", f"full decode, first {count:,} ledgers", argv))
+        entrants.append(Entrant("python", "Python stellar-sdk", f"full decode of {count:,}", argv))
     return entrants
 
 

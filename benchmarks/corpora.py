@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+
+import stellarrow as sa
 from peers.stepping import split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -30,6 +32,10 @@ class Corpus:
     ledgers: int
     bytes: int
 
+    @property
+    def count(self) -> str:
+        return "1 ledger" if self.ledgers == 1 else f"{self.ledgers:,} ledgers"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -44,9 +50,9 @@ class Source:
 
 
 SHARED = (
-    Source("load-v27", "heavy ledgers of a load test, 1.3 MB each", "load-v27.xdr.zstd", "marked", "Apply Load"),
+    Source("load-v27", "heavy ledgers of a load test", "load-v27.xdr.zstd", "marked", "Apply Load"),
     Source(
-        "core-tests-a", "small ledgers of stellar-core's tests, 4 KB each", "core-tests-a.xdr.zst", "marked",
+        "core-tests-a", "small ledgers of stellar-core's tests", "core-tests-a.xdr.zst", "marked",
         "(V) (;,,;) (V)", False,
     ),
 )  # fmt: skip
@@ -57,14 +63,14 @@ ALWAYS = (
 
 
 def shared_ledgers() -> Path | None:
-    """Return the folder of the real test ledgers, which are too large for the repository, where there is one."""
+    """Return the folder of real test ledgers, too large for the repository, where there is one."""
     root = Path(os.environ.get("STELLARROW_SHARED") or REPOSITORY.parent / "shared")
     folder = root / "data" / "ledgers"
     return folder if all((folder / source.file).is_file() for source in SHARED) else None
 
 
 def prepare(scratch: Path) -> Iterator[Corpus]:
-    """Unpack every corpus into the scratch folder; without the shared ledgers synthetic ones take their place."""
+    """Unpack every corpus into the scratch folder; without shared ledgers synthetic ones stand in."""
     folder = shared_ledgers()
     if folder is not None:
         yield from (unpack(source, folder, scratch) for source in SHARED)
@@ -88,8 +94,6 @@ def unpack(source: Source, folder: Path, scratch: Path) -> Corpus:
 
 def synthesize(scratch: Path, name: str, *, ledgers: int, ledger_bytes: int) -> Corpus:
     """Make a run of seeded synthetic ledgers and store them in zstd as a lake would."""
-    import stellarrow as sa
-
     data = sa.synth(ledgers=ledgers, ledger_bytes=ledger_bytes, seed=1, network=PUBNET)
     stored = scratch / f"{name}.xdr.zst"
     with pa.output_stream(stored, compression="zstd") as stream:

@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pyarrow as pa
+
 from player import cores
 
 
@@ -17,6 +18,7 @@ def describe() -> dict[str, str]:
         "cores": str(len(cores())),
         "memory": f"{memory_gb():.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
+        "load": f"{os.getloadavg()[0]:.1f} in the last minute, before the run",
         "python": platform.python_version(),
         "pyarrow": pa.__version__,
         "rustc": version("rustc", "--version"),

@@ -5,10 +5,12 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Self
+
+from builds import HERE
 
 
 class PlayerFailed(Exception):
@@ -39,7 +41,7 @@ def cores() -> set[int]:
 
 @contextmanager
 def pinned(to: set[int] | None) -> Iterator[None]:
-    """Hold children started inside to these cores: they inherit the affinity, and so does every thread of theirs."""
+    """Hold the children started inside to these cores: affinity is inherited, by their threads too."""
     if to is None or not hasattr(os, "sched_setaffinity"):
         yield
         return
@@ -55,21 +57,29 @@ class Player:
     """A started program; leaving the context ends it."""
 
     def __init__(self, argv: tuple[str, ...], *, cores: set[int] | None) -> None:
-        self._errors: IO[str] = tempfile.TemporaryFile("w+")
+        self._errors: IO[str] = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed on exit
         with pinned(cores):
             self._process = subprocess.Popen(
-                [*argv, "--step"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True
+                [*argv, "--step"],
+                cwd=HERE,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                text=True,
             )
+
+        if self._process.stdin is None or self._process.stdout is None:
+            raise PlayerFailed("it was started without pipes")
+        self._stdin, self._stdout = self._process.stdin, self._process.stdout
 
     def step(self) -> Sample:
         """Make one repetition."""
-        assert self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write("\n")
-            self._process.stdin.flush()
+            self._stdin.write("\n")
+            self._stdin.flush()
         except BrokenPipeError:
             raise PlayerFailed(self._last_words()) from None
-        line = self._process.stdout.readline()
+        line = self._stdout.readline()
         if not line:
             raise PlayerFailed(self._last_words())
         return Sample(**json.loads(line))
@@ -83,12 +93,11 @@ class Player:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._process.stdin is not None and self._process.stdout is not None
-        try:
-            self._process.stdin.close()
-        except BrokenPipeError:
-            pass  # it had ended already
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(BrokenPipeError):  # it had ended already
+            self._stdin.close()
         self._process.wait()
-        self._process.stdout.close()
+        self._stdout.close()
         self._errors.close()

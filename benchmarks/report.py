@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import startup
 import threads
-from cases import is_small
+from cases import Case, is_small
 from corpora import Corpus
+from extract_memory import FLAT_GOAL, PEAK_GOAL_MB, Memory
 from rounds import Figure
 from startup import Times
 from threads import Threads
 
-# Whom each of our cases is set against: the head of the column, and the peer's key, given the mode of the same rows.
+# Whom our cases are set against: the column's head, and the peer's key given the mode of the same rows.
+WHOLE_FROM_MB = 10  # slower figures show a decimal
 AGAINST = (
     ("Go SDK, same rows", "go {mode}"),
     ("same, all cores", "go {mode}, all cores"),
@@ -33,10 +35,11 @@ class Section:
         return next(found, None)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table; every column but the first is aligned right."""
-    ruler = ["---", *["---:"] * (len(head) - 1)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ruler, *rows)) + "\n"
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """Return a Markdown table whose first `texts` columns are aligned left; short rows end in empty cells."""
+    ruler = ["---"] * texts + ["---:"] * (len(head) - texts)
+    full = ([*row, *[""] * (len(head) - len(row))] for row in (head, ruler, *rows))
+    return "\n".join("| " + " | ".join(row) + " |" for row in full) + "\n"
 
 
 def reached(best: float, median: float, goal: float) -> str:
@@ -46,10 +49,8 @@ def reached(best: float, median: float, goal: float) -> str:
     return "best only" if best >= goal else "no"
 
 
-def goal_of(figure: Figure, corpus: Corpus) -> tuple[str, str]:
+def goal_of(case: Case, figure: Figure, corpus: Corpus) -> tuple[str, str]:
     """Return our case's goal on this corpus and whether it was reached."""
-    case = figure.entrant.case
-    assert case is not None
     if is_small(corpus):
         if case.goal_small_ledgers is None:
             return "", ""
@@ -63,12 +64,14 @@ def goal_of(figure: Figure, corpus: Corpus) -> tuple[str, str]:
 def decode_section(section: Section) -> Iterator[str]:
     """Yield the two tables of a corpus: ours with the ratios of the medians, then the peers."""
     corpus = section.corpus
-    yield f"## {corpus.name}: {corpus.what} ({corpus.ledgers:,} ledgers, {corpus.bytes / 1e6:,.1f} MB)\n"
+    yield f"## {corpus.name}: {corpus.what} ({corpus.count}, {corpus.bytes / 1e6:,.1f} MB)\n"
     head = ("stellarrow, one core", "MB/s median", "best", "ledgers/s", "rows", "goal", "reached")
     ours = [figure for figure in section.figures if figure.entrant.case]
     yield table((*head, *(name for name, _ in AGAINST)), (our_row(figure, section) for figure in ours))
     rest = [figure for figure in section.figures if not figure.entrant.case]
-    yield table(("peer", "what it does", "MB/s median", "best", "ledgers/s", "rows"), map(peer_row, rest))
+    yield table(
+        ("peer", "what it does", "MB/s median", "best", "ledgers/s", "rows"), map(peer_row, rest), texts=2
+    )
 
 
 def our_row(figure: Figure, section: Section) -> list[str]:
@@ -76,7 +79,7 @@ def our_row(figure: Figure, section: Section) -> list[str]:
     case = figure.entrant.case
     if not figure.samples or case is None:
         return [name, f"not measured: {figure.reason}"]
-    goal, verdict = goal_of(figure, section.corpus)
+    goal, verdict = goal_of(case, figure, section.corpus)
     return [name, *rates(figure), goal, verdict, *(
         ratio(figure, section.named(key.format(mode=case.same_rows))) for _, key in AGAINST
     )]  # fmt: skip
@@ -90,9 +93,14 @@ def peer_row(figure: Figure) -> list[str]:
 
 
 def rates(figure: Figure) -> list[str]:
-    digits = 0 if figure.median_mb >= 10 else 1
+    digits = 0 if figure.median_mb >= WHOLE_FROM_MB else 1
     rows = f"{figure.rows:,}" if figure.rows else ""
-    return [f"{figure.median_mb:,.{digits}f}", f"{figure.best_mb:,.{digits}f}", f"{figure.median_ledgers:,.0f}", rows]
+    return [
+        f"{figure.median_mb:,.{digits}f}",
+        f"{figure.best_mb:,.{digits}f}",
+        f"{figure.median_ledgers:,.0f}",
+        rows,
+    ]
 
 
 def ratio(figure: Figure, peer: Figure | None) -> str:
@@ -115,7 +123,7 @@ def threads_row(measured: Threads) -> list[str]:
 
 
 def startup_section(imports: Sequence[Times], first: Times) -> Iterator[str]:
-    """Yield the table of a fresh interpreter; the import's goal is judged on what it adds to a bare interpreter."""
+    """Yield the table of a fresh interpreter; the import is judged by what it adds to a bare one."""
     yield "## A fresh interpreter\n"
     bare, *_, ours = imports
     rows = [times_row(times, None) for times in imports]
@@ -131,3 +139,43 @@ def times_row(times: Times, goal: float | None) -> list[str]:
         return [times.label, f"not measured: {times.reason}"]
     row = [times.label, f"{times.median:.1f}", f"{times.best:.1f}"]
     return [*row, f"< {goal:g} ms", reached(-times.best, -times.median, -goal)] if goal else [*row, "", ""]
+
+
+def memory_section(memory: Memory) -> Iterator[str]:
+    yield "## Memory of `stellarrow extract`\n"
+    if not memory.resident_mb:
+        yield f"not measured: {memory.reason}\n"
+        return
+    ledgers = f"{memory.ledgers:,} synthetic ledgers, {memory.gigabytes:,.1f} GB of XDR, to Parquet"
+    yield f"{ledgers}, in {memory.seconds:,.0f} s ({memory.gigabytes * 1000 / memory.seconds:,.0f} MB/s).\n"
+    peak, growth = memory.peak_mb, memory.growth
+    yield table(
+        ("", "measured", "goal", "reached"),
+        (
+            (
+                "peak resident",
+                f"{peak:,.0f} MB",
+                f"< {PEAK_GOAL_MB} MB",
+                "yes" if peak < PEAK_GOAL_MB else "no",
+            ),
+            (
+                "last quarter over the second",
+                f"{growth:.2f}x",
+                f"<= {FLAT_GOAL:.2f}x",
+                "yes" if growth <= FLAT_GOAL else "no",
+            ),
+        ),
+    )
+
+
+def differing_rows(sections: Iterable[Section]) -> list[str]:
+    """Say where we and the Go SDK made different numbers of rows: such a comparison is worth nothing."""
+    told: list[str] = []
+    for section in sections:
+        for figure in section.figures:
+            case = figure.entrant.case
+            peer = section.named(f"go {case.same_rows}") if case else None
+            if peer and figure.samples and figure.rows != peer.rows:
+                where = f"{section.corpus.name}, {figure.entrant.does}"
+                told.append(f"{where}: {figure.rows:,} rows, the Go SDK makes {peer.rows:,}")
+    return told

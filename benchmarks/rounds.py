@@ -1,4 +1,4 @@
-"""Lets every entrant make one repetition in turn, round after round, so that a noisy minute hits all alike."""
+"""Lets every entrant make one repetition in turn, round by round: a noisy minute hits all alike."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -40,12 +40,12 @@ class Figure:
         return self.samples[0].rows // self.samples[0].passes
 
 
-def play(entrants: Sequence[Entrant], *, repeat: int, minimum_ms: int, say: Callable[[str], None]) -> list[Figure]:
+def play(
+    entrants: Sequence[Entrant], *, repeat: int, minimum_ms: int, say: Callable[[str], None]
+) -> list[Figure]:
     """Start every entrant, make one round that warms up and is not counted, then the rounds that are."""
     with ExitStack() as stack:
-        players = {
-            entrant.key: stack.enter_context(start(entrant, minimum_ms)) for entrant in entrants
-        }
+        players = {entrant.key: stack.enter_context(start(entrant, minimum_ms)) for entrant in entrants}
         samples: dict[str, list[Sample]] = {entrant.key: [] for entrant in entrants}
         reasons: dict[str, str] = {}
         for number in range(repeat + 1):
@@ -61,8 +61,12 @@ def play(entrants: Sequence[Entrant], *, repeat: int, minimum_ms: int, say: Call
                     continue
                 if number:
                     samples[key].append(sample)
-    return [Figure(entrant, tuple(samples[entrant.key]), reasons.get(entrant.key, "")) for entrant in entrants]
+    return [
+        Figure(entrant, tuple(samples[entrant.key]), reasons.get(entrant.key, "")) for entrant in entrants
+    ]
 
 
 def start(entrant: Entrant, minimum_ms: int) -> Player:
-    return Player((*entrant.argv, "--minimum-ms", str(minimum_ms)), cores=one_core() if entrant.one_core else None)
+    return Player(
+        (*entrant.argv, "--minimum-ms", str(minimum_ms)), cores=one_core() if entrant.one_core else None
+    )

@@ -34,13 +34,15 @@ class Times:
 
 
 def imports(*, repeat: int) -> list[Times]:
-    """Time whole interpreters, from start to exit, in turns; the first round fills the caches and is not counted."""
+    """Time whole interpreters, start to exit, in turns; the first round fills caches and does not count."""
     taken: dict[str, list[float]] = {program: [] for program in PROGRAMS}
     reasons: dict[str, str] = {}
     for number in range(repeat + 1):
         for program in PROGRAMS:
             start = time.perf_counter()
-            done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                [sys.executable, "-c", program], capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 reasons[program] = done.stderr.strip().splitlines()[-1]
             elif number:

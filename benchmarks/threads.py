@@ -18,18 +18,14 @@ class Threads:
     case: Case
     one: Figure | None = None
     two: Figure | None = None
+    ratio: float = 0.0
     reason: str = ""
-
-    @property
-    def ratio(self) -> float:
-        assert self.one is not None and self.two is not None
-        return self.two.median_mb / self.one.median_mb
 
 
 def two_threads(corpus: Corpus, *, repeat: int, minimum_ms: int, say: Callable[[str], None]) -> list[Threads]:
     """Measure the tables of each goal; a call decodes one ledger, as a lake holds one a file."""
     cases = [case for case in CASES if case.given == "raw"]
-    if len(cores()) < 2:
+    if len(cores()) == 1:
         return [Threads(case, reason="this process may use one core only") for case in cases]
     return [pair(case, corpus, repeat=repeat, minimum_ms=minimum_ms, say=say) for case in cases]
 
@@ -37,10 +33,16 @@ def two_threads(corpus: Corpus, *, repeat: int, minimum_ms: int, say: Callable[[
 def pair(case: Case, corpus: Corpus, *, repeat: int, minimum_ms: int, say: Callable[[str], None]) -> Threads:
     say(f"threads: {case.name}")
     entrants = [
-        Entrant(f"{n} threads", "stellarrow", case.name, (*worker(case, corpus), "--threads", str(n)), one_core=False)
+        Entrant(
+            f"{n} threads",
+            "stellarrow",
+            case.name,
+            (*worker(case, corpus), "--threads", str(n)),
+            one_core=False,
+        )
         for n in (1, 2)
     ]
     one, two = play(entrants, repeat=repeat, minimum_ms=max(minimum_ms, 300), say=lambda _: None)
     if one.reason or two.reason:
         return Threads(case, reason=one.reason or two.reason)
-    return Threads(case, one, two)
+    return Threads(case, one, two, two.median_mb / one.median_mb)

@@ -1,7 +1,8 @@
 """Measure what the Python package `stellar-sdk` needs to decode ledgers in full."""
 
 from stellar_sdk.xdr import LedgerCloseMeta
-from stepping import drive, flags, split
+
+from peers.stepping import drive, flags, split
 
 
 def main() -> None:

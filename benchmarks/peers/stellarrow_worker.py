@@ -5,11 +5,10 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stepping import drive, flags, split
-
 import stellarrow as sa
+from peers.stepping import drive, flags, split
 
-# With threads, one pass goes over the corpus this often: the last ledger of an uneven share then weighs little.
+# With threads, one pass goes over the corpus this often: an uneven last share then weighs little.
 THREADED_PASSES = 10
 
 
@@ -19,7 +18,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--tables", required=True, help="comma list of name or name@version")
     parser.add_argument("--passphrase", required=True)
     parser.add_argument("--no-verify-chain", action="store_true")
-    parser.add_argument("--each", action="store_true", help="one call a ledger instead of one over everything")
+    parser.add_argument(
+        "--each", action="store_true", help="one call a ledger instead of one over everything"
+    )
     parser.add_argument("--threads", type=int, default=0, help="one call a ledger on so many threads")
     return parser.parse_args()
 
@@ -28,9 +29,12 @@ def decoder(options: argparse.Namespace) -> Callable[[bytes], int]:
     """Return a function that decodes its input once and counts the rows."""
     tables = options.tables.split(",")
     verify_chain = not options.no_verify_chain
+    framing = "single" if options.each or options.threads else "auto"
 
     def rows_of(data: bytes) -> int:
-        batches = sa.decode(data, tables=tables, network=options.passphrase, verify_chain=verify_chain)
+        batches = sa.decode(
+            data, tables=tables, network=options.passphrase, framing=framing, verify_chain=verify_chain
+        )
         return sum(batch.num_rows for batch in batches.values())
 
     return rows_of

@@ -15,7 +15,9 @@ LENGTH = (1 << 31) - 1
 def flags(description: str) -> argparse.ArgumentParser:
     """Return a parser that knows the flags of every peer."""
     parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--file", type=Path, required=True, help="record-marked LedgerCloseMeta, uncompressed")
+    parser.add_argument(
+        "--file", type=Path, required=True, help="record-marked LedgerCloseMeta, uncompressed"
+    )
     parser.add_argument("--ledgers", type=int, default=0, help="use only the first N ledgers; 0 takes all")
     parser.add_argument("--repeat", type=int, default=5, help="repetitions after one that warms up")
     parser.add_argument("--minimum-ms", type=int, default=100, help="least time of a repetition")
