@@ -58,7 +58,11 @@ class Run:
     def sections(self, only: str | None) -> list[Section]:
         """Measure decoding on every corpus, ours and the peers in turns."""
         sections: list[Section] = []
-        for corpus in prepare(self.scratch):
+        corpora = list(prepare(self.scratch))
+        if only and only not in {corpus.name for corpus in corpora}:
+            known = ", ".join(corpus.name for corpus in corpora)
+            raise SystemExit(f"there is no corpus {only!r}: choose among {known}")
+        for corpus in corpora:
             if only not in (None, corpus.name):
                 continue
             say(f"{corpus.name}: {corpus.count}")
