@@ -146,22 +146,13 @@ fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
             let ext = skip::<xdr::layout::ExtensionPoint>(body)?;
             let (data, val) = contract_data_key(ext)?;
             let rest = skip::<SCVal>(val)?;
-            let data = ContractData {
-                val: Some(between(val, rest)),
-                ..data
-            };
+            let data = ContractData { val: Some(between(val, rest)), ..data };
             (Some(Entry::ContractData(data)), rest)
         }
         9 if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
             let (live_until, rest) = xdr::u32(rest)?;
-            (
-                Some(Entry::Ttl(Ttl {
-                    key_hash,
-                    live_until: Some(live_until),
-                })),
-                rest,
-            )
+            (Some(Entry::Ttl(Ttl { key_hash, live_until: Some(live_until) })), rest)
         }
         _ => (None, skip::<LedgerEntryData>(data)?),
     };
@@ -183,13 +174,7 @@ fn removed<'a>(
         }
         9 if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
-            (
-                Entry::Ttl(Ttl {
-                    key_hash,
-                    live_until: None,
-                }),
-                rest,
-            )
+            (Entry::Ttl(Ttl { key_hash, live_until: None }), rest)
         }
         _ => return Some((None, skip::<LedgerKey>(bytes)?)),
     };

@@ -32,11 +32,7 @@ impl Request {
         let filter = Arc::new(Filter::new(wanted, &network_id)?);
         Ok(Self {
             tables: tables.to_vec(),
-            settings: Settings {
-                network_id,
-                filter,
-                diagnostics: false,
-            },
+            settings: Settings { network_id, filter, diagnostics: false },
             passphrase: passphrase.to_owned(),
             framing: None,
             ledgers: None,
@@ -113,7 +109,7 @@ pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
     let opened = frame::open(data, framing)?;
     let mut frames = opened.frames();
     let mut sequences = Vec::new();
-    while let Some(frame) = frames.next()? {
+    while let Some(frame) = frames.advance()? {
         let (ledger, _) = ledger::header(frame.bytes).ok_or_else(|| fault(None, &frame))?;
         sequences.push(ledger.sequence);
         if !frame.exact {
@@ -128,12 +124,7 @@ impl<'r> Decoder<'r> {
     /// A decoder that has seen nothing yet.
     pub fn new(request: &'r Request) -> Result<Self> {
         let tables = Tables::new(&request.tables, &request.settings)?;
-        Ok(Self {
-            request,
-            tables,
-            run: None,
-            network_proven: false,
-        })
+        Ok(Self { request, tables, run: None, network_proven: false })
     }
 
     /// Take in the ledgers of this data. Those before a bad one stay, the bad one leaves nothing.
@@ -145,10 +136,7 @@ impl<'r> Decoder<'r> {
     /// Hand over the batches, and begin anew.
     pub fn finish(&mut self) -> Result<(Vec<RecordBatch>, Option<Run>)> {
         let batches = self.tables.finish().map_err(|error| {
-            Error::data(
-                0,
-                format!("what was read does not make valid Arrow columns: {error}"),
-            )
+            Error::data(0, format!("what was read does not make valid Arrow columns: {error}"))
         })?;
         Ok((batches, self.run.take()))
     }
@@ -157,7 +145,7 @@ impl<'r> Decoder<'r> {
         let mut frames = opened.frames();
         let mut walk = Walk::new(self.tables.needs());
         let mut reserved = false;
-        while let Some(frame) = frames.next()? {
+        while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
                 frames.consumed(rest);
@@ -166,8 +154,7 @@ impl<'r> Decoder<'r> {
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
-                self.tables
-                    .reserve(opened.size() as f64 / read.max(1) as f64 * 1.02);
+                self.tables.reserve(opened.size() as f64 / read.max(1) as f64 * 1.02);
                 reserved = true;
             }
         }
@@ -191,11 +178,7 @@ impl<'r> Decoder<'r> {
         self.check(&ledger, frame.base)?;
         if !self.network_proven {
             let network_id = &self.request.settings.network_id;
-            walk.expect(integrity::first_transaction(
-                network_id,
-                ledger.meta_version,
-                body,
-            ));
+            walk.expect(integrity::first_transaction(network_id, ledger.meta_version, body));
         }
         let rows = self.tables.rows();
         let walked = self.walk(walk, &ledger, frame, body);
@@ -229,10 +212,7 @@ impl<'r> Decoder<'r> {
         if awaited && totals.transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
-                return Err(Error::Network {
-                    ledger: ledger.sequence,
-                    passphrase,
-                });
+                return Err(Error::Network { ledger: ledger.sequence, passphrase });
             }
             self.network_proven = true;
         }
@@ -242,12 +222,7 @@ impl<'r> Decoder<'r> {
             let (ledger, path) = (Some(ledger.sequence), String::new());
             let reason =
                 format!("column {column} has outgrown 2 GiB; decode fewer ledgers in one call");
-            return Err(Error::Decode {
-                ledger,
-                path,
-                offset: frame.base,
-                reason,
-            });
+            return Err(Error::Decode { ledger, path, offset: frame.base, reason });
         }
         self.add(ledger, &totals);
         Ok(rest)
@@ -276,11 +251,7 @@ impl<'r> Decoder<'r> {
 
 /// Pass over a ledger that is not wanted.
 fn pass<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
-    if frame.exact {
-        Some(&[])
-    } else {
-        skip::<LedgerCloseMeta>(frame.bytes)
-    }
+    if frame.exact { Some(&[]) } else { skip::<LedgerCloseMeta>(frame.bytes) }
 }
 
 /// Find out, in a second pass, why a ledger could not be read.
@@ -306,10 +277,7 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
 
 fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
     let offset = frame.base + frame.bytes.len() - rest.len();
-    Error::data(
-        offset,
-        format!("{} bytes follow the ledger in its record", rest.len()),
-    )
+    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
 }
 
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {

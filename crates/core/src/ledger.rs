@@ -140,10 +140,7 @@ pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
 impl<'a> Walk<'a> {
     /// A walk that shows what is needed and passes over the rest.
     pub fn new(needs: Needs) -> Self {
-        Self {
-            needs,
-            ..Self::default()
-        }
+        Self { needs, ..Self::default() }
     }
 
     /// Await a transaction with this hash.
@@ -168,10 +165,7 @@ impl<'a> Walk<'a> {
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
         let (count, mut bytes) = xdr::u32(bytes)?;
-        let mut totals = Totals {
-            transactions: count,
-            ..Totals::default()
-        };
+        let mut totals = Totals { transactions: count, ..Totals::default() };
         for index in 1..=count {
             let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
             totals.successful += u32::from(successful);
@@ -207,16 +201,7 @@ impl<'a> Walk<'a> {
             _ => rest,
         };
         let (changes, events) = (&self.changes, &self.events);
-        tables.transaction(
-            ledger,
-            &Transaction {
-                index,
-                hash,
-                successful,
-                changes,
-                events,
-            },
-        );
+        tables.transaction(ledger, &Transaction { index, hash, successful, changes, events });
         Some((successful, rest))
     }
 
@@ -235,11 +220,7 @@ impl<'a> Walk<'a> {
         };
         let kept = self.changes.len();
         let bytes = self.operations(bytes, version == 4)?;
-        let bytes = if version >= 2 {
-            self.changes(bytes, None)?
-        } else {
-            bytes
-        };
+        let bytes = if version >= 2 { self.changes(bytes, None)? } else { bytes };
         if undone {
             self.changes.truncate(kept);
         }

@@ -44,10 +44,8 @@ impl Options {
             exclude_deleted,
         };
         let request = || -> Result<Request> {
-            let tables: Vec<_> = tables
-                .iter()
-                .map(|name| Table::find(name))
-                .collect::<Result<_>>()?;
+            let tables: Vec<_> =
+                tables.iter().map(|name| Table::find(name)).collect::<Result<_>>()?;
             Ok(Request::new(&tables, passphrase, &wanted)?
                 .framing(Framing::parse(framing)?)
                 .ledgers(ledgers)

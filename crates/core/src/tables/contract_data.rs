@@ -9,10 +9,9 @@ use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{ArrowError, DataType, Field};
 use sha2::{Digest, Sha256};
 
-use super::column::{
-    Boolean, NullableDecimal, NullableText, NullableUInt32, Text, Timestamp, UInt32, Word, hex,
-};
+use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
+use super::text::{NullableText, Text, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
@@ -21,12 +20,8 @@ use crate::{balance, scval, strkey};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
 
-pub(super) const CONTRACT_DATA_1: Table = Table {
-    name: "contract_data",
-    version: "1.0",
-    description: DESCRIPTION,
-    key: &[],
-};
+pub(super) const CONTRACT_DATA_1: Table =
+    Table { name: "contract_data", version: "1.0", description: DESCRIPTION, key: &[] };
 
 pub(super) const CONTRACT_DATA_2: Table = Table {
     name: "contract_data",
@@ -95,17 +90,16 @@ static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
 pub(super) struct Builder2 {
     columns: Columns,
     settings: Settings,
+    contracts: strkey::Recent,
     /// (key hash, live until) the transaction at hand wrote, ordered by hash, the last one last.
     ttls: Vec<([u8; 32], u32)>,
 }
 
 impl Builder2 {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            columns: Columns::default(),
-            settings: settings.clone(),
-            ttls: Vec::new(),
-        }
+        let contracts = strkey::Recent::new(strkey::CONTRACT);
+        let settings = settings.clone();
+        Self { columns: Columns::default(), settings, contracts, ttls: Vec::new() }
     }
 
     pub(super) fn fields() -> Vec<Field> {
@@ -114,14 +108,13 @@ impl Builder2 {
 
     fn collect_ttls(&mut self, changes: &[Change<'_>]) {
         self.ttls.clear();
-        self.ttls
-            .extend(changes.iter().filter_map(|change| match change.entry {
-                Entry::Ttl(ttl) if change.kind != Kind::Removed => {
-                    Some((*ttl.key_hash, ttl.live_until?))
-                }
-                _ => None,
-            }));
-        self.ttls.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.ttls.extend(changes.iter().filter_map(|change| match change.entry {
+            Entry::Ttl(ttl) if change.kind != Kind::Removed => {
+                Some((*ttl.key_hash, ttl.live_until?))
+            }
+            _ => None,
+        }));
+        self.ttls.sort_by_key(|(hash, _)| *hash);
     }
 
     fn live_until(&self, key_hash: &[u8; 32]) -> Option<u32> {
@@ -173,14 +166,10 @@ impl Builder2 {
             Kind::Restored => &RESTORED,
         });
         match scval::contract(data.contract) {
-            Some(id) => columns
+            Some(id) => columns.contract_id.push(self.contracts.encode(id)),
+            None => columns
                 .contract_id
-                .push(&strkey::encode(strkey::CONTRACT, id)),
-            None => columns.contract_id.push(
-                strkey::address(data.contract)
-                    .unwrap_or_default()
-                    .as_bytes(),
-            ),
+                .push(strkey::address(data.contract).unwrap_or_default().as_bytes()),
         }
         columns.contract_key_type.word(scval::type_name(data.key));
         columns.contract_durability.word(if data.durability == 1 {
@@ -188,9 +177,7 @@ impl Builder2 {
         } else {
             &TEMPORARY
         });
-        columns
-            .last_modified_ledger
-            .push(change.last_modified.unwrap_or(ledger.sequence));
+        columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         columns.deleted.push(change.kind == Kind::Removed);
         columns.ledger_key_hash.hex(&hash);
         columns.key_xdr.base64(data.key);
@@ -208,8 +195,7 @@ impl Columns {
     /// What the value says beyond its bytes.
     fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
         if let Some((holder, amount)) = balance::read(data, val) {
-            self.balance_holder
-                .set(row, &strkey::encode(strkey::CONTRACT, holder));
+            self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));
             if amount < 10i128.pow(38) {
                 self.balance.set(row, amount);
             }
@@ -231,8 +217,7 @@ impl Columns {
             self.asset_type.set(row, asset.type_name().as_bytes());
             if let Asset::Credit { code, issuer } = asset {
                 self.asset_code.set(row, code.as_str().as_bytes());
-                self.asset_issuer
-                    .set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
+                self.asset_issuer.set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
             }
         }
     }
@@ -240,18 +225,12 @@ impl Columns {
 
 /// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
 fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(6u32.to_be_bytes())
-        .chain_update(ledger_key)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
 }
 
 impl super::Builder for Builder2 {
     fn needs(&self) -> Needs {
-        Needs {
-            entries: CONTRACT_DATA | TTL,
-            ..Needs::default()
-        }
+        Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
@@ -311,10 +290,7 @@ impl Builder1 {
 /// Decimals as int64, null where they do not fit.
 fn narrow(balance: &ArrayRef) -> ArrayRef {
     let exact = balance.as_primitive::<Decimal128Type>();
-    let narrow: Int64Array = exact
-        .iter()
-        .map(|value| i64::try_from(value?).ok())
-        .collect();
+    let narrow: Int64Array = exact.iter().map(|value| i64::try_from(value?).ok()).collect();
     Arc::new(narrow)
 }
 
@@ -348,11 +324,7 @@ impl super::Builder for Builder1 {
         let find = |name: &&str| {
             let at = fields.iter().position(|field| field.name() == name)?;
             let column = columns.get(at)?;
-            Some(if *name == "balance" {
-                narrow(column)
-            } else {
-                column.clone()
-            })
+            Some(if *name == "balance" { narrow(column) } else { column.clone() })
         };
         Ok(VERSION_1.iter().filter_map(find).collect())
     }

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::column::{
-    Boolean, NullableText, NullableUInt32, Text, TextList, Timestamp, UInt32, Word, hex,
-};
+use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::text::{NullableText, Text, TextList, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::event::{Event, Events};
@@ -17,13 +16,7 @@ pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
     version: "1.0",
     description: "An event a contract, or the ledger in a contract's name, emitted.",
-    key: &[
-        "ledger_sequence",
-        "transaction_index",
-        "operation_index",
-        "stage",
-        "event_index",
-    ],
+    key: &["ledger_sequence", "transaction_index", "operation_index", "stage", "event_index"],
 };
 
 columns! {
@@ -42,27 +35,21 @@ columns! {
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
 }
 
-static TYPES: [Word; 3] = [
-    Word::new("system"),
-    Word::new("contract"),
-    Word::new("diagnostic"),
-];
+static TYPES: [Word; 3] = [Word::new("system"), Word::new("contract"), Word::new("diagnostic")];
 const STAGES: [&str; 3] = ["before_all_txs", "after_tx", "after_all_txs"];
 
 pub(super) struct Builder {
     columns: Columns,
     settings: Settings,
     filter: Arc<Filter>,
+    contracts: strkey::Recent,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let (settings, filter) = (settings.clone(), settings.filter.clone());
-        Self {
-            columns: Columns::default(),
-            settings,
-            filter,
-        }
+        let contracts = strkey::Recent::new(strkey::CONTRACT);
+        Self { columns: Columns::default(), settings, filter, contracts }
     }
 
     pub(super) fn fields() -> Vec<arrow_schema::Field> {
@@ -72,9 +59,7 @@ impl Builder {
     fn wants(&self, event: &Event<'_>, topics: &[&[u8]]) -> bool {
         self.filter.event_type(event.event_type)
             && self.filter.contract(event.contract)
-            && self
-                .filter
-                .event_name(topics.first().and_then(|topic| scval::symbol(topic)))
+            && self.filter.event_name(topics.first().and_then(|topic| scval::symbol(topic)))
             && (!self.filter.has_assets()
                 || event.contract.is_some_and(|contract| {
                     self.filter.asset(contract, || self.asset(contract, topics))
@@ -106,9 +91,7 @@ impl Builder {
             _ => diagnostic,
         });
         if let Some(contract) = event.contract {
-            columns
-                .contract_id
-                .set(row, &strkey::encode(strkey::CONTRACT, contract));
+            columns.contract_id.set(row, self.contracts.encode(contract));
         }
         if let Some(name) = topics.first().and_then(|topic| scval::symbol(topic)) {
             columns.event_name.set(row, scval::text(name).as_bytes());
@@ -129,11 +112,7 @@ impl Builder {
 
 impl super::Builder for Builder {
     fn needs(&self) -> Needs {
-        Needs {
-            events: true,
-            diagnostics: self.settings.diagnostics,
-            ..Needs::default()
-        }
+        Needs { events: true, diagnostics: self.settings.diagnostics, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
@@ -148,9 +127,7 @@ impl super::Builder for Builder {
         columns.closed_at.fill(rows, ledger.closed_at());
         columns.transaction_index.fill(rows, transaction.index);
         columns.transaction_hash.fill(rows, &hex(transaction.hash));
-        columns
-            .transaction_successful
-            .fill(rows, transaction.successful);
+        columns.transaction_successful.fill(rows, transaction.successful);
     }
 
     super::forward_to_columns!(columns);

@@ -1,7 +1,8 @@
 //! Table `ledgers`: a row a ledger, out of its header.
 
-use super::column::{Int64, Text, Timestamp, UInt32, hex};
+use super::column::{Int64, Timestamp, UInt32};
 use super::columns::columns;
+use super::text::{Text, hex};
 use super::{Settings, Table};
 use crate::ledger::{Ledger, Totals};
 
@@ -48,9 +49,7 @@ impl super::Builder for Builder {
         columns.rows += 1;
         columns.ledger_sequence.push(ledger.sequence);
         columns.ledger_hash.push(&hex(ledger.hash));
-        columns
-            .previous_ledger_hash
-            .push(&hex(ledger.previous_hash));
+        columns.previous_ledger_hash.push(&hex(ledger.previous_hash));
         columns.closed_at.push(ledger.closed_at());
         columns.protocol_version.push(ledger.protocol);
         columns.total_coins.push(ledger.total_coins);
@@ -61,9 +60,7 @@ impl super::Builder for Builder {
         columns.transaction_count.push(totals.transactions);
         columns.successful_transaction_count.push(totals.successful);
         columns.meta_version.push(ledger.meta_version);
-        columns
-            .size_bytes
-            .push(u32::try_from(totals.size).unwrap_or(u32::MAX));
+        columns.size_bytes.push(u32::try_from(totals.size).unwrap_or(u32::MAX));
     }
 
     super::forward_to_columns!(0);

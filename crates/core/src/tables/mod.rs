@@ -5,11 +5,12 @@ mod columns;
 mod contract_data;
 mod contract_events;
 mod ledgers;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use column::{Word, hex};
+pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
@@ -150,11 +151,7 @@ impl Table {
         let fits = |table: &&Table| {
             table.name == name && version.is_none_or(|version| version == table.version)
         };
-        TABLES
-            .iter()
-            .rfind(fits)
-            .copied()
-            .ok_or_else(|| unknown(text))
+        TABLES.iter().rfind(fits).copied().ok_or_else(|| unknown(text))
     }
 
     /// The Arrow schema, with the table's name and version as metadata.
@@ -168,14 +165,9 @@ impl Table {
 }
 
 fn unknown(text: &str) -> Error {
-    let known: Vec<_> = TABLES
-        .iter()
-        .map(|table| format!("{}@{}", table.name, table.version))
-        .collect();
-    Error::Config(format!(
-        "there is no table {text:?}; the tables are {}",
-        known.join(", ")
-    ))
+    let known: Vec<_> =
+        TABLES.iter().map(|table| format!("{}@{}", table.name, table.version)).collect();
+    Error::Config(format!("there is no table {text:?}; the tables are {}", known.join(", ")))
 }
 
 /// The builders of the tables asked for, in the order asked.
@@ -187,21 +179,19 @@ impl Tables {
     /// Builders for these tables.
     pub fn new(tables: &[Table], settings: &Settings) -> Result<Self> {
         let builder = |table: &Table| Ok((table.schema(), AnyBuilder::new(table, settings)?));
-        Ok(Self {
-            builders: tables.iter().map(builder).collect::<Result<_>>()?,
-        })
+        Ok(Self { builders: tables.iter().map(builder).collect::<Result<_>>()? })
     }
 
     /// What the walk has to show.
     pub fn needs(&self) -> Needs {
-        self.builders
-            .iter()
-            .map(|(_, builder)| builder.get().needs())
-            .fold(Needs::default(), |all, one| Needs {
+        self.builders.iter().map(|(_, builder)| builder.get().needs()).fold(
+            Needs::default(),
+            |all, one| Needs {
                 entries: all.entries | one.entries,
                 events: all.events || one.events,
                 diagnostics: all.diagnostics || one.diagnostics,
-            })
+            },
+        )
     }
 
     /// Show a transaction to every builder.
@@ -220,10 +210,7 @@ impl Tables {
 
     /// Rows of each table so far.
     pub fn rows(&self) -> Vec<usize> {
-        self.builders
-            .iter()
-            .map(|(_, builder)| builder.get().rows())
-            .collect()
+        self.builders.iter().map(|(_, builder)| builder.get().rows()).collect()
     }
 
     /// Go back to so many rows of each table.
@@ -243,10 +230,7 @@ impl Tables {
 
     /// The table and column that has outgrown Arrow's offsets.
     pub fn oversized(&self) -> Option<String> {
-        self.builders
-            .iter()
-            .find_map(|(_, builder)| builder.get().oversized())
-            .map(str::to_owned)
+        self.builders.iter().find_map(|(_, builder)| builder.get().oversized()).map(str::to_owned)
     }
 
     /// Hand over a batch of each table and begin anew.
