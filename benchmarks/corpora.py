@@ -98,7 +98,7 @@ def synthesize(scratch: Path, name: str, *, ledgers: int, ledger_bytes: int) -> 
     stored = scratch / f"{name}.xdr.zst"
     with pa.output_stream(stored, compression="zstd") as stream:
         stream.write(data)
-    what = f"{ledgers} synthetic ledgers of {ledger_bytes / 1000:,.0f} KB"
+    what = f"synthetic ledgers of about {ledger_bytes / 1000:,.0f} KB"
     return corpus(Source(name, what, stored.name, "marked"), stored, data, scratch)
 
 

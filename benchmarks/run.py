@@ -100,7 +100,7 @@ def main() -> int:
     missing = [f"{build.name}: not measured: {build.reason}" for build in builds.values() if build.reason]
     if shared_ledgers() is None:
         missing.append(
-            "the shared ledgers are not here: synthetic ones stand in for them, with the same goals"
+            "the shared ledgers, which the goals are set on, are not here: synthetic ones stand in"
         )
     print("# Benchmarks\n")
     print(report.table(("machine", ""), described.items(), texts=2))
