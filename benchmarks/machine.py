@@ -18,12 +18,17 @@ def describe() -> dict[str, str]:
         "cores": str(len(cores())),
         "memory": f"{memory_gb():.0f} GB",
         "system": f"{platform.system()} {platform.machine()}",
-        "load": f"{os.getloadavg()[0]:.1f} in the last minute, before the run",
+        "load before": load(),
         "python": platform.python_version(),
         "pyarrow": pa.__version__,
         "rustc": version("rustc", "--version"),
         "go": version("go", "version"),
     }
+
+
+def load() -> str:
+    """Return the mean number of runnable processes in the last minute; before a run it should be near zero."""
+    return f"{os.getloadavg()[0]:.1f}"
 
 
 def cpu_model() -> str:

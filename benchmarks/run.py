@@ -116,6 +116,8 @@ def main() -> int:
             tell(run.startup(sections[-2]))
         if options.extract:
             tell(run.memory(options.extract))
+    described["load after"] = machine.load()
+    print(f"Load before the run: {described['load before']}, after: {described['load after']}.")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(json.dumps(results, indent=1, default=str))
     say(f"every sample is in {options.output}")
