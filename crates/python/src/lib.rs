@@ -1,1 +1,176 @@
+//! The Python face of the core: convert, let go of the GIL, call, wrap.
 
+mod options;
+mod streams;
+
+use std::sync::Arc;
+
+use mimalloc::MiMalloc;
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3_arrow::{PyRecordBatch, PySchema};
+use stellarrow_core::decode::{self, Run};
+use stellarrow_core::describe;
+use stellarrow_core::error::Error;
+use stellarrow_core::frame::{self, Framing};
+use stellarrow_core::tables::{TABLES, Table};
+
+use options::Options;
+use streams::{Splitter, Synth, write};
+
+/// Column buffers come and go by the megabyte; the system's allocator gives them back and faults
+/// them in again each time.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
+
+pyo3::create_exception!(
+    _core,
+    CoreError,
+    PyException,
+    "What the core refuses: args are (kind, message, ledger, path, offset)."
+);
+
+/// An error as `CoreError`.
+fn refused(error: &Error) -> PyErr {
+    let message = error.to_string();
+    match error {
+        Error::Decode { ledger, path, offset, .. } => {
+            CoreError::new_err(("decode", message, *ledger, path.clone(), *offset))
+        }
+        Error::Network { ledger, .. } => place("network", message, Some(*ledger)),
+        Error::Chain { ledger, .. } => place("chain", message, Some(*ledger)),
+        Error::Config(_) => place("config", message, None),
+    }
+}
+
+fn place(kind: &'static str, message: String, ledger: Option<u32>) -> PyErr {
+    CoreError::new_err((kind, message, ledger, None::<String>, None::<usize>))
+}
+
+/// Bytes-like data: `bytes` as they lie, anything else copied, as it may change while we read.
+enum Data<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Copied(Vec<u8>),
+}
+
+impl<'py> Data<'py> {
+    fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes.as_bytes(),
+            Self::Copied(bytes) => bytes,
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Data<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyBytes>() {
+            Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
+            Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
+        }
+    }
+}
+
+/// A call's ledgers; see `stellarrow_core::decode::Run`.
+#[pyclass(name = "Run", frozen, get_all)]
+struct PyRun {
+    count: u32,
+    first: u32,
+    last: u32,
+    first_closed_at: u64,
+    last_closed_at: u64,
+    previous_hash: String,
+    last_hash: String,
+    size_bytes: u64,
+    transactions: u64,
+}
+
+impl From<Run> for PyRun {
+    fn from(run: Run) -> Self {
+        Self {
+            count: run.count,
+            first: run.first,
+            last: run.last,
+            first_closed_at: run.first_closed_at,
+            last_closed_at: run.last_closed_at,
+            previous_hash: decode::hash_text(&run.previous_hash),
+            last_hash: decode::hash_text(&run.last_hash),
+            size_bytes: run.size,
+            transactions: run.transactions,
+        }
+    }
+}
+
+#[pyfunction]
+#[pyo3(name = "decode")]
+fn py_decode(
+    py: Python<'_>,
+    data: Data<'_>,
+    options: &Bound<'_, Options>,
+) -> PyResult<(Vec<PyRecordBatch>, Option<PyRun>)> {
+    let (data, request) = (data.as_slice(), &options.get().0);
+    let decoded = py.detach(|| decode::decode(data, request));
+    let (batches, run) = decoded.map_err(|error| refused(&error))?;
+    Ok((batches.into_iter().map(PyRecordBatch::new).collect(), run.map(PyRun::from)))
+}
+
+#[pyfunction]
+#[pyo3(signature = (data, framing = "auto"))]
+fn sequences(py: Python<'_>, data: Data<'_>, framing: &str) -> PyResult<Vec<u32>> {
+    let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
+    let data = data.as_slice();
+    py.detach(|| decode::sequences(data, framing)).map_err(|error| refused(&error))
+}
+
+#[pyfunction]
+fn framing(py: Python<'_>, data: Data<'_>) -> PyResult<&'static str> {
+    let data = data.as_slice();
+    let opened = py.detach(|| frame::open(data, None).map(|opened| opened.framing()));
+    opened.map(Framing::name).map_err(|error| refused(&error))
+}
+
+#[pyfunction]
+fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
+    TABLES.iter().map(|table| (table.name, table.version, table.description)).collect()
+}
+
+fn find(table: &str) -> PyResult<Table> {
+    Table::find(table).map_err(|error| refused(&error))
+}
+
+#[pyfunction]
+fn schema(table: &str) -> PyResult<PySchema> {
+    Ok(PySchema::new(Arc::clone(&find(table)?.schema())))
+}
+
+#[pyfunction]
+#[pyo3(name = "describe")]
+fn py_describe(scval: &str) -> PyResult<String> {
+    describe::describe(scval).map_err(|error| refused(&error))
+}
+
+#[pyfunction]
+fn keys(table: &str) -> PyResult<Vec<&'static str>> {
+    Ok(find(table)?.key.to_vec())
+}
+
+#[pymodule]
+mod _core {
+    use super::*;
+
+    #[pymodule_export]
+    use super::{
+        CoreError, Options, PyRun, Splitter, Synth, framing, keys, py_decode, py_describe, schema,
+        sequences, tables, write,
+    };
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+        module.add("DEBUG_BUILD", cfg!(debug_assertions))
+    }
+}

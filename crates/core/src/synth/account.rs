@@ -25,14 +25,7 @@ pub(super) struct Account {
 impl Account {
     pub fn new(key: Hash, balance: i64, now: Now) -> Self {
         let seq = i64::from(now.seq) << 32;
-        Self {
-            key,
-            balance,
-            seq,
-            subentries: 0,
-            seq_now: now,
-            modified: now.seq,
-        }
+        Self { key, balance, seq, subentries: 0, seq_now: now, modified: now.seq }
     }
 
     /// Write the LedgerEntryData of an AccountEntry with extensions v1, v2 and v3, as accounts used since protocol 19 have.
@@ -43,9 +36,7 @@ impl Account {
         w.i64(self.seq);
         w.u32(self.subentries);
         // No inflation destination, no flags, no home domain; thresholds 1,0,0,0; no signers.
-        [0, 0, 0, 0x0100_0000, 0]
-            .iter()
-            .for_each(|field| w.u32(*field));
+        [0, 0, 0, 0x0100_0000, 0].iter().for_each(|field| w.u32(*field));
         w.u32(1);
         w.raw(&[0; 16]);
         // v2: nothing sponsored; v3 follows.
@@ -124,12 +115,7 @@ impl Market {
     }
 
     pub fn open_line(&mut self, holder: usize, key: Hash, seq: u32, out: &mut Array) {
-        let line = TrustLine {
-            holder,
-            key,
-            balance: 0,
-            modified: seq,
-        };
+        let line = TrustLine { holder, key, balance: 0, modified: seq };
         put_created(out, seq, |w| line.write(&self.asset, w));
         self.lines.push(line);
     }
@@ -151,12 +137,7 @@ impl Accounts {
                 .map(|_| Account::new(dice.bytes(), STARTING_BALANCE, now))
                 .collect::<Vec<_>>()
         };
-        Self {
-            senders: make(SENDERS),
-            receivers: make(RECEIVERS),
-            next: 0,
-            used: 0,
-        }
+        Self { senders: make(SENDERS), receivers: make(RECEIVERS), next: 0, used: 0 }
     }
 
     /// Pick the key of an account that is not a transaction's source.

@@ -31,10 +31,7 @@ pub(super) enum Asset {
 impl Asset {
     pub fn random(dice: &mut Dice) -> Self {
         let code = dice.pick(&TICKERS).to_owned();
-        Self::Credit {
-            code,
-            issuer: dice.bytes(),
-        }
+        Self::Credit { code, issuer: dice.bytes() }
     }
 
     /// Width of the code field: AlphaNum4 or AlphaNum12.
@@ -109,11 +106,7 @@ impl Asset {
             return;
         };
         w.sc_vec(2);
-        w.symbol(if Self::width(code) == 4 {
-            "AlphaNum4"
-        } else {
-            "AlphaNum12"
-        });
+        w.symbol(if Self::width(code) == 4 { "AlphaNum4" } else { "AlphaNum12" });
         w.sc_map(2);
         w.symbol("asset_code");
         w.sc_string(&padded(code));
@@ -158,14 +151,8 @@ fn account_strkey(key: &Hash) -> String {
     bytes.extend_from_slice(&crc16(&bytes).to_le_bytes());
     let mut text = String::with_capacity(56);
     for five in bytes.chunks(5) {
-        let group = five
-            .iter()
-            .fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        text.extend(
-            (0..8)
-                .rev()
-                .map(|i| char::from(BASE32[(group >> (5 * i)) as usize & 31])),
-        );
+        let group = five.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        text.extend((0..8).rev().map(|i| char::from(BASE32[(group >> (5 * i)) as usize & 31])));
     }
     text
 }

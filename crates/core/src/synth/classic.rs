@@ -48,11 +48,7 @@ fn put_payment(
 impl World {
     /// Add a transaction of one operation, or of up to three where there is room; one in ten fails.
     pub fn classic(&mut self, draft: &mut Draft, roomy: bool) {
-        let count = if roomy {
-            self.dice.pick(&[1, 1, 1, 1, 2, 3])
-        } else {
-            1
-        };
+        let count = if roomy { self.dice.pick(&[1, 1, 1, 1, 2, 3]) } else { 1 };
         let successful = !self.dice.chance(10);
         let bumped = self.dice.chance(12);
         self.classic_transaction(count, successful, bumped, draft);
@@ -110,28 +106,13 @@ impl World {
         let receiver = self.dice.skewed(self.accounts.receivers.len());
         let muxed_id = self.muxed_id();
         let (now, accounts) = (self.now, &mut self.accounts);
-        let (from, to) = (
-            &mut accounts.senders[sender],
-            &mut accounts.receivers[receiver],
-        );
+        let (from, to) = (&mut accounts.senders[sender], &mut accounts.receivers[receiver]);
         put_payment(&mut operation.body, &to.key, muxed_id, |w| w.u32(0), amount);
-        from.change(now, &mut operation.changes, |account| {
-            account.balance -= amount
-        });
-        to.change(now, &mut operation.changes, |account| {
-            account.balance += amount
-        });
+        from.change(now, &mut operation.changes, |account| account.balance -= amount);
+        to.change(now, &mut operation.changes, |account| account.balance += amount);
         let movement = Movement::Transfer(Address::Account(from.key), Address::Account(to.key));
         let token = &self.contracts.all[0].token;
-        put_transfer(
-            &mut operation,
-            self.now,
-            token,
-            &movement,
-            amount,
-            memo,
-            muxed_id,
-        );
+        put_transfer(&mut operation, self.now, token, &movement, amount, memo, muxed_id);
         operation
     }
 
@@ -143,9 +124,7 @@ impl World {
         operation.body.i64(amount);
         created.create(&mut operation.changes);
         let from = &mut self.accounts.senders[sender];
-        from.change(self.now, &mut operation.changes, |account| {
-            account.balance -= amount
-        });
+        from.change(self.now, &mut operation.changes, |account| account.balance -= amount);
         let movement =
             Movement::Transfer(Address::Account(from.key), Address::Account(created.key));
         let token = &self.contracts.all[0].token;
@@ -165,9 +144,7 @@ impl World {
         let account = &mut self.accounts.senders[sender];
         let seq = account.seq + self.dice.between(1, 20) as i64;
         operation.body.i64(seq);
-        account.change(self.now, &mut operation.changes, |account| {
-            account.seq = seq
-        });
+        account.change(self.now, &mut operation.changes, |account| account.seq = seq);
         operation
     }
 
@@ -177,11 +154,7 @@ impl World {
         let lines = self.markets[market].lines.len();
         if lines == 0 || self.markets[market].has_room() && self.dice.chance(20) {
             let holder = self.dice.skewed(self.accounts.receivers.len());
-            if self.markets[market]
-                .lines
-                .iter()
-                .all(|line| line.holder != holder)
-            {
+            if self.markets[market].lines.iter().all(|line| line.holder != holder) {
                 return self.change_trust(market, holder);
             }
         }
@@ -190,10 +163,7 @@ impl World {
 
     fn change_trust(&mut self, market: usize, holder: usize) -> Operation {
         let mut operation = operation(CHANGE_TRUST, 0);
-        let (account, market) = (
-            &mut self.accounts.receivers[holder],
-            &mut self.markets[market],
-        );
+        let (account, market) = (&mut self.accounts.receivers[holder], &mut self.markets[market]);
         operation.source = Some(account.key);
         market.asset.write(&mut operation.body);
         operation.body.i64(i64::MAX);
@@ -211,11 +181,7 @@ impl World {
         let key = |line: usize| market.lines[line].key;
         let (from, to, movement) = match route {
             Route::Mint(to) => (issuer, key(to), Movement::Mint(Address::Account(key(to)))),
-            Route::Burn(from) => (
-                key(from),
-                issuer,
-                Movement::Burn(Address::Account(key(from))),
-            ),
+            Route::Burn(from) => (key(from), issuer, Movement::Burn(Address::Account(key(from)))),
             Route::Between(from, to) => {
                 let movement =
                     Movement::Transfer(Address::Account(key(from)), Address::Account(key(to)));
@@ -224,24 +190,10 @@ impl World {
         };
         let muxed_id = muxed_id.filter(|_| !matches!(route, Route::Burn(_)));
         operation.source = Some(from);
-        put_payment(
-            &mut operation.body,
-            &to,
-            muxed_id,
-            |w| market.asset.write(w),
-            amount,
-        );
+        put_payment(&mut operation.body, &to, muxed_id, |w| market.asset.write(w), amount);
         market.pay(&route, amount, self.now.seq, &mut operation);
         let token = &self.contracts.all[market.contract].token;
-        put_transfer(
-            &mut operation,
-            self.now,
-            token,
-            &movement,
-            amount,
-            memo,
-            muxed_id,
-        );
+        put_transfer(&mut operation, self.now, token, &movement, amount, memo, muxed_id);
         operation
     }
 
@@ -294,12 +246,5 @@ fn put_transfer(
         Movement::Burn(_) => &Memo::None,
         _ => muxed.as_ref().unwrap_or(memo),
     };
-    put_movement(
-        &mut operation.events,
-        now,
-        token,
-        movement,
-        i128::from(amount),
-        within,
-    );
+    put_movement(&mut operation.events, now, token, movement, i128::from(amount), within);
 }

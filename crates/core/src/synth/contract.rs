@@ -76,9 +76,7 @@ pub(super) struct Contracts {
 impl Contracts {
     pub fn new(count: usize, network: &Hash, dice: &mut Dice, now: Now) -> Self {
         let deployer = Address::Account(dice.bytes());
-        let all = (0..count)
-            .map(|place| Contract::new(place, network, &deployer, dice))
-            .collect();
+        let all = (0..count).map(|place| Contract::new(place, network, &deployer, dice)).collect();
         let mut contracts = Self {
             all,
             live: 0,
@@ -96,15 +94,8 @@ impl Contracts {
     /// The credit assets whose SACs are among the contracts.
     pub fn markets(&self) -> Vec<Market> {
         let market = |(place, contract): (usize, &Contract)| {
-            let asset = contract
-                .asset
-                .clone()
-                .filter(|asset| asset.issuer().is_some())?;
-            Some(Market {
-                asset,
-                contract: place,
-                lines: Vec::new(),
-            })
+            let asset = contract.asset.clone().filter(|asset| asset.issuer().is_some())?;
+            Some(Market { asset, contract: place, lines: Vec::new() })
         };
         self.all.iter().enumerate().filter_map(market).collect()
     }
@@ -136,16 +127,9 @@ impl Contracts {
     pub fn upload(&mut self, now: Now, dice: &mut Dice, changes: &mut Array) -> Vec<u8> {
         let code = random_code(dice);
         let mut costs = [0; 10];
-        costs
-            .iter_mut()
-            .for_each(|cost| *cost = dice.below(400) as u32);
+        costs.iter_mut().for_each(|cost| *cost = dice.below(400) as u32);
         let mut entry = Entry::code(&code, &costs);
-        entry.create(
-            now.seq,
-            now.seq.saturating_add(LONG),
-            |w| w.var(&code),
-            changes,
-        );
+        entry.create(now.seq, now.seq.saturating_add(LONG), |w| w.var(&code), changes);
         self.codes.push(entry);
         code
     }
@@ -163,11 +147,7 @@ impl Contracts {
 
     /// Evict what has expired, as far as the ledger's bytes allow. Persistent entries go to the hot archive, from protocol 23 on.
     pub fn evict(&mut self, now: Now, bytes: usize, out: &mut Array) {
-        while out.bytes() < bytes
-            && self
-                .nonces
-                .front()
-                .is_some_and(|nonce| nonce.expired(now.seq))
+        while out.bytes() < bytes && self.nonces.front().is_some_and(|nonce| nonce.expired(now.seq))
         {
             if let Some(nonce) = self.nonces.pop_front() {
                 write_evicted(&nonce, out);
@@ -210,20 +190,8 @@ impl Contract {
             }
         };
         let admin = asset.as_ref().and_then(Asset::issuer).copied();
-        let token = Token {
-            id,
-            asset: asset.as_ref().map(Asset::name),
-            admin,
-        };
-        Self {
-            token,
-            asset,
-            salt,
-            code: 0,
-            calls: 0,
-            instance: None,
-            entries: Vec::new(),
-        }
+        let token = Token { id, asset: asset.as_ref().map(Asset::name), admin };
+        Self { token, asset, salt, code: 0, calls: 0, instance: None, entries: Vec::new() }
     }
 
     pub fn address(&self) -> Address {

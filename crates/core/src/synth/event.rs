@@ -9,9 +9,8 @@ const SYSTEM: u32 = 0;
 const CONTRACT: u32 = 1;
 const DIAGNOSTIC: u32 = 2;
 
-const NAMES: [&str; 8] = [
-    "swap", "sync", "deposit", "withdraw", "price", "vote", "claim", "new_pair",
-];
+const NAMES: [&str; 8] =
+    ["swap", "sync", "deposit", "withdraw", "price", "vote", "claim", "new_pair"];
 
 /// A contract that speaks as a token.
 pub(super) struct Token {
@@ -115,9 +114,7 @@ pub(super) fn put_movement(
         Movement::Burn(from) => ("burn", [Some(from), None]),
         Movement::Clawback(from) => ("clawback", [Some(from), None]),
     };
-    let admin = token
-        .admin
-        .filter(|_| !now.era.unified() && matches!(name, "mint" | "clawback"));
+    let admin = token.admin.filter(|_| !now.era.unified() && matches!(name, "mint" | "clawback"));
     let admin = admin.map(Address::Account);
     let addresses = || admin.iter().chain(parties.iter().copied().flatten());
     let topics = 1 + addresses().count() + usize::from(token.asset.is_some());

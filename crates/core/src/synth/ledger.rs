@@ -31,11 +31,7 @@ impl Draft {
         self.processing.item().raw(&written.processing.0);
         self.fees += charged;
         self.envelopes += written.envelope.len();
-        let phase = if soroban {
-            &mut self.soroban
-        } else {
-            &mut self.classic
-        };
+        let phase = if soroban { &mut self.soroban } else { &mut self.classic };
         phase.push((written.envelope.sha256(), written.envelope));
     }
 
@@ -103,11 +99,7 @@ pub(super) struct Chain {
 
 impl Chain {
     pub fn new(dice: &mut Dice) -> Self {
-        Self {
-            previous: dice.bytes(),
-            fee_pool: 76_997_016_085_571,
-            skip_list: [dice.bytes(); 4],
-        }
+        Self { previous: dice.bytes(), fee_pool: 76_997_016_085_571, skip_list: [dice.bytes(); 4] }
     }
 
     /// Close the ledger. `upgrade` is the protocol version that the network moves to with it.
@@ -166,9 +158,7 @@ impl Chain {
         w.u32(0);
         w.u64(1_700_000_000);
         // Base fee, base reserve, most transactions of a set.
-        [100, 5_000_000, 1000]
-            .iter()
-            .for_each(|setting| w.u32(*setting));
+        [100, 5_000_000, 1000].iter().for_each(|setting| w.u32(*setting));
         self.skip_list.iter().for_each(|hash| w.raw(hash));
         w.u32(0);
         w

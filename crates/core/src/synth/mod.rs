@@ -5,10 +5,7 @@
 //! phase are cut by hash, whether their transactions conflict or not. It begins as protocol 22 (LedgerCloseMeta V1, first with
 //! TransactionMeta V3, then with V4 as a node writes that backfills CAP-67 events) and after 50 ledgers moves to
 //! protocol 23 (LedgerCloseMeta V2, V4).
-#![expect(
-    clippy::indexing_slicing,
-    reason = "places come from the run itself, never from input"
-)]
+#![expect(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
 
 mod account;
 mod asset;
@@ -73,9 +70,8 @@ impl Recipe {
                 self.contracts
             ));
         }
-        if let Some(bytes) = self
-            .ledger_bytes
-            .filter(|bytes| !(LEAST_BYTES..=MOST_BYTES).contains(bytes))
+        if let Some(bytes) =
+            self.ledger_bytes.filter(|bytes| !(LEAST_BYTES..=MOST_BYTES).contains(bytes))
         {
             return Err(format!(
                 "a ledger of {bytes} bytes cannot be made: ask for {LEAST_BYTES} to {MOST_BYTES}"
@@ -83,7 +79,7 @@ impl Recipe {
         }
         if self.passphrase.is_empty() {
             return Err(
-                "the network passphrase is empty: give the one that readers will use".to_owned(),
+                "the network passphrase is empty: give the one that readers will use".to_owned()
             );
         }
         Ok(())
@@ -136,11 +132,7 @@ struct Now {
 impl Now {
     fn at(first: u32, index: u32) -> Option<Self> {
         let seq = first.checked_add(index)?;
-        Some(Self {
-            seq,
-            time: 1_700_000_000 + 5 * u64::from(index),
-            era: Era::of(index),
-        })
+        Some(Self { seq, time: 1_700_000_000 + 5 * u64::from(index), era: Era::of(index) })
     }
 }
 
@@ -157,20 +149,10 @@ impl Synth {
     /// Set the scene; the error is a sentence for whoever chose the recipe.
     pub fn new(recipe: Recipe) -> Result<Self, String> {
         recipe.check()?;
-        let now = Now {
-            seq: recipe.first - 1,
-            time: 1_700_000_000 - 5,
-            era: Era::V1,
-        };
+        let now = Now { seq: recipe.first - 1, time: 1_700_000_000 - 5, era: Era::V1 };
         let mut world = World::new(&recipe, now);
         let chain = Chain::new(&mut world.dice);
-        Ok(Self {
-            first: recipe.first,
-            index: 0,
-            ledger_bytes: recipe.ledger_bytes,
-            world,
-            chain,
-        })
+        Ok(Self { first: recipe.first, index: 0, ledger_bytes: recipe.ledger_bytes, world, chain })
     }
 
     /// Choose the size of the next ledger: mostly 20 to 200 KB, now and then tiny, every fiftieth fat.
@@ -210,9 +192,7 @@ impl Synth {
                 break;
             }
         }
-        let left = size
-            .saturating_sub(draft.size())
-            .clamp(size / 100, size / 32);
+        let left = size.saturating_sub(draft.size()).clamp(size / 100, size / 32);
         world.evict(&mut draft, left);
         draft
     }

@@ -39,11 +39,7 @@ impl Ask {
     /// Ask for what a usual call holds, within `room`.
     pub fn some(dice: &mut Dice, room: usize, now: Now) -> Self {
         let events = dice.between(5, 24) as usize;
-        Self {
-            events,
-            fill: false,
-            ..Self::fill(dice, room, now)
-        }
+        Self { events, fill: false, ..Self::fill(dice, room, now) }
     }
 
     /// Ask for a transaction of `room` bytes.
@@ -51,22 +47,12 @@ impl Ask {
         let bumped = dice.chance(12) && room > ROOMY;
         let fees = if now.era.unified() { FEE_EVENTS } else { 0 };
         let outer = if bumped { FEE_BUMP } else { 0 };
-        Self {
-            room: room.saturating_sub(BASE + fees + outer),
-            events: 0,
-            fill: true,
-            bumped,
-        }
+        Self { room: room.saturating_sub(BASE + fees + outer), events: 0, fill: true, bumped }
     }
 
     /// Ask for as many events as the busiest real transactions hold.
     pub fn burst() -> Self {
-        Self {
-            room: usize::MAX,
-            events: 11_000,
-            fill: false,
-            bumped: false,
-        }
+        Self { room: usize::MAX, events: 11_000, fill: false, bumped: false }
     }
 
     fn is_burst(&self) -> bool {
@@ -199,11 +185,7 @@ impl World {
             call.operation.body.u32(0);
         }
         if self.dice.chance(5) {
-            put_call(
-                &mut call.soroban.diagnostics,
-                &self.contracts.all[place].token.id,
-                true,
-            );
+            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, true);
         }
         if Kind::of(place).is_token() {
             self.token_calls(place, ask, &mut call);
@@ -218,11 +200,7 @@ impl World {
     fn program_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
         self.storage_calls(place, ask, call);
         self.contracts.write_read_only(place, call);
-        let own = if ask.is_burst() {
-            9_000
-        } else {
-            self.dice.below(4) as usize
-        };
+        let own = if ask.is_burst() { 9_000 } else { self.dice.below(4) as usize };
         self.own_events(place, own, ask, call);
         if ask.places(1100, call) > 0 && self.dice.chance(60) {
             let token = self.contracts.pick_sac(&mut self.dice);
@@ -252,11 +230,7 @@ impl World {
         call.operation.body.u32(0);
         self.contracts.write_read_only(place, &mut call);
         if self.dice.chance(50) {
-            put_call(
-                &mut call.soroban.diagnostics,
-                &self.contracts.all[place].token.id,
-                false,
-            );
+            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, false);
         }
         call.settle(INVOKE, false);
         self.submit(call, false, ask.bumped, draft);
@@ -308,12 +282,7 @@ impl World {
             w.u64(nonce);
         });
         call.touch(&entry);
-        entry.create(
-            self.now.seq,
-            expires,
-            Writer::sc_void,
-            &mut call.operation.changes,
-        );
+        entry.create(self.now.seq, expires, Writer::sc_void, &mut call.operation.changes);
         self.contracts.nonces.push_back(entry);
     }
 

@@ -45,21 +45,13 @@ impl World {
         let contract = &mut self.contracts.all[place];
         let temporary = dice.chance(20);
         let mut entry = Entry::data(&contract.address(), temporary, |w| put_key(w, dice, known));
-        let taken = contract
-            .entries
-            .iter()
-            .any(|other| other.hash == entry.hash);
+        let taken = contract.entries.iter().any(|other| other.hash == entry.hash);
         if taken || call.has_touched(&entry.hash) {
             return;
         }
         call.touch(&entry);
         let until = lifetime(dice, now, temporary);
-        entry.create(
-            now.seq,
-            until,
-            |w| put_value(w, dice, known),
-            &mut call.operation.changes,
-        );
+        entry.create(now.seq, until, |w| put_value(w, dice, known), &mut call.operation.changes);
         contract.entries.push(entry);
     }
 
@@ -113,12 +105,7 @@ fn restore(
             return false;
         }
         1 => entry.restore(seq, until, None::<fn(&mut Writer)>, changes),
-        _ => entry.restore(
-            seq,
-            until,
-            Some(|w: &mut Writer| put_value(w, dice, known)),
-            changes,
-        ),
+        _ => entry.restore(seq, until, Some(|w: &mut Writer| put_value(w, dice, known)), changes),
     }
     true
 }

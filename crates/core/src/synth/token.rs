@@ -90,12 +90,7 @@ impl World {
         let entry = places.into_iter().find(|place| usable(&entries[*place]))?;
         call.mark(&entries[entry]);
         let Balance { holder, amount, .. } = entries[entry].balance?;
-        Some(Held {
-            entry,
-            fresh: false,
-            amount,
-            holder,
-        })
+        Some(Held { entry, fresh: false, amount, holder })
     }
 
     fn hold_new(&mut self, place: usize, call: &mut Call) -> Option<Held> {
@@ -106,27 +101,14 @@ impl World {
             w.symbol("Balance");
             w.sc_address(&holder);
         });
-        if contract
-            .entries
-            .iter()
-            .any(|other| other.hash == entry.hash)
-        {
+        if contract.entries.iter().any(|other| other.hash == entry.hash) {
             return None;
         }
         let clawback = contract.token.admin.is_some_and(may_claw_back);
-        entry.balance = Some(Balance {
-            holder,
-            amount: 0,
-            clawback,
-        });
+        entry.balance = Some(Balance { holder, amount: 0, clawback });
         call.mark(&entry);
         contract.entries.push(entry);
-        Some(Held {
-            entry: contract.entries.len() - 1,
-            fresh: true,
-            amount: 0,
-            holder,
-        })
+        Some(Held { entry: contract.entries.len() - 1, fresh: true, amount: 0, holder })
     }
 
     /// Give a new holder something: minted, or, for native, paid by an account where there is room for that.
@@ -138,9 +120,8 @@ impl World {
             let amount = self.dice.between(1, 10_000) as i64 * 10_000;
             let payer = self.dice.skewed(self.accounts.receivers.len());
             let payer = &mut self.accounts.receivers[payer];
-            payer.change(self.now, &mut call.operation.changes, |account| {
-                account.balance -= amount
-            });
+            payer
+                .change(self.now, &mut call.operation.changes, |account| account.balance -= amount);
             payer.write_key(call.soroban.read_write.item());
             held.amount = i128::from(amount);
             let movement = Movement::Transfer(Address::Account(payer.key), held.holder);
@@ -178,14 +159,10 @@ impl World {
         let kind = if place == 0 { 0 } else { self.dice.below(25) };
         let (amount, movement) = match kind {
             1 => (amount, Movement::Mint(held[to].holder)),
-            2 => (
-                amount.min(held[from].amount),
-                Movement::Burn(held[from].holder),
-            ),
-            3 if self.claws_back(place) => (
-                amount.min(held[from].amount),
-                Movement::Clawback(held[from].holder),
-            ),
+            2 => (amount.min(held[from].amount), Movement::Burn(held[from].holder)),
+            3 if self.claws_back(place) => {
+                (amount.min(held[from].amount), Movement::Clawback(held[from].holder))
+            }
             _ => (
                 amount.min(held[from].amount),
                 Movement::Transfer(held[from].holder, held[to].holder),
@@ -217,20 +194,9 @@ impl World {
         let muxed = self.now.era.unified()
             && matches!(movement, Movement::Transfer(..))
             && self.dice.chance(4);
-        let memo = if muxed {
-            Memo::Id(self.dice.below(1 << 40))
-        } else {
-            Memo::None
-        };
+        let memo = if muxed { Memo::Id(self.dice.below(1 << 40)) } else { Memo::None };
         let token = &self.contracts.all[place].token;
-        put_movement(
-            &mut call.operation.events,
-            self.now,
-            token,
-            movement,
-            amount,
-            &memo,
-        );
+        put_movement(&mut call.operation.events, self.now, token, movement, amount, &memo);
     }
 
     fn write_balance(&mut self, place: usize, held: &Held, call: &mut Call) {
@@ -243,11 +209,7 @@ impl World {
         balance.amount = held.amount;
         let balance = *balance;
         let value = |w: &mut Writer| {
-            if bare {
-                w.sc_i128(balance.amount)
-            } else {
-                put_balance(w, &balance)
-            }
+            if bare { w.sc_i128(balance.amount) } else { put_balance(w, &balance) }
         };
         let changes = &mut call.operation.changes;
         if held.fresh {
@@ -255,12 +217,7 @@ impl World {
             entry.create(now.seq, until, value, changes);
         } else if entry.expired(now.seq) {
             call.soroban.restored.push(written);
-            entry.restore(
-                now.seq,
-                lifetime(&mut self.dice, now, false),
-                Some(value),
-                changes,
-            );
+            entry.restore(now.seq, lifetime(&mut self.dice, now, false), Some(value), changes);
         } else {
             entry.update(now.seq, value, changes);
             if entry.expires_within(now.seq, SHORT) && self.dice.chance(30) {

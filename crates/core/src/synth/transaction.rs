@@ -51,9 +51,7 @@ impl Soroban {
         w.array(&self.read_only);
         w.array(&self.read_write);
         // Instructions, bytes read, bytes written.
-        [2_500_000, 12_000, 8_000]
-            .iter()
-            .for_each(|limit| w.u32(*limit));
+        [2_500_000, 12_000, 8_000].iter().for_each(|limit| w.u32(*limit));
         w.i64(self.resource_fee());
     }
 
@@ -142,11 +140,7 @@ impl Transaction {
         if now.era == Era::V2 {
             processing.array(&self.refund_changes);
         }
-        Written {
-            envelope,
-            result,
-            processing,
-        }
+        Written { envelope, result, processing }
     }
 
     /// Write the envelope and return the transaction's hash: sha256 of network id, envelope type and transaction.
@@ -171,11 +165,7 @@ impl Transaction {
         }
         let hash = sha256(&[network, &w.0]);
         let mut keys = vec![&self.source];
-        for key in self
-            .operations
-            .iter()
-            .filter_map(|operation| operation.source.as_ref())
-        {
+        for key in self.operations.iter().filter_map(|operation| operation.source.as_ref()) {
             if !keys.contains(&key) {
                 keys.push(key);
             }
@@ -217,9 +207,7 @@ impl Transaction {
         }
         w.i32(if self.successful { 0 } else { -1 });
         w.u32(self.operations.len() as u32);
-        self.operations
-            .iter()
-            .for_each(|operation| w.raw(&operation.result.0));
+        self.operations.iter().for_each(|operation| w.raw(&operation.result.0));
         w.u32(0);
         if self.bump.is_some() {
             w.u32(0);
@@ -252,11 +240,7 @@ impl Transaction {
 
     /// A failed transaction leaves no operation meta.
     fn write_operations(&self, w: &mut Writer, unified: bool) {
-        let done = if self.successful {
-            self.operations.as_slice()
-        } else {
-            &[]
-        };
+        let done = if self.successful { self.operations.as_slice() } else { &[] };
         w.u32(done.len() as u32);
         for operation in done {
             if unified {
@@ -276,9 +260,7 @@ impl Transaction {
         w.u32(1);
         soroban.write_fees(w);
         let mut events = Array::default();
-        self.operations
-            .iter()
-            .for_each(|operation| events.append(&operation.events));
+        self.operations.iter().for_each(|operation| events.append(&operation.events));
         w.array(&events);
         if soroban.returned.len() == 0 {
             w.sc_void();
@@ -301,19 +283,9 @@ impl Transaction {
     fn fee_events(&self, now: Now, native: &Hash) -> Array {
         let mut events = Array::default();
         let refund = self.refund();
-        put_fee(
-            &mut events,
-            BEFORE_ALL_TXS,
-            native,
-            self.payer(),
-            self.charged + refund,
-        );
+        put_fee(&mut events, BEFORE_ALL_TXS, native, self.payer(), self.charged + refund);
         if refund > 0 {
-            let stage = if now.era == Era::V2 {
-                AFTER_ALL_TXS
-            } else {
-                AFTER_TX
-            };
+            let stage = if now.era == Era::V2 { AFTER_ALL_TXS } else { AFTER_TX };
             put_fee(&mut events, stage, native, self.payer(), -refund);
         }
         events

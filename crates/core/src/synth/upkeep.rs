@@ -20,9 +20,7 @@ impl World {
         }
         let place = self.contracts.live - 1;
         self.put_creation(place, &mut call);
-        call.soroban
-            .returned
-            .sc_address(&self.contracts.all[place].address());
+        call.soroban.returned.sc_address(&self.contracts.all[place].address());
         if Kind::of(place).is_token() {
             self.token_calls(place, ask, &mut call);
         } else {
@@ -44,12 +42,7 @@ impl World {
         call.touch(&instance);
         let value = self.instance_value(place);
         let until = self.now.seq.saturating_add(LONG);
-        instance.create(
-            self.now.seq,
-            until,
-            |w| w.raw(&value.0),
-            &mut call.operation.changes,
-        );
+        instance.create(self.now.seq, until, |w| w.raw(&value.0), &mut call.operation.changes);
         self.contracts.all[place].instance = Some(instance);
     }
 
@@ -65,11 +58,7 @@ impl World {
             _ => None,
         };
         let mut value = Writer::default();
-        contract.write_instance(
-            &self.contracts.codes[contract.code].hash,
-            forged,
-            &mut value,
-        );
+        contract.write_instance(&self.contracts.codes[contract.code].hash, forged, &mut value);
         value
     }
 
@@ -98,20 +87,14 @@ impl World {
         contract.calls += 1;
         if self.dice.chance(10) {
             let code = self.dice.index(self.contracts.codes.len());
-            let (old, new) = (
-                self.contracts.codes[contract.code].hash,
-                self.contracts.codes[code].hash,
-            );
+            let (old, new) =
+                (self.contracts.codes[contract.code].hash, self.contracts.codes[code].hash);
             put_code_exchange(&mut call.operation.events, &contract.token.id, &old, &new);
             contract.code = code;
         }
         let value = self.instance_value(place);
         call.touch(&instance);
-        instance.update(
-            self.now.seq,
-            |w| w.raw(&value.0),
-            &mut call.operation.changes,
-        );
+        instance.update(self.now.seq, |w| w.raw(&value.0), &mut call.operation.changes);
         if instance.expires_within(self.now.seq, LONG / 2) {
             instance.extend(
                 self.now.seq,
@@ -124,9 +107,7 @@ impl World {
 
     pub fn upload(&mut self) -> Call {
         let mut call = Call::new(INVOKE);
-        let code = self
-            .contracts
-            .upload(self.now, &mut self.dice, &mut call.operation.changes);
+        let code = self.contracts.upload(self.now, &mut self.dice, &mut call.operation.changes);
         call.operation.body.u32(2);
         call.operation.body.var(&code);
         call.operation.body.u32(0);
@@ -146,10 +127,8 @@ impl World {
         let place = self.contracts.pick(&mut self.dice);
         let (seq, contract) = (self.now.seq, &mut self.contracts.all[place]);
         let until = seq.saturating_add(by);
-        let alive = contract
-            .entries
-            .iter_mut()
-            .filter(|entry| !entry.expired(seq) && entry.until < until);
+        let alive =
+            contract.entries.iter_mut().filter(|entry| !entry.expired(seq) && entry.until < until);
         for entry in alive.take(4) {
             call.read(entry);
             entry.extend(seq, until, &mut call.operation.changes);
@@ -167,9 +146,7 @@ impl World {
         let seq = self.now.seq;
         let archived = |entry: &&mut Entry| entry.expired(seq) && !entry.temporary;
         let used = &mut self.contracts.all[..self.contracts.live];
-        let entries = used
-            .iter_mut()
-            .flat_map(|contract| contract.entries.iter_mut());
+        let entries = used.iter_mut().flat_map(|contract| contract.entries.iter_mut());
         for entry in entries.filter(archived).take(3) {
             call.touch(entry);
             entry.restore(

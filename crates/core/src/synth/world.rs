@@ -35,14 +35,7 @@ impl World {
         let accounts = Accounts::new(&mut dice, now);
         let contracts = Contracts::new(recipe.contracts as usize, &network, &mut dice, now);
         let markets = contracts.markets();
-        Self {
-            dice,
-            network,
-            now,
-            accounts,
-            contracts,
-            markets,
-        }
+        Self { dice, network, now, accounts, contracts, markets }
     }
 
     pub fn begin_ledger(&mut self, now: Now) {
@@ -74,21 +67,12 @@ impl World {
         soroban: Option<Soroban>,
     ) -> Begun {
         let sender = self.accounts.next_sender();
-        let payer = if bumped {
-            self.accounts.next_sender()
-        } else {
-            sender
-        };
+        let payer = if bumped { self.accounts.next_sender() } else { sender };
         let charged = fee + if bumped { 100 } else { 0 };
         let (mut fee_changes, mut before) = (Array::default(), Array::default());
         let paying = &mut self.accounts.senders[payer];
-        paying.change(self.now, &mut fee_changes, |account| {
-            account.balance -= charged
-        });
-        let bump = bumped.then(|| FeeBump {
-            payer: paying.key,
-            fee: charged * 2,
-        });
+        paying.change(self.now, &mut fee_changes, |account| account.balance -= charged);
+        let bump = bumped.then(|| FeeBump { payer: paying.key, fee: charged * 2 });
         let source = &mut self.accounts.senders[sender];
         source.use_sequence(self.now, &mut before);
         let classic = soroban.is_none();
@@ -99,11 +83,7 @@ impl World {
             seq: source.seq,
             max_fee: (fee as u32).saturating_mul(2),
             bump,
-            memo: if classic {
-                Memo::random(&mut self.dice)
-            } else {
-                Memo::None
-            },
+            memo: if classic { Memo::random(&mut self.dice) } else { Memo::None },
             conditions: conditions(&mut self.dice, self.now),
             operations: Vec::new(),
             soroban,
@@ -123,9 +103,7 @@ impl World {
         let refund = tx.soroban.as_ref().map_or(0, |soroban| soroban.refund);
         if refund > 0 {
             let payer = &mut self.accounts.senders[payer];
-            payer.change(self.now, &mut tx.refund_changes, |account| {
-                account.balance += refund
-            });
+            payer.change(self.now, &mut tx.refund_changes, |account| account.balance += refund);
         }
         let written = tx.write(self.now, &self.network, &self.native());
         draft.add(written, tx.soroban.is_some(), tx.charged);
@@ -146,9 +124,7 @@ fn conditions(dice: &mut Dice, now: Now) -> Writer {
     }
     if kind == 2 {
         // Ledger bounds; no least sequence number, age or gap; no extra signers.
-        [1, 0, now.seq.saturating_add(1000), 0]
-            .iter()
-            .for_each(|field| w.u32(*field));
+        [1, 0, now.seq.saturating_add(1000), 0].iter().for_each(|field| w.u32(*field));
         w.u64(0);
         w.u64(0);
     }

@@ -11,9 +11,9 @@ use super::run;
 
 fn key(entry: &LedgerEntry) -> LedgerKey {
     match &entry.data {
-        LedgerEntryData::Account(account) => LedgerKey::Account(LedgerKeyAccount {
-            account_id: account.account_id.clone(),
-        }),
+        LedgerEntryData::Account(account) => {
+            LedgerKey::Account(LedgerKeyAccount { account_id: account.account_id.clone() })
+        }
         LedgerEntryData::Trustline(line) => LedgerKey::Trustline(LedgerKeyTrustLine {
             account_id: line.account_id.clone(),
             asset: line.asset.clone(),
@@ -23,21 +23,19 @@ fn key(entry: &LedgerEntry) -> LedgerKey {
             key: data.key.clone(),
             durability: data.durability,
         }),
-        LedgerEntryData::ContractCode(code) => LedgerKey::ContractCode(LedgerKeyContractCode {
-            hash: code.hash.clone(),
-        }),
-        LedgerEntryData::Ttl(ttl) => LedgerKey::Ttl(LedgerKeyTtl {
-            key_hash: ttl.key_hash.clone(),
-        }),
+        LedgerEntryData::ContractCode(code) => {
+            LedgerKey::ContractCode(LedgerKeyContractCode { hash: code.hash.clone() })
+        }
+        LedgerEntryData::Ttl(ttl) => {
+            LedgerKey::Ttl(LedgerKeyTtl { key_hash: ttl.key_hash.clone() })
+        }
         other => panic!("a run holds no {}", other.name()),
     }
 }
 
 /// Key of the TTL entry of contract data or code.
 fn ttl_of(key: &LedgerKey) -> LedgerKey {
-    LedgerKey::Ttl(LedgerKeyTtl {
-        key_hash: Hash(Sha256::digest(xdr(key)).into()),
-    })
+    LedgerKey::Ttl(LedgerKeyTtl { key_hash: Hash(Sha256::digest(xdr(key)).into()) })
 }
 
 /// The state as a reader of changes knows it.
@@ -51,19 +49,11 @@ struct State {
 impl State {
     fn apply_ledger(&mut self, ledger: &Ledger) {
         let seq = ledger.sequence();
-        ledger
-            .transactions
-            .iter()
-            .for_each(|tx| self.apply(seq, &tx.fees));
+        ledger.transactions.iter().for_each(|tx| self.apply(seq, &tx.fees));
         for tx in &ledger.transactions {
-            tx.changes()
-                .into_iter()
-                .for_each(|changes| self.apply(seq, changes));
+            tx.changes().into_iter().for_each(|changes| self.apply(seq, changes));
         }
-        ledger
-            .transactions
-            .iter()
-            .for_each(|tx| self.apply(seq, &tx.after_all));
+        ledger.transactions.iter().for_each(|tx| self.apply(seq, &tx.after_all));
         self.evict(seq, &ledger.evicted);
     }
 
@@ -76,10 +66,7 @@ impl State {
                 LedgerEntryChange::Restored(entry) => self.restored(seq, entry),
                 LedgerEntryChange::Created(entry) => {
                     assert_eq!(entry.last_modified_ledger_seq, seq);
-                    assert!(
-                        self.live.insert(key(entry), entry.clone()).is_none(),
-                        "created twice"
-                    );
+                    assert!(self.live.insert(key(entry), entry.clone()).is_none(), "created twice");
                     None
                 }
                 LedgerEntryChange::Updated(entry) => {
@@ -104,11 +91,7 @@ impl State {
         match self.live.get(&key) {
             Some(last) => assert_eq!(last, entry),
             None => {
-                assert!(
-                    matches!(key, LedgerKey::Account(_)),
-                    "state of an unknown {}",
-                    key.name()
-                );
+                assert!(matches!(key, LedgerKey::Account(_)), "state of an unknown {}", key.name());
                 self.live.insert(key.clone(), entry.clone());
             }
         }
@@ -118,9 +101,7 @@ impl State {
     fn restored(&mut self, seq: u32, entry: &LedgerEntry) -> Option<LedgerKey> {
         let key = key(entry);
         let evicted = self.archived.remove(&key);
-        let last = evicted
-            .or_else(|| self.live.remove(&key))
-            .expect("restored what never was");
+        let last = evicted.or_else(|| self.live.remove(&key)).expect("restored what never was");
         if let LedgerEntryData::Ttl(ttl) = &last.data {
             assert!(ttl.live_until_ledger_seq < seq, "restored while alive");
         } else {
@@ -145,23 +126,15 @@ impl State {
             matches!(key, LedgerKey::ContractData(_) | LedgerKey::ContractCode(_))
         };
         let needed: HashSet<_> = self.live.keys().filter(contract).map(ttl_of).collect();
-        let there: HashSet<_> = self
-            .live
-            .keys()
-            .filter(|key| matches!(key, LedgerKey::Ttl(_)))
-            .cloned()
-            .collect();
+        let there: HashSet<_> =
+            self.live.keys().filter(|key| matches!(key, LedgerKey::Ttl(_))).cloned().collect();
         assert!(needed == there);
     }
 }
 
 #[test]
 fn every_state_is_the_one_last_written() {
-    for (seed, bytes, ledgers) in [
-        (1, None, 130),
-        (2, Some(30_000), 400),
-        (3, Some(4_000), 600),
-    ] {
+    for (seed, bytes, ledgers) in [(1, None, 130), (2, Some(30_000), 400), (3, Some(4_000), 600)] {
         let mut state = State::default();
         for bytes in run(seed, bytes, ledgers) {
             state.apply_ledger(&decode(&bytes));

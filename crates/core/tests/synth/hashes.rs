@@ -18,10 +18,7 @@ fn sha256(bytes: &[u8]) -> Hash {
 
 fn hash(tagged_transaction: Tagged) -> Hash {
     let network_id = sha256(PASSPHRASE.as_bytes());
-    sha256(&xdr(&TransactionSignaturePayload {
-        network_id,
-        tagged_transaction,
-    }))
+    sha256(&xdr(&TransactionSignaturePayload { network_id, tagged_transaction }))
 }
 
 /// The transaction's hash, and its inner transaction's.
@@ -30,80 +27,45 @@ fn hashes(envelope: &TransactionEnvelope) -> (Hash, Option<Hash>) {
         TransactionEnvelope::Tx(envelope) => (hash(Tagged::Tx(envelope.tx.clone())), None),
         TransactionEnvelope::TxFeeBump(envelope) => {
             let FeeBumpTransactionInnerTx::Tx(inner) = &envelope.tx.inner_tx;
-            (
-                hash(Tagged::TxFeeBump(envelope.tx.clone())),
-                Some(hash(Tagged::Tx(inner.tx.clone()))),
-            )
+            (hash(Tagged::TxFeeBump(envelope.tx.clone())), Some(hash(Tagged::Tx(inner.tx.clone()))))
         }
         TransactionEnvelope::TxV0(_) => panic!("a run holds no V0 envelopes"),
     }
 }
 
 fn ledgers() -> Vec<Ledger> {
-    run(7, Some(60_000), 60)
-        .iter()
-        .map(|bytes| decode(bytes))
-        .collect()
+    run(7, Some(60_000), 60).iter().map(|bytes| decode(bytes)).collect()
 }
 
 #[test]
 fn headers_hash_and_chain() {
     let ledgers = ledgers();
-    assert!(
-        ledgers
-            .iter()
-            .all(|ledger| sha256(&xdr(&ledger.header.header)) == ledger.header.hash)
-    );
+    assert!(ledgers.iter().all(|ledger| sha256(&xdr(&ledger.header.header)) == ledger.header.hash));
     for pair in ledgers.windows(2) {
         let (before, after): (&LedgerHeader, &LedgerHeader) =
             (&pair[0].header.header, &pair[1].header.header);
         assert_eq!(after.previous_ledger_hash, pair[0].header.hash);
         assert_eq!(after.ledger_seq, before.ledger_seq + 1);
-        assert_eq!(
-            after.scp_value.close_time.0,
-            before.scp_value.close_time.0 + 5
-        );
+        assert_eq!(after.scp_value.close_time.0, before.scp_value.close_time.0 + 5);
     }
 }
 
 #[test]
 fn headers_bind_transaction_set_and_results() {
     for ledger in ledgers() {
-        let results: Vec<_> = ledger
-            .transactions
-            .iter()
-            .map(|tx| tx.result.clone())
-            .collect();
-        let results = TransactionResultSet {
-            results: results.try_into().unwrap(),
-        };
-        assert_eq!(
-            ledger.header.header.tx_set_result_hash,
-            sha256(&xdr(&results))
-        );
-        assert_eq!(
-            ledger.header.header.scp_value.tx_set_hash,
-            sha256(&xdr(&ledger.tx_set))
-        );
-        assert!(matches!(
-            ledger.header.header.scp_value.ext,
-            StellarValueExt::Signed(_)
-        ));
+        let results: Vec<_> = ledger.transactions.iter().map(|tx| tx.result.clone()).collect();
+        let results = TransactionResultSet { results: results.try_into().unwrap() };
+        assert_eq!(ledger.header.header.tx_set_result_hash, sha256(&xdr(&results)));
+        assert_eq!(ledger.header.header.scp_value.tx_set_hash, sha256(&xdr(&ledger.tx_set)));
+        assert!(matches!(ledger.header.header.scp_value.ext, StellarValueExt::Signed(_)));
     }
 }
 
 #[test]
 fn fee_pool_grows_by_what_results_charge() {
     for pair in ledgers().windows(2) {
-        let charged: i64 = pair[1]
-            .transactions
-            .iter()
-            .map(|tx| tx.result.result.fee_charged)
-            .sum();
-        assert_eq!(
-            pair[1].header.header.fee_pool,
-            pair[0].header.header.fee_pool + charged
-        );
+        let charged: i64 = pair[1].transactions.iter().map(|tx| tx.result.result.fee_charged).sum();
+        assert_eq!(pair[1].header.header.fee_pool, pair[0].header.header.fee_pool + charged);
     }
 }
 

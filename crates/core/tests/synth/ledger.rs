@@ -78,20 +78,14 @@ impl Processed {
         match &self.meta {
             TransactionMeta::V3(meta) => {
                 groups.push(&meta.tx_changes_before.0);
-                groups.extend(
-                    meta.operations
-                        .iter()
-                        .map(|operation| operation.changes.0.as_slice()),
-                );
+                groups
+                    .extend(meta.operations.iter().map(|operation| operation.changes.0.as_slice()));
                 groups.push(&meta.tx_changes_after.0);
             }
             TransactionMeta::V4(meta) => {
                 groups.push(&meta.tx_changes_before.0);
-                groups.extend(
-                    meta.operations
-                        .iter()
-                        .map(|operation| operation.changes.0.as_slice()),
-                );
+                groups
+                    .extend(meta.operations.iter().map(|operation| operation.changes.0.as_slice()));
                 groups.push(&meta.tx_changes_after.0);
             }
             other => panic!("a run holds no {}", other.name()),
@@ -102,19 +96,13 @@ impl Processed {
     /// Events of operations, and those of the transaction.
     pub fn events(&self) -> Vec<&ContractEvent> {
         match &self.meta {
-            TransactionMeta::V3(meta) => meta
-                .soroban_meta
-                .iter()
-                .flat_map(|meta| meta.events.iter())
-                .collect(),
+            TransactionMeta::V3(meta) => {
+                meta.soroban_meta.iter().flat_map(|meta| meta.events.iter()).collect()
+            }
             TransactionMeta::V4(meta) => {
                 let own = meta.events.iter().map(|event| &event.event);
-                own.chain(
-                    meta.operations
-                        .iter()
-                        .flat_map(|operation| operation.events.iter()),
-                )
-                .collect()
+                own.chain(meta.operations.iter().flat_map(|operation| operation.events.iter()))
+                    .collect()
             }
             other => panic!("a run holds no {}", other.name()),
         }
@@ -129,22 +117,21 @@ impl Ledger {
     /// Components and clusters, each with its envelopes.
     pub fn groups(&self) -> Vec<Vec<&TransactionEnvelope>> {
         let GeneralizedTransactionSet::V1(set) = &self.tx_set;
-        let of = |phase| match phase {
-            &TransactionPhase::V0(ref components) => components
-                .iter()
-                .map(|component| {
-                    let TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component) = component;
-                    component.txs.iter().collect()
-                })
-                .collect::<Vec<Vec<_>>>(),
-            TransactionPhase::V1(parallel) => {
-                let clusters = parallel
-                    .execution_stages
-                    .iter()
-                    .flat_map(|stage| stage.0.iter());
-                clusters.map(|cluster| cluster.0.iter().collect()).collect()
-            }
-        };
-        set.phases.iter().flat_map(of).collect()
+        set.phases.iter().flat_map(groups).collect()
+    }
+}
+
+fn groups(phase: &TransactionPhase) -> Vec<Vec<&TransactionEnvelope>> {
+    match phase {
+        TransactionPhase::V0(components) => components
+            .iter()
+            .map(|TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component)| {
+                component.txs.iter().collect()
+            })
+            .collect(),
+        TransactionPhase::V1(parallel) => {
+            let clusters = parallel.execution_stages.iter().flat_map(|stage| stage.0.iter());
+            clusters.map(|cluster| cluster.0.iter().collect()).collect()
+        }
     }
 }

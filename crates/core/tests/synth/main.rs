@@ -18,18 +18,9 @@ use stellarrow_core::synth::{Recipe, Synth};
 const PASSPHRASE: &str = "Synthetic Network ; of tests";
 
 fn recipe(seed: u64, ledger_bytes: Option<usize>) -> Recipe {
-    Recipe {
-        seed,
-        first: 1000,
-        contracts: 3000,
-        ledger_bytes,
-        passphrase: PASSPHRASE.to_owned(),
-    }
+    Recipe { seed, first: 1000, contracts: 3000, ledger_bytes, passphrase: PASSPHRASE.to_owned() }
 }
 
 fn run(seed: u64, ledger_bytes: Option<usize>, ledgers: usize) -> Vec<Vec<u8>> {
-    Synth::new(recipe(seed, ledger_bytes))
-        .unwrap()
-        .take(ledgers)
-        .collect()
+    Synth::new(recipe(seed, ledger_bytes)).unwrap().take(ledgers).collect()
 }

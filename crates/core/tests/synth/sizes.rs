@@ -27,18 +27,8 @@ fn ledgers_keep_within_a_tenth_of_the_size_asked_for() {
 fn the_mix_holds_small_ledgers_usual_ones_and_a_fat_one_every_fifty() {
     let sizes: Vec<usize> = run(1, None, 100).iter().map(Vec::len).collect();
     assert!(sizes.iter().filter(|size| **size < 10_000).count() >= 2);
-    assert!(
-        sizes
-            .iter()
-            .filter(|size| (18_000..220_000).contains(*size))
-            .count()
-            >= 85
-    );
-    assert!(
-        [10, 60]
-            .iter()
-            .all(|fat| (1_530_000..1_870_000).contains(&sizes[*fat]))
-    );
+    assert!(sizes.iter().filter(|size| (18_000..220_000).contains(*size)).count() >= 85);
+    assert!([10, 60].iter().all(|fat| (1_530_000..1_870_000).contains(&sizes[*fat])));
 }
 
 fn refusal(change: impl FnOnce(&mut Recipe)) -> String {
@@ -69,26 +59,15 @@ fn a_recipe_that_cannot_be_made_is_refused_in_a_sentence() {
 
 #[test]
 fn the_run_ends_with_the_last_sequence_there_is() {
-    let recipe = Recipe {
-        first: u32::MAX - 2,
-        ..recipe(1, Some(4_000))
-    };
+    let recipe = Recipe { first: u32::MAX - 2, ..recipe(1, Some(4_000)) };
     assert_eq!(Synth::new(recipe).unwrap().count(), 3);
 }
 
 /// Resident bytes of this process.
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS:"))
-        .unwrap();
-    line.split_whitespace()
-        .nth(1)
-        .unwrap()
-        .parse::<usize>()
-        .unwrap()
-        * 1024
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
 }
 
 #[test]
@@ -98,9 +77,5 @@ fn memory_stays_flat_over_100_000_ledgers() {
     run.by_ref().take(10_000).for_each(drop);
     let settled = resident();
     run.by_ref().take(90_000).for_each(drop);
-    assert!(
-        resident() < settled + (16 << 20),
-        "{settled} bytes grew to {}",
-        resident()
-    );
+    assert!(resident() < settled + (16 << 20), "{settled} bytes grew to {}", resident());
 }

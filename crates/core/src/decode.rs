@@ -1,0 +1,294 @@
+//! Ledgers in, record batches out: framing, integrity, walk and tables put together.
+
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+
+use crate::error::{Error, Result};
+use crate::filter::{Filter, Wanted};
+use crate::frame::{self, Frame, Framing, Opened};
+pub use crate::integrity::hash_text;
+use crate::integrity::{self, network_id};
+use crate::ledger::{self, Ledger, Totals, Walk};
+use crate::tables::{Settings, Table, Tables};
+use crate::xdr::layout::LedgerCloseMeta;
+use crate::xdr::{between, locate, skip};
+
+/// What to decode and how; checked once, good for any number of calls.
+#[derive(Debug, Clone)]
+pub struct Request {
+    tables: Vec<Table>,
+    settings: Settings,
+    passphrase: String,
+    framing: Option<Framing>,
+    ledgers: Option<(u32, u32)>,
+    verify_chain: bool,
+}
+
+impl Request {
+    /// Ask for these tables of the network with this passphrase.
+    pub fn new(tables: &[Table], passphrase: &str, wanted: &Wanted) -> Result<Self> {
+        let network_id = network_id(passphrase);
+        let filter = Arc::new(Filter::new(wanted, &network_id)?);
+        Ok(Self {
+            tables: tables.to_vec(),
+            settings: Settings { network_id, filter, diagnostics: false },
+            passphrase: passphrase.to_owned(),
+            framing: None,
+            ledgers: None,
+            verify_chain: true,
+        })
+    }
+
+    /// Take the framing as given instead of finding it.
+    pub fn framing(mut self, framing: Option<Framing>) -> Self {
+        self.framing = framing;
+        self
+    }
+
+    /// Keep to ledgers from the first to the last of these.
+    pub fn ledgers(mut self, ledgers: Option<(u32, u32)>) -> Self {
+        self.ledgers = ledgers;
+        self
+    }
+
+    /// Make diagnostic events rows of `contract_events` too.
+    pub fn diagnostics(mut self, diagnostics: bool) -> Self {
+        self.settings.diagnostics = diagnostics;
+        self
+    }
+
+    /// Whether each ledger must follow the one before.
+    pub fn verify_chain(mut self, verify_chain: bool) -> Self {
+        self.verify_chain = verify_chain;
+        self
+    }
+}
+
+/// The ledgers that were decoded, and the hashes that link them to their neighbours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Run {
+    /// How many.
+    pub count: u32,
+    /// Sequence number of the first.
+    pub first: u32,
+    /// Sequence number of the last.
+    pub last: u32,
+    /// When the first closed, unix seconds.
+    pub first_closed_at: u64,
+    /// When the last closed, unix seconds.
+    pub last_closed_at: u64,
+    /// Hash of the ledger before the first.
+    pub previous_hash: [u8; 32],
+    /// Hash of the last.
+    pub last_hash: [u8; 32],
+    /// Bytes of XDR.
+    pub size: u64,
+    /// Transactions, failed ones too.
+    pub transactions: u64,
+}
+
+/// Takes ledgers in, data by data, until the batches are asked for.
+pub struct Decoder<'r> {
+    request: &'r Request,
+    tables: Tables,
+    run: Option<Run>,
+    network_proven: bool,
+}
+
+/// Decode all ledgers of the data: a batch a table in the order they were asked for, and which
+/// ledgers they are of; `None` where no ledger was in range.
+pub fn decode(data: &[u8], request: &Request) -> Result<(Vec<RecordBatch>, Option<Run>)> {
+    let mut decoder = Decoder::new(request)?;
+    decoder.push(data)?;
+    decoder.finish()
+}
+
+/// The sequence number of each ledger in the data, in the order they lie there.
+pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
+    let opened = frame::open(data, framing)?;
+    let mut frames = opened.frames();
+    let mut sequences = Vec::new();
+    while let Some(frame) = frames.advance()? {
+        let (ledger, _) = ledger::header(frame.bytes).ok_or_else(|| fault(None, &frame))?;
+        sequences.push(ledger.sequence);
+        if !frame.exact {
+            let rest = skip::<LedgerCloseMeta>(frame.bytes);
+            frames.consumed(rest.ok_or_else(|| fault(Some(ledger.sequence), &frame))?);
+        }
+    }
+    Ok(sequences)
+}
+
+impl<'r> Decoder<'r> {
+    /// A decoder that has seen nothing yet.
+    pub fn new(request: &'r Request) -> Result<Self> {
+        let tables = Tables::new(&request.tables, &request.settings)?;
+        Ok(Self { request, tables, run: None, network_proven: false })
+    }
+
+    /// Take in the ledgers of this data. Those before a bad one stay, the bad one leaves nothing.
+    pub fn push(&mut self, data: &[u8]) -> Result<()> {
+        let opened = frame::open(data, self.request.framing)?;
+        self.ledgers(&opened)
+    }
+
+    /// Hand over the batches, and begin anew.
+    pub fn finish(&mut self) -> Result<(Vec<RecordBatch>, Option<Run>)> {
+        let batches = self.tables.finish().map_err(|error| {
+            Error::data(0, format!("what was read does not make valid Arrow columns: {error}"))
+        })?;
+        Ok((batches, self.run.take()))
+    }
+
+    fn ledgers(&mut self, opened: &Opened<'_>) -> Result<()> {
+        let mut frames = opened.frames();
+        let mut walk = Walk::new(self.tables.needs());
+        let mut reserved = false;
+        while let Some(frame) = frames.advance()? {
+            let rest = self.ledger(&mut walk, &frame)?;
+            if !frame.exact {
+                frames.consumed(rest);
+            } else if !rest.is_empty() {
+                return Err(trailing(&frame, rest));
+            }
+            if !reserved {
+                let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
+                self.tables.reserve(opened.size() as f64 / read.max(1) as f64 * 1.02);
+                reserved = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Take in one ledger, whole or not at all.
+    fn ledger<'a>(&mut self, walk: &mut Walk<'a>, frame: &Frame<'a>) -> Result<&'a [u8]> {
+        let (ledger, body) = ledger::header(frame.bytes).ok_or_else(|| fault(None, frame))?;
+        let sequence = Some(ledger.sequence);
+        if frame.sequence.is_some() && frame.sequence != sequence {
+            return Err(misplaced(&ledger, frame));
+        }
+        if self
+            .request
+            .ledgers
+            .is_some_and(|(first, last)| !(first..=last).contains(&ledger.sequence))
+        {
+            return pass(frame).ok_or_else(|| fault(sequence, frame));
+        }
+        self.check(&ledger, frame.base)?;
+        if !self.network_proven {
+            let network_id = &self.request.settings.network_id;
+            walk.expect(integrity::first_transaction(network_id, ledger.meta_version, body));
+        }
+        let rows = self.tables.rows();
+        let walked = self.walk(walk, &ledger, frame, body);
+        if walked.is_err() {
+            self.tables.truncate(&rows);
+        }
+        walked
+    }
+
+    fn check(&self, ledger: &Ledger<'_>, base: usize) -> Result<()> {
+        integrity::check(ledger, base)?;
+        match &self.run {
+            Some(run) if self.request.verify_chain => {
+                integrity::follows(ledger, run.last, &run.last_hash)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn walk<'a>(
+        &mut self,
+        walk: &mut Walk<'a>,
+        ledger: &Ledger<'a>,
+        frame: &Frame<'a>,
+        body: &'a [u8],
+    ) -> Result<&'a [u8]> {
+        let awaited = !self.network_proven;
+        let (mut totals, rest) = walk
+            .body(ledger, body, &mut self.tables)
+            .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
+        if awaited && totals.transactions > 0 {
+            if walk.still_expects() {
+                let passphrase = self.request.passphrase.clone();
+                return Err(Error::Network { ledger: ledger.sequence, passphrase });
+            }
+            self.network_proven = true;
+        }
+        totals.size = between(frame.bytes, rest).len();
+        self.tables.ledger(ledger, &totals);
+        if let Some(column) = self.tables.oversized() {
+            let (ledger, path) = (Some(ledger.sequence), String::new());
+            let reason =
+                format!("column {column} has outgrown 2 GiB; decode fewer ledgers in one call");
+            return Err(Error::Decode { ledger, path, offset: frame.base, reason });
+        }
+        self.add(ledger, &totals);
+        Ok(rest)
+    }
+
+    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+        let run = self.run.get_or_insert(Run {
+            count: 0,
+            first: ledger.sequence,
+            last: ledger.sequence,
+            first_closed_at: ledger.close_time,
+            last_closed_at: ledger.close_time,
+            previous_hash: *ledger.previous_hash,
+            last_hash: *ledger.hash,
+            size: 0,
+            transactions: 0,
+        });
+        run.count += 1;
+        run.last = ledger.sequence;
+        run.last_closed_at = ledger.close_time;
+        run.last_hash = *ledger.hash;
+        run.size += totals.size as u64;
+        run.transactions += u64::from(totals.transactions);
+    }
+}
+
+/// Pass over a ledger that is not wanted.
+fn pass<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
+    if frame.exact { Some(&[]) } else { skip::<LedgerCloseMeta>(frame.bytes) }
+}
+
+/// Find out, in a second pass, why a ledger could not be read.
+fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
+    match locate::<LedgerCloseMeta>(frame.bytes) {
+        Err(mut fault) => {
+            fault.reason.push_str(
+                "; the data is damaged (fetch it again) or newer than this version (update stellarrow)",
+            );
+            Error::fault(sequence, frame.base, fault)
+        }
+        Ok(rest) => {
+            let offset = frame.base + frame.bytes.len() - rest.len();
+            Error::Decode {
+                ledger: sequence,
+                path: String::new(),
+                offset,
+                reason: "the walk refuses a ledger whose layout is sound; please report it".into(),
+            }
+        }
+    }
+}
+
+fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
+    let offset = frame.base + frame.bytes.len() - rest.len();
+    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
+}
+
+fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
+    Error::Decode {
+        ledger: Some(ledger.sequence),
+        path: "ledger_header.header.ledger_seq".into(),
+        offset: frame.base,
+        reason: format!(
+            "is {}, but the batch promises ledger {} here",
+            ledger.sequence,
+            frame.sequence.unwrap_or_default()
+        ),
+    }
+}

@@ -1,0 +1,149 @@
+//! Which rows are wanted: lists within one field are OR, fields are AND, an empty list is no filter.
+
+use crate::asset::{Asset, Code};
+use crate::error::{Error, Result};
+use crate::strkey;
+
+/// A filter as the caller writes it.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Contracts, as strkeys.
+    pub contract_ids: Vec<String>,
+    /// `CODE`, `CODE:ISSUER` or `native`.
+    pub asset_codes: Vec<String>,
+    /// Issuing accounts, as strkeys.
+    pub asset_issuers: Vec<String>,
+    /// Topic 0 of contract events.
+    pub event_names: Vec<String>,
+    /// `contract`, `system` or `diagnostic`.
+    pub event_types: Vec<String>,
+    /// Leave out rows of deleted entries.
+    pub exclude_deleted: bool,
+}
+
+/// A filter made ready for the walk: ids as bytes, assets with the contracts derived from them.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    contracts: Vec<[u8; 32]>,
+    codes: Vec<AssetCode>,
+    issuers: Vec<[u8; 32]>,
+    derived: Vec<([u8; 32], Asset)>,
+    names: Vec<Box<[u8]>>,
+    event_types: [bool; 3],
+    any_event_type: bool,
+    /// Leave out rows of deleted entries.
+    pub exclude_deleted: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum AssetCode {
+    Bare(Code),
+    Full(Asset),
+}
+
+/// The names of XDR's ContractEventType, by value.
+pub const EVENT_TYPES: [&str; 3] = ["system", "contract", "diagnostic"];
+
+impl Filter {
+    /// Check a filter and make it ready; the error names the value that is wrong.
+    pub fn new(wanted: &Wanted, network_id: &[u8; 32]) -> Result<Self> {
+        let contracts = keys(&wanted.contract_ids, strkey::CONTRACT, "contract_ids", "C…")?;
+        let issuers = keys(&wanted.asset_issuers, strkey::ACCOUNT, "asset_issuers", "G…")?;
+        let codes: Vec<_> = wanted.asset_codes.iter().map(asset_code).collect::<Result<_>>()?;
+        let mut derived: Vec<_> = codes
+            .iter()
+            .filter_map(|code| match code {
+                AssetCode::Full(asset) => Some((asset.contract_id(network_id), *asset)),
+                AssetCode::Bare(_) => None,
+            })
+            .collect();
+        derived.sort_unstable_by_key(|(contract, _)| *contract);
+        let mut event_types = [false; 3];
+        for name in &wanted.event_types {
+            let index = EVENT_TYPES.iter().position(|known| known == name);
+            match index.and_then(|index| event_types.get_mut(index)) {
+                Some(wanted) => *wanted = true,
+                None => return Err(bad("event_types", name, "contract, system or diagnostic")),
+            }
+        }
+        Ok(Self {
+            contracts,
+            codes,
+            issuers,
+            derived,
+            names: wanted.event_names.iter().map(|name| name.as_bytes().into()).collect(),
+            event_types,
+            any_event_type: wanted.event_types.is_empty(),
+            exclude_deleted: wanted.exclude_deleted,
+        })
+    }
+
+    /// Whether rows of this contract are wanted; `None` is what has no contract.
+    #[inline]
+    pub fn contract(&self, id: Option<&[u8; 32]>) -> bool {
+        self.contracts.is_empty() || id.is_some_and(|id| self.contracts.binary_search(id).is_ok())
+    }
+
+    /// Whether assets play a part at all.
+    #[inline]
+    pub fn has_assets(&self) -> bool {
+        !self.codes.is_empty() || !self.issuers.is_empty()
+    }
+
+    /// Whether a row of this contract is wanted for its asset: one that `proven` finds, or the one
+    /// whose contract it is.
+    pub fn asset(&self, contract: &[u8; 32], proven: impl FnOnce() -> Option<Asset>) -> bool {
+        let derived = self.derived.binary_search_by_key(contract, |(contract, _)| *contract);
+        let derived = derived.ok().and_then(|at| self.derived.get(at)).map(|(_, asset)| *asset);
+        derived.or_else(proven).is_some_and(|asset| self.wants(&asset))
+    }
+
+    fn wants(&self, asset: &Asset) -> bool {
+        let code = self.codes.is_empty()
+            || self.codes.iter().any(|code| match code {
+                AssetCode::Full(full) => full == asset,
+                AssetCode::Bare(bare) => {
+                    matches!(asset, Asset::Credit { code, .. } if code == bare)
+                }
+            });
+        let issuer = self.issuers.is_empty()
+            || matches!(asset, Asset::Credit { issuer, .. }
+                if self.issuers.binary_search(issuer).is_ok());
+        code && issuer
+    }
+
+    /// Whether events of this XDR type (0 to 2) are wanted.
+    #[inline]
+    pub fn event_type(&self, kind: u32) -> bool {
+        self.any_event_type || self.event_types.get(kind as usize).is_some_and(|wanted| *wanted)
+    }
+
+    /// Whether events of this name are wanted; `None` is what has none.
+    #[inline]
+    pub fn event_name(&self, name: Option<&[u8]>) -> bool {
+        self.names.is_empty()
+            || name.is_some_and(|name| self.names.iter().any(|wanted| &**wanted == name))
+    }
+}
+
+fn keys(texts: &[String], version: u8, field: &str, like: &str) -> Result<Vec<[u8; 32]>> {
+    let key = |text: &String| {
+        let allowed = format!("a strkey of 56 characters like {like} with a right checksum");
+        strkey::decode(version, text).ok_or_else(|| bad(field, text, &allowed))
+    };
+    let mut keys: Vec<_> = texts.iter().map(key).collect::<Result<_>>()?;
+    keys.sort_unstable();
+    Ok(keys)
+}
+
+fn asset_code(text: &String) -> Result<AssetCode> {
+    let asset = Asset::parse(text).map(AssetCode::Full);
+    let code = || Code::new(text.as_bytes()).filter(|code| code.as_str() == text);
+    asset.or_else(|| code().map(AssetCode::Bare)).ok_or_else(|| {
+        bad("asset_codes", text, "CODE of 1 to 12 letters and digits, CODE:ISSUER or native")
+    })
+}
+
+fn bad(field: &str, value: &str, allowed: &str) -> Error {
+    Error::Config(format!("{field}: {value:?} is not {allowed}"))
+}

@@ -1,0 +1,156 @@
+//! Addresses as people write them (SEP-23): version byte, payload and CRC-16/XMODEM in base32.
+
+// Indices are constants or masked to the length of what they index.
+#![allow(clippy::indexing_slicing)]
+
+const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
+
+/// G…: an account's ed25519 key.
+pub const ACCOUNT: u8 = 6 << 3;
+/// C…: a contract.
+pub const CONTRACT: u8 = 2 << 3;
+const MUXED_ACCOUNT: u8 = 12 << 3;
+const CLAIMABLE_BALANCE: u8 = 1 << 3;
+const LIQUIDITY_POOL: u8 = 11 << 3;
+const MUXED_CONTRACT: u8 = 22 << 3;
+
+/// Characters of a strkey with a payload of 32 bytes.
+pub const LENGTH: usize = 56;
+
+const fn crc_step(crc: u16, byte: u8) -> u16 {
+    let mut crc = crc ^ (byte as u16) << 8;
+    let mut bit = 0;
+    while bit < 8 {
+        crc = if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 };
+        bit += 1;
+    }
+    crc
+}
+
+/// What a byte adds to the CRC of a 33-byte message, by its distance from the end: the CRC is
+/// linear, so 33 independent look-ups replace 33 that wait for each other.
+static CRC_AT: [[u16; 256]; 33] = {
+    let mut table = [[0u16; 256]; 33];
+    let mut byte = 0;
+    while byte < 256 {
+        let mut crc = crc_step(0, byte as u8);
+        let mut distance = 0;
+        while distance < 33 {
+            table[distance][byte] = crc;
+            crc = crc_step(crc, 0);
+            distance += 1;
+        }
+        byte += 1;
+    }
+    table
+};
+
+/// Ten bits as two characters.
+static PAIRS: [[u8; 2]; 1024] = {
+    let mut pairs = [[0u8; 2]; 1024];
+    let mut value = 0;
+    while value < 1024 {
+        pairs[value] = [ALPHABET[value >> 5], ALPHABET[value & 31]];
+        value += 1;
+    }
+    pairs
+};
+
+/// Write a 32-byte payload as a strkey.
+pub fn encode(version: u8, payload: &[u8; 32]) -> [u8; LENGTH] {
+    let mut raw = [0u8; 35];
+    raw[0] = version;
+    raw[1..33].copy_from_slice(payload);
+    let mut crc = 0u16;
+    for (table, &byte) in CRC_AT.iter().rev().zip(&raw[..33]) {
+        crc ^= table[byte as usize];
+    }
+    raw[33..].copy_from_slice(&crc.to_le_bytes());
+    let mut out = [0u8; LENGTH];
+    for (group, text) in raw.as_chunks::<5>().0.iter().zip(out.as_chunks_mut::<8>().0) {
+        let &[a, b, c, d, e] = group;
+        let bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
+        for (index, pair) in text.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            *pair = PAIRS[(bits >> (30 - 10 * index)) as usize & 1023];
+        }
+    }
+    out
+}
+
+/// The strkeys last written, by the first byte of their payload: the same few contracts come again
+/// and again.
+pub struct Recent {
+    version: u8,
+    slots: Vec<([u8; 32], [u8; LENGTH])>,
+}
+
+impl Recent {
+    /// Strkeys of this version.
+    pub fn new(version: u8) -> Self {
+        Self { version, slots: vec![([0; 32], encode(version, &[0; 32])); 256] }
+    }
+
+    /// Write a 32-byte payload as a strkey.
+    #[inline]
+    pub fn encode(&mut self, payload: &[u8; 32]) -> &[u8; LENGTH] {
+        let slot = &mut self.slots[payload[0] as usize];
+        if slot.0 != *payload {
+            *slot = (*payload, encode(self.version, payload));
+        }
+        &slot.1
+    }
+}
+
+/// Write any payload as a strkey; slower, for the rare kinds.
+fn encode_any(version: u8, payload: &[&[u8]]) -> String {
+    let mut raw = vec![version];
+    payload.iter().for_each(|part| raw.extend_from_slice(part));
+    let crc = raw.iter().fold(0, |crc, &byte| crc_step(crc, byte));
+    raw.extend_from_slice(&crc.to_le_bytes());
+    let mut text = String::with_capacity(raw.len() * 8 / 5 + 1);
+    let (mut bits, mut held) = (0u32, 0);
+    for byte in raw {
+        bits = bits << 8 | u32::from(byte);
+        held += 8;
+        while held >= 5 {
+            held -= 5;
+            text.push(char::from(ALPHABET[(bits >> held) as usize & 31]));
+        }
+    }
+    if held > 0 {
+        text.push(char::from(ALPHABET[(bits << (5 - held)) as usize & 31]));
+    }
+    text
+}
+
+/// Write an XDR SCAddress as a strkey; `None` where it is not one.
+pub fn address(xdr: &[u8]) -> Option<String> {
+    let (arm, body) = xdr.split_first_chunk::<4>()?;
+    let key = || body.last_chunk::<32>();
+    let plain = |version, key: &[u8; 32]| encode_any(version, &[key]);
+    Some(match u32::from_be_bytes(*arm) {
+        0 => plain(ACCOUNT, key()?),
+        1 => plain(CONTRACT, key()?),
+        2 => encode_any(MUXED_ACCOUNT, &[key()?, body.first_chunk::<8>()?]),
+        3 => encode_any(CLAIMABLE_BALANCE, &[&[0], key()?]),
+        4 => plain(LIQUIDITY_POOL, key()?),
+        5 => encode_any(MUXED_CONTRACT, &[key()?, body.first_chunk::<8>()?]),
+        _ => return None,
+    })
+}
+
+/// Read a strkey with a 32-byte payload of this version; `None` where it is not one.
+pub fn decode(version: u8, text: &str) -> Option<[u8; 32]> {
+    let text: &[u8; LENGTH] = text.as_bytes().try_into().ok()?;
+    let mut raw = [0u8; 35];
+    for (group, chars) in raw.as_chunks_mut::<5>().0.iter_mut().zip(text.as_chunks::<8>().0) {
+        let mut bits = 0u64;
+        for char in chars {
+            let digit = ALPHABET.iter().position(|letter| letter == char)?;
+            bits = bits << 5 | digit as u64;
+        }
+        group.copy_from_slice(bits.to_be_bytes().last_chunk::<5>()?);
+    }
+    let payload = raw.get(1..33)?.try_into().ok()?;
+    (encode(version, &payload) == *text).then_some(payload)
+}

@@ -1,0 +1,194 @@
+//! Columns in the making. A column knows its values by row: what is never set is null, and what a
+//! whole transaction shares is filled in once.
+
+use std::sync::Arc;
+
+use arrow_array::builder::BooleanBufferBuilder;
+use arrow_array::types::{
+    ArrowPrimitiveType, Decimal128Type, Int64Type, TimestampMicrosecondType, UInt32Type,
+};
+use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
+use arrow_buffer::{NullBuffer, NullBufferBuilder};
+use arrow_schema::{ArrowError, DataType};
+
+/// A column of one type that can be cut back to fewer rows.
+pub trait Column: Default {
+    /// The Arrow type of the column.
+    fn data_type() -> DataType;
+    /// Forget everything from this row on.
+    fn truncate(&mut self, rows: usize);
+    /// Make room for this many rows in all, with as many bytes a row as until now.
+    fn reserve(&mut self, rows: usize, held: usize);
+    /// Whether the column has outgrown what Arrow's 32-bit offsets can address.
+    fn oversized(&self) -> bool {
+        false
+    }
+    /// Hand over this many rows and begin anew.
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError>;
+}
+
+/// Numbers of an Arrow type, none of them null.
+pub struct Number<T: ArrowPrimitiveType>(Vec<T::Native>);
+
+/// uint32, never null.
+pub type UInt32 = Number<UInt32Type>;
+/// int64, never null.
+pub type Int64 = Number<Int64Type>;
+/// timestamp[us, UTC], never null.
+pub type Timestamp = Number<Utc>;
+/// uint32 or null.
+pub type NullableUInt32 = Nullable<UInt32Type>;
+/// decimal128(38, 0) or null.
+pub type NullableDecimal = Nullable<Decimal128Type>;
+
+/// Microseconds since the epoch in UTC; stands for Arrow's type, which knows no zone by itself.
+pub type Utc = TimestampMicrosecondType;
+
+impl<T: ArrowPrimitiveType> Default for Number<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: ArrowPrimitiveType> Number<T> {
+    /// Add a row.
+    #[inline(always)]
+    pub fn push(&mut self, value: T::Native) {
+        self.0.push(value);
+    }
+
+    /// Give all rows up to this one, that have no value yet, the same.
+    #[inline]
+    pub fn fill(&mut self, rows: usize, value: T::Native) {
+        self.0.resize(rows, value);
+    }
+}
+
+/// The Arrow type of a number: as the type says, but for time and money, which need more said.
+fn number_type<T: ArrowPrimitiveType>() -> DataType {
+    match T::DATA_TYPE {
+        DataType::Timestamp(unit, _) => DataType::Timestamp(unit, Some("UTC".into())),
+        DataType::Decimal128(..) => DataType::Decimal128(38, 0),
+        other => other,
+    }
+}
+
+fn numbers<T: ArrowPrimitiveType>(
+    values: Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+) -> Result<ArrayRef, ArrowError> {
+    let array = PrimitiveArray::<T>::try_new(values.into(), nulls)?;
+    Ok(Arc::new(array.with_data_type(number_type::<T>())))
+}
+
+impl<T: ArrowPrimitiveType> Column for Number<T> {
+    fn data_type() -> DataType {
+        number_type::<T>()
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, _held: usize) {
+        self.0.reserve(rows.saturating_sub(self.0.len()));
+    }
+
+    fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
+        numbers::<T>(std::mem::take(&mut self.0), None)
+    }
+}
+
+/// Numbers of an Arrow type, null where none was set.
+pub struct Nullable<T: ArrowPrimitiveType> {
+    values: Vec<T::Native>,
+    valid: NullBufferBuilder,
+}
+
+impl<T: ArrowPrimitiveType> Default for Nullable<T> {
+    fn default() -> Self {
+        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Nullable<T> {
+    /// Set a row's value; rows passed over are null.
+    #[inline]
+    pub fn set(&mut self, row: usize, value: T::Native) {
+        self.pad(row);
+        self.values.push(value);
+        self.valid.append_non_null();
+    }
+
+    /// Make the rows from the last one set up to this one null.
+    #[inline]
+    pub fn pad(&mut self, rows: usize) {
+        if self.values.len() < rows {
+            self.valid.append_n_nulls(rows - self.values.len());
+            self.values.resize(rows, T::Native::default());
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> Column for Nullable<T> {
+    fn data_type() -> DataType {
+        number_type::<T>()
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.values.truncate(rows);
+        self.valid.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, _held: usize) {
+        self.values.reserve(rows.saturating_sub(self.values.len()));
+    }
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        self.pad(rows);
+        numbers::<T>(std::mem::take(&mut self.values), self.valid.finish())
+    }
+}
+
+/// Bools, none of them null.
+pub struct Boolean(BooleanBufferBuilder);
+
+impl Default for Boolean {
+    fn default() -> Self {
+        Self(BooleanBufferBuilder::new(0))
+    }
+}
+
+impl Boolean {
+    /// Add a row.
+    #[inline]
+    pub fn push(&mut self, value: bool) {
+        self.0.append(value);
+    }
+
+    /// Give all rows up to this one, that have no value yet, the same.
+    #[inline]
+    pub fn fill(&mut self, rows: usize, value: bool) {
+        self.0.append_n(rows.saturating_sub(self.0.len()), value);
+    }
+}
+
+impl Column for Boolean {
+    fn data_type() -> DataType {
+        DataType::Boolean
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        if rows < self.0.len() {
+            self.0.truncate(rows);
+        }
+    }
+
+    fn reserve(&mut self, rows: usize, _held: usize) {
+        self.0.reserve(rows.saturating_sub(self.0.len()));
+    }
+
+    fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
+        Ok(Arc::new(BooleanArray::new(self.0.finish(), None)))
+    }
+}

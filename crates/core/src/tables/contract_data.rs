@@ -1,0 +1,331 @@
+//! Table `contract_data`: a row a change of a contract's storage. Version 1.0 is what the older
+//! components served; 2.0 adds where the change happened and the exact balance.
+
+use std::sync::Arc;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::Decimal128Type;
+use arrow_array::{ArrayRef, Int64Array};
+use arrow_schema::{ArrowError, DataType, Field};
+use sha2::{Digest, Sha256};
+
+use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
+use super::columns::{columns, field};
+use super::text::{NullableText, Text, Word, hex};
+use super::{Settings, Table};
+use crate::asset::Asset;
+use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
+use crate::ledger::{Ledger, Needs, Transaction};
+use crate::{balance, scval, strkey};
+
+const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
+
+pub(super) const CONTRACT_DATA_1: Table =
+    Table { name: "contract_data", version: "1.0", description: DESCRIPTION, key: &[] };
+
+pub(super) const CONTRACT_DATA_2: Table = Table {
+    name: "contract_data",
+    version: "2.0",
+    description: DESCRIPTION,
+    key: &["ledger_sequence", "transaction_index", "change_index"],
+};
+
+columns! {
+    ledger_sequence: required UInt32 = "Sequence number of the ledger.",
+    closed_at: required Timestamp = "When the ledger closed.",
+    transaction_index: required UInt32 = "Place of the transaction in the order of application, from 1.",
+    transaction_hash: required Text = "Hash of the transaction, hex.",
+    operation_index: optional NullableUInt32 = "Index of the operation, from 0; null for changes of the whole transaction.",
+    change_index: required UInt32 = "Place among the transaction's changes of contract data, from 0.",
+    change_type: required Text = "created, updated, removed or restored.",
+    contract_id: required Text = "Contract the entry belongs to, strkey.",
+    contract_key_type: required Text = "Type of the key's ScVal, such as ScValTypeScvVec.",
+    contract_durability: required Text = "ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.",
+    asset_code: optional NullableText = "Code of the asset, in the instance entry of its genuine contract.",
+    asset_issuer: optional NullableText = "Issuer of the asset, in the instance entry of its genuine contract.",
+    asset_type: optional NullableText = "Type of the asset, in the instance entry of its genuine contract.",
+    balance_holder: optional NullableText = "Contract that holds the balance, strkey.",
+    balance: optional NullableDecimal = "Balance; null where it needs a 39th digit.",
+    balance_text: optional NullableText = "Balance, exact.",
+    last_modified_ledger: required UInt32 = "Ledger the shown state was written in.",
+    deleted: required Boolean = "Whether the entry was removed; the row then shows its last state.",
+    ledger_key_hash: optional Text = "sha256 of the entry's LedgerKey, hex.",
+    key_xdr: optional Text = "Key, an ScVal as base64 XDR.",
+    val_xdr: optional NullableText = "Value, an ScVal as base64 XDR.",
+    contract_instance_type: optional NullableText = "wasm or stellar_asset, in instance entries.",
+    contract_instance_wasm_hash: optional NullableText = "Hash of the instance's code, hex.",
+    expiration_ledger_seq: optional NullableUInt32 = "Last ledger the entry lives in, if the same transaction set that.",
+}
+
+/// The columns of version 1.0, in its order.
+const VERSION_1: [&str; 18] = [
+    "contract_id",
+    "contract_key_type",
+    "contract_durability",
+    "asset_code",
+    "asset_issuer",
+    "asset_type",
+    "balance_holder",
+    "balance",
+    "last_modified_ledger",
+    "deleted",
+    "ledger_sequence",
+    "closed_at",
+    "ledger_key_hash",
+    "key_xdr",
+    "val_xdr",
+    "contract_instance_type",
+    "contract_instance_wasm_hash",
+    "expiration_ledger_seq",
+];
+
+static CREATED: Word = Word::new("created");
+static UPDATED: Word = Word::new("updated");
+static REMOVED: Word = Word::new("removed");
+static RESTORED: Word = Word::new("restored");
+static TEMPORARY: Word = Word::new("ContractDataDurabilityTemporary");
+static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
+
+/// Builds version 2.0.
+pub(super) struct Builder2 {
+    columns: Columns,
+    settings: Settings,
+    contracts: strkey::Recent,
+    /// (key hash, live until) the transaction at hand wrote, ordered by hash, the last one last.
+    ttls: Vec<([u8; 32], u32)>,
+}
+
+impl Builder2 {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let contracts = strkey::Recent::new(strkey::CONTRACT);
+        let settings = settings.clone();
+        Self { columns: Columns::default(), settings, contracts, ttls: Vec::new() }
+    }
+
+    pub(super) fn fields() -> Vec<Field> {
+        Columns::fields()
+    }
+
+    fn collect_ttls(&mut self, changes: &[Change<'_>]) {
+        self.ttls.clear();
+        self.ttls.extend(changes.iter().filter_map(|change| match change.entry {
+            Entry::Ttl(ttl) if change.kind != Kind::Removed => {
+                Some((*ttl.key_hash, ttl.live_until?))
+            }
+            _ => None,
+        }));
+        self.ttls.sort_by_key(|(hash, _)| *hash);
+    }
+
+    fn live_until(&self, key_hash: &[u8; 32]) -> Option<u32> {
+        let after = self.ttls.partition_point(|(hash, _)| hash <= key_hash);
+        let (hash, live_until) = self.ttls.get(after.checked_sub(1)?)?;
+        (hash == key_hash).then_some(*live_until)
+    }
+
+    /// The asset whose genuine contract this instance entry is.
+    fn asset(&self, data: &ContractData<'_>) -> Option<Asset> {
+        if !scval::is_instance_key(data.key) {
+            return None;
+        }
+        let asset = Asset::of_instance(data.val?)?;
+        let derived = asset.contract_id(&self.settings.network_id);
+        (scval::contract(data.contract) == Some(&derived)).then_some(asset)
+    }
+
+    fn wants(&self, change: &Change<'_>, data: &ContractData<'_>) -> bool {
+        let filter = &self.settings.filter;
+        let contract = scval::contract(data.contract);
+        !(filter.exclude_deleted && change.kind == Kind::Removed)
+            && filter.contract(contract)
+            && (!filter.has_assets()
+                || contract.is_some_and(|contract| filter.asset(contract, || self.asset(data))))
+    }
+
+    fn row(
+        &mut self,
+        ledger: &Ledger<'_>,
+        index: u32,
+        change: &Change<'_>,
+        data: &ContractData<'_>,
+    ) {
+        let hash = key_hash(data.ledger_key);
+        let live_until = self.live_until(&hash);
+        let asset = self.asset(data);
+        let columns = &mut self.columns;
+        let row = columns.rows;
+        columns.rows += 1;
+        if let Some(operation) = change.operation {
+            columns.operation_index.set(row, operation);
+        }
+        columns.change_index.push(index);
+        columns.change_type.word(match change.kind {
+            Kind::Created => &CREATED,
+            Kind::Updated => &UPDATED,
+            Kind::Removed => &REMOVED,
+            Kind::Restored => &RESTORED,
+        });
+        match scval::contract(data.contract) {
+            Some(id) => columns.contract_id.push(self.contracts.encode(id)),
+            None => columns
+                .contract_id
+                .push(strkey::address(data.contract).unwrap_or_default().as_bytes()),
+        }
+        columns.contract_key_type.word(scval::type_name(data.key));
+        columns.contract_durability.word(if data.durability == 1 {
+            &PERSISTENT
+        } else {
+            &TEMPORARY
+        });
+        columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
+        columns.deleted.push(change.kind == Kind::Removed);
+        columns.ledger_key_hash.hex(&hash);
+        columns.key_xdr.base64(data.key);
+        if let Some(live_until) = live_until {
+            columns.expiration_ledger_seq.set(row, live_until);
+        }
+        if let Some(val) = data.val {
+            columns.val_xdr.set_base64(row, val);
+            columns.value(row, data, val, asset);
+        }
+    }
+}
+
+impl Columns {
+    /// What the value says beyond its bytes.
+    fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
+        if let Some((holder, amount)) = balance::read(data, val) {
+            self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));
+            if amount < 10i128.pow(38) {
+                self.balance.set(row, amount);
+            }
+            self.balance_text.set(row, amount.to_string().as_bytes());
+        }
+        if scval::is_instance_key(data.key) {
+            match scval::executable(val) {
+                Some(scval::Executable::Wasm(hash)) => {
+                    self.contract_instance_type.set(row, b"wasm");
+                    self.contract_instance_wasm_hash.set(row, &hex(hash));
+                }
+                Some(scval::Executable::StellarAsset) => {
+                    self.contract_instance_type.set(row, b"stellar_asset");
+                }
+                None => {}
+            }
+        }
+        if let Some(asset) = asset {
+            self.asset_type.set(row, asset.type_name().as_bytes());
+            if let Asset::Credit { code, issuer } = asset {
+                self.asset_code.set(row, code.as_str().as_bytes());
+                self.asset_issuer.set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
+            }
+        }
+    }
+}
+
+/// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
+fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
+    Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
+}
+
+impl super::Builder for Builder2 {
+    fn needs(&self) -> Needs {
+        Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
+    }
+
+    fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
+        if transaction.changes.is_empty() {
+            return;
+        }
+        self.collect_ttls(transaction.changes);
+        let first = self.columns.rows;
+        let mut index = 0;
+        for change in transaction.changes {
+            let Entry::ContractData(data) = &change.entry else {
+                continue;
+            };
+            if scval::is_nonce_key(data.key) {
+                continue;
+            }
+            if self.wants(change, data) {
+                self.row(ledger, index, change, data);
+            }
+            index += 1;
+        }
+        let columns = &mut self.columns;
+        let rows = columns.rows;
+        if rows > first {
+            columns.ledger_sequence.fill(rows, ledger.sequence);
+            columns.closed_at.fill(rows, ledger.closed_at());
+            columns.transaction_index.fill(rows, transaction.index);
+            columns.transaction_hash.fill(rows, &hex(transaction.hash));
+        }
+    }
+
+    super::forward_to_columns!(columns);
+}
+
+/// Builds version 1.0 out of version 2.0.
+pub(super) struct Builder1(Builder2);
+
+impl Builder1 {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(Builder2::new(settings))
+    }
+
+    pub(super) fn fields() -> Vec<Field> {
+        let fields = Columns::fields();
+        let find = |name: &&str| fields.iter().find(|field| field.name() == name).cloned();
+        let version_1 = |column: Field| match column.name().as_str() {
+            "balance" => {
+                let description = "Balance; null where it does not fit an int64.";
+                field("balance", DataType::Int64, true, description)
+            }
+            _ => column,
+        };
+        VERSION_1.iter().filter_map(find).map(version_1).collect()
+    }
+}
+
+/// Decimals as int64, null where they do not fit.
+fn narrow(balance: &ArrayRef) -> ArrayRef {
+    let exact = balance.as_primitive::<Decimal128Type>();
+    let narrow: Int64Array = exact.iter().map(|value| i64::try_from(value?).ok()).collect();
+    Arc::new(narrow)
+}
+
+impl super::Builder for Builder1 {
+    fn needs(&self) -> Needs {
+        self.0.needs()
+    }
+
+    fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
+        self.0.transaction(ledger, transaction);
+    }
+
+    fn rows(&self) -> usize {
+        self.0.rows()
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize) {
+        self.0.reserve(rows);
+    }
+
+    fn oversized(&self) -> Option<&'static str> {
+        self.0.oversized()
+    }
+
+    fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
+        let (fields, columns) = (Columns::fields(), self.0.finish()?);
+        let find = |name: &&str| {
+            let at = fields.iter().position(|field| field.name() == name)?;
+            let column = columns.get(at)?;
+            Some(if *name == "balance" { narrow(column) } else { column.clone() })
+        };
+        Ok(VERSION_1.iter().filter_map(find).collect())
+    }
+}

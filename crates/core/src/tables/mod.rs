@@ -1,0 +1,245 @@
+//! What one ledger becomes: the tables, and the one list of them.
+
+mod column;
+mod columns;
+mod contract_data;
+mod contract_events;
+mod ledgers;
+mod text;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub use text::{Word, hex};
+
+use arrow_array::{ArrayRef, RecordBatch};
+use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::filter::Filter;
+use crate::ledger::{Ledger, Needs, Totals, Transaction};
+
+/// What every builder is made with.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// sha256 of the network passphrase.
+    pub network_id: [u8; 32],
+    /// Which rows are wanted.
+    pub filter: Arc<Filter>,
+    /// Whether diagnostic events are rows of `contract_events`.
+    pub diagnostics: bool,
+}
+
+/// Makes the rows of one version of a table.
+trait Builder {
+    /// What the walk has to show it.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
+    /// Take a transaction in.
+    fn transaction(&mut self, _ledger: &Ledger<'_>, _transaction: &Transaction<'_, '_>) {}
+    /// Take in what a ledger held in all; comes after its transactions.
+    fn ledger(&mut self, _ledger: &Ledger<'_>, _totals: &Totals) {}
+    /// Rows made so far.
+    fn rows(&self) -> usize;
+    /// Forget the rows from this one on.
+    fn truncate(&mut self, rows: usize);
+    /// Make room for rows.
+    fn reserve(&mut self, rows: usize);
+    /// A column that has outgrown Arrow's offsets.
+    fn oversized(&self) -> Option<&'static str>;
+    /// Hand over the columns in the schema's order.
+    fn finish(&mut self) -> std::result::Result<Vec<ArrayRef>, ArrowError>;
+}
+
+/// The part of a builder that its columns do by themselves; it names the builder's field that holds them.
+macro_rules! forward_to_columns {
+    ($columns:tt) => {
+        fn rows(&self) -> usize {
+            self.$columns.rows
+        }
+
+        fn truncate(&mut self, rows: usize) {
+            self.$columns.truncate(rows);
+        }
+
+        fn reserve(&mut self, rows: usize) {
+            self.$columns.reserve(rows);
+        }
+
+        fn oversized(&self) -> Option<&'static str> {
+            self.$columns.oversized()
+        }
+
+        fn finish(
+            &mut self,
+        ) -> std::result::Result<Vec<arrow_array::ArrayRef>, arrow_schema::ArrowError> {
+            self.$columns.finish()
+        }
+    };
+}
+use forward_to_columns;
+
+/// One version of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What a row is, in one line.
+    pub description: &'static str,
+    /// The columns that make a row unique for ever.
+    pub key: &'static [&'static str],
+}
+
+/// Write the list: for every version of every table its description and the module it lives in.
+macro_rules! tables {
+    ($($name:ident: $module:ident::$table:ident / $builder:ident,)*) => {
+        /// Every version of every table, a table's versions from old to new.
+        pub const TABLES: &[Table] = &[$($module::$table,)*];
+
+        /// A builder of any table.
+        enum AnyBuilder {
+            $($name($module::$builder),)*
+        }
+
+        impl AnyBuilder {
+            fn new(table: &Table, settings: &Settings) -> Result<Self> {
+                $(if *table == $module::$table {
+                    return Ok(Self::$name($module::$builder::new(settings)));
+                })*
+                Err(unknown(table.name))
+            }
+
+            fn get(&self) -> &dyn Builder {
+                match self {
+                    $(Self::$name(builder) => builder,)*
+                }
+            }
+
+            fn get_mut(&mut self) -> &mut dyn Builder {
+                match self {
+                    $(Self::$name(builder) => builder,)*
+                }
+            }
+        }
+
+        fn fields(table: &Table) -> Vec<Field> {
+            $(if *table == $module::$table {
+                return $module::$builder::fields();
+            })*
+            Vec::new()
+        }
+    };
+}
+
+tables! {
+    Ledgers: ledgers::LEDGERS / Builder,
+    ContractData1: contract_data::CONTRACT_DATA_1 / Builder1,
+    ContractData2: contract_data::CONTRACT_DATA_2 / Builder2,
+    ContractEvents: contract_events::CONTRACT_EVENTS / Builder,
+}
+
+impl Table {
+    /// Find `name`, the newest version, or `name@version`.
+    pub fn find(text: &str) -> Result<Self> {
+        let (name, version) = match text.split_once('@') {
+            Some((name, version)) => (name, Some(version)),
+            None => (text, None),
+        };
+        let fits = |table: &&Table| {
+            table.name == name && version.is_none_or(|version| version == table.version)
+        };
+        TABLES.iter().rfind(fits).copied().ok_or_else(|| unknown(text))
+    }
+
+    /// The Arrow schema, with the table's name and version as metadata.
+    pub fn schema(&self) -> SchemaRef {
+        let metadata = HashMap::from([
+            ("schema_version".to_owned(), self.version.to_owned()),
+            ("schema_type".to_owned(), self.name.to_owned()),
+        ]);
+        Arc::new(Schema::new_with_metadata(fields(self), metadata))
+    }
+}
+
+fn unknown(text: &str) -> Error {
+    let known: Vec<_> =
+        TABLES.iter().map(|table| format!("{}@{}", table.name, table.version)).collect();
+    Error::Config(format!("there is no table {text:?}; the tables are {}", known.join(", ")))
+}
+
+/// The builders of the tables asked for, in the order asked.
+pub struct Tables {
+    builders: Vec<(SchemaRef, AnyBuilder)>,
+}
+
+impl Tables {
+    /// Builders for these tables.
+    pub fn new(tables: &[Table], settings: &Settings) -> Result<Self> {
+        let builder = |table: &Table| Ok((table.schema(), AnyBuilder::new(table, settings)?));
+        Ok(Self { builders: tables.iter().map(builder).collect::<Result<_>>()? })
+    }
+
+    /// What the walk has to show.
+    pub fn needs(&self) -> Needs {
+        self.builders.iter().map(|(_, builder)| builder.get().needs()).fold(
+            Needs::default(),
+            |all, one| Needs {
+                entries: all.entries | one.entries,
+                events: all.events || one.events,
+                diagnostics: all.diagnostics || one.diagnostics,
+            },
+        )
+    }
+
+    /// Show a transaction to every builder.
+    pub fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
+        for (_, builder) in &mut self.builders {
+            builder.get_mut().transaction(ledger, transaction);
+        }
+    }
+
+    /// Show every builder what a ledger held in all.
+    pub fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+        for (_, builder) in &mut self.builders {
+            builder.get_mut().ledger(ledger, totals);
+        }
+    }
+
+    /// Rows of each table so far.
+    pub fn rows(&self) -> Vec<usize> {
+        self.builders.iter().map(|(_, builder)| builder.get().rows()).collect()
+    }
+
+    /// Go back to so many rows of each table.
+    pub fn truncate(&mut self, rows: &[usize]) {
+        for ((_, builder), rows) in self.builders.iter_mut().zip(rows) {
+            builder.get_mut().truncate(*rows);
+        }
+    }
+
+    /// Make room for `times` the rows there are.
+    pub fn reserve(&mut self, times: f64) {
+        for (_, builder) in &mut self.builders {
+            let builder = builder.get_mut();
+            builder.reserve((builder.rows() as f64 * times) as usize);
+        }
+    }
+
+    /// The table and column that has outgrown Arrow's offsets.
+    pub fn oversized(&self) -> Option<String> {
+        self.builders.iter().find_map(|(_, builder)| builder.get().oversized()).map(str::to_owned)
+    }
+
+    /// Hand over a batch of each table and begin anew.
+    pub fn finish(&mut self) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
+        self.builders
+            .iter_mut()
+            .map(|(schema, builder)| {
+                RecordBatch::try_new(schema.clone(), builder.get_mut().finish()?)
+            })
+            .collect()
+    }
+}

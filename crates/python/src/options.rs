@@ -1,0 +1,57 @@
+//! What to decode and how, checked once.
+
+use pyo3::prelude::*;
+use stellarrow_core::decode::Request;
+use stellarrow_core::error::Result;
+use stellarrow_core::filter::Wanted;
+use stellarrow_core::frame::Framing;
+use stellarrow_core::tables::Table;
+
+use crate::refused;
+
+/// What to decode and how; see `_core.pyi`.
+#[pyclass(frozen)]
+pub struct Options(pub Request);
+
+#[pymethods]
+impl Options {
+    #[new]
+    #[pyo3(signature = (tables, *, passphrase, framing = "auto", ledgers = None,
+        contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
+        event_types = vec![], include_deleted = true, diagnostics = false, verify_chain = true))]
+    #[allow(clippy::too_many_arguments)] // keywords of one Python call
+    fn new(
+        tables: Vec<String>,
+        passphrase: &str,
+        framing: &str,
+        ledgers: Option<(u32, u32)>,
+        contract_ids: Vec<String>,
+        asset_codes: Vec<String>,
+        asset_issuers: Vec<String>,
+        event_names: Vec<String>,
+        event_types: Vec<String>,
+        include_deleted: bool,
+        diagnostics: bool,
+        verify_chain: bool,
+    ) -> PyResult<Self> {
+        let exclude_deleted = !include_deleted;
+        let wanted = Wanted {
+            contract_ids,
+            asset_codes,
+            asset_issuers,
+            event_names,
+            event_types,
+            exclude_deleted,
+        };
+        let request = || -> Result<Request> {
+            let tables: Vec<_> =
+                tables.iter().map(|name| Table::find(name)).collect::<Result<_>>()?;
+            Ok(Request::new(&tables, passphrase, &wanted)?
+                .framing(Framing::parse(framing)?)
+                .ledgers(ledgers)
+                .diagnostics(diagnostics)
+                .verify_chain(verify_chain))
+        };
+        request().map(Self).map_err(|error| refused(&error))
+    }
+}
