@@ -27,7 +27,7 @@ def describe() -> dict[str, str]:
 
 
 def load() -> str:
-    """Return the mean number of runnable processes in the last minute; before a run it should be near zero."""
+    """Return the mean of runnable processes in the last minute; near zero is a quiet machine."""
     return f"{os.getloadavg()[0]:.1f}"
 
 
