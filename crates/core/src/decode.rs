@@ -113,7 +113,7 @@ pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
     let opened = frame::open(data, framing)?;
     let mut frames = opened.frames();
     let mut sequences = Vec::new();
-    while let Some(frame) = frames.next()? {
+    while let Some(frame) = frames.advance()? {
         let (ledger, _) = ledger::header(frame.bytes).ok_or_else(|| fault(None, &frame))?;
         sequences.push(ledger.sequence);
         if !frame.exact {
@@ -157,7 +157,7 @@ impl<'r> Decoder<'r> {
         let mut frames = opened.frames();
         let mut walk = Walk::new(self.tables.needs());
         let mut reserved = false;
-        while let Some(frame) = frames.next()? {
+        while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
                 frames.consumed(rest);

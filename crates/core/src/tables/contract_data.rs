@@ -9,10 +9,9 @@ use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{ArrowError, DataType, Field};
 use sha2::{Digest, Sha256};
 
-use super::column::{
-    Boolean, NullableDecimal, NullableText, NullableUInt32, Text, Timestamp, UInt32, Word, hex,
-};
+use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
+use super::text::{NullableText, Text, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
@@ -121,7 +120,7 @@ impl Builder2 {
                 }
                 _ => None,
             }));
-        self.ttls.sort_by(|(one, _), (other, _)| one.cmp(other));
+        self.ttls.sort_by_key(|(hash, _)| *hash);
     }
 
     fn live_until(&self, key_hash: &[u8; 32]) -> Option<u32> {

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use super::column::{
-    Boolean, NullableText, NullableUInt32, Text, TextList, Timestamp, UInt32, Word, hex,
-};
+use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::text::{NullableText, Text, TextList, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::event::{Event, Events};

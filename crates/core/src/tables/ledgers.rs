@@ -1,7 +1,8 @@
 //! Table `ledgers`: a row a ledger, out of its header.
 
-use super::column::{Int64, Text, Timestamp, UInt32, hex};
+use super::column::{Int64, Timestamp, UInt32};
 use super::columns::columns;
+use super::text::{Text, hex};
 use super::{Settings, Table};
 use crate::ledger::{Ledger, Totals};
 

@@ -5,11 +5,12 @@ mod columns;
 mod contract_data;
 mod contract_events;
 mod ledgers;
+mod text;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub use column::{Word, hex};
+pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};

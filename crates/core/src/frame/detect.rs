@@ -1,0 +1,81 @@
+//! Which framing bytes are in, found without guessing wrong.
+
+use super::records::lines;
+use super::{Batch, Framing};
+use crate::error::{Error, Result};
+use crate::ledger;
+use crate::xdr::layout::LedgerCloseMeta;
+use crate::xdr::{self, locate};
+
+/// Find the one framing whose first ledger's header makes sense.
+pub fn detect(bytes: &[u8]) -> Result<Framing> {
+    if bytes.is_empty() {
+        return Err(Error::data(0, "is empty; there is no ledger in it"));
+    }
+    if is_base64(bytes) {
+        return Ok(Framing::Base64Lines);
+    }
+    let fits: Vec<_> = [Framing::Batch, Framing::Single, Framing::RecordMarked]
+        .into_iter()
+        .filter(|framing| first_header_fits(bytes, *framing))
+        .collect();
+    match fits[..] {
+        [framing] => Ok(framing),
+        [] => Err(unlike_any(bytes)),
+        _ => Err(Error::data(
+            0,
+            "fits more than one framing; say which it is",
+        )),
+    }
+}
+
+fn first_header_fits(bytes: &[u8], framing: Framing) -> bool {
+    let header = |bytes| ledger::header(bytes).map(|(ledger, _)| ledger.sequence);
+    let fits = || match framing {
+        Framing::Batch => {
+            let (batch, ledgers) = Batch::read(bytes)?;
+            Some(batch.count == 0 && ledgers.is_empty() || header(ledgers)? == batch.first)
+        }
+        Framing::RecordMarked => header(bytes.get(4..)?).map(|_| true),
+        _ => header(bytes).map(|_| true),
+    };
+    fits().unwrap_or(false)
+}
+
+/// Say what is wrong with bytes that fit no framing, by the framing they come nearest to.
+fn unlike_any(bytes: &[u8]) -> Error {
+    let (mark, after) = xdr::u32(bytes).unwrap_or((0, bytes));
+    let (framing, base, ledger) = match mark {
+        0x8000_0000.. => (Framing::RecordMarked, 4, after),
+        0..=2 => (Framing::Single, 0, bytes),
+        _ => (Framing::Batch, 12, bytes.get(12..).unwrap_or_default()),
+    };
+    let reason = |reason: &str| {
+        format!(
+            "{reason}; this is none of batch, single, record-marked and base64-lines (it comes \
+             nearest to {}), so it is damaged or holds no ledgers",
+            framing.name()
+        )
+    };
+    match locate::<LedgerCloseMeta>(ledger) {
+        Err(fault) => {
+            let reason = reason(&fault.reason);
+            Error::fault(None, base, xdr::Fault { reason, ..fault })
+        }
+        Ok(_) => Error::data(
+            0,
+            reason("the numbers before the first ledger make no sense"),
+        ),
+    }
+}
+
+/// Whether the first line that is not blank is base64 and nothing else.
+fn is_base64(bytes: &[u8]) -> bool {
+    let mut lines = lines(bytes).map(|(_, line)| line);
+    lines.next().is_some_and(|line| {
+        line.len() > 4
+            && line
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+    })
+}

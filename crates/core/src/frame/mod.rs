@@ -1,0 +1,273 @@
+//! From stored bytes to ledgers: zstd, batches, record marks, base64 lines.
+
+mod compression;
+mod detect;
+mod records;
+mod splitter;
+
+use std::borrow::Cow;
+
+use crate::error::{Error, Result};
+use crate::xdr;
+
+use compression::decompress;
+pub use compression::{compress, is_zstd};
+use detect::detect;
+pub use records::mark;
+use records::{decode_lines, fragment, is_fragmented, join_fragments};
+pub use splitter::Splitter;
+
+/// How ledgers lie in bytes; each also inside zstd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    /// LedgerCloseMetaBatch (SEP-54), one or several.
+    Batch,
+    /// One LedgerCloseMeta.
+    Single,
+    /// LedgerCloseMeta after a record mark (RFC 5531, section 11), any number.
+    RecordMarked,
+    /// A LedgerCloseMeta in base64 a line.
+    Base64Lines,
+}
+
+impl Framing {
+    /// All framings with their names.
+    pub const ALL: [(&str, Self); 4] = [
+        ("batch", Self::Batch),
+        ("single", Self::Single),
+        ("record-marked", Self::RecordMarked),
+        ("base64-lines", Self::Base64Lines),
+    ];
+
+    /// Read a framing's name; `None` is `auto`.
+    pub fn parse(text: &str) -> Result<Option<Self>> {
+        if text == "auto" {
+            return Ok(None);
+        }
+        let known = Self::ALL.iter().find(|(name, _)| *name == text);
+        known.map(|(_, framing)| Some(*framing)).ok_or_else(|| {
+            Error::Config(format!(
+                "framing: {text:?} is not auto, batch, single, record-marked or base64-lines"
+            ))
+        })
+    }
+
+    /// The framing's name.
+    pub fn name(self) -> &'static str {
+        Self::ALL
+            .iter()
+            .find(|(_, framing)| *framing == self)
+            .map_or("", |(name, _)| name)
+    }
+}
+
+/// Stored bytes, decompressed where need be, and how ledgers lie in them.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    bytes: Cow<'a, [u8]>,
+    framing: Framing,
+    /// Base64 lines lie decoded behind record marks; offsets then count from each line's ledger.
+    from_base64: bool,
+}
+
+/// Decompress, and find the framing unless it is given.
+pub fn open(data: &[u8], framing: Option<Framing>) -> Result<Opened<'_>> {
+    let bytes = if is_zstd(data) {
+        Cow::Owned(decompress(data)?)
+    } else {
+        Cow::Borrowed(data)
+    };
+    let framing = match framing {
+        Some(framing) => framing,
+        None => detect(&bytes)?,
+    };
+    Ok(match framing {
+        Framing::Base64Lines => Opened {
+            bytes: Cow::Owned(decode_lines(&bytes)?),
+            framing,
+            from_base64: true,
+        },
+        Framing::RecordMarked if is_fragmented(&bytes) => Opened {
+            bytes: Cow::Owned(join_fragments(&bytes)?),
+            framing,
+            from_base64: false,
+        },
+        _ => Opened {
+            bytes,
+            framing,
+            from_base64: false,
+        },
+    })
+}
+
+/// The head of a LedgerCloseMetaBatch.
+#[derive(Debug, Clone, Copy)]
+struct Batch {
+    first: u32,
+    last: u32,
+    count: u32,
+}
+
+impl Batch {
+    /// Read the head; `None` where it contradicts itself.
+    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (first, bytes) = xdr::u32(bytes)?;
+        let (last, bytes) = xdr::u32(bytes)?;
+        let (count, bytes) = xdr::u32(bytes)?;
+        let sound = u64::from(last) + 1 == u64::from(first) + u64::from(count);
+        sound.then_some((Self { first, last, count }, bytes))
+    }
+}
+
+/// A ledger where it lies.
+#[derive(Debug, Clone, Copy)]
+pub struct Frame<'a> {
+    /// The LedgerCloseMeta, and what follows it where the framing does not say where it ends.
+    pub bytes: &'a [u8],
+    /// Where it begins in the uncompressed data.
+    pub base: usize,
+    /// Whether it ends with `bytes`.
+    pub exact: bool,
+    /// The sequence number it must have.
+    pub sequence: Option<u32>,
+}
+
+/// Put ledgers into a framing; a batch takes consecutive ones, from `first` on.
+pub fn write(ledgers: &[&[u8]], framing: Framing, first: u32) -> Result<Vec<u8>> {
+    let mut out = Vec::with_capacity(ledgers.iter().map(|ledger| ledger.len() + 4).sum());
+    if framing == Framing::Batch {
+        let count = u32::try_from(ledgers.len()).unwrap_or(u32::MAX);
+        let last = first.saturating_add(count).saturating_sub(1);
+        [first, last, count]
+            .iter()
+            .for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+    }
+    for ledger in ledgers {
+        match framing {
+            Framing::RecordMarked => out.extend_from_slice(&mark(ledger.len(), out.len())?),
+            Framing::Base64Lines => {
+                base64_simd::STANDARD.encode_append(ledger, &mut out);
+                out.push(b'\n');
+                continue;
+            }
+            Framing::Batch | Framing::Single => {}
+        }
+        out.extend_from_slice(ledger);
+    }
+    Ok(out)
+}
+
+/// The ledgers one after another.
+#[derive(Debug)]
+pub struct Frames<'a> {
+    framing: Framing,
+    from_base64: bool,
+    total: usize,
+    rest: &'a [u8],
+    batch: Batch,
+    done: bool,
+}
+
+impl Opened<'_> {
+    /// The framing found.
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// Bytes of the uncompressed data.
+    pub fn size(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The ledgers from the first on.
+    pub fn frames(&self) -> Frames<'_> {
+        Frames {
+            framing: self.framing,
+            from_base64: self.from_base64,
+            total: self.bytes.len(),
+            rest: &self.bytes,
+            batch: Batch {
+                first: 0,
+                last: 0,
+                count: 0,
+            },
+            done: false,
+        }
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// The next ledger; where it is not exact, `consumed` must tell its end before the one after.
+    pub fn advance(&mut self) -> Result<Option<Frame<'a>>> {
+        match self.framing {
+            Framing::Single => self.single(),
+            Framing::Batch => self.in_batch(),
+            Framing::RecordMarked | Framing::Base64Lines => self.record(),
+        }
+    }
+
+    /// Tell what follows the ledger last handed out.
+    pub fn consumed(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
+    fn offset(&self) -> usize {
+        self.total - self.rest.len()
+    }
+
+    fn single(&mut self) -> Result<Option<Frame<'a>>> {
+        if std::mem::replace(&mut self.done, true) {
+            return match self.rest.len() {
+                0 => Ok(None),
+                more => Err(Error::data(
+                    self.offset(),
+                    format!("{more} bytes follow the ledger"),
+                )),
+            };
+        }
+        Ok(Some(Frame {
+            bytes: self.rest,
+            base: 0,
+            exact: false,
+            sequence: None,
+        }))
+    }
+
+    fn in_batch(&mut self) -> Result<Option<Frame<'a>>> {
+        while self.batch.count == 0 {
+            if self.rest.is_empty() && self.done {
+                return Ok(None);
+            }
+            self.done = true;
+            let offset = self.offset();
+            (self.batch, self.rest) = Batch::read(self.rest).ok_or_else(|| {
+                Error::data(offset, "no LedgerCloseMetaBatch begins here: its first and last sequence do not fit its count")
+            })?;
+        }
+        let sequence = self.batch.last - (self.batch.count - 1);
+        self.batch.count -= 1;
+        let base = self.offset();
+        Ok(Some(Frame {
+            bytes: self.rest,
+            base,
+            exact: false,
+            sequence: Some(sequence),
+        }))
+    }
+
+    fn record(&mut self) -> Result<Option<Frame<'a>>> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let offset = self.offset();
+        let (_, bytes, rest) = fragment(self.rest, offset)?;
+        self.rest = rest;
+        let base = if self.from_base64 { 0 } else { offset + 4 };
+        Ok(Some(Frame {
+            bytes,
+            base,
+            exact: true,
+            sequence: None,
+        }))
+    }
+}

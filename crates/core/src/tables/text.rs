@@ -1,0 +1,297 @@
+//! Columns of text in the making.
+
+use std::sync::Arc;
+
+use arrow_array::{ArrayRef, ListArray, StringArray};
+use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
+use arrow_schema::{ArrowError, DataType, Field};
+
+use super::column::Column;
+
+/// A short text known at compile time, padded so that copying it is a few moves of fixed size.
+pub struct Word {
+    bytes: [u8; Word::MAX],
+    length: usize,
+}
+
+impl Word {
+    const MAX: usize = 48;
+
+    /// Make a word of at most 48 bytes; longer ones do not compile.
+    pub const fn new(text: &str) -> Self {
+        let mut bytes = [0; Word::MAX];
+        bytes
+            .split_at_mut(text.len())
+            .0
+            .copy_from_slice(text.as_bytes());
+        Self {
+            bytes,
+            length: text.len(),
+        }
+    }
+}
+
+/// Where each text ends, and all texts in one piece. Arrow checks their UTF-8 once, at the end.
+struct Texts {
+    ends: Vec<i32>,
+    bytes: Vec<u8>,
+}
+
+impl Default for Texts {
+    fn default() -> Self {
+        Self {
+            ends: vec![0],
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl Texts {
+    #[inline(always)]
+    fn len(&self) -> usize {
+        self.ends.len() - 1
+    }
+
+    /// The cast cannot wrap unseen: `oversized` is asked after every ledger.
+    #[inline(always)]
+    fn end(&mut self) {
+        self.ends.push(self.bytes.len() as i32);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows + 1);
+        self.bytes
+            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.ends
+            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        let bytes = (self.bytes.len() as u128 * rows as u128 / held.max(1) as u128) as usize;
+        self.bytes.reserve(
+            bytes
+                .min(i32::MAX as usize)
+                .saturating_sub(self.bytes.len()),
+        );
+    }
+
+    fn oversized(&self) -> bool {
+        self.bytes.len() > i32::MAX as usize
+    }
+
+    fn pad(&mut self, rows: usize) {
+        self.ends.resize(rows + 1, self.bytes.len() as i32);
+    }
+
+    fn take(&mut self, nulls: Option<NullBuffer>) -> Result<StringArray, ArrowError> {
+        let Self { ends, bytes } = std::mem::take(self);
+        StringArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)
+    }
+}
+
+/// Texts, none of them null.
+#[derive(Default)]
+pub struct Text(Texts);
+
+impl Text {
+    /// Add a row.
+    #[inline(always)]
+    pub fn push(&mut self, text: &[u8]) {
+        self.0.bytes.extend_from_slice(text);
+        self.0.end();
+    }
+
+    /// Add a row that holds a word.
+    #[inline(always)]
+    pub fn word(&mut self, word: &Word) {
+        let end = self.0.bytes.len() + word.length;
+        self.0.bytes.extend_from_slice(&word.bytes);
+        self.0.bytes.truncate(end);
+        self.0.end();
+    }
+
+    /// Add a row that holds these bytes in lower-case hex.
+    #[inline(always)]
+    pub fn hex(&mut self, bytes: &[u8; 32]) {
+        self.0.bytes.extend_from_slice(&hex(bytes));
+        self.0.end();
+    }
+
+    /// Add a row that holds these bytes in base64.
+    #[inline(always)]
+    pub fn base64(&mut self, bytes: &[u8]) {
+        base64_simd::STANDARD.encode_append(bytes, &mut self.0.bytes);
+        self.0.end();
+    }
+
+    /// Give all rows up to this one, that have no value yet, the same.
+    #[inline]
+    pub fn fill(&mut self, rows: usize, text: &[u8]) {
+        for _ in self.0.len()..rows {
+            self.push(text);
+        }
+    }
+}
+
+/// 32 bytes in lower-case hex.
+pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
+    let mut text = [0; 64];
+    let _ = hex_simd::encode(
+        bytes,
+        hex_simd::Out::from_slice(&mut text),
+        hex_simd::AsciiCase::Lower,
+    );
+    text
+}
+
+impl Column for Text {
+    fn data_type() -> DataType {
+        DataType::Utf8
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.0.reserve(rows, held);
+    }
+
+    fn oversized(&self) -> bool {
+        self.0.oversized()
+    }
+
+    fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
+        Ok(Arc::new(self.0.take(None)?))
+    }
+}
+
+/// Texts, null where none was set.
+pub struct NullableText {
+    texts: Texts,
+    valid: NullBufferBuilder,
+}
+
+impl Default for NullableText {
+    fn default() -> Self {
+        Self {
+            texts: Texts::default(),
+            valid: NullBufferBuilder::new(0),
+        }
+    }
+}
+
+impl NullableText {
+    /// Set a row's text; rows passed over are null.
+    #[inline]
+    pub fn set(&mut self, row: usize, text: &[u8]) {
+        self.pad(row);
+        self.texts.bytes.extend_from_slice(text);
+        self.texts.end();
+        self.valid.append_non_null();
+    }
+
+    /// Set a row's text to these bytes in base64; rows passed over are null.
+    #[inline]
+    pub fn set_base64(&mut self, row: usize, bytes: &[u8]) {
+        self.pad(row);
+        base64_simd::STANDARD.encode_append(bytes, &mut self.texts.bytes);
+        self.texts.end();
+        self.valid.append_non_null();
+    }
+
+    fn pad(&mut self, rows: usize) {
+        let held = self.texts.len();
+        if held < rows {
+            self.valid.append_n_nulls(rows - held);
+            self.texts.pad(rows);
+        }
+    }
+}
+
+impl Column for NullableText {
+    fn data_type() -> DataType {
+        DataType::Utf8
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.texts.truncate(rows);
+        self.valid.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.texts.reserve(rows, held);
+    }
+
+    fn oversized(&self) -> bool {
+        self.texts.oversized()
+    }
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        self.pad(rows);
+        Ok(Arc::new(self.texts.take(self.valid.finish())?))
+    }
+}
+
+/// Lists of texts, neither null nor holding nulls.
+pub struct TextList {
+    ends: Vec<i32>,
+    texts: Text,
+}
+
+impl Default for TextList {
+    fn default() -> Self {
+        Self {
+            ends: vec![0],
+            texts: Text::default(),
+        }
+    }
+}
+
+impl TextList {
+    /// Add a row of these bytes, each in base64.
+    #[inline]
+    pub fn base64(&mut self, values: &[&[u8]]) {
+        values.iter().for_each(|value| self.texts.base64(value));
+        self.ends.push(self.texts.0.len() as i32);
+    }
+
+    fn item() -> Arc<Field> {
+        Arc::new(Field::new_list_field(DataType::Utf8, true))
+    }
+}
+
+impl Column for TextList {
+    fn data_type() -> DataType {
+        DataType::List(Self::item())
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.ends.truncate(rows + 1);
+        self.texts
+            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.ends
+            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        let texts = self.texts.0.len();
+        self.texts.reserve(texts * rows / held.max(1), texts);
+    }
+
+    fn oversized(&self) -> bool {
+        self.texts.oversized()
+    }
+
+    fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
+        let ends = std::mem::replace(&mut self.ends, vec![0]);
+        let texts = self.texts.finish(0)?;
+        let offsets = OffsetBuffer::new(ends.into());
+        Ok(Arc::new(ListArray::try_new(
+            Self::item(),
+            offsets,
+            texts,
+            None,
+        )?))
+    }
+}
