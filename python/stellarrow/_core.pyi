@@ -42,6 +42,7 @@ class Options:
 
 class Run:
     """The ledgers one call decoded: how many, which, and the hashes that link them to their neighbours."""
+
     count: int
     first: int
     last: int

@@ -32,18 +32,13 @@ impl Code {
         let code = code.get(..end)?;
         let mut padded = [0; 12];
         padded.get_mut(..end)?.copy_from_slice(code);
-        code.iter()
-            .all(u8::is_ascii_alphanumeric)
-            .then_some(Self(padded))
+        code.iter().all(u8::is_ascii_alphanumeric).then_some(Self(padded))
     }
 
     /// The code without its padding.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(12);
-        self.0
-            .get(..end)
-            .and_then(|code| std::str::from_utf8(code).ok())
-            .unwrap_or_default()
+        self.0.get(..end).and_then(|code| std::str::from_utf8(code).ok()).unwrap_or_default()
     }
 }
 
@@ -55,10 +50,7 @@ impl Asset {
         }
         let (code, issuer) = text.split_once(':')?;
         let issuer = strkey::decode(strkey::ACCOUNT, issuer)?;
-        Some(Self::Credit {
-            code: Code::new(code.as_bytes())?,
-            issuer,
-        })
+        Some(Self::Credit { code: Code::new(code.as_bytes())?, issuer })
     }
 
     /// The asset's kind as the Go SDK names it.
@@ -139,12 +131,7 @@ impl fmt::Display for Asset {
             Self::Native => out.write_str("native"),
             Self::Credit { code, issuer } => {
                 let issuer = strkey::encode(strkey::ACCOUNT, issuer);
-                write!(
-                    out,
-                    "{}:{}",
-                    code.as_str(),
-                    String::from_utf8_lossy(&issuer)
-                )
+                write!(out, "{}:{}", code.as_str(), String::from_utf8_lossy(&issuer))
             }
         }
     }

@@ -32,11 +32,7 @@ impl Request {
         let filter = Arc::new(Filter::new(wanted, &network_id)?);
         Ok(Self {
             tables: tables.to_vec(),
-            settings: Settings {
-                network_id,
-                filter,
-                diagnostics: false,
-            },
+            settings: Settings { network_id, filter, diagnostics: false, decoded: false },
             passphrase: passphrase.to_owned(),
             framing: None,
             ledgers: None,
@@ -59,6 +55,12 @@ impl Request {
     /// Make diagnostic events rows of `contract_events` too.
     pub fn diagnostics(mut self, diagnostics: bool) -> Self {
         self.settings.diagnostics = diagnostics;
+        self
+    }
+
+    /// Make the columns too that are made only on request, such as values in JSON.
+    pub fn decoded(mut self, decoded: bool) -> Self {
+        self.settings.decoded = decoded;
         self
     }
 
@@ -128,12 +130,7 @@ impl<'r> Decoder<'r> {
     /// A decoder that has seen nothing yet.
     pub fn new(request: &'r Request) -> Result<Self> {
         let tables = Tables::new(&request.tables, &request.settings)?;
-        Ok(Self {
-            request,
-            tables,
-            run: None,
-            network_proven: false,
-        })
+        Ok(Self { request, tables, run: None, network_proven: false })
     }
 
     /// Take in the ledgers of this data. Those before a bad one stay, the bad one leaves nothing.
@@ -145,10 +142,7 @@ impl<'r> Decoder<'r> {
     /// Hand over the batches, and begin anew.
     pub fn finish(&mut self) -> Result<(Vec<RecordBatch>, Option<Run>)> {
         let batches = self.tables.finish().map_err(|error| {
-            Error::data(
-                0,
-                format!("what was read does not make valid Arrow columns: {error}"),
-            )
+            Error::data(0, format!("what was read does not make valid Arrow columns: {error}"))
         })?;
         Ok((batches, self.run.take()))
     }
@@ -166,8 +160,7 @@ impl<'r> Decoder<'r> {
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
-                self.tables
-                    .reserve(opened.size() as f64 / read.max(1) as f64 * 1.02);
+                self.tables.reserve(opened.size() as f64 / read.max(1) as f64 * 1.02);
                 reserved = true;
             }
         }
@@ -191,11 +184,7 @@ impl<'r> Decoder<'r> {
         self.check(&ledger, frame.base)?;
         if !self.network_proven {
             let network_id = &self.request.settings.network_id;
-            walk.expect(integrity::first_transaction(
-                network_id,
-                ledger.meta_version,
-                body,
-            ));
+            walk.expect(integrity::first_transaction(network_id, ledger.meta_version, body));
         }
         let rows = self.tables.rows();
         let walked = self.walk(walk, &ledger, frame, body);
@@ -223,37 +212,30 @@ impl<'r> Decoder<'r> {
         body: &'a [u8],
     ) -> Result<&'a [u8]> {
         let awaited = !self.network_proven;
-        let (mut totals, rest) = walk
+        let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
-        if awaited && totals.transactions > 0 {
+        if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
-                return Err(Error::Network {
-                    ledger: ledger.sequence,
-                    passphrase,
-                });
+                return Err(Error::Network { ledger: ledger.sequence, passphrase });
             }
             self.network_proven = true;
         }
-        totals.size = between(frame.bytes, rest).len();
+        let size = between(frame.bytes, rest).len();
+        let totals = Totals { transactions, successful, size, evicted: walk.evicted() };
         self.tables.ledger(ledger, &totals);
         if let Some(column) = self.tables.oversized() {
             let (ledger, path) = (Some(ledger.sequence), String::new());
             let reason =
                 format!("column {column} has outgrown 2 GiB; decode fewer ledgers in one call");
-            return Err(Error::Decode {
-                ledger,
-                path,
-                offset: frame.base,
-                reason,
-            });
+            return Err(Error::Decode { ledger, path, offset: frame.base, reason });
         }
         self.add(ledger, &totals);
         Ok(rest)
     }
 
-    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let run = self.run.get_or_insert(Run {
             count: 0,
             first: ledger.sequence,
@@ -276,11 +258,7 @@ impl<'r> Decoder<'r> {
 
 /// Pass over a ledger that is not wanted.
 fn pass<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
-    if frame.exact {
-        Some(&[])
-    } else {
-        skip::<LedgerCloseMeta>(frame.bytes)
-    }
+    if frame.exact { Some(&[]) } else { skip::<LedgerCloseMeta>(frame.bytes) }
 }
 
 /// Find out, in a second pass, why a ledger could not be read.
@@ -306,10 +284,7 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
 
 fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
     let offset = frame.base + frame.bytes.len() - rest.len();
-    Error::data(
-        offset,
-        format!("{} bytes follow the ledger in its record", rest.len()),
-    )
+    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
 }
 
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {

@@ -52,27 +52,13 @@ fn or_data(path: &str) -> &str {
 impl Error {
     /// Data that is bad as a whole, at an offset.
     pub fn data(offset: usize, reason: impl Into<String>) -> Self {
-        Self::Decode {
-            ledger: None,
-            path: String::new(),
-            offset,
-            reason: reason.into(),
-        }
+        Self::Decode { ledger: None, path: String::new(), offset, reason: reason.into() }
     }
 
     /// A fault the second pass found in a ledger that begins at `base`.
     pub fn fault(ledger: Option<u32>, base: usize, fault: Fault) -> Self {
-        let Fault {
-            path,
-            offset,
-            reason,
-        } = fault;
-        Self::Decode {
-            ledger,
-            path,
-            offset: base + offset,
-            reason,
-        }
+        let Fault { path, offset, reason } = fault;
+        Self::Decode { ledger, path, offset: base + offset, reason }
     }
 }
 

@@ -46,10 +46,7 @@ impl<'a> Events<'a> {
 
     /// All events in the order of rows: the transaction's own, its operations', diagnostics.
     pub fn iter(&self) -> impl Iterator<Item = &Event<'a>> {
-        self.transaction
-            .iter()
-            .chain(&self.operations)
-            .chain(&self.diagnostics)
+        self.transaction.iter().chain(&self.operations).chain(&self.diagnostics)
     }
 
     /// An event's topics, each an SCVal.
@@ -62,10 +59,7 @@ impl<'a> Events<'a> {
         let (count, mut bytes) = xdr::u32(bytes)?;
         for index in 0..count {
             let (event, rest) = self.event(bytes, index)?;
-            self.operations.push(Event {
-                operation: Some(operation),
-                ..event
-            });
+            self.operations.push(Event { operation: Some(operation), ..event });
             bytes = rest;
         }
         Some(bytes)
@@ -80,10 +74,7 @@ impl<'a> Events<'a> {
                 return None;
             }
             let (event, rest) = self.event(body, index)?;
-            self.transaction.push(Event {
-                stage: Some(stage),
-                ..event
-            });
+            self.transaction.push(Event { stage: Some(stage), ..event });
             bytes = rest;
         }
         Some(bytes)
@@ -96,10 +87,7 @@ impl<'a> Events<'a> {
             let body = skip::<xdr::schema::Bool>(bytes)?;
             let (event, rest) = self.event(body, index)?;
             // Diagnostics repeat the contract's own events; as another type nobody counts them twice.
-            self.diagnostics.push(Event {
-                event_type: 2,
-                ..event
-            });
+            self.diagnostics.push(Event { event_type: 2, ..event });
             bytes = rest;
         }
         Some(bytes)
@@ -127,15 +115,8 @@ impl<'a> Events<'a> {
         }
         let rest = skip::<SCVal>(bytes)?;
         let (data, topics) = (between(bytes, rest), first..self.topics.len());
-        let event = Event {
-            operation: None,
-            stage: None,
-            index,
-            event_type,
-            contract,
-            data,
-            topics,
-        };
+        let event =
+            Event { operation: None, stage: None, index, event_type, contract, data, topics };
         Some((event, rest))
     }
 }

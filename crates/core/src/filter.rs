@@ -48,17 +48,8 @@ impl Filter {
     /// Check a filter and make it ready; the error names the value that is wrong.
     pub fn new(wanted: &Wanted, network_id: &[u8; 32]) -> Result<Self> {
         let contracts = keys(&wanted.contract_ids, strkey::CONTRACT, "contract_ids", "C…")?;
-        let issuers = keys(
-            &wanted.asset_issuers,
-            strkey::ACCOUNT,
-            "asset_issuers",
-            "G…",
-        )?;
-        let codes: Vec<_> = wanted
-            .asset_codes
-            .iter()
-            .map(asset_code)
-            .collect::<Result<_>>()?;
+        let issuers = keys(&wanted.asset_issuers, strkey::ACCOUNT, "asset_issuers", "G…")?;
+        let codes: Vec<_> = wanted.asset_codes.iter().map(asset_code).collect::<Result<_>>()?;
         let mut derived: Vec<_> = codes
             .iter()
             .filter_map(|code| match code {
@@ -80,11 +71,7 @@ impl Filter {
             codes,
             issuers,
             derived,
-            names: wanted
-                .event_names
-                .iter()
-                .map(|name| name.as_bytes().into())
-                .collect(),
+            names: wanted.event_names.iter().map(|name| name.as_bytes().into()).collect(),
             event_types,
             any_event_type: wanted.event_types.is_empty(),
             exclude_deleted: wanted.exclude_deleted,
@@ -106,16 +93,9 @@ impl Filter {
     /// Whether a row of this contract is wanted for its asset: one that `proven` finds, or the one
     /// whose contract it is.
     pub fn asset(&self, contract: &[u8; 32], proven: impl FnOnce() -> Option<Asset>) -> bool {
-        let derived = self
-            .derived
-            .binary_search_by_key(contract, |(contract, _)| *contract);
-        let derived = derived
-            .ok()
-            .and_then(|at| self.derived.get(at))
-            .map(|(_, asset)| *asset);
-        derived
-            .or_else(proven)
-            .is_some_and(|asset| self.wants(&asset))
+        let derived = self.derived.binary_search_by_key(contract, |(contract, _)| *contract);
+        let derived = derived.ok().and_then(|at| self.derived.get(at)).map(|(_, asset)| *asset);
+        derived.or_else(proven).is_some_and(|asset| self.wants(&asset))
     }
 
     fn wants(&self, asset: &Asset) -> bool {
@@ -135,11 +115,7 @@ impl Filter {
     /// Whether events of this XDR type (0 to 2) are wanted.
     #[inline]
     pub fn event_type(&self, kind: u32) -> bool {
-        self.any_event_type
-            || self
-                .event_types
-                .get(kind as usize)
-                .is_some_and(|wanted| *wanted)
+        self.any_event_type || self.event_types.get(kind as usize).is_some_and(|wanted| *wanted)
     }
 
     /// Whether events of this name are wanted; `None` is what has none.
@@ -163,15 +139,9 @@ fn keys(texts: &[String], version: u8, field: &str, like: &str) -> Result<Vec<[u
 fn asset_code(text: &String) -> Result<AssetCode> {
     let asset = Asset::parse(text).map(AssetCode::Full);
     let code = || Code::new(text.as_bytes()).filter(|code| code.as_str() == text);
-    asset
-        .or_else(|| code().map(AssetCode::Bare))
-        .ok_or_else(|| {
-            bad(
-                "asset_codes",
-                text,
-                "CODE of 1 to 12 letters and digits, CODE:ISSUER or native",
-            )
-        })
+    asset.or_else(|| code().map(AssetCode::Bare)).ok_or_else(|| {
+        bad("asset_codes", text, "CODE of 1 to 12 letters and digits, CODE:ISSUER or native")
+    })
 }
 
 fn bad(field: &str, value: &str, allowed: &str) -> Error {

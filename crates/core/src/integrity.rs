@@ -24,12 +24,7 @@ pub fn hash_text(hash: &[u8; 32]) -> String {
 pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
     let bad = |path: &str, reason: String| {
         let (ledger, path) = (Some(ledger.sequence), format!("ledger_header.{path}"));
-        Err(Error::Decode {
-            ledger,
-            path,
-            offset: base,
-            reason,
-        })
+        Err(Error::Decode { ledger, path, offset: base, reason })
     };
     if ledger.protocol > NEWEST_PROTOCOL {
         return bad(
@@ -52,17 +47,11 @@ pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
             ),
         );
     }
-    if i64::try_from(ledger.close_time)
-        .ok()
-        .and_then(|time| time.checked_mul(1_000_000))
-        .is_none()
+    if i64::try_from(ledger.close_time).ok().and_then(|time| time.checked_mul(1_000_000)).is_none()
     {
         return bad(
             "header.scp_value.close_time",
-            format!(
-                "is {} s, which no timestamp in microseconds can hold",
-                ledger.close_time
-            ),
+            format!("is {} s, which no timestamp in microseconds can hold", ledger.close_time),
         );
     }
     Ok(())
@@ -70,12 +59,7 @@ pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
 
 /// Check that a ledger follows another, of which sequence number and hash are given.
 pub fn follows(ledger: &Ledger<'_>, sequence: u32, hash: &[u8; 32]) -> Result<()> {
-    let broken = |reason| {
-        Err(Error::Chain {
-            ledger: ledger.sequence,
-            reason,
-        })
-    };
+    let broken = |reason| Err(Error::Chain { ledger: ledger.sequence, reason });
     if Some(ledger.sequence) != sequence.checked_add(1) {
         return broken(format!(
             "follows ledger {sequence}; fetch what is missing between them, or switch the check \
@@ -135,10 +119,7 @@ fn first_of_generalized(bytes: Input<'_>) -> Option<Input<'_>> {
         let found = match parallel {
             0 => first_in(body, |component| {
                 let txs = skip::<Optional<xdr::schema::I64>>(component.get(4..)?)?;
-                Some((
-                    first(txs),
-                    skip::<xdr::schema::Array<TransactionEnvelope>>(txs)?,
-                ))
+                Some((first(txs), skip::<xdr::schema::Array<TransactionEnvelope>>(txs)?))
             })?,
             _ => first_in_stages(skip::<Optional<xdr::schema::I64>>(body)?)?,
         };
@@ -171,10 +152,7 @@ fn first_in<'a>(
 fn first_in_stages(stages: Input<'_>) -> Option<Found<'_>> {
     first_in(stages, |clusters| {
         first_in(clusters, |txs| {
-            Some((
-                first(txs),
-                skip::<xdr::schema::Array<TransactionEnvelope>>(txs)?,
-            ))
+            Some((first(txs), skip::<xdr::schema::Array<TransactionEnvelope>>(txs)?))
         })
     })
 }

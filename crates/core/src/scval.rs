@@ -20,9 +20,7 @@ type_names! {
 }
 
 fn arm(value: &[u8]) -> u32 {
-    value
-        .first_chunk::<4>()
-        .map_or(u32::MAX, |arm| u32::from_be_bytes(*arm))
+    value.first_chunk::<4>().map_or(u32::MAX, |arm| u32::from_be_bytes(*arm))
 }
 
 /// The Go SDK's name of a value's type.

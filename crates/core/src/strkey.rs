@@ -21,11 +21,7 @@ const fn crc_step(crc: u16, byte: u8) -> u16 {
     let mut crc = crc ^ (byte as u16) << 8;
     let mut bit = 0;
     while bit < 8 {
-        crc = if crc & 0x8000 != 0 {
-            crc << 1 ^ 0x1021
-        } else {
-            crc << 1
-        };
+        crc = if crc & 0x8000 != 0 { crc << 1 ^ 0x1021 } else { crc << 1 };
         bit += 1;
     }
     crc
@@ -71,12 +67,7 @@ pub fn encode(version: u8, payload: &[u8; 32]) -> [u8; LENGTH] {
     }
     raw[33..].copy_from_slice(&crc.to_le_bytes());
     let mut out = [0u8; LENGTH];
-    for (group, text) in raw
-        .as_chunks::<5>()
-        .0
-        .iter()
-        .zip(out.as_chunks_mut::<8>().0)
-    {
+    for (group, text) in raw.as_chunks::<5>().0.iter().zip(out.as_chunks_mut::<8>().0) {
         let &[a, b, c, d, e] = group;
         let bits = u64::from_be_bytes([0, 0, 0, a, b, c, d, e]);
         for (index, pair) in text.as_chunks_mut::<2>().0.iter_mut().enumerate() {
@@ -84,6 +75,30 @@ pub fn encode(version: u8, payload: &[u8; 32]) -> [u8; LENGTH] {
         }
     }
     out
+}
+
+/// The strkeys last written, by the first byte of their payload: the same few contracts come again
+/// and again.
+pub struct Recent {
+    version: u8,
+    slots: Vec<([u8; 32], [u8; LENGTH])>,
+}
+
+impl Recent {
+    /// Strkeys of this version.
+    pub fn new(version: u8) -> Self {
+        Self { version, slots: vec![([0; 32], encode(version, &[0; 32])); 256] }
+    }
+
+    /// Write a 32-byte payload as a strkey.
+    #[inline]
+    pub fn encode(&mut self, payload: &[u8; 32]) -> &[u8; LENGTH] {
+        let slot = &mut self.slots[payload[0] as usize];
+        if slot.0 != *payload {
+            *slot = (*payload, encode(self.version, payload));
+        }
+        &slot.1
+    }
 }
 
 /// Write any payload as a strkey; slower, for the rare kinds.
@@ -128,12 +143,7 @@ pub fn address(xdr: &[u8]) -> Option<String> {
 pub fn decode(version: u8, text: &str) -> Option<[u8; 32]> {
     let text: &[u8; LENGTH] = text.as_bytes().try_into().ok()?;
     let mut raw = [0u8; 35];
-    for (group, chars) in raw
-        .as_chunks_mut::<5>()
-        .0
-        .iter_mut()
-        .zip(text.as_chunks::<8>().0)
-    {
+    for (group, chars) in raw.as_chunks_mut::<5>().0.iter_mut().zip(text.as_chunks::<8>().0) {
         let mut bits = 0u64;
         for char in chars {
             let digit = ALPHABET.iter().position(|letter| letter == char)?;

@@ -1,8 +1,7 @@
 //! The Python face of the core: convert, let go of the GIL, call, wrap.
 
 mod options;
-
-use std::sync::Arc;
+mod streams;
 
 use mimalloc::MiMalloc;
 use pyo3::buffer::PyBuffer;
@@ -11,11 +10,14 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 use stellarrow_core::decode::{self, Run};
+use stellarrow_core::describe;
 use stellarrow_core::error::Error;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
+use stellarrow_core::wasm;
 
 use options::Options;
+use streams::{Splitter, Synth, write};
 
 /// Column buffers come and go by the megabyte; the system's allocator gives them back and faults
 /// them in again each time.
@@ -33,12 +35,9 @@ pyo3::create_exception!(
 fn refused(error: &Error) -> PyErr {
     let message = error.to_string();
     match error {
-        Error::Decode {
-            ledger,
-            path,
-            offset,
-            ..
-        } => CoreError::new_err(("decode", message, *ledger, path.clone(), *offset)),
+        Error::Decode { ledger, path, offset, .. } => {
+            CoreError::new_err(("decode", message, *ledger, path.clone(), *offset))
+        }
         Error::Network { ledger, .. } => place("network", message, Some(*ledger)),
         Error::Chain { ledger, .. } => place("chain", message, Some(*ledger)),
         Error::Config(_) => place("config", message, None),
@@ -70,9 +69,7 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
         match object.cast::<PyBytes>() {
             Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
-            Err(_) => PyBuffer::<u8>::get(&object)?
-                .to_vec(object.py())
-                .map(Self::Copied),
+            Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
         }
     }
 }
@@ -117,10 +114,7 @@ fn py_decode(
     let (data, request) = (data.as_slice(), &options.get().0);
     let decoded = py.detach(|| decode::decode(data, request));
     let (batches, run) = decoded.map_err(|error| refused(&error))?;
-    Ok((
-        batches.into_iter().map(PyRecordBatch::new).collect(),
-        run.map(PyRun::from),
-    ))
+    Ok((batches.into_iter().map(PyRecordBatch::new).collect(), run.map(PyRun::from)))
 }
 
 #[pyfunction]
@@ -128,8 +122,7 @@ fn py_decode(
 fn sequences(py: Python<'_>, data: Data<'_>, framing: &str) -> PyResult<Vec<u32>> {
     let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
     let data = data.as_slice();
-    py.detach(|| decode::sequences(data, framing))
-        .map_err(|error| refused(&error))
+    py.detach(|| decode::sequences(data, framing)).map_err(|error| refused(&error))
 }
 
 #[pyfunction]
@@ -141,10 +134,7 @@ fn framing(py: Python<'_>, data: Data<'_>) -> PyResult<&'static str> {
 
 #[pyfunction]
 fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
-    TABLES
-        .iter()
-        .map(|table| (table.name, table.version, table.description))
-        .collect()
+    TABLES.iter().map(|table| (table.name, table.version, table.description)).collect()
 }
 
 fn find(table: &str) -> PyResult<Table> {
@@ -152,8 +142,27 @@ fn find(table: &str) -> PyResult<Table> {
 }
 
 #[pyfunction]
-fn schema(table: &str) -> PyResult<PySchema> {
-    Ok(PySchema::new(Arc::clone(&find(table)?.schema())))
+#[pyo3(signature = (table, decoded = false))]
+fn schema(table: &str, decoded: bool) -> PyResult<PySchema> {
+    Ok(PySchema::new(find(table)?.schema(decoded)))
+}
+
+#[pyfunction]
+fn spec_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
+    let code = code.as_slice();
+    py.detach(|| wasm::spec_json(code))
+}
+
+#[pyfunction]
+fn meta_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
+    let code = code.as_slice();
+    py.detach(|| wasm::meta_json(code))
+}
+
+#[pyfunction]
+#[pyo3(name = "describe")]
+fn py_describe(scval: &str) -> PyResult<String> {
+    describe::describe(scval).map_err(|error| refused(&error))
 }
 
 #[pyfunction]
@@ -166,7 +175,10 @@ mod _core {
     use super::*;
 
     #[pymodule_export]
-    use super::{CoreError, Options, PyRun, framing, keys, py_decode, schema, sequences, tables};
+    use super::{
+        CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
+        py_describe, schema, sequences, spec_json, tables, write,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -15,8 +15,7 @@ const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Whether the bytes begin a zstd frame, of data or of what is to be skipped (RFC 8878).
 pub fn is_zstd(data: &[u8]) -> bool {
     let skippable = |magic: &[u8; 4]| matches!(magic, [0x50..=0x5f, 0x2a, 0x4d, 0x18]);
-    data.first_chunk::<4>()
-        .is_some_and(|magic| *magic == ZSTD_MAGIC || skippable(magic))
+    data.first_chunk::<4>().is_some_and(|magic| *magic == ZSTD_MAGIC || skippable(magic))
 }
 
 /// The most bytes that so many stored ones may expand to.
@@ -45,19 +44,12 @@ pub fn decompress(data: &[u8]) -> Result<Vec<u8>> {
         }
         Err(code) => return Err(broken(&zstd_safe::get_error_name(code))),
     }
-    if out.len() > most {
-        Err(bomb(most))
-    } else {
-        Ok(out)
-    }
+    if out.len() > most { Err(bomb(most)) } else { Ok(out) }
 }
 
 /// A stream that is not what it says.
 pub fn broken(error: &dyn std::fmt::Display) -> Error {
-    Error::data(
-        0,
-        format!("the zstd stream is broken ({error}); fetch the data again"),
-    )
+    Error::data(0, format!("the zstd stream is broken ({error}); fetch the data again"))
 }
 
 /// A stream that expands without measure.

@@ -22,10 +22,7 @@ pub fn detect(bytes: &[u8]) -> Result<Framing> {
     match fits[..] {
         [framing] => Ok(framing),
         [] => Err(unlike_any(bytes)),
-        _ => Err(Error::data(
-            0,
-            "fits more than one framing; say which it is",
-        )),
+        _ => Err(Error::data(0, "fits more than one framing; say which it is")),
     }
 }
 
@@ -62,10 +59,7 @@ fn unlike_any(bytes: &[u8]) -> Error {
             let reason = reason(&fault.reason);
             Error::fault(None, base, xdr::Fault { reason, ..fault })
         }
-        Ok(_) => Error::data(
-            0,
-            reason("the numbers before the first ledger make no sense"),
-        ),
+        Ok(_) => Error::data(0, reason("the numbers before the first ledger make no sense")),
     }
 }
 
@@ -74,8 +68,6 @@ fn is_base64(bytes: &[u8]) -> bool {
     let mut lines = lines(bytes).map(|(_, line)| line);
     lines.next().is_some_and(|line| {
         line.len() > 4
-            && line
-                .iter()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+            && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
     })
 }

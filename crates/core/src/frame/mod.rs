@@ -54,10 +54,7 @@ impl Framing {
 
     /// The framing's name.
     pub fn name(self) -> &'static str {
-        Self::ALL
-            .iter()
-            .find(|(_, framing)| *framing == self)
-            .map_or("", |(name, _)| name)
+        Self::ALL.iter().find(|(_, framing)| *framing == self).map_or("", |(name, _)| name)
     }
 }
 
@@ -72,31 +69,19 @@ pub struct Opened<'a> {
 
 /// Decompress, and find the framing unless it is given.
 pub fn open(data: &[u8], framing: Option<Framing>) -> Result<Opened<'_>> {
-    let bytes = if is_zstd(data) {
-        Cow::Owned(decompress(data)?)
-    } else {
-        Cow::Borrowed(data)
-    };
+    let bytes = if is_zstd(data) { Cow::Owned(decompress(data)?) } else { Cow::Borrowed(data) };
     let framing = match framing {
         Some(framing) => framing,
         None => detect(&bytes)?,
     };
     Ok(match framing {
-        Framing::Base64Lines => Opened {
-            bytes: Cow::Owned(decode_lines(&bytes)?),
-            framing,
-            from_base64: true,
-        },
-        Framing::RecordMarked if is_fragmented(&bytes) => Opened {
-            bytes: Cow::Owned(join_fragments(&bytes)?),
-            framing,
-            from_base64: false,
-        },
-        _ => Opened {
-            bytes,
-            framing,
-            from_base64: false,
-        },
+        Framing::Base64Lines => {
+            Opened { bytes: Cow::Owned(decode_lines(&bytes)?), framing, from_base64: true }
+        }
+        Framing::RecordMarked if is_fragmented(&bytes) => {
+            Opened { bytes: Cow::Owned(join_fragments(&bytes)?), framing, from_base64: false }
+        }
+        _ => Opened { bytes, framing, from_base64: false },
     })
 }
 
@@ -132,15 +117,12 @@ pub struct Frame<'a> {
     pub sequence: Option<u32>,
 }
 
-/// Put ledgers into a framing; a batch takes consecutive ones, from `first` on.
-pub fn write(ledgers: &[&[u8]], framing: Framing, first: u32) -> Result<Vec<u8>> {
+/// Put ledgers into a framing; those of a batch must be consecutive.
+pub fn write(ledgers: &[&[u8]], framing: Framing) -> Result<Vec<u8>> {
     let mut out = Vec::with_capacity(ledgers.iter().map(|ledger| ledger.len() + 4).sum());
     if framing == Framing::Batch {
-        let count = u32::try_from(ledgers.len()).unwrap_or(u32::MAX);
-        let last = first.saturating_add(count).saturating_sub(1);
-        [first, last, count]
-            .iter()
-            .for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
+        let head = batch_head(ledgers)?;
+        head.iter().for_each(|word| out.extend_from_slice(&word.to_be_bytes()));
     }
     for ledger in ledgers {
         match framing {
@@ -155,6 +137,22 @@ pub fn write(ledgers: &[&[u8]], framing: Framing, first: u32) -> Result<Vec<u8>>
         out.extend_from_slice(ledger);
     }
     Ok(out)
+}
+
+/// First sequence, last sequence and count of a batch of these ledgers.
+fn batch_head(ledgers: &[&[u8]]) -> Result<[u32; 3]> {
+    let sequence = |ledger: Option<&&[u8]>| {
+        let header = ledger.and_then(|ledger| crate::ledger::header(ledger));
+        header.map_or(0, |(ledger, _)| ledger.sequence)
+    };
+    let (first, last) = (sequence(ledgers.first()), sequence(ledgers.last()));
+    let count = u32::try_from(ledgers.len()).unwrap_or(u32::MAX);
+    if u64::from(last) + 1 == u64::from(first) + u64::from(count) {
+        return Ok([first, last, count]);
+    }
+    Err(Error::Config(format!(
+        "{count} ledgers from {first} to {last} are not consecutive: no batch holds them"
+    )))
 }
 
 /// The ledgers one after another.
@@ -186,11 +184,7 @@ impl Opened<'_> {
             from_base64: self.from_base64,
             total: self.bytes.len(),
             rest: &self.bytes,
-            batch: Batch {
-                first: 0,
-                last: 0,
-                count: 0,
-            },
+            batch: Batch { first: 0, last: 0, count: 0 },
             done: false,
         }
     }
@@ -219,18 +213,10 @@ impl<'a> Frames<'a> {
         if std::mem::replace(&mut self.done, true) {
             return match self.rest.len() {
                 0 => Ok(None),
-                more => Err(Error::data(
-                    self.offset(),
-                    format!("{more} bytes follow the ledger"),
-                )),
+                more => Err(Error::data(self.offset(), format!("{more} bytes follow the ledger"))),
             };
         }
-        Ok(Some(Frame {
-            bytes: self.rest,
-            base: 0,
-            exact: false,
-            sequence: None,
-        }))
+        Ok(Some(Frame { bytes: self.rest, base: 0, exact: false, sequence: None }))
     }
 
     fn in_batch(&mut self) -> Result<Option<Frame<'a>>> {
@@ -247,12 +233,7 @@ impl<'a> Frames<'a> {
         let sequence = self.batch.last - (self.batch.count - 1);
         self.batch.count -= 1;
         let base = self.offset();
-        Ok(Some(Frame {
-            bytes: self.rest,
-            base,
-            exact: false,
-            sequence: Some(sequence),
-        }))
+        Ok(Some(Frame { bytes: self.rest, base, exact: false, sequence: Some(sequence) }))
     }
 
     fn record(&mut self) -> Result<Option<Frame<'a>>> {
@@ -263,11 +244,6 @@ impl<'a> Frames<'a> {
         let (_, bytes, rest) = fragment(self.rest, offset)?;
         self.rest = rest;
         let base = if self.from_base64 { 0 } else { offset + 4 };
-        Ok(Some(Frame {
-            bytes,
-            base,
-            exact: true,
-            sequence: None,
-        }))
+        Ok(Some(Frame { bytes, base, exact: true, sequence: None }))
     }
 }

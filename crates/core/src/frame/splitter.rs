@@ -77,13 +77,10 @@ impl Input {
             Self::Zstd(decoder) => {
                 let most = decoder.get_ref().bytes.len() + expansion_limit(data.len());
                 decoder.get_mut().most = most;
-                decoder
-                    .write_all(data)
-                    .and_then(|()| decoder.flush())
-                    .map_err(|error| {
-                        let full = error.kind() == std::io::ErrorKind::StorageFull;
-                        if full { bomb(most) } else { broken(&error) }
-                    })
+                decoder.write_all(data).and_then(|()| decoder.flush()).map_err(|error| {
+                    let full = error.kind() == std::io::ErrorKind::StorageFull;
+                    if full { bomb(most) } else { broken(&error) }
+                })
             }
         }
     }
@@ -92,13 +89,8 @@ impl Input {
         if !is_zstd(head) {
             return Ok(Self::Plain(Vec::new()));
         }
-        let output = Bounded {
-            bytes: Vec::new(),
-            most: 0,
-        };
-        Decoder::new(output)
-            .map(Self::Zstd)
-            .map_err(|error| broken(&error))
+        let output = Bounded { bytes: Vec::new(), most: 0 };
+        Decoder::new(output).map(Self::Zstd).map_err(|error| broken(&error))
     }
 
     fn bytes(&mut self) -> &mut Vec<u8> {
@@ -117,11 +109,7 @@ impl Splitter {
             piece_bytes,
             input: Input::Unknown(Vec::new()),
             offset: 0,
-            batch: Batch {
-                first: 0,
-                last: 0,
-                count: 0,
-            },
+            batch: Batch { first: 0, last: 0, count: 0 },
             record: Vec::new(),
             piece: Vec::new(),
             pieces: Vec::new(),

@@ -107,10 +107,7 @@ pub struct Nullable<T: ArrowPrimitiveType> {
 
 impl<T: ArrowPrimitiveType> Default for Nullable<T> {
     fn default() -> Self {
-        Self {
-            values: Vec::new(),
-            valid: NullBufferBuilder::new(0),
-        }
+        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
     }
 }
 

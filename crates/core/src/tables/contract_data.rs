@@ -16,16 +16,12 @@ use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{balance, scval, strkey};
+use crate::{balance, json, scval, strkey};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
 
-pub(super) const CONTRACT_DATA_1: Table = Table {
-    name: "contract_data",
-    version: "1.0",
-    description: DESCRIPTION,
-    key: &[],
-};
+pub(super) const CONTRACT_DATA_1: Table =
+    Table { name: "contract_data", version: "1.0", description: DESCRIPTION, key: &[] };
 
 pub(super) const CONTRACT_DATA_2: Table = Table {
     name: "contract_data",
@@ -59,6 +55,8 @@ columns! {
     contract_instance_type: optional NullableText = "wasm or stellar_asset, in instance entries.",
     contract_instance_wasm_hash: optional NullableText = "Hash of the instance's code, hex.",
     expiration_ledger_seq: optional NullableUInt32 = "Last ledger the entry lives in, if the same transaction set that.",
+    key_json: on_request NullableText = "Key, an ScVal as XDR-JSON (SEP-51).",
+    val_json: on_request NullableText = "Value, an ScVal as XDR-JSON (SEP-51).",
 }
 
 /// The columns of version 1.0, in its order.
@@ -83,10 +81,6 @@ const VERSION_1: [&str; 18] = [
     "expiration_ledger_seq",
 ];
 
-static CREATED: Word = Word::new("created");
-static UPDATED: Word = Word::new("updated");
-static REMOVED: Word = Word::new("removed");
-static RESTORED: Word = Word::new("restored");
 static TEMPORARY: Word = Word::new("ContractDataDurabilityTemporary");
 static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
 
@@ -94,32 +88,30 @@ static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
 pub(super) struct Builder2 {
     columns: Columns,
     settings: Settings,
+    contracts: strkey::Recent,
     /// (key hash, live until) the transaction at hand wrote, ordered by hash, the last one last.
     ttls: Vec<([u8; 32], u32)>,
 }
 
 impl Builder2 {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self {
-            columns: Columns::default(),
-            settings: settings.clone(),
-            ttls: Vec::new(),
-        }
+        let contracts = strkey::Recent::new(strkey::CONTRACT);
+        let settings = settings.clone();
+        Self { columns: Columns::new(settings.decoded), settings, contracts, ttls: Vec::new() }
     }
 
-    pub(super) fn fields() -> Vec<Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<Field> {
+        Columns::fields(decoded)
     }
 
     fn collect_ttls(&mut self, changes: &[Change<'_>]) {
         self.ttls.clear();
-        self.ttls
-            .extend(changes.iter().filter_map(|change| match change.entry {
-                Entry::Ttl(ttl) if change.kind != Kind::Removed => {
-                    Some((*ttl.key_hash, ttl.live_until?))
-                }
-                _ => None,
-            }));
+        self.ttls.extend(changes.iter().filter_map(|change| match change.entry {
+            Entry::Ttl(ttl) if change.kind != Kind::Removed => {
+                Some((*ttl.key_hash, ttl.live_until?))
+            }
+            _ => None,
+        }));
         self.ttls.sort_by_key(|(hash, _)| *hash);
     }
 
@@ -165,21 +157,12 @@ impl Builder2 {
             columns.operation_index.set(row, operation);
         }
         columns.change_index.push(index);
-        columns.change_type.word(match change.kind {
-            Kind::Created => &CREATED,
-            Kind::Updated => &UPDATED,
-            Kind::Removed => &REMOVED,
-            Kind::Restored => &RESTORED,
-        });
+        columns.change_type.word(change.kind.word());
         match scval::contract(data.contract) {
-            Some(id) => columns
+            Some(id) => columns.contract_id.push(self.contracts.encode(id)),
+            None => columns
                 .contract_id
-                .push(&strkey::encode(strkey::CONTRACT, id)),
-            None => columns.contract_id.push(
-                strkey::address(data.contract)
-                    .unwrap_or_default()
-                    .as_bytes(),
-            ),
+                .push(strkey::address(data.contract).unwrap_or_default().as_bytes()),
         }
         columns.contract_key_type.word(scval::type_name(data.key));
         columns.contract_durability.word(if data.durability == 1 {
@@ -187,12 +170,13 @@ impl Builder2 {
         } else {
             &TEMPORARY
         });
-        columns
-            .last_modified_ledger
-            .push(change.last_modified.unwrap_or(ledger.sequence));
+        columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         columns.deleted.push(change.kind == Kind::Removed);
         columns.ledger_key_hash.hex(&hash);
         columns.key_xdr.base64(data.key);
+        if columns.decoded {
+            columns.key_json.set_with(row, |out| json::append(data.key, out));
+        }
         if let Some(live_until) = live_until {
             columns.expiration_ledger_seq.set(row, live_until);
         }
@@ -206,9 +190,11 @@ impl Builder2 {
 impl Columns {
     /// What the value says beyond its bytes.
     fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
+        if self.decoded {
+            self.val_json.set_with(row, |out| json::append(val, out));
+        }
         if let Some((holder, amount)) = balance::read(data, val) {
-            self.balance_holder
-                .set(row, &strkey::encode(strkey::CONTRACT, holder));
+            self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));
             if amount < 10i128.pow(38) {
                 self.balance.set(row, amount);
             }
@@ -230,8 +216,7 @@ impl Columns {
             self.asset_type.set(row, asset.type_name().as_bytes());
             if let Asset::Credit { code, issuer } = asset {
                 self.asset_code.set(row, code.as_str().as_bytes());
-                self.asset_issuer
-                    .set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
+                self.asset_issuer.set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
             }
         }
     }
@@ -239,18 +224,12 @@ impl Columns {
 
 /// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
 fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(6u32.to_be_bytes())
-        .chain_update(ledger_key)
-        .finalize()
-        .into()
+    Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
 }
 
 impl super::Builder for Builder2 {
     fn needs(&self) -> Needs {
-        Needs {
-            entries: CONTRACT_DATA | TTL,
-            ..Needs::default()
-        }
+        Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
@@ -290,11 +269,11 @@ pub(super) struct Builder1(Builder2);
 
 impl Builder1 {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self(Builder2::new(settings))
+        Self(Builder2::new(&Settings { decoded: false, ..settings.clone() }))
     }
 
-    pub(super) fn fields() -> Vec<Field> {
-        let fields = Columns::fields();
+    pub(super) fn fields(_decoded: bool) -> Vec<Field> {
+        let fields = Columns::fields(false);
         let find = |name: &&str| fields.iter().find(|field| field.name() == name).cloned();
         let version_1 = |column: Field| match column.name().as_str() {
             "balance" => {
@@ -310,10 +289,7 @@ impl Builder1 {
 /// Decimals as int64, null where they do not fit.
 fn narrow(balance: &ArrayRef) -> ArrayRef {
     let exact = balance.as_primitive::<Decimal128Type>();
-    let narrow: Int64Array = exact
-        .iter()
-        .map(|value| i64::try_from(value?).ok())
-        .collect();
+    let narrow: Int64Array = exact.iter().map(|value| i64::try_from(value?).ok()).collect();
     Arc::new(narrow)
 }
 
@@ -343,15 +319,11 @@ impl super::Builder for Builder1 {
     }
 
     fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let (fields, columns) = (Columns::fields(), self.0.finish()?);
+        let (fields, columns) = (Columns::fields(false), self.0.finish()?);
         let find = |name: &&str| {
             let at = fields.iter().position(|field| field.name() == name)?;
             let column = columns.get(at)?;
-            Some(if *name == "balance" {
-                narrow(column)
-            } else {
-                column.clone()
-            })
+            Some(if *name == "balance" { narrow(column) } else { column.clone() })
         };
         Ok(VERSION_1.iter().filter_map(find).collect())
     }

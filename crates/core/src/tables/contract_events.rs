@@ -10,19 +10,13 @@ use crate::asset::Asset;
 use crate::event::{Event, Events};
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{scval, strkey};
+use crate::{json, scval, strkey};
 
 pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
     version: "1.0",
     description: "An event a contract, or the ledger in a contract's name, emitted.",
-    key: &[
-        "ledger_sequence",
-        "transaction_index",
-        "operation_index",
-        "stage",
-        "event_index",
-    ],
+    key: &["ledger_sequence", "transaction_index", "operation_index", "stage", "event_index"],
 };
 
 columns! {
@@ -39,41 +33,36 @@ columns! {
     event_name: optional NullableText = "First topic, if it is a symbol.",
     topics_xdr: required TextList = "Topics, each an ScVal as base64 XDR.",
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
+    topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
+    data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
 }
 
-static TYPES: [Word; 3] = [
-    Word::new("system"),
-    Word::new("contract"),
-    Word::new("diagnostic"),
-];
+static TYPES: [Word; 3] = [Word::new("system"), Word::new("contract"), Word::new("diagnostic")];
 const STAGES: [&str; 3] = ["before_all_txs", "after_tx", "after_all_txs"];
 
 pub(super) struct Builder {
     columns: Columns,
     settings: Settings,
     filter: Arc<Filter>,
+    contracts: strkey::Recent,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let (settings, filter) = (settings.clone(), settings.filter.clone());
-        Self {
-            columns: Columns::default(),
-            settings,
-            filter,
-        }
+        let (columns, contracts) =
+            (Columns::new(settings.decoded), strkey::Recent::new(strkey::CONTRACT));
+        Self { columns, settings, filter, contracts }
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
     }
 
     fn wants(&self, event: &Event<'_>, topics: &[&[u8]]) -> bool {
         self.filter.event_type(event.event_type)
             && self.filter.contract(event.contract)
-            && self
-                .filter
-                .event_name(topics.first().and_then(|topic| scval::symbol(topic)))
+            && self.filter.event_name(topics.first().and_then(|topic| scval::symbol(topic)))
             && (!self.filter.has_assets()
                 || event.contract.is_some_and(|contract| {
                     self.filter.asset(contract, || self.asset(contract, topics))
@@ -105,15 +94,17 @@ impl Builder {
             _ => diagnostic,
         });
         if let Some(contract) = event.contract {
-            columns
-                .contract_id
-                .set(row, &strkey::encode(strkey::CONTRACT, contract));
+            columns.contract_id.set(row, self.contracts.encode(contract));
         }
         if let Some(name) = topics.first().and_then(|topic| scval::symbol(topic)) {
             columns.event_name.set(row, scval::text(name).as_bytes());
         }
         columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
+        if columns.decoded {
+            columns.topics_json.push_with(topics, json::append);
+            columns.data_json.set_with(row, |out| json::append(event.data, out));
+        }
     }
 
     fn rows_of(&mut self, events: &Events<'_>) {
@@ -128,11 +119,7 @@ impl Builder {
 
 impl super::Builder for Builder {
     fn needs(&self) -> Needs {
-        Needs {
-            events: true,
-            diagnostics: self.settings.diagnostics,
-            ..Needs::default()
-        }
+        Needs { events: true, diagnostics: self.settings.diagnostics, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
@@ -147,9 +134,7 @@ impl super::Builder for Builder {
         columns.closed_at.fill(rows, ledger.closed_at());
         columns.transaction_index.fill(rows, transaction.index);
         columns.transaction_hash.fill(rows, &hex(transaction.hash));
-        columns
-            .transaction_successful
-            .fill(rows, transaction.successful);
+        columns.transaction_successful.fill(rows, transaction.successful);
     }
 
     super::forward_to_columns!(columns);

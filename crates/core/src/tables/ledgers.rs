@@ -30,28 +30,25 @@ columns! {
     size_bytes: required UInt32 = "Bytes of the ledger's LedgerCloseMeta XDR.",
 }
 
-#[derive(Default)]
 pub(super) struct Builder(Columns);
 
 impl Builder {
-    pub(super) fn new(_settings: &Settings) -> Self {
-        Self::default()
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(Columns::new(settings.decoded))
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
     }
 }
 
 impl super::Builder for Builder {
-    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let columns = &mut self.0;
         columns.rows += 1;
         columns.ledger_sequence.push(ledger.sequence);
         columns.ledger_hash.push(&hex(ledger.hash));
-        columns
-            .previous_ledger_hash
-            .push(&hex(ledger.previous_hash));
+        columns.previous_ledger_hash.push(&hex(ledger.previous_hash));
         columns.closed_at.push(ledger.closed_at());
         columns.protocol_version.push(ledger.protocol);
         columns.total_coins.push(ledger.total_coins);
@@ -62,9 +59,7 @@ impl super::Builder for Builder {
         columns.transaction_count.push(totals.transactions);
         columns.successful_transaction_count.push(totals.successful);
         columns.meta_version.push(ledger.meta_version);
-        columns
-            .size_bytes
-            .push(u32::try_from(totals.size).unwrap_or(u32::MAX));
+        columns.size_bytes.push(u32::try_from(totals.size).unwrap_or(u32::MAX));
     }
 
     super::forward_to_columns!(0);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, ListArray, StringArray};
 use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
@@ -20,14 +20,8 @@ impl Word {
     /// Make a word of at most 48 bytes; longer ones do not compile.
     pub const fn new(text: &str) -> Self {
         let mut bytes = [0; Word::MAX];
-        bytes
-            .split_at_mut(text.len())
-            .0
-            .copy_from_slice(text.as_bytes());
-        Self {
-            bytes,
-            length: text.len(),
-        }
+        bytes.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
+        Self { bytes, length: text.len() }
     }
 }
 
@@ -39,10 +33,7 @@ struct Texts {
 
 impl Default for Texts {
     fn default() -> Self {
-        Self {
-            ends: vec![0],
-            bytes: Vec::new(),
-        }
+        Self { ends: vec![0], bytes: Vec::new() }
     }
 }
 
@@ -60,19 +51,13 @@ impl Texts {
 
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
-        self.bytes
-            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends
-            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
         let bytes = (self.bytes.len() as u128 * rows as u128 / held.max(1) as u128) as usize;
-        self.bytes.reserve(
-            bytes
-                .min(i32::MAX as usize)
-                .saturating_sub(self.bytes.len()),
-        );
+        self.bytes.reserve(bytes.min(i32::MAX as usize).saturating_sub(self.bytes.len()));
     }
 
     fn oversized(&self) -> bool {
@@ -136,11 +121,8 @@ impl Text {
 /// 32 bytes in lower-case hex.
 pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
     let mut text = [0; 64];
-    let _ = hex_simd::encode(
-        bytes,
-        hex_simd::Out::from_slice(&mut text),
-        hex_simd::AsciiCase::Lower,
-    );
+    let _ =
+        hex_simd::encode(bytes, hex_simd::Out::from_slice(&mut text), hex_simd::AsciiCase::Lower);
     text
 }
 
@@ -174,10 +156,7 @@ pub struct NullableText {
 
 impl Default for NullableText {
     fn default() -> Self {
-        Self {
-            texts: Texts::default(),
-            valid: NullBufferBuilder::new(0),
-        }
+        Self { texts: Texts::default(), valid: NullBufferBuilder::new(0) }
     }
 }
 
@@ -196,6 +175,15 @@ impl NullableText {
     pub fn set_base64(&mut self, row: usize, bytes: &[u8]) {
         self.pad(row);
         base64_simd::STANDARD.encode_append(bytes, &mut self.texts.bytes);
+        self.texts.end();
+        self.valid.append_non_null();
+    }
+
+    /// Let `write` append a row's text; rows passed over are null. It must append UTF-8.
+    #[inline]
+    pub fn set_with(&mut self, row: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.pad(row);
+        write(&mut self.texts.bytes);
         self.texts.end();
         self.valid.append_non_null();
     }
@@ -241,10 +229,7 @@ pub struct TextList {
 
 impl Default for TextList {
     fn default() -> Self {
-        Self {
-            ends: vec![0],
-            texts: Text::default(),
-        }
+        Self { ends: vec![0], texts: Text::default() }
     }
 }
 
@@ -253,6 +238,16 @@ impl TextList {
     #[inline]
     pub fn base64(&mut self, values: &[&[u8]]) {
         values.iter().for_each(|value| self.texts.base64(value));
+        self.ends.push(self.texts.0.len() as i32);
+    }
+
+    /// Add a row of as many texts as there are values, each appended by `write` as UTF-8.
+    #[inline]
+    pub fn push_with(&mut self, values: &[&[u8]], write: impl Fn(&[u8], &mut Vec<u8>)) {
+        for value in values {
+            write(value, &mut self.texts.0.bytes);
+            self.texts.0.end();
+        }
         self.ends.push(self.texts.0.len() as i32);
     }
 
@@ -268,13 +263,11 @@ impl Column for TextList {
 
     fn truncate(&mut self, rows: usize) {
         self.ends.truncate(rows + 1);
-        self.texts
-            .truncate(self.ends.last().map_or(0, |end| *end as usize));
+        self.texts.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
     fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends
-            .reserve((rows + 1).saturating_sub(self.ends.len()));
+        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
         let texts = self.texts.0.len();
         self.texts.reserve(texts * rows / held.max(1), texts);
     }
@@ -287,11 +280,42 @@ impl Column for TextList {
         let ends = std::mem::replace(&mut self.ends, vec![0]);
         let texts = self.texts.finish(0)?;
         let offsets = OffsetBuffer::new(ends.into());
-        Ok(Arc::new(ListArray::try_new(
-            Self::item(),
-            offsets,
-            texts,
-            None,
-        )?))
+        Ok(Arc::new(ListArray::try_new(Self::item(), offsets, texts, None)?))
+    }
+}
+
+/// Bytes, null where none was set.
+#[derive(Default)]
+pub struct NullableBinary(NullableText);
+
+impl NullableBinary {
+    /// Set a row's bytes; rows passed over are null.
+    pub fn set(&mut self, row: usize, bytes: &[u8]) {
+        self.0.set(row, bytes);
+    }
+}
+
+impl Column for NullableBinary {
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.0.reserve(rows, held);
+    }
+
+    fn oversized(&self) -> bool {
+        self.0.oversized()
+    }
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        self.0.pad(rows);
+        let Texts { ends, bytes } = std::mem::take(&mut self.0.texts);
+        let nulls = self.0.valid.finish();
+        Ok(Arc::new(BinaryArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)?))
     }
 }

@@ -40,15 +40,11 @@ pub fn opaque(bytes: Input<'_>) -> Option<(&[u8], Input<'_>)> {
     let length = length as usize;
     let (padded, rest) = bytes.split_at_checked(length.checked_add(3)? & !3)?;
     let (value, padding) = padded.split_at_checked(length)?;
-    padding
-        .iter()
-        .all(|&byte| byte == 0)
-        .then_some((value, rest))
+    padding.iter().all(|&byte| byte == 0).then_some((value, rest))
 }
 
 /// The bytes between two positions of the same buffer, `from` the earlier.
 #[inline(always)]
 pub fn between<'a>(from: Input<'a>, to: Input<'a>) -> &'a [u8] {
-    from.get(..from.len().wrapping_sub(to.len()))
-        .unwrap_or_default()
+    from.get(..from.len().wrapping_sub(to.len())).unwrap_or_default()
 }

@@ -42,11 +42,7 @@ pub fn skip<T: Xdr>(bytes: Input<'_>) -> Option<Input<'_>> {
 /// Pass over one value: one step where its size is constant.
 #[inline(always)]
 pub fn pass<T: Xdr>(bytes: Input<'_>, depth: u32) -> Option<Input<'_>> {
-    if T::FIXED {
-        fixed::<T>(bytes)
-    } else {
-        T::skip(bytes, depth)
-    }
+    if T::FIXED { fixed::<T>(bytes) } else { T::skip(bytes, depth) }
 }
 
 /// Pass over a value of constant size.
@@ -258,9 +254,7 @@ impl<T: Xdr, const MAX: u32> Xdr for Array<T, MAX> {
 }
 
 fn too_deep<T>(bytes: Input<'_>, trace: &mut Trace) -> Option<T> {
-    trace.fault(bytes, || {
-        format!("is nested deeper than {MAX_DEPTH} optionals and arrays")
-    })
+    trace.fault(bytes, || format!("is nested deeper than {MAX_DEPTH} optionals and arrays"))
 }
 
 /// Whether all numbers are the same.

@@ -72,9 +72,7 @@ impl Trace {
     /// Note that the bytes end too early, unless reading went well.
     pub fn read<T>(&mut self, bytes: Input<'_>, read: Option<T>, needed: usize) -> Option<T> {
         read.or_else(|| {
-            self.fault(bytes, || {
-                format!("needs {needed} bytes but {} remain", bytes.len())
-            })
+            self.fault(bytes, || format!("needs {needed} bytes but {} remain", bytes.len()))
         })
     }
 
@@ -94,21 +92,13 @@ impl Trace {
 
 /// Find the first fault of a value of type T; `Ok` holds what follows a sound one.
 pub fn locate<T: Xdr>(bytes: Input<'_>) -> Result<Input<'_>, Fault> {
-    let mut trace = Trace {
-        steps: Vec::new(),
-        total: bytes.len(),
-        found: None,
-    };
+    let mut trace = Trace { steps: Vec::new(), total: bytes.len(), found: None };
     match T::trace(bytes, MAX_DEPTH, &mut trace) {
         Some(rest) => Ok(rest),
         None => {
             let path = trace.path();
             let (offset, reason) = trace.found.unwrap_or((0, "is malformed".into()));
-            Err(Fault {
-                path,
-                offset,
-                reason,
-            })
+            Err(Fault { path, offset, reason })
         }
     }
 }

@@ -1,0 +1,237 @@
+//! The contracts of the run, their entries, and what becomes of entries whose time is up.
+
+use std::collections::VecDeque;
+
+use super::Now;
+use super::account::Market;
+use super::asset::{Asset, contract_id, write_deployer_preimage};
+use super::dice::Dice;
+use super::entry::Entry;
+use super::event::Token;
+use super::scval::Address;
+use super::soroban::Call;
+use super::writer::{Array, Hash, Writer};
+
+/// Live entries over all contracts; a contract's share is bounded on both sides.
+const ENTRIES: usize = 24_000;
+const MOST_CODES: usize = 48;
+/// An entry's longest life on pubnet: 180 days.
+pub(super) const LONG: u32 = 3_110_400;
+
+/// One contract, deployed or still to come.
+pub(super) struct Contract {
+    pub token: Token,
+    /// The asset of a SAC.
+    pub asset: Option<Asset>,
+    pub salt: Hash,
+    pub code: usize,
+    /// Calls so far, kept in the instance's storage.
+    pub calls: u32,
+    pub instance: Option<Entry>,
+    pub entries: Vec<Entry>,
+}
+
+/// What kind of state a contract keeps; fixed by its place, so that each kind has its share.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A Stellar Asset Contract.
+    Sac,
+    /// A token of its own making whose balances look exactly like a SAC's.
+    Lookalike,
+    /// A token that stores a bare i128.
+    Token,
+    /// Keeps the AssetInfo of an asset that is not its own.
+    Forger,
+    Other,
+}
+
+impl Kind {
+    pub fn of(place: usize) -> Self {
+        match place % 16 {
+            0 | 4 | 8 | 12 => Self::Sac,
+            1 => Self::Lookalike,
+            5 | 9 => Self::Token,
+            3 => Self::Forger,
+            _ => Self::Other,
+        }
+    }
+
+    pub fn is_token(self) -> bool {
+        matches!(self, Self::Sac | Self::Lookalike | Self::Token)
+    }
+}
+
+pub(super) struct Contracts {
+    pub all: Vec<Contract>,
+    /// How many are deployed: the first ones of `all`.
+    pub live: usize,
+    pub codes: Vec<Entry>,
+    /// Nonces of signed authorizations; they go when their time is up.
+    pub nonces: VecDeque<Entry>,
+    pub deployer: Address,
+    cap: usize,
+    swept: usize,
+}
+
+impl Contracts {
+    pub fn new(count: usize, network: &Hash, dice: &mut Dice, now: Now) -> Self {
+        let deployer = Address::Account(dice.bytes());
+        let all = (0..count).map(|place| Contract::new(place, network, &deployer, dice)).collect();
+        let mut contracts = Self {
+            all,
+            live: 0,
+            codes: Vec::new(),
+            nonces: VecDeque::new(),
+            deployer,
+            cap: (ENTRIES / count).clamp(3, 24),
+            swept: 0,
+        };
+        // The first code was there before the run: its changes are of no ledger of ours.
+        contracts.upload(now, dice, &mut Array::default());
+        contracts
+    }
+
+    /// The credit assets whose SACs are among the contracts.
+    pub fn markets(&self) -> Vec<Market> {
+        let market = |(place, contract): (usize, &Contract)| {
+            let asset = contract.asset.clone().filter(|asset| asset.issuer().is_some())?;
+            Some(Market { asset, contract: place, lines: Vec::new() })
+        };
+        self.all.iter().enumerate().filter_map(market).collect()
+    }
+
+    pub fn has_room(&self, place: usize) -> bool {
+        self.all[place].entries.len() < self.cap
+    }
+
+    /// Pick a deployed contract; the early ones are the busy ones.
+    pub fn pick(&self, dice: &mut Dice) -> usize {
+        dice.skewed(self.live)
+    }
+
+    /// Pick a deployed SAC: every fourth contract is one, the first of all native.
+    pub fn pick_sac(&self, dice: &mut Dice) -> usize {
+        4 * dice.skewed(self.live.div_ceil(4))
+    }
+
+    /// Pick the id of some contract, of the first hundreds, as busy ones meet again and again.
+    pub fn some_id(&self, dice: &mut Dice) -> Hash {
+        self.all[dice.skewed(self.all.len().min(300))].token.id
+    }
+
+    pub fn wants_code(&self) -> bool {
+        self.codes.len() < MOST_CODES.min(1 + self.live / 20)
+    }
+
+    /// Upload one more code; return its bytes.
+    pub fn upload(&mut self, now: Now, dice: &mut Dice, changes: &mut Array) -> Vec<u8> {
+        let code = random_code(dice);
+        let mut costs = [0; 10];
+        costs.iter_mut().for_each(|cost| *cost = dice.below(400) as u32);
+        let mut entry = Entry::code(&code, &costs);
+        entry.create(now.seq, now.seq.saturating_add(LONG), |w| w.var(&code), changes);
+        self.codes.push(entry);
+        code
+    }
+
+    /// Take into the footprint what a call reads: the contract's instance and its code.
+    pub fn write_read_only(&self, place: usize, call: &mut Call) {
+        let contract = &self.all[place];
+        if let Some(instance) = &contract.instance {
+            call.read(instance);
+        }
+        if contract.asset.is_none() {
+            call.read(&self.codes[contract.code]);
+        }
+    }
+
+    /// Evict what has expired, as far as the ledger's bytes allow. Persistent entries go to the hot archive, from protocol 23 on.
+    pub fn evict(&mut self, now: Now, bytes: usize, out: &mut Array) {
+        while out.bytes() < bytes && self.nonces.front().is_some_and(|nonce| nonce.expired(now.seq))
+        {
+            if let Some(nonce) = self.nonces.pop_front() {
+                write_evicted(&nonce, out);
+            }
+        }
+        for _ in 0..self.live.min(64) {
+            self.swept = (self.swept + 1) % self.live;
+            self.all[self.swept].entries.retain_mut(|entry| {
+                let due = entry.expired(now.seq) && !entry.evicted && out.bytes() < bytes;
+                if !due || !entry.temporary && !now.era.restores() {
+                    return true;
+                }
+                write_evicted(entry, out);
+                entry.evicted = true;
+                !entry.temporary
+            });
+        }
+    }
+}
+
+fn write_evicted(entry: &Entry, out: &mut Array) {
+    out.item().raw(&entry.key);
+    entry.write_ttl_key(out.item());
+}
+
+impl Contract {
+    fn new(place: usize, network: &Hash, deployer: &Address, dice: &mut Dice) -> Self {
+        let asset = match Kind::of(place) {
+            Kind::Sac if place == 0 => Some(Asset::Native),
+            Kind::Sac => Some(Asset::random(dice)),
+            _ => None,
+        };
+        let salt = dice.bytes();
+        let id = match &asset {
+            Some(asset) => asset.contract_id(network),
+            None => {
+                let mut preimage = Writer::default();
+                write_deployer_preimage(&mut preimage, deployer, &salt);
+                contract_id(network, &preimage)
+            }
+        };
+        let admin = asset.as_ref().and_then(Asset::issuer).copied();
+        let token = Token { id, asset: asset.as_ref().map(Asset::name), admin };
+        Self { token, asset, salt, code: 0, calls: 0, instance: None, entries: Vec::new() }
+    }
+
+    pub fn address(&self) -> Address {
+        Address::Contract(self.token.id)
+    }
+
+    /// Write the executable as ContractExecutable.
+    pub fn write_executable(&self, code: &Hash, w: &mut Writer) {
+        if self.asset.is_some() {
+            return w.u32(1);
+        }
+        w.u32(0);
+        w.raw(code);
+    }
+
+    /// Write the ScVal of the instance. `forged` is the asset that a forger claims to be.
+    pub fn write_instance(&self, code: &Hash, forged: Option<&Asset>, w: &mut Writer) {
+        w.u32(19);
+        self.write_executable(code, w);
+        if let Some(asset) = self.asset.as_ref().or(forged) {
+            return asset.write_storage(w);
+        }
+        w.u32(1);
+        w.u32(2);
+        w.symbol("admin");
+        w.sc_address(&Address::Contract(self.salt));
+        w.symbol("calls");
+        w.sc_u32(self.calls);
+    }
+}
+
+/// Make a module that every WebAssembly reader accepts: magic, version and one custom section.
+fn random_code(dice: &mut Dice) -> Vec<u8> {
+    const NAME: &[u8] = b"\x05synth";
+    let body: [u8; 100] = dice.bytes();
+    let body = &body[..dice.between(40, 100) as usize];
+    let mut code = b"\0asm\x01\0\0\0\0".to_vec();
+    // The section's size stays below 128: one byte of LEB128.
+    code.push((NAME.len() + body.len()) as u8);
+    code.extend_from_slice(NAME);
+    code.extend_from_slice(body);
+    code
+}
