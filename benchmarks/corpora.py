@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
+from peers.stepping import split
 
 import stellarrow as sa
-from peers.stepping import split
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 BUNDLED = REPOSITORY / "python" / "stellarrow" / "data" / "ledgers"

@@ -7,7 +7,6 @@ import subprocess
 from pathlib import Path
 
 import pyarrow as pa
-
 from player import cores
 
 
