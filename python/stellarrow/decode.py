@@ -131,15 +131,24 @@ def decode(
     framing: str = "auto",
     ledgers: LedgerRange | None = None,
     where: Filter | None = None,
+    decoded: bool = False,
     diagnostics: bool = False,
     verify_chain: bool = True,
 ) -> Batches:
     """Decode bytes-like ledgers into one record batch a table, as many rows as the ledgers have.
 
     `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
+    `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
     `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
     """
-    choice = _Choice(tables, network=network, where=where, diagnostics=diagnostics, verify_chain=verify_chain)
+    choice = _Choice(
+        tables,
+        network=network,
+        where=where,
+        decoded=decoded,
+        diagnostics=diagnostics,
+        verify_chain=verify_chain,
+    )
     return choice.decode(data, framing, ledgers)[0]
 
 
@@ -152,10 +161,16 @@ class Decoder:
         *,
         network: str | Network,
         where: Filter | None = None,
+        decoded: bool = False,
         verify_chain: bool = True,
     ) -> None:
         self._choice = _Choice(
-            tables, network=network, where=where, diagnostics=False, verify_chain=verify_chain
+            tables,
+            network=network,
+            where=where,
+            decoded=decoded,
+            diagnostics=False,
+            verify_chain=verify_chain,
         )
         self._choice.options("auto", None)  # a bad filter or name shows now, not at the first chunk
 
@@ -180,6 +195,7 @@ class _Choice:
         *,
         network: str | Network,
         where: Filter | None,
+        decoded: bool,
         diagnostics: bool,
         verify_chain: bool,
     ) -> None:
@@ -189,6 +205,7 @@ class _Choice:
         self._names = list(dict.fromkeys(self._places.values()))
         self._passphrase = Network.of(network).passphrase
         self._where = where or Filter()
+        self._decoded = decoded
         self._diagnostics = diagnostics
         self._verify_chain = verify_chain
 
@@ -207,6 +224,7 @@ class _Choice:
                 event_types=where.event_types,
                 include_deleted=where.include_deleted,
                 diagnostics=self._diagnostics,
+                decoded=self._decoded,
                 verify_chain=self._verify_chain,
             )
         except _core.CoreError as error:

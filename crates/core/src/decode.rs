@@ -32,7 +32,7 @@ impl Request {
         let filter = Arc::new(Filter::new(wanted, &network_id)?);
         Ok(Self {
             tables: tables.to_vec(),
-            settings: Settings { network_id, filter, diagnostics: false },
+            settings: Settings { network_id, filter, diagnostics: false, decoded: false },
             passphrase: passphrase.to_owned(),
             framing: None,
             ledgers: None,
@@ -55,6 +55,12 @@ impl Request {
     /// Make diagnostic events rows of `contract_events` too.
     pub fn diagnostics(mut self, diagnostics: bool) -> Self {
         self.settings.diagnostics = diagnostics;
+        self
+    }
+
+    /// Make the columns too that are made only on request, such as values in JSON.
+    pub fn decoded(mut self, decoded: bool) -> Self {
+        self.settings.decoded = decoded;
         self
     }
 
@@ -206,17 +212,18 @@ impl<'r> Decoder<'r> {
         body: &'a [u8],
     ) -> Result<&'a [u8]> {
         let awaited = !self.network_proven;
-        let (mut totals, rest) = walk
+        let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
-        if awaited && totals.transactions > 0 {
+        if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
                 return Err(Error::Network { ledger: ledger.sequence, passphrase });
             }
             self.network_proven = true;
         }
-        totals.size = between(frame.bytes, rest).len();
+        let size = between(frame.bytes, rest).len();
+        let totals = Totals { transactions, successful, size, evicted: walk.evicted() };
         self.tables.ledger(ledger, &totals);
         if let Some(column) = self.tables.oversized() {
             let (ledger, path) = (Some(ledger.sequence), String::new());
@@ -228,7 +235,7 @@ impl<'r> Decoder<'r> {
         Ok(rest)
     }
 
-    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let run = self.run.get_or_insert(Run {
             count: 0,
             first: ledger.sequence,

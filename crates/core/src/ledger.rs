@@ -53,13 +53,15 @@ impl Ledger<'_> {
 
 /// What a ledger held in all.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
+pub struct Totals<'w, 'a> {
     /// Transactions, failed ones too.
     pub transactions: u32,
     /// Transactions that succeeded.
     pub successful: u32,
     /// Bytes of its LedgerCloseMeta.
     pub size: usize,
+    /// LedgerKeys of the entries that were evicted, where the tables want them.
+    pub evicted: &'w [&'a [u8]],
 }
 
 /// One transaction as it was applied.
@@ -86,6 +88,8 @@ pub struct Needs {
     pub events: bool,
     /// Diagnostic events too.
     pub diagnostics: bool,
+    /// Keys of evicted entries.
+    pub evictions: bool,
 }
 
 /// The walk, with what it keeps from one ledger to the next only to reuse its memory.
@@ -94,6 +98,7 @@ pub struct Walk<'a> {
     needs: Needs,
     changes: Vec<Change<'a>>,
     events: Events<'a>,
+    evicted: Vec<&'a [u8]>,
     /// A transaction hash that must turn up: the proof of the network.
     awaited: Option<[u8; 32]>,
 }
@@ -153,25 +158,59 @@ impl<'a> Walk<'a> {
         self.awaited.is_some()
     }
 
-    /// Walk over what follows the header and show it to the tables.
+    /// LedgerKeys that the ledger last walked over evicted, where the tables want them.
+    pub fn evicted(&self) -> &[&'a [u8]] {
+        &self.evicted
+    }
+
+    /// Walk over what follows the header and show the transactions to the tables; how many there
+    /// are and how many succeeded comes back with what follows the ledger.
     pub fn body(
         &mut self,
         ledger: &Ledger<'a>,
         bytes: Input<'a>,
         tables: &mut Tables,
-    ) -> Option<(Totals, Input<'a>)> {
+    ) -> Option<(u32, u32, Input<'a>)> {
         let bytes = match ledger.meta_version {
             0 => skip::<TransactionSet>(bytes)?,
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
         let (count, mut bytes) = xdr::u32(bytes)?;
-        let mut totals = Totals { transactions: count, ..Totals::default() };
+        let mut successes = 0;
         for index in 1..=count {
             let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
-            totals.successful += u32::from(successful);
+            successes += u32::from(successful);
             bytes = rest;
         }
-        Some((totals, tail(ledger.meta_version, bytes)?))
+        Some((count, successes, self.tail(ledger.meta_version, bytes)?))
+    }
+
+    /// What follows the transactions.
+    fn tail(&mut self, meta_version: u32, bytes: Input<'a>) -> Option<Input<'a>> {
+        self.evicted.clear();
+        let bytes = skip::<Array<UpgradeEntryMeta>>(bytes)?;
+        let bytes = skip::<Array<SCPHistoryEntry>>(bytes)?;
+        if meta_version == 0 {
+            return Some(bytes);
+        }
+        let bytes = self.evictions(skip::<Opaque<8>>(bytes)?)?;
+        match meta_version {
+            1 => skip::<Array<LedgerEntry>>(bytes),
+            _ => Some(bytes),
+        }
+    }
+
+    fn evictions(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        if !self.needs.evictions {
+            return skip::<Array<LedgerKey>>(bytes);
+        }
+        let (count, mut bytes) = xdr::u32(bytes)?;
+        for _ in 0..count {
+            let rest = skip::<LedgerKey>(bytes)?;
+            self.evicted.push(between(bytes, rest));
+            bytes = rest;
+        }
+        Some(bytes)
     }
 
     fn transaction(
@@ -286,19 +325,5 @@ impl<'a> Walk<'a> {
             true => self.events.read_diagnostics(bytes),
             false => skip::<Array<DiagnosticEvent>>(bytes),
         }
-    }
-}
-
-/// What follows the transactions.
-fn tail(meta_version: u32, bytes: Input<'_>) -> Option<Input<'_>> {
-    let bytes = skip::<Array<UpgradeEntryMeta>>(bytes)?;
-    let bytes = skip::<Array<SCPHistoryEntry>>(bytes)?;
-    if meta_version == 0 {
-        return Some(bytes);
-    }
-    let bytes = skip::<Array<LedgerKey>>(skip::<Opaque<8>>(bytes)?)?;
-    match meta_version {
-        1 => skip::<Array<LedgerEntry>>(bytes),
-        _ => Some(bytes),
     }
 }

@@ -18,7 +18,7 @@ impl Options {
     #[new]
     #[pyo3(signature = (tables, *, passphrase, framing = "auto", ledgers = None,
         contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
-        event_types = vec![], include_deleted = true, diagnostics = false, verify_chain = true))]
+        event_types = vec![], include_deleted = true, diagnostics = false, decoded = false, verify_chain = true))]
     #[allow(clippy::too_many_arguments)] // keywords of one Python call
     fn new(
         tables: Vec<String>,
@@ -32,6 +32,7 @@ impl Options {
         event_types: Vec<String>,
         include_deleted: bool,
         diagnostics: bool,
+        decoded: bool,
         verify_chain: bool,
     ) -> PyResult<Self> {
         let exclude_deleted = !include_deleted;
@@ -50,6 +51,7 @@ impl Options {
                 .framing(Framing::parse(framing)?)
                 .ledgers(ledgers)
                 .diagnostics(diagnostics)
+                .decoded(decoded)
                 .verify_chain(verify_chain))
         };
         request().map(Self).map_err(|error| refused(&error))
