@@ -9,8 +9,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
-from stellarrow.decode import Decoder, Filter
+from stellarrow.decode import Decoder
 from stellarrow.errors import ChainBroken, ConfigError, LedgerMissing
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.protocols import Sink, Source
@@ -60,6 +61,7 @@ def run(
     network: str | Network,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | None = None,
+    decoded: bool = False,
     verify_chain: bool = True,
     workers: int | None = None,
     budget_mb: int = 64,
@@ -73,7 +75,7 @@ def run(
     began = time.monotonic()
     if budget_mb < 1:
         raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
-    decoder = Decoder(tables, network=network, where=where, verify_chain=verify_chain)
+    decoder = Decoder(tables, network=network, where=where, decoded=decoded, verify_chain=verify_chain)
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
     state = Progress(None if is_open(wanted) else missing.count, (wanted - missing).count)

@@ -22,8 +22,9 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stellarrow.decode import Filter, Table, schema, table
+from stellarrow.decode import Table, schema, table
 from stellarrow.errors import ConfigError, SchemaMismatch, SinkError
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 
 # A row group ends at the first block that reaches either bound; blocks are counted from the file's first row,
@@ -56,13 +57,18 @@ class ParquetSink:
         *,
         network: str | Network,
         where: Filter | None = None,
+        decoded: bool = False,
         ledgers_per_file: int = 1_000,
     ) -> None:
         if ledgers_per_file < 1:
             raise ConfigError(f"ledgers_per_file is {ledgers_per_file}: it must be at least 1")
         if not tables:
             raise ConfigError("the Parquet sink has no table: name at least one")
-        facts = {"network": Network.of(network).passphrase, "filter": str(where or "")}
+        facts = {
+            "network": Network.of(network).passphrase,
+            "filter": str(where or ""),
+            "decoded": "yes" if decoded else "",
+        }
         self._tables: dict[str, _TableFolder] = {}
         for asked in tables:
             meant = table(asked)
@@ -97,7 +103,7 @@ class _TableFolder:
 
     def __init__(self, path: Path, kept: Table, facts: dict[str, str], ledgers_per_file: int) -> None:
         self.path = path
-        self._schema = schema(str(kept))
+        self._schema = schema(str(kept), decoded=bool(facts["decoded"]))
         self._facts = {"table": kept.name, "schema_version": kept.version, **facts}
         self._ledgers_per_file = ledgers_per_file
         self._file: _File | None = None
