@@ -71,7 +71,7 @@ fn transactions_without_envelopes_prove_no_network() {
     let mut metas = [meta, sample::meta()];
     seal_chain(&mut metas, SEQUENCE, &mut Dice::new(0));
     let ledgers = metas.map(|meta| encode(&meta));
-    let data = frame::write(&[&ledgers[0], &ledgers[1]], Framing::Batch, SEQUENCE).unwrap();
+    let data = frame::write(&[&ledgers[0], &ledgers[1]], Framing::Batch).unwrap();
     let request = Request::new(TABLES, "Some other network", &Wanted::default()).unwrap();
     assert!(matches!(refused_by(&data, &request), Error::Network { .. }));
 }
@@ -87,7 +87,7 @@ fn three(change: impl Fn(&mut [LedgerCloseMeta])) -> Vec<Vec<u8>> {
 
 fn marked(ledgers: &[Vec<u8>]) -> Vec<u8> {
     let ledgers: Vec<_> = ledgers.iter().map(Vec::as_slice).collect();
-    frame::write(&ledgers, Framing::RecordMarked, 0).unwrap()
+    frame::write(&ledgers, Framing::RecordMarked).unwrap()
 }
 
 /// The ledger at which the chain breaks; without the check it all decodes.

@@ -1,7 +1,7 @@
 //! Values nested so deep that reading them one within the other would run out of stack.
 
-use stellarrow_core::decode::decode;
 use stellarrow_core::decode::Request;
+use stellarrow_core::decode::decode;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
 use stellarrow_core::tables::TABLES;

@@ -9,15 +9,11 @@ use super::{place, refused};
 use crate::dice::Dice;
 use crate::rows::{held, request};
 
-const FRAMINGS: [Framing; 4] = [
-    Framing::Batch,
-    Framing::Single,
-    Framing::RecordMarked,
-    Framing::Base64Lines,
-];
+const FRAMINGS: [Framing; 4] =
+    [Framing::Batch, Framing::Single, Framing::RecordMarked, Framing::Base64Lines];
 
 fn framed(framing: Framing) -> Vec<u8> {
-    frame::write(&[&bytes()], framing, SEQUENCE).unwrap()
+    frame::write(&[&bytes()], framing).unwrap()
 }
 
 #[test]
@@ -27,7 +23,13 @@ fn every_framing_is_found_and_no_other_fits() {
             assert_eq!(frame::open(&data, None).unwrap().framing(), framing);
             for other in FRAMINGS {
                 let decoded = decode(&data, &request().framing(Some(other)));
-                assert_eq!(decoded.is_ok(), other == framing, "{} as {}", framing.name(), other.name());
+                assert_eq!(
+                    decoded.is_ok(),
+                    other == framing,
+                    "{} as {}",
+                    framing.name(),
+                    other.name()
+                );
             }
         }
     }
@@ -110,7 +112,8 @@ fn a_record_must_be_as_long_as_its_ledger() {
 #[test]
 fn junk_among_base64_lines_is_told_by_its_line() {
     let line = framed(Framing::Base64Lines);
-    for junk in ["not base64!", "AAA", "AAAA=AAA", "AAAB ====", "ÄÖÜ", "AAAA\0AAA", "=", "AB=="] {
+    for junk in ["not base64!", "AAA", "AAAA=AAA", "AAAB ====", "ÄÖÜ", "AAAA\0AAA", "=", "AB=="]
+    {
         let data = [&line[..], junk.as_bytes(), b"\n", &line].concat();
         let error = refused(&data, None);
         // What is base64 but no ledger is told by its place in that ledger.

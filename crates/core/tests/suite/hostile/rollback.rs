@@ -55,7 +55,7 @@ fn a_bad_ledger_leaves_the_rows_of_those_before_it() {
         ledgers[bad] = broken(&metas[bad], &mut dice);
         let ledgers: Vec<_> = ledgers.iter().map(Vec::as_slice).collect();
         let framing = *dice.pick(&[Framing::RecordMarked, Framing::Base64Lines]);
-        let data = frame::write(&ledgers, framing, 100).unwrap();
+        let data = frame::write(&ledgers, framing).unwrap();
         let mut decoder = Decoder::new(&request).unwrap();
         let error = decoder.push(&data).expect_err("one is bad");
         assert!(
@@ -88,7 +88,7 @@ fn decoding_goes_on_after_a_bad_ledger_as_if_it_had_not_been() {
 #[test]
 fn a_record_longer_than_its_ledger_leaves_no_rows() {
     let ledger = [&sample::bytes()[..], &[0; 4]].concat();
-    let data = frame::write(&[&ledger], Framing::RecordMarked, 0).unwrap();
+    let data = frame::write(&[&ledger], Framing::RecordMarked).unwrap();
     let request = request();
     let mut decoder = Decoder::new(&request).unwrap();
     decoder.push(&data).expect_err("four bytes too many");

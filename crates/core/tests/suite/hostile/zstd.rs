@@ -14,7 +14,7 @@ const MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 fn records(count: usize) -> Vec<u8> {
     let ledger = bytes();
-    frame::write(&vec![&*ledger; count], Framing::RecordMarked, 0).unwrap()
+    frame::write(&vec![&*ledger; count], Framing::RecordMarked).unwrap()
 }
 
 /// One frame that ends with a checksum of its content and does not tell its size.

@@ -56,12 +56,7 @@ fn changes(operation: Option<u32>, group: &LedgerEntryChanges) -> Vec<Change<'_>
             }
         };
         before = shown;
-        changes.push(Change {
-            kind,
-            operation,
-            key,
-            shown,
-        });
+        changes.push(Change { kind, operation, key, shown });
     }
     changes.sort_by_cached_key(|change| encode(&change.key));
     changes

@@ -74,10 +74,9 @@ fn of_operation<'a>(
 
 fn diagnostic(meta: &TransactionMeta) -> Vec<Event<'_>> {
     let events: &[_] = match meta {
-        TransactionMeta::V3(meta) => meta
-            .soroban_meta
-            .as_ref()
-            .map_or(&[], |meta| meta.diagnostic_events.as_slice()),
+        TransactionMeta::V3(meta) => {
+            meta.soroban_meta.as_ref().map_or(&[], |meta| meta.diagnostic_events.as_slice())
+        }
         TransactionMeta::V4(meta) => &meta.diagnostic_events,
         _ => &[],
     };

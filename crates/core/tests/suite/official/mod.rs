@@ -48,15 +48,15 @@ impl Transaction<'_> {
 
 fn transactions(meta: &LedgerCloseMeta) -> Vec<Transaction<'_>> {
     let applied: Vec<(&TransactionResultPair, &TransactionMeta)> = match meta {
-        LedgerCloseMeta::V0(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
-        LedgerCloseMeta::V1(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
-        LedgerCloseMeta::V2(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
+        LedgerCloseMeta::V0(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
+        LedgerCloseMeta::V1(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
+        LedgerCloseMeta::V2(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
     };
     (1..)
         .zip(applied)
@@ -79,11 +79,9 @@ type Group<'a> = (Option<u32>, &'a LedgerEntryChanges);
 fn groups<'a>(protocol: u32, transaction: &Transaction<'a>) -> Vec<Group<'a>> {
     let (before, operations, after): (_, Vec<_>, _) = match transaction.meta {
         TransactionMeta::V0(operations) => (None, parts(operations, |op| &op.changes), None),
-        TransactionMeta::V1(meta) => (
-            Some(&meta.tx_changes),
-            parts(&meta.operations, |op| &op.changes),
-            None,
-        ),
+        TransactionMeta::V1(meta) => {
+            (Some(&meta.tx_changes), parts(&meta.operations, |op| &op.changes), None)
+        }
         TransactionMeta::V2(meta) => (
             Some(&meta.tx_changes_before),
             parts(&meta.operations, |op| &op.changes),
@@ -100,11 +98,8 @@ fn groups<'a>(protocol: u32, transaction: &Transaction<'a>) -> Vec<Group<'a>> {
             Some(&meta.tx_changes_after),
         ),
     };
-    let undone = protocol <= 12
-        && matches!(
-            transaction.result,
-            TransactionResultResult::TxInternalError
-        );
+    let undone =
+        protocol <= 12 && matches!(transaction.result, TransactionResultResult::TxInternalError);
     let mut groups: Vec<Group<'a>> = before.map(|group| (None, group)).into_iter().collect();
     if !undone {
         groups.extend((0..).map(Some).zip(operations));
