@@ -5,15 +5,12 @@ use std::io::Write;
 use zstd::stream::write::Decoder;
 
 use super::compression::{bomb, broken, expansion_limit, is_zstd};
-use super::detect::detect;
+use super::detect::{HEAD, detect};
 use super::records::{LAST_FRAGMENT, fragment, lines, mark};
 use super::{Batch, Framing};
 use crate::error::{Error, Result};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, locate, skip};
-
-/// Bytes that a header surely fits in: enough to tell the framing by.
-const HEAD: usize = 1 << 16;
 
 /// Takes stored bytes as they come and gives pieces of record-marked ledgers.
 pub struct Splitter {
