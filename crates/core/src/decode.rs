@@ -155,8 +155,6 @@ impl<'r> Decoder<'r> {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
                 frames.consumed(rest);
-            } else if !rest.is_empty() {
-                return Err(trailing(&frame, rest));
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
@@ -215,6 +213,9 @@ impl<'r> Decoder<'r> {
         let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
+        if frame.exact && !rest.is_empty() {
+            return Err(trailing(ledger, frame, rest));
+        }
         if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
@@ -282,9 +283,10 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
     }
 }
 
-fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
+fn trailing(ledger: &Ledger<'_>, frame: &Frame<'_>, rest: &[u8]) -> Error {
     let offset = frame.base + frame.bytes.len() - rest.len();
-    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
+    let reason = format!("{} bytes follow the ledger; fetch the data again", rest.len());
+    Error::Decode { ledger: Some(ledger.sequence), path: String::new(), offset, reason }
 }
 
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
