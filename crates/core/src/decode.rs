@@ -292,8 +292,8 @@ fn trailing(ledger: &Ledger<'_>, frame: &Frame<'_>, rest: &[u8]) -> Error {
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
     Error::Decode {
         ledger: Some(ledger.sequence),
-        path: "ledger_header.header.ledger_seq".into(),
-        offset: frame.base,
+        path: ledger.path("header.ledger_seq"),
+        offset: frame.base + ledger.sequence_at,
         reason: format!(
             "is {}, but the batch promises ledger {} here",
             ledger.sequence,
