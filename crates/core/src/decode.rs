@@ -209,7 +209,7 @@ impl<'r> Decoder<'r> {
         frame: &Frame<'a>,
         body: &'a [u8],
     ) -> Result<&'a [u8]> {
-        let awaited = !self.network_proven;
+        let awaited = walk.still_expects();
         let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;

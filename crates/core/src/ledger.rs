@@ -162,12 +162,12 @@ impl<'a> Walk<'a> {
         Self { needs, ..Self::default() }
     }
 
-    /// Await a transaction with this hash.
+    /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
     pub fn expect(&mut self, hash: Option<[u8; 32]>) {
         self.awaited = hash;
     }
 
-    /// Whether the awaited transaction has not turned up.
+    /// Whether a transaction is awaited that has not turned up.
     pub fn still_expects(&self) -> bool {
         self.awaited.is_some()
     }
