@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 mod dice;
+mod framed;
 mod hostile;
 mod layout;
 mod mutants;

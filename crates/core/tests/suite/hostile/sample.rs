@@ -131,6 +131,9 @@ pub fn meta() -> LedgerCloseMeta {
     let header = &mut entry(&mut meta).header;
     header.ledger_seq = SEQUENCE;
     header.ledger_version = 22;
+    header.bucket_list_hash = Hash([0xc1; 32]);
+    header.scp_value.tx_set_hash = Hash([0xc2; 32]);
+    header.skip_list = [[0xc3; 32], [0xc4; 32], [0xc5; 32], [0xc6; 32]].map(Hash);
     meta
 }
 
