@@ -155,8 +155,6 @@ impl<'r> Decoder<'r> {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
                 frames.consumed(rest);
-            } else if !rest.is_empty() {
-                return Err(trailing(&frame, rest));
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
@@ -211,10 +209,13 @@ impl<'r> Decoder<'r> {
         frame: &Frame<'a>,
         body: &'a [u8],
     ) -> Result<&'a [u8]> {
-        let awaited = !self.network_proven;
+        let awaited = walk.still_expects();
         let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
+        if frame.exact && !rest.is_empty() {
+            return Err(trailing(ledger, frame, rest));
+        }
         if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
@@ -282,16 +283,17 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
     }
 }
 
-fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
+fn trailing(ledger: &Ledger<'_>, frame: &Frame<'_>, rest: &[u8]) -> Error {
     let offset = frame.base + frame.bytes.len() - rest.len();
-    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
+    let reason = format!("{} bytes follow the ledger; fetch the data again", rest.len());
+    Error::Decode { ledger: Some(ledger.sequence), path: String::new(), offset, reason }
 }
 
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
     Error::Decode {
         ledger: Some(ledger.sequence),
-        path: "ledger_header.header.ledger_seq".into(),
-        offset: frame.base,
+        path: ledger.path("header.ledger_seq"),
+        offset: frame.base + ledger.sequence_at,
         reason: format!(
             "is {}, but the batch promises ledger {} here",
             ledger.sequence,

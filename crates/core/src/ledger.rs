@@ -24,6 +24,8 @@ pub struct Ledger<'a> {
     pub hash: &'a [u8; 32],
     /// LedgerHeader as XDR.
     pub header: &'a [u8],
+    /// Where the header begins in the LedgerCloseMeta.
+    pub header_at: usize,
     /// Protocol version.
     pub protocol: u32,
     /// Hash of the ledger before.
@@ -32,6 +34,8 @@ pub struct Ledger<'a> {
     pub close_time: u64,
     /// Sequence number.
     pub sequence: u32,
+    /// Where the sequence number stands in the LedgerCloseMeta.
+    pub sequence_at: usize,
     /// Stroops in existence.
     pub total_coins: i64,
     /// Stroops in the fee pool.
@@ -48,6 +52,11 @@ impl Ledger<'_> {
     /// When it closed, in microseconds since the epoch; that this fits, `integrity::check` has seen.
     pub fn closed_at(&self) -> i64 {
         (self.close_time as i64).wrapping_mul(1_000_000)
+    }
+
+    /// The path of what stands there in its LedgerHeaderHistoryEntry.
+    pub fn path(&self, field: &str) -> String {
+        format!("v{}.ledger_header.{field}", self.meta_version)
     }
 }
 
@@ -105,6 +114,7 @@ pub struct Walk<'a> {
 
 /// Read a LedgerCloseMeta as far as its transaction set.
 pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
+    let whole = bytes;
     let (meta_version, bytes) = xdr::u32(bytes)?;
     let bytes = match meta_version {
         0 => bytes,
@@ -116,23 +126,27 @@ pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
     let (previous_hash, bytes) = xdr::array(bytes)?;
     let (close_time, bytes) = xdr::u64(skip::<Opaque<32>>(bytes)?)?;
     let bytes = skip::<StellarValueExt>(skip::<Array<UpgradeType, 6>>(bytes)?)?;
-    let (sequence, bytes) = xdr::u32(skip::<Opaque<64>>(bytes)?)?;
+    let bytes = skip::<Opaque<64>>(bytes)?;
+    let sequence_at = between(whole, bytes).len();
+    let (sequence, bytes) = xdr::u32(bytes)?;
     let (total_coins, bytes) = xdr::i64(bytes)?;
     let (fee_pool, bytes) = xdr::i64(bytes)?;
     let (base_fee, bytes) = xdr::u32(skip::<Opaque<12>>(bytes)?)?;
     let (base_reserve, bytes) = xdr::u32(bytes)?;
     let (max_tx_set_size, bytes) = xdr::u32(bytes)?;
     let end = skip::<LedgerHeaderExt>(skip::<Opaque<128>>(bytes)?)?;
-    let header = between(start, end);
+    let (header, header_at) = (between(start, end), between(whole, start).len());
     let rest = skip::<LedgerHeaderHistoryEntryExt>(end)?;
     let ledger = Ledger {
         meta_version,
         hash,
         header,
+        header_at,
         protocol,
         previous_hash,
         close_time,
         sequence,
+        sequence_at,
         total_coins,
         fee_pool,
         base_fee,
@@ -148,12 +162,12 @@ impl<'a> Walk<'a> {
         Self { needs, ..Self::default() }
     }
 
-    /// Await a transaction with this hash.
+    /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
     pub fn expect(&mut self, hash: Option<[u8; 32]>) {
         self.awaited = hash;
     }
 
-    /// Whether the awaited transaction has not turned up.
+    /// Whether a transaction is awaited that has not turned up.
     pub fn still_expects(&self) -> bool {
         self.awaited.is_some()
     }

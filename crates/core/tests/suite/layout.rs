@@ -84,8 +84,12 @@ macro_rules! compared {
 }
 
 macro_rules! official {
-    ($same:ident) => { stellar_xdr::$same };
-    ($ours:ident $theirs:ident) => { stellar_xdr::$theirs };
+    ($same:ident) => {
+        stellar_xdr::$same
+    };
+    ($ours:ident $theirs:ident) => {
+        stellar_xdr::$theirs
+    };
 }
 
 /// The names a file of the layout defines.

@@ -2,14 +2,10 @@
 //!
 //! One binary, so that the official crate is linked once; `cargo test --release property` runs one
 //! module, `cargo test --release -- --ignored fuzz` the slow one.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used
-)] // a test fails by panicking
+#![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
 mod dice;
+mod framed;
 mod hostile;
 mod layout;
 mod mutants;

@@ -31,12 +31,7 @@ fn requests() -> Vec<Request> {
 
 fn refused(bytes: &[u8], body: usize, request: &Request) {
     match decode(bytes, request) {
-        Err(Error::Decode {
-            ledger: Some(_),
-            path,
-            offset,
-            reason,
-        }) => {
+        Err(Error::Decode { ledger: Some(_), path, offset, reason }) => {
             assert!(path.starts_with('v') && (body..=bytes.len()).contains(&offset));
             assert!(!reason.contains("please report"), "{path} {offset} {reason}");
         }

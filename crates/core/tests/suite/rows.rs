@@ -27,11 +27,8 @@ pub type Row = Vec<(String, Value)>;
 pub fn rows(batch: &RecordBatch) -> Vec<Row> {
     let schema = batch.schema();
     let columns = || schema.fields().iter().zip(batch.columns());
-    let row = |row| {
-        columns()
-            .map(|(field, column)| (field.name().clone(), value(column, row)))
-            .collect()
-    };
+    let row =
+        |row| columns().map(|(field, column)| (field.name().clone(), value(column, row))).collect();
     (0..batch.num_rows()).map(row).collect()
 }
 
@@ -43,12 +40,9 @@ fn value(column: &ArrayRef, row: usize) -> Value {
         DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
         DataType::UInt32 => Value::Number(column.as_primitive::<UInt32Type>().value(row).into()),
         DataType::Int64 => Value::Number(column.as_primitive::<Int64Type>().value(row).into()),
-        DataType::Timestamp(..) => Value::Number(
-            column
-                .as_primitive::<TimestampMicrosecondType>()
-                .value(row)
-                .into(),
-        ),
+        DataType::Timestamp(..) => {
+            Value::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into())
+        }
         DataType::Decimal128(38, 0) => {
             Value::Number(column.as_primitive::<Decimal128Type>().value(row))
         }
@@ -75,7 +69,7 @@ pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
         .iter()
         .zip(tables)
         .map(|(batch, table)| {
-            assert_eq!(batch.schema(), table.schema());
+            assert_eq!(batch.schema(), table.schema(false));
             for column in batch.columns() {
                 column.to_data().validate_full().unwrap();
             }

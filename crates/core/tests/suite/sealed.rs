@@ -91,8 +91,12 @@ pub fn prove(meta: &mut LedgerCloseMeta, dice: &mut Dice) {
 
 fn hashes(meta: &mut LedgerCloseMeta) -> Vec<&mut Hash> {
     match meta {
-        LedgerCloseMeta::V0(meta) => meta.tx_processing.iter_mut().map(|tx| &mut tx.result).collect(),
-        LedgerCloseMeta::V1(meta) => meta.tx_processing.iter_mut().map(|tx| &mut tx.result).collect(),
+        LedgerCloseMeta::V0(meta) => {
+            meta.tx_processing.iter_mut().map(|tx| &mut tx.result).collect()
+        }
+        LedgerCloseMeta::V1(meta) => {
+            meta.tx_processing.iter_mut().map(|tx| &mut tx.result).collect()
+        }
         LedgerCloseMeta::V2(meta) => {
             meta.tx_processing.iter_mut().map(|tx| &mut tx.result).collect::<Vec<_>>()
         }

@@ -1,11 +1,12 @@
 //! LedgerCloseMetaBatch: heads that lie, and several batches one after another.
 
 use stellarrow_core::decode::{decode, sequences};
-use stellarrow_core::frame::{self, Framing};
+use stellarrow_core::frame::Framing;
 
 use super::sample::{self, SEQUENCE, put};
 use super::{place, refused};
 use crate::dice::Dice;
+use crate::framed::framed;
 use crate::rows::request;
 use crate::sealed::{encode, seal_chain};
 
@@ -53,7 +54,8 @@ fn batches_one_after_another_are_all_read() {
 fn a_head_that_contradicts_itself_begins_no_batch() {
     let chain = chain();
     let ledgers: Vec<_> = chain.iter().map(Vec::as_slice).collect();
-    for head in [[ONE, THREE, 2], [ONE, THREE, 4], [THREE, ONE, 3], [ONE, ONE, u32::MAX], [0, 0, 0]] {
+    for head in [[ONE, THREE, 2], [ONE, THREE, 4], [THREE, ONE, 3], [ONE, ONE, u32::MAX], [0, 0, 0]]
+    {
         let data = batches(&[head], &ledgers);
         let error = refused(&data, Some(Framing::Batch));
         assert_eq!(place(&error).2, 0, "{error}");
@@ -87,7 +89,7 @@ fn a_batch_must_hold_the_ledgers_its_head_tells() {
 #[test]
 fn a_batch_of_four_billion_ledgers_ends_where_the_bytes_end() {
     let ledger = sample::bytes();
-    let mut data = frame::write(&[&ledger], Framing::Batch, SEQUENCE).unwrap();
+    let mut data = framed(&[&ledger], Framing::Batch, SEQUENCE);
     put(&mut data, 4, u32::MAX);
     put(&mut data, 8, u32::MAX - SEQUENCE + 1);
     assert_eq!(place(&refused(&data, None)).2, data.len());

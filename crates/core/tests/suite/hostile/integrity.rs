@@ -4,12 +4,13 @@ use stellar_xdr::{Hash, LedgerCloseMeta};
 use stellarrow_core::decode::{Decoder, Request, decode};
 use stellarrow_core::error::Error;
 use stellarrow_core::filter::Wanted;
-use stellarrow_core::frame::{self, Framing};
+use stellarrow_core::frame::Framing;
 use stellarrow_core::tables::TABLES;
 
 use super::sample::{self, SEQUENCE};
 use super::{place, refused, refused_by};
 use crate::dice::Dice;
+use crate::framed::framed;
 use crate::rows::{held, request};
 use crate::sealed::{encode, entry, rehash, seal, seal_chain};
 
@@ -71,7 +72,7 @@ fn transactions_without_envelopes_prove_no_network() {
     let mut metas = [meta, sample::meta()];
     seal_chain(&mut metas, SEQUENCE, &mut Dice::new(0));
     let ledgers = metas.map(|meta| encode(&meta));
-    let data = frame::write(&[&ledgers[0], &ledgers[1]], Framing::Batch, SEQUENCE).unwrap();
+    let data = framed(&[&ledgers[0], &ledgers[1]], Framing::Batch, SEQUENCE);
     let request = Request::new(TABLES, "Some other network", &Wanted::default()).unwrap();
     assert!(matches!(refused_by(&data, &request), Error::Network { .. }));
 }
@@ -87,7 +88,7 @@ fn three(change: impl Fn(&mut [LedgerCloseMeta])) -> Vec<Vec<u8>> {
 
 fn marked(ledgers: &[Vec<u8>]) -> Vec<u8> {
     let ledgers: Vec<_> = ledgers.iter().map(Vec::as_slice).collect();
-    frame::write(&ledgers, Framing::RecordMarked, 0).unwrap()
+    framed(&ledgers, Framing::RecordMarked, 0)
 }
 
 /// The ledger at which the chain breaks; without the check it all decodes.

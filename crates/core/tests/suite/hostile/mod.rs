@@ -34,12 +34,7 @@ fn refused(data: &[u8], framing: Option<Framing>) -> Error {
 /// The parts of a `Decode` error, which this must be.
 fn place(error: &Error) -> (Option<u32>, &str, usize, &str) {
     match error {
-        Error::Decode {
-            ledger,
-            path,
-            offset,
-            reason,
-        } => (*ledger, path, *offset, reason),
+        Error::Decode { ledger, path, offset, reason } => (*ledger, path, *offset, reason),
         other => panic!("{other}"),
     }
 }

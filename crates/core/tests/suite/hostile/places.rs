@@ -1,9 +1,10 @@
 //! Errors name the very value that is wrong: its path in the protocol's names and its offset.
 
-use stellarrow_core::frame::{self, Framing};
+use stellarrow_core::frame::Framing;
 
 use super::sample::*;
 use super::{place, refused};
+use crate::framed::framed;
 
 const CHANGE: &str = "v1.tx_processing[0].tx_apply_processing.v3.operations[0].changes[0]";
 const DATA_ENTRY: &str = "created.data.contract_data";
@@ -19,13 +20,7 @@ struct Wrong {
 }
 
 fn wrong(from: &[u8], distance: isize, word: u32, path: &str, reason: &'static str) -> Wrong {
-    Wrong {
-        from: from.to_vec(),
-        distance,
-        word,
-        path: path.to_owned(),
-        reason,
-    }
+    Wrong { from: from.to_vec(), distance, word, path: path.to_owned(), reason }
 }
 
 fn in_changes() -> Vec<Wrong> {
@@ -106,14 +101,16 @@ fn names_its_place(wrong: &Wrong) {
     // Padding is told to be wrong where the bytes that it pads begin.
     let at = if wrong.reason == "padded" { at - 4 } else { at };
     let sound = super::sample::bytes();
-    for (framing, before) in [(Framing::Single, 0), (Framing::Batch, 12), (Framing::RecordMarked, 4)] {
-        let data = frame::write(&[&bytes], framing, SEQUENCE).unwrap();
+    for (framing, before) in
+        [(Framing::Single, 0), (Framing::Batch, 12), (Framing::RecordMarked, 4)]
+    {
+        let data = framed(&[&bytes], framing, SEQUENCE);
         let error = refused(&data, None);
         let (ledger, path, offset, reason) = place(&error);
         assert_eq!((ledger, path, offset), (Some(SEQUENCE), &*wrong.path, before + at), "{error}");
         assert!(reason.contains(wrong.reason), "{error}");
     }
-    let data = frame::write(&[&sound, &bytes], Framing::RecordMarked, 0).unwrap();
+    let data = framed(&[&sound, &bytes], Framing::RecordMarked, 0);
     let error = super::refused_by(&data, &crate::rows::request().verify_chain(false));
     assert_eq!(place(&error).2, 4 + sound.len() + 4 + at, "{error}");
 }
@@ -149,8 +146,9 @@ fn an_error_says_what_where_and_what_to_do() {
 fn an_unknown_version_of_a_ledger_is_told_in_every_framing() {
     let mut ledger = bytes();
     put(&mut ledger, 0, 3);
-    for (framing, base) in [(Framing::Single, 0), (Framing::Batch, 12), (Framing::RecordMarked, 4)] {
-        let data = frame::write(&[&ledger], framing, SEQUENCE).unwrap();
+    for (framing, base) in [(Framing::Single, 0), (Framing::Batch, 12), (Framing::RecordMarked, 4)]
+    {
+        let data = framed(&[&ledger], framing, SEQUENCE);
         for given in [None, Some(framing)] {
             let error = refused(&data, given);
             let (ledger, path, offset, reason) = place(&error);

@@ -3,14 +3,14 @@
 use stellar_xdr::LedgerCloseMeta;
 use stellarrow_core::decode::Decoder;
 use stellarrow_core::error::Error;
-use stellarrow_core::frame::{self, Framing};
+use stellarrow_core::frame::Framing;
 use stellarrow_core::tables::TABLES;
 
 use super::sample;
 use crate::dice::Dice;
+use crate::framed::framed;
 use crate::layout::officially;
 use crate::mutate::mutate;
-use crate::official;
 use crate::rows::{Row, held, request};
 use crate::sealed::{body_at, encode, seal_chain};
 use crate::structured;
@@ -23,14 +23,14 @@ fn chain(dice: &mut Dice) -> Vec<LedgerCloseMeta> {
     metas
 }
 
+/// The rows of these ledgers alone.
 fn rows(metas: &[LedgerCloseMeta]) -> Vec<Vec<Row>> {
-    let mut rows = vec![Vec::new(); TABLES.len()];
+    let request = request().diagnostics(true);
+    let mut decoder = Decoder::new(&request).unwrap();
     for meta in metas {
-        for (table, more) in rows.iter_mut().zip(official::rows(meta, true)) {
-            table.extend(more);
-        }
+        decoder.push(&encode(meta)).unwrap();
     }
-    rows
+    held(&mut decoder, TABLES)
 }
 
 /// The ledger with something wrong behind its header.
@@ -55,7 +55,7 @@ fn a_bad_ledger_leaves_the_rows_of_those_before_it() {
         ledgers[bad] = broken(&metas[bad], &mut dice);
         let ledgers: Vec<_> = ledgers.iter().map(Vec::as_slice).collect();
         let framing = *dice.pick(&[Framing::RecordMarked, Framing::Base64Lines]);
-        let data = frame::write(&ledgers, framing, 100).unwrap();
+        let data = framed(&ledgers, framing, 100);
         let mut decoder = Decoder::new(&request).unwrap();
         let error = decoder.push(&data).expect_err("one is bad");
         assert!(
@@ -88,7 +88,7 @@ fn decoding_goes_on_after_a_bad_ledger_as_if_it_had_not_been() {
 #[test]
 fn a_record_longer_than_its_ledger_leaves_no_rows() {
     let ledger = [&sample::bytes()[..], &[0; 4]].concat();
-    let data = frame::write(&[&ledger], Framing::RecordMarked, 0).unwrap();
+    let data = framed(&[&ledger], Framing::RecordMarked, 0);
     let request = request();
     let mut decoder = Decoder::new(&request).unwrap();
     decoder.push(&data).expect_err("four bytes too many");

@@ -44,23 +44,18 @@ fn envelope() -> TransactionEnvelope {
 }
 
 fn tx_set() -> GeneralizedTransactionSet {
-    let component = TxSetComponentTxsMaybeDiscountedFee {
-        base_fee: Some(100),
-        txs: one(envelope()),
-    };
+    let component =
+        TxSetComponentTxsMaybeDiscountedFee { base_fee: Some(100), txs: one(envelope()) };
     GeneralizedTransactionSet::V1(TransactionSetV1 {
-        phases: one(TransactionPhase::V0(one(
-            TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component),
-        ))),
+        phases: one(TransactionPhase::V0(one(TxSetComponent::TxsetCompTxsMaybeDiscountedFee(
+            component,
+        )))),
         ..Default::default()
     })
 }
 
 fn created(data: LedgerEntryData) -> LedgerEntryChange {
-    LedgerEntryChange::Created(LedgerEntry {
-        data,
-        ..Default::default()
-    })
+    LedgerEntryChange::Created(LedgerEntry { data, ..Default::default() })
 }
 
 fn changes() -> LedgerEntryChanges {
@@ -85,10 +80,7 @@ fn soroban() -> SorobanTransactionMeta {
     let event = ContractEvent {
         contract_id: Some(ContractId(Hash(EMITTER))),
         type_: ContractEventType::Contract,
-        body: ContractEventBody::V0(ContractEventV0 {
-            topics: one(name),
-            data: ScVal::U32(DATA),
-        }),
+        body: ContractEventBody::V0(ContractEventV0 { topics: one(name), data: ScVal::U32(DATA) }),
         ..Default::default()
     };
     SorobanTransactionMeta {
@@ -133,14 +125,15 @@ pub fn meta() -> LedgerCloseMeta {
             changes: Default::default(),
         }),
         scp_info: one(scp()),
-        evicted_keys: one(LedgerKey::ContractCode(LedgerKeyContractCode {
-            hash: Hash(EVICTED),
-        })),
+        evicted_keys: one(LedgerKey::ContractCode(LedgerKeyContractCode { hash: Hash(EVICTED) })),
         ..Default::default()
     });
     let header = &mut entry(&mut meta).header;
     header.ledger_seq = SEQUENCE;
     header.ledger_version = 22;
+    header.bucket_list_hash = Hash([0xc1; 32]);
+    header.scp_value.tx_set_hash = Hash([0xc2; 32]);
+    header.skip_list = [[0xc3; 32], [0xc4; 32], [0xc5; 32], [0xc6; 32]].map(Hash);
     meta
 }
 

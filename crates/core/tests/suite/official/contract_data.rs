@@ -1,30 +1,20 @@
 use std::collections::HashMap;
 
 use stellar_xdr::{
-    Asset, ContractDataDurability, LedgerCloseMeta, LedgerEntry, LedgerEntryChange,
-    LedgerEntryChanges, LedgerEntryData, LedgerKey, LedgerKeyContractData, ScVal,
+    Asset, ContractDataDurability, LedgerCloseMeta, LedgerEntryData, LedgerKey,
+    LedgerKeyContractData, ScVal,
 };
 
-use super::{Transaction, base64, cell, groups, hex, place, sac, transactions};
+use super::changes::{Change, changes, last_modified};
+use super::{Transaction, base64, cell, hex, place, sac, transactions};
 use crate::rows::{Row, Value};
-use crate::sealed::{encode, header, sha256};
+use crate::sealed::{encode, sha256};
 
-/// A change and the state it shows: the new one, for a removal the last one if it is told.
-struct Change<'a> {
-    kind: &'static str,
-    operation: Option<u32>,
-    key: LedgerKey,
-    shown: Option<&'a LedgerEntry>,
-}
-
-pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
-    let protocol = header(meta).ledger_version;
+/// The rows of version 2.0.
+pub fn rows_2(meta: &LedgerCloseMeta) -> Vec<Row> {
     let mut rows = Vec::new();
     for transaction in transactions(meta) {
-        let changes: Vec<_> = groups(protocol, &transaction)
-            .into_iter()
-            .flat_map(|(operation, group)| changes(operation, group))
-            .collect();
+        let changes = changes(meta, &transaction);
         let ttls = ttls(&changes);
         let data = changes.iter().filter_map(|change| match &change.key {
             LedgerKey::ContractData(key) if !matches!(key.key, ScVal::LedgerKeyNonce(_)) => {
@@ -37,34 +27,6 @@ pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
         }
     }
     rows
-}
-
-fn changes(operation: Option<u32>, group: &LedgerEntryChanges) -> Vec<Change<'_>> {
-    let (mut changes, mut before) = (Vec::new(), None::<&LedgerEntry>);
-    for change in group.0.iter() {
-        let (kind, key, shown) = match change {
-            LedgerEntryChange::State(entry) => {
-                before = Some(entry);
-                continue;
-            }
-            LedgerEntryChange::Created(entry) => ("created", entry.to_key(), Some(entry)),
-            LedgerEntryChange::Updated(entry) => ("updated", entry.to_key(), Some(entry)),
-            LedgerEntryChange::Restored(entry) => ("restored", entry.to_key(), Some(entry)),
-            LedgerEntryChange::Removed(key) => {
-                let last = before.filter(|entry| entry.to_key() == *key);
-                ("removed", key.clone(), last)
-            }
-        };
-        before = shown;
-        changes.push(Change {
-            kind,
-            operation,
-            key,
-            shown,
-        });
-    }
-    changes.sort_by_cached_key(|change| encode(&change.key));
-    changes
 }
 
 /// Until when the transaction let each entry live, by the hash of the entry's key.
@@ -96,7 +58,6 @@ fn row(
         LedgerEntryData::ContractData(data) => &data.val,
         other => panic!("contract data's key leads to {other:?}"),
     });
-    let last_modified = change.shown.map(|entry| entry.last_modified_ledger_seq);
     let key_type = format!("ScValTypeScv{}", key.key.name());
     let (instance_type, wasm_hash) = val.map_or((None, None), |val| sac::executable(key, val));
     let mut row = place(meta, transaction);
@@ -111,7 +72,7 @@ fn row(
     row.extend(asset_cells(val.and_then(|val| sac::asset(key, val))));
     row.extend(balance_cells(key, val));
     row.extend([
-        cell("last_modified_ledger", last_modified.unwrap_or(header(meta).ledger_seq)),
+        cell("last_modified_ledger", last_modified(meta, change)),
         cell("deleted", change.kind == "removed"),
         cell("ledger_key_hash", hex(&hash)),
         cell("key_xdr", base64(&key.key)),
@@ -154,8 +115,12 @@ fn balance_cells(key: &LedgerKeyContractData, val: Option<&ScVal>) -> Row {
     ]
 }
 
-/// A row of version 1.0, out of one of version 2.0.
-pub fn version_1(row: &Row) -> Row {
+/// The rows of version 1.0.
+pub fn rows_1(meta: &LedgerCloseMeta) -> Vec<Row> {
+    rows_2(meta).iter().map(version_1).collect()
+}
+
+fn version_1(row: &Row) -> Row {
     const COLUMNS: [&str; 18] = [
         "contract_id",
         "contract_key_type",

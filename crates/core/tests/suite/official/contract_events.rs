@@ -15,13 +15,11 @@ struct Event<'a> {
     event: &'a ContractEvent,
 }
 
-pub fn rows(meta: &LedgerCloseMeta, diagnostics: bool) -> Vec<Row> {
+pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
     let mut rows = Vec::new();
     for transaction in transactions(meta) {
         let mut events = events(transaction.meta);
-        if diagnostics {
-            events.extend(diagnostic(transaction.meta));
-        }
+        events.extend(diagnostic(transaction.meta));
         rows.extend(events.iter().map(|event| row(meta, &transaction, event)));
     }
     rows
@@ -74,10 +72,9 @@ fn of_operation<'a>(
 
 fn diagnostic(meta: &TransactionMeta) -> Vec<Event<'_>> {
     let events: &[_] = match meta {
-        TransactionMeta::V3(meta) => meta
-            .soroban_meta
-            .as_ref()
-            .map_or(&[], |meta| meta.diagnostic_events.as_slice()),
+        TransactionMeta::V3(meta) => {
+            meta.soroban_meta.as_ref().map_or(&[], |meta| meta.diagnostic_events.as_slice())
+        }
         TransactionMeta::V4(meta) => &meta.diagnostic_events,
         _ => &[],
     };

@@ -1,31 +1,40 @@
 //! What the tables must say: a plain decode by the official crate, written from the tables'
 //! contract and not from the core.
 
+mod changes;
+mod contract_code;
 mod contract_data;
 mod contract_events;
+mod evictions;
 mod ledgers;
 mod sac;
+mod ttl;
 
 pub use sac::contract_id;
 
 use base64_simd::STANDARD;
 use stellar_xdr::{
-    Hash, LedgerCloseMeta, LedgerEntryChanges, TransactionMeta, TransactionResultPair,
-    TransactionResultResult, WriteXdr,
+    Hash, LedgerCloseMeta, TransactionMeta, TransactionResultPair, TransactionResultResult,
+    WriteXdr,
 };
+
+use stellarrow_core::tables::Table;
 
 use crate::rows::{Row, Value};
 use crate::sealed::{encode, header};
 
-/// The rows of all tables, in the order of `TABLES`.
-pub fn rows(meta: &LedgerCloseMeta, diagnostics: bool) -> Vec<Vec<Row>> {
-    let changes = contract_data::rows(meta);
-    vec![
-        vec![ledgers::row(meta)],
-        changes.iter().map(contract_data::version_1).collect(),
-        changes,
-        contract_events::rows(meta, diagnostics),
-    ]
+/// The rows of a table, diagnostics among the events; `None` for a table not written down here.
+pub fn rows(meta: &LedgerCloseMeta, table: &Table) -> Option<Vec<Row>> {
+    Some(match (table.name, table.version) {
+        ("ledgers", "1.0") => vec![ledgers::row(meta)],
+        ("contract_data", "1.0") => contract_data::rows_1(meta),
+        ("contract_data", "2.0") => contract_data::rows_2(meta),
+        ("contract_events", "1.0") => contract_events::rows(meta),
+        ("contract_code", "1.0") => contract_code::rows(meta),
+        ("ttl", "1.0") => ttl::rows(meta),
+        ("evictions", "1.0") => evictions::rows(meta),
+        _ => return None,
+    })
 }
 
 /// A transaction as it was applied.
@@ -48,15 +57,15 @@ impl Transaction<'_> {
 
 fn transactions(meta: &LedgerCloseMeta) -> Vec<Transaction<'_>> {
     let applied: Vec<(&TransactionResultPair, &TransactionMeta)> = match meta {
-        LedgerCloseMeta::V0(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
-        LedgerCloseMeta::V1(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
-        LedgerCloseMeta::V2(meta) => parts(&meta.tx_processing, |tx| {
-            (&tx.result, &tx.tx_apply_processing)
-        }),
+        LedgerCloseMeta::V0(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
+        LedgerCloseMeta::V1(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
+        LedgerCloseMeta::V2(meta) => {
+            parts(&meta.tx_processing, |tx| (&tx.result, &tx.tx_apply_processing))
+        }
     };
     (1..)
         .zip(applied)
@@ -71,46 +80,6 @@ fn transactions(meta: &LedgerCloseMeta) -> Vec<Transaction<'_>> {
 
 fn parts<'a, T, R>(values: &'a [T], part: impl Fn(&'a T) -> R) -> Vec<R> {
     values.iter().map(part).collect()
-}
-
-type Group<'a> = (Option<u32>, &'a LedgerEntryChanges);
-
-/// The groups of changes that took effect, with the operation each belongs to.
-fn groups<'a>(protocol: u32, transaction: &Transaction<'a>) -> Vec<Group<'a>> {
-    let (before, operations, after): (_, Vec<_>, _) = match transaction.meta {
-        TransactionMeta::V0(operations) => (None, parts(operations, |op| &op.changes), None),
-        TransactionMeta::V1(meta) => (
-            Some(&meta.tx_changes),
-            parts(&meta.operations, |op| &op.changes),
-            None,
-        ),
-        TransactionMeta::V2(meta) => (
-            Some(&meta.tx_changes_before),
-            parts(&meta.operations, |op| &op.changes),
-            Some(&meta.tx_changes_after),
-        ),
-        TransactionMeta::V3(meta) => (
-            Some(&meta.tx_changes_before),
-            parts(&meta.operations, |op| &op.changes),
-            Some(&meta.tx_changes_after),
-        ),
-        TransactionMeta::V4(meta) => (
-            Some(&meta.tx_changes_before),
-            parts(&meta.operations, |op| &op.changes),
-            Some(&meta.tx_changes_after),
-        ),
-    };
-    let undone = protocol <= 12
-        && matches!(
-            transaction.result,
-            TransactionResultResult::TxInternalError
-        );
-    let mut groups: Vec<Group<'a>> = before.map(|group| (None, group)).into_iter().collect();
-    if !undone {
-        groups.extend((0..).map(Some).zip(operations));
-        groups.extend(after.map(|group| (None, group)));
-    }
-    groups
 }
 
 /// The columns that every table of transactions begins with.

@@ -35,20 +35,14 @@ pub fn balance(key: &LedgerKeyContractData, val: &ScVal) -> Option<(ContractId, 
         && is_symbol(&amount.key, "amount")
         && is_symbol(&authorized.key, "authorized")
         && is_symbol(&clawback.key, "clawback")
-        && matches!(
-            (&authorized.val, &clawback.val),
-            (ScVal::Bool(_), ScVal::Bool(_))
-        );
+        && matches!((&authorized.val, &clawback.val), (ScVal::Bool(_), ScVal::Bool(_)));
     let amount = i128::from(hi) << 64 | i128::from(lo);
     (shaped && amount >= 0).then(|| (holder.clone(), amount))
 }
 
 /// The asset of which this is the genuine contract's instance.
 pub fn asset(key: &LedgerKeyContractData, val: &ScVal) -> Option<Asset> {
-    let ScVal::ContractInstance(ScContractInstance {
-        storage: Some(ScMap(storage)),
-        ..
-    }) = val
+    let ScVal::ContractInstance(ScContractInstance { storage: Some(ScMap(storage)), .. }) = val
     else {
         return None;
     };
@@ -117,7 +111,10 @@ pub fn contract_id(asset: &Asset) -> ContractId {
 }
 
 /// What runs when the contract is called, and the hash of its code.
-pub fn executable(key: &LedgerKeyContractData, val: &ScVal) -> (Option<&'static str>, Option<Hash>) {
+pub fn executable(
+    key: &LedgerKeyContractData,
+    val: &ScVal,
+) -> (Option<&'static str>, Option<Hash>) {
     match val {
         ScVal::ContractInstance(instance) if key.key == ScVal::LedgerKeyContractInstance => {
             match &instance.executable {

@@ -22,7 +22,9 @@ pub fn ledger(dice: &mut Dice) -> LedgerCloseMeta {
     match &mut meta {
         LedgerCloseMeta::V0(meta) => meta.tx_processing = list(dice, |dice| result(dice, &slots)),
         LedgerCloseMeta::V1(meta) => meta.tx_processing = list(dice, |dice| result(dice, &slots)),
-        LedgerCloseMeta::V2(meta) => meta.tx_processing = list(dice, |dice| result_v1(dice, &slots)),
+        LedgerCloseMeta::V2(meta) => {
+            meta.tx_processing = list(dice, |dice| result_v1(dice, &slots))
+        }
     }
     if dice.one_in(3) {
         entry(&mut meta).header.ledger_version %= 13;
@@ -49,11 +51,7 @@ fn result(dice: &mut Dice, slots: &[Slot]) -> TransactionResultMeta {
 }
 
 fn result_v1(dice: &mut Dice, slots: &[Slot]) -> TransactionResultMetaV1 {
-    let TransactionResultMeta {
-        result,
-        fee_processing,
-        tx_apply_processing,
-    } = result(dice, slots);
+    let TransactionResultMeta { result, fee_processing, tx_apply_processing } = result(dice, slots);
     TransactionResultMetaV1 {
         ext: Default::default(),
         result,
@@ -102,9 +100,7 @@ fn meta(dice: &mut Dice, slots: &[Slot]) -> TransactionMeta {
 }
 
 fn operations(dice: &mut Dice, slots: &[Slot]) -> VecM<OperationMeta> {
-    list(dice, |dice| OperationMeta {
-        changes: changes(dice, slots),
-    })
+    list(dice, |dice| OperationMeta { changes: changes(dice, slots) })
 }
 
 fn soroban(dice: &mut Dice) -> SorobanTransactionMeta {
@@ -117,10 +113,7 @@ fn soroban(dice: &mut Dice) -> SorobanTransactionMeta {
 }
 
 fn diagnostic(dice: &mut Dice) -> DiagnosticEvent {
-    DiagnosticEvent {
-        in_successful_contract_call: dice.one_in(2),
-        event: event(dice),
-    }
+    DiagnosticEvent { in_successful_contract_call: dice.one_in(2), event: event(dice) }
 }
 
 /// An event, often one whose first topic is a symbol, sometimes of bytes that are no UTF-8.

@@ -60,11 +60,7 @@ impl Slot {
             0 => ContractDataDurability::Temporary,
             _ => ContractDataDurability::Persistent,
         };
-        let key = LedgerKeyContractData {
-            contract,
-            key,
-            durability,
-        };
+        let key = LedgerKeyContractData { contract, key, durability };
         Self { key, asset: None }
     }
 
@@ -103,11 +99,7 @@ impl Slot {
     }
 
     fn entry(&self, dice: &mut Dice) -> LedgerEntry {
-        let LedgerKeyContractData {
-            contract,
-            key,
-            durability,
-        } = self.key.clone();
+        let LedgerKeyContractData { contract, key, durability } = self.key.clone();
         LedgerEntry {
             last_modified_ledger_seq: dice.arbitrary(4),
             data: LedgerEntryData::ContractData(ContractDataEntry {
@@ -130,9 +122,7 @@ impl Slot {
     }
 
     fn key_hash(&self) -> Hash {
-        Hash(sha256(&encode(&LedgerKey::ContractData(
-            self.key.clone(),
-        ))))
+        Hash(sha256(&encode(&LedgerKey::ContractData(self.key.clone()))))
     }
 
     fn ttl(&self, dice: &mut Dice) -> LedgerEntry {
@@ -140,16 +130,11 @@ impl Slot {
             key_hash: self.key_hash(),
             live_until_ledger_seq: dice.arbitrary(4),
         });
-        LedgerEntry {
-            data,
-            ..dice.arbitrary(64)
-        }
+        LedgerEntry { data, ..dice.arbitrary(64) }
     }
 
     fn ttl_key(&self) -> LedgerKey {
-        LedgerKey::Ttl(LedgerKeyTtl {
-            key_hash: self.key_hash(),
-        })
+        LedgerKey::Ttl(LedgerKeyTtl { key_hash: self.key_hash() })
     }
 }
 
@@ -231,8 +216,14 @@ fn asset_info(dice: &mut Dice, asset: &Asset) -> ScVal {
         _ => code,
     };
     let fields = map(vec![
-        (symbol("asset_code"), ScVal::String(code.to_vec().try_into().map(stellar_xdr::ScString).unwrap())),
-        (symbol("issuer"), ScVal::Bytes(issuer.to_vec().try_into().map(stellar_xdr::ScBytes).unwrap())),
+        (
+            symbol("asset_code"),
+            ScVal::String(code.to_vec().try_into().map(stellar_xdr::ScString).unwrap()),
+        ),
+        (
+            symbol("issuer"),
+            ScVal::Bytes(issuer.to_vec().try_into().map(stellar_xdr::ScBytes).unwrap()),
+        ),
     ]);
     let kind = match dice.below(8) {
         0 => "AlphaNum12",
@@ -259,8 +250,5 @@ fn instance(dice: &mut Dice, asset: &Asset) -> ScVal {
         _ => {}
     }
     let storage = (!dice.one_in(8)).then(|| map(entries));
-    ScVal::ContractInstance(ScContractInstance {
-        executable,
-        storage,
-    })
+    ScVal::ContractInstance(ScContractInstance { executable, storage })
 }
