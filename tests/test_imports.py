@@ -23,16 +23,26 @@ ALLOWED = {
     "stellarrow.ledgers": {"stellarrow.errors"},
     "stellarrow.protocols": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.ordered": set[str](),
-    "stellarrow.decode": {"stellarrow._core", "stellarrow.errors", "stellarrow.ledgers"},
+    "stellarrow.filter": {"stellarrow.errors"},
+    "stellarrow.decode": {
+        "stellarrow._core",
+        "stellarrow.errors",
+        "stellarrow.filter",
+        "stellarrow.ledgers",
+    },
     "stellarrow.pipeline": {
         "stellarrow.decode",
         "stellarrow.errors",
+        "stellarrow.filter",
         "stellarrow.ledgers",
         "stellarrow.ordered",
         "stellarrow.protocols",
     },
 }
-EDGES = {"stellarrow.decode", "stellarrow.errors", "stellarrow.ledgers", "stellarrow.protocols"}
+EDGES = {
+    *("stellarrow.decode", "stellarrow.errors", "stellarrow.filter", "stellarrow.ledgers"),
+    "stellarrow.protocols",
+}
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
     *("click", "rich", "duckdb", "asyncio", "stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),

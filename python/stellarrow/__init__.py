@@ -1,6 +1,6 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
-from stellarrow.decode import Decoder, Filter, Table, __version__, decode, keys, schema, synth, tables
+from stellarrow.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -14,6 +14,7 @@ from stellarrow.errors import (
     SourceUnavailable,
     StellarrowError,
 )
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
 from stellarrow.protocols import Sink, Source

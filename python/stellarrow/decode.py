@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
@@ -20,6 +19,7 @@ from stellarrow.errors import (
     SourceError,
     StellarrowError,
 )
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, Network
 
 __version__ = _core.__version__
@@ -59,9 +59,9 @@ def table(name: str) -> Table:
     raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
 
 
-def schema(name: str) -> pa.Schema:
+def schema(name: str, *, decoded: bool = False) -> pa.Schema:
     """Return a table's Arrow schema, descriptions and version in its metadata."""
-    made = pa.schema(_core.schema(str(table(name))))
+    made = pa.schema(_core.schema(str(table(name)), decoded))
     # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
     columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
     return pa.schema(columns, metadata=_ordered(made.metadata))
@@ -74,36 +74,6 @@ def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
 def keys(name: str) -> list[str]:
     """Return the columns that make a table's row unique for ever."""
     return _core.keys(str(table(name)))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Filter:
-    """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in."""
-
-    contract_ids: Sequence[str] = ()
-    asset_codes: Sequence[str] = ()
-    asset_issuers: Sequence[str] = ()
-    event_names: Sequence[str] = ()
-    event_types: Sequence[str] = ()
-    include_deleted: bool = True
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            values = getattr(self, one.name)
-            if isinstance(values, str):
-                raise ConfigError(
-                    f"the filter's {one.name} is a single text: give a list, such as [{values!r}]"
-                )
-            if one.name != "include_deleted":
-                object.__setattr__(self, one.name, tuple(values))
-
-    def __str__(self) -> str:
-        """Return what differs from no filter, the same text for the same rows."""
-        chosen = {one.name: sorted(set(getattr(self, one.name))) for one in fields(self)[:-1]}
-        told: dict[str, Any] = {name: values for name, values in chosen.items() if values}
-        if not self.include_deleted:
-            told["include_deleted"] = False
-        return json.dumps(told, sort_keys=True) if told else ""
 
 
 class Batches(dict[str, pa.RecordBatch]):

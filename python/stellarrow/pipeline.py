@@ -9,14 +9,16 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Final
 
-from stellarrow.decode import Decoder, Filter
+from stellarrow.decode import Decoder
 from stellarrow.errors import ChainBroken, ConfigError, LedgerMissing
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.protocols import Sink, Source
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_ZSTD_RATIO: Final = 11  # of ledgers with many transactions; the measure of memory while a chunk is decoded
+_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
+_COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ def run(
     network: str | Network,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | None = None,
+    decoded: bool = False,
     verify_chain: bool = True,
     workers: int | None = None,
     budget_mb: int = 64,
@@ -72,7 +75,7 @@ def run(
     began = time.monotonic()
     if budget_mb < 1:
         raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
-    decoder = Decoder(tables, network=network, where=where, verify_chain=verify_chain)
+    decoder = Decoder(tables, network=network, where=where, decoded=decoded, verify_chain=verify_chain)
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
     state = Progress(None if is_open(wanted) else missing.count, (wanted - missing).count)
@@ -158,5 +161,6 @@ def _linked(batches: Iterable[LedgerBatch], part: LedgerRange, verify_chain: boo
 
 
 def _weight(chunk: LedgerChunk) -> int:
-    stored = len(chunk.data)
-    return stored * _ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else stored
+    """Estimate the memory a chunk takes until its rows are in the sinks."""
+    plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
+    return plain * _COLUMNS

@@ -62,6 +62,7 @@ class TestParquetSink(SinkContract):
             b"stellarrow.schema_version": b"2.0",
             b"stellarrow.network": b"Stellarrow Synthetic Network ; November 2026",
             b"stellarrow.filter": b"",
+            b"stellarrow.decoded": b"",
             b"stellarrow.first_ledger": b"100",
             b"stellarrow.last_ledger": b"104",
         }
@@ -108,6 +109,16 @@ class TestParquetSink(SinkContract):
         self.keep((100, 104))
         with pytest.raises(sa.SchemaMismatch, match=fact):
             self.open(**choices)
+
+    def test_decoded_values_are_kept_and_are_another_schema(self) -> None:
+        sink = self.open(decoded=True)
+        decoder = sa.Decoder(self.tables, network="synthetic", decoded=True)
+        data = frame(self.ledgers[:3], "record-marked")
+        sink.write(decoder(sa.LedgerChunk(data, "record-marked", 100, 102, "memory")))
+        sink.commit()
+        assert all(row["key_json"] for row in self.rows("contract_data"))
+        with pytest.raises(sa.SchemaMismatch, match="decoded 'yes', not 'none'"):
+            self.open()
 
     def test_a_folder_of_another_version_is_refused(self) -> None:
         self.keep((100, 104))

@@ -81,9 +81,9 @@ def _tell(console: Console, title: str, report: pipeline.Report, folder: Path) -
         shown.add_row("", name, wording.count(rows), wording.size(stored))
     console.print(shown)
     seen = _read(folder / "contract_events", ["contract_id", "event_name", "topics_xdr", "data_xdr"])
-    console.print("  busiest contracts: " + ", ".join(_busiest(seen)))
+    console.print("  busiest contracts: " + ", ".join(_busiest(seen)), soft_wrap=True)
     for line in events.in_words(seen, 3):
-        console.print(f"  · {line}", markup=False)
+        console.print(f"  · {line}", markup=False, soft_wrap=True)
 
 
 def _measured(folder: Path) -> tuple[int, int]:

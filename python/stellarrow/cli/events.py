@@ -13,9 +13,14 @@ from stellarrow.decode import describe
 _LONGEST: Final = 110  # characters a line
 
 
-def in_words(rows: pa.RecordBatch | pa.Table, at_most: int) -> Iterator[str]:
-    """Say events in words, no two of the same contract and name, until there are enough."""
-    seen: set[tuple[Any, Any]] = set()
+def in_words(
+    rows: pa.RecordBatch | pa.Table, at_most: int, *, seen: set[tuple[Any, Any]] | None = None
+) -> Iterator[str]:
+    """Say events in words, no two of the same contract and name, until there are enough.
+
+    What is `seen` already counts, and what is said is added to it.
+    """
+    seen = set() if seen is None else seen
     names, contracts = rows.column("event_name"), rows.column("contract_id")
     for row in range(rows.num_rows):
         if len(seen) == at_most:

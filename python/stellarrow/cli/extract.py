@@ -12,8 +12,9 @@ import click
 
 from stellarrow import pipeline
 from stellarrow.cli import meter, places, wording
-from stellarrow.decode import Filter, table
+from stellarrow.decode import table
 from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
@@ -53,6 +54,7 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @_filters
 @click.option("--no-deleted", is_flag=True, help="Leave rows of removed entries out.")
+@click.option("--decoded", is_flag=True, help="Add values as JSON, code and its interface.")
 @click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads; one a core by default.")
 @click.option("--budget-mb", type=click.IntRange(1), default=64, help="Memory for ledgers in flight.  [64]")
@@ -70,7 +72,7 @@ def command(source: str, tables: str, to: Sequence[str], network: str | None, **
     job = _Job(opened, names, places.find_network(opened, network), _where(options), options)
     with ExitStack() as stack:
         sinks = [
-            stack.enter_context(closing(places.open_sink(place, names, network=job.network, where=job.where)))
+            stack.enter_context(closing(job.open_sink(place)))
             for place in to or ("parquet:./stellarrow-data",)
         ]
         told = job.foretell(sinks) if options["dry_run"] else job.run(sinks)
@@ -98,10 +100,16 @@ class _Job:
         self.tables = tables
         self.network = network
         self.where = where
+        self.decoded: bool = options["decoded"]
         self._ledgers: str | None = options["ledgers"]
         self._verify_chain = not options["no_verify_chain"]
         self._workers: int | None = options["workers"]
         self._budget_mb: int = options["budget_mb"]
+
+    def open_sink(self, place: str) -> ParquetSink:
+        return places.open_sink(
+            place, self.tables, network=self.network, where=self.where, decoded=self.decoded
+        )
 
     def run(self, sinks: Sequence[ParquetSink]) -> dict[str, Any]:
         with meter.shown("extract") as progress:
@@ -127,6 +135,7 @@ class _Job:
             network=self.network,
             ledgers=ledgers,
             where=self.where,
+            decoded=self.decoded,
             verify_chain=self._verify_chain,
             workers=self._workers,
             budget_mb=self._budget_mb,
@@ -167,7 +176,7 @@ class _Job:
         sample = LedgerSet([LedgerRange(first.first, min(first.end, first.first + _SAMPLE - 1))])
         with (
             TemporaryDirectory() as folder,
-            closing(ParquetSink(folder, self.tables, network=self.network, where=self.where)) as sink,
+            closing(self.open_sink(f"parquet:{folder}")) as sink,
         ):
             report = self._bring([sink], sample, None)
         return report.seconds * missing.count / max(1, report.ledgers)

@@ -38,6 +38,7 @@ class _Found:
     first: dict[str, object] = field(default_factory=dict)
     last: dict[str, object] = field(default_factory=dict)
     events: list[str] = field(default_factory=list)
+    seen: set[tuple[object, object]] = field(default_factory=set)
 
     def add(self, batches: Batches) -> None:
         ledgers = batches["ledgers"]
@@ -50,8 +51,7 @@ class _Found:
         self.successful += pc.sum(ledgers.column("successful_transaction_count")).as_py()
         for name, batch in batches.items():
             self.rows[name] = self.rows.get(name, 0) + batch.num_rows
-        if len(self.events) < _EVENTS:
-            self.events += events.in_words(batches["contract_events"], _EVENTS - len(self.events))
+        self.events += events.in_words(batches["contract_events"], _EVENTS, seen=self.seen)
 
 
 @click.command(epilog="\b\nExample:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-from stellarrow.decode import Filter, tables
+from stellarrow.decode import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
+from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
@@ -27,7 +28,9 @@ def open_source(location: str) -> FileSource | StdinSource:
     return FileSource(location)
 
 
-def open_sink(place: str, names: Sequence[str], *, network: Network, where: Filter | None) -> ParquetSink:
+def open_sink(
+    place: str, names: Sequence[str], *, network: Network, where: Filter | None, decoded: bool = False
+) -> ParquetSink:
     """Open a sink written as `parquet:FOLDER`."""
     kind, _, folder = place.partition(":")
     if kind not in _SINKS:
@@ -35,7 +38,7 @@ def open_sink(place: str, names: Sequence[str], *, network: Network, where: Filt
         raise ConfigError(f"{place!r} is no place to write to: did you mean {close[0]}:FOLDER?")
     if not folder:
         raise ConfigError(f"{place!r} names no folder: write {kind}:FOLDER")
-    return ParquetSink(folder.removeprefix("//"), names, network=network, where=where)
+    return ParquetSink(folder.removeprefix("//"), names, network=network, where=where, decoded=decoded)
 
 
 def find_network(source: FileSource | StdinSource, named: str | None) -> Network:

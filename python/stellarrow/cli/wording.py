@@ -41,6 +41,8 @@ def size(amount: float) -> str:
 
 
 def seconds(amount: float) -> str:
+    if 0 < amount < 1:
+        return f"{amount * 1_000:.0f} ms"
     if amount < 60:
         return f"{amount:.1f} s"
     minutes, rest = divmod(round(amount), 60)
@@ -56,8 +58,9 @@ def address(strkey: str) -> str:
 
 
 def shortened(text: str) -> str:
-    """Shorten every address in a text."""
-    return re.sub(r"\b[GCMBL][A-Z2-7]{55,68}\b", lambda found: address(found[0]), text)
+    """Shorten every address and every long hex number in a text."""
+    text = re.sub(r"\b[GCMBL][A-Z2-7]{55,68}\b", lambda found: address(found[0]), text)
+    return re.sub(r"\b(0x[0-9a-f]{4})[0-9a-f]{12,}([0-9a-f]{4})\b", r"\1…\2", text)
 
 
 def ranges(ledgers: LedgerSet, *, at_most: int = 4) -> str:

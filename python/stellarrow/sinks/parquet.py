@@ -16,21 +16,22 @@ from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from struct import unpack_from
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stellarrow.decode import Filter, Table, schema, table
+from stellarrow.decode import Table, schema, table
 from stellarrow.errors import ConfigError, SchemaMismatch, SinkError
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 
 # A row group ends at the first block that reaches either bound; blocks are counted from the file's first row,
 # so that neither the bytes nor the memory depend on how the rows arrived.
 _ROWS_A_BLOCK: Final = 4_096
 _ROWS_A_GROUP: Final = 131_072
-_TEXT_A_GROUP: Final = 64 << 20  # bytes of text, which is nearly all there is
+_TEXT_A_GROUP: Final = 32 << 20  # bytes of text, which is nearly all there is
 
 _NAME: Final = re.compile(r"(\d{10})-(\d{10})\.parquet", re.ASCII)
 _ASIDE: Final = ".tmp"
@@ -56,13 +57,18 @@ class ParquetSink:
         *,
         network: str | Network,
         where: Filter | None = None,
+        decoded: bool = False,
         ledgers_per_file: int = 1_000,
     ) -> None:
         if ledgers_per_file < 1:
             raise ConfigError(f"ledgers_per_file is {ledgers_per_file}: it must be at least 1")
         if not tables:
             raise ConfigError("the Parquet sink has no table: name at least one")
-        facts = {"network": Network.of(network).passphrase, "filter": str(where or "")}
+        facts = {
+            "network": Network.of(network).passphrase,
+            "filter": str(where or ""),
+            "decoded": "yes" if decoded else "",
+        }
         self._tables: dict[str, _TableFolder] = {}
         for asked in tables:
             meant = table(asked)
@@ -97,7 +103,7 @@ class _TableFolder:
 
     def __init__(self, path: Path, kept: Table, facts: dict[str, str], ledgers_per_file: int) -> None:
         self.path = path
-        self._schema = schema(str(kept))
+        self._schema = schema(str(kept), decoded=bool(facts["decoded"]))
         self._facts = {"table": kept.name, "schema_version": kept.version, **facts}
         self._ledgers_per_file = ledgers_per_file
         self._file: _File | None = None
@@ -247,6 +253,9 @@ class _File:
         self._blocks, self._text = [], 0
         if group.num_rows:
             self._writer.write_table(group, row_group_size=group.num_rows)
+            del group
+            # Otherwise Arrow's pool keeps what a group needed, for every thread that ever held one.
+            pa.default_memory_pool().release_unused()
 
     def finish(self) -> None:
         self._close_block()
@@ -274,8 +283,11 @@ def _text_size(block: pa.RecordBatch) -> int:
     size = 0
     for column in block.columns:
         texts = column.flatten() if pa.types.is_list(column.type) else column
-        if pa.types.is_string(texts.type):
-            size += pc.sum(pc.binary_length(texts)).as_py() or 0
+        if pa.types.is_string(texts.type) and len(texts):
+            # The offsets' ends tell the same as adding up every length.
+            offsets = texts.buffers()[1]
+            first, last = (unpack_from("=i", offsets, 4 * (texts.offset + at))[0] for at in (0, len(texts)))
+            size += last - first
     return size
 
 
