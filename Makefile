@@ -9,7 +9,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow check bench clean
+.PHONY: help demo test test-rust test-python test-slow check bench docs clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -40,6 +40,9 @@ check: $(CORE) ## lint, format and types
 
 bench: $(CORE) ## measure, beside the peers, what README claims
 	$(BIN)/python benchmarks/run.py
+
+docs: $(CORE) ## write the table pages
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) target python/stellarrow/*.so
