@@ -16,6 +16,9 @@ FAILED: Final = 1
 WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
+_RESUMED: Final = frozenset(("extract", "demo"))
+_GOES_ON: Final = ": the same command line goes on from what is done"
+
 
 def main() -> None:
     """Run the command line and exit with its code."""
@@ -34,7 +37,7 @@ def invoke(arguments: Sequence[str]) -> int:
             standalone_mode=False,
         )
     except (KeyboardInterrupt, click.Abort):
-        _tell("interrupted: the same command line goes on from what is done")
+        _tell("interrupted" + (_GOES_ON if _RESUMED.intersection(arguments[:1]) else ""))
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
