@@ -6,6 +6,9 @@ mod contract_data;
 mod contract_events;
 mod ledgers;
 mod text;
+mod token_transfer_anomalies;
+mod token_transfers;
+mod transactions;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,7 +20,7 @@ use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Totals, Transaction};
+use crate::ledger::{Ledger, Needs, Refusal, Totals, Transaction};
 
 /// What every builder is made with.
 #[derive(Debug, Clone)]
@@ -28,6 +31,29 @@ pub struct Settings {
     pub filter: Arc<Filter>,
     /// Whether diagnostic events are rows of `contract_events`.
     pub diagnostics: bool,
+    /// What `token_transfers` are read from.
+    pub transfers: Transfers,
+}
+
+/// What `token_transfers` are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transfers {
+    /// Classic effects from operations and results, contract tokens from contract events.
+    #[default]
+    Derive,
+    /// Events alone, which tell of classic effects too (CAP-67); meta of version 4 has them.
+    Unified,
+}
+
+impl Transfers {
+    /// Read `derive` or `unified`.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "derive" => Ok(Self::Derive),
+            "unified" => Ok(Self::Unified),
+            _ => Err(Error::Config(format!("transfers: {text:?} is neither derive nor unified"))),
+        }
+    }
 }
 
 /// Makes the rows of one version of a table.
@@ -48,6 +74,10 @@ trait Builder {
     fn reserve(&mut self, rows: usize);
     /// A column that has outgrown Arrow's offsets.
     fn oversized(&self) -> Option<&'static str>;
+    /// Why the ledger at hand cannot become rows.
+    fn refusal(&mut self) -> Option<Refusal> {
+        None
+    }
     /// Hand over the columns in the schema's order.
     fn finish(&mut self) -> std::result::Result<Vec<ArrayRef>, ArrowError>;
 }
@@ -139,6 +169,9 @@ tables! {
     ContractData1: contract_data::CONTRACT_DATA_1 / Builder1,
     ContractData2: contract_data::CONTRACT_DATA_2 / Builder2,
     ContractEvents: contract_events::CONTRACT_EVENTS / Builder,
+    Transactions: transactions::TRANSACTIONS / Builder,
+    TokenTransfers: token_transfers::TOKEN_TRANSFERS / Builder,
+    TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
 }
 
 impl Table {
@@ -190,6 +223,9 @@ impl Tables {
                 entries: all.entries | one.entries,
                 events: all.events || one.events,
                 diagnostics: all.diagnostics || one.diagnostics,
+                envelopes: all.envelopes || one.envelopes,
+                meta: all.meta || one.meta,
+                unified: all.unified || one.unified,
             },
         )
     }
@@ -231,6 +267,11 @@ impl Tables {
     /// The table and column that has outgrown Arrow's offsets.
     pub fn oversized(&self) -> Option<String> {
         self.builders.iter().find_map(|(_, builder)| builder.get().oversized()).map(str::to_owned)
+    }
+
+    /// Why the ledger at hand cannot become rows.
+    pub fn refusal(&mut self) -> Option<Refusal> {
+        self.builders.iter_mut().find_map(|(_, builder)| builder.get_mut().refusal())
     }
 
     /// Hand over a batch of each table and begin anew.
