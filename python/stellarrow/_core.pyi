@@ -38,12 +38,14 @@ class Options:
         accounts: Sequence[str] = (),
         include_deleted: bool = True,
         diagnostics: bool = False,
+        decoded: bool = False,
         transfers: str = "derive",
         verify_chain: bool = True,
     ) -> Options: ...
 
 class Run:
     """The ledgers one call decoded: how many, which, and the hashes that link them to their neighbours."""
+
     count: int
     first: int
     last: int
@@ -66,8 +68,14 @@ def framing(data: Any) -> str:
 def tables() -> list[tuple[str, str, str]]:
     """Return (name, version, one line of description) of every table, oldest version first."""
 
-def schema(table: str) -> Schema: ...
+def schema(table: str, decoded: bool = False) -> Schema: ...
 def keys(table: str) -> list[str]: ...
+def spec_json(code: Any) -> str | None:
+    """Return a contract's interface (SEP-48) out of its WebAssembly as a JSON array of SCSpecEntry, if it has a sound one."""
+
+def meta_json(code: Any) -> str | None:
+    """Return a contract's meta (SEP-46) out of its WebAssembly as a JSON array of SCMetaEntry, if it has a sound one."""
+
 def describe(scval: str) -> str:
     """Say a base64 ScVal in words."""
 

@@ -1,8 +1,9 @@
 //! Changes of ledger entries, as a transaction's meta tells them.
 
+use crate::tables::Word;
 use crate::xdr::layout::{
-    ContractDataDurability, LedgerEntryChange, LedgerEntryData, LedgerEntryExt, LedgerKey,
-    SCAddress, SCVal,
+    ContractCodeEntryExt, ContractDataDurability, LedgerEntryChange, LedgerEntryData,
+    LedgerEntryExt, LedgerKey, SCAddress, SCVal,
 };
 use crate::xdr::{self, Input, between, skip};
 
@@ -10,6 +11,8 @@ use crate::xdr::{self, Input, between, skip};
 pub type EntryTypes = u16;
 /// Contract data, as `EntryTypes`.
 pub const CONTRACT_DATA: EntryTypes = 1 << 6;
+/// Contract code, as `EntryTypes`.
+pub const CONTRACT_CODE: EntryTypes = 1 << 7;
 /// Time to live of contract data and code, as `EntryTypes`.
 pub const TTL: EntryTypes = 1 << 9;
 
@@ -24,6 +27,24 @@ pub enum Kind {
     Removed,
     /// It came back from the archive (CAP-66).
     Restored,
+}
+
+static CREATED: Word = Word::new("created");
+static UPDATED: Word = Word::new("updated");
+static REMOVED: Word = Word::new("removed");
+static RESTORED: Word = Word::new("restored");
+
+impl Kind {
+    /// The kind's name in every table.
+    #[inline]
+    pub fn word(self) -> &'static Word {
+        match self {
+            Self::Created => &CREATED,
+            Self::Updated => &UPDATED,
+            Self::Removed => &REMOVED,
+            Self::Restored => &RESTORED,
+        }
+    }
 }
 
 /// One change; a removed entry is shown as it was last.
@@ -44,6 +65,8 @@ pub struct Change<'a> {
 pub enum Entry<'a> {
     /// A value in a contract's storage.
     ContractData(ContractData<'a>),
+    /// A contract's code.
+    ContractCode(ContractCode<'a>),
     /// How long contract data or code lives.
     Ttl(Ttl<'a>),
 }
@@ -63,6 +86,17 @@ pub struct ContractData<'a> {
     pub val: Option<&'a [u8]>,
 }
 
+/// ContractCodeEntry
+#[derive(Debug, Clone, Copy)]
+pub struct ContractCode<'a> {
+    /// sha256 of the code.
+    pub hash: &'a [u8; 32],
+    /// WebAssembly; `None` for a removal without the state before it.
+    pub code: Option<&'a [u8]>,
+    /// Instructions and functions in it, where they were counted (since protocol 21).
+    pub costs: Option<(u32, u32)>,
+}
+
 /// TTLEntry
 #[derive(Debug, Clone, Copy)]
 pub struct Ttl<'a> {
@@ -77,6 +111,7 @@ impl<'a> Entry<'a> {
     fn key(&self) -> (u32, &'a [u8]) {
         match self {
             Self::ContractData(data) => (6, data.ledger_key),
+            Self::ContractCode(code) => (7, code.hash),
             Self::Ttl(ttl) => (9, ttl.key_hash),
         }
     }
@@ -149,6 +184,10 @@ fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
             let data = ContractData { val: Some(between(val, rest)), ..data };
             (Some(Entry::ContractData(data)), rest)
         }
+        7 if wanted & CONTRACT_CODE != 0 => {
+            let (code, rest) = contract_code(body)?;
+            (Some(Entry::ContractCode(code)), rest)
+        }
         9 if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
             let (live_until, rest) = xdr::u32(rest)?;
@@ -171,6 +210,10 @@ fn removed<'a>(
         6 if wanted & CONTRACT_DATA != 0 => {
             let (data, rest) = contract_data_key(body)?;
             (Entry::ContractData(data), rest)
+        }
+        7 if wanted & CONTRACT_CODE != 0 => {
+            let (hash, rest) = xdr::array(body)?;
+            (Entry::ContractCode(ContractCode { hash, code: None, costs: None }), rest)
         }
         9 if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
@@ -195,4 +238,19 @@ fn contract_data_key(bytes: Input<'_>) -> Option<(ContractData<'_>, Input<'_>)> 
         val: None,
     };
     Some((data, rest))
+}
+
+/// ContractCodeEntry: its ext holds the cost inputs, instructions and functions first.
+fn contract_code(bytes: Input<'_>) -> Option<(ContractCode<'_>, Input<'_>)> {
+    let ext = skip::<ContractCodeEntryExt>(bytes)?;
+    let costs = match between(bytes, ext).get(12..) {
+        Some(costs) => {
+            let (instructions, rest) = xdr::u32(costs)?;
+            Some((instructions, xdr::u32(rest)?.0))
+        }
+        None => None,
+    };
+    let (hash, rest) = xdr::array(ext)?;
+    let (code, rest) = xdr::opaque(rest)?;
+    Some((ContractCode { hash, code: Some(code), costs }, rest))
 }

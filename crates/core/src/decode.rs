@@ -36,6 +36,7 @@ impl Request {
                 network_id,
                 filter,
                 diagnostics: false,
+                decoded: false,
                 transfers: Transfers::Derive,
             },
             passphrase: passphrase.to_owned(),
@@ -66,6 +67,12 @@ impl Request {
     /// What `token_transfers` are read from.
     pub fn transfers(mut self, transfers: Transfers) -> Self {
         self.settings.transfers = transfers;
+        self
+    }
+
+    /// Make the columns too that are made only on request, such as values in JSON.
+    pub fn decoded(mut self, decoded: bool) -> Self {
+        self.settings.decoded = decoded;
         self
     }
 
@@ -160,8 +167,6 @@ impl<'r> Decoder<'r> {
             let rest = self.ledger(&mut walk, &frame)?;
             if !frame.exact {
                 frames.consumed(rest);
-            } else if !rest.is_empty() {
-                return Err(trailing(&frame, rest));
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
@@ -216,11 +221,14 @@ impl<'r> Decoder<'r> {
         frame: &Frame<'a>,
         body: &'a [u8],
     ) -> Result<&'a [u8]> {
-        let awaited = !self.network_proven;
-        let (mut totals, rest) = walk
+        let awaited = walk.still_expects();
+        let (transactions, successful, rest) = walk
             .body(ledger, body, &mut self.tables)
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
-        if awaited && totals.transactions > 0 {
+        if frame.exact && !rest.is_empty() {
+            return Err(trailing(ledger, frame, rest));
+        }
+        if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
                 return Err(Error::Network { ledger: ledger.sequence, passphrase });
@@ -230,7 +238,8 @@ impl<'r> Decoder<'r> {
         if let Some(refusal) = walk.refusal().or_else(|| self.tables.refusal()) {
             return Err(refused(ledger, frame, refusal));
         }
-        totals.size = between(frame.bytes, rest).len();
+        let size = between(frame.bytes, rest).len();
+        let totals = Totals { transactions, successful, size, evicted: walk.evicted() };
         self.tables.ledger(ledger, &totals);
         if let Some(column) = self.tables.oversized() {
             let (ledger, path) = (Some(ledger.sequence), String::new());
@@ -242,7 +251,7 @@ impl<'r> Decoder<'r> {
         Ok(rest)
     }
 
-    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    fn add(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let run = self.run.get_or_insert(Run {
             count: 0,
             first: ledger.sequence,
@@ -301,16 +310,17 @@ fn refused(ledger: &Ledger<'_>, frame: &Frame<'_>, refusal: Refusal) -> Error {
     }
 }
 
-fn trailing(frame: &Frame<'_>, rest: &[u8]) -> Error {
+fn trailing(ledger: &Ledger<'_>, frame: &Frame<'_>, rest: &[u8]) -> Error {
     let offset = frame.base + frame.bytes.len() - rest.len();
-    Error::data(offset, format!("{} bytes follow the ledger in its record", rest.len()))
+    let reason = format!("{} bytes follow the ledger; fetch the data again", rest.len());
+    Error::Decode { ledger: Some(ledger.sequence), path: String::new(), offset, reason }
 }
 
 fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
     Error::Decode {
         ledger: Some(ledger.sequence),
-        path: "ledger_header.header.ledger_seq".into(),
-        offset: frame.base,
+        path: ledger.path("header.ledger_seq"),
+        offset: frame.base + ledger.sequence_at,
         reason: format!(
             "is {}, but the batch promises ledger {} here",
             ledger.sequence,

@@ -23,13 +23,15 @@ pub fn hash_text(hash: &[u8; 32]) -> String {
 /// Check a ledger by itself: its header's hash, and that its header says what we can tell on.
 /// `base` is where the ledger begins in the data.
 pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
-    let bad = |path: &str, reason: String| {
-        let (ledger, path) = (Some(ledger.sequence), format!("ledger_header.{path}"));
-        Err(Error::Decode { ledger, path, offset: base, reason })
+    let header = base + ledger.header_at;
+    let bad = |field: &str, offset, reason: String| {
+        let path = ledger.path(field);
+        Err(Error::Decode { ledger: Some(ledger.sequence), path, offset, reason })
     };
     if ledger.protocol > NEWEST_PROTOCOL {
         return bad(
             "header.ledger_version",
+            header,
             format!(
                 "is protocol {}, but this version knows protocols up to {NEWEST_PROTOCOL}; \
                  update stellarrow",
@@ -41,6 +43,7 @@ pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
     if hash != *ledger.hash {
         return bad(
             "hash",
+            header - ledger.hash.len(),
             format!(
                 "is {} but the header hashes to {}; the data is damaged, fetch it again",
                 hash_text(ledger.hash),
@@ -52,6 +55,7 @@ pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
     {
         return bad(
             "header.scp_value.close_time",
+            header + 4 + 32 + 32, // after ledger_version, previous_ledger_hash and tx_set_hash
             format!("is {} s, which no timestamp in microseconds can hold", ledger.close_time),
         );
     }

@@ -1,16 +1,16 @@
-//! The one walk over a ledger: header, transactions, changes and events, handed to the tables.
+//! The one walk over a ledger behind its header: transactions, changes and events, handed to the tables.
 
 use crate::change::{self, Change, EntryTypes};
 use crate::envelope::{Envelope, Envelopes};
 use crate::event::Events;
+pub use crate::header::{Ledger, header};
 use crate::meta::{Meta, OperationMeta};
 use crate::operation;
 use crate::tables::{Tables, hex};
 use crate::xdr::layout::{
-    ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerCloseMetaExt,
-    LedgerEntry, LedgerHeaderExt, LedgerHeaderHistoryEntryExt, LedgerKey, SCPHistoryEntry, SCVal,
-    SorobanTransactionMetaExt, SorobanTransactionMetaV2, StellarValueExt, TransactionEvent,
-    TransactionMeta, TransactionResult, TransactionSet, UpgradeEntryMeta, UpgradeType,
+    ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
+    LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,
+    TransactionEvent, TransactionMeta, TransactionResult, TransactionSet, UpgradeEntryMeta,
 };
 use crate::xdr::schema::{Array, Opaque, Optional};
 use crate::xdr::{self, Input, between, skip};
@@ -18,51 +18,17 @@ use crate::xdr::{self, Input, between, skip};
 /// The newest protocol whose ledgers this version knows how to read.
 pub const NEWEST_PROTOCOL: u32 = 30;
 
-/// What the ledger's header says.
-#[derive(Debug, Clone, Copy)]
-pub struct Ledger<'a> {
-    /// The arm of LedgerCloseMeta: 0, 1 or 2.
-    pub meta_version: u32,
-    /// The hash that stands beside the header.
-    pub hash: &'a [u8; 32],
-    /// LedgerHeader as XDR.
-    pub header: &'a [u8],
-    /// Protocol version.
-    pub protocol: u32,
-    /// Hash of the ledger before.
-    pub previous_hash: &'a [u8; 32],
-    /// Unix time in seconds.
-    pub close_time: u64,
-    /// Sequence number.
-    pub sequence: u32,
-    /// Stroops in existence.
-    pub total_coins: i64,
-    /// Stroops in the fee pool.
-    pub fee_pool: i64,
-    /// Stroops.
-    pub base_fee: u32,
-    /// Stroops.
-    pub base_reserve: u32,
-    /// Transactions, up to protocol 10; operations since.
-    pub max_tx_set_size: u32,
-}
-
-impl Ledger<'_> {
-    /// When it closed, in microseconds since the epoch; that this fits, `integrity::check` has seen.
-    pub fn closed_at(&self) -> i64 {
-        (self.close_time as i64).wrapping_mul(1_000_000)
-    }
-}
-
 /// What a ledger held in all.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Totals {
+pub struct Totals<'w, 'a> {
     /// Transactions, failed ones too.
     pub transactions: u32,
     /// Transactions that succeeded.
     pub successful: u32,
     /// Bytes of its LedgerCloseMeta.
     pub size: usize,
+    /// LedgerKeys of the entries that were evicted, where the tables want them.
+    pub evicted: &'w [&'a [u8]],
 }
 
 /// One transaction as it was applied.
@@ -105,6 +71,8 @@ pub struct Needs {
     pub meta: bool,
     /// Transactions with events of all they do: meta of version 4 (CAP-67), or an error.
     pub unified: bool,
+    /// Keys of evicted entries.
+    pub evictions: bool,
 }
 
 /// Why a ledger whose layout is sound is refused all the same.
@@ -130,47 +98,9 @@ pub struct Walk<'a> {
     unread: Option<Input<'a>>,
     network_id: [u8; 32],
     refusal: Option<Refusal>,
+    evicted: Vec<&'a [u8]>,
     /// A transaction hash that must turn up: the proof of the network.
     awaited: Option<[u8; 32]>,
-}
-
-/// Read a LedgerCloseMeta as far as its transaction set.
-pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
-    let (meta_version, bytes) = xdr::u32(bytes)?;
-    let bytes = match meta_version {
-        0 => bytes,
-        1 | 2 => skip::<LedgerCloseMetaExt>(bytes)?,
-        _ => return None,
-    };
-    let (hash, start) = xdr::array(bytes)?;
-    let (protocol, bytes) = xdr::u32(start)?;
-    let (previous_hash, bytes) = xdr::array(bytes)?;
-    let (close_time, bytes) = xdr::u64(skip::<Opaque<32>>(bytes)?)?;
-    let bytes = skip::<StellarValueExt>(skip::<Array<UpgradeType, 6>>(bytes)?)?;
-    let (sequence, bytes) = xdr::u32(skip::<Opaque<64>>(bytes)?)?;
-    let (total_coins, bytes) = xdr::i64(bytes)?;
-    let (fee_pool, bytes) = xdr::i64(bytes)?;
-    let (base_fee, bytes) = xdr::u32(skip::<Opaque<12>>(bytes)?)?;
-    let (base_reserve, bytes) = xdr::u32(bytes)?;
-    let (max_tx_set_size, bytes) = xdr::u32(bytes)?;
-    let end = skip::<LedgerHeaderExt>(skip::<Opaque<128>>(bytes)?)?;
-    let header = between(start, end);
-    let rest = skip::<LedgerHeaderHistoryEntryExt>(end)?;
-    let ledger = Ledger {
-        meta_version,
-        hash,
-        header,
-        protocol,
-        previous_hash,
-        close_time,
-        sequence,
-        total_coins,
-        fee_pool,
-        base_fee,
-        base_reserve,
-        max_tx_set_size,
-    };
-    Some((ledger, rest))
 }
 
 impl<'a> Walk<'a> {
@@ -179,12 +109,12 @@ impl<'a> Walk<'a> {
         Self { needs, network_id, ..Self::default() }
     }
 
-    /// Await a transaction with this hash.
+    /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
     pub fn expect(&mut self, hash: Option<[u8; 32]>) {
         self.awaited = hash;
     }
 
-    /// Whether the awaited transaction has not turned up.
+    /// Whether a transaction is awaited that has not turned up.
     pub fn still_expects(&self) -> bool {
         self.awaited.is_some()
     }
@@ -194,13 +124,19 @@ impl<'a> Walk<'a> {
         self.refusal.take()
     }
 
-    /// Walk over what follows the header and show it to the tables.
+    /// LedgerKeys that the ledger last walked over evicted, where the tables want them.
+    pub fn evicted(&self) -> &[&'a [u8]] {
+        &self.evicted
+    }
+
+    /// Walk over what follows the header and show the transactions to the tables; how many there
+    /// are and how many succeeded comes back with what follows the ledger.
     pub fn body(
         &mut self,
         ledger: &Ledger<'a>,
         bytes: Input<'a>,
         tables: &mut Tables,
-    ) -> Option<(Totals, Input<'a>)> {
+    ) -> Option<(u32, u32, Input<'a>)> {
         self.refusal = None;
         self.unread = Some(bytes);
         let bytes = match ledger.meta_version {
@@ -209,13 +145,41 @@ impl<'a> Walk<'a> {
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
         let (count, mut bytes) = xdr::u32(bytes)?;
-        let mut totals = Totals { transactions: count, ..Totals::default() };
+        let mut successes = 0;
         for index in 1..=count {
             let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
-            totals.successful += u32::from(successful);
+            successes += u32::from(successful);
             bytes = rest;
         }
-        Some((totals, tail(ledger.meta_version, bytes)?))
+        Some((count, successes, self.tail(ledger.meta_version, bytes)?))
+    }
+
+    /// What follows the transactions.
+    fn tail(&mut self, meta_version: u32, bytes: Input<'a>) -> Option<Input<'a>> {
+        self.evicted.clear();
+        let bytes = skip::<Array<UpgradeEntryMeta>>(bytes)?;
+        let bytes = skip::<Array<SCPHistoryEntry>>(bytes)?;
+        if meta_version == 0 {
+            return Some(bytes);
+        }
+        let bytes = self.evictions(skip::<Opaque<8>>(bytes)?)?;
+        match meta_version {
+            1 => skip::<Array<LedgerEntry>>(bytes),
+            _ => Some(bytes),
+        }
+    }
+
+    fn evictions(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        if !self.needs.evictions {
+            return skip::<Array<LedgerKey>>(bytes);
+        }
+        let (count, mut bytes) = xdr::u32(bytes)?;
+        for _ in 0..count {
+            let rest = skip::<LedgerKey>(bytes)?;
+            self.evicted.push(between(bytes, rest));
+            bytes = rest;
+        }
+        Some(bytes)
     }
 
     /// Read the envelopes of the ledger's transaction set.
@@ -382,18 +346,4 @@ fn lack(unified: bool, envelope: bool, transaction: &Transaction<'_, '_>) -> Opt
         let hash = String::from_utf8_lossy(&hash);
         format!("has hash {hash}, but the ledger's transaction set holds no such transaction")
     })
-}
-
-/// What follows the transactions.
-fn tail(meta_version: u32, bytes: Input<'_>) -> Option<Input<'_>> {
-    let bytes = skip::<Array<UpgradeEntryMeta>>(bytes)?;
-    let bytes = skip::<Array<SCPHistoryEntry>>(bytes)?;
-    if meta_version == 0 {
-        return Some(bytes);
-    }
-    let bytes = skip::<Array<LedgerKey>>(skip::<Opaque<8>>(bytes)?)?;
-    match meta_version {
-        1 => skip::<Array<LedgerEntry>>(bytes),
-        _ => Some(bytes),
-    }
 }

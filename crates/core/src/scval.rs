@@ -80,6 +80,10 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
         Err(_) => Cow::Owned(bytes.iter().fold(String::new(), |mut text, byte| {
             // Writing to a String cannot fail.
             let _ = match byte {
+                b'\0' => write!(text, "\\0"),
+                b'\t' => write!(text, "\\t"),
+                b'\n' => write!(text, "\\n"),
+                b'\r' => write!(text, "\\r"),
                 b'\\' => write!(text, "\\\\"),
                 0x20..=0x7e => write!(text, "{}", char::from(*byte)),
                 _ => write!(text, "\\x{byte:02x}"),

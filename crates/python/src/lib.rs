@@ -3,8 +3,6 @@
 mod options;
 mod streams;
 
-use std::sync::Arc;
-
 use mimalloc::MiMalloc;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyException;
@@ -16,6 +14,7 @@ use stellarrow_core::describe;
 use stellarrow_core::error::Error;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
+use stellarrow_core::wasm;
 
 use options::Options;
 use streams::{Splitter, Synth, write};
@@ -143,8 +142,21 @@ fn find(table: &str) -> PyResult<Table> {
 }
 
 #[pyfunction]
-fn schema(table: &str) -> PyResult<PySchema> {
-    Ok(PySchema::new(Arc::clone(&find(table)?.schema())))
+#[pyo3(signature = (table, decoded = false))]
+fn schema(table: &str, decoded: bool) -> PyResult<PySchema> {
+    Ok(PySchema::new(find(table)?.schema(decoded)))
+}
+
+#[pyfunction]
+fn spec_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
+    let code = code.as_slice();
+    py.detach(|| wasm::spec_json(code))
+}
+
+#[pyfunction]
+fn meta_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
+    let code = code.as_slice();
+    py.detach(|| wasm::meta_json(code))
 }
 
 #[pyfunction]
@@ -164,8 +176,8 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Options, PyRun, Splitter, Synth, framing, keys, py_decode, py_describe, schema,
-        sequences, tables, write,
+        CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
+        py_describe, schema, sequences, spec_json, tables, write,
     };
 
     #[pymodule_init]

@@ -19,7 +19,7 @@ impl Options {
     #[pyo3(signature = (tables, *, passphrase, framing = "auto", ledgers = None,
         contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
         event_types = vec![], accounts = vec![], include_deleted = true, diagnostics = false,
-        transfers = "derive", verify_chain = true))]
+        decoded = false, transfers = "derive", verify_chain = true))]
     #[allow(clippy::too_many_arguments)] // keywords of one Python call
     fn new(
         tables: Vec<String>,
@@ -34,6 +34,7 @@ impl Options {
         accounts: Vec<String>,
         include_deleted: bool,
         diagnostics: bool,
+        decoded: bool,
         transfers: &str,
         verify_chain: bool,
     ) -> PyResult<Self> {
@@ -54,6 +55,7 @@ impl Options {
                 .framing(Framing::parse(framing)?)
                 .ledgers(ledgers)
                 .diagnostics(diagnostics)
+                .decoded(decoded)
                 .transfers(Transfers::parse(transfers)?)
                 .verify_chain(verify_chain))
         };

@@ -1,11 +1,16 @@
 //! Which framing bytes are in, found without guessing wrong.
 
-use super::records::lines;
+use std::borrow::Cow;
+
+use super::records::{LAST_FRAGMENT, lines};
 use super::{Batch, Framing};
 use crate::error::{Error, Result};
 use crate::ledger;
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{self, locate};
+
+/// Bytes that a header surely fits in: enough to tell the framing by.
+pub const HEAD: usize = 1 << 16;
 
 /// Find the one framing whose first ledger's header makes sense.
 pub fn detect(bytes: &[u8]) -> Result<Framing> {
@@ -27,16 +32,37 @@ pub fn detect(bytes: &[u8]) -> Result<Framing> {
 }
 
 fn first_header_fits(bytes: &[u8], framing: Framing) -> bool {
-    let header = |bytes| ledger::header(bytes).map(|(ledger, _)| ledger.sequence);
+    let header = |bytes: &[u8]| ledger::header(bytes).map(|(ledger, _)| ledger.sequence);
     let fits = || match framing {
         Framing::Batch => {
             let (batch, ledgers) = Batch::read(bytes)?;
             Some(batch.count == 0 && ledgers.is_empty() || header(ledgers)? == batch.first)
         }
-        Framing::RecordMarked => header(bytes.get(4..)?).map(|_| true),
+        Framing::RecordMarked => header(&first_record(bytes)).map(|_| true),
         _ => header(bytes).map(|_| true),
     };
     fits().unwrap_or(false)
+}
+
+/// The first record, its fragments joined, as far as it is here and a header may reach. That its
+/// mark counts matters: a LedgerCloseMeta of version 1 that has no ext looks like a mark of one byte
+/// and a LedgerCloseMeta of version 0.
+fn first_record(mut bytes: &[u8]) -> Cow<'_, [u8]> {
+    let mut record = Cow::Borrowed(&[][..]);
+    while let Some((mark, rest)) = xdr::u32(bytes) {
+        let length = (mark & !LAST_FRAGMENT) as usize;
+        let (part, rest) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+        if record.is_empty() {
+            record = Cow::Borrowed(part);
+        } else {
+            record.to_mut().extend_from_slice(part);
+        }
+        if mark & LAST_FRAGMENT != 0 || record.len() >= HEAD {
+            break;
+        }
+        bytes = rest;
+    }
+    record
 }
 
 /// Say what is wrong with bytes that fit no framing, by the framing they come nearest to.
@@ -45,6 +71,8 @@ fn unlike_any(bytes: &[u8]) -> Error {
     let (framing, base, ledger) = match mark {
         0x8000_0000.. => (Framing::RecordMarked, 4, after),
         0..=2 => (Framing::Single, 0, bytes),
+        // Where no batch begins, a small number is more likely a version that is yet unknown.
+        3..=255 if Batch::read(bytes).is_none() => (Framing::Single, 0, bytes),
         _ => (Framing::Batch, 12, bytes.get(12..).unwrap_or_default()),
     };
     let reason = |reason: &str| {

@@ -210,13 +210,8 @@ impl<'a> Frames<'a> {
     }
 
     fn single(&mut self) -> Result<Option<Frame<'a>>> {
-        if std::mem::replace(&mut self.done, true) {
-            return match self.rest.len() {
-                0 => Ok(None),
-                more => Err(Error::data(self.offset(), format!("{more} bytes follow the ledger"))),
-            };
-        }
-        Ok(Some(Frame { bytes: self.rest, base: 0, exact: false, sequence: None }))
+        let done = std::mem::replace(&mut self.done, true);
+        Ok((!done).then_some(Frame { bytes: self.rest, base: 0, exact: true, sequence: None }))
     }
 
     fn in_batch(&mut self) -> Result<Option<Frame<'a>>> {

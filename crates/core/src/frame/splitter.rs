@@ -5,15 +5,12 @@ use std::io::Write;
 use zstd::stream::write::Decoder;
 
 use super::compression::{bomb, broken, expansion_limit, is_zstd};
-use super::detect::detect;
+use super::detect::{HEAD, detect};
 use super::records::{LAST_FRAGMENT, fragment, lines, mark};
 use super::{Batch, Framing};
 use crate::error::{Error, Result};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, locate, skip};
-
-/// Bytes that a header surely fits in: enough to tell the framing by.
-const HEAD: usize = 1 << 16;
 
 /// Takes stored bytes as they come and gives pieces of record-marked ledgers.
 pub struct Splitter {
@@ -37,15 +34,18 @@ enum Input {
     Zstd(Decoder<'static, Bounded>),
 }
 
-/// A buffer that refuses to grow beyond what the stored bytes may expand to.
+/// A buffer that takes no more in all than the stored bytes may expand to.
+#[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,
-    most: usize,
+    stored: usize,
+    taken: usize,
 }
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        if self.bytes.len() + bytes.len() > self.most {
+        self.taken += bytes.len();
+        if self.taken > expansion_limit(self.stored) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
         self.bytes.extend_from_slice(bytes);
@@ -75,13 +75,18 @@ impl Input {
                 Ok(())
             }
             Self::Zstd(decoder) => {
-                let most = decoder.get_ref().bytes.len() + expansion_limit(data.len());
-                decoder.get_mut().most = most;
-                decoder.write_all(data).and_then(|()| decoder.flush()).map_err(|error| {
-                    let full = error.kind() == std::io::ErrorKind::StorageFull;
-                    if full { bomb(most) } else { broken(&error) }
-                })
+                decoder.get_mut().stored += data.len();
+                let written = decoder.write_all(data).and_then(|()| decoder.flush());
+                written.map_err(|error| refused(decoder, &error))
             }
+        }
+    }
+
+    /// Check that the stream has not been cut off within a frame.
+    fn finish(&mut self) -> Result<()> {
+        match self {
+            Self::Unknown(_) | Self::Plain(_) => Ok(()),
+            Self::Zstd(decoder) => decoder.do_finish().map_err(|error| refused(decoder, &error)),
         }
     }
 
@@ -89,8 +94,7 @@ impl Input {
         if !is_zstd(head) {
             return Ok(Self::Plain(Vec::new()));
         }
-        let output = Bounded { bytes: Vec::new(), most: 0 };
-        Decoder::new(output).map(Self::Zstd).map_err(|error| broken(&error))
+        Decoder::new(Bounded::default()).map(Self::Zstd).map_err(|error| broken(&error))
     }
 
     fn bytes(&mut self) -> &mut Vec<u8> {
@@ -98,6 +102,13 @@ impl Input {
             Self::Unknown(bytes) | Self::Plain(bytes) => bytes,
             Self::Zstd(decoder) => &mut decoder.get_mut().bytes,
         }
+    }
+}
+
+fn refused(decoder: &Decoder<'static, Bounded>, error: &std::io::Error) -> Error {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => bomb(expansion_limit(decoder.get_ref().stored)),
+        _ => broken(error),
     }
 }
 
@@ -125,6 +136,7 @@ impl Splitter {
 
     /// Hand over what is left; an error where the stream ends within a ledger.
     pub fn finish(&mut self) -> Result<Vec<Vec<u8>>> {
+        self.input.finish()?;
         self.cut(true)?;
         let left = std::mem::take(self.input.bytes());
         if !left.is_empty() || self.batch.count > 0 || !self.record.is_empty() {

@@ -142,7 +142,7 @@ impl Accounts {
 
     /// Pick the key of an account that is not a transaction's source.
     pub fn some_receiver(&self, dice: &mut Dice) -> Hash {
-        self.receivers[dice.index(RECEIVERS)].key
+        self.receivers[dice.skewed(RECEIVERS)].key
     }
 
     pub fn begin_ledger(&mut self) {

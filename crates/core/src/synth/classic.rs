@@ -46,11 +46,27 @@ fn put_payment(
 }
 
 impl World {
-    /// Add a transaction of one to three operations; one in ten fails.
-    pub fn classic(&mut self, draft: &mut Draft) {
-        let count = self.dice.pick(&[1, 1, 1, 1, 2, 3]);
+    /// Add a transaction of one operation, or of up to three where there is room; one in ten fails.
+    pub fn classic(&mut self, draft: &mut Draft, roomy: bool) {
+        let count = if roomy { self.dice.pick(&[1, 1, 1, 1, 2, 3]) } else { 1 };
         let successful = !self.dice.chance(10);
-        let mut begun = self.begin(100 * i64::from(count), successful, None);
+        let bumped = self.dice.chance(12);
+        self.classic_transaction(count, successful, bumped, draft);
+    }
+
+    /// Add the smallest transaction there is.
+    pub fn failed_classic(&mut self, draft: &mut Draft) {
+        self.classic_transaction(1, false, false, draft);
+    }
+
+    fn classic_transaction(
+        &mut self,
+        count: u32,
+        successful: bool,
+        bumped: bool,
+        draft: &mut Draft,
+    ) {
+        let mut begun = self.begin(100 * i64::from(count), successful, bumped, None);
         for place in 1..=count {
             let operation = if successful {
                 self.classic_operation(&mut begun)
@@ -87,7 +103,7 @@ impl World {
     fn native_payment(&mut self, sender: usize, memo: &Memo) -> Operation {
         let mut operation = operation(PAYMENT, 0);
         let amount = self.spare(sender);
-        let receiver = self.dice.index(self.accounts.receivers.len());
+        let receiver = self.dice.skewed(self.accounts.receivers.len());
         let muxed_id = self.muxed_id();
         let (now, accounts) = (self.now, &mut self.accounts);
         let (from, to) = (&mut accounts.senders[sender], &mut accounts.receivers[receiver]);
@@ -137,7 +153,7 @@ impl World {
         let market = self.dice.skewed(self.markets.len());
         let lines = self.markets[market].lines.len();
         if lines == 0 || self.markets[market].has_room() && self.dice.chance(20) {
-            let holder = self.dice.index(self.accounts.receivers.len());
+            let holder = self.dice.skewed(self.accounts.receivers.len());
             if self.markets[market].lines.iter().all(|line| line.holder != holder) {
                 return self.change_trust(market, holder);
             }

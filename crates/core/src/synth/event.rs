@@ -139,8 +139,11 @@ pub(super) fn put_fee(out: &mut Array, stage: u32, native: &Hash, payer: &Hash, 
     });
 }
 
-/// Write an event of a contract's own: none to four topics.
+/// Write an event of a contract's own: mostly a trade, else none to four topics and data of any kind.
 pub(super) fn put_custom(out: &mut Array, dice: &mut Dice, contract: &Hash, other: &Hash) {
+    if dice.chance(60) {
+        return put_trade(out, dice, contract, other);
+    }
     let topics = dice.pick(&[0, 1, 1, 2, 2, 2, 3, 4]);
     put(out.item(), CONTRACT, contract, topics, |w| {
         for place in 0..topics {
@@ -151,6 +154,16 @@ pub(super) fn put_custom(out: &mut Array, dice: &mut Dice, contract: &Hash, othe
             }
         }
         w.sc_any(dice, 2, other);
+    });
+}
+
+fn put_trade(out: &mut Array, dice: &mut Dice, contract: &Hash, other: &Hash) {
+    put(out.item(), CONTRACT, contract, 2, |w| {
+        w.symbol("trade");
+        w.sc_address(&Address::Contract(*other));
+        w.sc_vec(2);
+        w.sc_i128(i128::from(dice.between(1, 100)) * 1_000_000);
+        w.sc_i128(-50_000_000);
     });
 }
 

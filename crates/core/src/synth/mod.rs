@@ -1,10 +1,11 @@
 //! Makes an endless run of valid ledgers out of a seed, for demonstrations and load tests.
 //!
 //! The run tells one consistent story: hashes chain and match, and every change starts from the state that the
-//! change before it left. Signatures alone are not genuine. It begins as protocol 22 (LedgerCloseMeta V1, first with
+//! change before it left. Only signatures are not genuine, and clusters of the parallel
+//! phase are cut by hash, whether their transactions conflict or not. It begins as protocol 22 (LedgerCloseMeta V1, first with
 //! TransactionMeta V3, then with V4 as a node writes that backfills CAP-67 events) and after 50 ledgers moves to
 //! protocol 23 (LedgerCloseMeta V2, V4).
-#![allow(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
+#![expect(clippy::indexing_slicing, reason = "places come from the run itself, never from input")]
 
 mod account;
 mod asset;
@@ -35,10 +36,10 @@ const LEAST_BYTES: usize = 4_000;
 const MOST_BYTES: usize = 16_000_000;
 const MOST_CONTRACTS: u32 = 20_000;
 
-/// A transaction that fills what is left of a ledger needs no more than this for itself.
-const LAST: usize = 5_200;
-/// A transaction of classic payments rarely takes more.
-const CLASSIC: usize = 2_800;
+/// The transaction that fills what is left of a ledger needs as much.
+const LAST: usize = 3_300;
+/// A transaction of one classic operation takes no more.
+const CLASSIC: usize = 2_200;
 
 /// What to make: the same recipe gives the same bytes on any machine.
 #[derive(Clone, Debug)]
@@ -165,31 +166,34 @@ impl Synth {
         }
     }
 
-    fn fill(&mut self, size: usize) -> Draft {
+    fn fill(&mut self, size: usize, now: Now) -> Draft {
         let mut draft = Draft::default();
         let world = &mut self.world;
         let mut burst = self.ledger_bytes.is_none() && self.index % 100 == 20;
         // Evictions come last; leave them their share.
         let size = size - world.eviction_bytes(size).min(size / 64);
         let classic_share = size / 100 * world.dice.between(8, 22) as usize;
-        let small = size < LAST * 2 && world.dice.chance(40);
+        if size < 2 * LAST && world.contracts.live > 0 && world.dice.chance(20) {
+            world.failed_classic(&mut draft);
+        }
         while world.accounts.has_senders() {
             let room = size.saturating_sub(draft.size());
-            let classic = draft.size() - BARE < classic_share || small && draft.size() < BARE + 100;
-            if classic && room > CLASSIC + 2_900 {
-                world.classic(&mut draft);
+            if draft.size() - BARE < classic_share && room > CLASSIC + LAST {
+                world.classic(&mut draft, room > 3 * CLASSIC + LAST);
             } else if burst {
                 world.soroban(&mut draft, &Ask::burst());
                 burst = false;
-            } else if room > LAST {
-                let ask = Ask::some(&mut world.dice, room);
+            } else if room > 2 * LAST {
+                let ask = Ask::some(&mut world.dice, room - LAST, now);
                 world.soroban(&mut draft, &ask);
             } else {
-                world.soroban(&mut draft, &Ask::fill(room));
+                let ask = Ask::fill(&mut world.dice, room, now);
+                world.soroban(&mut draft, &ask);
                 break;
             }
         }
-        world.evict(&mut draft, size / 64);
+        let left = size.saturating_sub(draft.size()).clamp(size / 100, size / 32);
+        world.evict(&mut draft, left);
         draft
     }
 }
@@ -201,7 +205,7 @@ impl Iterator for Synth {
         let now = Now::at(self.first, self.index)?;
         self.world.begin_ledger(now);
         let size = self.next_size();
-        let draft = self.fill(size);
+        let draft = self.fill(size, now);
         let upgrade = (self.index + 1 == V1_LEDGERS).then_some(Era::V2.protocol());
         let ledger = self.chain.close(draft, now, upgrade, &mut self.world.dice);
         self.index = self.index.saturating_add(1);

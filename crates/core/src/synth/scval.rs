@@ -37,7 +37,7 @@ const INTEGERS: [i128; 9] = [
     i128::MAX,
     0,
     -1,
-    1,
+    i64::MAX as i128 + 1,
     i64::MAX as i128,
     i64::MIN as i128,
     u64::MAX as i128,
@@ -153,7 +153,7 @@ impl Writer {
             }
             arm @ 5..=8 => {
                 self.u32(arm as u32);
-                self.u64(dice.word() >> dice.below(64));
+                self.u64(dice.below(1000) << dice.below(55));
             }
             arm @ (9 | 10) => {
                 self.u32(arm as u32);
@@ -211,10 +211,11 @@ impl Writer {
     }
 }
 
-/// Draw an integer: a tenth are extremes, the others look like amounts.
+/// Draw an integer: a tenth are extremes, the others look like amounts, with few digits and many zeros.
 pub(super) fn integer(dice: &mut Dice) -> i128 {
     if dice.chance(10) {
         return dice.pick(&INTEGERS);
     }
-    i128::from(dice.word() >> dice.between(1, 60))
+    let digits = dice.below(12) as u32;
+    i128::from(dice.below(1000)) * 10_i128.pow(digits)
 }

@@ -1,5 +1,6 @@
 //! Soroban transactions: deployments, calls, and the upkeep of entries.
 
+use super::Now;
 use super::contract::Kind;
 use super::dice::Dice;
 use super::entry::Entry;
@@ -14,31 +15,44 @@ pub(super) const INVOKE: u32 = 24;
 pub(super) const EXTEND_TTL: u32 = 25;
 pub(super) const RESTORE_FOOTPRINT: u32 = 26;
 
-/// What a transaction takes beside keys, changes and events.
-const BASE: usize = 1_720;
+/// What a transaction takes beside keys, changes and events; with unified events, those of fees come to it.
+const BASE: usize = 1_260;
+const FEE_EVENTS: usize = 280;
+/// With less, every byte counts.
+const ROOMY: usize = 3_500;
+/// What a fee bump wraps around.
+const FEE_BUMP: usize = 170;
 /// Half an event: the last one may miss the target by as much.
 const HALF_EVENT: usize = 100;
 
 /// How much a transaction should hold.
 pub(super) struct Ask {
+    /// Bytes for keys, changes and events.
     room: usize,
     events: usize,
     /// Take events until the room is used up.
     fill: bool,
+    bumped: bool,
 }
 
 impl Ask {
-    pub fn some(dice: &mut Dice, room: usize) -> Self {
-        Self { room, events: dice.between(4, 20) as usize, fill: false }
+    /// Ask for what a usual call holds, within `room`.
+    pub fn some(dice: &mut Dice, room: usize, now: Now) -> Self {
+        let events = dice.between(5, 24) as usize;
+        Self { events, fill: false, ..Self::fill(dice, room, now) }
     }
 
-    pub fn fill(room: usize) -> Self {
-        Self { room, events: 0, fill: true }
+    /// Ask for a transaction of `room` bytes.
+    pub fn fill(dice: &mut Dice, room: usize, now: Now) -> Self {
+        let bumped = dice.chance(12) && room > ROOMY;
+        let fees = if now.era.unified() { FEE_EVENTS } else { 0 };
+        let outer = if bumped { FEE_BUMP } else { 0 };
+        Self { room: room.saturating_sub(BASE + fees + outer), events: 0, fill: true, bumped }
     }
 
     /// Ask for as many events as the busiest real transactions hold.
     pub fn burst() -> Self {
-        Self { room: usize::MAX, events: 11_000, fill: false }
+        Self { room: usize::MAX, events: 11_000, fill: false, bumped: false }
     }
 
     fn is_burst(&self) -> bool {
@@ -46,13 +60,13 @@ impl Ask {
     }
 
     pub fn wants_more(&self, call: &Call) -> bool {
-        let fits = BASE + call.bytes() + HALF_EVENT < self.room;
+        let fits = call.bytes() + HALF_EVENT < self.room;
         fits && (self.fill || call.operation.events.len() < self.events)
     }
 
     /// Tell how many entries of about `bytes` each may still be touched.
     pub fn places(&self, bytes: usize, call: &Call) -> usize {
-        self.room.saturating_sub(BASE + call.bytes()) / bytes
+        self.room.saturating_sub(call.bytes()) / bytes
     }
 }
 
@@ -133,7 +147,7 @@ impl World {
         let undeployed = self.contracts.all.len() - self.contracts.live;
         let (kind, mut call) = match choice {
             _ if self.contracts.live == 0 => (INVOKE, self.deploy(ask)),
-            0..8 => return self.trap(draft),
+            0..8 => return self.trap(ask, draft),
             8..23 if undeployed > 0 => (INVOKE, self.deploy(ask)),
             23..26 => (EXTEND_TTL, self.extend_footprint()),
             26..28 if self.now.era.restores() => (RESTORE_FOOTPRINT, self.restore_footprint()),
@@ -141,30 +155,19 @@ impl World {
             _ => (INVOKE, self.invoke(ask)),
         };
         call.settle(kind, true);
-        self.submit(call, true, draft);
+        self.submit(call, true, ask.bumped, draft);
     }
 
-    fn submit(&mut self, mut call: Call, successful: bool, draft: &mut Draft) {
-        let (size0, bytes) = (draft.size(), call.bytes());
+    fn submit(&mut self, mut call: Call, successful: bool, bumped: bool, draft: &mut Draft) {
         let soroban = &mut call.soroban;
-        soroban.non_refundable = self.dice.between(20, 400) as i64 * 100;
-        soroban.rent = self.dice.between(0, 300) as i64 * 100;
-        soroban.refund = self.dice.between(1, 200) as i64 * 50;
-        soroban.refundable = soroban.rent + soroban.refund + self.dice.between(1, 99) as i64 * 100;
+        soroban.non_refundable = self.dice.between(2, 40) as i64 * 1000;
+        soroban.rent = self.dice.below(4) as i64 * 5000;
+        soroban.refund = self.dice.between(1, 20) as i64 * 500;
+        soroban.refundable = soroban.rent + soroban.refund + 1000;
         let fee = 100 + soroban.resource_fee();
-        let mut begun = self.begin(fee, successful, Some(call.soroban));
+        let mut begun = self.begin(fee, successful, bumped, Some(call.soroban));
         begun.tx.operations.push(call.operation);
-        let bumped = begun.tx.bump.is_some();
         self.finish(begun, draft);
-        if std::env::var("SYNTH_DEBUG").is_ok() {
-            eprintln!(
-                "BASE {} {} {} {}",
-                self.now.era.protocol(),
-                self.now.era.unified(),
-                bumped,
-                draft.size() - size0 - bytes
-            );
-        }
     }
 
     /// Call a contract: its own storage, a token's balances, and the events of both.
@@ -176,19 +179,18 @@ impl World {
             self.contracts.pick(&mut self.dice)
         };
         self.put_invocation(place, &mut call);
-        if ask.places(1500, &call) > 0 && self.dice.chance(20) {
+        if ask.places(1500, &call) > 0 && self.dice.chance(12) {
             self.authorize(&mut call);
         } else {
             call.operation.body.u32(0);
+        }
+        if self.dice.chance(5) {
+            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, true);
         }
         if Kind::of(place).is_token() {
             self.token_calls(place, ask, &mut call);
         } else {
             self.program_calls(place, ask, &mut call);
-        }
-        self.contracts.write_read_only(place, &mut call);
-        if self.dice.chance(5) {
-            put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, true);
         }
         self.put_returned(place, &mut call);
         call
@@ -197,12 +199,12 @@ impl World {
     /// Call a contract that is no token: its storage, its events, and often a token through it.
     fn program_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
         self.storage_calls(place, ask, call);
+        self.contracts.write_read_only(place, call);
         let own = if ask.is_burst() { 9_000 } else { self.dice.below(4) as usize };
         self.own_events(place, own, ask, call);
         if ask.places(1100, call) > 0 && self.dice.chance(60) {
             let token = self.contracts.pick_sac(&mut self.dice);
             self.token_calls(token, ask, call);
-            self.contracts.write_read_only(token, call);
         } else {
             self.own_events(place, usize::MAX, ask, call);
         }
@@ -221,7 +223,7 @@ impl World {
     }
 
     /// Add a call that runs into an error: it leaves nothing but its fee.
-    fn trap(&mut self, draft: &mut Draft) {
+    fn trap(&mut self, ask: &Ask, draft: &mut Draft) {
         let mut call = Call::new(INVOKE);
         let place = self.contracts.pick(&mut self.dice);
         self.put_invocation(place, &mut call);
@@ -231,7 +233,7 @@ impl World {
             put_call(&mut call.soroban.diagnostics, &self.contracts.all[place].token.id, false);
         }
         call.settle(INVOKE, false);
-        self.submit(call, false, draft);
+        self.submit(call, false, ask.bumped, draft);
     }
 
     /// Write the HostFunction of a call: contract, function name, arguments.

@@ -8,7 +8,7 @@ use super::soroban::{Ask, Call};
 use super::world::World;
 use super::writer::{Hash, Writer};
 
-/// About what one touched entry takes: key, states before and after.
+/// About what one touched entry takes: key, states before and after. Some take twice that.
 const TOUCHED: usize = 640;
 
 /// Draw how long a new entry lives. A few expire soon, so that evictions and restorals happen within a short run.
@@ -24,7 +24,7 @@ pub(super) fn lifetime(dice: &mut Dice, now: Now, temporary: bool) -> u32 {
 impl World {
     pub fn storage_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
         for _ in 0..self.dice.between(1, 4) {
-            if ask.places(TOUCHED, call) == 0 {
+            if ask.places(2 * TOUCHED, call) == 0 {
                 return;
             }
             let known = self.contracts.some_id(&mut self.dice);
@@ -35,7 +35,7 @@ impl World {
                 self.change_entry(place, &known, call);
             }
         }
-        if ask.places(TOUCHED, call) > 0 && self.dice.chance(20) {
+        if ask.places(2 * TOUCHED, call) > 0 && self.dice.chance(20) {
             self.update_instance(place, call);
         }
     }
@@ -125,14 +125,14 @@ fn put_key(w: &mut Writer, dice: &mut Dice, known: &Hash) {
             w.symbol(name);
             w.sc_u32(dice.below(10_000) as u32);
         }
-        _ => w.sc_any(dice, 2, known),
+        _ => w.sc_any(dice, 1, known),
     }
 }
 
 /// Write a value: a pool's reserves, or any value at all.
 fn put_value(w: &mut Writer, dice: &mut Dice, known: &Hash) {
     if dice.chance(60) {
-        return w.sc_any(dice, 3, known);
+        return w.sc_any(dice, 2, known);
     }
     w.sc_map(2);
     for name in ["reserve_a", "reserve_b"] {

@@ -9,8 +9,13 @@ use super::storage::lifetime;
 use super::world::World;
 use super::writer::{Hash, Writer};
 
-/// What one balance takes: key, states before and after.
-const TOUCHED: usize = 580;
+/// What one balance takes: its key, and its entry before and after, or once with a new TTL.
+const UPDATED: usize = 572;
+const CREATED: usize = 396;
+/// What an account's deposit takes: its key, its states, the event.
+const DEPOSIT: usize = 560;
+/// What a balance takes less, each time it is written, where it is a bare number.
+const BARE: usize = 72;
 /// Below this rest of life, touching a balance extends it by a month, as the SAC does (CAP-46-6).
 const SHORT: u32 = 100_000;
 const MONTH: u32 = 518_400;
@@ -20,15 +25,27 @@ struct Held {
     /// Where its entry is among the contract's.
     entry: usize,
     fresh: bool,
-    moved: bool,
     amount: i128,
     holder: Address,
+}
+
+impl Held {
+    /// Estimate what its changes and key will take.
+    fn bytes(&self, bare: bool) -> usize {
+        match (self.fresh, bare) {
+            (true, true) => CREATED - BARE,
+            (true, false) => CREATED,
+            (false, true) => UPDATED - 2 * BARE,
+            (false, false) => UPDATED,
+        }
+    }
 }
 
 impl World {
     /// Move tokens among a few holders, one event a movement, then write the balances that come of it.
     pub fn token_calls(&mut self, place: usize, ask: &Ask, call: &mut Call) {
-        let most = ask.places(TOUCHED + 300, call).clamp(1, 3) as u64;
+        self.contracts.write_read_only(place, call);
+        let most = ask.places(UPDATED + 300, call).clamp(1, 3) as u64;
         let mut held = Vec::new();
         for _ in 0..self.dice.between(most.min(2), most) {
             held.extend(self.hold(place, call));
@@ -36,15 +53,23 @@ impl World {
         if held.is_empty() {
             return self.own_events(place, usize::MAX, ask, call);
         }
-        call.pending = held.len() * TOUCHED;
+        let bare = Kind::of(place) == Kind::Token;
+        call.pending = held.iter().map(|balance| balance.bytes(bare)).sum();
         for balance in held.iter_mut().filter(|balance| balance.fresh) {
-            self.fund(place, balance, call);
+            self.fund(place, balance, ask, call);
         }
-        while ask.wants_more(call) {
-            self.movement(place, &mut held, call);
+        let mut amount = self.round_amount();
+        for step in 0.. {
+            if !ask.wants_more(call) {
+                break;
+            }
+            if self.dice.chance(30) {
+                amount = self.round_amount();
+            }
+            self.movement(place, &mut held, (step, amount), call);
         }
         call.pending = 0;
-        for balance in held.iter().filter(|balance| balance.moved) {
+        for balance in &held {
             self.write_balance(place, balance, call);
         }
     }
@@ -65,7 +90,7 @@ impl World {
         let entry = places.into_iter().find(|place| usable(&entries[*place]))?;
         call.mark(&entries[entry]);
         let Balance { holder, amount, .. } = entries[entry].balance?;
-        Some(Held { entry, fresh: false, moved: false, amount, holder })
+        Some(Held { entry, fresh: false, amount, holder })
     }
 
     fn hold_new(&mut self, place: usize, call: &mut Call) -> Option<Held> {
@@ -83,20 +108,17 @@ impl World {
         entry.balance = Some(Balance { holder, amount: 0, clawback });
         call.mark(&entry);
         contract.entries.push(entry);
-        Some(Held {
-            entry: contract.entries.len() - 1,
-            fresh: true,
-            moved: true,
-            amount: 0,
-            holder,
-        })
+        Some(Held { entry: contract.entries.len() - 1, fresh: true, amount: 0, holder })
     }
 
-    /// Give a new holder something: minted, or, for native, paid by an account.
-    fn fund(&mut self, place: usize, held: &mut Held, call: &mut Call) {
+    /// Give a new holder something: minted, or, for native, paid by an account where there is room for that.
+    fn fund(&mut self, place: usize, held: &mut Held, ask: &Ask, call: &mut Call) {
         if place == 0 {
+            if ask.places(DEPOSIT, call) == 0 {
+                return;
+            }
             let amount = self.dice.between(1, 10_000) as i64 * 10_000;
-            let payer = self.dice.index(self.accounts.receivers.len());
+            let payer = self.dice.skewed(self.accounts.receivers.len());
             let payer = &mut self.accounts.receivers[payer];
             payer
                 .change(self.now, &mut call.operation.changes, |account| account.balance -= amount);
@@ -125,11 +147,16 @@ impl World {
         i128::from(self.dice.between(1, 9_999)) * 10_i128.pow(digits)
     }
 
-    /// Transfer between two of the holders, or mint, burn or claw back; nobody overflows or falls below zero.
-    fn movement(&mut self, place: usize, held: &mut [Held], call: &mut Call) {
-        let (from, to) = (self.dice.index(held.len()), self.dice.index(held.len()));
-        let kind = if place == 0 { 0 } else { self.dice.below(20) };
-        let amount = self.round_amount();
+    /// Transfer from one holder to the next, or mint, burn or claw back; nobody overflows or falls below zero.
+    fn movement(
+        &mut self,
+        place: usize,
+        held: &mut [Held],
+        (step, amount): (usize, i128),
+        call: &mut Call,
+    ) {
+        let (from, to) = (step % held.len(), (step + 1) % held.len());
+        let kind = if place == 0 { 0 } else { self.dice.below(25) };
         let (amount, movement) = match kind {
             1 => (amount, Movement::Mint(held[to].holder)),
             2 => (amount.min(held[from].amount), Movement::Burn(held[from].holder)),
@@ -150,11 +177,9 @@ impl World {
         let amount = amount.max(0);
         if !matches!(movement, Movement::Mint(_)) {
             held[from].amount -= amount;
-            held[from].moved = true;
         }
         if !matches!(movement, Movement::Burn(_) | Movement::Clawback(_)) {
             held[to].amount += amount;
-            held[to].moved = true;
         }
         self.emit(place, &movement, amount, call);
     }

@@ -58,9 +58,15 @@ impl World {
         self.contracts.evict(self.now, bytes, &mut draft.evicted);
     }
 
-    /// Begin a transaction: charge `fee` and use up the source's sequence number. One in eight has its fee bumped.
-    pub fn begin(&mut self, fee: i64, successful: bool, soroban: Option<Soroban>) -> Begun {
-        let (sender, bumped) = (self.accounts.next_sender(), self.dice.chance(12));
+    /// Begin a transaction: charge `fee` and use up the source's sequence number.
+    pub fn begin(
+        &mut self,
+        fee: i64,
+        successful: bool,
+        bumped: bool,
+        soroban: Option<Soroban>,
+    ) -> Begun {
+        let sender = self.accounts.next_sender();
         let payer = if bumped { self.accounts.next_sender() } else { sender };
         let charged = fee + if bumped { 100 } else { 0 };
         let (mut fee_changes, mut before) = (Array::default(), Array::default());

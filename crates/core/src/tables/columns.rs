@@ -1,26 +1,47 @@
-//! The notation a table's columns are written in: name, null or not, type, and what it says.
+//! The notation a table's columns are written in: name, presence, type, and what it says.
+
+use std::collections::HashMap;
+
+use arrow_schema::{DataType, Field};
+
+/// Whether a column is always there and may hold nulls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Presence {
+    /// Always there, never null.
+    Required,
+    /// Always there, null where it does not apply.
+    Optional,
+    /// There only where the caller asks for decoded columns; then as `Optional`.
+    OnRequest,
+}
 
 /// Define the columns of a table, their Arrow fields, and what all of them do together.
 macro_rules! columns {
-    ($(
-        $field:ident: $nullable:ident $column:ty = $description:literal,
-    )*) => {
+    ($($field:ident: $presence:ident $column:ty = $description:literal,)*) => {
         /// The columns in the making.
         #[derive(Default)]
         struct Columns {
             rows: usize,
+            /// Whether the columns on request were asked for.
+            decoded: bool,
             $($field: $column,)*
         }
 
         impl Columns {
-            fn fields() -> Vec<arrow_schema::Field> {
+            fn new(decoded: bool) -> Self {
+                Self { decoded, ..Self::default() }
+            }
+
+            fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
                 use $crate::tables::column::Column;
-                vec![$($crate::tables::columns::field(
-                    stringify!($field),
-                    <$column>::data_type(),
-                    $crate::tables::columns::is_nullable!($nullable),
-                    $description,
-                ),)*]
+                use $crate::tables::columns::{Presence, field, presence};
+                let mut fields = Vec::new();
+                $(if decoded || presence!($presence) != Presence::OnRequest {
+                    let nullable = presence!($presence) != Presence::Required;
+                    let data_type = <$column>::data_type();
+                    fields.push(field(stringify!($field), data_type, nullable, $description));
+                })*
+                fields
             }
 
             fn truncate(&mut self, rows: usize) {
@@ -44,25 +65,29 @@ macro_rules! columns {
 
             fn finish(&mut self) -> Result<Vec<arrow_array::ArrayRef>, arrow_schema::ArrowError> {
                 use $crate::tables::column::Column;
+                use $crate::tables::columns::{Presence, presence};
                 let rows = std::mem::take(&mut self.rows);
-                Ok(vec![$(self.$field.finish(rows)?,)*])
+                let mut columns = Vec::new();
+                $(if self.decoded || presence!($presence) != Presence::OnRequest {
+                    columns.push(self.$field.finish(rows)?);
+                })*
+                Ok(columns)
             }
         }
     };
 }
 
-macro_rules! is_nullable {
+macro_rules! presence {
     (required) => {
-        false
+        Presence::Required
     };
     (optional) => {
-        true
+        Presence::Optional
+    };
+    (on_request) => {
+        Presence::OnRequest
     };
 }
-
-use std::collections::HashMap;
-
-use arrow_schema::{DataType, Field};
 
 /// A field with its one-line description.
 pub fn field(name: &str, data_type: DataType, nullable: bool, description: &str) -> Field {
@@ -70,4 +95,4 @@ pub fn field(name: &str, data_type: DataType, nullable: bool, description: &str)
     Field::new(name, data_type, nullable).with_metadata(metadata)
 }
 
-pub(crate) use {columns, is_nullable};
+pub(crate) use {columns, presence};

@@ -16,7 +16,7 @@ use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{balance, scval, strkey};
+use crate::{balance, json, scval, strkey};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
 
@@ -55,6 +55,8 @@ columns! {
     contract_instance_type: optional NullableText = "wasm or stellar_asset, in instance entries.",
     contract_instance_wasm_hash: optional NullableText = "Hash of the instance's code, hex.",
     expiration_ledger_seq: optional NullableUInt32 = "Last ledger the entry lives in, if the same transaction set that.",
+    key_json: on_request NullableText = "Key, an ScVal as XDR-JSON (SEP-51).",
+    val_json: on_request NullableText = "Value, an ScVal as XDR-JSON (SEP-51).",
 }
 
 /// The columns of version 1.0, in its order.
@@ -79,10 +81,6 @@ const VERSION_1: [&str; 18] = [
     "expiration_ledger_seq",
 ];
 
-static CREATED: Word = Word::new("created");
-static UPDATED: Word = Word::new("updated");
-static REMOVED: Word = Word::new("removed");
-static RESTORED: Word = Word::new("restored");
 static TEMPORARY: Word = Word::new("ContractDataDurabilityTemporary");
 static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
 
@@ -99,11 +97,11 @@ impl Builder2 {
     pub(super) fn new(settings: &Settings) -> Self {
         let contracts = strkey::Recent::new(strkey::CONTRACT);
         let settings = settings.clone();
-        Self { columns: Columns::default(), settings, contracts, ttls: Vec::new() }
+        Self { columns: Columns::new(settings.decoded), settings, contracts, ttls: Vec::new() }
     }
 
-    pub(super) fn fields() -> Vec<Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<Field> {
+        Columns::fields(decoded)
     }
 
     fn collect_ttls(&mut self, changes: &[Change<'_>]) {
@@ -159,12 +157,7 @@ impl Builder2 {
             columns.operation_index.set(row, operation);
         }
         columns.change_index.push(index);
-        columns.change_type.word(match change.kind {
-            Kind::Created => &CREATED,
-            Kind::Updated => &UPDATED,
-            Kind::Removed => &REMOVED,
-            Kind::Restored => &RESTORED,
-        });
+        columns.change_type.word(change.kind.word());
         match scval::contract(data.contract) {
             Some(id) => columns.contract_id.push(self.contracts.encode(id)),
             None => columns
@@ -181,6 +174,9 @@ impl Builder2 {
         columns.deleted.push(change.kind == Kind::Removed);
         columns.ledger_key_hash.hex(&hash);
         columns.key_xdr.base64(data.key);
+        if columns.decoded {
+            columns.key_json.set_with(row, |out| json::append(data.key, out));
+        }
         if let Some(live_until) = live_until {
             columns.expiration_ledger_seq.set(row, live_until);
         }
@@ -194,6 +190,9 @@ impl Builder2 {
 impl Columns {
     /// What the value says beyond its bytes.
     fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
+        if self.decoded {
+            self.val_json.set_with(row, |out| json::append(val, out));
+        }
         if let Some((holder, amount)) = balance::read(data, val) {
             self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));
             if amount < 10i128.pow(38) {
@@ -270,11 +269,11 @@ pub(super) struct Builder1(Builder2);
 
 impl Builder1 {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self(Builder2::new(settings))
+        Self(Builder2::new(&Settings { decoded: false, ..settings.clone() }))
     }
 
-    pub(super) fn fields() -> Vec<Field> {
-        let fields = Columns::fields();
+    pub(super) fn fields(_decoded: bool) -> Vec<Field> {
+        let fields = Columns::fields(false);
         let find = |name: &&str| fields.iter().find(|field| field.name() == name).cloned();
         let version_1 = |column: Field| match column.name().as_str() {
             "balance" => {
@@ -320,7 +319,7 @@ impl super::Builder for Builder1 {
     }
 
     fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let (fields, columns) = (Columns::fields(), self.0.finish()?);
+        let (fields, columns) = (Columns::fields(false), self.0.finish()?);
         let find = |name: &&str| {
             let at = fields.iter().position(|field| field.name() == name)?;
             let column = columns.get(at)?;

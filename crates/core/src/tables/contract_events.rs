@@ -10,7 +10,7 @@ use crate::asset::Asset;
 use crate::event::{Event, Events};
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{scval, strkey};
+use crate::{json, scval, strkey};
 
 pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
@@ -33,6 +33,8 @@ columns! {
     event_name: optional NullableText = "First topic, if it is a symbol.",
     topics_xdr: required TextList = "Topics, each an ScVal as base64 XDR.",
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
+    topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
+    data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
 }
 
 static TYPES: [Word; 3] = [Word::new("system"), Word::new("contract"), Word::new("diagnostic")];
@@ -48,12 +50,13 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let (settings, filter) = (settings.clone(), settings.filter.clone());
-        let contracts = strkey::Recent::new(strkey::CONTRACT);
-        Self { columns: Columns::default(), settings, filter, contracts }
+        let (columns, contracts) =
+            (Columns::new(settings.decoded), strkey::Recent::new(strkey::CONTRACT));
+        Self { columns, settings, filter, contracts }
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
     }
 
     fn wants(&self, event: &Event<'_>, topics: &[&[u8]]) -> bool {
@@ -98,6 +101,10 @@ impl Builder {
         }
         columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
+        if columns.decoded {
+            columns.topics_json.push_with(topics, json::append);
+            columns.data_json.set_with(row, |out| json::append(event.data, out));
+        }
     }
 
     fn rows_of(&mut self, events: &Events<'_>) {

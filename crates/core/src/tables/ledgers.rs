@@ -30,21 +30,20 @@ columns! {
     size_bytes: required UInt32 = "Bytes of the ledger's LedgerCloseMeta XDR.",
 }
 
-#[derive(Default)]
 pub(super) struct Builder(Columns);
 
 impl Builder {
-    pub(super) fn new(_settings: &Settings) -> Self {
-        Self::default()
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(Columns::new(settings.decoded))
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
     }
 }
 
 impl super::Builder for Builder {
-    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let columns = &mut self.0;
         columns.rows += 1;
         columns.ledger_sequence.push(ledger.sequence);

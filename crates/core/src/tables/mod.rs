@@ -2,13 +2,16 @@
 
 mod column;
 mod columns;
+mod contract_code;
 mod contract_data;
 mod contract_events;
+mod evictions;
 mod ledgers;
 mod text;
 mod token_transfer_anomalies;
 mod token_transfers;
 mod transactions;
+mod ttl;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +34,8 @@ pub struct Settings {
     pub filter: Arc<Filter>,
     /// Whether diagnostic events are rows of `contract_events`.
     pub diagnostics: bool,
+    /// Whether tables have the columns that are made only on request.
+    pub decoded: bool,
     /// What `token_transfers` are read from.
     pub transfers: Transfers,
 }
@@ -65,7 +70,7 @@ trait Builder {
     /// Take a transaction in.
     fn transaction(&mut self, _ledger: &Ledger<'_>, _transaction: &Transaction<'_, '_>) {}
     /// Take in what a ledger held in all; comes after its transactions.
-    fn ledger(&mut self, _ledger: &Ledger<'_>, _totals: &Totals) {}
+    fn ledger(&mut self, _ledger: &Ledger<'_>, _totals: &Totals<'_, '_>) {}
     /// Rows made so far.
     fn rows(&self) -> usize;
     /// Forget the rows from this one on.
@@ -155,9 +160,9 @@ macro_rules! tables {
             }
         }
 
-        fn fields(table: &Table) -> Vec<Field> {
+        fn fields(table: &Table, decoded: bool) -> Vec<Field> {
             $(if *table == $module::$table {
-                return $module::$builder::fields();
+                return $module::$builder::fields(decoded);
             })*
             Vec::new()
         }
@@ -169,6 +174,9 @@ tables! {
     ContractData1: contract_data::CONTRACT_DATA_1 / Builder1,
     ContractData2: contract_data::CONTRACT_DATA_2 / Builder2,
     ContractEvents: contract_events::CONTRACT_EVENTS / Builder,
+    ContractCode: contract_code::CONTRACT_CODE / Builder,
+    Ttl: ttl::TTL / Builder,
+    Evictions: evictions::EVICTIONS / Builder,
     Transactions: transactions::TRANSACTIONS / Builder,
     TokenTransfers: token_transfers::TOKEN_TRANSFERS / Builder,
     TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
@@ -187,13 +195,14 @@ impl Table {
         TABLES.iter().rfind(fits).copied().ok_or_else(|| unknown(text))
     }
 
-    /// The Arrow schema, with the table's name and version as metadata.
-    pub fn schema(&self) -> SchemaRef {
+    /// The Arrow schema, with the table's name and version as metadata, and with the columns made
+    /// only on request where `decoded`.
+    pub fn schema(&self, decoded: bool) -> SchemaRef {
         let metadata = HashMap::from([
             ("schema_version".to_owned(), self.version.to_owned()),
             ("schema_type".to_owned(), self.name.to_owned()),
         ]);
-        Arc::new(Schema::new_with_metadata(fields(self), metadata))
+        Arc::new(Schema::new_with_metadata(fields(self, decoded), metadata))
     }
 }
 
@@ -211,7 +220,8 @@ pub struct Tables {
 impl Tables {
     /// Builders for these tables.
     pub fn new(tables: &[Table], settings: &Settings) -> Result<Self> {
-        let builder = |table: &Table| Ok((table.schema(), AnyBuilder::new(table, settings)?));
+        let builder =
+            |table: &Table| Ok((table.schema(settings.decoded), AnyBuilder::new(table, settings)?));
         Ok(Self { builders: tables.iter().map(builder).collect::<Result<_>>()? })
     }
 
@@ -226,6 +236,7 @@ impl Tables {
                 envelopes: all.envelopes || one.envelopes,
                 meta: all.meta || one.meta,
                 unified: all.unified || one.unified,
+                evictions: all.evictions || one.evictions,
             },
         )
     }
@@ -238,7 +249,7 @@ impl Tables {
     }
 
     /// Show every builder what a ledger held in all.
-    pub fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals) {
+    pub fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         for (_, builder) in &mut self.builders {
             builder.get_mut().ledger(ledger, totals);
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, ListArray, StringArray};
+use arrow_array::{ArrayRef, BinaryArray, ListArray, StringArray};
 use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
@@ -198,6 +198,15 @@ impl NullableText {
         self.valid.append_non_null();
     }
 
+    /// Let `write` append a row's text; rows passed over are null. It must append UTF-8.
+    #[inline]
+    pub fn set_with(&mut self, row: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.pad(row);
+        write(&mut self.texts.bytes);
+        self.texts.end();
+        self.valid.append_non_null();
+    }
+
     fn pad(&mut self, rows: usize) {
         let held = self.texts.len();
         if held < rows {
@@ -251,6 +260,16 @@ impl TextList {
         self.ends.push(self.texts.0.len() as i32);
     }
 
+    /// Add a row of as many texts as there are values, each appended by `write` as UTF-8.
+    #[inline]
+    pub fn push_with(&mut self, values: &[&[u8]], write: impl Fn(&[u8], &mut Vec<u8>)) {
+        for value in values {
+            write(value, &mut self.texts.0.bytes);
+            self.texts.0.end();
+        }
+        self.ends.push(self.texts.0.len() as i32);
+    }
+
     fn item() -> Arc<Field> {
         Arc::new(Field::new_list_field(DataType::Utf8, true))
     }
@@ -281,5 +300,41 @@ impl Column for TextList {
         let texts = self.texts.finish(0)?;
         let offsets = OffsetBuffer::new(ends.into());
         Ok(Arc::new(ListArray::try_new(Self::item(), offsets, texts, None)?))
+    }
+}
+
+/// Bytes, null where none was set.
+#[derive(Default)]
+pub struct NullableBinary(NullableText);
+
+impl NullableBinary {
+    /// Set a row's bytes; rows passed over are null.
+    pub fn set(&mut self, row: usize, bytes: &[u8]) {
+        self.0.set(row, bytes);
+    }
+}
+
+impl Column for NullableBinary {
+    fn data_type() -> DataType {
+        DataType::Binary
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.0.truncate(rows);
+    }
+
+    fn reserve(&mut self, rows: usize, held: usize) {
+        self.0.reserve(rows, held);
+    }
+
+    fn oversized(&self) -> bool {
+        self.0.oversized()
+    }
+
+    fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        self.0.pad(rows);
+        let Texts { ends, bytes } = std::mem::take(&mut self.0.texts);
+        let nulls = self.0.valid.finish();
+        Ok(Arc::new(BinaryArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)?))
     }
 }

@@ -71,12 +71,12 @@ pub(super) struct Builder {
 }
 
 impl Builder {
-    pub(super) fn new(_settings: &Settings) -> Self {
-        Self { columns: Columns::default(), refusal: None }
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self { columns: Columns::new(settings.decoded), refusal: None }
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Columns::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
     }
 
     fn row(

@@ -8,9 +8,9 @@ use std::marker::PhantomData;
 use super::cursor::{self, Input};
 use super::trace::Trace;
 
-/// How deep optionals and arrays may nest. Every recursive type recurses through one of them, so
-/// this bounds the stack. stellar-core itself reads and writes no XDR deeper than 1,500.
-pub const MAX_DEPTH: u32 = 1_500;
+/// How deep values of a recursive type may nest within one another, which bounds the stack. Soroban
+/// itself reads and writes no XDR deeper than 500.
+pub const MAX_DEPTH: u32 = 750;
 
 /// A type of the layout.
 pub trait Xdr {
@@ -195,7 +195,7 @@ impl<T: Xdr> Xdr for Optional<T> {
     fn skip(bytes: Input<'_>, depth: u32) -> Option<Input<'_>> {
         match cursor::u32(bytes)? {
             (0, rest) => Some(rest),
-            (1, rest) => pass::<T>(rest, depth.checked_sub(1)?),
+            (1, rest) => pass::<T>(rest, depth),
             _ => None,
         }
     }
@@ -203,8 +203,7 @@ impl<T: Xdr> Xdr for Optional<T> {
     fn trace<'a>(bytes: Input<'a>, depth: u32, trace: &mut Trace) -> Option<Input<'a>> {
         match trace.read(bytes, cursor::u32(bytes), 4)? {
             (0, rest) => Some(rest),
-            (1, _) if depth == 0 => too_deep(bytes, trace),
-            (1, rest) => T::trace(rest, depth - 1, trace),
+            (1, rest) => T::trace(rest, depth, trace),
             (other, _) => trace.fault(bytes, || format!("is {other}, neither 0 nor 1")),
         }
     }
@@ -227,7 +226,6 @@ impl<T: Xdr, const MAX: u32> Xdr for Array<T, MAX> {
         if T::FIXED && !T::CHECKED {
             return bytes.get((count as usize).checked_mul(T::SIZE)?..);
         }
-        let depth = depth.checked_sub(1)?;
         for _ in 0..count {
             bytes = pass::<T>(bytes, depth)?;
         }
@@ -243,18 +241,33 @@ impl<T: Xdr, const MAX: u32> Xdr for Array<T, MAX> {
             let size = (count as usize).saturating_mul(T::SIZE);
             return trace.read(rest, rest.get(size..), size);
         }
-        if depth == 0 {
-            return too_deep(bytes, trace);
-        }
         for index in 0..count {
-            rest = trace.index::<T>(index, rest, depth - 1)?;
+            rest = trace.index::<T>(index, rest, depth)?;
         }
         Some(rest)
     }
 }
 
-fn too_deep<T>(bytes: Input<'_>, trace: &mut Trace) -> Option<T> {
-    trace.fault(bytes, || format!("is nested deeper than {MAX_DEPTH} optionals and arrays"))
+/// A T within another. Each cycle of the layout passes through one of these, and nothing else
+/// counts: so a value is too deep or not wherever one begins to read.
+pub struct Nested<T>(PhantomData<T>);
+
+impl<T: Xdr> Xdr for Nested<T> {
+    const FIXED: bool = false;
+    const SIZE: usize = 0;
+    const CHECKED: bool = false;
+
+    #[inline]
+    fn skip(bytes: Input<'_>, depth: u32) -> Option<Input<'_>> {
+        T::skip(bytes, depth.checked_sub(1)?)
+    }
+
+    fn trace<'a>(bytes: Input<'a>, depth: u32, trace: &mut Trace) -> Option<Input<'a>> {
+        match depth.checked_sub(1) {
+            Some(depth) => T::trace(bytes, depth, trace),
+            None => trace.fault(bytes, || format!("is nested in more than {MAX_DEPTH} others")),
+        }
+    }
 }
 
 /// Whether all numbers are the same.

@@ -117,19 +117,21 @@ impl Ledger {
     /// Components and clusters, each with its envelopes.
     pub fn groups(&self) -> Vec<Vec<&TransactionEnvelope>> {
         let GeneralizedTransactionSet::V1(set) = &self.tx_set;
-        let of = |phase| match phase {
-            &TransactionPhase::V0(ref components) => components
-                .iter()
-                .map(|component| {
-                    let TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component) = component;
-                    component.txs.iter().collect()
-                })
-                .collect::<Vec<Vec<_>>>(),
-            TransactionPhase::V1(parallel) => {
-                let clusters = parallel.execution_stages.iter().flat_map(|stage| stage.0.iter());
-                clusters.map(|cluster| cluster.0.iter().collect()).collect()
-            }
-        };
-        set.phases.iter().flat_map(of).collect()
+        set.phases.iter().flat_map(groups).collect()
+    }
+}
+
+fn groups(phase: &TransactionPhase) -> Vec<Vec<&TransactionEnvelope>> {
+    match phase {
+        TransactionPhase::V0(components) => components
+            .iter()
+            .map(|TxSetComponent::TxsetCompTxsMaybeDiscountedFee(component)| {
+                component.txs.iter().collect()
+            })
+            .collect(),
+        TransactionPhase::V1(parallel) => {
+            let clusters = parallel.execution_stages.iter().flat_map(|stage| stage.0.iter());
+            clusters.map(|cluster| cluster.0.iter().collect()).collect()
+        }
     }
 }

@@ -62,3 +62,20 @@ fn the_run_ends_with_the_last_sequence_there_is() {
     let recipe = Recipe { first: u32::MAX - 2, ..recipe(1, Some(4_000)) };
     assert_eq!(Synth::new(recipe).unwrap().count(), 3);
 }
+
+/// Resident bytes of this process.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap() * 1024
+}
+
+#[test]
+#[ignore = "slow: run it alone, in release"]
+fn memory_stays_flat_over_100_000_ledgers() {
+    let mut run = Synth::new(recipe(1, Some(20_000))).unwrap();
+    run.by_ref().take(10_000).for_each(drop);
+    let settled = resident();
+    run.by_ref().take(90_000).for_each(drop);
+    assert!(resident() < settled + (16 << 20), "{settled} bytes grew to {}", resident());
+}

@@ -48,12 +48,12 @@ impl Builder {
         let filter = settings.filter.clone();
         let tokens = Tokens::new(settings.network_id, filter.clone());
         let journal = Journal::new(tokens, filter);
-        let (transfers, writer) = (settings.transfers, Writer::default());
+        let (transfers, writer) = (settings.transfers, Writer::new(settings.decoded));
         Self { transfers, journal, writer, refusal: None }
     }
 
-    pub(super) fn fields() -> Vec<arrow_schema::Field> {
-        Writer::fields()
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Writer::fields(decoded)
     }
 
     fn derive(

@@ -51,17 +51,16 @@ pub struct Writer {
     accounts: strkey::Recent,
 }
 
-impl Default for Writer {
-    fn default() -> Self {
-        let accounts = strkey::Recent::new(strkey::ACCOUNT);
-        Self { columns: Columns::default(), accounts }
-    }
-}
-
 impl Writer {
+    /// A writer of no rows yet.
+    pub fn new(decoded: bool) -> Self {
+        let accounts = strkey::Recent::new(strkey::ACCOUNT);
+        Self { columns: Columns::new(decoded), accounts }
+    }
+
     /// The table's columns.
-    pub fn fields() -> Vec<Field> {
-        Columns::fields()
+    pub fn fields(decoded: bool) -> Vec<Field> {
+        Columns::fields(decoded)
     }
 
     /// Make rows of a ledger's movements.

@@ -6,7 +6,7 @@ pub type SCErrorCode = Enum<0, 9>;
 pub type SCBytes = Bytes;
 pub type SCString = Bytes;
 pub type SCSymbol = Bytes<32>;
-pub type SCVec = Array<SCVal>;
+pub type SCVec = Array<Nested<SCVal>>;
 pub type SCMap = Array<SCMapEntry>;
 
 xdr! {
@@ -22,7 +22,7 @@ xdr! {
     struct Int128Parts { hi: I64, lo: U64 }
     struct UInt256Parts { hi_hi: U64, hi_lo: U64, lo_hi: U64, lo_lo: U64 }
     struct Int256Parts { hi_hi: I64, hi_lo: U64, lo_hi: U64, lo_lo: U64 }
-    struct SCMapEntry { key: SCVal, val: SCVal }
+    struct SCMapEntry { key: Nested<SCVal>, val: Nested<SCVal> }
     struct ContractExecutableExternalRef { executable_owner: SCAddress, tag: SCString }
     union ContractExecutable {
         0 => wasm_hash: Hash, 1 => void: Void, 2 => external_ref: ContractExecutableExternalRef,

@@ -21,9 +21,10 @@ xdr! {
     struct LiquidityPoolConstantProductParameters { asset_a: Asset, asset_b: Asset, fee: I32 }
     union AssetCode { 1 => asset_code4: AssetCode4, 2 => asset_code12: AssetCode12 }
     union ClaimPredicate {
-        0 => void: Void, 1 => and_predicates: Array<ClaimPredicate, 2>,
-        2 => or_predicates: Array<ClaimPredicate, 2>,
-        3 => not_predicate: Optional<ClaimPredicate>, 4 => abs_before: I64, 5 => rel_before: I64,
+        0 => void: Void, 1 => and_predicates: Array<Nested<ClaimPredicate>, 2>,
+        2 => or_predicates: Array<Nested<ClaimPredicate>, 2>,
+        3 => not_predicate: Optional<Nested<ClaimPredicate>>, 4 => abs_before: I64,
+        5 => rel_before: I64,
     }
     struct ClaimantV0 { destination: AccountID, predicate: ClaimPredicate }
     union Claimant { 0 => v0: ClaimantV0 }

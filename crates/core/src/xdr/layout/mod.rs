@@ -5,7 +5,9 @@
 #![allow(missing_docs)] // the names are the documentation, and the .x files the source
 
 use super::schema::xdr;
-use super::schema::{Array, Bool, Bytes, Enum, I32, I64, Opaque, Optional, Repeat, U32, U64, Void};
+use super::schema::{
+    Array, Bool, Bytes, Enum, I32, I64, Nested, Opaque, Optional, Repeat, U32, U64, Void,
+};
 
 mod config_setting;
 mod contract;

@@ -6,7 +6,7 @@ pub type Value = Bytes;
 
 xdr! {
     struct SCPQuorumSet {
-        threshold: U32, validators: Array<NodeID>, inner_sets: Array<SCPQuorumSet>,
+        threshold: U32, validators: Array<NodeID>, inner_sets: Array<Nested<SCPQuorumSet>>,
     }
     struct SCPBallot { counter: U32, value: Value }
     struct SCPStatementPrepare {

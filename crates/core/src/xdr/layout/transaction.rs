@@ -79,7 +79,8 @@ xdr! {
         address: SCAddress, nonce: I64, signature_expiration_ledger: U32, signature: SCVal,
     }
     struct SorobanDelegateSignature {
-        address: SCAddress, signature: SCVal, nested_delegates: Array<SorobanDelegateSignature>,
+        address: SCAddress, signature: SCVal,
+        nested_delegates: Array<Nested<SorobanDelegateSignature>>,
     }
     struct SorobanAddressCredentialsWithDelegates {
         address_credentials: SorobanAddressCredentials,
@@ -95,7 +96,8 @@ xdr! {
         2 => create_contract_v2_host_fn: CreateContractArgsV2,
     }
     struct SorobanAuthorizedInvocation {
-        function: SorobanAuthorizedFunction, sub_invocations: Array<SorobanAuthorizedInvocation>,
+        function: SorobanAuthorizedFunction,
+        sub_invocations: Array<Nested<SorobanAuthorizedInvocation>>,
     }
     struct SorobanAuthorizationEntry {
         credentials: SorobanCredentials, root_invocation: SorobanAuthorizedInvocation,

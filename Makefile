@@ -1,0 +1,63 @@
+# Everything runs in .venv, which is made here; nothing but Python 3.11+, Rust and make need be installed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+TOOLS := $(VENV)/.tools
+CORE := $(VENV)/.core
+
+RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-rust test-python test-slow check bench clean
+
+help: ## say what there is
+	@echo "make TARGET, where TARGET is"
+	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
+
+demo: $(CORE) ## extract real and synthetic ledgers into ./stellarrow-data and show what is in them
+	@$(BIN)/stellarrow demo
+
+test: test-rust test-python ## run the tests
+
+test-rust:
+	cargo test --quiet --workspace --exclude stellarrow-python
+
+test-python: $(CORE)
+	$(BIN)/pytest
+
+test-slow: $(CORE) ## run the tests that take minutes, too
+	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
+	$(BIN)/pytest -m "slow or not slow"
+
+check: $(CORE) ## lint, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	cargo fmt --all --check
+	cargo clippy --quiet --workspace --all-targets -- -D warnings
+
+bench: $(CORE) ## measure, beside the peers, what README claims
+	$(BIN)/python benchmarks/run.py
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) target python/stellarrow/*.so
+
+$(TOOLS):
+	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): install Python 3.11 or newer, or make PYTHON=python3.x" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
+		{ echo "error: $(PYTHON) has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.7,<2'
+	@touch $@
+
+# The release core, built into the package in place, with everything the tests need.
+$(CORE): $(TOOLS) $(RUST) pyproject.toml
+	@command -v cargo > /dev/null || \
+		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
+	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
+		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
+	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,dev
+	@touch $@

@@ -1,0 +1,73 @@
+//! Table `evictions`: a row an entry that left the ledger because its time to live had passed.
+
+use sha2::{Digest, Sha256};
+
+use super::column::{Timestamp, UInt32};
+use super::columns::columns;
+use super::text::Text;
+use super::{Settings, Table};
+use crate::ledger::{Ledger, Needs, Totals};
+
+pub(super) const EVICTIONS: Table = Table {
+    name: "evictions",
+    version: "1.0",
+    description: "An entry that left the ledger because its time to live had passed.",
+    key: &["ledger_sequence", "eviction_index"],
+};
+
+columns! {
+    ledger_sequence: required UInt32 = "Sequence number of the ledger.",
+    closed_at: required Timestamp = "When the ledger closed.",
+    eviction_index: required UInt32 = "Place among the ledger's evictions, from 0.",
+    ledger_key_hash: required Text = "sha256 of the LedgerKey, hex.",
+    key_type: required Text = "Type of the entry, such as LedgerEntryTypeContractData.",
+    ledger_key_xdr: required Text = "LedgerKey as base64 XDR.",
+}
+
+/// The Go SDK's names of LedgerEntryType, by value.
+const TYPES: [&str; 10] = [
+    "LedgerEntryTypeAccount",
+    "LedgerEntryTypeTrustline",
+    "LedgerEntryTypeOffer",
+    "LedgerEntryTypeData",
+    "LedgerEntryTypeClaimableBalance",
+    "LedgerEntryTypeLiquidityPool",
+    "LedgerEntryTypeContractData",
+    "LedgerEntryTypeContractCode",
+    "LedgerEntryTypeConfigSetting",
+    "LedgerEntryTypeTtl",
+];
+
+pub(super) struct Builder(Columns);
+
+impl Builder {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self(Columns::new(settings.decoded))
+    }
+
+    pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
+        Columns::fields(decoded)
+    }
+}
+
+impl super::Builder for Builder {
+    fn needs(&self) -> Needs {
+        Needs { evictions: true, ..Needs::default() }
+    }
+
+    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
+        let columns = &mut self.0;
+        for (index, key) in (0..).zip(totals.evicted) {
+            columns.rows += 1;
+            columns.eviction_index.push(index);
+            columns.ledger_key_hash.hex(&Sha256::digest(key).into());
+            let arm = key.first_chunk::<4>().map_or(0, |arm| u32::from_be_bytes(*arm));
+            columns.key_type.push(TYPES.get(arm as usize).unwrap_or(&"").as_bytes());
+            columns.ledger_key_xdr.base64(key);
+        }
+        columns.ledger_sequence.fill(columns.rows, ledger.sequence);
+        columns.closed_at.fill(columns.rows, ledger.closed_at());
+    }
+
+    super::forward_to_columns!(0);
+}

@@ -1,0 +1,79 @@
+//! Rows as plain values, out of Arrow batches.
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use arrow_array::{Array, ArrayRef, RecordBatch};
+use arrow_schema::DataType;
+use stellarrow_core::decode::{Decoder, Request};
+use stellarrow_core::filter::Wanted;
+use stellarrow_core::tables::{TABLES, Table};
+
+use crate::sealed::PASSPHRASE;
+
+/// A cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    Null,
+    Bool(bool),
+    Number(i128),
+    Text(String),
+    List(Vec<String>),
+}
+
+/// A row: its columns' names and values in the schema's order.
+pub type Row = Vec<(String, Value)>;
+
+/// The rows of a batch.
+pub fn rows(batch: &RecordBatch) -> Vec<Row> {
+    let schema = batch.schema();
+    let columns = || schema.fields().iter().zip(batch.columns());
+    let row =
+        |row| columns().map(|(field, column)| (field.name().clone(), value(column, row))).collect();
+    (0..batch.num_rows()).map(row).collect()
+}
+
+fn value(column: &ArrayRef, row: usize) -> Value {
+    if column.is_null(row) {
+        return Value::Null;
+    }
+    match column.data_type() {
+        DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
+        DataType::UInt32 => Value::Number(column.as_primitive::<UInt32Type>().value(row).into()),
+        DataType::Int64 => Value::Number(column.as_primitive::<Int64Type>().value(row).into()),
+        DataType::Timestamp(..) => {
+            Value::Number(column.as_primitive::<TimestampMicrosecondType>().value(row).into())
+        }
+        DataType::Decimal128(38, 0) => {
+            Value::Number(column.as_primitive::<Decimal128Type>().value(row))
+        }
+        DataType::Utf8 => Value::Text(column.as_string::<i32>().value(row).to_owned()),
+        DataType::List(_) => {
+            let list = column.as_list::<i32>().value(row);
+            let texts = list.as_string::<i32>().iter();
+            Value::List(texts.map(|text| text.unwrap().to_owned()).collect())
+        }
+        other => panic!("no table has a column of {other}"),
+    }
+}
+
+/// Ask for every version of every table, of the network all made ledgers belong to.
+pub fn request() -> Request {
+    Request::new(TABLES, PASSPHRASE, &Wanted::default()).unwrap()
+}
+
+/// What a decoder holds, table by table, checked to be sound Arrow of its table's schema.
+pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
+    let (batches, _) = decoder.finish().unwrap();
+    assert_eq!(batches.len(), tables.len());
+    batches
+        .iter()
+        .zip(tables)
+        .map(|(batch, table)| {
+            assert_eq!(batch.schema(), table.schema(false));
+            for column in batch.columns() {
+                column.to_data().validate_full().unwrap();
+            }
+            rows(batch)
+        })
+        .collect()
+}

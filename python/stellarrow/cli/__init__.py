@@ -1,0 +1,62 @@
+"""The command line: reads what was typed, runs it, turns errors into one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+import click
+
+from stellarrow.errors import ConfigError, StellarrowError
+
+DONE: Final = 0
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+
+def main() -> None:
+    """Run the command line and exit with its code."""
+    sys.exit(invoke(sys.argv[1:]))
+
+
+def invoke(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
+    from stellarrow.cli.commands import stellarrow  # noqa: PLC0415  --version needs none of it
+
+    debug = "--debug" in arguments
+    try:
+        code = stellarrow.main(
+            [argument for argument in arguments if argument != "--debug"],
+            prog_name="stellarrow",
+            standalone_mode=False,
+        )
+    except (KeyboardInterrupt, click.Abort):
+        _tell("interrupted: the same command line goes on from what is done")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except (click.ClickException, StellarrowError) as error:
+        if debug:
+            raise
+        _tell(_said(error) if isinstance(error, click.ClickException) else str(error))
+        return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
+    return code if isinstance(code, int) else DONE
+
+
+def _said(error: click.ClickException) -> str:
+    """Let click's own message end with what to do."""
+    message = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or ":" in message or message.endswith("?"):
+        return message
+    return f"{message.rstrip('.')}: see {context.command_path} --help"
+
+
+def _tell(message: str) -> None:
+    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+    click.echo(" ".join(message.split()), err=True)

@@ -1,0 +1,5 @@
+"""`python -m stellarrow.cli`."""
+
+from stellarrow.cli import main
+
+main()

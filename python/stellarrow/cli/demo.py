@@ -1,0 +1,121 @@
+"""`stellarrow demo`: real and synthetic ledgers turned into tables, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+import click
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+from rich.table import Table
+
+from stellarrow import pipeline
+from stellarrow.cli import events, meter, wording
+from stellarrow.cli.synth import lake_path, write_lake
+from stellarrow.decode import synthetic
+from stellarrow.ledgers import Network
+from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.sources.files import FileSource
+
+_TABLES: Final = ("ledgers", "contract_data", "contract_events")
+_LEDGERS: Final = 300  # synthetic ones
+_LEDGER_BYTES: Final = 250_000
+_FIRST: Final = 2
+
+
+@click.command(epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data")
+@click.option(
+    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
+)
+def command(data: Path) -> None:
+    """Extract two real and a few hundred synthetic ledgers into a folder, and say what is in them."""
+    console = Console(highlight=False)
+    with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
+        real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
+    _made_up(data / "ledgers-synthetic", console)
+    made = _extract("synthetic ledgers", data / "ledgers-synthetic", data / "synthetic", "synthetic")
+    for title, report, folder in (
+        ("Two real ledgers of the public network", real, data / "pubnet"),
+        (f"{_LEDGERS} synthetic ledgers", made, data / "synthetic"),
+    ):
+        _tell(console, title, report, folder)
+    _tell_next(console, data)
+
+
+def _made_up(lake: Path, console: Console) -> None:
+    if (lake / lake_path(_FIRST + _LEDGERS - 1)).exists():
+        return
+    with console.status(f"making {_LEDGERS} synthetic ledgers"):
+        endless = synthetic(first=_FIRST, ledger_bytes=_LEDGER_BYTES)
+        write_lake(
+            lake, (next(endless) for _ in range(_LEDGERS)), first=_FIRST, network=Network.of("synthetic")
+        )
+
+
+def _extract(title: str, source: Path, folder: Path, network: str) -> pipeline.Report:
+    with closing(ParquetSink(folder, _TABLES, network=network)) as sink, meter.shown(title) as progress:
+        return pipeline.run(
+            FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress
+        )
+
+
+def _tell(console: Console, title: str, report: pipeline.Report, folder: Path) -> None:
+    console.print(f"\n[bold]{title}[/bold] → {folder}")
+    if report.ledgers:
+        speed = report.bytes / max(report.seconds, 1e-9) / 1e6
+        took = f"{wording.seconds(report.seconds)}, {speed:,.0f} MB/s"
+        console.print(f"  {wording.size(report.bytes)} of XDR to Parquet in {took}")
+    else:
+        console.print(f"  all {wording.many(report.skipped, 'ledger')} were already there, nothing to do")
+    shown = Table(box=None, padding=(0, 2), show_edge=False)
+    for heading, side in (("", "left"), ("table", "left"), ("rows", "right"), ("on disk", "right")):
+        shown.add_column(heading, justify="right" if side == "right" else "left")
+    for name in _TABLES:
+        rows, stored = _measured(folder / name)
+        shown.add_row("", name, wording.count(rows), wording.size(stored))
+    console.print(shown)
+    seen = _read(folder / "contract_events", ["contract_id", "event_name", "topics_xdr", "data_xdr"])
+    console.print("  busiest contracts: " + ", ".join(_busiest(seen)), soft_wrap=True)
+    for line in events.in_words(seen, 3):
+        console.print(f"  · {line}", markup=False, soft_wrap=True)
+
+
+def _measured(folder: Path) -> tuple[int, int]:
+    paths = sorted(folder.glob("*.parquet"))
+    return sum(pq.read_metadata(path).num_rows for path in paths), sum(path.stat().st_size for path in paths)
+
+
+def _read(folder: Path, columns: Sequence[str]) -> pa.Table:
+    tables = [pq.ParquetFile(path).read(list(columns)) for path in sorted(folder.glob("*.parquet"))]
+    return pa.concat_tables(tables)
+
+
+def _busiest(seen: pa.Table) -> Iterator[str]:
+    counts = pc.value_counts(seen.column("contract_id").drop_null()).to_pylist()
+    for one in sorted(counts, key=lambda one: (-one["counts"], one["values"]))[:4]:
+        yield f"{wording.address(one['values'])} ({wording.many(one['counts'], 'event')})"
+
+
+def _tell_next(console: Console, data: Path) -> None:
+    here = "" if data == Path("stellarrow-data") else f" --data {data}"
+    console.print("\n[bold]Try next[/bold]")
+    for line in (
+        (
+            f'stellarrow sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
+            ' group by all order by 2 desc limit 5"'
+        ),
+        (
+            f'stellarrow sql{here} "select balance_holder, balance from pubnet.contract_data'
+            ' where balance is not null order by 2 desc limit 5"'
+        ),
+        f"stellarrow extract {data}/ledgers-synthetic --tables contract_data@1.0 --to parquet:./out",
+        "stellarrow synth --ledgers 10 --size 1.7MB --out heavy.xdr.zst",
+        "stellarrow inspect heavy.xdr.zst",
+    ):
+        console.print(f"  .venv/bin/{line}", markup=False, soft_wrap=True)

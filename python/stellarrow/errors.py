@@ -1,0 +1,74 @@
+"""Every error stellarrow raises on purpose.
+
+StellarrowError
+├── SourceError               ledgers cannot be read
+│   ├── LedgerMissing         the place is there, a ledger in it is not
+│   └── SourceUnavailable     the place itself does not answer
+├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
+├── NetworkMismatch           the ledgers are of another network than the one named
+├── ChainBroken               two neighbouring ledgers do not link
+├── SinkError                 batches cannot be kept
+│   ├── SchemaMismatch        the place holds something else already
+│   └── SinkUnavailable       the place itself does not answer
+└── ConfigError               what was asked for makes no sense (also a ValueError)
+"""
+
+
+class StellarrowError(Exception):
+    """Anything stellarrow raises on purpose."""
+
+
+class SourceError(StellarrowError):
+    """Ledgers could not be read from where they lie."""
+
+
+class LedgerMissing(SourceError):
+    """A ledger that was asked for is not in the source."""
+
+
+class SourceUnavailable(SourceError):
+    """The source cannot be reached at all; trying again later may help."""
+
+
+class DecodeError(StellarrowError):
+    """The bytes are no ledger the decoder knows.
+
+    `ledger` is its sequence where known, `path` the XDR field, `offset` the byte in the uncompressed data.
+    """
+
+    def __init__(
+        self, message: str, *, ledger: int | None = None, path: str | None = None, offset: int | None = None
+    ) -> None:
+        super().__init__(message)
+        self.ledger = ledger
+        self.path = path
+        self.offset = offset
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the place, so that an error crosses a process border whole."""
+        state = {"ledger": self.ledger, "path": self.path, "offset": self.offset}
+        return type(self), self.args, state
+
+
+class NetworkMismatch(StellarrowError):
+    """The transactions' hashes prove another network passphrase than the one given."""
+
+
+class ChainBroken(StellarrowError):
+    """A header's hash, or its link to the ledger before it, is wrong."""
+
+
+class SinkError(StellarrowError):
+    """Batches could not be written."""
+
+
+class SchemaMismatch(SinkError):
+    """The sink already holds another table version, network or filter."""
+
+
+class SinkUnavailable(SinkError):
+    """The sink cannot be reached at all; trying again later may help."""
+
+
+class ConfigError(StellarrowError, ValueError):
+    """A name, range, filter or setting that cannot be meant."""

@@ -1,0 +1,166 @@
+"""Ordered, bounded, parallel map: all the concurrency of the pipeline."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
+from typing import Final, Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+# How long close() waits for a reader that sits in a system call, such as a pipe nobody writes to.
+_GRACE_SECONDS: Final = 1.0
+
+
+def ordered(
+    items: Iterable[Item],
+    work: Callable[[Item], Result],
+    *,
+    workers: int,
+    budget: int,
+    cost: Callable[[Item], int],
+) -> Generator[Result]:
+    """Yield work(item) for every item, in their order, computed ahead on threads.
+
+    Items whose results were not yet yielded cost at most `budget` together; a dearer one travels alone, and
+    one more waits at the door. An error of `items` or `work` is raised in its turn, after everything before
+    it. Closing the generator stops the threads.
+    """
+    flow = _Flow[Item, Result](work, budget, cost)
+    threads = [threading.Thread(target=flow.feed, args=(items,), name="stellarrow-feed", daemon=True)]
+    threads += [
+        threading.Thread(target=flow.labour, name=f"stellarrow-work-{number}", daemon=True)
+        for number in range(max(1, workers))
+    ]
+    try:
+        for thread in threads:
+            thread.start()
+        while (slot := flow.take()) is not None:
+            if slot.error is not None:
+                raise slot.error
+            yield slot.result
+            del slot  # or the result would live until the next one is there
+    finally:
+        flow.stop()
+        for thread in threads:
+            if thread.ident is not None:
+                thread.join(_GRACE_SECONDS)
+
+
+class _Slot(Generic[Item, Result]):
+    """One item's place in the order, and what became of it."""
+
+    __slots__ = ("cost", "done", "error", "item", "result")
+
+    item: Item
+    result: Result
+
+    def __init__(self, cost: int) -> None:
+        self.cost = cost
+        self.done = False
+        self.error: BaseException | None = None
+
+
+class _Flow(Generic[Item, Result]):
+    """What the feeder, the workers and the consumer share, under one lock."""
+
+    def __init__(self, work: Callable[[Item], Result], budget: int, cost: Callable[[Item], int]) -> None:
+        self._work = work
+        self._budget = budget
+        self._cost = cost
+        self._changed = threading.Condition()
+        self._order: deque[_Slot[Item, Result]] = deque()
+        self._waiting: deque[_Slot[Item, Result]] = deque()
+        self._in_flight = 0
+        self._fed = False
+        self._stopped = False
+
+    def feed(self, items: Iterable[Item]) -> None:
+        """Take items in as the budget allows, until they end, fail or nobody wants more."""
+        source = iter(items)
+        try:
+            for item in source:
+                if not self._admit(item):
+                    break
+                del item
+        except BaseException as error:
+            self._append(_failed(error))
+        finally:
+            self._close(source)
+            with self._changed:
+                self._fed = True
+                self._changed.notify_all()
+
+    def _admit(self, item: Item) -> bool:
+        slot = _Slot[Item, Result](self._cost(item))
+        slot.item = item
+        with self._changed:
+            while self._in_flight and self._in_flight + slot.cost > self._budget and not self._stopped:
+                self._changed.wait()
+            if self._stopped:
+                return False
+            self._in_flight += slot.cost
+            self._waiting.append(slot)
+            self._order.append(slot)
+            self._changed.notify_all()
+        return True
+
+    def _append(self, slot: _Slot[Item, Result]) -> None:
+        with self._changed:
+            self._order.append(slot)
+            self._changed.notify_all()
+
+    def _close(self, source: Iterator[Item]) -> None:
+        """Close a generator here: while it runs, no other thread may."""
+        close = getattr(source, "close", None)
+        if close is None:
+            return
+        try:
+            close()
+        except BaseException as error:
+            self._append(_failed(error))
+
+    def labour(self) -> None:
+        """Work slots off until there will be no more."""
+        while True:
+            with self._changed:
+                while not self._waiting and not self._fed and not self._stopped:
+                    self._changed.wait()
+                if self._stopped or not self._waiting:
+                    return
+                slot = self._waiting.popleft()
+            try:
+                slot.result = self._work(slot.item)
+            except BaseException as error:
+                slot.error = error
+            del slot.item
+            with self._changed:
+                slot.done = True
+                self._changed.notify_all()
+            del slot
+
+    def take(self) -> _Slot[Item, Result] | None:
+        """Wait for the next result in order; None after the last."""
+        with self._changed:
+            while not (self._order and self._order[0].done):
+                if self._fed and not self._order:
+                    return None
+                self._changed.wait()
+            slot = self._order.popleft()
+            self._in_flight -= slot.cost
+            self._changed.notify_all()
+            return slot
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._waiting.clear()
+            self._changed.notify_all()
+
+
+def _failed(error: BaseException) -> _Slot[Item, Result]:
+    slot = _Slot[Item, Result](0)
+    slot.error, slot.done = error, True
+    return slot

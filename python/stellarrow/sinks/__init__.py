@@ -1,0 +1,1 @@
+"""Where batches go: one file a kind of place."""

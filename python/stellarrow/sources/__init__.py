@@ -1,0 +1,1 @@
+"""Where ledgers come from: one file a kind of place."""

@@ -1,0 +1,229 @@
+"""Ledgers in files: one path, a folder, a glob, or stdin (`-`), in any framing."""
+
+from __future__ import annotations
+
+import glob
+import json
+import os
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import accumulate, chain, islice
+from pathlib import Path
+from typing import Final
+
+from stellarrow.decode import sequences, split
+from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerSet, Network
+
+# SEP-54: {0xFFFFFFFF - first:08X}--{first}[-{last}].xdr.zst; older lakes end in .zstd
+_LAKE_NAME: Final = re.compile(r"([0-9A-F]{8})--(\d{1,10})(?:-(\d{1,10}))?\.xdr(?:\.zstd?)?", re.ASCII)
+_MANIFEST: Final = ".config.json"  # SEP-54, beside the partitions
+_NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
+_BLOCK: Final = 1 << 20  # bytes a read
+_WHOLE: Final = (
+    1 << 20
+)  # a stored file up to this size is one chunk; zstd makes about ten times as much of it
+_PIECE: Final = 8 << 20  # uncompressed bytes a piece of a bigger file
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """Consecutive ledgers in one file."""
+
+    first: int
+    last: int
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _Index:
+    """What lies where: files by their first ledger, and how far those up to each reach."""
+
+    stored: list[_Stored]
+    reach: list[int]
+    ledgers: LedgerSet
+
+    def holding(self, ledgers: LedgerRange) -> Iterator[_Stored]:
+        """Yield what holds ledgers of the range, in ledger order."""
+        for stored in islice(self.stored, bisect_left(self.reach, ledgers.first), None):
+            if stored.first > ledgers.end:
+                return
+            if stored.last >= ledgers.first:
+                yield stored
+
+
+class FileSource:
+    """Read ledgers from files. Ledgers that lie in several files are read once."""
+
+    def __init__(self, location: str | os.PathLike[str]) -> None:
+        self._location = os.fspath(location)
+        self._index: _Index | None = None
+
+    def available(self) -> LedgerSet:
+        return self._indexed().ledgers
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        held = self.available()
+        # An open range ends with what is there.
+        end = ledgers.end if ledgers.last is not None else max(held.last, ledgers.first)
+        wanted = LedgerRange(ledgers.first, end)
+        if absent := LedgerSet([wanted]) - held:
+            raise LedgerMissing(self._absence(absent))
+        due = wanted.first
+        for stored in self._indexed().holding(wanted):
+            if stored.last >= due:
+                last = min(stored.last, wanted.end)
+                yield from _chunks(stored, LedgerRange(due, last))
+                due = last + 1
+
+    def stored_bytes(self, ledgers: LedgerSet) -> int:
+        """Return how many bytes the files that hold any of these ledgers have on disk."""
+        paths = {stored.path for part in ledgers for stored in self._indexed().holding(part)}
+        return sum(path.stat().st_size for path in paths)
+
+    def network(self) -> Network | None:
+        """Return the network the manifest beside the files names, if there is one."""
+        place = Path(self._location)
+        file = next(self._paths(), place)
+        for folder in (place, *file.parents[:2]):  # where it was named, the partition, the lake
+            manifest = folder / _MANIFEST
+            if manifest.is_file():
+                return Network.of(_passphrase(manifest))
+        return None
+
+    def _indexed(self) -> _Index:
+        if self._index is None:
+            stored = sorted(
+                chain.from_iterable(map(_runs, self._paths())), key=lambda one: (one.first, one.path)
+            )
+            if not stored:
+                raise SourceError(
+                    f"{self._location} holds no ledger file: name a file, a folder or a glob of some"
+                )
+            self._index = _Index(
+                stored=stored,
+                reach=list(accumulate((one.last for one in stored), max)),
+                ledgers=LedgerSet(LedgerRange(one.first, one.last) for one in stored),
+            )
+        return self._index
+
+    def _paths(self) -> Iterator[Path]:
+        place = Path(self._location)
+        if place.is_dir():
+            for folder, folders, names in os.walk(place):
+                folders[:] = sorted(name for name in folders if not name.startswith("."))
+                yield from (Path(folder, name) for name in sorted(names) if not _is_aside(name))
+        elif glob.has_magic(self._location) and not place.exists():
+            found = sorted(glob.glob(self._location, recursive=True))
+            yield from (
+                Path(name) for name in found if Path(name).is_file() and not _is_aside(Path(name).name)
+            )
+        elif place.exists():
+            yield place
+        else:
+            raise SourceUnavailable(f"{self._location} does not exist: name a file, a folder or a glob")
+
+    def _absence(self, absent: LedgerSet) -> str:
+        more = f" and {absent.count - 1} more are" if absent.count > 1 else " is"
+        held = str(self.available())
+        held = held if len(held) < 100 else f"{self.available().first} to {self.available().last} with holes"
+        where = f"{self._location}, which has {held}"
+        return f"ledger {absent.first}{more} missing in {where}: ask for what is there, or add it"
+
+
+def _is_aside(name: str) -> bool:
+    return name.startswith(".") or Path(name).suffix in _NO_LEDGERS
+
+
+def _runs(path: Path) -> Iterator[_Stored]:
+    """Tell which ledgers a file holds: by its name where that is a lake's, else by looking."""
+    if (match := _LAKE_NAME.fullmatch(path.name)) and int(match[1], 16) == LAST_POSSIBLE - int(match[2]):
+        yield _Stored(int(match[2]), int(match[3] or match[2]), path)
+        return
+    first = last = None
+    for ledger in _sequences(path):
+        if first is None or last is None:
+            first = ledger
+        elif ledger <= last:
+            raise SourceError(
+                f"{path} holds ledger {ledger} after ledger {last}: put its ledgers in order, each once"
+                " (stellarrow.decode takes them as they are)"
+            )
+        elif ledger != last + 1:
+            yield _Stored(first, last, path)
+            first = ledger
+        last = ledger
+    if first is not None and last is not None:
+        yield _Stored(first, last, path)
+
+
+def _sequences(path: Path) -> Iterator[int]:
+    if _size(path) <= _WHOLE:
+        yield from sequences(_content(path), place=str(path))
+        return
+    for piece, framing in split(_blocks(path), piece_bytes=_PIECE, place=str(path)):
+        yield from sequences(piece, framing, place=str(path))
+
+
+def _chunks(stored: _Stored, wanted: LedgerRange) -> Iterator[LedgerChunk]:
+    """Yield a small file as it lies, a big one in pieces."""
+    path = stored.path
+    if _size(path) <= _WHOLE:
+        yield LedgerChunk(_content(path), "auto", wanted.first, wanted.end, str(path))
+        return
+    due = wanted.first
+    for piece, framing in split(_blocks(path), piece_bytes=_PIECE, place=str(path)):
+        held = LedgerSet.of(sequences(piece, framing, place=str(path))) & LedgerSet([wanted])
+        for part in held:
+            if part.first != due:
+                break
+            yield LedgerChunk(piece, framing, part.first, part.end, str(path))
+            due = part.end + 1
+        if due > wanted.end:
+            return
+    raise SourceError(f"{path} should hold ledger {due}, by its name, but does not: fetch it again")
+
+
+def _size(path: Path) -> int:
+    with _told(path):
+        size = path.stat().st_size
+    if size == 0:
+        raise SourceError(f"{path} is empty: fetch it again, or remove it")
+    return size
+
+
+def _content(path: Path) -> bytes:
+    with _told(path):
+        return path.read_bytes()
+
+
+def _blocks(path: Path) -> Iterator[bytes]:
+    with _told(path), path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK):
+            yield block
+
+
+def _passphrase(manifest: Path) -> str:
+    try:
+        passphrase = str(json.loads(_content(manifest))["networkPassphrase"]).strip()
+    except (ValueError, KeyError, TypeError):
+        passphrase = ""
+    if not passphrase:
+        raise SourceError(f"{manifest} names no networkPassphrase (SEP-54): mend it, or remove it")
+    return passphrase
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Translate what the file system refuses."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise SourceError(f"{path} vanished while it was read: put it back and run the same again") from error
+    except OSError as error:
+        raise SourceError(
+            f"{path} cannot be read ({os.strerror(error.errno or 0)}): check its permissions"
+        ) from error

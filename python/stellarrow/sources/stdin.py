@@ -1,0 +1,74 @@
+"""Ledgers from a pipe: read once, in any framing, without keeping more than a piece."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from stellarrow.decode import sequences, split
+from stellarrow.errors import LedgerMissing, SourceError
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+
+_WHERE: Final = "stdin"
+_BLOCK: Final = 1 << 20  # bytes a read
+_PIECE: Final = 8 << 20  # uncompressed bytes a piece
+
+
+class StdinSource:
+    """Read ledgers from a pipe. They pass once, so ranges must be read in ascending order."""
+
+    def __init__(self, descriptor: int = 0) -> None:
+        self._pieces = _chunks(descriptor)
+        self._next: LedgerChunk | None = None
+        self._begun = False
+
+    def available(self) -> LedgerSet:
+        chunk = self._peek()
+        return LedgerSet([LedgerRange(chunk.first)] if chunk else [])
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        due = ledgers.first
+        while due <= ledgers.end and (chunk := self._peek()):
+            if chunk.first > due:
+                raise LedgerMissing(
+                    f"ledger {due} is missing in {_WHERE}, which goes on with {chunk.first}: add it"
+                )
+            if chunk.last >= due:
+                last = min(chunk.last, ledgers.end)
+                yield LedgerChunk(chunk.data, chunk.framing, due, last, chunk.where)
+                due = last + 1
+            if chunk.last <= ledgers.end:
+                self._next = None
+        if ledgers.last is not None and due <= ledgers.last:
+            raise LedgerMissing(
+                f"ledger {due} is missing in {_WHERE}, which ends before it: add it, or ask for less"
+            )
+
+    def _peek(self) -> LedgerChunk | None:
+        if self._next is None:
+            self._next = next(self._pieces, None)
+            if self._next is None and not self._begun:
+                raise SourceError(f"{_WHERE} is empty: pipe ledgers into it")
+            self._begun = True
+        return self._next
+
+
+def _chunks(descriptor: int) -> Iterator[LedgerChunk]:
+    last = -1
+    for piece, framing in split(_blocks(descriptor), piece_bytes=_PIECE, place=_WHERE):
+        numbers = sequences(piece, framing, place=_WHERE)
+        for ledger in numbers:
+            if ledger <= last:
+                raise SourceError(
+                    f"{_WHERE} has ledger {ledger} after ledger {last}: send them in order, each once"
+                )
+            last = ledger
+        for part in LedgerSet.of(numbers):
+            yield LedgerChunk(piece, framing, part.first, part.end, _WHERE)
+
+
+def _blocks(descriptor: int) -> Iterator[bytes]:
+    # Without Python's buffered stdin, whose lock a reader that never wakes would hold for ever.
+    while block := os.read(descriptor, _BLOCK):
+        yield block

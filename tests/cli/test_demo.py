@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A demo of twenty small ledgers, in a folder of its own."""
+    monkeypatch.setattr("stellarrow.cli.demo._LEDGERS", 20)
+    monkeypatch.setattr("stellarrow.cli.demo._LEDGER_BYTES", 20_000)
+    monkeypatch.setenv("COLUMNS", "150")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.usefixtures("small")
+def test_the_demo_tells_what_it_made_and_its_advice_works(stellarrow: Run) -> None:
+    done = stellarrow("demo")
+    assert (done.code, done.err) == (0, "")
+    assert "Two real ledgers of the public network" in done.out
+    assert "busiest contracts: C" in done.out
+    assert re.search(r"MB/s", done.out)
+    advice = [
+        line.split("stellarrow ", 1)[1] for line in done.out.splitlines() if ".venv/bin/stellarrow" in line
+    ]
+    assert len(advice) == 5
+    for line in advice:
+        followed = stellarrow(*shlex.split(line))
+        assert (followed.code, followed.err) == (0, ""), line
+
+
+@pytest.mark.usefixtures("small")
+def test_the_demo_again_says_what_was_there(stellarrow: Run) -> None:
+    stellarrow("demo")
+    done = stellarrow("demo")
+    assert "all 2 ledgers were already there" in done.out
+    assert "all 20 ledgers were already there" in done.out

@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from stellarrow.cli import meter, wording
+from stellarrow.decode import frame
+from stellarrow.pipeline import Progress
+
+Run = Callable[..., Any]
+Lake = Callable[..., Path]
+
+
+def sequences(folder: Path) -> list[int]:
+    files = sorted(folder.glob("*.parquet"))
+    return [one for path in files for one in pq.read_table(path).column("ledger_sequence").to_pylist()]
+
+
+def test_a_lake_becomes_tables(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    done = stellarrow(
+        "extract", make_lake(), "--tables", "ledgers,contract_data", "--to", f"parquet:{tmp_path}/out"
+    )
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("40 ledgers (100 to 139) in ")
+    assert sequences(tmp_path / "out" / "ledgers") == list(range(100, 140))
+
+
+def test_the_default_place_is_where_sql_looks(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert stellarrow("extract", make_lake(), "--tables", "ledgers").code == 0
+    assert "40" in stellarrow("sql", "select count(*) from ledgers").out
+
+
+def test_the_same_command_again_has_nothing_to_do(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out"]
+    stellarrow(*command)
+    assert stellarrow(*command).out == "nothing to do, 40 ledgers already there\n"
+
+
+def test_the_report_as_json(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    command = ["extract", make_lake(), "--tables", "all", "--to", f"parquet:{tmp_path}/out", "--json"]
+    report = json.loads(stellarrow(*command, "--ledgers", "100:+10,120").out)
+    assert (report["ledgers"], report["ranges"], report["gaps"]) == (11, "100:109, 120", "")
+    assert report["rows"]["ledgers"] == 11
+    assert {"ledgers", "contract_data", "contract_events"} <= set(report["rows"])
+
+
+def test_a_dry_run_foretells_and_writes_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--dry-run"]
+    done = stellarrow(*command, "--ledgers", "130:149")
+    assert done.code == 0
+    assert done.out.startswith("would extract 20 ledgers (130 to 149), ")
+    assert "missing in the source: 140 to 149" in done.out
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_dry_run_of_what_is_done_is_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--json"]
+    stellarrow(*command)
+    told = json.loads(stellarrow(*command, "--dry-run").out)
+    assert (told["ledgers"], told["skipped"], told["stored_bytes"]) == (0, 40, 0)
+
+
+def test_files_that_do_not_tell_their_network_need_the_option(
+    stellarrow: Run, ledgers: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "ledgers.xdr"
+    path.write_bytes(frame(ledgers, "record-marked"))
+    command = ["extract", path, "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out"]
+    done = stellarrow(*command)
+    assert (done.code, "give --network" in done.err) == (2, True)
+    assert stellarrow(*command, "--network", "synthetic").code == 0
+
+
+def test_a_network_the_manifest_contradicts_is_refused(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path
+) -> None:
+    to = f"parquet:{tmp_path}/out"
+    done = stellarrow("extract", make_lake(), "--tables", "ledgers", "--to", to, "--network", "pubnet")
+    assert (done.code, "manifest" in done.err) == (1, True)
+
+
+def test_ledgers_that_do_not_link_need_the_option(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    lake = make_lake()
+    stellarrow("synth", "--ledgers", 1, "--seed", 9, "--first", 120, "--size", "4KB", "--out", lake)
+    command = ["extract", lake, "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out"]
+    done = stellarrow(*command)
+    assert (done.code, "ledger 120" in done.err) == (1, True)
+    assert stellarrow(*command, "--no-verify-chain").code == 0
+
+
+def test_filters_reach_the_rows_and_the_files(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    command = ["extract", make_lake(), "--tables", "contract_events", "--to", f"parquet:{out}"]
+    assert stellarrow(*command, "--event-names", "transfer", "--no-deleted").code == 0
+    path = next((out / "contract_events").glob("*.parquet"))
+    told = b'{"event_names": ["transfer"], "include_deleted": false}'
+    assert pq.read_metadata(path).metadata[b"stellarrow.filter"] == told
+    assert set(pq.read_table(path).column("event_name").to_pylist()) == {"transfer"}
+    assert stellarrow(*command).code == 1
+
+
+def test_a_pipe_is_extracted(ledgers: tuple[bytes, ...], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "stellarrow.cli",
+            "extract",
+            "-",
+            "--tables",
+            "ledgers",
+            "--network",
+            "synthetic",
+        ],
+        input=frame(ledgers, "record-marked", compression_level=1),
+        capture_output=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert sequences(tmp_path / "stellarrow-data" / "ledgers") == list(range(100, 140))
+
+
+def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "stellarrow.cli",
+        "extract",
+        "-",
+        "--tables",
+        "ledgers",
+        "--network",
+        "synthetic",
+    ]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert process.stdin
+    assert process.stderr
+    process.stdin.write(frame(ledgers[:20], "record-marked"))
+    process.stdin.flush()
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == 130
+    assert b"same command line goes on" in process.stderr.read()
+    process.stdin.close()
+    process.stderr.close()
+    left = [name for _, _, names in os.walk(tmp_path) for name in names if name.endswith(".tmp")]
+    assert left == []
+    subprocess.run(command, input=frame(ledgers, "record-marked"), check=True, cwd=tmp_path)
+    assert sequences(tmp_path / "stellarrow-data" / "ledgers") == list(range(100, 140))
+
+
+def test_off_a_terminal_a_line_is_told_every_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    now = iter([0.0, 4.0, 10.0, 12.0, 21.0])
+    monkeypatch.setattr("stellarrow.cli.meter.time.monotonic", lambda: next(now))
+    state = Progress(wanted=100, skipped=0, ledgers=50, bytes=20_000_000, rows={"a": 7}, last=149)
+    with meter.shown("extract") as report:
+        for _ in range(4):
+            report(state)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert lines[0] == "progress ledgers=50 wanted=100 last=149 ledgers_per_s=5 mb_per_s=2 rows=7 eta_s=10"
+
+
+def test_on_a_terminal_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    drawn = Terminal()
+    monkeypatch.setattr(sys, "stderr", drawn)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "120")
+    with meter.shown("extract") as report:
+        report(Progress(wanted=100, skipped=0, ledgers=50, bytes=20_000_000, rows={"a": 7}))
+    assert "50 %" in drawn.getvalue()
+    assert "ledgers/s" in drawn.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("4KB", 4_000), ("1.7MB", 1_700_000), ("14.5MiB", 15_204_352), ("900", 900), ("2 gb", 2_000_000_000)],
+)
+def test_sizes_are_read(text: str, size: int) -> None:
+    assert wording.read_size(text) == size

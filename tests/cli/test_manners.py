@@ -1,0 +1,101 @@
+"""What every command keeps to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import stellarrow as sa
+from stellarrow.cli import invoke
+from stellarrow.cli.commands import stellarrow as group
+
+Run = Callable[..., Any]
+VERBS = group.list_commands(click.Context(group))
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_fits_a_screen_and_ends_with_an_example(stellarrow: Run, verb: str) -> None:
+    done = stellarrow(*verb.split(), "--help")
+    lines = done.out.rstrip().splitlines()
+    assert done.code == 0
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 100
+    example = next(at for at, line in enumerate(lines) if line.strip().startswith("Example"))
+    assert lines[example + 1].strip().startswith("stellarrow")
+    assert all(line.startswith("   ") for line in lines[example + 1 :])
+
+
+def test_no_command_shows_the_help(stellarrow: Run) -> None:
+    assert stellarrow() == stellarrow("--help")
+
+
+def test_version_is_told(stellarrow: Run) -> None:
+    assert stellarrow("--version").out == f"stellarrow, version {sa.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        (["extrct"], "did you mean extract?"),
+        (["frobnicate"], "choose among extract"),
+        (["extract", ".", "--tabels", "ledgers"], "--tables"),
+        (
+            ["extract", ".", "--tables", "contract_dta", "--network", "pubnet"],
+            "did you mean 'contract_data'?",
+        ),
+        (["extract", "."], "--tables"),
+        (
+            ["extract", ".", "--tables", "ledgers", "--to", "parket:x", "--network", "pubnet"],
+            "parquet:FOLDER?",
+        ),
+        (
+            ["extract", ".", "--tables", "ledgers", "--to", "parquet:", "--network", "pubnet"],
+            "names no folder",
+        ),
+        (["extract", "s3://b/p", "--tables", "ledgers"], "s3:// is no place"),
+        (["synth", "--out", "x.xdr", "--size", "big"], "4KB"),
+        (["synth", "--ledgers", "0", "--out", "x.xdr"], "--ledgers"),
+        (["sql", "select 1", "--json", "--csv"], "choose one"),
+    ],
+)
+def test_wrong_usage_is_one_line_and_exit_code_2(stellarrow: Run, arguments: list[str], remedy: str) -> None:
+    done = stellarrow(*arguments)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert remedy in done.err
+
+
+def test_a_failure_is_one_line_and_exit_code_1(stellarrow: Run, tmp_path: Path) -> None:
+    done = stellarrow("extract", tmp_path / "nowhere", "--tables", "ledgers")
+    assert done.code == 1
+    assert done.err == f"error: {tmp_path}/nowhere does not exist: name a file, a folder or a glob\n"
+
+
+def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
+    with pytest.raises(sa.SourceUnavailable):
+        invoke(["extract", str(tmp_path / "nowhere"), "--tables", "ledgers", "--debug"])
+
+
+def test_an_interruption_is_exit_code_130(stellarrow: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("stellarrow.cli.places.open_source", interrupted)
+    done = stellarrow("extract", ".", "--tables", "ledgers")
+    assert done.code == 130
+    assert "same command line" in done.err
+
+
+def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
+    program = f"{sys.executable} -m stellarrow.cli"
+    script = f"{program} --help | true; {program} --help | head -n 1"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)  # noqa: S607
+    assert done.stdout.startswith("Usage: ")
+    assert done.stderr == ""

@@ -1,0 +1,48 @@
+"""Fixtures that several tests share."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from stellarrow.cli.synth import write_lake
+from stellarrow.decode import synthetic
+from stellarrow.ledgers import Network
+
+settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("calm")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The corpora and golden rows that lie beside the repository."""
+    default = Path(__file__).resolve().parents[1] / ".." / "shared"
+    folder = Path(os.environ.get("STELLARROW_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not here: set STELLARROW_SHARED to the folder of corpora")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def ledgers() -> tuple[bytes, ...]:
+    """Forty small ledgers, 100 to 139, of the synthetic network."""
+    return tuple(islice(synthetic(20, first=100, ledger_bytes=4_096), 40))
+
+
+@pytest.fixture
+def make_lake(tmp_path: Path, ledgers: tuple[bytes, ...]) -> Callable[..., Path]:
+    """Write some of the forty ledgers as a lake."""
+
+    def make(first: int = 100, last: int = 139, *, name: str = "lake") -> Path:
+        folder = tmp_path / name
+        write_lake(
+            folder, iter(ledgers[first - 100 : last - 99]), first=first, network=Network.of("synthetic")
+        )
+        return folder
+
+    return make

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import stellarrow as sa
+from sinks.contract import SinkContract
+from stellarrow.decode import frame
+from stellarrow.sinks import parquet
+from stellarrow.sinks.parquet import ParquetSink
+
+
+class TestParquetSink(SinkContract):
+    """The Parquet sink, files of ten ledgers."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "out"
+
+    def open(self, **choices: Any) -> ParquetSink:
+        return ParquetSink(
+            self.folder, self.tables, **{"network": "synthetic", "ledgers_per_file": 10, **choices}
+        )
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return [row for path in self.files(table) for row in pq.ParquetFile(path).read().to_pylist()]
+
+    def files(self, table: str) -> list[Path]:
+        return sorted((self.folder / table).glob("[!.]*"))
+
+    def names(self, table: str) -> list[str]:
+        return [path.name for path in self.files(table)]
+
+    def test_files_are_cut_at_aligned_ledgers_and_named_after_them(self) -> None:
+        self.keep((105, 123))
+        assert self.names("ledgers") == [
+            "0000000105-0000000109.parquet",
+            "0000000110-0000000119.parquet",
+            "0000000120-0000000123.parquet",
+        ]
+        assert self.names("contract_data") == self.names("ledgers")
+
+    def test_a_full_file_is_durable_before_the_commit(self) -> None:
+        self.keep((100, 114), commit=False)
+        assert self.names("ledgers") == ["0000000100-0000000109.parquet"]
+
+    def test_a_file_tells_what_it_holds(self) -> None:
+        self.keep((100, 104))
+        told = pq.read_metadata(self.files("contract_data")[0]).metadata
+        assert {name: value for name, value in told.items() if name.startswith(b"stellarrow.")} == {
+            b"stellarrow.table": b"contract_data",
+            b"stellarrow.schema_version": b"2.0",
+            b"stellarrow.network": b"Stellarrow Synthetic Network ; November 2026",
+            b"stellarrow.filter": b"",
+            b"stellarrow.decoded": b"",
+            b"stellarrow.first_ledger": b"100",
+            b"stellarrow.last_ledger": b"104",
+        }
+
+    def test_the_schema_comes_back_with_its_descriptions(self) -> None:
+        self.keep((100, 104))
+        assert pq.read_schema(self.files("contract_data")[0]).equals(
+            sa.schema("contract_data"), check_metadata=True
+        )
+
+    def test_ledgers_without_rows_are_covered_too(self) -> None:
+        where = sa.Filter(contract_ids=["CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM"])
+        decoder = sa.Decoder(["contract_data"], network="synthetic", where=where)
+        data = frame(self.ledgers[:3], "record-marked")
+        sink = ParquetSink(self.folder, ["contract_data"], network="synthetic", where=where)
+        sink.write(decoder(sa.LedgerChunk(data, "record-marked", 100, 102, "memory")))
+        sink.commit()
+        assert str(sink.coverage()) == "100:102"
+        assert self.rows("contract_data") == []
+
+    def test_a_table_that_came_later_is_filled_in(self) -> None:
+        with_one = ParquetSink(self.folder, ["ledgers"], network="synthetic", ledgers_per_file=10)
+        with_one.write(self.batch(100, 119))
+        with_one.commit()
+        before = {path: path.stat().st_mtime_ns for path in self.files("ledgers")}
+        sink = self.open()
+        assert not sink.coverage()
+        sink.write(self.batch(100, 119))
+        sink.commit()
+        assert str(sink.coverage()) == "100:119"
+        assert {path: path.stat().st_mtime_ns for path in self.files("ledgers")} == before
+
+    @pytest.mark.parametrize(
+        ("choices", "fact"),
+        [
+            ({"network": "pubnet"}, "network 'Stellarrow Synthetic Network ; November 2026', not 'Public"),
+            (
+                {"where": sa.Filter(include_deleted=False)},
+                "filter 'none', not '{\"include_deleted\": false}'",
+            ),
+        ],
+    )
+    def test_a_folder_of_something_else_is_refused(self, choices: dict[str, Any], fact: str) -> None:
+        self.keep((100, 104))
+        with pytest.raises(sa.SchemaMismatch, match=fact):
+            self.open(**choices)
+
+    def test_decoded_values_are_kept_and_are_another_schema(self) -> None:
+        sink = self.open(decoded=True)
+        decoder = sa.Decoder(self.tables, network="synthetic", decoded=True)
+        data = frame(self.ledgers[:3], "record-marked")
+        sink.write(decoder(sa.LedgerChunk(data, "record-marked", 100, 102, "memory")))
+        sink.commit()
+        assert all(row["key_json"] for row in self.rows("contract_data"))
+        with pytest.raises(sa.SchemaMismatch, match="decoded 'yes', not 'none'"):
+            self.open()
+
+    def test_a_folder_of_another_version_is_refused(self) -> None:
+        self.keep((100, 104))
+        with pytest.raises(sa.SchemaMismatch, match=r"schema version '2.0', not '1.0'"):
+            ParquetSink(self.folder, ["contract_data@1.0"], network="synthetic")
+
+    def test_two_versions_cannot_share_a_folder(self) -> None:
+        with pytest.raises(sa.ConfigError, match="share one folder"):
+            ParquetSink(self.folder, ["contract_data@1.0", "contract_data"], network="synthetic")
+
+    def test_a_foreign_file_is_refused(self) -> None:
+        self.keep((100, 104))
+        (self.folder / "ledgers" / "mine.parquet").touch()
+        with pytest.raises(sa.SchemaMismatch, match=r"mine.parquet was not written by stellarrow"):
+            self.open()
+
+    def test_a_broken_file_is_named(self) -> None:
+        self.keep((100, 104))
+        self.files("ledgers")[0].write_bytes(b"PAR1")
+        with pytest.raises(sa.SinkError, match=r"0000000104.parquet is no readable Parquet file"):
+            self.open()
+
+    def test_what_a_dead_writer_left_is_removed_and_what_a_living_one_writes_is_not(self) -> None:
+        living = self.open()
+        living.write(self.batch(100, 101))
+        left = self.folder / "ledgers" / ".0000000100-1-deadbeef.tmp"
+        left.write_bytes(b"half")
+        self.open().close()
+        assert not left.exists()
+        living.commit()
+        assert str(living.coverage()) == "100:101"
+
+    def test_two_writers_of_the_same_ledgers_leave_one_file(self) -> None:
+        one, other = self.open(), self.open()
+        for sink in (one, other):
+            sink.write(self.batch(100, 104))
+        one.commit()
+        before = self.files("ledgers")[0].read_bytes()
+        other.commit()
+        assert self.files("ledgers")[0].read_bytes() == before
+        assert self.names("ledgers") == ["0000000100-0000000104.parquet"]
+
+    def test_a_place_one_cannot_write_to_is_a_sink_error(self) -> None:
+        self.folder.write_text("a file")
+        sink_or_error = pytest.raises(
+            sa.SinkError, match=r"cannot write to .*out/ledgers \(Not a directory\)"
+        )
+        with sink_or_error:
+            sink = self.open()
+            sink.write(self.batch(100, 104))
+
+    def test_a_table_that_is_not_decoded_is_named(self) -> None:
+        sink = ParquetSink(self.folder, ["contract_events"], network="synthetic")
+        with pytest.raises(sa.ConfigError, match="contract_events, which is not decoded"):
+            sink.write(self.batch(100, 104))
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=15)
+    @given(st.lists(st.integers(101, 139), max_size=8, unique=True))
+    def test_the_bytes_do_not_depend_on_how_the_rows_arrive(self, cuts: list[int]) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            # Small enough that forty ledgers cross every bound.
+            patch.setattr(parquet, "_ROWS_A_BLOCK", 7)
+            patch.setattr(parquet, "_ROWS_A_GROUP", 30)
+            patch.setattr(parquet, "_TEXT_A_GROUP", 20_000)
+            edges = sorted({100, *cuts, 140})
+            written = []
+            for name, ranges in (
+                ("whole", [(100, 139)]),
+                ("parts", [(first, after - 1) for first, after in pairwise(edges)]),
+            ):
+                self.folder = self.folder.parent / f"{name}-{len(os.listdir(self.folder.parent))}"
+                self.keep(*ranges)
+                written.append([path.read_bytes() for path in self.files("contract_data")])
+        assert written[0] == written[1]
+
+    def test_row_groups_have_the_same_rows_however_they_arrive(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(parquet, "_ROWS_A_BLOCK", 4)
+        monkeypatch.setattr(parquet, "_ROWS_A_GROUP", 8)
+        self.keep(*((number, number) for number in range(100, 139)))
+        held = pq.read_metadata(self.files("ledgers")[0])
+        assert [held.row_group(at).num_rows for at in range(held.num_row_groups)] == [8, 2]
+
+
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (2_000, 2_000))
+import stellarrow as sa
+from stellarrow.sinks.parquet import ParquetSink
+data = sa.synth(50, 20, ledger_bytes=20_000)
+batch = sa.Decoder(["contract_data"], network="synthetic")(sa.LedgerChunk(data, "auto", 2, 51, "memory"))
+sink = ParquetSink(sys.argv[1], ["contract_data"], network="synthetic")
+try:
+    sink.write(batch)
+    sink.commit()
+except sa.SinkError as error:
+    print(error)
+sink.close()
+"""
+
+
+def test_a_full_disk_is_a_sink_error_and_leaves_nothing(tmp_path: Path) -> None:
+    assert resource.RLIMIT_FSIZE
+    found = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert "cannot write to" in found.stdout
+    assert "make room" in found.stdout
+    assert list((tmp_path / "contract_data").iterdir()) == []

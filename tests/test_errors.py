@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import inspect
+import pickle
+
+import pytest
+
+from stellarrow import errors
+
+TREE = [one for one in vars(errors).values() if inspect.isclass(one) and issubclass(one, Exception)]
+
+
+def test_every_error_is_a_stellarrow_error() -> None:
+    assert all(issubclass(one, errors.StellarrowError) for one in TREE)
+
+
+def test_the_drawing_shows_the_tree_as_it_is() -> None:
+    drawn = [line.split("──")[-1].split()[0] for line in str(errors.__doc__).splitlines()[2:]]
+    assert drawn == [one.__name__ for one in TREE]
+    depth = {"├── ": 1, "└── ": 1, "│   ": 2}
+    for line, one in zip(str(errors.__doc__).splitlines()[3:], TREE[1:], strict=True):
+        assert depth[line[:4]] == len(one.__mro__) - len(errors.StellarrowError.__mro__) - (
+            one is errors.ConfigError
+        )
+
+
+@pytest.mark.parametrize("one", TREE, ids=lambda one: one.__name__)
+def test_errors_survive_pickling(one: type[Exception]) -> None:
+    again = pickle.loads(pickle.dumps(one("what happened")))  # noqa: S301
+    assert (type(again), str(again)) == (one, "what happened")
+
+
+def test_a_decode_error_keeps_its_place_through_pickling() -> None:
+    error = errors.DecodeError("bad", ledger=7, path="txProcessing[0]", offset=12)
+    again = pickle.loads(pickle.dumps(error))  # noqa: S301
+    assert (again.ledger, again.path, again.offset) == (7, "txProcessing[0]", 12)
+
+
+def test_a_config_error_is_a_value_error() -> None:
+    assert issubclass(errors.ConfigError, ValueError)
