@@ -300,12 +300,10 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
 
 fn refused(ledger: &Ledger<'_>, frame: &Frame<'_>, refusal: Refusal) -> Error {
     let transaction = refusal.transaction.saturating_sub(1);
-    let operation =
-        refusal.operation.map_or_else(String::new, |index| format!(".operations[{index}]"));
     Error::Decode {
         ledger: Some(ledger.sequence),
-        path: format!("tx_processing[{transaction}]{operation}"),
-        offset: frame.base,
+        path: format!("v{}.tx_processing[{transaction}]", ledger.meta_version),
+        offset: frame.base + frame.bytes.len().saturating_sub(refusal.left),
         reason: refusal.reason,
     }
 }

@@ -36,6 +36,8 @@ pub struct Totals<'w, 'a> {
 pub struct Transaction<'w, 'a> {
     /// Place in the order of application, from 1.
     pub index: u32,
+    /// Bytes from where it stands to the end of what the walk was given.
+    pub left: usize,
     /// The transaction's hash.
     pub hash: &'a [u8; 32],
     /// Whether it took effect.
@@ -80,8 +82,8 @@ pub struct Needs {
 pub struct Refusal {
     /// The transaction's place, from 1.
     pub transaction: u32,
-    /// The operation's index.
-    pub operation: Option<u32>,
+    /// As in `Transaction`.
+    pub left: usize,
     /// What is wrong and what to do.
     pub reason: String,
 }
@@ -194,6 +196,7 @@ impl<'a> Walk<'a> {
         bytes: Input<'a>,
         tables: &mut Tables,
     ) -> Option<(bool, Input<'a>)> {
+        let left = bytes.len();
         let bytes = match ledger.meta_version {
             2 => skip::<ExtensionPoint>(bytes)?,
             _ => bytes,
@@ -222,6 +225,7 @@ impl<'a> Walk<'a> {
         }
         let transaction = Transaction {
             index,
+            left,
             hash,
             successful,
             changes: &self.changes,
@@ -233,7 +237,7 @@ impl<'a> Walk<'a> {
             meta: &self.meta,
         };
         if let Some(reason) = lack(self.needs.unified, demand, &transaction) {
-            let refusal = Refusal { transaction: index, operation: None, reason };
+            let refusal = Refusal { transaction: index, left, reason };
             self.refusal.get_or_insert(refusal);
         }
         tables.transaction(ledger, &transaction);

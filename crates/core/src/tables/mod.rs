@@ -177,9 +177,9 @@ tables! {
     ContractCode: contract_code::CONTRACT_CODE / Builder,
     Ttl: ttl::TTL / Builder,
     Evictions: evictions::EVICTIONS / Builder,
+    TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
     Transactions: transactions::TRANSACTIONS / Builder,
     TokenTransfers: token_transfers::TOKEN_TRANSFERS / Builder,
-    TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
 }
 
 impl Table {

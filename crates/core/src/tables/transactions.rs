@@ -176,8 +176,8 @@ impl super::Builder for Builder {
             && self.row(ledger, transaction, envelope).is_none()
         {
             let reason = "its result and the fees it was charged and paid back do not fit together";
-            let transaction = transaction.index;
-            let refusal = Refusal { transaction, operation: None, reason: reason.into() };
+            let (transaction, left) = (transaction.index, transaction.left);
+            let refusal = Refusal { transaction, left, reason: reason.into() };
             self.refusal.get_or_insert(refusal);
         }
     }

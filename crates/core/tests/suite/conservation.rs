@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use stellar_xdr::{
     Asset, LedgerCloseMeta, LedgerEntry, LedgerEntryChange, LedgerEntryChanges, LedgerEntryData,
-    LedgerHeader, LiquidityPoolEntryBody, Limits, ReadXdr, TransactionMeta, TrustLineAsset,
+    LedgerHeader, Limits, LiquidityPoolEntryBody, ReadXdr, TransactionMeta, TrustLineAsset,
 };
 use stellarrow_core::decode::{Request, decode};
 use stellarrow_core::filter::Wanted;

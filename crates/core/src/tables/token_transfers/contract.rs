@@ -8,6 +8,9 @@ use crate::ledger::Transaction;
 use crate::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
 use crate::xdr::{self, Input};
 
+const NO_FEE: &str = "there is none; a node that emits no events for classic operations wrote the \
+                      ledger, ask for derived transfers";
+
 /// Write down what the events of an operation tell; those not of a token are passed over, those
 /// that deviate are the rows of `token_transfer_anomalies`.
 pub fn operation(
@@ -78,6 +81,6 @@ pub fn fees(
         });
     }
     let [fee, refund] = found;
-    journal.record(Part::Fees, fee.ok_or("there is none")?);
+    journal.record(Part::Fees, fee.ok_or(NO_FEE)?);
     Ok(refund)
 }

@@ -40,9 +40,6 @@ pub(super) struct Builder {
     refusal: Option<Refusal>,
 }
 
-/// Why a transaction cannot become rows: the operation it is about, and the reason.
-type Fault = (Option<u32>, String);
-
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let filter = settings.filter.clone();
@@ -62,8 +59,10 @@ impl Builder {
         transaction: &Transaction<'_, '_>,
         envelope: &Envelope<'_>,
         outcome: &Outcome<'_>,
-    ) -> Result<(), Fault> {
-        let of_fees = || (None, "what it was charged or paid back cannot be told".to_owned());
+    ) -> Result<(), String> {
+        let of_fees = || {
+            "what it was charged and paid back does not fit the changes of its account".to_owned()
+        };
         fees::charge(&mut self.journal, transaction, envelope, outcome).ok_or_else(of_fees)?;
         if transaction.successful {
             self.operations(ledger, transaction, envelope, outcome)?;
@@ -77,15 +76,14 @@ impl Builder {
         transaction: &Transaction<'_, '_>,
         envelope: &Envelope<'_>,
         outcome: &Outcome<'_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), String> {
         let mut results = Results::new(outcome.results);
         for (index, operation) in (0..).zip(Operations::new(envelope.operations)) {
             let result = results.next().flatten();
             self.operation(ledger, transaction, envelope, (index, &operation), result).ok_or_else(
                 || {
                     let name = OPERATION_NAMES.get(operation.kind as usize).unwrap_or(&"operation");
-                    let reason = format!("{name}: its result and its changes do not fit it");
-                    (Some(index), reason)
+                    format!("the result or the changes of operation {index} ({name}) do not fit it")
                 },
             )?;
         }
@@ -128,9 +126,8 @@ impl Builder {
         ledger: &Ledger<'_>,
         transaction: &Transaction<'_, '_>,
         outcome: &Outcome<'_>,
-    ) -> Result<(), Fault> {
-        let of_fees =
-            |reason| (None, format!("its fee events are not as CAP-67 has them: {reason}"));
+    ) -> Result<(), String> {
+        let of_fees = |reason| format!("its fee events are not as CAP-67 has them: {reason}");
         let refund = contract::fees(&mut self.journal, transaction).map_err(of_fees)?;
         if transaction.successful {
             let mut asked =
@@ -155,9 +152,9 @@ impl Builder {
         &mut self,
         ledger: &Ledger<'_>,
         transaction: &Transaction<'_, '_>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), String> {
         let outcome = Outcome::read(transaction.result)
-            .ok_or_else(|| (None, "its result is malformed".to_owned()))?;
+            .ok_or_else(|| "its result is malformed".to_owned())?;
         match (self.transfers, transaction.envelope) {
             (Transfers::Unified, _) => self.unified(ledger, transaction, &outcome),
             (Transfers::Derive, Some(envelope)) => {
@@ -178,8 +175,8 @@ impl super::Builder for Builder {
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
         let Transaction { index, hash, successful, .. } = *transaction;
         self.journal.transactions.push(Seen { index, hash: *hash, successful });
-        if let Err((operation, reason)) = self.told(ledger, transaction) {
-            let refusal = Refusal { transaction: index, operation, reason };
+        if let Err(reason) = self.told(ledger, transaction) {
+            let refusal = Refusal { transaction: index, left: transaction.left, reason };
             self.refusal.get_or_insert(refusal);
         }
     }
