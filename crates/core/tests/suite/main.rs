@@ -16,3 +16,4 @@ mod property;
 mod rows;
 mod sealed;
 mod structured;
+mod token_events;
