@@ -13,6 +13,7 @@ mod mutants;
 mod mutate;
 mod official;
 mod property;
+mod pubnet_mutants;
 mod rows;
 mod sealed;
 mod structured;

@@ -55,23 +55,25 @@ fn as_version_4(meta: &TransactionMetaV3, event: ContractEvent) -> TransactionMe
     }
 }
 
-/// Tell the ledger's first transfer by a contract as `retell` says, alone in its transaction, and
-/// return what becomes of that transaction's operations: transfers and anomalies.
+/// Tell the ledger's first mint by a contract as a transfer and then as `retell` says, alone in its
+/// transaction, and return what becomes of that transaction's operations: transfers and anomalies.
 fn retold(retell: impl Fn(&mut ContractEvent)) -> (Vec<Row>, Vec<Row>) {
     let mut ledger = ledger();
     let LedgerCloseMeta::V1(meta) = &mut ledger else { panic!("pubnet wrote version 1 then") };
     let mut applied = meta.tx_processing.to_vec();
-    let transfer = |event: &ContractEvent| {
+    let mint = |event: &ContractEvent| {
         let ContractEventBody::V0(body) = &event.body;
         body.topics.len() == 4
-            && matches!(&body.topics[0], ScVal::Symbol(name) if name.0.as_vec() == b"transfer")
+            && matches!(&body.topics[0], ScVal::Symbol(name) if name.0.as_vec() == b"mint")
     };
     let at = (1..)
         .zip(&mut applied)
         .find_map(|(at, one)| {
             let TransactionMeta::V3(meta) = &one.tx_apply_processing else { return None };
             let events = &meta.soroban_meta.as_ref()?.events;
-            let mut event = events.iter().find(|event| transfer(event))?.clone();
+            let mut event = events.iter().find(|event| mint(event))?.clone();
+            // Administrator and receiver stand where sender and receiver of a transfer do.
+            edit(&mut event, |topics| topics[0] = symbol("transfer"));
             retell(&mut event);
             let meta = as_version_4(meta, event);
             one.tx_apply_processing = TransactionMeta::V4(meta);

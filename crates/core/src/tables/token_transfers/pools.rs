@@ -81,14 +81,16 @@ pub fn revoked(step: &mut Step<'_, '_>, changes: Input<'_>) -> Option<()> {
     if flows.is_empty() {
         return Some(());
     }
-    let created: Vec<_> = Pairs::new(changes)
+    let mut created: Vec<_> = Pairs::new(changes)
         .filter(|pair| pair.kind == Changed::Created)
         .filter_map(|pair| entry::claimable_balance(pair.after?))
         .collect();
+    created.sort_by_key(|balance| balance.id);
     for flow in &flows {
         let balances = flow.assets.map(|asset| {
             let id = balance_id(step, flow.id, asset);
-            created.iter().find(|balance| *balance.id == id)
+            let at = created.binary_search_by_key(&&id, |balance| balance.id).ok()?;
+            created.get(at)
         });
         redeem(step, flow, balances)?;
     }
