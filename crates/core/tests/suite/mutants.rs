@@ -6,7 +6,9 @@ use stellarrow_core::decode::{Request, decode};
 use stellarrow_core::error::Error;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::{TABLES, Table};
+use stellarrow_core::tables::Table;
+
+use crate::rows::TABLES;
 
 use crate::dice::Dice;
 use crate::layout::officially;
