@@ -4,6 +4,7 @@
 //! module, `cargo test --release -- --ignored fuzz` the slow one.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
+mod conservation;
 mod dice;
 mod framed;
 mod hostile;
@@ -12,6 +13,8 @@ mod mutants;
 mod mutate;
 mod official;
 mod property;
+mod pubnet_mutants;
 mod rows;
 mod sealed;
 mod structured;
+mod token_events;

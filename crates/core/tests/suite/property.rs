@@ -3,13 +3,12 @@
 use stellar_xdr::LedgerCloseMeta;
 use stellarrow_core::decode::Decoder;
 use stellarrow_core::frame::{self, Framing, Splitter};
-use stellarrow_core::tables::TABLES;
 use stellarrow_core::xdr::{layout, skip};
 
 use crate::dice::Dice;
 use crate::framed::framed;
 use crate::official;
-use crate::rows::{Row, Value, held, request};
+use crate::rows::{Row, TABLES, Value, held, request};
 use crate::sealed::{encode, seal, seal_chain};
 use crate::structured;
 
