@@ -90,7 +90,7 @@ def test_unified_transfers_are_what_the_chain_says(shared: Path) -> None:
 
 def test_unified_transfers_need_meta_that_has_them() -> None:
     corpus = next(corpus for corpus in CORPORA if corpus.name == "pub58752000")
-    with pytest.raises(sa.DecodeError, match="ledger 58752000: .* meta of version 3") as caught:
+    with pytest.raises(sa.DecodeError, match=r"ledger 58752000: .* meta of version 3") as caught:
         sa.decode(corpus.ledgers(None), ["token_transfers"], transfers="unified")
     assert caught.value.ledger == 58_752_000
     assert caught.value.path == "v1.tx_processing[0]"
@@ -114,9 +114,7 @@ LUMENS = "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA"
         ({"event_types": ["payment"]}, lambda row: row["operation_type"] == "payment"),
         (
             {"event_types": ["fee", "path_payment_strict_receive"]},
-            lambda row: (
-                row["event_type"] == "fee" or row["operation_type"] == "path_payment_strict_receive"
-            ),
+            lambda row: row["event_type"] == "fee" or row["operation_type"] == "path_payment_strict_receive",
         ),
         ({"accounts": [HOLDER]}, lambda row: HOLDER in (row["from"], row["to"])),
         ({"contract_ids": [LUMENS]}, lambda row: row["contract_id"] == LUMENS),
@@ -147,5 +145,5 @@ def test_an_unknown_event_type_is_answered_with_those_there_are() -> None:
 
 @pytest.mark.parametrize("account", ["GABC", HOLDER[:-1] + "A", "XLM"])
 def test_an_account_that_is_no_strkey_is_refused(account: str) -> None:
-    with pytest.raises(sa.ConfigError, match=f"accounts: \"{account}\" is not a strkey"):
+    with pytest.raises(sa.ConfigError, match=f'accounts: "{account}" is not a strkey'):
         pubnet(accounts=[account])
