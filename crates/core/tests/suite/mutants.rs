@@ -76,5 +76,5 @@ fn a_ledger_is_refused_if_and_only_if_the_official_crate_refuses_it() {
         }
     }
     let least = LEDGERS * MUTANTS / 1_000;
-    assert!(sound.min(longer).min(broken) > least, "{sound} {longer} {broken}");
+    assert!(sound.min(longer).min(broken) >= least.max(1), "{sound} {longer} {broken}");
 }
