@@ -110,9 +110,9 @@ def decode(
 
     `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
     `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
-    `diagnostics` adds diagnostic events to the events. `transfers` says what token_transfers are read from:
-    `derive` reads operations, results and contract events, `unified` nothing but CAP-67 events, where there
-    are any. Threads may call it at once: the GIL is released.
+    `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
+    `transfers` says what token_transfers are read from: `derive`, operations, results and contract events;
+    `unified`, the events of CAP-67 alone, an error where a ledger has none.
     """
     choice = _Choice(
         tables,

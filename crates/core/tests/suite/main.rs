@@ -14,6 +14,7 @@ mod mutate;
 mod official;
 mod property;
 mod pubnet_mutants;
+mod revocation;
 mod rows;
 mod sealed;
 mod structured;

@@ -1,7 +1,9 @@
 //! Ledgers of pubnet with something changed: tables that put envelopes, results and changes
 //! together read them or refuse them by their place, and never fail otherwise.
 
-use stellar_xdr::{LedgerCloseMeta, Limits, ReadXdr};
+use stellar_xdr::{
+    LedgerCloseMeta, LedgerEntryData, Limits, OperationMeta, ReadXdr, TransactionMeta, WriteXdr,
+};
 use stellarrow_core::decode::{Request, decode};
 use stellarrow_core::error::Error;
 use stellarrow_core::filter::Wanted;
@@ -54,7 +56,8 @@ fn a_changed_ledger_is_read_or_refused_by_its_place() {
                         assert!(ledger.is_some() && offset <= bytes.len(), "seed {seed}");
                         assert!(!reason.contains("please report"), "seed {seed}: {reason}");
                         assert!(path.is_empty() || path.starts_with("v1."), "seed {seed}: {path}");
-                        contradictory += usize::from(reason.contains("do not fit"));
+                        let unmatched = reason.contains("holds no such transaction");
+                        contradictory += usize::from(unmatched);
                     }
                     Err(other) => panic!("seed {seed}: {other}"),
                 }
@@ -62,4 +65,41 @@ fn a_changed_ledger_is_read_or_refused_by_its_place() {
         }
     }
     assert!(read as u64 > MUTANTS / 4 && contradictory > 0, "{read} {contradictory}");
+}
+
+/// Take from the operation that claimed a balance the change that removed it.
+fn forget_claim(operations: &mut [OperationMeta]) -> bool {
+    let claims = |operation: &OperationMeta| {
+        operation.changes.0.iter().any(|change| {
+            matches!(change, stellar_xdr::LedgerEntryChange::State(entry)
+                if matches!(entry.data, LedgerEntryData::ClaimableBalance(_)))
+        })
+    };
+    let Some(operation) = operations.iter_mut().find(|operation| claims(operation)) else {
+        return false;
+    };
+    operation.changes = Default::default();
+    true
+}
+
+#[test]
+fn an_operation_that_its_changes_do_not_fit_is_named() {
+    let (bytes, _) = ledger(LEDGERS[1]);
+    let mut meta = LedgerCloseMeta::from_xdr(&bytes, Limits::none()).unwrap();
+    let LedgerCloseMeta::V1(inner) = &mut meta else { panic!("pubnet wrote version 1 then") };
+    let mut applied = inner.tx_processing.to_vec();
+    let forgotten = applied.iter_mut().position(|one| {
+        let TransactionMeta::V3(meta) = &mut one.tx_apply_processing else { return false };
+        let mut operations = meta.operations.to_vec();
+        let found = forget_claim(&mut operations);
+        meta.operations = operations.try_into().unwrap();
+        found
+    });
+    inner.tx_processing = applied.try_into().unwrap();
+    let bytes = meta.to_xdr(Limits::none()).unwrap();
+    let Err(Error::Decode { path, reason, .. }) = decode(&bytes, &requests()[0]) else {
+        panic!("read");
+    };
+    assert_eq!(path, format!("v1.tx_processing[{}]", forgotten.unwrap()));
+    assert!(reason.contains("(claim_claimable_balance) do not fit it"), "{reason}");
 }

@@ -32,7 +32,7 @@ columns! {
     from: optional NullableText = "Whose it was, strkey; null for a mint.",
     to: optional NullableText = "Whose it is, strkey; null for a burn, clawback or fee.",
     to_muxed_type: optional NullableText = "text, id or hash, where the receiver is told apart by more than the address.",
-    to_muxed: optional NullableText = "Text as it is, id in digits, hash in hex.",
+    to_muxed: optional NullableText = "Text as it is (bytes that are no UTF-8 escaped as in SEP-51), id in digits, hash in hex.",
     amount_raw: optional NullableDecimal = "Amount in the token's smallest unit; null where it needs a 39th digit.",
     amount_text: required Text = "Amount in the token's smallest unit, exact; below zero for a refund.",
 }
