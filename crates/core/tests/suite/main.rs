@@ -6,6 +6,7 @@
 
 mod dice;
 mod framed;
+mod fuzz;
 mod hostile;
 mod layout;
 mod mutants;
@@ -15,3 +16,11 @@ mod property;
 mod rows;
 mod sealed;
 mod structured;
+
+/// The most memory this process ever had, where the system tells.
+fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() >> 10)
+}
