@@ -9,7 +9,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow check bench clean
+.PHONY: help demo test test-rust test-python test-slow check bench docs clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -20,8 +20,9 @@ demo: $(CORE) ## extract real and synthetic ledgers into ./stellarrow-data and s
 
 test: test-rust test-python ## run the tests
 
+# In release: the core's dependencies are built that way already, and nesting is tested at the depth that ships.
 test-rust:
-	cargo test --quiet --workspace --exclude stellarrow-python
+	cargo test --quiet --release --workspace --exclude stellarrow-python
 
 test-python: $(CORE)
 	$(BIN)/pytest
@@ -39,6 +40,9 @@ check: $(CORE) ## lint, format and types
 
 bench: $(CORE) ## measure, beside the peers, what README claims
 	$(BIN)/python benchmarks/run.py
+
+docs: $(CORE) ## write the table pages
+	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) target python/stellarrow/*.so

@@ -35,9 +35,11 @@ class Options:
         asset_issuers: Sequence[str] = (),
         event_names: Sequence[str] = (),
         event_types: Sequence[str] = (),
+        accounts: Sequence[str] = (),
         include_deleted: bool = True,
         diagnostics: bool = False,
         decoded: bool = False,
+        transfers: str = "derive",
         verify_chain: bool = True,
     ) -> Options: ...
 

@@ -103,13 +103,16 @@ def decode(
     where: Filter | None = None,
     decoded: bool = False,
     diagnostics: bool = False,
+    transfers: str = "derive",
     verify_chain: bool = True,
 ) -> Batches:
     """Decode bytes-like ledgers into one record batch a table, as many rows as the ledgers have.
 
     `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
     `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
-    `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
+    `diagnostics` adds diagnostic events to the events. `transfers` says what token_transfers are read from:
+    `derive` reads operations, results and contract events, `unified` nothing but CAP-67 events, where they are.
+    Threads may call it at once: the GIL is released.
     """
     choice = _Choice(
         tables,
@@ -117,6 +120,7 @@ def decode(
         where=where,
         decoded=decoded,
         diagnostics=diagnostics,
+        transfers=transfers,
         verify_chain=verify_chain,
     )
     return choice.decode(data, framing, ledgers)[0]
@@ -132,6 +136,7 @@ class Decoder:
         network: str | Network,
         where: Filter | None = None,
         decoded: bool = False,
+        transfers: str = "derive",
         verify_chain: bool = True,
     ) -> None:
         self._choice = _Choice(
@@ -140,6 +145,7 @@ class Decoder:
             where=where,
             decoded=decoded,
             diagnostics=False,
+            transfers=transfers,
             verify_chain=verify_chain,
         )
         self._choice.options("auto", None)  # a bad filter or name shows now, not at the first chunk
@@ -167,6 +173,7 @@ class _Choice:
         where: Filter | None,
         decoded: bool,
         diagnostics: bool,
+        transfers: str,
         verify_chain: bool,
     ) -> None:
         if isinstance(asked, str) or not asked:
@@ -177,6 +184,7 @@ class _Choice:
         self._where = where or Filter()
         self._decoded = decoded
         self._diagnostics = diagnostics
+        self._transfers = transfers
         self._verify_chain = verify_chain
 
     def options(self, framing: str, ledgers: LedgerRange | None) -> _core.Options:
@@ -192,9 +200,11 @@ class _Choice:
                 asset_issuers=where.asset_issuers,
                 event_names=where.event_names,
                 event_types=where.event_types,
+                accounts=where.accounts,
                 include_deleted=where.include_deleted,
                 diagnostics=self._diagnostics,
                 decoded=self._decoded,
+                transfers=self._transfers,
                 verify_chain=self._verify_chain,
             )
         except _core.CoreError as error:

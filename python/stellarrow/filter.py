@@ -19,6 +19,7 @@ class Filter:
     asset_issuers: Sequence[str] = ()
     event_names: Sequence[str] = ()
     event_types: Sequence[str] = ()
+    accounts: Sequence[str] = ()
     include_deleted: bool = True
 
     def __post_init__(self) -> None:

@@ -21,6 +21,96 @@ pub enum Asset {
     },
 }
 
+/// An asset as XDR has it, its code whatever bytes it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum RawAsset {
+    /// Lumens.
+    Native,
+    /// Issued by an account.
+    Credit {
+        /// AlphaNum12, not AlphaNum4.
+        long: bool,
+        /// The code, padded with zeros.
+        code: [u8; 12],
+        /// The issuer's ed25519 key.
+        issuer: [u8; 32],
+    },
+}
+
+impl RawAsset {
+    /// Read an Asset.
+    #[inline]
+    pub fn read(bytes: Input<'_>) -> Option<(Self, Input<'_>)> {
+        let (kind, bytes) = xdr::u32(bytes)?;
+        let mut padded = [0; 12];
+        let (code, rest) = match kind {
+            0 => return Some((Self::Native, bytes)),
+            1 => bytes.split_at_checked(4)?,
+            2 => bytes.split_at_checked(12)?,
+            _ => return None,
+        };
+        padded.get_mut(..code.len())?.copy_from_slice(code);
+        let (issuer, rest) = xdr::array(rest.strip_prefix(&[0; 4])?)?;
+        Some((Self::Credit { long: kind == 2, code: padded, issuer: *issuer }, rest))
+    }
+
+    /// The asset, if its code is one that an asset may have.
+    pub fn named(&self) -> Option<Asset> {
+        match self {
+            Self::Native => Some(Asset::Native),
+            Self::Credit { long, code, issuer } => {
+                let code = Code::new(code).filter(|code| (code.as_str().len() > 4) == *long)?;
+                Some(Asset::Credit { code, issuer: *issuer })
+            }
+        }
+    }
+
+    /// The code without its padding; `None` for lumens.
+    pub fn code(&self) -> Option<&[u8]> {
+        let Self::Credit { code, .. } = self else { return None };
+        let end = code.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1);
+        code.get(..end)
+    }
+
+    /// Who issues it; `None` for lumens.
+    pub fn issuer(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Native => None,
+            Self::Credit { issuer, .. } => Some(*issuer),
+        }
+    }
+
+    /// The id of the asset's contract: sha256 of the HashIDPreimage of envelope type 8 with a
+    /// ContractIDPreimage from the asset (CAP-46-02).
+    pub fn contract_id(&self, network_id: &[u8; 32]) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(8u32.to_be_bytes());
+        hash.update(network_id);
+        hash.update(1u32.to_be_bytes());
+        match self {
+            Self::Native => hash.update(0u32.to_be_bytes()),
+            Self::Credit { long, code, issuer } => {
+                hash.update(if *long { 2u32 } else { 1 }.to_be_bytes());
+                hash.update(if *long { code.as_slice() } else { code.split_at(4).0 });
+                hash.update(0u32.to_be_bytes());
+                hash.update(issuer);
+            }
+        }
+        hash.finalize().into()
+    }
+}
+
+impl From<Asset> for RawAsset {
+    fn from(asset: Asset) -> Self {
+        match asset {
+            Asset::Native => Self::Native,
+            Asset::Credit { code, issuer } => {
+                Self::Credit { long: code.as_str().len() > 4, code: code.0, issuer }
+            }
+        }
+    }
+}
+
 /// An asset code: 1 to 12 ASCII letters and digits, padded with zeros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Code([u8; 12]);
@@ -64,25 +154,9 @@ impl Asset {
         }
     }
 
-    /// The id of the asset's contract: sha256 of the HashIDPreimage of envelope type 8 with a
-    /// ContractIDPreimage from the asset (CAP-46-02).
+    /// The id of the asset's contract.
     pub fn contract_id(&self, network_id: &[u8; 32]) -> [u8; 32] {
-        let mut hash = Sha256::new();
-        hash.update(8u32.to_be_bytes());
-        hash.update(network_id);
-        hash.update(1u32.to_be_bytes());
-        match self {
-            Self::Native => hash.update(0u32.to_be_bytes()),
-            Self::Credit { code, issuer } => {
-                let (four, rest) = code.0.split_at(4);
-                let long = rest.iter().any(|&byte| byte != 0);
-                hash.update(if long { 2u32 } else { 1 }.to_be_bytes());
-                hash.update(if long { &code.0 } else { four });
-                hash.update(0u32.to_be_bytes());
-                hash.update(issuer);
-            }
-        }
-        hash.finalize().into()
+        RawAsset::from(*self).contract_id(network_id)
     }
 
     /// The asset that a contract instance's storage claims to be: its AssetInfo, as the Stellar

@@ -9,8 +9,8 @@ use crate::filter::{Filter, Wanted};
 use crate::frame::{self, Frame, Framing, Opened};
 pub use crate::integrity::hash_text;
 use crate::integrity::{self, network_id};
-use crate::ledger::{self, Ledger, Totals, Walk};
-use crate::tables::{Settings, Table, Tables};
+use crate::ledger::{self, Ledger, Refusal, Totals, Walk};
+use crate::tables::{Settings, Table, Tables, Transfers};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, locate, skip};
 
@@ -32,7 +32,13 @@ impl Request {
         let filter = Arc::new(Filter::new(wanted, &network_id)?);
         Ok(Self {
             tables: tables.to_vec(),
-            settings: Settings { network_id, filter, diagnostics: false, decoded: false },
+            settings: Settings {
+                network_id,
+                filter,
+                diagnostics: false,
+                decoded: false,
+                transfers: Transfers::Derive,
+            },
             passphrase: passphrase.to_owned(),
             framing: None,
             ledgers: None,
@@ -55,6 +61,12 @@ impl Request {
     /// Make diagnostic events rows of `contract_events` too.
     pub fn diagnostics(mut self, diagnostics: bool) -> Self {
         self.settings.diagnostics = diagnostics;
+        self
+    }
+
+    /// What `token_transfers` are read from.
+    pub fn transfers(mut self, transfers: Transfers) -> Self {
+        self.settings.transfers = transfers;
         self
     }
 
@@ -149,7 +161,7 @@ impl<'r> Decoder<'r> {
 
     fn ledgers(&mut self, opened: &Opened<'_>) -> Result<()> {
         let mut frames = opened.frames();
-        let mut walk = Walk::new(self.tables.needs());
+        let mut walk = Walk::new(self.tables.needs(), self.request.settings.network_id);
         let mut reserved = false;
         while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
@@ -223,6 +235,9 @@ impl<'r> Decoder<'r> {
             }
             self.network_proven = true;
         }
+        if let Some(refusal) = walk.refusal().or_else(|| self.tables.refusal()) {
+            return Err(refused(ledger, frame, refusal));
+        }
         let size = between(frame.bytes, rest).len();
         let totals = Totals { transactions, successful, size, evicted: walk.evicted() };
         self.tables.ledger(ledger, &totals);
@@ -280,6 +295,16 @@ fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
                 reason: "the walk refuses a ledger whose layout is sound; please report it".into(),
             }
         }
+    }
+}
+
+fn refused(ledger: &Ledger<'_>, frame: &Frame<'_>, refusal: Refusal) -> Error {
+    let transaction = refusal.transaction.saturating_sub(1);
+    Error::Decode {
+        ledger: Some(ledger.sequence),
+        path: format!("v{}.tx_processing[{transaction}]", ledger.meta_version),
+        offset: frame.base + frame.bytes.len().saturating_sub(refusal.left),
+        reason: refusal.reason,
     }
 }
 

@@ -1,8 +1,11 @@
 //! Which rows are wanted: lists within one field are OR, fields are AND, an empty list is no filter.
 
+use crate::address::Address;
 use crate::asset::{Asset, Code};
 use crate::error::{Error, Result};
+use crate::operation::OPERATION_NAMES;
 use crate::strkey;
+use crate::token_event::{KIND_NAMES, Kind};
 
 /// A filter as the caller writes it.
 #[derive(Debug, Clone, Default)]
@@ -15,8 +18,12 @@ pub struct Wanted {
     pub asset_issuers: Vec<String>,
     /// Topic 0 of contract events.
     pub event_names: Vec<String>,
-    /// `contract`, `system` or `diagnostic`.
+    /// `contract`, `system` or `diagnostic` for contract events; `transfer`, `mint` …, or the name
+    /// of an operation, for token transfers. Where none of a table's own words is among them, they
+    /// do not filter that table.
     pub event_types: Vec<String>,
+    /// Accounts, contracts, claimable balances or pools on either side of a transfer, as strkeys.
+    pub accounts: Vec<String>,
     /// Leave out rows of deleted entries.
     pub exclude_deleted: bool,
 }
@@ -31,6 +38,11 @@ pub struct Filter {
     names: Vec<Box<[u8]>>,
     event_types: [bool; 3],
     any_event_type: bool,
+    /// Bit N for the N-th of `KIND_NAMES`.
+    transfer_kinds: u8,
+    /// Bit N for OperationType N.
+    operations: u32,
+    accounts: Vec<Address>,
     /// Leave out rows of deleted entries.
     pub exclude_deleted: bool,
 }
@@ -58,22 +70,18 @@ impl Filter {
             })
             .collect();
         derived.sort_unstable_by_key(|(contract, _)| *contract);
-        let mut event_types = [false; 3];
-        for name in &wanted.event_types {
-            let index = EVENT_TYPES.iter().position(|known| known == name);
-            match index.and_then(|index| event_types.get_mut(index)) {
-                Some(wanted) => *wanted = true,
-                None => return Err(bad("event_types", name, "contract, system or diagnostic")),
-            }
-        }
+        let words = EventWords::new(&wanted.event_types)?;
         Ok(Self {
             contracts,
             codes,
             issuers,
             derived,
             names: wanted.event_names.iter().map(|name| name.as_bytes().into()).collect(),
-            event_types,
-            any_event_type: wanted.event_types.is_empty(),
+            event_types: words.event_types,
+            any_event_type: words.event_types == [false; 3],
+            transfer_kinds: words.transfer_kinds,
+            operations: words.operations,
+            accounts: accounts(&wanted.accounts)?,
             exclude_deleted: wanted.exclude_deleted,
         })
     }
@@ -118,12 +126,80 @@ impl Filter {
         self.any_event_type || self.event_types.get(kind as usize).is_some_and(|wanted| *wanted)
     }
 
+    /// Whether token transfers of this kind, made by an operation of this OperationType, are wanted.
+    #[inline]
+    pub fn transfer(&self, kind: Kind, operation: Option<u32>) -> bool {
+        let operation = || operation.and_then(|kind| self.operations.checked_shr(kind));
+        self.transfer_kinds == 0 && self.operations == 0
+            || self.transfer_kinds >> kind as u8 & 1 != 0
+            || operation().is_some_and(|bits| bits & 1 != 0)
+    }
+
+    /// Whether the sides of transfers play a part at all.
+    #[inline]
+    pub fn has_accounts(&self) -> bool {
+        !self.accounts.is_empty()
+    }
+
+    /// Whether transfers with this side are wanted: an account named by G… whatever its id, one
+    /// named by M… only with that id.
+    pub fn account(&self, side: &Address) -> bool {
+        self.accounts.binary_search(side).is_ok()
+            || side.muxed.is_some() && self.accounts.binary_search(&side.plain()).is_ok()
+    }
+
     /// Whether events of this name are wanted; `None` is what has none.
     #[inline]
     pub fn event_name(&self, name: Option<&[u8]>) -> bool {
         self.names.is_empty()
             || name.is_some_and(|name| self.names.iter().any(|wanted| &**wanted == name))
     }
+}
+
+/// What the words of `event_types` mean, each in the table that knows it.
+#[derive(Default)]
+struct EventWords {
+    event_types: [bool; 3],
+    transfer_kinds: u8,
+    operations: u32,
+}
+
+impl EventWords {
+    fn new(names: &[String]) -> Result<Self> {
+        let mut words = Self::default();
+        for name in names {
+            let place = |known: &[&str]| known.iter().position(|known| known == name);
+            let event_type = place(&EVENT_TYPES).and_then(|at| words.event_types.get_mut(at));
+            let kind = place(&KIND_NAMES).map_or(0, |at| 1 << at);
+            let operation = place(&OPERATION_NAMES).map_or(0, |at| 1 << at);
+            if event_type.is_none() && kind == 0 && operation == 0 {
+                return Err(bad("event_types", name, &Self::allowed()));
+            }
+            event_type.into_iter().for_each(|wanted| *wanted = true);
+            words.transfer_kinds |= kind;
+            words.operations |= operation;
+        }
+        Ok(words)
+    }
+
+    fn allowed() -> String {
+        format!(
+            "contract, system or diagnostic (contract events), nor one of {} (token transfers), \
+             nor an operation: {}",
+            KIND_NAMES.join(", "),
+            OPERATION_NAMES.join(", ")
+        )
+    }
+}
+
+fn accounts(texts: &[String]) -> Result<Vec<Address>> {
+    let address = |text: &String| {
+        let allowed = "a strkey with a right checksum: G…, M…, C…, B… or L…";
+        Address::parse(text).ok_or_else(|| bad("accounts", text, allowed))
+    };
+    let mut accounts: Vec<_> = texts.iter().map(address).collect::<Result<_>>()?;
+    accounts.sort_unstable();
+    Ok(accounts)
 }
 
 fn keys(texts: &[String], version: u8, field: &str, like: &str) -> Result<Vec<[u8; 32]>> {

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::envelope;
 use crate::error::{Error, Result};
 use crate::ledger::{Ledger, NEWEST_PROTOCOL};
 use crate::tables::hex;
@@ -88,25 +89,18 @@ pub fn first_transaction(
     meta_version: u32,
     tx_set: Input<'_>,
 ) -> Option<[u8; 32]> {
-    let envelope = match meta_version {
+    let found = match meta_version {
         0 => first(skip::<xdr::schema::Opaque<32>>(tx_set)?)?,
         _ => first_of_generalized(tx_set)?,
     };
-    let (kind, body) = xdr::u32(envelope)?;
+    let (kind, body) = xdr::u32(found)?;
     let end = match kind {
         0 => skip::<TransactionV0>(body)?,
         2 => skip::<Transaction>(body)?,
         5 => skip::<FeeBumpTransaction>(body)?,
         _ => return None,
     };
-    let mut hash = Sha256::new_with_prefix(network_id);
-    match kind {
-        // A V0 transaction is hashed as the V1 one it equals but for the key type of its source.
-        0 => hash.update([0, 0, 0, 2, 0, 0, 0, 0]),
-        kind => hash.update(kind.to_be_bytes()),
-    }
-    hash.update(between(body, end));
-    Some(hash.finalize().into())
+    Some(envelope::hash(network_id, kind, between(body, end)))
 }
 
 /// The first element of an array.

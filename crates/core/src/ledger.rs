@@ -1,64 +1,22 @@
-//! The one walk over a ledger: header, transactions, changes and events, handed to the tables.
+//! The one walk over a ledger behind its header: transactions, changes and events, handed to the tables.
 
 use crate::change::{self, Change, EntryTypes};
+use crate::envelope::{Envelope, Envelopes};
 use crate::event::Events;
-use crate::tables::Tables;
+pub use crate::header::{Ledger, header};
+use crate::meta::{Meta, OperationMeta};
+use crate::operation;
+use crate::tables::{Tables, hex};
 use crate::xdr::layout::{
-    ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerCloseMetaExt,
-    LedgerEntry, LedgerHeaderExt, LedgerHeaderHistoryEntryExt, LedgerKey, SCPHistoryEntry, SCVal,
-    SorobanTransactionMetaExt, SorobanTransactionMetaV2, StellarValueExt, TransactionEvent,
-    TransactionMeta, TransactionResult, TransactionSet, UpgradeEntryMeta, UpgradeType,
+    ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
+    LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,
+    TransactionEvent, TransactionMeta, TransactionResult, TransactionSet, UpgradeEntryMeta,
 };
 use crate::xdr::schema::{Array, Opaque, Optional};
 use crate::xdr::{self, Input, between, skip};
 
 /// The newest protocol whose ledgers this version knows how to read.
 pub const NEWEST_PROTOCOL: u32 = 30;
-
-/// What the ledger's header says.
-#[derive(Debug, Clone, Copy)]
-pub struct Ledger<'a> {
-    /// The arm of LedgerCloseMeta: 0, 1 or 2.
-    pub meta_version: u32,
-    /// The hash that stands beside the header.
-    pub hash: &'a [u8; 32],
-    /// LedgerHeader as XDR.
-    pub header: &'a [u8],
-    /// Where the header begins in the LedgerCloseMeta.
-    pub header_at: usize,
-    /// Protocol version.
-    pub protocol: u32,
-    /// Hash of the ledger before.
-    pub previous_hash: &'a [u8; 32],
-    /// Unix time in seconds.
-    pub close_time: u64,
-    /// Sequence number.
-    pub sequence: u32,
-    /// Where the sequence number stands in the LedgerCloseMeta.
-    pub sequence_at: usize,
-    /// Stroops in existence.
-    pub total_coins: i64,
-    /// Stroops in the fee pool.
-    pub fee_pool: i64,
-    /// Stroops.
-    pub base_fee: u32,
-    /// Stroops.
-    pub base_reserve: u32,
-    /// Transactions, up to protocol 10; operations since.
-    pub max_tx_set_size: u32,
-}
-
-impl Ledger<'_> {
-    /// When it closed, in microseconds since the epoch; that this fits, `integrity::check` has seen.
-    pub fn closed_at(&self) -> i64 {
-        (self.close_time as i64).wrapping_mul(1_000_000)
-    }
-
-    /// The path of what stands there in its LedgerHeaderHistoryEntry.
-    pub fn path(&self, field: &str) -> String {
-        format!("v{}.ledger_header.{field}", self.meta_version)
-    }
-}
 
 /// What a ledger held in all.
 #[derive(Debug, Clone, Copy, Default)]
@@ -78,6 +36,8 @@ pub struct Totals<'w, 'a> {
 pub struct Transaction<'w, 'a> {
     /// Place in the order of application, from 1.
     pub index: u32,
+    /// Bytes from where it stands to the end of what the walk was given.
+    pub left: usize,
     /// The transaction's hash.
     pub hash: &'a [u8; 32],
     /// Whether it took effect.
@@ -86,6 +46,16 @@ pub struct Transaction<'w, 'a> {
     pub changes: &'w [Change<'a>],
     /// Events, where the tables want them.
     pub events: &'w Events<'a>,
+    /// Its envelope, where the tables want it or cannot do without.
+    pub envelope: Option<&'w Envelope<'a>>,
+    /// TransactionResult
+    pub result: &'a [u8],
+    /// LedgerEntryChanges of charging the fee.
+    pub fee_changes: &'a [u8],
+    /// LedgerEntryChanges of paying fees back after all transactions; empty before protocol 23.
+    pub refund_changes: &'a [u8],
+    /// Where the parts of its meta lie, where the tables want that.
+    pub meta: &'w Meta<'a>,
 }
 
 /// What the tables need to be shown.
@@ -97,8 +67,25 @@ pub struct Needs {
     pub events: bool,
     /// Diagnostic events too.
     pub diagnostics: bool,
+    /// Envelopes, which takes the hash of every one.
+    pub envelopes: bool,
+    /// Where the parts of the meta lie.
+    pub meta: bool,
+    /// Transactions with events of all they do: meta of version 4 (CAP-67), or an error.
+    pub unified: bool,
     /// Keys of evicted entries.
     pub evictions: bool,
+}
+
+/// Why a ledger whose layout is sound is refused all the same.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The transaction's place, from 1.
+    pub transaction: u32,
+    /// As in `Transaction`.
+    pub left: usize,
+    /// What is wrong and what to do.
+    pub reason: String,
 }
 
 /// The walk, with what it keeps from one ledger to the next only to reuse its memory.
@@ -107,59 +94,21 @@ pub struct Walk<'a> {
     needs: Needs,
     changes: Vec<Change<'a>>,
     events: Events<'a>,
+    meta: Meta<'a>,
+    envelopes: Envelopes<'a>,
+    /// The transaction set as it lies, until its envelopes are read.
+    unread: Option<Input<'a>>,
+    network_id: [u8; 32],
+    refusal: Option<Refusal>,
     evicted: Vec<&'a [u8]>,
     /// A transaction hash that must turn up: the proof of the network.
     awaited: Option<[u8; 32]>,
 }
 
-/// Read a LedgerCloseMeta as far as its transaction set.
-pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
-    let whole = bytes;
-    let (meta_version, bytes) = xdr::u32(bytes)?;
-    let bytes = match meta_version {
-        0 => bytes,
-        1 | 2 => skip::<LedgerCloseMetaExt>(bytes)?,
-        _ => return None,
-    };
-    let (hash, start) = xdr::array(bytes)?;
-    let (protocol, bytes) = xdr::u32(start)?;
-    let (previous_hash, bytes) = xdr::array(bytes)?;
-    let (close_time, bytes) = xdr::u64(skip::<Opaque<32>>(bytes)?)?;
-    let bytes = skip::<StellarValueExt>(skip::<Array<UpgradeType, 6>>(bytes)?)?;
-    let bytes = skip::<Opaque<64>>(bytes)?;
-    let sequence_at = between(whole, bytes).len();
-    let (sequence, bytes) = xdr::u32(bytes)?;
-    let (total_coins, bytes) = xdr::i64(bytes)?;
-    let (fee_pool, bytes) = xdr::i64(bytes)?;
-    let (base_fee, bytes) = xdr::u32(skip::<Opaque<12>>(bytes)?)?;
-    let (base_reserve, bytes) = xdr::u32(bytes)?;
-    let (max_tx_set_size, bytes) = xdr::u32(bytes)?;
-    let end = skip::<LedgerHeaderExt>(skip::<Opaque<128>>(bytes)?)?;
-    let (header, header_at) = (between(start, end), between(whole, start).len());
-    let rest = skip::<LedgerHeaderHistoryEntryExt>(end)?;
-    let ledger = Ledger {
-        meta_version,
-        hash,
-        header,
-        header_at,
-        protocol,
-        previous_hash,
-        close_time,
-        sequence,
-        sequence_at,
-        total_coins,
-        fee_pool,
-        base_fee,
-        base_reserve,
-        max_tx_set_size,
-    };
-    Some((ledger, rest))
-}
-
 impl<'a> Walk<'a> {
     /// A walk that shows what is needed and passes over the rest.
-    pub fn new(needs: Needs) -> Self {
-        Self { needs, ..Self::default() }
+    pub fn new(needs: Needs, network_id: [u8; 32]) -> Self {
+        Self { needs, network_id, ..Self::default() }
     }
 
     /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
@@ -170,6 +119,11 @@ impl<'a> Walk<'a> {
     /// Whether a transaction is awaited that has not turned up.
     pub fn still_expects(&self) -> bool {
         self.awaited.is_some()
+    }
+
+    /// Why the ledger walked last is to be refused, if it is.
+    pub fn refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
     }
 
     /// LedgerKeys that the ledger last walked over evicted, where the tables want them.
@@ -185,7 +139,10 @@ impl<'a> Walk<'a> {
         bytes: Input<'a>,
         tables: &mut Tables,
     ) -> Option<(u32, u32, Input<'a>)> {
+        self.refusal = None;
+        self.unread = Some(bytes);
         let bytes = match ledger.meta_version {
+            version if self.needs.envelopes => self.read_envelopes(version)?,
             0 => skip::<TransactionSet>(bytes)?,
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
@@ -227,6 +184,11 @@ impl<'a> Walk<'a> {
         Some(bytes)
     }
 
+    /// Read the envelopes of the ledger's transaction set.
+    fn read_envelopes(&mut self, meta_version: u32) -> Option<Input<'a>> {
+        self.envelopes.read(&self.network_id, meta_version, self.unread.take()?)
+    }
+
     fn transaction(
         &mut self,
         ledger: &Ledger<'a>,
@@ -234,6 +196,7 @@ impl<'a> Walk<'a> {
         bytes: Input<'a>,
         tables: &mut Tables,
     ) -> Option<(bool, Input<'a>)> {
+        let left = bytes.len();
         let bytes = match ledger.meta_version {
             2 => skip::<ExtensionPoint>(bytes)?,
             _ => bytes,
@@ -244,27 +207,52 @@ impl<'a> Walk<'a> {
         }
         let code = xdr::i32(result.get(8..)?)?.0;
         let successful = matches!(code, 0 | 1);
-        let meta = change::pass(skip::<TransactionResult>(result)?)?;
+        let fees = skip::<TransactionResult>(result)?;
+        let meta = change::pass(fees)?;
         // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
         // meta although it was undone.
         let undone = ledger.protocol <= 12 && code == -11;
-        let rest = self.meta(meta, undone)?;
+        let refunds = self.meta(meta, undone)?;
         let rest = match ledger.meta_version {
-            2 => change::pass(rest)?,
-            _ => rest,
+            2 => change::pass(refunds)?,
+            _ => refunds,
         };
-        let (changes, events) = (&self.changes, &self.events);
-        tables.transaction(ledger, &Transaction { index, hash, successful, changes, events });
+        let result = between(result, fees);
+        let demand = self.needs.envelopes
+            || self.needs.unified && successful && operation::is_ambiguous(result);
+        if demand && self.unread.is_some() {
+            self.read_envelopes(ledger.meta_version)?;
+        }
+        let transaction = Transaction {
+            index,
+            left,
+            hash,
+            successful,
+            changes: &self.changes,
+            events: &self.events,
+            envelope: if demand { self.envelopes.find(hash) } else { None },
+            result,
+            fee_changes: between(fees, meta),
+            refund_changes: between(refunds, rest),
+            meta: &self.meta,
+        };
+        if let Some(reason) = lack(self.needs.unified, demand, &transaction) {
+            let refusal = Refusal { transaction: index, left, reason };
+            self.refusal.get_or_insert(refusal);
+        }
+        tables.transaction(ledger, &transaction);
         Some((successful, rest))
     }
 
     fn meta(&mut self, bytes: Input<'a>, undone: bool) -> Option<Input<'a>> {
-        if self.needs.entries == 0 && !self.needs.events {
+        if self.needs.entries == 0 && !self.needs.events && !self.needs.meta {
             return skip::<TransactionMeta>(bytes);
         }
         self.changes.clear();
         self.events.clear();
+        self.meta.clear();
         let (version, bytes) = xdr::u32(bytes)?;
+        self.meta.version = version;
         let bytes = match version {
             0 => bytes,
             1 | 2 => self.changes(bytes, None)?,
@@ -272,8 +260,9 @@ impl<'a> Walk<'a> {
             _ => return None,
         };
         let kept = self.changes.len();
-        let bytes = self.operations(bytes, version == 4)?;
-        let bytes = if version >= 2 { self.changes(bytes, None)? } else { bytes };
+        let after = self.operations(bytes, version == 4)?;
+        let bytes = if version >= 2 { self.changes(after, None)? } else { after };
+        self.meta.changes_after = between(after, bytes);
         if undone {
             self.changes.truncate(kept);
         }
@@ -299,10 +288,13 @@ impl<'a> Walk<'a> {
             if with_events {
                 bytes = skip::<ExtensionPoint>(bytes)?;
             }
-            bytes = self.changes(bytes, Some(index))?;
-            if with_events {
-                bytes = self.operation_events(bytes, index)?;
+            let events = self.changes(bytes, Some(index))?;
+            let rest = if with_events { self.operation_events(events, index)? } else { events };
+            if self.needs.meta {
+                let (changes, events) = (between(bytes, events), between(events, rest));
+                self.meta.operations.push(OperationMeta { changes, events });
             }
+            bytes = rest;
         }
         Some(bytes)
     }
@@ -322,16 +314,18 @@ impl<'a> Walk<'a> {
             (1, rest) => skip::<SorobanTransactionMetaExt>(rest)?,
             _ => return None,
         };
-        let bytes = self.operation_events(bytes, 0)?;
-        self.diagnostics(skip::<SCVal>(bytes)?)
+        let rest = self.operation_events(bytes, 0)?;
+        self.meta.soroban_events = between(bytes, rest);
+        self.diagnostics(skip::<SCVal>(rest)?)
     }
 
     fn transaction_events(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
-        let bytes = match self.needs.events {
+        let rest = match self.needs.events {
             true => self.events.read_transaction(bytes)?,
             false => skip::<Array<TransactionEvent>>(bytes)?,
         };
-        self.diagnostics(bytes)
+        self.meta.events = between(bytes, rest);
+        self.diagnostics(rest)
     }
 
     fn diagnostics(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
@@ -340,4 +334,20 @@ impl<'a> Walk<'a> {
             false => skip::<Array<DiagnosticEvent>>(bytes),
         }
     }
+}
+
+/// What a transaction lacks of what the tables cannot do without.
+fn lack(unified: bool, envelope: bool, transaction: &Transaction<'_, '_>) -> Option<String> {
+    if unified && transaction.meta.version != 4 {
+        return Some(format!(
+            "has meta of version {}, but unified transfers are read from the events in version 4; \
+             ask for derived transfers",
+            transaction.meta.version
+        ));
+    }
+    (envelope && transaction.envelope.is_none()).then(|| {
+        let hash = hex(transaction.hash);
+        let hash = String::from_utf8_lossy(&hash);
+        format!("has hash {hash}, but the ledger's transaction set holds no such transaction")
+    })
 }

@@ -11,7 +11,8 @@ pub const ACCOUNT: u8 = 6 << 3;
 pub const CONTRACT: u8 = 2 << 3;
 const MUXED_ACCOUNT: u8 = 12 << 3;
 const CLAIMABLE_BALANCE: u8 = 1 << 3;
-const LIQUIDITY_POOL: u8 = 11 << 3;
+/// L…: a liquidity pool.
+pub const LIQUIDITY_POOL: u8 = 11 << 3;
 const MUXED_CONTRACT: u8 = 22 << 3;
 
 /// Characters of a strkey with a payload of 32 bytes.
@@ -121,6 +122,49 @@ fn encode_any(version: u8, payload: &[&[u8]]) -> String {
         text.push(char::from(ALPHABET[(bits << (5 - held)) as usize & 31]));
     }
     text
+}
+
+/// Write a multiplexed account, M….
+pub fn muxed_account(key: &[u8; 32], id: u64) -> String {
+    encode_any(MUXED_ACCOUNT, &[key, &id.to_be_bytes()])
+}
+
+/// Write a multiplexed contract.
+pub fn muxed_contract(id: &[u8; 32], muxed: u64) -> String {
+    encode_any(MUXED_CONTRACT, &[id, &muxed.to_be_bytes()])
+}
+
+/// Write a claimable balance, B…; its type 0 stands before the hash.
+pub fn claimable_balance(id: &[u8; 32]) -> String {
+    encode_any(CLAIMABLE_BALANCE, &[&[0], id])
+}
+
+/// Read a multiplexed account, M…: its key and id.
+pub fn decode_muxed_account(text: &str) -> Option<([u8; 32], u64)> {
+    let raw = decode_any(text)?;
+    let key = raw.get(1..33)?.try_into().ok()?;
+    let id = u64::from_be_bytes(raw.get(33..41)?.try_into().ok()?);
+    (muxed_account(&key, id) == text).then_some((key, id))
+}
+
+/// Read a claimable balance, B….
+pub fn decode_claimable_balance(text: &str) -> Option<[u8; 32]> {
+    let id = decode_any(text)?.get(2..34)?.try_into().ok()?;
+    (claimable_balance(&id) == text).then_some(id)
+}
+
+/// The bytes of base32 text; what is left over of the last character is dropped.
+fn decode_any(text: &str) -> Option<Vec<u8>> {
+    let (mut bits, mut held, mut raw) = (0u32, 0, Vec::new());
+    for char in text.bytes().take(2 * LENGTH) {
+        bits = bits << 5 | ALPHABET.iter().position(|&letter| letter == char)? as u32;
+        held += 5;
+        if held >= 8 {
+            held -= 8;
+            raw.push((bits >> held) as u8);
+        }
+    }
+    Some(raw)
 }
 
 /// Write an XDR SCAddress as a strkey; `None` where it is not one.

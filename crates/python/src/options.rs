@@ -5,7 +5,7 @@ use stellarrow_core::decode::Request;
 use stellarrow_core::error::Result;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::Table;
+use stellarrow_core::tables::{Table, Transfers};
 
 use crate::refused;
 
@@ -18,7 +18,8 @@ impl Options {
     #[new]
     #[pyo3(signature = (tables, *, passphrase, framing = "auto", ledgers = None,
         contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
-        event_types = vec![], include_deleted = true, diagnostics = false, decoded = false, verify_chain = true))]
+        event_types = vec![], accounts = vec![], include_deleted = true, diagnostics = false,
+        decoded = false, transfers = "derive", verify_chain = true))]
     #[allow(clippy::too_many_arguments)] // keywords of one Python call
     fn new(
         tables: Vec<String>,
@@ -30,9 +31,11 @@ impl Options {
         asset_issuers: Vec<String>,
         event_names: Vec<String>,
         event_types: Vec<String>,
+        accounts: Vec<String>,
         include_deleted: bool,
         diagnostics: bool,
         decoded: bool,
+        transfers: &str,
         verify_chain: bool,
     ) -> PyResult<Self> {
         let exclude_deleted = !include_deleted;
@@ -42,6 +45,7 @@ impl Options {
             asset_issuers,
             event_names,
             event_types,
+            accounts,
             exclude_deleted,
         };
         let request = || -> Result<Request> {
@@ -52,6 +56,7 @@ impl Options {
                 .ledgers(ledgers)
                 .diagnostics(diagnostics)
                 .decoded(decoded)
+                .transfers(Transfers::parse(transfers)?)
                 .verify_chain(verify_chain))
         };
         request().map(Self).map_err(|error| refused(&error))

@@ -34,7 +34,8 @@ def _listed(context: click.Context, parameter: click.Parameter, text: str) -> tu
 def _filters(function: Callable[..., None]) -> Callable[..., None]:
     listed: dict[str, Any] = {"default": "", "callback": _listed, "metavar": "LIST"}
     for option, told in (
-        ("--event-types", "Only events of these types: contract, system."),
+        ("--accounts", "Only transfers from or to one of these (G…, M…, C…, B…, L…)."),
+        ("--event-types", "Only events of these types: contract, system; transfers: mint, payment …"),
         ("--event-names", "Only events whose first topic is one of these symbols."),
         ("--asset-issuers", "Only rows of assets of these issuers."),
         ("--asset-codes", "Only rows of these assets: CODE, CODE:ISSUER or native."),
@@ -80,7 +81,7 @@ def command(source: str, tables: str, to: Sequence[str], network: str | None, **
 
 
 def _where(options: dict[str, Any]) -> Filter | None:
-    fields = ("contract_ids", "asset_codes", "asset_issuers", "event_names", "event_types")
+    fields = ("contract_ids", "asset_codes", "asset_issuers", "event_names", "event_types", "accounts")
     where = Filter(**{name: options[name] for name in fields}, include_deleted=not options["no_deleted"])
     return where if str(where) else None
 

@@ -133,9 +133,18 @@ class _TableFolder:
 
     def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
         with _told(self.path):
-            for missing in LedgerSet([ledgers]) - self.covered - self._open_range():
+            for missing in self._missing(ledgers):
                 for part in _aligned(missing, self._ledgers_per_file):
-                    self._append(_between(rows, part), part)
+                    self._append(rows if part == ledgers else _between(rows, part), part)
+
+    def _missing(self, ledgers: LedgerRange) -> LedgerSet:
+        if self._file and self._file.ledgers.end + 1 == ledgers.first and self._reach < ledgers.first:
+            return LedgerSet([ledgers])  # most batches, and small ones must not wait for set arithmetic
+        return LedgerSet([ledgers]) - self.covered - self._open_range()
+
+    @property
+    def _reach(self) -> int:
+        return self.covered.last if self.covered else -1
 
     def _open_range(self) -> LedgerSet:
         return LedgerSet([self._file.ledgers] if self._file else [])

@@ -1,5 +1,6 @@
 //! zstd (RFC 8878), expanded within bounds.
 
+use std::cell::Cell;
 use std::io::Read;
 
 use zstd::zstd_safe;
@@ -18,6 +19,22 @@ pub fn is_zstd(data: &[u8]) -> bool {
     data.first_chunk::<4>().is_some_and(|magic| *magic == ZSTD_MAGIC || skippable(magic))
 }
 
+/// The largest buffer a thread keeps for its next call.
+const KEPT: usize = 64 << 20;
+
+thread_local! {
+    /// The buffer last decompressed into: to have its pages made anew by the system for every call
+    /// costs about as much as to fill them.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Keep a buffer that `decompress` filled for this thread's next call.
+pub fn keep(buffer: Vec<u8>) {
+    if buffer.capacity() <= KEPT {
+        SPARE.set(buffer);
+    }
+}
+
 /// The most bytes that so many stored ones may expand to.
 pub fn expansion_limit(stored: usize) -> usize {
     let (least, ratio) = EXPANSION;
@@ -27,12 +44,13 @@ pub fn expansion_limit(stored: usize) -> usize {
 /// Decompress all frames.
 pub fn decompress(data: &[u8]) -> Result<Vec<u8>> {
     let most = expansion_limit(data.len());
-    let mut out = Vec::new();
+    let mut out = SPARE.take();
+    out.clear();
     // The bound is exact where frames declare their size and nearly so where their blocks are full,
     // and then the bytes are written once, where they stay.
     match zstd_safe::decompress_bound(data) {
         Ok(bound) if bound <= most as u64 => {
-            out.reserve_exact(bound as usize);
+            out.reserve(bound as usize);
             zstd::bulk::Decompressor::new()
                 .and_then(|mut zstd| zstd.decompress_to_buffer(data, &mut out))
                 .map_err(|error| broken(&error))?;

@@ -166,6 +166,14 @@ pub struct Frames<'a> {
     done: bool,
 }
 
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        if let Cow::Owned(buffer) = std::mem::take(&mut self.bytes) {
+            compression::keep(buffer);
+        }
+    }
+}
+
 impl Opened<'_> {
     /// The framing found.
     pub fn framing(&self) -> Framing {

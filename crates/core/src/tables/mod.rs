@@ -8,6 +8,9 @@ mod contract_events;
 mod evictions;
 mod ledgers;
 mod text;
+mod token_transfer_anomalies;
+mod token_transfers;
+mod transactions;
 mod ttl;
 
 use std::collections::HashMap;
@@ -20,7 +23,7 @@ use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Totals, Transaction};
+use crate::ledger::{Ledger, Needs, Refusal, Totals, Transaction};
 
 /// What every builder is made with.
 #[derive(Debug, Clone)]
@@ -33,6 +36,29 @@ pub struct Settings {
     pub diagnostics: bool,
     /// Whether tables have the columns that are made only on request.
     pub decoded: bool,
+    /// What `token_transfers` are read from.
+    pub transfers: Transfers,
+}
+
+/// What `token_transfers` are read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Transfers {
+    /// Classic effects from operations and results, contract tokens from contract events.
+    #[default]
+    Derive,
+    /// Events alone, which tell of classic effects too (CAP-67); meta of version 4 has them.
+    Unified,
+}
+
+impl Transfers {
+    /// Read `derive` or `unified`.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "derive" => Ok(Self::Derive),
+            "unified" => Ok(Self::Unified),
+            _ => Err(Error::Config(format!("transfers: {text:?} is neither derive nor unified"))),
+        }
+    }
 }
 
 /// Makes the rows of one version of a table.
@@ -53,6 +79,10 @@ trait Builder {
     fn reserve(&mut self, rows: usize);
     /// A column that has outgrown Arrow's offsets.
     fn oversized(&self) -> Option<&'static str>;
+    /// Why the ledger at hand cannot become rows.
+    fn refusal(&mut self) -> Option<Refusal> {
+        None
+    }
     /// Hand over the columns in the schema's order.
     fn finish(&mut self) -> std::result::Result<Vec<ArrayRef>, ArrowError>;
 }
@@ -147,6 +177,9 @@ tables! {
     ContractCode: contract_code::CONTRACT_CODE / Builder,
     Ttl: ttl::TTL / Builder,
     Evictions: evictions::EVICTIONS / Builder,
+    TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
+    Transactions: transactions::TRANSACTIONS / Builder,
+    TokenTransfers: token_transfers::TOKEN_TRANSFERS / Builder,
 }
 
 impl Table {
@@ -200,6 +233,9 @@ impl Tables {
                 entries: all.entries | one.entries,
                 events: all.events || one.events,
                 diagnostics: all.diagnostics || one.diagnostics,
+                envelopes: all.envelopes || one.envelopes,
+                meta: all.meta || one.meta,
+                unified: all.unified || one.unified,
                 evictions: all.evictions || one.evictions,
             },
         )
@@ -242,6 +278,11 @@ impl Tables {
     /// The table and column that has outgrown Arrow's offsets.
     pub fn oversized(&self) -> Option<String> {
         self.builders.iter().find_map(|(_, builder)| builder.get().oversized()).map(str::to_owned)
+    }
+
+    /// Why the ledger at hand cannot become rows.
+    pub fn refusal(&mut self) -> Option<Refusal> {
+        self.builders.iter_mut().find_map(|(_, builder)| builder.get_mut().refusal())
     }
 
     /// Hand over a batch of each table and begin anew.

@@ -109,6 +109,25 @@ impl Text {
         self.0.end();
     }
 
+    /// Add a row that holds a number in digits.
+    #[inline]
+    pub fn number(&mut self, number: i64) {
+        let mut digits = [0; 20];
+        let (mut left, mut start) = (number.unsigned_abs(), digits.len());
+        for (place, digit) in digits.iter_mut().enumerate().rev() {
+            *digit = b'0' + (left % 10) as u8;
+            left /= 10;
+            start = place;
+            if left == 0 {
+                break;
+            }
+        }
+        if number < 0 {
+            self.0.bytes.push(b'-');
+        }
+        self.push(digits.split_at(start).1);
+    }
+
     /// Give all rows up to this one, that have no value yet, the same.
     #[inline]
     pub fn fill(&mut self, rows: usize, text: &[u8]) {

@@ -4,6 +4,7 @@
 //! module, `cargo test --release -- --ignored fuzz` the slow one.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
+mod conservation;
 mod dice;
 mod framed;
 mod fuzz;
@@ -13,9 +14,11 @@ mod mutants;
 mod mutate;
 mod official;
 mod property;
+mod pubnet_mutants;
 mod rows;
 mod sealed;
 mod structured;
+mod token_events;
 
 /// The most memory this process ever had, where the system tells.
 fn peak_memory_mib() -> u64 {

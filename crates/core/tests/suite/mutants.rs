@@ -6,7 +6,9 @@ use stellarrow_core::decode::{Request, decode};
 use stellarrow_core::error::Error;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::{TABLES, Table};
+use stellarrow_core::tables::Table;
+
+use crate::rows::TABLES;
 
 use crate::dice::Dice;
 use crate::layout::officially;
@@ -74,5 +76,5 @@ fn a_ledger_is_refused_if_and_only_if_the_official_crate_refuses_it() {
         }
     }
     let least = LEDGERS * MUTANTS / 1_000;
-    assert!(sound.min(longer).min(broken) > least, "{sound} {longer} {broken}");
+    assert!(sound.min(longer).min(broken) >= least.max(1), "{sound} {longer} {broken}");
 }

@@ -4,13 +4,12 @@ use stellar_xdr::LedgerCloseMeta;
 use stellarrow_core::decode::{Decoder, Request};
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::{self, Framing, Splitter};
-use stellarrow_core::tables::TABLES;
 use stellarrow_core::xdr::{layout, skip};
 
 use crate::dice::Dice;
 use crate::framed::framed;
 use crate::official;
-use crate::rows::{Row, Value, held, request};
+use crate::rows::{Row, TABLES, Value, held, request};
 use crate::sealed::{PASSPHRASE, encode, seal, seal_chain};
 use crate::structured;
 

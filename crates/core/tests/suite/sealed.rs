@@ -68,9 +68,9 @@ pub fn rehash(meta: &mut LedgerCloseMeta) {
 /// Seal ledgers that follow one another, the first being number `first`.
 pub fn seal_chain(metas: &mut [LedgerCloseMeta], first: u32, dice: &mut Dice) {
     let mut before = Hash([0; 32]);
-    for (index, meta) in (0..).zip(metas) {
+    for (meta, sequence) in metas.iter_mut().zip(first..=u32::MAX) {
         let header = &mut entry(meta).header;
-        header.ledger_seq = first + index;
+        header.ledger_seq = sequence;
         header.previous_ledger_hash = before;
         seal(meta, dice);
         before = entry(meta).hash.clone();

@@ -11,7 +11,6 @@ use stellar_xdr::{LedgerCloseMeta, Limits, ReadXdr};
 use stellarrow_core::decode::{Decoder, Request, decode, sequences};
 use stellarrow_core::error::{Error, Result};
 use stellarrow_core::frame::{self, Framing, Splitter};
-use stellarrow_core::tables::TABLES;
 use stellarrow_core::xdr::{layout, locate, skip};
 
 use crate::dice::Dice;
@@ -20,7 +19,7 @@ use crate::layout::officially;
 use crate::mutate::mutate;
 use crate::peak_memory_mib;
 use crate::property::same_rows;
-use crate::rows::{self, Row, held};
+use crate::rows::{self, Row, TABLES, held};
 use crate::sealed::{body_at, encode, seal, seal_chain};
 
 fn number(variable: &str, default: u64) -> u64 {

@@ -5,13 +5,12 @@ use stellarrow_core::decode::{Decoder, Request, decode};
 use stellarrow_core::error::Error;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::TABLES;
 
 use super::sample::{self, SEQUENCE};
 use super::{place, refused, refused_by};
 use crate::dice::Dice;
 use crate::framed::framed;
-use crate::rows::{held, request};
+use crate::rows::{TABLES, held, request};
 use crate::sealed::{encode, entry, rehash, seal, seal_chain};
 
 fn refused_meta(change: impl Fn(&mut LedgerCloseMeta)) -> Error {

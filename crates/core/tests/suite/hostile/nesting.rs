@@ -4,12 +4,12 @@ use stellarrow_core::decode::Request;
 use stellarrow_core::decode::decode;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::{TABLES, Table};
+use stellarrow_core::tables::Table;
 use stellarrow_core::xdr::MAX_DEPTH;
 
 use super::sample::{self, DATA, DESTINATION, KEY, RETURNED, find};
 use super::{place, refused};
-use crate::rows::request;
+use crate::rows::{TABLES, request};
 use crate::sealed::PASSPHRASE;
 
 /// The sample with a value put so deep into vecs: `SCVal` arm 16, present, of one element.

@@ -2,13 +2,12 @@
 
 use stellarrow_core::decode::{Decoder, decode};
 use stellarrow_core::frame::{self, Framing};
-use stellarrow_core::tables::TABLES;
 
 use super::sample::{SEQUENCE, bytes, put};
 use super::{place, refused};
 use crate::dice::Dice;
 use crate::framed::framed;
-use crate::rows::{held, request};
+use crate::rows::{TABLES, held, request};
 
 const FRAMINGS: [Framing; 4] =
     [Framing::Batch, Framing::Single, Framing::RecordMarked, Framing::Base64Lines];

@@ -4,14 +4,13 @@ use stellar_xdr::LedgerCloseMeta;
 use stellarrow_core::decode::Decoder;
 use stellarrow_core::error::Error;
 use stellarrow_core::frame::Framing;
-use stellarrow_core::tables::TABLES;
 
 use super::sample;
 use crate::dice::Dice;
 use crate::framed::framed;
 use crate::layout::officially;
 use crate::mutate::mutate;
-use crate::rows::{Row, held, request};
+use crate::rows::{Row, TABLES, held, request};
 use crate::sealed::{body_at, encode, seal_chain};
 use crate::structured;
 

@@ -1,0 +1,176 @@
+//! Movements of the classic operations, out of what they ask for, their results and, where these
+//! do not tell, the entries they changed (CAP-67).
+
+use super::pools;
+use super::step::{Meant, Step};
+use crate::address::Address;
+use crate::asset::RawAsset;
+use crate::change::Kind as Changed;
+use crate::entry::{self, ClaimableBalance, Pairs};
+use crate::envelope::Muxed;
+use crate::token_event::{Kind, Memo};
+use crate::xdr::{self, Input};
+
+/// An operation and what came of it.
+pub struct Done<'a> {
+    /// OperationType
+    pub kind: u32,
+    /// OperationBody behind its type.
+    pub body: Input<'a>,
+    /// The operation's own result behind its code.
+    pub result: Input<'a>,
+    /// LedgerEntryChanges
+    pub changes: Input<'a>,
+}
+
+/// Whether operations of this type can move what somebody holds; contract calls aside.
+pub fn moves(kind: u32) -> bool {
+    matches!(kind, 0..=4 | 7..=9 | 12..=15 | 19..=23)
+}
+
+/// Follow an operation. `None` where it, its result and its changes contradict one another.
+pub fn follow(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    match done.kind {
+        0 => create_account(step, done.body),
+        1 => payment(step, done.body),
+        2 | 13 => path_payment(step, done),
+        3 | 4 | 12 => trades(step, done.result).map(drop),
+        7 | 21 => pools::revoked(step, done.changes),
+        8 => merge(step, done),
+        9 => inflation(step, done.result),
+        14 => create_claimable_balance(step, done),
+        15 => claim(step, done),
+        19 => clawback(step, done.body),
+        20 => clawback_claimable_balance(step, done),
+        22 => pools::deposit(step, done.changes),
+        23 => pools::withdraw(step, done.changes),
+        _ => Some(()),
+    }
+}
+
+/// AccountID, of the only type there is.
+fn account_id(bytes: Input<'_>) -> Option<(Address, Input<'_>)> {
+    let (key, rest) = xdr::array(bytes.strip_prefix(&[0; 4])?)?;
+    Some((Address::account(key), rest))
+}
+
+fn claimable_balance_id(bytes: Input<'_>) -> Option<Address> {
+    let (id, _) = xdr::array(bytes.strip_prefix(&[0; 4])?)?;
+    Some(Address::claimable_balance(id))
+}
+
+fn create_account(step: &mut Step<'_, '_>, body: Input<'_>) -> Option<()> {
+    let (to, rest) = account_id(body)?;
+    let (amount, _) = xdr::i64(rest)?;
+    step.transfer(RawAsset::Native, step.account(), to, amount, Meant::Addressed);
+    Some(())
+}
+
+fn payment(step: &mut Step<'_, '_>, body: Input<'_>) -> Option<()> {
+    let (to, rest) = Muxed::read(body)?;
+    let (asset, rest) = RawAsset::read(rest)?;
+    let (amount, _) = xdr::i64(rest)?;
+    step.transfer(asset, step.account(), to.into(), amount, Meant::Addressed);
+    Some(())
+}
+
+/// PathPaymentStrictReceiveOp or PathPaymentStrictSendOp: the trades on the way, then the payment.
+fn path_payment(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    let (_, rest) = RawAsset::read(done.body)?;
+    let (to, rest) = Muxed::read(rest.get(8..)?)?;
+    let (asset, rest) = RawAsset::read(rest)?;
+    let last = trades(step, done.result)?;
+    let (amount, _) = match done.kind {
+        2 => xdr::i64(rest)?,
+        // What arrived only the result tells: SimplePaymentResult.
+        _ => xdr::i64(RawAsset::read(account_id(last)?.1)?.1)?,
+    };
+    step.transfer(asset, step.account(), to.into(), amount, Meant::Addressed);
+    Some(())
+}
+
+/// ClaimAtom<>: each a swap between the source and an offer's seller or a pool. Returns what
+/// follows.
+fn trades<'a>(step: &mut Step<'_, '_>, claims: Input<'a>) -> Option<Input<'a>> {
+    let (count, mut bytes) = xdr::u32(claims)?;
+    for _ in 0..count {
+        let (arm, body) = xdr::u32(bytes)?;
+        let (seller, rest) = match arm {
+            0 => xdr::array(body).map(|(key, rest)| (Address::account(key), rest))?,
+            1 => account_id(body)?,
+            2 => xdr::array(body).map(|(id, rest)| (Address::liquidity_pool(id), rest))?,
+            _ => return None,
+        };
+        // An offer has an id, a pool none.
+        let rest = if arm == 2 { rest } else { rest.get(8..)? };
+        let (sold, rest) = RawAsset::read(rest)?;
+        let (amount_sold, rest) = xdr::i64(rest)?;
+        let (bought, rest) = RawAsset::read(rest)?;
+        let (amount_bought, rest) = xdr::i64(rest)?;
+        step.transfer(sold, seller, step.account(), amount_sold, Meant::Plain);
+        step.transfer(bought, step.account(), seller, amount_bought, Meant::Plain);
+        bytes = rest;
+    }
+    Some(bytes)
+}
+
+fn merge(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    let (to, _) = Muxed::read(done.body)?;
+    let (amount, _) = xdr::i64(done.result)?;
+    step.transfer(RawAsset::Native, step.account(), to.into(), amount, Meant::Addressed);
+    Some(())
+}
+
+fn inflation(step: &mut Step<'_, '_>, payouts: Input<'_>) -> Option<()> {
+    let (count, mut bytes) = xdr::u32(payouts)?;
+    for _ in 0..count {
+        let (to, rest) = account_id(bytes)?;
+        let (amount, rest) = xdr::i64(rest)?;
+        step.record(Kind::Mint, RawAsset::Native, (None, Some(to)), amount.into(), Memo::None);
+        bytes = rest;
+    }
+    Some(())
+}
+
+fn create_claimable_balance(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    let (asset, rest) = RawAsset::read(done.body)?;
+    let (amount, _) = xdr::i64(rest)?;
+    let to = claimable_balance_id(done.result)?;
+    step.transfer(asset, step.account(), to, amount, Meant::Plain);
+    Some(())
+}
+
+/// The one claimable balance that an operation removed, as it was.
+fn removed_balance(changes: Input<'_>) -> Option<ClaimableBalance<'_>> {
+    let mut removed = Pairs::new(changes)
+        .filter(|pair| pair.kind == Changed::Removed)
+        .filter_map(|pair| entry::claimable_balance(pair.before?));
+    let balance = removed.next()?;
+    removed.next().is_none().then_some(balance)
+}
+
+fn claim(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    let from = claimable_balance_id(done.body)?;
+    let balance = removed_balance(done.changes)?;
+    let (asset, _) = RawAsset::read(balance.asset)?;
+    step.transfer(asset, from, step.source.into(), balance.amount, Meant::Addressed);
+    Some(())
+}
+
+fn clawback(step: &mut Step<'_, '_>, body: Input<'_>) -> Option<()> {
+    let (asset, rest) = RawAsset::read(body)?;
+    let (from, rest) = Muxed::read(rest)?;
+    let (amount, _) = xdr::i64(rest)?;
+    let from = Address::account(from.key);
+    step.record(Kind::Clawback, asset, (Some(from), None), amount.into(), Memo::None);
+    Some(())
+}
+
+fn clawback_claimable_balance(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
+    let from = claimable_balance_id(done.body)?;
+    let balance = removed_balance(done.changes)?;
+    let (asset, _) = RawAsset::read(balance.asset)?;
+    let sides = (Some(from), None);
+    step.record(Kind::Clawback, asset, sides, balance.amount.into(), Memo::None);
+    Some(())
+}

@@ -1,0 +1,86 @@
+//! Movements that contract events tell.
+
+use super::journal::{Journal, Movement, Part};
+use super::step;
+use crate::address::Address;
+use crate::asset::RawAsset;
+use crate::ledger::Transaction;
+use crate::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::xdr::{self, Input};
+
+const NO_FEE: &str = "there is none; a node that emits no events for classic operations wrote the \
+                      ledger, ask for derived transfers";
+
+/// Write down what the events of an operation tell; those not of a token are passed over, those
+/// that deviate are the rows of `token_transfer_anomalies`.
+pub fn operation(
+    journal: &mut Journal,
+    events: Input<'_>,
+    meta_version: u32,
+    operation: (u32, Option<u32>),
+) {
+    let (count, mut bytes) = xdr::u32(events).unwrap_or_default();
+    for _ in 0..count {
+        let Some((raw, rest)) = RawEvent::read(bytes) else { return };
+        bytes = rest;
+        if let (Reading::Token(event), Some(contract)) =
+            (Reading::of_operation(&raw, meta_version), raw.contract)
+        {
+            let token = journal.tokens.of_contract(contract, event.asset);
+            let event = match journal.tokens.get(token).and_then(|token| token.asset) {
+                Some(asset) if meta_version < 4 => as_unified(event, asset),
+                _ => event,
+            };
+            let TokenEvent { kind, from, to, amount, memo, .. } = event;
+            let operation = Some(operation);
+            let movement = Movement { kind, token, from, to, amount, memo, operation };
+            journal.record(Part::Operations, movement);
+        }
+    }
+}
+
+/// Up to meta version 3 the Stellar Asset Contract called it a transfer where an issuer paid out
+/// or took in; CAP-67 calls it a mint or a burn.
+fn as_unified(event: TokenEvent<'_>, asset: RawAsset) -> TokenEvent<'_> {
+    let (Kind::Transfer, Some(from), Some(to)) = (event.kind, event.from, event.to) else {
+        return event;
+    };
+    let (from, to): (Address, Address) = (from.plain(), to.plain());
+    let (kind, from, to) = step::sides(asset, from, to);
+    TokenEvent { kind, from, to, ..event }
+}
+
+/// Write down the fee a transaction's own events tell (CAP-67), and return the refund if there is
+/// one.
+pub fn fees(
+    journal: &mut Journal,
+    transaction: &Transaction<'_, '_>,
+) -> Result<Option<Movement<'static>>, &'static str> {
+    let native = journal.tokens.native_contract();
+    let (count, mut bytes) = xdr::u32(transaction.meta.events).unwrap_or_default();
+    let mut found: [Option<Movement<'static>>; 2] = [None, None];
+    for _ in 0..count {
+        // TransactionEventStage stands before the event.
+        let read = bytes.get(4..).and_then(RawEvent::read);
+        let (raw, rest) = read.ok_or("its events are malformed")?;
+        bytes = rest;
+        let event = match Reading::of_transaction(&raw, &native) {
+            Reading::Token(event) => event,
+            Reading::Deviant(reason) => return Err(reason),
+            Reading::Other => continue,
+        };
+        let free = found.iter_mut().find(|movement| movement.is_none());
+        *free.ok_or("there are more than two")? = Some(Movement {
+            kind: Kind::Fee,
+            token: journal.tokens.native(),
+            from: event.from,
+            to: None,
+            amount: event.amount,
+            memo: Memo::None,
+            operation: None,
+        });
+    }
+    let [fee, refund] = found;
+    journal.record(Part::Fees, fee.ok_or(NO_FEE)?);
+    Ok(refund)
+}

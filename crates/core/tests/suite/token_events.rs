@@ -1,0 +1,245 @@
+//! One token event of a pubnet ledger, told in other ways: what SEP-41 and CAP-67 allow becomes a
+//! transfer, anything else an anomaly.
+
+use stellar_xdr::{
+    BytesM, ContractEvent, ContractEventBody, ContractEventType, ExtensionPoint, Int128Parts,
+    LedgerCloseMeta, Limits, OperationMetaV2, ReadXdr, ScAddress, ScBytes, ScMap, ScMapEntry,
+    ScString, ScSymbol, ScVal, TransactionMeta, TransactionMetaV3, TransactionMetaV4, WriteXdr,
+};
+use stellarrow_core::decode::{Request, decode};
+use stellarrow_core::filter::Wanted;
+use stellarrow_core::frame::Splitter;
+use stellarrow_core::tables::Table;
+
+use crate::rows::{Row, Value, rows};
+
+const PUBNET: &str = "Public Global Stellar Network ; September 2015";
+const LEDGER: &[u8] =
+    include_bytes!("../../../../python/stellarrow/data/ledgers/pubnet-58752000.xdr.zst");
+
+fn ledger() -> LedgerCloseMeta {
+    let mut splitter = Splitter::new(None, 1);
+    let mut records = splitter.feed(LEDGER).unwrap();
+    records.extend(splitter.finish().unwrap());
+    LedgerCloseMeta::from_xdr(&records[0][4..], Limits::none()).unwrap()
+}
+
+fn edit(event: &mut ContractEvent, edit: impl FnOnce(&mut Vec<ScVal>)) {
+    let ContractEventBody::V0(body) = &mut event.body;
+    let mut topics = body.topics.to_vec();
+    edit(&mut topics);
+    body.topics = topics.try_into().unwrap();
+}
+
+fn data(event: &mut ContractEvent) -> &mut ScVal {
+    let ContractEventBody::V0(body) = &mut event.body;
+    &mut body.data
+}
+
+/// The meta as protocol 23 writes it: events with the operation.
+fn as_version_4(meta: &TransactionMetaV3, event: ContractEvent) -> TransactionMetaV4 {
+    let operation = &meta.operations[0];
+    let operation = OperationMetaV2 {
+        ext: ExtensionPoint::V0,
+        changes: operation.changes.clone(),
+        events: vec![event].try_into().unwrap(),
+    };
+    TransactionMetaV4 {
+        ext: ExtensionPoint::V0,
+        tx_changes_before: meta.tx_changes_before.clone(),
+        operations: vec![operation].try_into().unwrap(),
+        tx_changes_after: meta.tx_changes_after.clone(),
+        soroban_meta: None,
+        events: Default::default(),
+        diagnostic_events: Default::default(),
+    }
+}
+
+/// Tell the ledger's first mint by a contract as a transfer and then as `retell` says, alone in its
+/// transaction, and return what becomes of that transaction's operations: transfers and anomalies.
+fn retold(retell: impl Fn(&mut ContractEvent)) -> (Vec<Row>, Vec<Row>) {
+    let mut ledger = ledger();
+    let LedgerCloseMeta::V1(meta) = &mut ledger else { panic!("pubnet wrote version 1 then") };
+    let mut applied = meta.tx_processing.to_vec();
+    let mint = |event: &ContractEvent| {
+        let ContractEventBody::V0(body) = &event.body;
+        body.topics.len() == 4
+            && matches!(&body.topics[0], ScVal::Symbol(name) if name.0.as_vec() == b"mint")
+    };
+    let at = (1..)
+        .zip(&mut applied)
+        .find_map(|(at, one)| {
+            let TransactionMeta::V3(meta) = &one.tx_apply_processing else { return None };
+            let events = &meta.soroban_meta.as_ref()?.events;
+            let mut event = events.iter().find(|event| mint(event))?.clone();
+            // Administrator and receiver stand where sender and receiver of a transfer do.
+            edit(&mut event, |topics| topics[0] = symbol("transfer"));
+            retell(&mut event);
+            let meta = as_version_4(meta, event);
+            one.tx_apply_processing = TransactionMeta::V4(meta);
+            Some(at)
+        })
+        .unwrap();
+    meta.tx_processing = applied.try_into().unwrap();
+    let bytes = ledger.to_xdr(Limits::none()).unwrap();
+    let tables =
+        ["token_transfers", "token_transfer_anomalies"].map(|name| Table::find(name).unwrap());
+    let request = Request::new(&tables, PUBNET, &Wanted::default()).unwrap();
+    let (batches, _) = decode(&bytes, &request).unwrap();
+    let of_operation = |row: &Row| {
+        cell(row, "transaction_index") == &Value::Number(at)
+            && cell(row, "operation_index") == &Value::Number(0)
+    };
+    let [transfers, anomalies] =
+        [0, 1].map(|at| rows(&batches[at]).into_iter().filter(of_operation).collect::<Vec<Row>>());
+    (transfers, anomalies)
+}
+
+fn cell<'a>(row: &'a Row, column: &str) -> &'a Value {
+    &row.iter().find(|(name, _)| name == column).unwrap().1
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn symbol(name: &str) -> ScVal {
+    ScVal::Symbol(ScSymbol(name.try_into().unwrap()))
+}
+
+fn amount(lo: u64) -> ScVal {
+    ScVal::I128(Int128Parts { hi: 0, lo })
+}
+
+fn map(entries: &[(&str, ScVal)]) -> ScVal {
+    let entry = |(key, val): &(&str, ScVal)| ScMapEntry { key: symbol(key), val: val.clone() };
+    let entries: Vec<_> = entries.iter().map(entry).collect();
+    ScVal::Map(Some(ScMap(entries.try_into().unwrap())))
+}
+
+/// The receiver's id in the row of a transfer of 7 to whoever `id` says.
+fn muxed(id: ScVal) -> (Value, Value) {
+    let (transfers, anomalies) = retold(|event| {
+        *data(event) = map(&[("amount", amount(7)), ("to_muxed_id", id.clone())]);
+    });
+    assert_eq!((transfers.len(), anomalies.len()), (1, 0));
+    assert_eq!(cell(&transfers[0], "amount_text"), &text("7"));
+    let of = |column| cell(&transfers[0], column).clone();
+    (of("to_muxed_type"), of("to_muxed"))
+}
+
+/// The reason why a retold event is an anomaly.
+fn reason(retell: impl Fn(&mut ContractEvent)) -> Value {
+    let (transfers, anomalies) = retold(retell);
+    assert_eq!((transfers.len(), anomalies.len()), (0, 1));
+    assert_eq!(cell(&anomalies[0], "operation_index"), &Value::Number(0));
+    assert_eq!(cell(&anomalies[0], "event_index"), &Value::Number(0));
+    cell(&anomalies[0], "reason").clone()
+}
+
+#[test]
+fn a_muxed_id_comes_in_every_form_the_standard_has() {
+    let bytes = |bytes: &[u8]| ScVal::Bytes(ScBytes(BytesM::try_from(bytes).unwrap()));
+    let string = |text: &str| ScVal::String(ScString(text.try_into().unwrap()));
+    assert_eq!(muxed(ScVal::U64(u64::MAX)), (text("id"), text("18446744073709551615")));
+    assert_eq!(muxed(string("rent")), (text("text"), text("rent")));
+    assert_eq!(muxed(string("")), (text("text"), Value::Null));
+    assert_eq!(muxed(bytes(&[0xab; 32])), (text("hash"), text(&"ab".repeat(32))));
+    assert_eq!(muxed(bytes(&[1, 2, 3])), (text("hash"), text("010203")));
+    assert_eq!(muxed(ScVal::Void), (Value::Null, Value::Null));
+}
+
+#[test]
+fn an_amount_of_39_digits_is_told_as_text_alone() {
+    let least = ScVal::I128(Int128Parts { hi: i64::MIN, lo: 0 });
+    let (transfers, _) = retold(|event| *data(event) = least.clone());
+    assert_eq!(cell(&transfers[0], "amount_raw"), &Value::Null);
+    let least = i128::MIN.to_string();
+    assert_eq!(cell(&transfers[0], "amount_text"), &text(&least));
+}
+
+#[test]
+fn a_mint_names_no_administrator_since_version_4() {
+    let (transfers, _) = retold(|event| {
+        edit(event, |topics| {
+            topics[0] = symbol("mint");
+            topics.remove(1);
+        });
+    });
+    assert_eq!(cell(&transfers[0], "event_type"), &text("mint"));
+    assert_eq!(cell(&transfers[0], "from"), &Value::Null);
+    assert_ne!(cell(&transfers[0], "to"), &Value::Null);
+    assert_ne!(cell(&transfers[0], "asset_type"), &Value::Null);
+}
+
+#[test]
+fn an_asset_that_is_not_the_contracts_own_is_not_believed() {
+    let (genuine, _) = retold(|_| {});
+    assert_ne!(cell(&genuine[0], "asset_type"), &Value::Null);
+    let (forged, anomalies) = retold(|event| {
+        let name = ScVal::String(ScString("native:".try_into().unwrap()));
+        edit(event, |topics| topics[3] = name);
+    });
+    assert_eq!((forged.len(), anomalies.len()), (1, 0));
+    assert_eq!(cell(&forged[0], "asset_type"), &Value::Null);
+    assert_eq!(cell(&forged[0], "contract_id"), cell(&genuine[0], "contract_id"));
+}
+
+#[test]
+fn what_deviates_is_an_anomaly_with_its_reason() {
+    let told = |reason_told: &str, retell: &dyn Fn(&mut ContractEvent)| {
+        assert_eq!(reason(retell), text(reason_told));
+    };
+    told("the data is neither an i128 nor a map", &|event| *data(event) = ScVal::U32(7));
+    told("the data's map is empty", &|event| *data(event) = ScVal::Map(None));
+    told("the data's map has no amount", &|event| *data(event) = map(&[]));
+    told("the amount is not an i128", &|event| {
+        *data(event) = map(&[("amount", ScVal::U64(7))]);
+    });
+    told("to_muxed_id is neither a u64, bytes, a string nor void", &|event| {
+        *data(event) = map(&[("amount", amount(7)), ("to_muxed_id", ScVal::Bool(true))]);
+    });
+    told("a key of the data's map is not a symbol", &|event| {
+        let entry = ScMapEntry { key: ScVal::Void, val: amount(7) };
+        *data(event) = ScVal::Map(Some(ScMap(vec![entry].try_into().unwrap())));
+    });
+    told("there are too few topics", &|event| edit(event, |topics| topics.truncate(2)));
+    told("there are too few topics", &|event| edit(event, |topics| topics.truncate(1)));
+    told("the second topic is not an address", &|event| {
+        edit(event, |topics| topics[1] = ScVal::Void)
+    });
+    told("the third topic is not an address", &|event| {
+        edit(event, |topics| topics[2] = ScVal::Void)
+    });
+    told("no contract is named", &|event| event.contract_id = None);
+    told("the event is not of type contract", &|event| event.type_ = ContractEventType::System);
+}
+
+#[test]
+fn what_is_called_otherwise_is_neither() {
+    for name in ["approve", "fee", "Transfer"] {
+        let (transfers, anomalies) = retold(|event| edit(event, |topics| topics[0] = symbol(name)));
+        assert_eq!((transfers.len(), anomalies.len()), (0, 0), "{name}");
+    }
+}
+
+#[test]
+fn every_kind_of_address_can_hold_a_token() {
+    let hash = || stellar_xdr::Hash([7; 32]);
+    let holders = [
+        ScAddress::Contract(stellar_xdr::ContractId(hash())),
+        ScAddress::LiquidityPool(stellar_xdr::PoolId(hash())),
+        ScAddress::ClaimableBalance(stellar_xdr::ClaimableBalanceId::ClaimableBalanceIdTypeV0(
+            hash(),
+        )),
+        ScAddress::MuxedAccount(stellar_xdr::MuxedEd25519Account {
+            id: 5,
+            ed25519: stellar_xdr::Uint256([7; 32]),
+        }),
+    ];
+    for holder in holders {
+        let (transfers, _) =
+            retold(|event| edit(event, |topics| topics[2] = ScVal::Address(holder.clone())));
+        assert_eq!(cell(&transfers[0], "to"), &text(&holder.to_string()));
+    }
+}

@@ -1,0 +1,22 @@
+"""The pages say what the core says."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def test_every_table_has_a_page_that_is_up_to_date() -> None:
+    checked = subprocess.run(
+        [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True, check=False
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+
+
+def test_the_readme_names_every_table() -> None:
+    readme = (DOCS.parent / "README.md").read_text()
+    pages = sorted(page.stem for page in (DOCS / "tables").glob("*.md"))
+    assert [page for page in pages if f"docs/tables/{page}.md" not in readme] == []
