@@ -7,6 +7,7 @@
 mod conservation;
 mod dice;
 mod framed;
+mod fuzz;
 mod hostile;
 mod layout;
 mod mutants;
@@ -19,3 +20,11 @@ mod rows;
 mod sealed;
 mod structured;
 mod token_events;
+
+/// The most memory this process ever had, where the system tells.
+fn peak_memory_mib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() >> 10)
+}

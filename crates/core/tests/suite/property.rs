@@ -1,7 +1,8 @@
 //! What the official crate encodes we read to the last byte, and say the same about it.
 
 use stellar_xdr::LedgerCloseMeta;
-use stellarrow_core::decode::Decoder;
+use stellarrow_core::decode::{Decoder, Request};
+use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::{self, Framing, Splitter};
 use stellarrow_core::xdr::{layout, skip};
 
@@ -9,7 +10,7 @@ use crate::dice::Dice;
 use crate::framed::framed;
 use crate::official;
 use crate::rows::{Row, TABLES, Value, held, request};
-use crate::sealed::{encode, seal, seal_chain};
+use crate::sealed::{PASSPHRASE, encode, seal, seal_chain};
 use crate::structured;
 
 const CASES: u64 = if cfg!(debug_assertions) { 300 } else { 6_000 };
@@ -107,9 +108,31 @@ fn structured_ledgers_give_the_official_rows() {
     }
     often(
         &rows,
+        "interfaces",
+        |row| matches!(cell(row, "spec_json"), Some(Value::Text(spec)) if spec != "[]"),
+    );
+    often(
+        &rows,
         "odd names",
         |row| matches!(cell(row, "event_name"), Some(Value::Text(name)) if name.contains("\\x")),
     );
+}
+
+#[test]
+fn a_table_says_alone_what_it_says_among_others() {
+    for seed in 0..CASES / 10 {
+        let mut dice = Dice::new(seed);
+        let mut meta = structured::ledger(&mut dice);
+        seal(&mut meta, &mut dice);
+        let together = ours(&encode(&meta));
+        for (table, together) in TABLES.iter().zip(together) {
+            let request = Request::new(&[*table], PASSPHRASE, &Wanted::default()).unwrap();
+            let request = request.framing(Some(Framing::Single)).diagnostics(true).decoded(true);
+            let mut decoder = Decoder::new(&request).unwrap();
+            decoder.push(&encode(&meta)).unwrap();
+            assert!(held(&mut decoder, &[*table]) == [together], "seed {seed}, {}", table.name);
+        }
+    }
 }
 
 /// A few ledgers that follow one another, and their rows.

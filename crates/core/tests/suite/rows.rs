@@ -22,6 +22,7 @@ pub enum Value {
     Number(i128),
     Text(String),
     List(Vec<String>),
+    Bytes(Vec<u8>),
 }
 
 /// A row: its columns' names and values in the schema's order.
@@ -51,6 +52,7 @@ fn value(column: &ArrayRef, row: usize) -> Value {
             Value::Number(column.as_primitive::<Decimal128Type>().value(row))
         }
         DataType::Utf8 => Value::Text(column.as_string::<i32>().value(row).to_owned()),
+        DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_vec()),
         DataType::List(_) => {
             let list = column.as_list::<i32>().value(row);
             let texts = list.as_string::<i32>().iter();
@@ -60,12 +62,12 @@ fn value(column: &ArrayRef, row: usize) -> Value {
     }
 }
 
-/// Ask for every one of these tables, of the network all made ledgers belong to.
+/// Ask for every one of these tables with all its columns, of the network all made ledgers are of.
 pub fn request() -> Request {
-    Request::new(TABLES, PASSPHRASE, &Wanted::default()).unwrap()
+    Request::new(TABLES, PASSPHRASE, &Wanted::default()).unwrap().decoded(true)
 }
 
-/// What a decoder holds, table by table, checked to be sound Arrow of its table's schema.
+/// What a decoder of `request` holds, table by table, checked to be sound Arrow of the schema.
 pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
     let (batches, _) = decoder.finish().unwrap();
     assert_eq!(batches.len(), tables.len());
@@ -73,7 +75,7 @@ pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
         .iter()
         .zip(tables)
         .map(|(batch, table)| {
-            assert_eq!(batch.schema(), table.schema(false));
+            assert_eq!(batch.schema(), table.schema(true));
             for column in batch.columns() {
                 column.to_data().validate_full().unwrap();
             }

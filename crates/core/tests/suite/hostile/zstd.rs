@@ -8,6 +8,7 @@ use stellarrow_core::frame::{self, Framing, Splitter};
 use super::sample::{SEQUENCE, bytes};
 use super::{place, refused};
 use crate::framed::framed;
+use crate::peak_memory_mib;
 use crate::rows::request;
 
 /// zstd's magic number.
@@ -117,14 +118,6 @@ fn a_window_of_two_gib_is_refused() {
     data[5] = 21 << 3;
     refused(&data, None);
     assert!(peak_memory_mib() < 700, "{} MiB", peak_memory_mib());
-}
-
-/// The most memory this process ever had, where the system tells.
-fn peak_memory_mib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    kib.map_or(0, |kib| kib.parse::<u64>().unwrap() >> 10)
 }
 
 #[test]

@@ -3,8 +3,8 @@ use stellar_xdr::{
 };
 
 use super::changes::{changes, common, last_modified};
-use super::{cell, hex, transactions};
-use crate::rows::Row;
+use super::{cell, hex, transactions, wasm};
+use crate::rows::{Row, Value};
 
 pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
     let mut rows = Vec::new();
@@ -24,6 +24,8 @@ pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
                 cell("code_size", code.map(|code| code.code.len() as u32)),
                 cell("n_functions", functions),
                 cell("n_instructions", instructions),
+                cell("code", code.map(|code| Value::Bytes(code.code.to_vec()))),
+                cell("spec_json", code.and_then(|code| wasm::spec_json(&code.code))),
             ]);
             rows.push(row);
             index += 1;

@@ -6,7 +6,7 @@ use stellar_xdr::{
 };
 
 use super::changes::{Change, changes, last_modified};
-use super::{Transaction, base64, cell, hex, place, sac, transactions};
+use super::{Transaction, base64, cell, hex, json, place, sac, transactions};
 use crate::rows::{Row, Value};
 use crate::sealed::{encode, sha256};
 
@@ -80,6 +80,8 @@ fn row(
         cell("contract_instance_type", instance_type),
         cell("contract_instance_wasm_hash", wasm_hash.map(|hash| hex(&hash.0))),
         cell("expiration_ledger_seq", ttls.get(&hash).copied()),
+        cell("key_json", json(&key.key)),
+        cell("val_json", val.map(json)),
     ]);
     row
 }

@@ -3,7 +3,7 @@ use stellar_xdr::{
     TransactionEventStage, TransactionMeta,
 };
 
-use super::{Transaction, base64, cell, place, transactions};
+use super::{Transaction, base64, cell, json, place, transactions};
 use crate::rows::{Row, Value};
 
 /// An event and where it stood.
@@ -112,6 +112,8 @@ fn row(meta: &LedgerCloseMeta, transaction: &Transaction<'_>, event: &Event<'_>)
         cell("event_name", body.topics.first().and_then(name)),
         cell("topics_xdr", Value::List(body.topics.iter().map(base64).collect())),
         cell("data_xdr", base64(&body.data)),
+        cell("topics_json", Value::List(body.topics.iter().map(json).collect())),
+        cell("data_json", json(&body.data)),
     ]);
     row
 }

@@ -9,10 +9,12 @@ mod evictions;
 mod ledgers;
 mod sac;
 mod ttl;
+mod wasm;
 
 pub use sac::contract_id;
 
 use base64_simd::STANDARD;
+use serde::Serialize;
 use stellar_xdr::{
     Hash, LedgerCloseMeta, TransactionMeta, TransactionResultPair, TransactionResultResult,
     WriteXdr,
@@ -99,6 +101,11 @@ fn cell(column: &str, value: impl Into<Value>) -> (String, Value) {
 
 fn hex(bytes: &[u8; 32]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// XDR-JSON (SEP-51).
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap()
 }
 
 fn base64(value: &impl WriteXdr) -> String {

