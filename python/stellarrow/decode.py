@@ -272,6 +272,16 @@ def split(
         raise _translated(error, place) from error
 
 
+def spec_json(code: Any) -> str | None:
+    """Return a contract's interface (SEP-48) in its code, a JSON array of SCSpecEntry, if there is one."""
+    return _core.spec_json(_bytes_like(code))
+
+
+def meta_json(code: Any) -> str | None:
+    """Return a contract's meta (SEP-46) in its code, a JSON array of SCMetaEntry, if there is one."""
+    return _core.meta_json(_bytes_like(code))
+
+
 def describe(scval: str) -> str:
     """Say a base64 ScVal in words."""
     try:

@@ -9,7 +9,7 @@ import click
 
 from stellarrow import __version__
 
-_VERBS = ("extract", "inspect", "synth", "sql", "demo")
+_VERBS = ("extract", "inspect", "contract", "synth", "sql", "demo")
 
 
 class _Verbs(click.Group):
