@@ -8,6 +8,7 @@ from builds import Build
 from corpora import Corpus
 
 THREE_TABLES = "ledgers,contract_data@2.0,contract_events"
+EIGHT_TABLES = f"{THREE_TABLES},transactions,token_transfers,contract_code,ttl,evictions"
 # The Python peer is some 500 times slower than the rest: it gets about this many bytes a pass.
 PYTHON_BYTES = 1_300_000
 # Ledgers below this mean size are "small": their goal is ledgers a second, not bytes.
@@ -18,7 +19,7 @@ Given = Literal["raw", "each", "stored"]
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One way of calling `decode`. `same_rows` is the mode of the Go peer that makes the same rows."""
+    """One way of calling `decode`. `same_rows` is the mode of the Go peer of the same rows, if any."""
 
     name: str
     tables: str
@@ -26,6 +27,7 @@ class Case:
     goal_mb: float | None = None
     goal_small_ledgers: float | None = None
     given: Given = "raw"
+    flags: tuple[str, ...] = ()
 
 
 CASES = (
@@ -34,6 +36,14 @@ CASES = (
     Case("contract_events", "contract_events", "contract_events", 2_500),
     Case("ledgers + contract_data + contract_events", THREE_TABLES, "three_tables", 1_700),
     Case("the three of them from zstd bytes", THREE_TABLES, "three_tables", 1_300, given="stored"),
+    Case("contract_data + contract_events", "contract_data@2.0,contract_events", ""),
+    Case(
+        "the two of them, of one contract", "contract_data@2.0,contract_events", "", flags=("--one-contract",)
+    ),
+    Case("contract_events with XDR-JSON", "contract_events", "contract_events", 300, flags=("--decoded",)),
+    Case("token_transfers, derived", "token_transfers", "token_transfers", 1_200),
+    Case("transactions", "transactions", ""),
+    Case("all eight tables", EIGHT_TABLES, "", 900),
 )
 GO_MODES = {
     "decode": "full decode",
@@ -68,7 +78,7 @@ def ours(corpus: Corpus) -> list[Entrant]:
 
 def worker(case: Case, corpus: Corpus) -> tuple[str, ...]:
     argv = [sys.executable, "-m", "peers.stellarrow_worker", "--file", str(corpus.raw)]
-    argv += ["--tables", case.tables, "--passphrase", corpus.passphrase]
+    argv += ["--tables", case.tables, "--passphrase", corpus.passphrase, *case.flags]
     if not corpus.verify_chain:
         argv.append("--no-verify-chain")
     if case.given == "stored":

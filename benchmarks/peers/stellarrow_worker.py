@@ -21,19 +21,36 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--each", action="store_true", help="one call a ledger instead of one over everything"
     )
+    parser.add_argument("--decoded", action="store_true", help="values as XDR-JSON too")
+    parser.add_argument("--one-contract", action="store_true", help="only rows of the first row's contract")
     parser.add_argument("--threads", type=int, default=0, help="one call a ledger on so many threads")
     return parser.parse_args()
 
 
-def decoder(options: argparse.Namespace) -> Callable[[bytes], int]:
+def one_contract(options: argparse.Namespace, raw: bytes) -> sa.Filter:
+    """Return a filter for the contract whose storage changes first."""
+    batches = sa.decode(
+        raw, ["contract_data"], network=options.passphrase, verify_chain=not options.no_verify_chain
+    )
+    return sa.Filter(contract_ids=[batches["contract_data"].column("contract_id")[0].as_py()])
+
+
+def decoder(options: argparse.Namespace, raw: bytes) -> Callable[[bytes], int]:
     """Return a function that decodes its input once and counts the rows."""
+    where = one_contract(options, raw) if options.one_contract else None
     tables = options.tables.split(",")
     verify_chain = not options.no_verify_chain
     framing = "single" if options.each or options.threads else "auto"
 
     def rows_of(data: bytes) -> int:
         batches = sa.decode(
-            data, tables=tables, network=options.passphrase, framing=framing, verify_chain=verify_chain
+            data,
+            tables=tables,
+            network=options.passphrase,
+            framing=framing,
+            where=where,
+            decoded=options.decoded,
+            verify_chain=verify_chain,
         )
         return sum(batch.num_rows for batch in batches.values())
 
@@ -44,7 +61,7 @@ def main() -> None:
     options = parse()
     raw = options.file.read_bytes()
     ledgers = split(raw, options.ledgers)
-    rows_of = decoder(options)
+    rows_of = decoder(options, raw)
     if options.threads:
         ledgers *= THREADED_PASSES
         with ThreadPoolExecutor(options.threads) as pool:
