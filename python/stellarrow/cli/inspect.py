@@ -11,6 +11,7 @@ import click
 import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from stellarrow.cli import events, wording
 from stellarrow.decode import Batches, decode, framing, split, tables
@@ -102,7 +103,7 @@ def _show(file: Path, found: _Found) -> None:
     for name, told in _facts(found):
         facts.add_row(name, told)
     console = Console()
-    console.print(f"[bold]{file}[/bold]", highlight=False)
+    console.print(Text(str(file), style="bold"), soft_wrap=True)
     console.print(facts, highlight=False)
 
 
