@@ -6,6 +6,7 @@
 
 mod conservation;
 mod dice;
+mod filters;
 mod framed;
 mod fuzz;
 mod hostile;

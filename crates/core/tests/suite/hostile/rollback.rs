@@ -1,9 +1,12 @@
 //! A bad ledger leaves nothing behind: every table holds the rows of the ledgers before it.
 
-use stellar_xdr::LedgerCloseMeta;
-use stellarrow_core::decode::Decoder;
+use stellar_xdr::{LedgerCloseMeta, Limits, ReadXdr};
+use stellarrow_core::decode::{Decoder, Request};
 use stellarrow_core::error::Error;
+use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
+use stellarrow_core::synth::{Recipe, Synth};
+use stellarrow_core::tables::TABLES as TABLES_OF_ALL;
 
 use super::sample;
 use crate::dice::Dice;
@@ -11,7 +14,7 @@ use crate::framed::framed;
 use crate::layout::officially;
 use crate::mutate::mutate;
 use crate::rows::{Row, TABLES, held, request};
-use crate::sealed::{body_at, encode, seal_chain};
+use crate::sealed::{PASSPHRASE, body_at, encode, seal_chain};
 use crate::structured;
 
 const CASES: u64 = if cfg!(debug_assertions) { 50 } else { 1_000 };
@@ -81,6 +84,48 @@ fn decoding_goes_on_after_a_bad_ledger_as_if_it_had_not_been() {
         assert!(held(&mut decoder, TABLES) == rows(&metas), "seed {seed}");
         decoder.push(&encode(&metas[0])).unwrap();
         assert!(held(&mut decoder, TABLES) == rows(&metas[..1]), "seed {seed}, begun anew");
+    }
+}
+
+/// Ledgers that every table reads, those too that want results to fit their transactions.
+fn synthetic() -> Vec<Vec<u8>> {
+    let recipe = Recipe {
+        seed: 1,
+        first: 100,
+        contracts: 3_000,
+        ledger_bytes: Some(64 << 10),
+        passphrase: PASSPHRASE.to_owned(),
+    };
+    Synth::new(recipe).unwrap().take(12).collect()
+}
+
+#[test]
+fn no_table_keeps_rows_of_a_bad_ledger() {
+    let request = Request::new(TABLES_OF_ALL, PASSPHRASE, &Wanted::default()).unwrap();
+    let request = request.decoded(true);
+    let after = |ledgers: &[Vec<u8>]| {
+        let mut decoder = Decoder::new(&request).unwrap();
+        ledgers.iter().for_each(|ledger| decoder.push(ledger).unwrap());
+        decoder
+    };
+    let ledgers = synthetic();
+    let whole = held(&mut after(&ledgers), TABLES_OF_ALL);
+    let idle = ["evictions", "token_transfer_anomalies"];
+    for (table, rows) in TABLES_OF_ALL.iter().zip(&whole) {
+        assert!(!rows.is_empty() || idle.contains(&table.name), "{} has no rows", table.name);
+    }
+    for seed in 0..CASES / 20 {
+        let mut dice = Dice::new(seed);
+        let at = dice.below(ledgers.len());
+        let meta = LedgerCloseMeta::from_xdr(&ledgers[at], Limits::none()).unwrap();
+        let mut decoder = after(&ledgers[..at]);
+        decoder.push(&broken(&meta, &mut dice)).expect_err("it is bad");
+        let before = held(&mut after(&ledgers[..at]), TABLES_OF_ALL);
+        assert!(held(&mut decoder, TABLES_OF_ALL) == before, "seed {seed}");
+        let mut decoder = after(&ledgers[..at]);
+        decoder.push(&broken(&meta, &mut dice)).expect_err("it is bad");
+        ledgers[at..].iter().for_each(|ledger| decoder.push(ledger).unwrap());
+        assert!(held(&mut decoder, TABLES_OF_ALL) == whole, "seed {seed}");
     }
 }
 
