@@ -62,6 +62,7 @@ def run(
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | None = None,
     decoded: bool = False,
+    transfers: str = "derive",
     verify_chain: bool = True,
     workers: int | None = None,
     budget_mb: int = 64,
@@ -75,7 +76,14 @@ def run(
     began = time.monotonic()
     if budget_mb < 1:
         raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
-    decoder = Decoder(tables, network=network, where=where, decoded=decoded, verify_chain=verify_chain)
+    decoder = Decoder(
+        tables,
+        network=network,
+        where=where,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+    )
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
     state = Progress(None if is_open(wanted) else missing.count, (wanted - missing).count)

@@ -199,3 +199,16 @@ def test_on_a_terminal_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_sizes_are_read(text: str, size: int) -> None:
     assert wording.read_size(text) == size
+
+
+def test_transfers_come_from_unified_events_on_request(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path
+) -> None:
+    command = ["extract", make_lake(), "--tables", "token_transfers", "--to", f"parquet:{tmp_path}/out"]
+    refused = stellarrow(*command, "--transfers", "unified")
+    assert refused.code == 1
+    assert "ledger 100" in refused.err  # a synthetic run begins with meta older than CAP-67
+    later = [*command, "--ledgers", "135:139"]
+    assert stellarrow(*later, "--transfers", "unified").code == 0
+    mixed = stellarrow(*later)
+    assert (mixed.code, "transfers 'unified'" in mixed.err) == (1, True)

@@ -63,6 +63,7 @@ class TestParquetSink(SinkContract):
             b"stellarrow.network": b"Stellarrow Synthetic Network ; November 2026",
             b"stellarrow.filter": b"",
             b"stellarrow.decoded": b"",
+            b"stellarrow.transfers": b"",
             b"stellarrow.first_ledger": b"100",
             b"stellarrow.last_ledger": b"104",
         }

@@ -56,6 +56,12 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 @_filters
 @click.option("--no-deleted", is_flag=True, help="Leave rows of removed entries out.")
 @click.option("--decoded", is_flag=True, help="Add values as JSON, code and its interface.")
+@click.option(
+    "--transfers",
+    type=click.Choice(["derive", "unified"]),
+    default="derive",
+    help="Where token_transfers come from.",
+)
 @click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads; one a core by default.")
 @click.option("--budget-mb", type=click.IntRange(1), default=64, help="Memory for ledgers in flight.  [64]")
@@ -102,6 +108,7 @@ class _Job:
         self.network = network
         self.where = where
         self.decoded: bool = options["decoded"]
+        self.transfers: str = options["transfers"]
         self._ledgers: str | None = options["ledgers"]
         self._verify_chain = not options["no_verify_chain"]
         self._workers: int | None = options["workers"]
@@ -109,7 +116,12 @@ class _Job:
 
     def open_sink(self, place: str) -> ParquetSink:
         return places.open_sink(
-            place, self.tables, network=self.network, where=self.where, decoded=self.decoded
+            place,
+            self.tables,
+            network=self.network,
+            where=self.where,
+            decoded=self.decoded,
+            transfers=self.transfers,
         )
 
     def run(self, sinks: Sequence[ParquetSink]) -> dict[str, Any]:
@@ -137,6 +149,7 @@ class _Job:
             ledgers=ledgers,
             where=self.where,
             decoded=self.decoded,
+            transfers=self.transfers,
             verify_chain=self._verify_chain,
             workers=self._workers,
             budget_mb=self._budget_mb,

@@ -29,7 +29,13 @@ def open_source(location: str) -> FileSource | StdinSource:
 
 
 def open_sink(
-    place: str, names: Sequence[str], *, network: Network, where: Filter | None, decoded: bool = False
+    place: str,
+    names: Sequence[str],
+    *,
+    network: Network,
+    where: Filter | None,
+    decoded: bool = False,
+    transfers: str = "derive",
 ) -> ParquetSink:
     """Open a sink written as `parquet:FOLDER`."""
     kind, _, folder = place.partition(":")
@@ -38,7 +44,9 @@ def open_sink(
         raise ConfigError(f"{place!r} is no place to write to: did you mean {close[0]}:FOLDER?")
     if not folder:
         raise ConfigError(f"{place!r} names no folder: write {kind}:FOLDER")
-    return ParquetSink(folder.removeprefix("//"), names, network=network, where=where, decoded=decoded)
+    return ParquetSink(
+        folder.removeprefix("//"), names, network=network, where=where, decoded=decoded, transfers=transfers
+    )
 
 
 def find_network(source: FileSource | StdinSource, named: str | None) -> Network:

@@ -58,6 +58,7 @@ class ParquetSink:
         network: str | Network,
         where: Filter | None = None,
         decoded: bool = False,
+        transfers: str = "derive",
         ledgers_per_file: int = 1_000,
     ) -> None:
         if ledgers_per_file < 1:
@@ -68,6 +69,7 @@ class ParquetSink:
             "network": Network.of(network).passphrase,
             "filter": str(where or ""),
             "decoded": "yes" if decoded else "",
+            "transfers": "" if transfers == "derive" else transfers,
         }
         self._tables: dict[str, _TableFolder] = {}
         for asked in tables:
