@@ -12,6 +12,7 @@ import click
 
 from stellarrow import pipeline
 from stellarrow.cli import meter, places, wording
+from stellarrow.commits import covered_ledgers
 from stellarrow.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -164,7 +165,7 @@ class _Job:
         wanted = pipeline.wanted_ledgers(self.source, self._ledgers)
         if pipeline.is_open(wanted):
             wanted &= LedgerSet([LedgerRange(0, held.last)])
-        missing = wanted - pipeline.covered_ledgers(sinks)
+        missing = wanted - covered_ledgers(sinks)
         absent = missing - held
         stored = self.source.stored_bytes(missing)
         eta = self._sampled(missing - absent) if missing - absent else 0.0
