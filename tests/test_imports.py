@@ -44,21 +44,12 @@ ALLOWED = {
 # What sources, sinks and servers may know of the rest.
 EDGES = {
     *("stellarrow.decode", "stellarrow.errors", "stellarrow.filter", "stellarrow.ledgers"),
-    *("stellarrow.metrics", "stellarrow.protocols", "stellarrow.resilience"),
+    *("stellarrow.address", "stellarrow.metrics", "stellarrow.protocols", "stellarrow.resilience"),
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
-    *(
-        "click",
-        "rich",
-        "duckdb",
-        "asyncio",
-        "tenacity",
-        "prometheus_client",
-        "stellarrow.cli",
-        "stellarrow.sinks",
-        "stellarrow.sources",
-    ),
+    *("click", "rich", "duckdb", "asyncio", "tenacity", "prometheus_client"),
+    *("stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),
 }
 
 

@@ -1,18 +1,16 @@
-"""Where a server listens, and who may come in: addresses, TLS, authentication."""
+"""Who may come in where a server listens: TLS, authentication, addresses others can reach."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
+from stellarrow.address import LOOPBACK, Address
 from stellarrow.errors import ConfigError
-
-LOOPBACK: Final = "127.0.0.1"
 
 
 class Authenticator(Protocol):
@@ -53,32 +51,6 @@ class Tls:
                 " certificate and the key that belongs to it"
             ) from error
         return context
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host and port to listen on; port 0 takes any that is free."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `host:port`, `:port` or a port; the host is 127.0.0.1 unless told."""
-        host, _, port = text.strip().rpartition(":")
-        if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-            raise ConfigError(f"{text!r} is no address to listen on: write host:port or :port")
-        return cls(host.strip("[]") or LOOPBACK, int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def guarded(
