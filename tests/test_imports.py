@@ -30,6 +30,8 @@ ALLOWED = {
         "stellarrow.filter",
         "stellarrow.ledgers",
     },
+    "stellarrow.metrics": set[str](),
+    "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
     "stellarrow.pipeline": {
         "stellarrow.decode",
         "stellarrow.errors",
@@ -39,13 +41,24 @@ ALLOWED = {
         "stellarrow.protocols",
     },
 }
+# What sources, sinks and servers may know of the rest.
 EDGES = {
     *("stellarrow.decode", "stellarrow.errors", "stellarrow.filter", "stellarrow.ledgers"),
-    "stellarrow.protocols",
+    *("stellarrow.metrics", "stellarrow.protocols", "stellarrow.resilience"),
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
-    *("click", "rich", "duckdb", "asyncio", "stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),
+    *(
+        "click",
+        "rich",
+        "duckdb",
+        "asyncio",
+        "tenacity",
+        "prometheus_client",
+        "stellarrow.cli",
+        "stellarrow.sinks",
+        "stellarrow.sources",
+    ),
 }
 
 
