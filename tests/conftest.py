@@ -16,7 +16,11 @@ from stellarrow.ledgers import Network
 
 # A server's file brings its fixture.
 pytest.register_assert_rewrite("servers")
-pytest_plugins = [f"servers.{path.stem}" for path in Path(__file__).with_name("servers").glob("[a-z]*.py")]
+pytest_plugins = [
+    f"servers.{path.stem}"
+    for path in Path(__file__).with_name("servers").glob("*.py")
+    if not path.name.startswith(("_", "test_"))
+]
 
 settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("calm")
