@@ -44,7 +44,7 @@ ALLOWED = {
 # What sources, sinks and servers may know of the rest.
 EDGES = {
     *("stellarrow.decode", "stellarrow.errors", "stellarrow.filter", "stellarrow.ledgers"),
-    *("stellarrow.metrics", "stellarrow.protocols", "stellarrow.resilience"),
+    *("stellarrow.metrics", "stellarrow.ordered", "stellarrow.protocols", "stellarrow.resilience"),
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
