@@ -34,8 +34,9 @@ ALLOWED = {
     "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
     "stellarrow.deadletters": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.salvage": {"stellarrow.decode", "stellarrow.errors", "stellarrow.ledgers"},
-    "stellarrow.config.values": {"stellarrow.ledgers"},
+    "stellarrow.config.values": {"stellarrow.address", "stellarrow.ledgers"},
     "stellarrow.config.services": {
+        "stellarrow.address",
         *("stellarrow.config.settings", "stellarrow.config.values"),
         "stellarrow.errors",
     },
