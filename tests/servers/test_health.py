@@ -16,8 +16,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import stellarrow as sa
+from stellarrow.config import Address
 from stellarrow.servers.health import Check, HealthServer
-from stellarrow.servers.listening import Address, Tls, guarded
+from stellarrow.servers.listening import Tls, guarded
 
 ANYWHERE = Address.parse(":0")
 Start = Callable[..., HealthServer]
@@ -149,22 +150,3 @@ def test_it_will_not_be_open_to_others_unless_told() -> None:
     assert guarded(outside, tls=None, authenticator=None, insecure=True) == outside
     mutual = Tls(Path("certificate"), Path("key"), Path("ca"))
     assert guarded(outside, tls=mutual, authenticator=None, insecure=False) == outside
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        (":50053", "127.0.0.1", 50053),
-        ("8088", "127.0.0.1", 8088),
-        ("0.0.0.0:1", "0.0.0.0", 1),  # noqa: S104
-        ("[::1]:2", "::1", 2),
-    ],
-)
-def test_addresses_are_read(text: str, host: str, port: int) -> None:
-    assert Address.parse(text) == Address(host, port)
-
-
-@pytest.mark.parametrize("text", ["", "host", "host:", ":x", ":65536"])
-def test_what_is_no_address_is_refused(text: str) -> None:
-    with pytest.raises(sa.ConfigError, match="no address to listen on: write host:port or :port"):
-        Address.parse(text)

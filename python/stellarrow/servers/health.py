@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
+from stellarrow.config import Address
 from stellarrow.decode import __version__
 from stellarrow.errors import ConfigError
-from stellarrow.servers.listening import Address, Authenticator, Tls, bound, guarded
+from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:
     import uvicorn

@@ -1,4 +1,4 @@
-"""Where a server listens, and who may come in: addresses, TLS, authentication."""
+"""Who may come in where a server listens: addresses, TLS, authentication."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from stellarrow.config import Address
 from stellarrow.errors import ConfigError
 
-LOOPBACK: Final = "127.0.0.1"
+_LOOPBACK: Final = "127.0.0.1"
 
 
 class Authenticator(Protocol):
@@ -55,41 +56,15 @@ class Tls:
         return context
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
-    """A host and port to listen on; port 0 takes any that is free."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `host:port`, `:port` or a port; the host is 127.0.0.1 unless told."""
-        host, _, port = text.strip().rpartition(":")
-        if not port.isascii() or not port.isdigit() or int(port) > 65_535:
-            raise ConfigError(f"{text!r} is no address to listen on: write host:port or :port")
-        return cls(host.strip("[]") or LOOPBACK, int(port))
-
-    @property
-    def is_loopback(self) -> bool:
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return self.host == "localhost"
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
 def guarded(
     address: Address, *, tls: Tls | None, authenticator: Authenticator | None, insecure: bool
 ) -> Address:
     """Return the address, or refuse one that others can reach while anybody may come in."""
     proven = tls is not None and (tls.client_ca is not None or authenticator is not None)
-    if address.is_loopback or proven or insecure:
+    if _is_loopback(address.host) or proven or insecure:
         return address
     raise ConfigError(
-        f"{address} can be reached from outside, and nothing would keep anybody out: listen on {LOOPBACK},"
+        f"{address} can be reached from outside, and nothing would keep anybody out: listen on {_LOOPBACK},"
         " set up TLS and authentication, or say --insecure where the network itself is closed"
     )
 
@@ -107,6 +82,13 @@ def bound(address: Address) -> socket.socket:
             f"cannot listen on {address} ({error.strerror}): choose another address, or stop what is there"
         ) from error
     return taken
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _read(path: Path) -> bytes:
