@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 CORE := $(VENV)/.core
+SERVERS := $(VENV)/servers/.built
 
 MESSAGES := python/stellarrow/proto/__init__.py
 
@@ -11,7 +12,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow check bench docs clean
+.PHONY: help demo test test-rust test-python test-slow servers check bench docs clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -26,12 +27,14 @@ test: test-rust test-python ## run the tests
 test-rust:
 	cargo test --quiet --release --workspace --exclude stellarrow-python
 
-test-python: $(CORE) $(MESSAGES)
+test-python: $(CORE) $(MESSAGES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) $(MESSAGES) ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) servers ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
+
+servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 
 check: $(CORE) $(MESSAGES) ## lint, format and types
 	$(BIN)/ruff check
@@ -62,6 +65,10 @@ $(TOOLS): proto/build_backend.py
 # Python code out of the .proto files.
 $(MESSAGES): $(TOOLS) $(wildcard proto/*.proto) proto/build_backend.py
 	$(BIN)/python proto/build_backend.py
+
+# Never fails: without them the tests that need one are skipped.
+$(SERVERS): tests/build_servers.py | $(TOOLS)
+	@$(BIN)/python tests/build_servers.py $(@D)
 
 # The release core, built into the package in place, with everything the tests need.
 $(CORE): $(TOOLS) $(RUST) pyproject.toml

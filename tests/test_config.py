@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow.config import SERVICES, Address, Consumer, Extract, Processor, Source, find_file, read
+from stellarrow.address import Address
+from stellarrow.config import SERVICES, Consumer, Extract, Processor, Source, find_file, read
 
 File = Callable[[str], Path]
 
@@ -114,20 +115,6 @@ def test_an_end_before_the_start_is_refused_and_zero_follows() -> None:
     with pytest.raises(sa.ConfigError, match="swap them"):
         read(Processor, environ={"START_LEDGER": "9", "END_LEDGER": "8"})
     assert read(Processor, environ={"START_LEDGER": "9", "END_LEDGER": "0"}).end_ledger == 0
-
-
-@pytest.mark.parametrize(
-    ("text", "host", "port"),
-    [
-        (":8816", "127.0.0.1", 8816),
-        ("8816", "127.0.0.1", 8816),
-        ("10.0.0.7:1", "10.0.0.7", 1),
-        ("[::1]:5", "::1", 5),
-    ],
-)
-def test_addresses_are_read(text: str, host: str, port: int) -> None:
-    assert Address.parse(text) == Address(host, port)
-    assert Address.parse(str(Address(host, port))) == Address(host, port)
 
 
 def test_lists_are_read_from_text_and_from_toml(toml: File) -> None:

@@ -43,22 +43,20 @@ ALLOWED = {
 }
 # What sources, sinks and servers may know of the rest.
 EDGES = {
-    *("stellarrow.decode", "stellarrow.errors", "stellarrow.filter", "stellarrow.ledgers"),
-    *("stellarrow.metrics", "stellarrow.ordered", "stellarrow.protocols", "stellarrow.resilience"),
+    "stellarrow.address",
+    "stellarrow.decode",
+    "stellarrow.errors",
+    "stellarrow.filter",
+    "stellarrow.ledgers",
+    "stellarrow.metrics",
+    "stellarrow.ordered",
+    "stellarrow.protocols",
+    "stellarrow.resilience",
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
-    *(
-        "click",
-        "rich",
-        "duckdb",
-        "asyncio",
-        "tenacity",
-        "prometheus_client",
-        "stellarrow.cli",
-        "stellarrow.sinks",
-        "stellarrow.sources",
-    ),
+    *("click", "rich", "duckdb", "asyncio", "tenacity", "prometheus_client"),
+    *("stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),
 }
 
 

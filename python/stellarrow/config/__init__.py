@@ -3,11 +3,9 @@
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
 from stellarrow.config.settings import Settings
-from stellarrow.config.values import Address
 
 __all__ = [
     "SERVICES",
-    "Address",
     "Consumer",
     "Extract",
     "Processor",

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stellarrow.address import Address
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
@@ -18,7 +19,6 @@ from stellarrow.config.values import (
     TRUTH,
     URL,
     URLS,
-    Address,
     choice,
     number,
 )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from stellarrow.address import Address
 from stellarrow.ledgers import LAST_POSSIBLE
 
 Value = TypeVar("Value")
 
-_ADDRESS: Final = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.%]+\]|[^\s:/\[\]]*):)?(?P<port>\d{1,5})", re.ASCII)
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH: Final = {
@@ -21,7 +21,6 @@ _TRUTH: Final = {
 }
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*(?=@)")
 _MASK: Final = "********"
-_HERE: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +31,6 @@ class Kind(Generic[Value]):
     allowed: str
     metavar: str
     shown: Callable[[str], str] = str
-
-
-@dataclass(frozen=True, slots=True)
-class Address:
-    """Where to listen, or whom to call."""
-
-    host: str
-    port: int
-
-    @classmethod
-    def parse(cls, text: str) -> Address:
-        """Read `host:port`, `:port` or `port`, on this machine unless a host is named."""
-        match = _ADDRESS.fullmatch(text)
-        if not match or int(match["port"]) > 65_535:
-            raise ValueError(text)
-        return cls((match["host"] or _HERE).strip("[]"), int(match["port"]))
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
 def _read_duration(text: str) -> float:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
-from stellarrow.config import Address
+from stellarrow.address import Address
 from stellarrow.decode import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded

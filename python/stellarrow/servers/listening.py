@@ -1,19 +1,16 @@
-"""Who may come in where a server listens: addresses, TLS, authentication."""
+"""Who may come in where a server listens: TLS, authentication, addresses others can reach."""
 
 from __future__ import annotations
 
-import ipaddress
 import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Protocol
 
-from stellarrow.config import Address
+from stellarrow.address import LOOPBACK, Address
 from stellarrow.errors import ConfigError
-
-_LOOPBACK: Final = "127.0.0.1"
 
 
 class Authenticator(Protocol):
@@ -61,10 +58,10 @@ def guarded(
 ) -> Address:
     """Return the address, or refuse one that others can reach while anybody may come in."""
     proven = tls is not None and (tls.client_ca is not None or authenticator is not None)
-    if _is_loopback(address.host) or proven or insecure:
+    if address.is_loopback or proven or insecure:
         return address
     raise ConfigError(
-        f"{address} can be reached from outside, and nothing would keep anybody out: listen on {_LOOPBACK},"
+        f"{address} can be reached from outside, and nothing would keep anybody out: listen on {LOOPBACK},"
         " set up TLS and authentication, or say --insecure where the network itself is closed"
     )
 
@@ -82,13 +79,6 @@ def bound(address: Address) -> socket.socket:
             f"cannot listen on {address} ({error.strerror}): choose another address, or stop what is there"
         ) from error
     return taken
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _read(path: Path) -> bytes:

@@ -187,7 +187,7 @@ class _Stream:
             self._waits_until = None
 
     def _watch(self) -> None:
-        """Cancel the call when told to stop, or a message is late; that its reader takes long is its right."""
+        """Cancel the call when told to stop, or a message is late; its reader may take long."""
         while not self._ended.wait(_WATCH_SECONDS):
             until = self._waits_until
             self._late = until is not None and time.monotonic() > until
