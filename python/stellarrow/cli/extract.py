@@ -47,9 +47,10 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(epilog=_EXAMPLE)
-@click.argument("source")
-@click.option("--tables", required=True, metavar="LIST", help="Tables, as name or name@version, or all.")
-@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
+@click.argument("source", required=False)
+@click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
+@click.option("--tables", required=True, metavar="LIST", help="Names, NAME@VERSION, or all.")
+@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list.")
 @click.option(
     "--to", multiple=True, metavar="SINK", help="parquet:FOLDER; may be repeated.  [./stellarrow-data]"
 )
@@ -66,19 +67,26 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
 @click.option("--workers", type=click.IntRange(1), help="Decoding threads; one a core by default.")
 @click.option("--budget-mb", type=click.IntRange(1), default=64, help="Memory for ledgers in flight.  [64]")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it would take.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(source: str, tables: str, to: Sequence[str], network: str | None, **options: Any) -> None:
-    """Extract tables from SOURCE: a file, a folder, a glob, or - for stdin.
+def command(
+    source: str | None,
+    tables: str,
+    to: Sequence[str],
+    network: str | None,
+    rpc: Sequence[str],
+    **options: Any,
+) -> None:
+    """Extract tables from SOURCE: a path, a glob, a URL, - for stdin, or LAKE,RPC.
 
     What is already there is not done again: after an interruption the same command line goes on.
     """
-    opened = places.open_source(source)
     names = places.table_names(tables)
     for name in names:
         table(name)
-    job = _Job(opened, names, places.find_network(opened, network), _where(options), options)
     with ExitStack() as stack:
+        opened = stack.enter_context(closing(places.open_source(source, rpc=rpc, network=network)))
+        job = _Job(opened, names, places.find_network(opened, network), _where(options), options)
         sinks = [
             stack.enter_context(closing(job.open_sink(place)))
             for place in to or ("parquet:./stellarrow-data",)
@@ -160,7 +168,7 @@ class _Job:
     def foretell(self, sinks: Sequence[ParquetSink]) -> dict[str, Any]:
         """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
         if not isinstance(self.source, FileSource):
-            raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
+            raise ConfigError("--dry-run reads ahead in files only: leave it out, or save the ledgers first")
         held = self.source.available()
         wanted = pipeline.wanted_ledgers(self.source, self._ledgers)
         if pipeline.is_open(wanted):
