@@ -14,6 +14,8 @@ from stellarrow.cli.synth import write_lake
 from stellarrow.decode import synthetic
 from stellarrow.ledgers import Network
 
+pytest_plugins = ["servers.postgres"]
+
 settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("calm")
 

@@ -1,0 +1,1 @@
+"""Fixtures of real servers, one file a server."""
