@@ -1,1 +1,1 @@
-"""Fixtures of real servers, one file a server."""
+"""Real servers on loopback: a file each, a fixture each, skipped with the reason where one is not there."""
