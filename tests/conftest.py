@@ -14,9 +14,6 @@ from stellarrow.cli.synth import write_lake
 from stellarrow.decode import synthetic
 from stellarrow.ledgers import Network
 
-<<<<<<< HEAD
-pytest_plugins = ["servers.postgres"]
-=======
 # A server's file brings its fixture.
 pytest.register_assert_rewrite("servers")
 pytest_plugins = [
@@ -24,7 +21,6 @@ pytest_plugins = [
     for path in Path(__file__).with_name("servers").glob("*.py")
     if not path.name.startswith(("_", "test_"))
 ]
->>>>>>> main
 
 settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("calm")

@@ -105,7 +105,7 @@ def sql_type(field: pa.Field) -> str:
     """Return PostgreSQL's type of a column."""
     kind = field.type
     if pa.types.is_list(kind):
-        return f"{sql_type(kind.value_field)}[]"
+        return 'text[] COLLATE "C"'
     if pa.types.is_string(kind):
         # Bytes in order: half the cost of a language's rules, and the same on every server.
         return "json" if field.name.endswith("_json") else 'text COLLATE "C"'

@@ -24,7 +24,7 @@ from stellarrow.sinks.postgres.kept import Making, keep
 from stellarrow.sinks.postgres.layout import Layout, layout
 from stellarrow.sinks.postgres.migrations import migrate
 from stellarrow.sinks.postgres.rows import span
-from stellarrow.sinks.postgres.server import Server
+from stellarrow.sinks.postgres.server import Server, without_mode
 
 MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
@@ -45,8 +45,9 @@ class Flush:
 class PostgresSink:
     """Keep tables in a PostgreSQL database. Rows, states, coverage and progress move in one transaction.
 
-    `expected` are the ledgers about to come: partitions that will get many of them are loaded bare, and
-    attached when they are complete or on close; until then their rows are durable, but no query sees them.
+    In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and attached when
+    they are complete or on close; until then their rows are durable, but no query sees them. `live` loads
+    none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
     """
 
     def __init__(
@@ -58,7 +59,7 @@ class PostgresSink:
         where: Filter | None = None,
         decoded: bool = False,
         transfers: str = "derive",
-        mode: str = "auto",
+        mode: str | None = None,
         expected: LedgerSet | None = None,
         batch_rows: int = 10_000,
         partition_ledgers: int = PARTITION_LEDGERS,
@@ -67,6 +68,8 @@ class PostgresSink:
         stop: threading.Event | None = None,
         watch: Callable[[Flush], None] | None = None,
     ) -> None:
+        url, mode_in_url = without_mode(url)
+        mode = mode or mode_in_url or "auto"
         if mode not in MODES:
             raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
         if batch_rows < 1 or partition_ledgers < 1:
@@ -79,7 +82,8 @@ class PostgresSink:
         self._making = Making(self._network.passphrase, str(where or ""), decoded, transfers)
         self._assets = Assets(self._network)
         self._mode = mode
-        self._expected = expected or LedgerSet()
+        # What follows the chain comes ledger by ledger, and is wanted at once.
+        self._expected = LedgerSet(part for part in expected or () if part.last is not None)
         self._batch_rows = batch_rows
         self._watch = watch
         self._guard = Guard(self._server.name, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
