@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := $(VENV)/.tools
 CORE := $(VENV)/.core
+SERVERS := $(VENV)/servers/.built
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow check bench docs clean
+.PHONY: help demo test test-rust test-python test-slow servers check bench docs clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -24,12 +25,14 @@ test: test-rust test-python ## run the tests
 test-rust:
 	cargo test --quiet --release --workspace --exclude stellarrow-python
 
-test-python: $(CORE)
+test-python: $(CORE) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) ## run the tests that take minutes, too
+test-slow: $(CORE) servers ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
+
+servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 
 check: $(CORE) ## lint, format and types
 	$(BIN)/ruff check
@@ -57,11 +60,15 @@ $(TOOLS):
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.7,<2'
 	@touch $@
 
+# Never fails: without them the tests that need one are skipped.
+$(SERVERS): tests/build_servers.py | $(TOOLS)
+	@$(BIN)/python tests/build_servers.py $(@D)
+
 # The release core, built into the package in place, with everything the tests need.
 $(CORE): $(TOOLS) $(RUST) pyproject.toml
 	@command -v cargo > /dev/null || \
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,dev
+	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,rpc,grpc,servers,dev
 	@touch $@

@@ -14,6 +14,14 @@ from stellarrow.cli.synth import write_lake
 from stellarrow.decode import synthetic
 from stellarrow.ledgers import Network
 
+# A server's file brings its fixture.
+pytest.register_assert_rewrite("servers")
+pytest_plugins = [
+    f"servers.{path.stem}"
+    for path in Path(__file__).with_name("servers").glob("*.py")
+    if not path.name.startswith(("_", "test_"))
+]
+
 settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("calm")
 

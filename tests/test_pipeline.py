@@ -22,6 +22,12 @@ class MemorySource:
     def available(self) -> sa.LedgerSet:
         return sa.LedgerSet.of(self.ledgers)
 
+    def network(self) -> None:
+        return None
+
+    def close(self) -> None:
+        self.ledgers = {}
+
     def read(self, ledgers: sa.LedgerRange) -> Iterator[sa.LedgerChunk]:
         numbers = [number for number in self.ledgers if number in ledgers]
         for at in range(0, len(numbers), self.size):

@@ -13,6 +13,8 @@ from stellarrow.errors import (
     SourceError,
     SourceUnavailable,
     StellarrowError,
+    Stopped,
+    Unavailable,
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
@@ -43,7 +45,9 @@ __all__ = [
     "SourceError",
     "SourceUnavailable",
     "StellarrowError",
+    "Stopped",
     "Table",
+    "Unavailable",
     "__version__",
     "decode",
     "keys",

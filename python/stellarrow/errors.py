@@ -1,21 +1,38 @@
 """Every error stellarrow raises on purpose.
 
 StellarrowError
+├── Unavailable               a server does not answer now (.retry_after)
+├── Stopped                   a wait ended because the work was told to stop
 ├── SourceError               ledgers cannot be read
 │   ├── LedgerMissing         the place is there, a ledger in it is not
-│   └── SourceUnavailable     the place itself does not answer
+│   └── SourceUnavailable     the place itself does not answer (also Unavailable)
 ├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
 ├── NetworkMismatch           the ledgers are of another network than the one named
 ├── ChainBroken               two neighbouring ledgers do not link
 ├── SinkError                 batches cannot be kept
 │   ├── SchemaMismatch        the place holds something else already
-│   └── SinkUnavailable       the place itself does not answer
+│   └── SinkUnavailable       the place itself does not answer (also Unavailable)
 └── ConfigError               what was asked for makes no sense (also a ValueError)
 """
 
 
 class StellarrowError(Exception):
     """Anything stellarrow raises on purpose."""
+
+
+class Unavailable(StellarrowError):
+    """A server does not answer, or not now: the only errors that are tried again.
+
+    `retry_after` is how many seconds the server asked to wait, if it did.
+    """
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Stopped(StellarrowError):
+    """A wait was cut short because the work was told to stop; nothing is wrong."""
 
 
 class SourceError(StellarrowError):
@@ -26,7 +43,7 @@ class LedgerMissing(SourceError):
     """A ledger that was asked for is not in the source."""
 
 
-class SourceUnavailable(SourceError):
+class SourceUnavailable(SourceError, Unavailable):
     """The source cannot be reached at all; trying again later may help."""
 
 
@@ -66,7 +83,7 @@ class SchemaMismatch(SinkError):
     """The sink already holds another table version, network or filter."""
 
 
-class SinkUnavailable(SinkError):
+class SinkUnavailable(SinkError, Unavailable):
     """The sink cannot be reached at all; trying again later may help."""
 
 

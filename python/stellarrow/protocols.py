@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
 
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
 
 
 @runtime_checkable
@@ -13,12 +13,18 @@ class Source(Protocol):
     def available(self) -> LedgerSet:
         """Return the ledgers that can be read now; the last range is open where more may follow."""
 
+    def network(self) -> Network | None:
+        """Return the network the place itself tells, None where it tells none."""
+
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         """Yield every ledger of the range once, in order, without gaps.
 
         An open range goes on until the source ends or the caller stops. A ledger that is not there is
         LedgerMissing, at the latest when its turn comes; a place that cannot be read is another SourceError.
         """
+
+    def close(self) -> None:
+        """Let go of connections. A read that waits for the chain, in any thread, ends soon, without error."""
 
 
 @runtime_checkable

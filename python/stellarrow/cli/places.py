@@ -9,6 +9,7 @@ from stellarrow.decode import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
+from stellarrow.protocols import Source
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
@@ -49,9 +50,9 @@ def open_sink(
     )
 
 
-def find_network(source: FileSource | StdinSource, named: str | None) -> Network:
+def find_network(source: Source, named: str | None) -> Network:
     """Return the network the source's manifest tells, or the one named."""
-    told = source.network() if isinstance(source, FileSource) else None
+    told = source.network()
     if named is None:
         if told is None:
             raise ConfigError(

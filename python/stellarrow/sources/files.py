@@ -94,6 +94,9 @@ class FileSource:
                 return Network.of(_passphrase(manifest))
         return None
 
+    def close(self) -> None:
+        """Do nothing: files are open only while they are read."""
+
     def _indexed(self) -> _Index:
         if self._index is None:
             stored = sorted(

@@ -27,6 +27,9 @@ class StdinSource:
         chunk = self._peek()
         return LedgerSet([LedgerRange(chunk.first)] if chunk else [])
 
+    def network(self) -> None:
+        """Return None: bytes in a pipe do not tell."""
+
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         due = ledgers.first
         while due <= ledgers.end and (chunk := self._peek()):
@@ -44,6 +47,9 @@ class StdinSource:
             raise LedgerMissing(
                 f"ledger {due} is missing in {_WHERE}, which ends before it: add it, or ask for less"
             )
+
+    def close(self) -> None:
+        """Do nothing: the pipe belongs to whoever opened it."""
 
     def _peek(self) -> LedgerChunk | None:
         if self._next is None:

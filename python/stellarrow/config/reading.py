@@ -1,0 +1,142 @@
+"""Settings out of a TOML file, the environment and flags; the later wins, and each value knows its origin."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+from stellarrow.config.services import SERVICES
+from stellarrow.config.settings import Setting, Settings, settings_of
+from stellarrow.errors import ConfigError
+
+FILE: Final = "stellarrow.toml"
+FILE_VARIABLE: Final = "STELLARROW_CONFIG"
+
+Service = TypeVar("Service", bound=Settings)
+
+
+def read(
+    service: type[Service],
+    flags: Mapping[str, str | None] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    file: str | os.PathLike[str] | None = None,
+) -> Service:
+    """Read a service's settings; `flags` are by setting's name, None where not given.
+
+    `file` is what find_file() found; a wrong value anywhere is a ConfigError, even one that is overridden.
+    """
+    environ = os.environ if environ is None else environ
+    name = next(name for name, one in SERVICES.items() if one is service)
+    given: dict[str, tuple[Any, str]] = {}
+    for key, text, origin in (
+        *(_from_file(Path(file), name) if file else ()),
+        *_from_environment(environ, settings_of(service)),
+        *((key, text, _flag(key)) for key, text in (flags or {}).items() if text is not None),
+    ):
+        given[key] = (_value(settings_of(service)[key], text, origin), origin)
+    return service(
+        **{key: value for key, (value, _) in given.items()},
+        origins=MappingProxyType({key: origin for key, (_, origin) in given.items()}),
+    )
+
+
+def find_file(named: str | None = None, *, environ: Mapping[str, str] | None = None) -> Path | None:
+    """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml."""
+    environ = os.environ if environ is None else environ
+    if path := named or environ.get(FILE_VARIABLE):
+        if not Path(path).is_file():
+            origin = "--config" if named else FILE_VARIABLE
+            raise ConfigError(f"{origin} names {path}, which is no file: mend the path, or leave it out")
+        return Path(path)
+    return Path(FILE) if Path(FILE).is_file() else None
+
+
+def _flag(key: str) -> str:
+    return "--" + key.replace("_", "-")
+
+
+def _from_environment(
+    environ: Mapping[str, str], known: Mapping[str, Setting]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield what is set; an empty variable is not. Two names of one setting must agree."""
+    for key, one in known.items():
+        named = [name for name in one.variables if environ.get(name)]
+        values = {name: _value(one, environ[name], _variable(name)) for name in named}
+        if len(set(values.values())) > 1:
+            told = " but ".join(f"{name} is {one.kind.shown(environ[name])!r}" for name in named)
+            raise ConfigError(f"{told}, which mean one setting: give {named[0]} alone")
+        if named:
+            yield key, environ[named[0]], _variable(named[0])
+
+
+def _variable(name: str) -> str:
+    return f"{name} in the environment"
+
+
+def _from_file(path: Path, service: str) -> Iterator[tuple[str, str, str]]:
+    """Yield what the file says to a service: what stands at the top, then its own section."""
+    held = _parsed(path)
+    everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
+    own = settings_of(SERVICES[service])
+    for section, content in held.items():
+        if isinstance(content, dict):
+            if section not in SERVICES:
+                raise _unknown(f"{path} has a section [{section}]", "service", section, sorted(SERVICES))
+            known = settings_of(SERVICES[section])
+            for key in content:
+                if _key(key) not in known:
+                    raise _unknown(f"{path}, section [{section}], has {key!r}", "setting", key, sorted(known))
+        elif _key(section) not in everywhere:
+            raise _unknown(f"{path} has {section!r}", "setting", section, [*everywhere, *SERVICES])
+    top = {key: value for key, value in held.items() if not isinstance(value, dict)}
+    for content, place in ((top, f"{path}"), (held.get(service, {}), f"{path} [{service}]")):
+        for key, value in content.items():
+            if _key(key) in own:
+                yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
+
+
+def _key(written: str) -> str:
+    return written.replace("-", "_")
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be read ({os.strerror(error.errno or 0)}): mend that or leave it out"
+        ) from error
+    except ValueError as error:  # not TOML, or not UTF-8
+        raise ConfigError(f"{path} is no TOML ({error}): mend it, or leave it out") from error
+
+
+def _unknown(what: str, noun: str, written: str, known: list[str]) -> ConfigError:
+    close = get_close_matches(_key(written), known, n=1)
+    remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}"
+    return ConfigError(f"{what}, which is no {noun}: {remedy}")
+
+
+def _plain(value: Any, origin: str) -> str:
+    """Write a TOML value as it would stand in the environment."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ",".join(value)
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise ConfigError(
+        f"{origin} is a {type(value).__name__}: write text, a number, a boolean or a list of texts"
+    )
+
+
+def _value(one: Setting, text: str, origin: str) -> Any:
+    try:
+        return one.kind.read(text.strip())
+    except ValueError as error:
+        raise ConfigError(f"{origin} is {one.kind.shown(text)!r}: it must be {one.kind.allowed}") from error

@@ -1,0 +1,182 @@
+"""What can be set, and what it is unless set: one class a service."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from stellarrow.address import Address
+from stellarrow.config.settings import Settings, setting
+from stellarrow.config.values import (
+    ADDRESS,
+    DURATION,
+    FOLDER,
+    LEDGER,
+    LIST,
+    SECRET,
+    TEXT,
+    TRUTH,
+    URL,
+    URLS,
+    choice,
+    number,
+)
+from stellarrow.errors import ConfigError
+
+_COUNT = number(1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Logged(Settings):
+    """What everything that runs for long has."""
+
+    network: str | None = setting(
+        TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
+    )
+    state_dir: Path = setting(
+        FOLDER, "./stellarrow-state", "STATE_DIR", help="Where sessions, spool and dead letters lie."
+    )
+    log_level: str = setting(
+        choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
+    )
+    log_format: str = setting(choice(("json", "console")), "json", "LOG_FORMAT", help="How a line looks.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Flowctl(Settings):
+    """The optional control plane."""
+
+    flowctl_enabled: bool = setting(TRUTH, "false", "FLOWCTL_ENABLED", help="Register with a control plane.")
+    flowctl_endpoint: Address = setting(
+        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="Where the control plane listens."
+    )
+    flowctl_heartbeat_interval: float = setting(
+        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it is told that all is well."
+    )
+    flowctl_component_id: str | None = setting(
+        TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Filtered(Settings):
+    """Which rows are wanted."""
+
+    filter_contract_ids: tuple[str, ...] = setting(
+        LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
+    )
+    filter_asset_codes: tuple[str, ...] = setting(
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+    )
+    filter_asset_issuers: tuple[str, ...] = setting(
+        LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
+    )
+    include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Ranged(Settings):
+    """Which ledgers are wanted."""
+
+    start_ledger: int | None = setting(LEDGER, None, "START_LEDGER", help="The first ledger.")
+    end_ledger: int | None = setting(LEDGER, None, "END_LEDGER", help="The last ledger; 0 follows the chain.")
+
+    def __post_init__(self) -> None:
+        first, last = self.start_ledger or 0, self.end_ledger or 0
+        if last and last < first:
+            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(_Flowctl, _Logged):
+    """Ledgers out of a lake, an RPC or files, for others."""
+
+    source: str | None = setting(URL, None, "SOURCE", help="The lake, RPC or files to serve.")
+    grpc_address: Address = setting(
+        ADDRESS, ":50053", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
+    )
+    flight_address: Address = setting(
+        ADDRESS, ":8815", "FLIGHT_ADDRESS", "ARROW_PORT", help="Where Arrow Flight listens."
+    )
+    health_port: Address = setting(
+        ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
+    )
+    max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Processor(_Flowctl, _Filtered, _Ranged, _Logged):
+    """Tables out of ledgers, in sessions."""
+
+    source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
+    source_endpoint: Address = setting(
+        ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
+    )
+    grpc_address: Address = setting(
+        ADDRESS, ":50054", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
+    )
+    flight_address: Address = setting(
+        ADDRESS, ":8816", "FLIGHT_ADDRESS", "ARROW_PORT", help="Where Arrow Flight listens."
+    )
+    health_port: Address = setting(
+        ADDRESS, ":8089", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
+    )
+    batch_size: int = setting(_COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
+    worker_count: int = setting(_COUNT, "4", "WORKER_COUNT", help="Decoding threads.")
+    max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consumer(_Flowctl, _Ranged, _Logged):
+    """Arrow Flight into PostgreSQL."""
+
+    source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
+    flight_endpoint: Address = setting(
+        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="Where the processor's Flight listens."
+    )
+    database_url: str | None = setting(URL, None, "DATABASE_URL", help="One URL instead of the db settings.")
+    db_host: str = setting(TEXT, "localhost", "DB_HOST", help="The database's host.")
+    db_port: int = setting(number(1, 65_535), "5432", "DB_PORT", help="The database's port.")
+    db_name: str = setting(TEXT, "stellar", "DB_NAME", help="The database's name.")
+    db_user: str = setting(TEXT, "postgres", "DB_USER", help="Who logs in.")
+    db_password: str | None = setting(SECRET, None, "DB_PASSWORD", help="With which password.")
+    db_sslmode: str = setting(
+        choice(("disable", "allow", "prefer", "require", "verify-ca", "verify-full")),
+        "prefer",
+        "DB_SSLMODE",
+        help="How TLS is used.",
+    )
+    db_batch_size: int = setting(_COUNT, "10000", "DB_BATCH_SIZE", help="Rows of a transaction at most.")
+    db_flush_interval: float = setting(
+        DURATION, "5s", "DB_FLUSH_INTERVAL", "COMMIT_INTERVAL", help="A transaction waits no longer."
+    )
+    metrics_port: Address = setting(
+        ADDRESS, ":9090", "METRICS_PORT", help="Where HTTP listens: health, metrics, stats."
+    )
+    max_retries: int = setting(number(0), "5", "MAX_RETRIES", help="Tries before a batch is given up.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extract(_Filtered, _Logged):
+    """Ledgers out of a source into sinks."""
+
+    tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
+    ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
+    to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="The sinks.")
+    workers: int | None = setting(
+        _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
+    )
+    budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
+    on_error: str = setting(
+        choice(("stop", "quarantine")), "stop", help="What to do with a ledger that cannot be kept."
+    )
+    commit_every: float = setting(DURATION, "1m", help="What is written becomes durable at least so often.")
+
+
+SERVICES: Final[dict[str, type[Settings]]] = {
+    "source": Source,
+    "processor": Processor,
+    "consumer": Consumer,
+    "extract": Extract,
+}

@@ -1,0 +1,174 @@
+"""Ledgers that could not be kept, whole, each with its error and where it came from.
+
+`<folder>/<ledger>-<digest>.xdr` are the bytes, `<folder>/<ledger>-<digest>.json` says what was wrong. The
+digest is of the bytes and of the job that failed: putting the same letter again changes nothing, and two jobs
+that fail over one ledger have a letter each. The JSON comes last: a letter is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from stellarrow.errors import SinkError, SourceError
+from stellarrow.ledgers import LedgerChunk
+
+_DIGEST: Final = 16  # hex digits in a name
+_ASIDE: Final = ".tmp"
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What is known of a ledger that was put aside; `last` differs where a chunk could not be taken apart.
+
+    `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done.
+    """
+
+    name: str
+    ledger: int
+    last: int
+    kind: str
+    message: str
+    path: str | None
+    offset: int | None
+    where: str
+    framing: str
+    size: int
+    sha256: str
+    tables: tuple[str, ...]
+    at: str
+    job: Mapping[str, Any] = field(default_factory=dict)
+
+
+class DeadLetters:
+    """Keep ledgers that could not be decoded or written, in a folder made with the first of them.
+
+    Several processes may share the folder.
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], *, job: Mapping[str, Any] | None = None) -> None:
+        self.folder = Path(folder)
+        self._job = dict(job or {})
+
+    def put(
+        self,
+        data: bytes,
+        framing: str,
+        ledger: int,
+        error: Exception,
+        where: str,
+        *,
+        last: int | None = None,
+        tables: Sequence[str] = (),
+    ) -> DeadLetter:
+        """Return once the ledger's bytes and what is known of it are durable."""
+        content = hashlib.sha256(data)
+        mark = content.copy()
+        mark.update(json.dumps([ledger, last, list(tables), self._job], sort_keys=True).encode())
+        letter = DeadLetter(
+            name=f"{ledger:010d}-{mark.hexdigest()[:_DIGEST]}",
+            ledger=ledger,
+            last=ledger if last is None else last,
+            kind=type(error).__name__,
+            message=str(error),
+            path=getattr(error, "path", None),
+            offset=getattr(error, "offset", None),
+            where=where,
+            framing=framing,
+            size=len(data),
+            sha256=content.hexdigest(),
+            tables=tuple(tables),
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            job=self._job,
+        )
+        with self._told():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._place(f"{letter.name}.xdr", data)
+            self._place(f"{letter.name}.json", json.dumps(asdict(letter), indent=1).encode())
+        return letter
+
+    def entries(self) -> list[DeadLetter]:
+        """Return every letter, in ledger order."""
+        return list(self._read("*.json"))
+
+    def get(self, ledger: int) -> list[DeadLetter]:
+        """Return the letters of a ledger, one a job that failed over it."""
+        return list(self._read(f"{ledger:010d}-*.json"))
+
+    def chunk(self, letter: DeadLetter) -> LedgerChunk:
+        """Return a letter's ledgers as a source would; SourceError where the bytes are not those kept."""
+        path = self.folder / f"{letter.name}.xdr"
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise SourceError(
+                f"the bytes of dead letter {letter.name} cannot be read ({os.strerror(error.errno or 0)}): "
+                f"put {path} back, or drop the letter"
+            ) from error
+        if hashlib.sha256(data).hexdigest() != letter.sha256:
+            raise SourceError(f"{path} is not what was put there: restore it, or drop the letter")
+        return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path))
+
+    def drop(self, ledger: int) -> int:
+        """Forget the letters of a ledger and return how many there were."""
+        dropped = self.get(ledger)
+        for letter in dropped:
+            self.forget(letter)
+        return len(dropped)
+
+    def forget(self, letter: DeadLetter) -> None:
+        """Remove one letter; one that is gone already is no error."""
+        with self._told():
+            for ending in ("json", "xdr"):  # bytes without a word about them are no letter
+                (self.folder / f"{letter.name}.{ending}").unlink(missing_ok=True)
+            if self.folder.is_dir():
+                _sync(self.folder)
+
+    def _read(self, pattern: str) -> Iterator[DeadLetter]:
+        for path in sorted(self.folder.glob(pattern)):
+            try:
+                held = json.loads(path.read_bytes())
+                yield DeadLetter(**{**held, "tables": tuple(held["tables"])})
+            except FileNotFoundError:
+                continue  # another process has just dropped it
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                raise SourceError(f"{path} is no dead letter ({error}): restore or delete it") from error
+
+    def _place(self, name: str, content: bytes) -> None:
+        aside = self.folder / f".{name}-{secrets.token_hex(4)}{_ASIDE}"
+        try:
+            with aside.open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(self.folder / name)
+        except OSError:
+            aside.unlink(missing_ok=True)
+            raise
+        _sync(self.folder)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise SinkError(
+                f"dead letters cannot be kept in {self.folder} ({os.strerror(error.errno or 0)}): make room "
+                "or choose another folder, then run the same again"
+            ) from error
+
+
+def _sync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

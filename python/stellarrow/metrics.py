@@ -1,0 +1,63 @@
+"""The counters and gauges that dashboards know, in a registry of their own."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+
+class Metrics:
+    """Every metric of one pipeline or service; each has a registry of its own."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry = registry or CollectorRegistry()
+        # The client library adds _total to a counter's name.
+        self.ledgers_processed = Counter(
+            "ledgers_processed", "Ledgers decoded.", ["source_type", "status"], registry=registry
+        )
+        self.batches_generated = Counter(
+            "batches_generated", "Record batches made.", ["source_type"], registry=registry
+        )
+        self.processing_duration = Histogram(
+            "processing_duration_seconds",
+            "Time an operation took.",
+            ["source_type", "operation"],
+            registry=registry,
+        )
+        self.current_ledger = Gauge(
+            "current_ledger", "The last ledger that went through.", ["source_type"], registry=registry
+        )
+        self.files_written = Counter("files_written", "Files written.", ["format"], registry=registry)
+        self.export_errors = Counter(
+            "export_errors", "Writes that failed.", ["format", "error_type"], registry=registry
+        )
+        self.export_duration = Histogram(
+            "export_duration_seconds", "Time a write took.", ["format"], registry=registry
+        )
+        self.ledgers_received = Counter("ledgers_received", "Ledgers that arrived.", registry=registry)
+        self.bytes_received = Counter("bytes_received", "Bytes that arrived.", registry=registry)
+        self.contracts_found = Counter("contracts_found", "Rows of contracts found.", registry=registry)
+        self.reconnections = Counter("reconnections", "Connections made anew.", registry=registry)
+        self.queue_depth = Gauge("queue_depth", "Ledgers waiting.", registry=registry)
+        self.ledger_lag = Gauge(
+            "ledger_lag_seconds", "Age of the last ledger that went through.", registry=registry
+        )
+        self.circuit_breaker_state = Gauge(
+            "circuit_breaker_state", "0 closed, 1 open, 2 half-open.", ["name"], registry=registry
+        )
+        self.retry_attempts = Counter(
+            "retry_attempts", "Calls tried again.", ["operation"], registry=registry
+        )
+        self.bulkhead_rejections = Counter(
+            "bulkhead_rejections", "Calls for which there was no room in time.", ["name"], registry=registry
+        )
+        self.rate_limit_rejections = Counter(
+            "rate_limit_rejections", "Calls that would have gone too fast.", ["name"], registry=registry
+        )
+        self.auth_attempts = Counter(
+            "auth_attempts", "Clients that showed who they are.", ["type", "status"], registry=registry
+        )
+        self.api_key_usage = Counter("api_key_usage", "Calls made with a key.", ["key_id"], registry=registry)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus' text format."""
+        return generate_latest(self.registry)

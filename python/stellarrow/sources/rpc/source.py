@@ -1,0 +1,217 @@
+"""Several nodes as one source: paging ahead, failover, following the chain."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from binascii import Error as Base64Error
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Final, TypeVar
+
+import pybase64
+
+from stellarrow.decode import frame
+from stellarrow.errors import (
+    ConfigError,
+    LedgerMissing,
+    NetworkMismatch,
+    SourceError,
+    SourceUnavailable,
+    Stopped,
+)
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.metrics import Metrics
+from stellarrow.ordered import ordered
+from stellarrow.resilience import Guard, Policy
+from stellarrow.sources.rpc.connection import Connection
+from stellarrow.sources.rpc.node import Node, Page
+
+Found = TypeVar("Found")
+
+_AHEAD: Final = 16 << 20  # bytes of answers that wait to be taken
+_CHUNK: Final = 1 << 20  # small ledgers travel together up to this size
+_log: Final = logging.getLogger(__name__)
+
+
+class RpcSource:
+    """Read ledgers from RPC nodes: the first that has them gives them, the others stand in for it.
+
+    All must be of one network: `network`, or else that of the first that answers; others are refused. A range
+    that reaches beyond the latest ledger waits for the chain, asking every `poll` seconds.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        network: str | Network | None = None,
+        poll: float = 1.0,
+        headers: Mapping[str, str] | None = None,
+        policy: Policy | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        if not urls:
+            raise ConfigError("an RPC source needs the URL of a node: give --rpc https://host")
+        policy = policy or Policy()
+        self._metrics = metrics or Metrics()
+        self._stop = threading.Event()
+        self._poll = poll
+        self._network = Network.of(network) if network else None
+        # A node that fails is passed over at once; patience is for all of them together.
+        once = replace(policy, attempts=1)
+        connections = [Connection(url, timeout=policy.timeout, headers=headers) for url in urls]
+        self._nodes = [
+            Node(one, Guard(one.name, once, metrics=self._metrics, stop=self._stop)) for one in connections
+        ]
+        self._refused: dict[Node, NetworkMismatch] = {}
+        self.name = ", ".join(node.name for node in self._nodes)
+        together = replace(policy, failures_to_open=1 << 31)  # the nodes have breakers of their own
+        self._guard = Guard(self.name, together, metrics=self._metrics, stop=self._stop)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before each node, for those who watch over them."""
+        return tuple(node.guard for node in self._nodes)
+
+    def available(self) -> LedgerSet:
+        """Return what the nodes hold now; more will follow."""
+        return LedgerSet(self._guard.call("getHealth", lambda: self._from_each(Node.window)))
+
+    def network(self) -> Network | None:
+        if self._network is None:
+            self._guard.call("getNetwork", lambda: self._from_first(Node.network))
+        return self._network
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        pages = ordered(self._pages(ledgers), _chunks, workers=1, budget=_AHEAD, cost=lambda page: page.bytes)
+        with closing(pages):
+            for chunks in pages:
+                yield from chunks
+
+    def close(self) -> None:
+        self._stop.set()
+        for node in self._nodes:
+            node.close()
+
+    def _pages(self, ledgers: LedgerRange) -> Iterator[Page]:
+        due = ledgers.first
+        try:
+            while due <= ledgers.end and not self._stop.is_set():
+                page = self._guard.call("getLedgers", lambda: self._page(due, ledgers.end))  # noqa: B023
+                if page is None:
+                    self._stop.wait(self._poll)
+                    continue
+                self._metrics.ledgers_received.inc(len(page.metas))
+                self._metrics.bytes_received.inc(page.bytes)
+                due = page.last + 1
+                yield page
+        except Stopped:
+            return
+
+    def _page(self, due: int, last: int) -> Page | None:
+        return self._from_first(lambda node: node.page(due, last))
+
+    def _from_first(self, ask: Callable[[Node], Found | None]) -> Found | None:
+        """Return what the first node answers that has something to say; None where the chain is to come."""
+        troubles: list[SourceError] = []
+        idle = False
+        for place, node in enumerate(list(self._nodes)):
+            if node in self._refused:
+                continue
+            try:
+                self._prove(node)
+                found = ask(node)
+            except NetworkMismatch as error:
+                self._refuse(node, error)
+            except SourceError as error:
+                troubles.append(error)
+            else:
+                if found is not None:
+                    self._prefer(node, place)
+                    return found
+                idle = True
+        if not idle or any(isinstance(error, LedgerMissing) for error in troubles):
+            raise self._told(troubles)
+        return None
+
+    def _told(self, troubles: Sequence[SourceError]) -> SourceError | NetworkMismatch:
+        """Make one error of those of the nodes: worth another try where it is for one of them."""
+        down = [error for error in troubles if isinstance(error, SourceUnavailable)]
+        told = "; ".join(map(str, troubles))
+        if down:
+            waits = [error.retry_after for error in down if error.retry_after is not None]
+            return SourceUnavailable(told, retry_after=min(waits) if len(waits) == len(down) else None)
+        if any(isinstance(error, LedgerMissing) for error in troubles):
+            return LedgerMissing(told)
+        return SourceError(told) if troubles else NetworkMismatch("; ".join(map(str, self._refused.values())))
+
+    def _from_each(self, ask: Callable[[Node], Found]) -> list[Found]:
+        found: list[Found] = []
+        troubles: list[SourceError] = []
+        for node in self._nodes:
+            if node in self._refused:
+                continue
+            try:
+                self._prove(node)
+                found.append(ask(node))
+            except NetworkMismatch as error:
+                self._refuse(node, error)
+            except SourceError as error:
+                troubles.append(error)
+        if not found:
+            raise self._told(troubles)
+        return found
+
+    def _prove(self, node: Node) -> None:
+        """Hold a node to the network of the others before it may give anything."""
+        told = node.network()
+        if self._network is None:
+            self._network = told
+        if told.passphrase != self._network.passphrase:
+            raise NetworkMismatch(
+                f"{node.name} is a node of {told}, not of {self._network}: give the URL of another"
+            )
+
+    def _refuse(self, node: Node, error: NetworkMismatch) -> None:
+        _log.error("%s", error)
+        self._refused[node] = error
+
+    def _prefer(self, node: Node, place: int) -> None:
+        if place:
+            _log.warning("going on with %s instead of %s", node.name, self._nodes[0].name)
+            self._metrics.reconnections.inc()
+            self._nodes.insert(0, self._nodes.pop(self._nodes.index(node)))
+
+
+def _chunks(page: Page) -> list[LedgerChunk]:
+    """Make chunks of a page: a large ledger travels alone, small ones together."""
+    chunks: list[LedgerChunk] = []
+    group: list[bytes] = []
+    held = 0
+    for number, meta in enumerate(page.metas, page.first):
+        try:
+            ledger = pybase64.b64decode(meta, validate=True)
+        except (Base64Error, ValueError):
+            # The decoder will say what is wrong with it, in its turn.
+            chunks += _grouped(group, number - 1, page.where)
+            chunks.append(LedgerChunk(meta.encode(), "base64-lines", number, number, page.where))
+            group, held = [], 0
+            continue
+        group.append(ledger)
+        held += len(ledger)
+        if held >= _CHUNK or number == page.last:
+            chunks += _grouped(group, number, page.where)
+            group, held = [], 0
+    return chunks + _grouped(group, page.last, page.where)
+
+
+def _grouped(ledgers: list[bytes], last: int, where: str) -> list[LedgerChunk]:
+    if not ledgers:
+        return []
+    if len(ledgers) == 1:
+        return [LedgerChunk(ledgers[0], "single", last, last, where)]
+    return [
+        LedgerChunk(frame(ledgers, "record-marked"), "record-marked", last - len(ledgers) + 1, last, where)
+    ]

@@ -1,0 +1,288 @@
+"""A session's output on disk, from which any number of readers take at their own pace.
+
+A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
+segments (segments.py), `<folder>/spool.json` says what they were made from and which ledgers are gone.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.decode import schema, table
+from stellarrow.errors import ConfigError, LedgerMissing, SchemaMismatch, SinkUnavailable, Stopped
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.segments import Segment, sync_folder, write_all
+
+_FACTS: Final = "spool.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of consecutive ledgers, as they were written."""
+
+    first: int
+    last: int
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much a spool keeps, in bytes and seconds.
+
+    What a registered reader still needs is kept beyond its age, and makes the writer wait when the size is
+    reached; with `forced` it goes like the rest.
+    """
+
+    size_bytes: int = 4 << 30
+    age: float | None = None
+    forced: bool = False
+
+
+class Spool:
+    """Write batches once, in ledger order; read them often."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        tables: Sequence[str],
+        *,
+        network: str | Network,
+        where: Filter | None = None,
+        decoded: bool = False,
+        transfers: str = "derive",
+        retention: Retention | None = None,
+        segment_bytes: int = 64 << 20,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        if not tables:
+            raise ConfigError("the spool has no table: name at least one")
+        self._folder = Path(folder)
+        self._schemas = {name: schema(name, decoded=decoded) for name in tables}
+        self._retention = retention or Retention()
+        self._segment_bytes = segment_bytes
+        self._clock = clock
+        self._changed = threading.Condition()
+        self._readers: dict[str, int] = {}
+        self._closed = False
+        self._facts = {
+            "tables": [str(table(name)) for name in tables],
+            "network": Network.of(network).passphrase,
+            "filter": str(where or ""),
+            "decoded": decoded,
+            "transfers": transfers,
+        }
+        with _told(self._folder):
+            self._gone = self._agree()
+            self._segments = list(self._opened())
+        self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments) | self._gone
+
+    def write(self, batch: LedgerBatch) -> None:
+        """Append what is not covered; wait while the spool is full of what its readers need."""
+        self._await_room()
+        known = self._covered | LedgerSet(LedgerRange(one.first, one.last) for one in self._segments[-1:])
+        with _told(self._folder, self._rollback):
+            for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
+                rows = {name: _between(batch.tables[name], part, batch) for name in self._schemas}
+                self._writable(part.first).append(rows, part.first, part.end, now=int(self._clock() * 1000))
+
+    def commit(self) -> None:
+        with _told(self._folder, self._rollback):
+            for segment in self._segments[-1:]:
+                segment.commit()
+                with self._changed:
+                    self._covered |= LedgerSet([LedgerRange(segment.first, segment.last)])
+                    self._changed.notify_all()
+        self.trim()
+
+    def coverage(self) -> LedgerSet:
+        return self._covered
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        for segment in self._segments:
+            segment.close()
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes on disk."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether a writer has to wait for a reader."""
+        return self.size_bytes >= self._retention.size_bytes and not self._removable()
+
+    def read(self, name: str, *, after: int) -> Iterator[Piece]:
+        """Yield what is committed of a table behind a ledger, in ledger order, then end.
+
+        What retention has removed is LedgerMissing.
+        """
+        if any(part.end > after for part in self._gone):
+            raise LedgerMissing(
+                f"the spool keeps nothing up to ledger {self._gone.last} any more: begin behind it, or ask"
+                " for a bounded range, which is decoded anew"
+            )
+        for segment in sorted(self._segments, key=lambda one: one.first):
+            for at, entry in enumerate(list(segment.entries)):
+                if entry.last > after:
+                    first = max(entry.first, after + 1)
+                    rows = self._rows(segment, name, at)
+                    yield Piece(first, entry.last, rows if first == entry.first else _behind(rows, after))
+
+    def wait(self, *, after: int, timeout: float) -> bool:
+        """Wait, at most `timeout` seconds, for something behind a ledger; tell whether it is there."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._reaches(after) or self._closed, timeout)
+            return self._reaches(after)
+
+    def register(self, reader: str, *, after: int) -> None:
+        """Keep everything behind a ledger until this reader registers a later one or is forgotten."""
+        with self._changed:
+            self._readers[reader] = after
+            self._changed.notify_all()
+
+    def forget(self, reader: str) -> None:
+        with self._changed:
+            self._readers.pop(reader, None)
+            self._changed.notify_all()
+
+    def trim(self) -> None:
+        """Remove the oldest segments where there are too many, but for what readers need."""
+        while (self._is_over() or self._is_stale()) and (segment := self._removable()):
+            with _told(self._folder), self._changed:
+                # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
+                self._gone |= LedgerSet([LedgerRange(segment.first, segment.last)])
+                self._note()
+                self._segments.remove(segment)
+                segment.remove()
+
+    def _rows(self, segment: Segment, name: str, at: int) -> pa.RecordBatch:
+        try:
+            return segment.read(name, at)
+        except FileNotFoundError as error:  # trimmed while it was being read
+            raise LedgerMissing(
+                f"ledger {segment.entries[at].first} was removed from the spool while it was read: register"
+                " readers that are slow"
+            ) from error
+
+    def _is_over(self) -> bool:
+        return self.size_bytes >= self._retention.size_bytes
+
+    def _is_stale(self) -> bool:
+        oldest = self._oldest()
+        age = self._retention.age
+        return bool(age and oldest and oldest.entries[-1].written_at / 1000 + age < self._clock())
+
+    def _oldest(self) -> Segment | None:
+        """Return the segment with the lowest ledgers that is no longer written to."""
+        return min(self._segments[:-1], key=lambda one: one.first, default=None)
+
+    def _removable(self) -> Segment | None:
+        oldest = self._oldest()
+        if oldest is None or self._retention.forced:
+            return oldest
+        needed = min(self._readers.values(), default=oldest.last)
+        return oldest if oldest.last <= needed else None
+
+    def _reaches(self, after: int) -> bool:
+        return bool(self._covered) and self._covered.last > after
+
+    def _await_room(self) -> None:
+        self.trim()
+        with self._changed:
+            self._changed.wait_for(lambda: not self.is_full or self._closed)
+            if self._closed:
+                raise Stopped("the spool was closed")
+        self.trim()
+
+    def _writable(self, first: int) -> Segment:
+        """Return the segment to append to: a new one after a gap, or when the last is large enough."""
+        last = self._segments[-1] if self._segments else None
+        if last and last.last + 1 == first and last.size_bytes < self._segment_bytes:
+            return last
+        if last:
+            self.commit()
+            last.close()
+        made = Segment.create(self._folder / f"{first:010d}", self._schemas)
+        self._segments.append(made)
+        return made
+
+    def _rollback(self) -> None:
+        for segment in self._segments[-1:]:
+            segment.rollback()
+            if not segment.entries:
+                segment.remove()
+                self._segments.pop()
+
+    def _opened(self) -> Iterator[Segment]:
+        for path in sorted(self._folder.iterdir()):
+            if path.is_dir() and path.name.isdecimal() and int(path.name) not in self._gone:
+                segment = Segment.open(path, self._schemas)
+                if segment:
+                    yield segment
+
+    def _agree(self) -> LedgerSet:
+        """Compare what the folder was made from, or note it; return the ledgers that are gone."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        path = self._folder / _FACTS
+        if not path.exists():
+            self._gone = LedgerSet()
+            self._note()
+            return self._gone
+        held: dict[str, Any] = json.loads(path.read_bytes())
+        gone = held.pop("gone")
+        for fact, value in self._facts.items():
+            if held.get(fact) != value:
+                raise SchemaMismatch(
+                    f"{self._folder} was written with {fact} {held.get(fact)!r}, not {value!r}: ask for the"
+                    " same again, or choose another folder"
+                )
+        return LedgerSet(LedgerRange(*ends) for ends in gone)
+
+    def _note(self) -> None:
+        gone = [[part.first, part.end] for part in self._gone]
+        aside = self._folder / f".{_FACTS}"
+        with aside.open("wb", buffering=0) as file:
+            write_all(file, json.dumps({**self._facts, "gone": gone}, indent=1).encode())
+            os.fsync(file.fileno())
+        aside.replace(self._folder / _FACTS)
+        sync_folder(self._folder)
+
+
+def _between(rows: pa.RecordBatch, part: LedgerRange, batch: LedgerBatch) -> pa.RecordBatch:
+    if (part.first, part.end) == (batch.first, batch.last):
+        return rows
+    ledgers = rows.column("ledger_sequence")
+    return rows.filter(pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end)))
+
+
+def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
+    return rows.filter(pc.greater(rows.column("ledger_sequence"), after))
+
+
+@contextmanager
+def _told(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None]:
+    """Translate what the file system refuses, after undoing what is half done."""
+    try:
+        yield
+    except OSError as error:
+        if undo:
+            undo()
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise SinkUnavailable(
+            f"the spool in {folder} cannot be written ({why}): make room or mend it, and it goes on"
+        ) from error

@@ -1,0 +1,1 @@
+"""Real servers on loopback: a file each, a fixture each, skipped with the reason where one is not there."""

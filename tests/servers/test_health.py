@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import urllib3
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+import stellarrow as sa
+from stellarrow.address import Address
+from stellarrow.servers.health import Check, HealthServer
+from stellarrow.servers.listening import Tls, guarded
+
+ANYWHERE = Address.parse(":0")
+Start = Callable[..., HealthServer]
+
+
+class Part:
+    """A component that is as it is told to be."""
+
+    def __init__(self, name: str, *, healthy: bool = True, essential: bool = True) -> None:
+        self._check = Check(name, healthy, "as told", {"ledger": 7}, essential)
+
+    def check(self) -> Check:
+        return self._check
+
+
+def get(server: HealthServer, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    with urllib3.PoolManager(retries=False) as pool:
+        answer = pool.request("GET", f"http://{server.address}{path}", headers=headers)
+        return answer.status, answer.data
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    with ExitStack() as stack:
+
+        def started(*components: Part, **choices: Any) -> HealthServer:
+            choices.setdefault("ready", threading.Event())
+            server = stack.enter_context(closing(HealthServer(ANYWHERE, components, **choices)))
+            server.start()
+            return server
+
+        yield started
+
+
+def test_health_tells_status_version_uptime_and_every_component(start: Start) -> None:
+    status, body = get(start(Part("source")), "/health")
+    told = json.loads(body)
+    assert (status, told["status"], told["version"]) == (200, "healthy", sa.__version__)
+    assert told["uptime"] >= 0
+    part = told["components"]["source"]
+    assert part.pop("last_check").endswith("+00:00")
+    assert part == {"name": "source", "healthy": True, "message": "as told", "metrics": {"ledger": 7}}
+
+
+@pytest.mark.parametrize(
+    ("essential", "code", "status"), [(True, 503, "unhealthy"), (False, 200, "degraded")]
+)
+def test_a_sick_component_shows_in_the_status(start: Start, essential: bool, code: int, status: str) -> None:
+    server = start(Part("a"), Part("b", healthy=False, essential=essential))
+    answered, body = get(server, "/health")
+    assert (answered, json.loads(body)["status"]) == (code, status)
+
+
+@pytest.mark.parametrize("path", ["/ready", "/health/ready"])
+def test_it_is_ready_only_while_it_can_do_its_work(start: Start, path: str) -> None:
+    ready = threading.Event()
+    server = start(ready=ready)
+    assert get(server, path)[0] == 503
+    ready.set()
+    assert get(server, path)[0] == 200
+    ready.clear()
+    assert get(server, path)[0] == 503
+    assert get(server, "/health/live")[0] == 200
+
+
+def test_metrics_and_further_routes_are_served(start: Start) -> None:
+    def stats(_: Request) -> PlainTextResponse:
+        return PlainTextResponse("rows")
+
+    server = start(metrics=lambda: b"current_ledger 7\n", routes=[Route("/stats", stats)])
+    assert get(server, "/metrics") == (200, b"current_ledger 7\n")
+    assert get(server, "/stats") == (200, b"rows")
+
+
+def test_only_probes_go_in_without_proof(start: Start) -> None:
+    def known(headers: Mapping[str, str]) -> str:
+        if headers.get("authorization") != "Bearer right":
+            raise PermissionError("no key")
+        return "reader"
+
+    server = start(authenticator=known)
+    assert get(server, "/health") == (401, b'{"error":"no key"}')
+    assert get(server, "/metrics", {"Authorization": "Bearer wrong"})[0] == 401
+    assert get(server, "/metrics", {"Authorization": "Bearer right"})[0] == 200
+    assert get(server, "/health/live")[0] == 200
+    assert get(server, "/ready")[0] == 503
+
+
+def test_it_speaks_tls_and_asks_for_the_callers_certificate(start: Start, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    identity = authority.issue_cert("127.0.0.1")
+    identity.private_key_pem.write_to_path(tmp_path / "key")
+    identity.cert_chain_pems[0].write_to_path(tmp_path / "certificate")
+    authority.cert_pem.write_to_path(tmp_path / "ca")
+    server = start(tls=Tls(tmp_path / "certificate", tmp_path / "key", tmp_path / "ca"))
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    url = f"https://{server.address}/health/live"
+    with (
+        urllib3.PoolManager(ssl_context=context, retries=False) as pool,
+        pytest.raises((urllib3.exceptions.SSLError, urllib3.exceptions.ProtocolError)),
+    ):
+        pool.request("GET", url)
+    identity.configure_cert(context)
+    with urllib3.PoolManager(ssl_context=context, retries=False) as pool:
+        assert pool.request("GET", url).status == 200
+
+
+def test_a_taken_port_is_said_before_anything_starts(start: Start) -> None:
+    taken = start().address
+    with pytest.raises(sa.ConfigError, match=f"cannot listen on {taken} .*: choose another address"):
+        HealthServer(taken, ready=threading.Event())
+
+
+def test_it_stops_and_frees_its_port(start: Start) -> None:
+    server = start()
+    address = server.address
+    server.close()
+    server.close()
+    with closing(HealthServer(address, ready=threading.Event())) as again:
+        again.start()
+        assert get(again, "/health/live")[0] == 200
+
+
+def test_it_will_not_be_open_to_others_unless_told() -> None:
+    outside = Address.parse("0.0.0.0:0")
+    with pytest.raises(sa.ConfigError, match=r"can be reached from outside.*--insecure"):
+        HealthServer(outside, ready=threading.Event())
+    assert guarded(outside, tls=None, authenticator=None, insecure=True) == outside
+    mutual = Tls(Path("certificate"), Path("key"), Path("ca"))
+    assert guarded(outside, tls=mutual, authenticator=None, insecure=False) == outside

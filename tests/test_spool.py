@@ -1,0 +1,285 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import stellarrow as sa
+from sinks.contract import SinkContract
+from stellarrow.errors import LedgerMissing, SchemaMismatch, SinkError, Stopped
+from stellarrow.spool import Retention, Spool
+
+TABLES = ("ledgers", "contract_data")
+
+
+class TestSpool(SinkContract):
+    """The spool as a sink."""
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "spool"
+
+    def open(self) -> Spool:
+        return Spool(self.folder, self.tables, network="synthetic", segment_bytes=20_000)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        return rows(self.open(), table)
+
+
+def rows(spool: Spool, table: str = "contract_data", *, after: int = 0) -> list[dict[str, Any]]:
+    return [row for piece in spool.read(table, after=after) for row in piece.rows.to_pylist()]
+
+
+@pytest.fixture(scope="module")
+def batches() -> list[sa.LedgerBatch]:
+    """Ledgers 2 to 61, three a batch."""
+    data = sa.synth(60, 20, ledger_bytes=10_000)
+    decoder = sa.Decoder(TABLES, network="synthetic")
+    return [decoder(sa.LedgerChunk(data, "auto", at, at + 2, "memory")) for at in range(2, 62, 3)]
+
+
+Opener = Callable[..., Spool]
+
+
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    with ExitStack() as stack:
+
+        def make(folder: Path, **options: Any) -> Spool:
+            spool = Spool(folder, TABLES, network="synthetic", segment_bytes=40_000, **options)
+            return stack.enter_context(closing(spool))
+
+        yield make
+
+
+def bring(spool: Spool, batches: list[sa.LedgerBatch]) -> Spool:
+    for batch in batches:
+        spool.write(batch)
+        spool.commit()
+    return spool
+
+
+def expected(batches: list[sa.LedgerBatch], *, after: int = 0, last: int = 10**9) -> list[dict[str, Any]]:
+    kept = [row for batch in batches for row in batch.tables["contract_data"].to_pylist()]
+    return [row for row in kept if after < row["ledger_sequence"] <= last]
+
+
+def test_a_reader_begins_behind_any_ledger(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches)
+    for after in (0, 2, 3, 31, 60, 61):
+        assert rows(spool, after=after) == expected(batches, after=after)
+
+
+def test_pieces_say_which_ledgers_they_hold_also_where_they_have_no_row(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    pieces = list(bring(opened(tmp_path), batches).read("contract_data", after=5))
+    assert sa.LedgerSet(sa.LedgerRange(one.first, one.last) for one in pieces) == sa.LedgerSet.parse("6:61")
+    assert all(two.first == one.last + 1 for one, two in pairwise(pieces))
+
+
+def test_its_files_are_arrow_streams_that_anyone_reads(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    bring(opened(tmp_path), batches).close()
+    read = [
+        row
+        for path in sorted(tmp_path.glob("*/contract_data.arrows"))
+        for row in pa.ipc.open_stream(path.read_bytes()).read_all().to_pylist()
+    ]
+    assert read == expected(batches)
+
+
+def test_what_is_not_committed_is_not_read(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = opened(tmp_path)
+    spool.write(batches[0])
+    assert rows(spool) == []
+    spool.commit()
+    assert rows(spool) == expected(batches[:1])
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_files_cut_anywhere_open_as_some_commit_left_them_and_can_be_completed(
+    data: st.DataObject,
+    opened: Opener,
+    batches: list[sa.LedgerBatch],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("cut")
+    bring(opened(folder), batches).close()
+    newest = max(path for path in folder.iterdir() if path.is_dir())
+    path = data.draw(st.sampled_from(sorted(newest.iterdir())))
+    os.truncate(path, data.draw(st.integers(0, path.stat().st_size)))
+    spool = opened(folder)
+    held = spool.coverage()
+    assert rows(spool) == expected(batches, last=held.last)
+    bring(spool, batches)
+    assert (str(spool.coverage()), rows(spool)) == ("2:61", expected(batches))
+    spool.close()
+
+
+def test_a_damaged_byte_is_an_error_not_a_row(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    bring(opened(tmp_path), batches).close()
+    path = min(tmp_path.glob("*/contract_data.arrows"))
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(SinkError, match="is damaged at byte"):
+        rows(opened(tmp_path))
+
+
+def test_old_segments_go_but_their_ledgers_stay_covered(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path, retention=Retention(size_bytes=100_000)), batches)
+    assert spool.size_bytes < 150_000
+    spool.close()
+    again = opened(tmp_path)
+    assert str(again.coverage()) == "2:61"
+    with pytest.raises(LedgerMissing, match="keeps nothing up to ledger"):
+        rows(again)
+
+
+def test_segments_go_when_they_are_old(opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]) -> None:
+    now = [1_000.0]
+    spool = bring(opened(tmp_path, retention=Retention(age=60), clock=lambda: now[0]), batches)
+    before = spool.size_bytes
+    now[0] += 61
+    spool.trim()
+    assert spool.size_bytes < before / 2
+
+
+def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000))
+    spool.register("slow", after=1)
+    written = threading.Event()
+
+    def write() -> None:
+        bring(spool, batches)
+        written.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    assert not written.wait(0.5)
+    assert spool.is_full
+    seen: list[dict[str, Any]] = []
+    after = 1
+    while spool.wait(after=after, timeout=5) and after < 61:
+        for piece in spool.read("contract_data", after=after):
+            seen += piece.rows.to_pylist()
+            after = piece.last
+            spool.register("slow", after=after)
+    writer.join()
+    assert seen == expected(batches)
+
+
+def test_forced_retention_waits_for_nobody(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000, forced=True))
+    spool.register("slow", after=1)
+    bring(spool, batches)
+    assert spool.size_bytes < 150_000
+
+
+def test_closing_ends_a_writer_that_waits(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = opened(tmp_path, retention=Retention(size_bytes=1))
+    spool.register("never", after=1)
+    threading.Timer(0.1, spool.close).start()
+    with pytest.raises(Stopped):
+        bring(spool, batches)
+
+
+def test_another_network_is_refused(opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]) -> None:
+    bring(opened(tmp_path), batches).close()
+    with pytest.raises(SchemaMismatch, match="was written with network"):
+        Spool(tmp_path, TABLES, network="pubnet")
+
+
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import stellarrow as sa
+from stellarrow.spool import Spool
+data = sa.synth(60, 20, ledger_bytes=10_000)
+decoder = sa.Decoder(["contract_data"], network="synthetic")
+spool = Spool(sys.argv[1], ["contract_data"], network="synthetic")
+def bring(first, last):
+    spool.write(decoder(sa.LedgerChunk(data, "auto", first, last, "memory")))
+    spool.commit()
+bring(2, 21)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+try:
+    bring(22, 61)
+except sa.SinkUnavailable as error:
+    print(error)
+print(spool.coverage())
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+bring(22, 61)
+print(spool.coverage())
+"""
+
+
+def test_a_full_disk_loses_nothing_and_the_spool_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "cannot be written" in told[0]
+    assert told[1:] == ["2:21", "2:61"]
+
+
+WRITER = """
+import sys
+import stellarrow as sa
+from stellarrow.spool import Spool
+data = sa.synth(60, 20, ledger_bytes=10_000)
+decoder = sa.Decoder(["ledgers", "contract_data"], network="synthetic")
+spool = Spool(sys.argv[1], ["ledgers", "contract_data"], network="synthetic", segment_bytes=40_000)
+print("ready", flush=True)
+for at in range(2, 62, 3):
+    spool.write(decoder(sa.LedgerChunk(data, "auto", at, at + 2, "memory")))
+    spool.commit()
+    print(at + 2, flush=True)
+"""
+
+
+@pytest.mark.parametrize("after", ["ready", "13", "40"])
+def test_a_killed_writer_has_lost_nothing_it_committed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], after: str
+) -> None:
+    writer = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+    )
+    assert writer.stdout
+    with writer:
+        while writer.stdout.readline().strip() != after:
+            pass
+        writer.send_signal(signal.SIGKILL)
+    spool = opened(tmp_path)
+    held = spool.coverage().last if spool.coverage() else 1
+    assert held >= (1 if after == "ready" else int(after))
+    assert rows(spool) == expected(batches, last=held)
+    bring(spool, batches)
+    assert rows(spool) == expected(batches)
