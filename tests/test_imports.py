@@ -62,6 +62,7 @@ EDGES = {
     "stellarrow.ledgers",
     "stellarrow.metrics",
     "stellarrow.ordered",
+    "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
     "stellarrow.resilience",
 }

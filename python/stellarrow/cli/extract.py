@@ -59,10 +59,16 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command(cls=Paged, epilog=_EXAMPLE)
-@click.argument("source")
+@click.argument("source", required=False)
+@option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
 @option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
-@option("--to", multiple=True, metavar="SINK", help="parquet:FOLDER; may be repeated.  [./stellarrow-data]")
+@option(
+    "--to",
+    multiple=True,
+    metavar="SINK",
+    help="parquet:FOLDER or postgres://…; may be repeated.  [./stellarrow-data]",
+)
 @option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @_declared
 @option(
@@ -91,18 +97,20 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
 @option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long it would take.")
 @option("--config", metavar="FILE", section=_HOW, help="Settings in TOML.  [./stellarrow.toml]")
 @option("--json", "as_json", is_flag=True, section=_HOW, help="Print the report as JSON.")
-def command(source: str, config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:
-    """Extract tables from SOURCE: a file, a folder, a glob, or - for stdin.
+def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:
+    """Extract tables from SOURCE: a path, a glob, a URL, - for stdin, or LAKE,RPC.
 
     What is already there is not done again: after an interruption the same command line goes on.
     """
-    flags["to"] = flags["to"] or None
-    settings = read(Extract, flags, file=find_file(config))
+    given = {name: None if flag == () else flag for name, flag in flags.items()}
+    settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     with ExitStack() as stack:
-        opened = stack.enter_context(closing(places.open_source(source)))
-        job = Job(opened, source, settings)
+        opened = stack.enter_context(
+            closing(places.open_source(settings.source, rpc=settings.rpc, network=settings.network))
+        )
+        job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
         done = job.foretell(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
     click.echo(json.dumps(done.report) if as_json else done.told)

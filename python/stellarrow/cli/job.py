@@ -29,9 +29,8 @@ _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder t
 class Job:
     """Ledgers of a source into tables in sinks."""
 
-    def __init__(self, source: Source, place: str, settings: Extract) -> None:
+    def __init__(self, source: Source, settings: Extract) -> None:
         self._source = source
-        self._place = place
         self._settings = settings
         self._tables = places.table_names(",".join(settings.tables))
         for name in self._tables:
@@ -47,6 +46,7 @@ class Job:
             where=self._where,
             decoded=self._settings.decoded,
             transfers=self._settings.transfers,
+            expected=lambda: pipeline.wanted_ledgers(self._source, self._settings.ledgers),
         )
 
     def run(self, sinks: Sequence[Sink]) -> Told:
@@ -81,7 +81,7 @@ class Job:
     def _dead_letters(self) -> DeadLetters:
         settings = self._settings
         job = {
-            "source": masked(self._place),
+            "source": [masked(place) for place in (settings.source or "", *settings.rpc) if place],
             "to": [masked(place) for place in settings.to],
             "tables": self._tables,
             "network": self._network.passphrase,

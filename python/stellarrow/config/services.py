@@ -161,6 +161,8 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 class Extract(_Logged):
     """Ledgers out of a source into sinks."""
 
+    source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
+    rpc: tuple[str, ...] = setting(URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
     ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
     to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")

@@ -59,7 +59,7 @@ class FileSource:
     """Read ledgers from files. Ledgers that lie in several files are read once."""
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        self._location = os.fspath(location)
+        self._location = self.name = os.fspath(location)
         self._index: _Index | None = None
 
     def available(self) -> LedgerSet:

@@ -80,9 +80,7 @@ class RpcSource:
         return LedgerSet(self._guard.call("getHealth", lambda: self._from_each(Node.window)))
 
     def network(self) -> Network | None:
-        if self._network is None:
-            self._guard.call("getNetwork", lambda: self._from_first(Node.network))
-        return self._network
+        return self._guard.call("getNetwork", lambda: self._from_first(Node.network))
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         pages = ordered(self._pages(ledgers), _chunks, workers=1, budget=_AHEAD, cost=lambda page: page.bytes)
