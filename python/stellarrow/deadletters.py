@@ -21,6 +21,8 @@ from typing import Any, Final
 from stellarrow.errors import SinkError, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 
+FOLDER: Final = "dead-letters"  # where they lie below the state's folder
+
 _DIGEST: Final = 16  # hex digits in a name
 _ASIDE: Final = ".tmp"
 

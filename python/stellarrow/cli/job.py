@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from stellarrow.cli.told import Told
 from stellarrow.commits import covered_ledgers
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
-from stellarrow.deadletters import DeadLetters
+from stellarrow.deadletters import FOLDER, DeadLetters
 from stellarrow.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -22,7 +23,6 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.protocols import Counted, Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
 
-DEAD_LETTERS: Final = "dead-letters"  # below the state's folder
 _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
 
 
@@ -82,6 +82,7 @@ class Job:
         settings = self._settings
         job = {
             "source": [masked(place) for place in (settings.source or "", *settings.rpc) if place],
+            "cwd": str(Path.cwd()),
             "to": [masked(place) for place in settings.to],
             "tables": self._tables,
             "network": self._network.passphrase,
@@ -89,7 +90,7 @@ class Job:
             "decoded": settings.decoded,
             "transfers": settings.transfers,
         }
-        return DeadLetters(settings.state_dir / DEAD_LETTERS, job=job)
+        return DeadLetters(settings.state_dir / FOLDER, job=job)
 
     def _bring(self, sinks: Sequence[Sink], ledgers: LedgerSet, **choices: Any) -> pipeline.Report:
         return pipeline.run(
