@@ -32,13 +32,25 @@ ALLOWED = {
     },
     "stellarrow.metrics": set[str](),
     "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
+    "stellarrow.deadletters": {"stellarrow.errors", "stellarrow.ledgers"},
+    "stellarrow.salvage": {"stellarrow.decode", "stellarrow.errors", "stellarrow.ledgers"},
+    "stellarrow.config.values": {"stellarrow.address", "stellarrow.ledgers"},
+    "stellarrow.config.services": {
+        "stellarrow.address",
+        *("stellarrow.config.settings", "stellarrow.config.values"),
+        "stellarrow.errors",
+    },
+    "stellarrow.commits": {"stellarrow.ledgers", "stellarrow.protocols"},
     "stellarrow.pipeline": {
+        "stellarrow.commits",
+        "stellarrow.deadletters",
         "stellarrow.decode",
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
         "stellarrow.ordered",
         "stellarrow.protocols",
+        "stellarrow.salvage",
     },
 }
 # What sources, sinks and servers may know of the rest.

@@ -1,11 +1,13 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
     DecodeError,
     LedgerMissing,
+    LedgersRefused,
     NetworkMismatch,
     SchemaMismatch,
     SinkError,
@@ -19,11 +21,13 @@ from stellarrow.errors import (
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
-from stellarrow.protocols import Sink, Source
+from stellarrow.protocols import Measured, Refetching, Sink, Source
 
 __all__ = [
     "ChainBroken",
     "ConfigError",
+    "DeadLetter",
+    "DeadLetters",
     "DecodeError",
     "Decoder",
     "Filter",
@@ -33,9 +37,12 @@ __all__ = [
     "LedgerRange",
     "LedgerRun",
     "LedgerSet",
+    "LedgersRefused",
+    "Measured",
     "Network",
     "NetworkMismatch",
     "Progress",
+    "Refetching",
     "Report",
     "SchemaMismatch",
     "Sink",

@@ -255,14 +255,14 @@ def framing(data: Any, *, place: str | None = None) -> str:
 
 
 def split(
-    stream: Iterable[bytes], *, piece_bytes: int, place: str | None = None
+    stream: Iterable[bytes], *, piece_bytes: int, framing: str = "auto", place: str | None = None
 ) -> Iterator[tuple[bytes, str]]:
     """Cut a stream of stored bytes into pieces of whole ledgers, uncompressed, each with its framing.
 
-    Pieces have at least `piece_bytes`, except the last; no more than one is held.
+    Pieces have at least `piece_bytes`, except the last; no more than one is held. `framing` is the stream's.
     """
-    splitter = _core.Splitter("auto", piece_bytes)
     try:
+        splitter = _core.Splitter(framing, piece_bytes)
         for block in stream:
             for piece in splitter.feed(block):
                 yield piece, splitter.framing

@@ -12,11 +12,12 @@ import click
 
 from stellarrow import pipeline
 from stellarrow.cli import meter, places, wording
+from stellarrow.commits import covered_ledgers
 from stellarrow.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.protocols import Sink
 from stellarrow.sources.files import FileSource
 
 _SAMPLE = 16  # ledgers that --dry-run extracts into a temporary folder to foretell the time
@@ -51,7 +52,10 @@ def _filters(function: Callable[..., None]) -> Callable[..., None]:
 @click.option("--tables", required=True, metavar="LIST", help="Names, NAME@VERSION, or all.")
 @click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list.")
 @click.option(
-    "--to", multiple=True, metavar="SINK", help="parquet:FOLDER; may be repeated.  [./stellarrow-data]"
+    "--to",
+    multiple=True,
+    metavar="SINK",
+    help="parquet:FOLDER or postgres://…; may be repeated.  [./stellarrow-data]",
 )
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @_filters
@@ -122,7 +126,7 @@ class _Job:
         self._workers: int | None = options["workers"]
         self._budget_mb: int = options["budget_mb"]
 
-    def open_sink(self, place: str) -> ParquetSink:
+    def open_sink(self, place: str) -> Sink:
         return places.open_sink(
             place,
             self.tables,
@@ -130,9 +134,10 @@ class _Job:
             where=self.where,
             decoded=self.decoded,
             transfers=self.transfers,
+            expected=lambda: pipeline.wanted_ledgers(self.source, self._ledgers),
         )
 
-    def run(self, sinks: Sequence[ParquetSink]) -> dict[str, Any]:
+    def run(self, sinks: Sequence[Sink]) -> dict[str, Any]:
         with meter.shown("extract") as progress:
             report = self._bring(sinks, self._ledgers, progress)
         return {
@@ -147,7 +152,7 @@ class _Job:
         }
 
     def _bring(
-        self, sinks: Sequence[ParquetSink], ledgers: LedgerSet | str | None, progress: meter.Report | None
+        self, sinks: Sequence[Sink], ledgers: LedgerSet | str | None, progress: meter.Report | None
     ) -> pipeline.Report:
         return pipeline.run(
             self.source,
@@ -164,7 +169,7 @@ class _Job:
             progress=progress,
         )
 
-    def foretell(self, sinks: Sequence[ParquetSink]) -> dict[str, Any]:
+    def foretell(self, sinks: Sequence[Sink]) -> dict[str, Any]:
         """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
         if not isinstance(self.source, FileSource):
             raise ConfigError("--dry-run reads ahead in files only: leave it out, or save the ledgers first")
@@ -172,7 +177,7 @@ class _Job:
         wanted = pipeline.wanted_ledgers(self.source, self._ledgers)
         if pipeline.is_open(wanted):
             wanted &= LedgerSet([LedgerRange(0, held.last)])
-        missing = wanted - pipeline.covered_ledgers(sinks)
+        missing = wanted - covered_ledgers(sinks)
         absent = missing - held
         stored = self.source.stored_bytes(missing)
         eta = self._sampled(missing - absent) if missing - absent else 0.0

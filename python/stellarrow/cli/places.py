@@ -12,15 +12,19 @@ from typing import Final
 from stellarrow.decode import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
-from stellarrow.protocols import Source
+from stellarrow.protocols import Sink, Source
 from stellarrow.resilience import Policy
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
 
-_SINKS = ("parquet",)
+_FORMS = {
+    "parquet": "parquet:FOLDER",
+    "postgres": "postgres://USER@HOST/DATABASE",
+    "postgresql": "postgresql://USER@HOST/DATABASE",
+}
 
 
 def open_source(
@@ -106,16 +110,28 @@ def open_sink(
     where: Filter | None,
     decoded: bool = False,
     transfers: str = "derive",
-) -> ParquetSink:
-    """Open a sink written as `parquet:FOLDER`."""
-    kind, _, folder = place.partition(":")
-    if kind not in _SINKS:
-        close = get_close_matches(kind, _SINKS, n=1) or _SINKS
-        raise ConfigError(f"{place!r} is no place to write to: did you mean {close[0]}:FOLDER?")
-    if not folder:
-        raise ConfigError(f"{place!r} names no folder: write {kind}:FOLDER")
-    return ParquetSink(
-        folder.removeprefix("//"), names, network=network, where=where, decoded=decoded, transfers=transfers
+    expected: Callable[[], LedgerSet] | None = None,
+) -> Sink:
+    """Open a sink, such as `parquet:FOLDER`; `expected` tells which ledgers are about to come."""
+    kind, _, rest = place.partition(":")
+    if kind not in _FORMS:
+        close = get_close_matches(kind, _FORMS, n=1) or list(_FORMS)
+        raise ConfigError(f"{place!r} is no place to write to: did you mean {_FORMS[close[0]]}?")
+    if not rest:
+        raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
+    if kind == "parquet":
+        folder = rest.removeprefix("//")
+        return ParquetSink(folder, names, network=network, where=where, decoded=decoded, transfers=transfers)
+    from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
+
+    return PostgresSink(
+        place,
+        names,
+        network=network,
+        where=where,
+        decoded=decoded,
+        transfers=transfers,
+        expected=expected() if expected else None,
     )
 
 
