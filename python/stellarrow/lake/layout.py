@@ -141,8 +141,8 @@ class Manifest:
         return cls(Network.of(passphrase), layout)
 
 
-def detect(keys: Iterable[str], *, where: str) -> Layout:
-    """Tell a layout from keys of its files; the last partition and file there can be tell too little."""
+def detect(keys: Iterable[str]) -> Layout | None:
+    """Tell a layout from keys of files; None where none of them does."""
     for key in keys:
         folder, _, name = key.rpartition("/")
         suffix = next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
@@ -154,10 +154,7 @@ def detect(keys: Iterable[str], *, where: str) -> Layout:
         found = Layout(file.count, partition.count // file.count if partition else 1, suffix)
         if found.key(file.first) == key:
             return found
-    raise SourceError(
-        f"{where} holds no ledger files as SEP-54 names them: name the folder that holds"
-        " FFFFFFFF--0-63999/ and the like"
-    )
+    return None
 
 
 def _span(ledger: int, length: int) -> LedgerRange:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Final, TypeVar
 
 from stellarrow.decode import sequences
@@ -48,16 +47,23 @@ class Lake:
         if self._layout is None:
             manifest = self.manifest()
             told = manifest.layout if manifest else None
-            keys = [key for key, _ in self._page()] if self.store.lists or not told else []
-            named = [key for key in keys if _held(key)]
-            shown = detect(named, where=self.store.where) if named or not told else told
-            if told and told != replace(shown, suffix=told.suffix):
+            shown = self.shown() or told
+            if shown is None:
+                raise SourceError(
+                    f"{self.store.where} is no lake: it has no {MANIFEST}, and no files as SEP-54 names them:"
+                    " name the folder that holds FFFFFFFF--0-63999/ and the like"
+                )
+            if told and str(told) != str(shown):
                 raise SourceError(
                     f"{self.store.where}/{MANIFEST} says {told}, but the files are named as for {shown}:"
                     " mend the manifest"
                 )
             self._layout = shown
         return self._layout
+
+    def shown(self) -> Layout | None:
+        """Return the layout that the names of the files show, None where they show none."""
+        return detect(key for key, _ in self._page()) if self.store.lists else None
 
     def network(self) -> Network | None:
         """Return the network the manifest names, or the newest file."""
