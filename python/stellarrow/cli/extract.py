@@ -10,8 +10,8 @@ from typing import Any
 
 import click
 
-from stellarrow import pipeline
-from stellarrow.cli import meter, places, wording
+from stellarrow import pipeline, places
+from stellarrow.cli import meter, wording
 from stellarrow.commits import covered_ledgers
 from stellarrow.decode import table
 from stellarrow.errors import ConfigError
