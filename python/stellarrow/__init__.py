@@ -22,7 +22,8 @@ from stellarrow.errors import (
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
-from stellarrow.protocols import Measured, Refetching, Sink, Source
+from stellarrow.protocols import Counted, Measured, Refetching, Sink, Source
+from stellarrow.scanning import Scan, scan
 
 __all__ = [
     "ChainBroken",
@@ -45,6 +46,7 @@ __all__ = [
     "Progress",
     "Refetching",
     "Report",
+    "Scan",
     "SchemaMismatch",
     "Sink",
     "SinkError",
@@ -61,6 +63,7 @@ __all__ = [
     "decode",
     "keys",
     "run",
+    "scan",
     "schema",
     "synth",
     "tables",

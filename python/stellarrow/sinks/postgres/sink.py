@@ -76,6 +76,10 @@ class PostgresSink:
             raise ConfigError("batch_rows and partition_ledgers must be at least 1")
         if not tables:
             raise ConfigError("the PostgreSQL sink has no table: name at least one")
+        if where and where.select:
+            raise ConfigError(
+                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+            )
         self._tables = _laid_out(tables)
         self._server = Server(url)
         self._network = Network.of(network)
