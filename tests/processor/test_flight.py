@@ -139,7 +139,7 @@ def test_filters_and_columns_are_pushed_down_to_ranges(start: Start, expected: E
         start_ledger=100,
         end_ledger=139,
         contract_ids=[contract],
-        where={"include_deleted": False},
+        where="not deleted",
         columns=["ledger_sequence", "deleted"],
     )
     wanted = expected("contract_data", contract_ids=[contract], include_deleted=False)
@@ -150,9 +150,7 @@ def test_filters_and_columns_are_pushed_down_to_ranges(start: Start, expected: E
 
 def test_filters_on_sessions_choose_among_their_rows(done: Service, expected: Expected) -> None:
     contract = expected("contract_data")[0]["contract_id"]
-    received = done.tables.read(
-        table="contract_data", contract_ids=[contract], where={"include_deleted": False}
-    )
+    received = done.tables.read(table="contract_data", contract_ids=[contract], where="not deleted")
     assert received.rows == expected("contract_data", contract_ids=[contract], include_deleted=False)
     assert received.told[-1]["last_ledger"] == 139  # a reader learns of ledgers without rows
 
@@ -182,7 +180,13 @@ def test_the_client_chooses_the_compression(done: Service, expected: Expected, c
         ({"table": "ledgers", "columns": ["hash"]}, pa.ArrowInvalid, "no column 'hash'"),
         ({"table": "ledgers", "from": "yesterday"}, pa.ArrowInvalid, "earliest, latest, or the resume"),
         ({"table": "ttl"}, pa.ArrowInvalid, "sessions do not keep ttl@1.0: name start_ledger"),
-        ({"table": "contract_data", "where": {"x": 1}}, pa.ArrowInvalid, "where has 'x'"),
+        (
+            {"table": "contract_data", "where": {"x": 1}},
+            pa.ArrowInvalid,
+            "where is {'x': 1}: it must be a text",
+        ),
+        ({"table": "contract_data", "where": "balanse > 1"}, pa.ArrowInvalid, "balanse"),
+        ({"table": "contract_data", "where": "balanse > 1", "start_ledger": 100}, pa.ArrowInvalid, "balanse"),
         (
             {"table": "contract_data", "contract_ids": ["C"], "start_ledger": 100},
             pa.ArrowInvalid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -68,8 +68,7 @@ class Command:
         told: dict[str, Any] = {"table": name, "version": version, "from": self.origin, "follow": self.follow}
         if self.ledgers:
             told |= {"start_ledger": self.ledgers.first, "end_ledger": self.ledgers.last or 0}
-        if where := json.loads(str(self.where) or "{}"):
-            told["where"] = where
+        told |= json.loads(str(self.where) or "{}")
         if self.columns:
             told["columns"] = self.columns
         if self.decoded:
@@ -109,7 +108,12 @@ def parse(command: bytes) -> Command:
         ledgers=ledgers,
         origin=asked.text("from") or EARLIEST,
         follow=asked.truth("follow", default=not bounded),
-        where=_filter(asked),
+        where=Filter(
+            contract_ids=asked.texts("contract_ids"),
+            asset_codes=asked.texts("asset_codes"),
+            event_names=asked.texts("event_names"),
+            where=asked.text("where"),
+        ),
         columns=asked.texts("columns"),
         decoded=asked.truth("decoded", default=False),
     )
@@ -121,29 +125,11 @@ def _ledgers(first: int, last: int) -> LedgerRange | None:
     return LedgerRange(first, last or None) if first else None
 
 
-def _filter(asked: _Asked) -> Filter:
-    """Read the filter: `where` has every field of one, the commonest may stand in the command itself."""
-    where = asked.told.get("where") or {}
-    if not isinstance(where, dict):
-        raise ConfigError(f"where is {where!r}: it must be an object of filter fields")
-    known = [one.name for one in fields(Filter)]
-    for key in where:
-        if key not in known:
-            raise ConfigError(f"where has {key!r}: {_nearest(key, known)}")
-    inner = _Asked(where)
-    chosen: dict[str, Any] = {name: inner.texts(name) for name in known if name != "include_deleted"}
-    for name in ("contract_ids", "asset_codes", "event_names"):
-        if asked.texts(name) and chosen[name]:
-            raise ConfigError(f"{name} stands in the command and in where: leave one out")
-        chosen[name] = asked.texts(name) or chosen[name]
-    return Filter(**chosen, include_deleted=inner.truth("include_deleted", default=True))
-
-
 class _Asked:
     """An object's values by key, each of the kind it must be; null is not given."""
 
     def __init__(self, told: dict[str, Any]) -> None:
-        self.told = told
+        self._told = told
 
     def text(self, key: str) -> str:
         return str(self._of(key, "", lambda value: isinstance(value, str), "a text"))
@@ -158,7 +144,7 @@ class _Asked:
         return tuple(self._of(key, (), _are_texts, "a list of texts"))
 
     def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
-        value = self.told.get(key)
+        value = self._told.get(key)
         if value is not None and not fits(value):
             raise ConfigError(f"{key} is {value!r}: it must be {allowed}")
         return default if value is None else value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
@@ -21,9 +21,6 @@ from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
 
 GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
-
-# The fields of a filter that a kept row tells by itself, and the column that does.
-_TOLD: Final = {"contract_ids": "contract_id", "event_names": "event_name"}
 
 Stream = Generator[tuple[Sent, str]]
 
@@ -147,32 +144,37 @@ class _Reader:
 
 def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return what makes the rows and columns asked for out of those a session keeps."""
-    where = command.where
     columns = list(command.columns)
+    where = command.where
     if not str(where) or command.ledgers:  # a range is decoded with its filter
         return lambda rows: rows.select(columns) if columns else rows
-    names = schema(command.table).names
-    for field in fields(Filter):
-        if field.name not in (*_TOLD, "include_deleted") and getattr(where, field.name):
-            raise ConfigError(
-                f"{field.name} cannot be told from what sessions keep: name start_ledger, and it is decoded"
-                " for you, or set it for the sessions (ConfigureFilters)"
-            )
+    if where.asset_codes:
+        raise ConfigError(
+            "asset_codes cannot be told from what sessions keep: name start_ledger, and it is decoded for"
+            " you, or set it for the sessions (ConfigureFilters)"
+        )
+    whole = schema(command.table)
     lists = {
-        column: pa.array(getattr(where, name), pa.string())
-        for name, column in _TOLD.items()
-        if getattr(where, name) and column in names
+        column: pa.array(wanted, pa.string())
+        for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
+        if wanted and column in whole.names
     }
-    no_deleted = not where.include_deleted and "deleted" in names
+    fits = _condition(command.table, where.where) if where.where else None
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
         for column, wanted in lists.items():
             rows = rows.filter(pc.is_in(rows.column(column), wanted))
-        if no_deleted:
-            rows = rows.filter(pc.invert(rows.column("deleted")))
+        if fits:
+            rows = fits(rows)
         return rows.select(columns) if columns else rows
 
     return pick
+
+
+def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    from stellarrow.compute import computation  # noqa: PLC0415  an extra
+
+    return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
 
 
 def cursor_of(command: Command) -> Cursor:
