@@ -9,7 +9,19 @@ import click
 from stellarrow import __version__
 from stellarrow.cli.verbs import Verbs
 
-_VERBS = ("extract", "inspect", "contract", "synth", "sql", "source", "config", "demo")
+_VERBS = (
+    "extract",
+    "inspect",
+    "contract",
+    "synth",
+    "lake",
+    "sql",
+    "source",
+    "coverage",
+    "dlq",
+    "config",
+    "demo",
+)
 
 
 class _Lazy(Verbs):

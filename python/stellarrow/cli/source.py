@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import logging
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import Final
 
 import click
 
-from stellarrow.cli import logs, places
+from stellarrow import places
+from stellarrow.cli import logs
 from stellarrow.cli.settings import options
+from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Source as Settings
 from stellarrow.metrics import Metrics
@@ -35,8 +35,8 @@ def serve(settings: Settings) -> None:
 
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
-    with logs.written(settings.log_level, settings.log_format), _told_to_stop() as stop:
-        _serve(settings, stop)
+    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+        _serve(settings, stop.event)
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
@@ -54,21 +54,3 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
             _log.info("draining: streams end at the ledger they have reached")
             service.drain()
     _log.info("stopped")
-
-
-@contextmanager
-def _told_to_stop() -> Iterator[threading.Event]:
-    """Turn SIGTERM and SIGINT into an event; a second SIGINT interrupts."""
-    stop = threading.Event()
-
-    def told(number: int, _: object) -> None:
-        if stop.is_set() and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        stop.set()
-
-    before = {number: signal.signal(number, told) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
