@@ -185,7 +185,7 @@ def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
     assert spool.is_full
     seen: list[dict[str, Any]] = []
     after = 1
-    while spool.wait(after=after, timeout=5) and after < 61:
+    while after < 61 and spool.wait(after=after, timeout=5):
         for piece in spool.read("contract_data", after=after):
             seen += piece.rows.to_pylist()
             after = piece.last

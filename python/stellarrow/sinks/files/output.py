@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 
 from stellarrow.decode import Table, schema
 from stellarrow.errors import SinkError
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format, Writing
 from stellarrow.sinks.files.layout import Partition, file_name
@@ -44,7 +46,8 @@ def shape_of(
     folder: str | None = None,
 ) -> Shape:
     """Return what a table's files have in common; one without the partition's column has no partitions."""
-    columns = schema(str(kept), decoded=bool(facts["decoded"]))
+    where = Filter(**json.loads(facts["filter"] or "{}"))
+    columns = schema(str(kept), decoded=bool(facts["decoded"]), where=where)
     if partition and partition.column not in columns.names:
         partition = None
     facts = {

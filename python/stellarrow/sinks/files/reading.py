@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -47,7 +47,7 @@ def _shape(store: FileStore, folder: str, told_by: str) -> Shape:
             facts = Parquet().facts(file)
     if "table" not in facts:
         raise SchemaMismatch(f"{store}/{told_by} was not written by stellarrow: choose another folder")
-    facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", **facts}
+    facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
     for own in ("first_ledger", "last_ledger"):
         facts.pop(own, None)
     kept = table(f"{facts.pop('table')}@{facts.pop('schema_version')}")
@@ -60,12 +60,17 @@ def format_of(name: str, codec: str | None = None) -> Format:
     return _FORMATS[name](codec)
 
 
-def rows_of(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[pa.RecordBatch]:
-    """Yield a table's rows, each ledger once; files one after the other, each in ledger order."""
+def rows_of(
+    listing: Listing, wanted: LedgerRange | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows, each ledger once; files one after the other, each in ledger order.
+
+    Where columns are named, ledger_sequence among them, only those.
+    """
     for _, part, paths in listing.trusted():
         first = max(part.first, wanted.first) if wanted else part.first
         last = min(part.end, wanted.end) if wanted else part.end
         for path in paths if first <= last else ():
             with readable(listing.store, path), listing.store.read(path) as file:
-                for rows in listing.shape.format.read(file, listing.shape.schema):
+                for rows in listing.shape.format.read(file, listing.shape.schema, columns):
                     yield between(rows, LedgerRange(first, last))

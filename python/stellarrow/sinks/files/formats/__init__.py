@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -33,9 +33,12 @@ class Format(Protocol):
     def begin(self, out: Any, schema: pa.Schema) -> Writing:
         """Begin a file on an object that takes bytes by its write."""
 
-    def read(self, file: pa.NativeFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         """Yield exactly the rows that were written, in ledger order, in pieces of whole ledgers.
 
+        Where columns are named, ledger_sequence among them, only those.
         Bytes that are no such file raise ValueError, OSError or pa.ArrowException.
         """
 

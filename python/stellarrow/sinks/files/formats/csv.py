@@ -6,7 +6,7 @@ Decimals are exact digits, times ISO 8601, binary base64, lists JSON.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -44,7 +44,9 @@ class Csv:
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:
         return _Writing(compressing(out, self.codec), schema)
 
-    def read(self, file: pa.NativeFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         lists = {field.name for field in schema if pa.types.is_list(field.type)}
         types = {field.name: _read_as(field.type) for field in schema}
         reader = pv.open_csv(
@@ -61,11 +63,12 @@ class Csv:
 
         def batches() -> Iterator[pa.RecordBatch]:
             for rows in reader:
-                columns = [
+                parsed = [
                     _listed(column) if name in lists else column
                     for name, column in zip(rows.schema.names, rows.columns, strict=True)
                 ]
-                yield valued(pa.RecordBatch.from_arrays(columns, rows.schema.names), schema)
+                made = valued(pa.RecordBatch.from_arrays(parsed, rows.schema.names), schema)
+                yield made.select(columns) if columns else made
 
         return whole_ledgers(batches())
 

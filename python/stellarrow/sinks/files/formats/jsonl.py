@@ -7,7 +7,7 @@ is base64. Strings that hold JSON stay strings.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from struct import unpack_from
 from typing import Any, Final
 
@@ -48,7 +48,9 @@ class JsonLines:
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:  # noqa: ARG002  rows tell theirs
         return _Writing(compressing(out, self.codec))
 
-    def read(self, file: pa.NativeFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         texts = pa.schema([pa.field(field.name, _read_as(field.type)) for field in schema])
         parsing = pj.ParseOptions(explicit_schema=texts, unexpected_field_behavior="error")
         reading = pj.ReadOptions(use_threads=False, block_size=2 * _READ)
@@ -56,7 +58,9 @@ class JsonLines:
         def batches() -> Iterator[pa.RecordBatch]:
             for lines in _lines(decompressing(file, self.codec)):
                 read = pj.read_json(pa.BufferReader(lines), reading, parsing)
-                yield from (valued(rows, schema) for rows in read.combine_chunks().to_batches())
+                for rows in read.combine_chunks().to_batches():
+                    made = valued(rows, schema)
+                    yield made.select(columns) if columns else made
 
         return whole_ledgers(batches())
 
@@ -118,8 +122,9 @@ def _escaped(texts: pa.Array, name: str) -> pa.Array:
 
 
 def _read_as(kind: pa.DataType) -> pa.DataType:
-    plain = pa.types.is_list(kind) or pa.types.is_boolean(kind) or kind in (pa.uint32(), pa.int32())
-    return kind if plain else pa.string()
+    if pa.types.is_list(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind):
+        return kind
+    return kind if pa.types.is_integer(kind) and kind.bit_width < 64 else pa.string()
 
 
 def _lines(file: Any) -> Iterator[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -58,13 +58,15 @@ class Parquet:
             )
         )
 
-    def read(self, file: pa.NativeFile, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
         held = pq.ParquetFile(file)
         if not held.schema_arrow.equals(schema):
             raise ValueError("its columns are not the table's")
         for groups in _runs(held.metadata):
-            read = held.read_row_groups(groups, use_threads=False).combine_chunks().to_batches()
-            yield from map(in_ledger_order, read)
+            read = held.read_row_groups(groups, columns and [*columns], use_threads=False)
+            yield from map(in_ledger_order, read.combine_chunks().to_batches())
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
         told = pq.read_metadata(file).metadata or {}

@@ -1,4 +1,4 @@
-"""Which source, sink and network the words on the command line mean."""
+"""Which source, sink and network a path or URL means: the one place that names concrete ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from typing import Final
 from stellarrow.decode import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
-from stellarrow.protocols import Source
+from stellarrow.protocols import Sink, Source
 from stellarrow.resilience import Policy
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
 
-_SINKS = ("parquet",)
+_FORMS = {
+    "parquet": "parquet:FOLDER",
+    "postgres": "postgres://USER@HOST/DATABASE",
+    "postgresql": "postgresql://USER@HOST/DATABASE",
+}
 
 
 def open_source(
@@ -28,12 +32,15 @@ def open_source(
     *,
     rpc: Sequence[str] = (),
     network: str | None = None,
+    endpoint: str | None = None,
+    fetchers: int | None = None,
     policy: Policy | None = None,
     metrics: Metrics | None = None,
 ) -> Source:
     """Open a path, folder, glob or URL, `-` for stdin, or a comma list of them; `rpc` nodes come last.
 
-    Neighbouring RPC nodes stand in for each other; other neighbours are chained.
+    Neighbouring RPC nodes stand in for each other; other neighbours are chained. `endpoint` is where an
+    S3-compatible store is, `fetchers` how many files of a lake are fetched at once.
     """
     parts = (
         [location] if location and Path(location).exists() else [*filter(None, (location or "").split(","))]
@@ -41,7 +48,7 @@ def open_source(
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:
         raise ConfigError("no source is named: give a path or URL of ledgers, or --rpc URL")
-    seams = _Seams(network, policy, metrics)
+    seams = _Seams(network, endpoint, fetchers, policy, metrics)
     opened: list[Source] = []
     for is_rpc, neighbours in groupby(parts, lambda part: part.startswith(_RPC)):
         run = list(neighbours)
@@ -54,6 +61,8 @@ class _Seams:
     """What every source over a network is given."""
 
     network: str | None
+    endpoint: str | None
+    fetchers: int | None
     policy: Policy | None
     metrics: Metrics | None
 
@@ -70,6 +79,13 @@ def _open_part(location: str, seams: _Seams) -> Source:
         remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {known}"
         raise ConfigError(f"{scheme}:// is no place ledgers are read from: {remedy}")
     return _SOURCES[scheme](location, seams)
+
+
+def _open_lake(url: str, seams: _Seams) -> Source:
+    from stellarrow.sources.lake import LakeOptions, LakeSource  # noqa: PLC0415  few need it
+
+    options = LakeOptions(endpoint=seams.endpoint, fetchers=seams.fetchers)
+    return LakeSource(url, options, policy=seams.policy, metrics=seams.metrics)
 
 
 def _open_grpc(url: str, seams: _Seams) -> Source:
@@ -94,6 +110,7 @@ def _chained(sources: Sequence[Source]) -> Source:
 _RPC: Final = "rpc+"
 _SOURCES: Final[dict[str, Callable[[str, _Seams], Source]]] = {
     "grpc": _open_grpc,
+    **dict.fromkeys(("s3", "gs", "az", "https", "http", "file"), _open_lake),
     "grpcs": _open_grpc,
 }
 
@@ -106,20 +123,32 @@ def open_sink(
     where: Filter | None,
     decoded: bool = False,
     transfers: str = "derive",
-) -> ParquetSink:
-    """Open a sink written as `parquet:FOLDER`."""
-    kind, _, folder = place.partition(":")
-    if kind not in _SINKS:
-        close = get_close_matches(kind, _SINKS, n=1) or _SINKS
-        raise ConfigError(f"{place!r} is no place to write to: did you mean {close[0]}:FOLDER?")
-    if not folder:
-        raise ConfigError(f"{place!r} names no folder: write {kind}:FOLDER")
-    return ParquetSink(
-        folder.removeprefix("//"), names, network=network, where=where, decoded=decoded, transfers=transfers
+    expected: Callable[[], LedgerSet] | None = None,
+) -> Sink:
+    """Open a sink, such as `parquet:FOLDER`; `expected` tells which ledgers are about to come."""
+    kind, _, rest = place.partition(":")
+    if kind not in _FORMS:
+        close = get_close_matches(kind, _FORMS, n=1) or list(_FORMS)
+        raise ConfigError(f"{place!r} is no place to write to: did you mean {_FORMS[close[0]]}?")
+    if not rest:
+        raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
+    if kind == "parquet":
+        folder = rest.removeprefix("//")
+        return ParquetSink(folder, names, network=network, where=where, decoded=decoded, transfers=transfers)
+    from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
+
+    return PostgresSink(
+        place,
+        names,
+        network=network,
+        where=where,
+        decoded=decoded,
+        transfers=transfers,
+        expected=expected() if expected else None,
     )
 
 
-def find_network(source: Source, named: str | None) -> Network:
+def find_network(source: Source, named: str | Network | None) -> Network:
     """Return the network the source's manifest tells, or the one named."""
     told = source.network()
     if named is None:

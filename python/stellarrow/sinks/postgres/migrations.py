@@ -1,0 +1,77 @@
+"""The schema's versions: numbered SQL files, applied once each, in order, by whoever comes first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Final
+
+import psycopg
+
+from stellarrow.errors import SchemaMismatch, SinkError
+
+OLDEST: Final = 150_000  # PostgreSQL 15 has UNIQUE … NULLS NOT DISTINCT, 14 multiranges
+LOCK: Final = 0x5354_454C_4C41_5252  # "STELLARR", the advisory lock of whoever changes the schema
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step of the schema."""
+
+    version: int
+    name: str
+    sql: str
+
+
+def known() -> list[Migration]:
+    """Return every step, in order."""
+    folder = files("stellarrow.sinks.postgres") / "migrations"
+    found = []
+    for file in folder.iterdir():
+        if file.name.endswith(".sql"):
+            number, _, name = file.name.removesuffix(".sql").partition("_")
+            found.append(Migration(int(number), name, file.read_text()))
+    return sorted(found, key=lambda migration: migration.version)
+
+
+def migrate(connection: psycopg.Connection) -> None:
+    """Bring the schema up to date; several may try at once, and one that needs nothing needs no rights."""
+    if connection.info.server_version < OLDEST:
+        version = connection.info.server_version // 10_000
+        raise SinkError(f"the server is PostgreSQL {version}: use {OLDEST // 10_000} or newer")
+    steps = known()
+    if _applied(connection) == steps[-1].version:
+        return
+    with connection.transaction():
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        applied = _applied(connection)
+        if applied > steps[-1].version:
+            raise SchemaMismatch(
+                f"the database has schema version {applied}, and this stellarrow knows {steps[-1].version}:"
+                " use the newer stellarrow that made it"
+            )
+        for step in steps[applied:]:
+            if step.version == 1:
+                connection.execute(_LEDGER_OF_STEPS)
+            connection.execute(step.sql.encode())
+            connection.execute(
+                "INSERT INTO stellar.migrations (version, name) VALUES (%s, %s)", [step.version, step.name]
+            )
+
+
+_LEDGER_OF_STEPS: Final = """
+CREATE SCHEMA IF NOT EXISTS stellar;
+CREATE TABLE stellar.migrations (
+    version integer PRIMARY KEY,
+    name text NOT NULL,
+    applied_at timestamptz NOT NULL DEFAULT now()
+);
+"""
+
+
+def _applied(connection: psycopg.Connection) -> int:
+    there = connection.execute("SELECT to_regclass('stellar.migrations') IS NOT NULL").fetchone()
+    if not there or not there[0]:
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM stellar.migrations").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,60 @@
+"""Partitions of constant size, made when the first ledger of one comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.postgres.layout import Layout
+
+
+def aligned(ledgers: LedgerSet, size: int) -> Iterator[tuple[int, LedgerSet]]:
+    """Split ledgers by the partitions they belong to; yield each one's first ledger with them."""
+    at: int | None = None
+    parts: list[LedgerRange] = []
+    for part in ledgers:
+        first = part.first
+        while first <= part.end:
+            start = first // size * size
+            if at is not None and start != at:
+                yield at, LedgerSet(parts)
+                parts = []
+            at = start
+            last = min(part.end, start + size - 1)
+            parts.append(LedgerRange(first, last))
+            first = last + 1
+    if at is not None:
+        yield at, LedgerSet(parts)
+
+
+def is_there(connection: psycopg.Connection, name: str) -> bool:
+    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
+    return bool(row and row[0])
+
+
+def make(connection: psycopg.Connection, kept: Layout, first: int, *, size: int) -> str:
+    """Make a partition as a table of its own, without indexes and not yet attached; return its name.
+
+    Its check says what attaching would otherwise scan for.
+    """
+    name = kept.partition(first)
+    connection.execute(
+        f"CREATE TABLE {name} (LIKE {kept.place} INCLUDING DEFAULTS,"
+        f" CHECK (ledger_sequence >= {first} AND ledger_sequence < {first + size}))".encode()
+    )
+    return name
+
+
+def index(connection: psycopg.Connection, kept: Layout, first: int) -> None:
+    """Give a partition its table's indexes."""
+    connection.execute("SELECT stellar.index_like(%s, %s)", [kept.partition(first), kept.place])
+
+
+def attach(connection: psycopg.Connection, kept: Layout, first: int, *, size: int) -> None:
+    """Make a partition part of its table; readers and writers of others are not held up."""
+    connection.execute(
+        f"ALTER TABLE {kept.place} ATTACH PARTITION {kept.partition(first)}"
+        f" FOR VALUES FROM ({first}) TO ({first + size})".encode()
+    )

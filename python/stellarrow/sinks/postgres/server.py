@@ -1,0 +1,114 @@
+"""Connections to PostgreSQL, and what its errors mean in ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from psycopg import conninfo, errors
+
+from stellarrow.errors import ConfigError, SchemaMismatch, SinkError, SinkUnavailable
+
+# A cut connection is noticed within half a minute; the user's own choices win.
+_PATIENCE: Final = {
+    "connect_timeout": "10",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",
+    "application_name": "stellarrow",
+}
+
+# What may pass by itself; classes of SQLSTATE are told apart by their first two characters.
+_PASSING: Final = frozenset(("08", "40", "53300", "55P03", "57P01", "57P02", "57P03", "57P05"))
+_LAYOUT: Final = frozenset(("22P03", "22P04", "42703", "42P01", "42804", "42883", "42P10", "23514", "428C9"))
+_REMEDIES: Final = {
+    "28P01": "set the right password in the URL or PGPASSWORD",
+    "28000": "use a user and a database that pg_hba.conf lets in",
+    "3D000": "create the database first (createdb), or name another",
+    "42501": "grant what is missing (docs/postgres.md lists it), or use another user",
+    "25006": "write to the primary, not to a read-only or standby server",
+    "57014": "raise statement_timeout for this user",
+    "53100": "make room on the server's disk",
+    "53200": "give the server more memory, or write smaller batches",
+    "23505": "rows that ledger_coverage does not know were put there by hand: remove them",
+}
+
+
+class Server:
+    """One PostgreSQL database, named by a URL or a libpq connection string."""
+
+    def __init__(self, url: str) -> None:
+        try:
+            parts = {name: value for name, value in conninfo.conninfo_to_dict(url).items() if value}
+        except psycopg.ProgrammingError as error:
+            raise ConfigError(f"the database URL cannot be read ({_first_line(error)}): {_FORM}") from error
+        self._conninfo = conninfo.make_conninfo("", **{**_PATIENCE, **parts})
+        place = f"{parts.get('host', 'the local socket')}:{parts.get('port', '5432')}"
+        self.name = f"PostgreSQL {parts.get('dbname', '')!r} at {place}"
+
+    def connect(self) -> psycopg.Connection:
+        """Open a connection whose statements commit unless they are in a transaction block."""
+        with self.told("connect to"):
+            connection = psycopg.connect(self._conninfo, autocommit=True)
+        connection.prepare_threshold = None  # poolers hand sessions on between transactions
+        return connection
+
+    @contextmanager
+    def told(self, doing: str) -> Iterator[None]:
+        """Translate what libpq or the server refuses."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._translated(doing, error) from error
+
+    def _translated(self, doing: str, error: psycopg.Error) -> SinkError:
+        reason = _first_line(error)
+        state = error.sqlstate or ""
+        said = f"cannot {doing} {self.name} ({reason})"
+        if state in _PASSING or state[:2] in _PASSING:
+            return SinkUnavailable(f"{said}: run the same again when it is back")
+        if state in _LAYOUT:
+            return SchemaMismatch(
+                f"{said}: its tables were changed by hand, undo that or use another database"
+            )
+        if not state and isinstance(error, psycopg.OperationalError | errors.InterfaceError):
+            return self._unreached(said, reason)
+        return SinkError(f"{said}: {_REMEDIES.get(state, 'mend that')}, then run the same again")
+
+    def _unreached(self, said: str, reason: str) -> SinkError:
+        """Tell a refusal at the door, which libpq gives no code, from a server that is away."""
+        for words, state in _DOOR.items():
+            if words in reason:
+                return SinkError(f"{said}: {_REMEDIES.get(state, state)}, then run the same again")
+        return SinkUnavailable(f"{said}: start the server or check the address, then run the same again")
+
+
+def without_mode(url: str) -> tuple[str, str | None]:
+    """Split off the URL what is ours, not libpq's: `?mode=live`."""
+    head, question, query = url.partition("?")
+    parts = query.split("&") if question else []
+    modes = [part.removeprefix("mode=") for part in parts if part.startswith("mode=")]
+    rest = "&".join(part for part in parts if not part.startswith("mode="))
+    return head + ("?" + rest if rest else ""), modes[-1] if modes else None
+
+
+_FORM: Final = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
+_DOOR: Final = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "does not exist": "3D000",
+    "permission denied for database": "42501",
+    "certificate verify failed": "give the right CA in sslrootcert",
+    "does not match host name": "connect by a name that its certificate carries",
+    "root certificate file": "name the CA's file in sslrootcert",
+    "does not support SSL": "turn TLS on at the server, or choose another sslmode",
+}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

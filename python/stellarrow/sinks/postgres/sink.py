@@ -1,0 +1,249 @@
+"""The sink: buffers batches, and stores them each ledger once, live or as a backfill."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from queue import SimpleQueue
+from typing import Final
+
+import psycopg
+
+from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.metrics import Metrics
+from stellarrow.resilience import Guard, Policy
+from stellarrow.sinks.postgres import coverage, flush, loading
+from stellarrow.sinks.postgres.assets import Assets
+from stellarrow.sinks.postgres.kept import Making, keep
+from stellarrow.sinks.postgres.layout import Layout, layout
+from stellarrow.sinks.postgres.migrations import migrate
+from stellarrow.sinks.postgres.rows import span
+from stellarrow.sinks.postgres.server import Server, without_mode
+from stellarrow.sinks.postgres.writer import Writer
+
+MODES: Final = ("auto", "live", "backfill")
+PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
+
+_LEAST_BARE: Final = 1_000  # ledgers for which making and attaching a bare partition is worth it
+_BUFFER_BYTES: Final = 32 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    """What one flush did, for those who watch; `rows` are of all tables."""
+
+    ledgers: LedgerSet
+    rows: int
+    seconds: float
+
+
+class PostgresSink:
+    """Keep tables in a PostgreSQL database. Rows, states, coverage and progress move in one transaction.
+
+    A flush begins when `batch_rows` are there, and goes on in the background; `writers` connections share
+    the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
+    attached when they are complete or on close; until then their rows are durable, but no query sees them.
+    `live` loads none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        tables: Sequence[str],
+        *,
+        network: str | Network,
+        where: Filter | None = None,
+        decoded: bool = False,
+        transfers: str = "derive",
+        mode: str | None = None,
+        expected: LedgerSet | None = None,
+        batch_rows: int = 10_000,
+        partition_ledgers: int = PARTITION_LEDGERS,
+        writers: int = 2,
+        policy: Policy | None = None,
+        metrics: Metrics | None = None,
+        stop: threading.Event | None = None,
+        watch: Callable[[Flush], None] | None = None,
+    ) -> None:
+        url, mode_in_url = without_mode(url)
+        self._mode = mode or mode_in_url or "auto"
+        _check(self._mode, tables, batch_rows, partition_ledgers, writers)
+        if where and where.select:
+            raise ConfigError(
+                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+            )
+        self._tables = _laid_out(tables)
+        self._server = Server(url)
+        self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
+        # What follows the chain comes ledger by ledger, and is wanted at once.
+        self._expected = LedgerSet(part for part in expected or () if part.last is not None)
+        self._size = partition_ledgers
+        self._batch_rows = batch_rows
+        self._watch = watch
+        self._guard = Guard(self._server.name, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
+        self._buffer: list[LedgerBatch] = []
+        self._buffered_rows = self._buffered_bytes = 0
+        self._flushes: deque[tuple[Future[None], list[LedgerBatch]]] = deque()
+        self._closed = self._failed = False
+        assets = Assets(Network.of(network))
+        self._writers = [self._writer(assets) for _ in range(writers)]
+        self._writers[0].writing()
+        self._free: SimpleQueue[Writer] = SimpleQueue()
+        for writer in self._writers:
+            self._free.put(writer)
+        self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
+
+    def write(self, batch: LedgerBatch) -> None:
+        for kept in self._tables:
+            if kept.asked not in batch.tables:
+                raise ConfigError(
+                    f"the PostgreSQL sink keeps {kept.asked}, which is not decoded: name it in tables"
+                )
+        self._buffer.append(batch)
+        for kept in self._tables:
+            rows = batch.tables[kept.asked]
+            self._buffered_rows += rows.num_rows
+            self._buffered_bytes += rows.nbytes
+        if self._buffered_rows >= self._batch_rows or self._buffered_bytes >= _BUFFER_BYTES:
+            self._flush()
+
+    def commit(self) -> None:
+        self._flush()
+        self._settle(wait=True)
+
+    def coverage(self) -> LedgerSet:
+        with self._borrowed() as writer:
+            return self._guard.call("coverage", lambda: self._covered(writer))
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._buffer.clear()
+        self._threads.shutdown()
+        try:
+            if not self._failed:
+                self._finish()
+        finally:
+            for writer in self._writers:
+                writer.close()
+
+    def _finish(self) -> None:
+        with suppress(SinkUnavailable):  # what is loaded is durable: whoever comes next attaches it
+            for writer in self._writers:
+                writer.leave()
+            self._writers[0].finish_all()
+
+    def _writer(self, assets: Assets) -> Writer:
+        return Writer(
+            self._server,
+            self._tables,
+            assets,
+            set_up=self._set_up,
+            is_bare=self._is_worth_loading,
+            joins=self._mode != "live",
+        )
+
+    def _set_up(self, connection: psycopg.Connection) -> int:
+        migrate(connection)
+        self._size = keep(connection, self._tables, self._making, size=self._size)
+        return self._size
+
+    def _is_worth_loading(self, first: int) -> bool:
+        if self._mode == "backfill":
+            return True
+        part = self._expected & LedgerSet([LedgerRange(first, first + self._size - 1)])
+        return part.count >= min(_LEAST_BARE, self._size)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Writer]:
+        writer = self._free.get()
+        try:
+            yield writer
+        finally:
+            self._free.put(writer)
+
+    def _covered(self, writer: Writer) -> LedgerSet:
+        places = [kept.place for kept in self._tables]
+        connection = writer.writing().connection
+        with self._server.told("read from"):
+            # First what is being loaded: what is attached in between is then seen twice, not never.
+            loaded = loading.durable(connection, places)
+            covered = coverage.read(connection, places)
+        first, *others = (covered[place] | loaded[place] for place in places)
+        for other in others:
+            first &= other
+        return first
+
+    def _flush(self) -> None:
+        """Hand what is buffered to the next writer that is free."""
+        self._settle(wait=False)
+        if not self._buffer:
+            return
+        batches, self._buffer = self._buffer, []
+        self._buffered_rows = self._buffered_bytes = 0
+        writer = self._free.get()
+        self._flushes.append((self._threads.submit(self._store, writer, batches), batches))
+
+    def _settle(self, *, wait: bool) -> None:
+        """See how flushes ended; what failed is buffered again, and its error raised."""
+        failed: BaseException | None = None
+        while self._flushes and (wait or self._flushes[0][0].done()):
+            future, batches = self._flushes.popleft()
+            if error := future.exception():
+                self._buffer = batches + self._buffer
+                failed = failed or error
+        if failed:
+            self._failed = True
+            raise failed
+
+    def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:
+        began = time.monotonic()
+        try:
+            rows = self._guard.call("flush", lambda: writer.store(batches))
+        except SinkError as error:
+            self._note_failure(writer, batches, error)
+            raise
+        finally:
+            self._free.put(writer)
+        if self._watch:
+            self._watch(Flush(span(batches), rows, time.monotonic() - began))
+
+    def _note_failure(self, writer: Writer, batches: Sequence[LedgerBatch], error: SinkError) -> None:
+        if not any(kept.is_entries for kept in self._tables):
+            return
+        with suppress(psycopg.Error, SinkError):
+            flush.note(
+                writer.writing().connection,
+                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
+                status="failed",
+                error=str(error),
+            )
+
+
+def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
+    if mode not in MODES:
+        raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
+    if min(counts) < 1:
+        raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
+    if not tables:
+        raise ConfigError("the PostgreSQL sink has no table: name at least one")
+
+
+def _laid_out(tables: Sequence[str]) -> list[Layout]:
+    found: dict[str, Layout] = {}
+    for asked in tables:
+        one = layout(asked)
+        if clash := found.get(one.place):
+            raise ConfigError(f"{clash.asked} and {asked} are the same table: name it once")
+        found[one.place] = one
+    return list(found.values())

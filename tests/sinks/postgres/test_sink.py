@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+import stellarrow as sa
+from sinks.contract import SinkContract
+from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sinks.postgres.layout import layout
+
+
+class TestPostgresSink(SinkContract):
+    """The PostgreSQL sink, live."""
+
+    mode = "live"
+
+    @pytest.fixture(autouse=True)
+    def _database(self, database: str) -> Iterator[None]:
+        self.database = database
+        with ExitStack() as self.opened:
+            yield
+
+    def open(self, **choices: Any) -> PostgresSink:
+        chosen = {"network": "synthetic", "mode": self.mode, "partition_ledgers": 16, **choices}
+        return self.opened.enter_context(closing(PostgresSink(self.database, self.tables, **chosen)))
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        kept = layout(table)
+        columns = ", ".join(f'"{name}"' for name in sa.schema(table).names)
+        order = ", ".join(f'"{name}"' for name in kept.key)
+        with psycopg.connect(self.database, row_factory=dict_row) as connection:
+            query = f"SELECT {columns} FROM {kept.place} ORDER BY {order}"
+            return connection.execute(query.encode()).fetchall()
+
+
+class TestPostgresBackfill(TestPostgresSink):
+    """The PostgreSQL sink, loading partitions bare."""
+
+    mode = "backfill"
