@@ -72,6 +72,8 @@ EDGES = {
     "stellarrow.protocols",
     "stellarrow.resilience",
     "stellarrow.stores",
+    "stellarrow.stores.cloud",
+    "stellarrow.stores.refusals",
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),

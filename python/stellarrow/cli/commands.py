@@ -17,6 +17,8 @@ _VERBS = (
     "lake",
     "sql",
     "coverage",
+    "check",
+    "compact",
     "dlq",
     "config",
     "demo",

@@ -69,7 +69,7 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:FOLDER or postgres://…; may be repeated.  [./stellarrow-data]",
+    help="parquet:, jsonl: or csv:PLACE, or postgres://…; may be repeated.  [./stellarrow-data]",
 )
 @option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @_declared

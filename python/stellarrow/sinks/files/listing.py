@@ -13,7 +13,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
 from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.output import Shape
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.store import FileStore, Found
 
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
 
@@ -92,28 +92,33 @@ class Listing:
         if self.shape.partition and self.orphans():
             with self.store.alone(self.shape.folder) as promised:
                 if promised:
-                    self.store.remove(self.orphans())
+                    self.store.remove(file.path for file in self.orphans())
 
-    def orphans(self) -> list[str]:
+    def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""
         there = {file_name(ledgers, self.shape.format.suffix) for ledgers in self.parts()}
+        return [file for file in self._data() if file.path.rpartition("/")[2] not in there]
+
+    def _data(self) -> list[Found]:
         found = self.store.list(self.shape.folder, deep=True)
-        return [
-            file.path
-            for file in found
-            if f"/{MANIFEST}/" not in file.path and file.path.rpartition("/")[2] not in there
-        ]
+        return [file for file in found if f"/{MANIFEST}/" not in file.path]
 
     def remove(self, ranges: Iterable[LedgerRange]) -> None:
         """Remove whole ranges, first what makes them count, then the rest."""
-        for ledgers in ranges:
-            path = entry_path(self.shape.folder, ledgers)
-            files = self.files(ledgers)
-            self.store.remove([*files, path] if self.shape.partition is None else [path, *files])
+        ranges = set(ranges)
+        entries = [entry_path(self.shape.folder, ledgers) for ledgers in ranges]
+        if self.shape.partition is None:
+            files = [f"{self.shape.folder}/{self.shape.path(ledgers)}" for ledgers in ranges]
+            self.store.remove([*files, *entries])
+        elif ranges:
+            names = {self.shape.path(ledgers) for ledgers in ranges}
+            self.store.remove(entries)
+            self.store.remove(file.path for file in self._data() if file.path.rpartition("/")[2] in names)
 
 
 def read_entry(store: FileStore, path: str) -> Entry:
-    return Entry.decode(store.read(path).read(), f"{store}/{path}")
+    with store.read(path) as file:
+        return Entry.decode(file.read(), f"{store}/{path}")
 
 
 @contextmanager

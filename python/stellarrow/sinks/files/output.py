@@ -99,14 +99,15 @@ class RangeFiles:
         Of a table without partitions the one file is that step, of a partitioned one the entry.
         """
         shape, whole = self._shape, self._shape.partition is None
+        placed = True
         for folder, file in sorted(self._files.items()):
-            if not file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole) and whole:
-                self.discard()
-                return
+            placed &= file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole)
         kept = (file.kept(shape.path(ledgers, folder)) for folder, file in sorted(self._files.items()))
         entry = self._store.create()
         entry.write(Entry(ledgers, shape.facts, tuple(kept)).encode())
-        if not entry.place(entry_path(shape.folder, ledgers), new=not whole):
+        try:
+            entry.place(entry_path(shape.folder, ledgers), new=not (whole and placed))
+        finally:
             entry.discard()
 
     def written(self) -> list[pa.NativeFile]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.decode import table
-from stellarrow.errors import SchemaMismatch
+from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.csv import Csv
@@ -29,17 +30,25 @@ _FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
 
 def listings(store: FileStore) -> list[Listing]:
     """Return every table below a place, at any depth, sorted by folder."""
-    told: dict[str, str] = {}
+    told: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
         if folder.endswith(f"/{MANIFEST}"):
-            told[folder.removesuffix(f"/{MANIFEST}")] = file.path
+            told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
         elif "=" not in folder and named_range(name, Parquet().suffix):
-            told.setdefault(folder, file.path)
-    return [Listing(store, _shape(store, folder, path)) for folder, path in sorted(told.items())]
+            told.setdefault(folder, []).append(file.path)
+    return [Listing(store, _shape(store, folder, paths)) for folder, paths in sorted(told.items())]
 
 
-def _shape(store: FileStore, folder: str, told_by: str) -> Shape:
+def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape:
+    """Ask one file after the other what the table is, until one can be read."""
+    for path in paths[:-1]:
+        with suppress(SinkError):
+            return _told_by(store, folder, path)
+    return _told_by(store, folder, paths[-1])
+
+
+def _told_by(store: FileStore, folder: str, told_by: str) -> Shape:
     if f"/{MANIFEST}/" in told_by:
         facts = dict(read_entry(store, told_by).facts)
     else:

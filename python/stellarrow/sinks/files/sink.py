@@ -13,9 +13,8 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.lane import Lane
 from stellarrow.sinks.files.layout import Partition
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.output import shape_of
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.store import FileStore, open_files
 from stellarrow.sinks.files.table import TableFiles
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
@@ -42,7 +41,7 @@ class FileSink:
         if not tables:
             raise ConfigError(f"the {format.name} sink has no table: name at least one")
         self._name = format.name
-        self._store = LocalFiles(place) if isinstance(place, str | os.PathLike) else place
+        self._store = open_files(place) if isinstance(place, str | os.PathLike) else place
         self._compactions = Lane("stellarrow-compact", waiting=0)
         facts = {
             "network": Network.of(network).passphrase,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
+
+from stellarrow.stores import StoreOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -62,3 +65,14 @@ class FileStore(Protocol):
 
     def close(self) -> None:
         """Let go of everything."""
+
+
+def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
+    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
+    if isinstance(place, str) and "://" in place and not place.startswith("file://"):
+        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
+
+        return CloudFiles(place, StoreOptions(endpoint=endpoint))
+    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
+
+    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)
