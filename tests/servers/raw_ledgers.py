@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import grpc
+
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
 
 
