@@ -59,7 +59,7 @@ def test_version_is_told(stellarrow: Run) -> None:
             ["extract", ".", "--tables", "ledgers", "--to", "parquet:", "--network", "pubnet"],
             "names no folder",
         ),
-        (["extract", "s3://b/p", "--tables", "ledgers"], "s3:// is no place"),
+        (["extract", "s4://b/p", "--tables", "ledgers"], "s4:// is no place"),
         (["synth", "--out", "x.xdr", "--size", "big"], "4KB"),
         (["synth", "--ledgers", "0", "--out", "x.xdr"], "--ledgers"),
     ],
@@ -87,7 +87,7 @@ def test_an_interruption_is_exit_code_130(stellarrow: Run, monkeypatch: pytest.M
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stellarrow.cli.places.open_source", interrupted)
+    monkeypatch.setattr("stellarrow.places.open_source", interrupted)
     done = stellarrow("extract", ".", "--tables", "ledgers")
     assert done.code == 130
     assert "same command line" in done.err

@@ -23,7 +23,8 @@ from stellarrow.ledgers import Network
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 SLOW_SINK = """
 import sys, time
-from stellarrow.cli import invoke, places
+from stellarrow import places
+from stellarrow.cli import invoke
 opened = places.open_sink
 def slow(*given, **named):
     sink = opened(*given, **named)

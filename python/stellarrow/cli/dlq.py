@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow import pipeline
-from stellarrow.cli import places, wording
+from stellarrow import pipeline, places
+from stellarrow.cli import wording
 from stellarrow.cli.settings import config_option
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Extract, find_file, read

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow.cli import places
+from stellarrow import places
 from stellarrow.cli.job import Job
 from stellarrow.cli.paged import Paged, option
 from stellarrow.config import Extract, find_file, read
@@ -24,13 +24,15 @@ Example:
 _ROWS: Final = "Which rows"
 _HOW: Final = "How"
 # Heading, and whether it is on the second page only; names are those of config.Extract.
-_LISTS: Final = {
+_FILTERS: Final = {
     "contract_ids": (_ROWS, False),
     "asset_codes": (_ROWS, False),
     "asset_issuers": (_ROWS, True),
     "event_names": (_ROWS, False),
     "event_types": (_ROWS, True),
     "accounts": (_ROWS, False),
+    "where": (_ROWS, False),
+    "select": (_ROWS, False),
 }
 _CHOICES: Final = {
     "on_error": (_HOW, False),
@@ -44,7 +46,7 @@ _CHOICES: Final = {
 
 def _declared(function: Callable[..., None]) -> Callable[..., None]:
     """Give a flag to the settings that need nothing but one."""
-    for name, (section, rare) in reversed({**_LISTS, **_CHOICES}.items()):
+    for name, (section, rare) in reversed({**_FILTERS, **_CHOICES}.items()):
         setting = settings_of(Extract)[name]
         default = f"  [{setting.default}]" if setting.default else ""
         function = option(

@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from stellarrow import pipeline
-from stellarrow.cli import meter, places, signals, wording
+from stellarrow import pipeline, places
+from stellarrow.cli import meter, signals, wording
 from stellarrow.cli.census import Census
 from stellarrow.cli.holdings import holdings
 from stellarrow.cli.told import Told
@@ -179,6 +179,8 @@ def _where(settings: Extract) -> Filter | None:
         event_types=settings.event_types,
         accounts=settings.accounts,
         include_deleted=settings.include_deleted,
+        where=settings.where or "",
+        select=settings.select or "",
     )
     return where if str(where) else None
 

@@ -184,6 +184,8 @@ class Extract(_Logged):
     accounts: tuple[str, ...] = setting(
         LIST, "", help="Only transfers from or to one of these (G…, M…, C…, B…, L…)."
     )
+    where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
+    select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
     include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
     decoded: bool = setting(TRUTH, "false", help="Add values as JSON, code and its interface.")
     transfers: str = setting(
