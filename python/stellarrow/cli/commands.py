@@ -19,6 +19,7 @@ _VERBS = (
     "coverage",
     "dlq",
     "config",
+    "completion",
     "demo",
 )
 
