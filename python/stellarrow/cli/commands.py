@@ -21,6 +21,7 @@ _VERBS = (
     "compact",
     "dlq",
     "config",
+    "completion",
     "demo",
 )
 
