@@ -76,7 +76,8 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
 def _computation(name: str, where: Filter, *, decoded: bool) -> Computation:
     from stellarrow.compute import computation  # noqa: PLC0415  an extra
 
-    return computation(name, schema(name, decoded=decoded), schema(name, decoded=True), where)
+    columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
+    return computation(table(name).name, columns, whole, where)
 
 
 def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:

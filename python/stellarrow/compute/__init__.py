@@ -92,6 +92,5 @@ def _schema(picked: Sequence[Column], columns: pa.Schema) -> pa.Schema:
 
 def _kept(batch: pa.RecordBatch, mask: pa.Array | pa.Scalar) -> pa.RecordBatch:
     if isinstance(mask, pa.Scalar):
-        keeps = bool(mask.as_py())
-        return batch if keeps else batch.schema.empty_table().to_batches()
+        mask = pa.repeat(mask, batch.num_rows)
     return batch if mask.true_count == len(mask) else batch.filter(mask)
