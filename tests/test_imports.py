@@ -67,12 +67,16 @@ EDGES = {
     "stellarrow.decode",
     "stellarrow.errors",
     "stellarrow.filter",
+    "stellarrow.lake.layout",
+    "stellarrow.lake.reading",
     "stellarrow.ledgers",
     "stellarrow.metrics",
     "stellarrow.ordered",
+    "stellarrow.pieces",
     "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
     "stellarrow.resilience",
+    "stellarrow.stores",
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),

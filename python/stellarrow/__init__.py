@@ -21,13 +21,12 @@ from stellarrow.errors import (
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
-from stellarrow.protocols import Counted, Measured, Refetching, Sink, Source
+from stellarrow.protocols import Measured, Refetching, Sink, Source
 from stellarrow.scanning import Scan, scan
 
 __all__ = [
     "ChainBroken",
     "ConfigError",
-    "Counted",
     "DeadLetter",
     "DeadLetters",
     "DecodeError",

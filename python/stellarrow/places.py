@@ -32,12 +32,15 @@ def open_source(
     *,
     rpc: Sequence[str] = (),
     network: str | None = None,
+    endpoint: str | None = None,
+    fetchers: int | None = None,
     policy: Policy | None = None,
     metrics: Metrics | None = None,
 ) -> Source:
     """Open a path, folder, glob or URL, `-` for stdin, or a comma list of them; `rpc` nodes come last.
 
-    Neighbouring RPC nodes stand in for each other; other neighbours are chained.
+    Neighbouring RPC nodes stand in for each other; other neighbours are chained. `endpoint` is where an
+    S3-compatible store is, `fetchers` how many files of a lake are fetched at once.
     """
     parts = (
         [location] if location and Path(location).exists() else [*filter(None, (location or "").split(","))]
@@ -45,7 +48,7 @@ def open_source(
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:
         raise ConfigError("no source is named: give a path or URL of ledgers, or --rpc URL")
-    seams = _Seams(network, policy, metrics)
+    seams = _Seams(network, endpoint, fetchers, policy, metrics)
     opened: list[Source] = []
     for is_rpc, neighbours in groupby(parts, lambda part: part.startswith(_RPC)):
         run = list(neighbours)
@@ -58,6 +61,8 @@ class _Seams:
     """What every source over a network is given."""
 
     network: str | None
+    endpoint: str | None
+    fetchers: int | None
     policy: Policy | None
     metrics: Metrics | None
 
@@ -74,6 +79,13 @@ def _open_part(location: str, seams: _Seams) -> Source:
         remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {known}"
         raise ConfigError(f"{scheme}:// is no place ledgers are read from: {remedy}")
     return _SOURCES[scheme](location, seams)
+
+
+def _open_lake(url: str, seams: _Seams) -> Source:
+    from stellarrow.sources.lake import LakeOptions, LakeSource  # noqa: PLC0415  few need it
+
+    options = LakeOptions(endpoint=seams.endpoint, fetchers=seams.fetchers)
+    return LakeSource(url, options, policy=seams.policy, metrics=seams.metrics)
 
 
 def _open_grpc(url: str, seams: _Seams) -> Source:
@@ -98,6 +110,7 @@ def _chained(sources: Sequence[Source]) -> Source:
 _RPC: Final = "rpc+"
 _SOURCES: Final[dict[str, Callable[[str, _Seams], Source]]] = {
     "grpc": _open_grpc,
+    **dict.fromkeys(("s3", "gs", "az", "https", "http", "file"), _open_lake),
     "grpcs": _open_grpc,
 }
 

@@ -1,4 +1,4 @@
-"""The two seams: where ledgers come from, where batches go; and what either may offer besides."""
+"""The two seams: where ledgers come from, where batches go; and what a source may offer besides."""
 
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
@@ -62,11 +62,3 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of everything; what was not committed may be lost, never half kept. Twice is harmless."""
-
-
-@runtime_checkable
-class Counted(Protocol):
-    """A sink that can be asked how many rows it holds."""
-
-    def census(self, table: str, ledgers: LedgerRange) -> dict[int, int]:
-        """Return the rows durably there of each ledger that has any; what cannot be read is a SinkError."""

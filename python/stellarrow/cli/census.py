@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-import pyarrow as pa
-
 from stellarrow import pipeline
 from stellarrow.cli import wording
+from stellarrow.cli.holdings import Holding, counted
 from stellarrow.cli.told import Told
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
-from stellarrow.protocols import Counted
 
 _SHOWN: Final = 10  # differences that people are told
 
@@ -31,21 +28,21 @@ class Difference:
 class Census:
     """A sink that keeps nothing, and compares every batch with what other sinks hold."""
 
-    def __init__(self, tables: Sequence[str], sinks: Sequence[Counted]) -> None:
+    def __init__(self, tables: Mapping[str, str], held: Sequence[Holding]) -> None:
+        """`tables` are the names they are decoded by, each with the name it is kept under."""
         self.differences: list[Difference] = []
-        self._tables = tables
-        self._sinks = sinks
+        self._held = {asked: [one for one in held if one.table == kept] for asked, kept in tables.items()}
 
     def write(self, batch: LedgerBatch) -> None:
         ledgers = LedgerRange(batch.first, batch.last)
-        for table in self._tables:
-            made = _counts(batch.tables[table])
-            for sink in self._sinks:
-                held = sink.census(table, ledgers)
+        for table, places in self._held.items():
+            made = counted(batch.tables[table])
+            for place in places:
+                held = place.census(ledgers)
                 self.differences += [
-                    Difference(table, ledger, made[ledger], held.get(ledger, 0))
+                    Difference(table, ledger, made[ledger], held[ledger])
                     for ledger in sorted(made.keys() | held.keys())
-                    if made[ledger] != held.get(ledger, 0)
+                    if made[ledger] != held[ledger]
                 ]
 
     def commit(self) -> None:
@@ -85,11 +82,6 @@ class Census:
             },
             1 if self.differences else 0,
         )
-
-
-def _counts(rows: pa.RecordBatch) -> Counter[int]:
-    counted = rows.column("ledger_sequence").value_counts().to_pylist()
-    return Counter({one["values"]: one["counts"] for one in counted})
 
 
 def _many(differences: Sequence[Difference]) -> str:

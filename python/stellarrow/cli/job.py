@@ -11,6 +11,7 @@ from typing import Any, Final
 from stellarrow import pipeline, places
 from stellarrow.cli import meter, signals, wording
 from stellarrow.cli.census import Census
+from stellarrow.cli.holdings import holdings
 from stellarrow.cli.told import Told
 from stellarrow.commits import covered_ledgers
 from stellarrow.config import Extract
@@ -20,7 +21,7 @@ from stellarrow.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.protocols import Counted, Measured, Sink, Source
+from stellarrow.protocols import Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
 
 _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
@@ -150,12 +151,10 @@ class Job:
         wanted = pipeline.wanted_ledgers(self._source, self._settings.ledgers)
         covered = covered_ledgers(sinks) & wanted
         readable = covered & self._source.available()
-        counted = [one for one in sinks if isinstance(one, Counted)]
-        if len(counted) < len(sinks):
-            raise ConfigError(
-                "a sink named by --to cannot count its rows: leave it out to --verify the others"
-            )
-        census = Census(self._tables, counted)
+        census = Census(
+            {name: table(name).name for name in self._tables},
+            [one for place in self._settings.to for one in holdings(place)],
+        )
         with signals.stopping() as stop, meter.shown("verify", stop.event) as progress:
             report = self._bring([census], readable, progress=progress, stop=stop.event)
         lacking = LedgerSet() if pipeline.is_open(wanted) else wanted - covered
