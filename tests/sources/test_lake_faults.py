@@ -183,7 +183,9 @@ def test_bytes_that_come_too_slowly_are_given_up_and_said(lake: Bucket, toxic: P
 
 
 def test_a_store_that_stays_away_is_named_with_its_address(lake: Bucket) -> None:
-    with pytest.raises(SourceUnavailable, match=rf"s3://{lake.name}.*: no whole answer came"):
+    with pytest.raises(
+        SourceUnavailable, match=rf"s3://{lake.name}.*: the server does not answer: check the network"
+    ):
         read(opened(lake, "http://127.0.0.1:9", policy=replace(QUICK, attempts=2)))
 
 
