@@ -26,6 +26,7 @@ ALLOWED = {
     "stellarrow.filter": {"stellarrow.errors"},
     "stellarrow.decode": {
         "stellarrow._core",
+        "stellarrow.compute",
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
@@ -41,7 +42,9 @@ ALLOWED = {
         "stellarrow.errors",
     },
     "stellarrow.commits": {"stellarrow.ledgers", "stellarrow.protocols"},
+    "stellarrow.chain": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.pipeline": {
+        "stellarrow.chain",
         "stellarrow.commits",
         "stellarrow.deadletters",
         "stellarrow.decode",
@@ -72,7 +75,7 @@ EDGES = {
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
-    *("click", "rich", "duckdb", "asyncio", "tenacity", "prometheus_client"),
+    *("click", "rich", "duckdb", "sqlglot", "asyncio", "tenacity", "prometheus_client"),
     *("stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),
 }
 

@@ -22,6 +22,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
 from stellarrow.protocols import Measured, Refetching, Sink, Source
+from stellarrow.scanning import Scan, scan
 
 __all__ = [
     "ChainBroken",
@@ -44,6 +45,7 @@ __all__ = [
     "Progress",
     "Refetching",
     "Report",
+    "Scan",
     "SchemaMismatch",
     "Sink",
     "SinkError",
@@ -59,6 +61,7 @@ __all__ = [
     "decode",
     "keys",
     "run",
+    "scan",
     "schema",
     "synth",
     "tables",

@@ -11,6 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
+from stellarrow.chain import Chain
 from stellarrow.commits import Commits, covered_ledgers
 from stellarrow.deadletters import DeadLetters
 from stellarrow.decode import Decoder
@@ -25,7 +26,7 @@ from stellarrow.errors import (
     Stopped,
 )
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.ordered import Ordered, ordered
 from stellarrow.protocols import Refetching, Sink, Source
 from stellarrow.salvage import Outcome, apart, outcomes
@@ -90,7 +91,7 @@ def run(
     sinks: Sequence[Sink],
     network: str | Network,
     ledgers: LedgerSet | LedgerRange | str | None = None,
-    where: Filter | None = None,
+    where: Filter | str | None = None,
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
@@ -219,7 +220,7 @@ class _Loop:
             self._singly if singly else self._outcomes,
             workers=self.workers,
             budget=self.budget,
-            cost=_weight,
+            cost=weight,
         )
         with closing(results):
             for outcome in self._linked(self._arriving(results, follows=part.last is None), part):
@@ -271,23 +272,14 @@ class _Loop:
 
     def _linked(self, arriving: Iterator[Outcome], part: LedgerRange) -> Iterator[Outcome]:
         """Check what no single decode can see: that one chunk goes on where the other ended."""
-        before: LedgerRun | None = None  # not the batch, whose rows may go
-        due = part.first
+        chain = Chain(part, verify=self.verify_chain)
         for outcome in arriving:
-            if outcome.chunk.first != due:
-                raise LedgerMissing(
-                    f"ledger {due} was due, but the source went on with {outcome.chunk.first}"
-                )
-            run = outcome.batch.run if outcome.batch else None
-            if run and before and self.verify_chain and run.previous_hash != before.last_hash:
-                raise ChainBroken(
-                    f"ledger {run.first} names {run.previous_hash} as the hash before it, but ledger"
-                    f" {before.last} has {before.last_hash}: one is not of this chain, fetch both again"
-                )
-            before, due = run, outcome.chunk.last + 1
+            chain.follow(
+                outcome.chunk.first, outcome.chunk.last, outcome.batch.run if outcome.batch else None
+            )
             yield outcome
-        if part.last is not None and due <= part.last and not self.stop.is_set():
-            raise LedgerMissing(f"ledger {due} was due, but the source ended")
+        if not self.stop.is_set():
+            chain.end()
 
     def _take(self, outcome: Outcome, *, singly: bool) -> None:
         if outcome.batch is None:
@@ -325,7 +317,7 @@ class _Loop:
             self.progress(self.state)
 
 
-def _weight(chunk: LedgerChunk) -> int:
+def weight(chunk: LedgerChunk) -> int:
     """Estimate the memory a chunk takes until its rows are in the sinks."""
     plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
     return plain * _COLUMNS

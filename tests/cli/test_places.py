@@ -8,7 +8,7 @@ import pytest
 
 import stellarrow as sa
 from servers.rpc import RpcNode, serving
-from stellarrow.cli import places
+from stellarrow import places
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import pipeline
-from stellarrow.cli import meter, places, wording
+from stellarrow import pipeline, places
+from stellarrow.cli import meter, wording
 from stellarrow.cli.verbs import Verbs
 from stellarrow.errors import SinkUnavailable
 from stellarrow.lake.checking import Fault, LakeCheck

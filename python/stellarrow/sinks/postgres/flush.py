@@ -1,4 +1,9 @@
-"""One flush: the rows of some ledgers into indexed partitions, states, coverage and progress, all at once."""
+"""One flush: the rows of some ledgers into indexed partitions, states, coverage and progress, all at once.
+
+Rows are copied first, and the lock on the tables' coverage is taken after: writers copy side by side, and
+wait for each other only for the states. Who then finds that another has added the same ledgers starts again,
+this time with the lock taken first.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from datetime import UTC, datetime
 
 import psycopg
 import pyarrow as pa
+from psycopg.errors import UniqueViolation
 
 from stellarrow.ledgers import LedgerBatch, LedgerSet
 from stellarrow.sinks.postgres import assets, coverage, partitions
@@ -16,18 +22,25 @@ from stellarrow.sinks.postgres.copying import copy_rows
 from stellarrow.sinks.postgres.layout import Layout
 from stellarrow.sinks.postgres.rows import rows_of
 
+Wanted = Mapping[Layout, LedgerSet]
+
 
 class LoadedBare(Exception):
     """A partition that rows should go to is being loaded outside its table."""
 
 
+class Overtaken(Exception):
+    """Another writer has added some of the same ledgers meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What every write to one database shares."""
+    """What every write through one connection shares; `partitions` are those known to be there."""
 
     connection: psycopg.Connection
     assets: assets.Assets
     partition_ledgers: int
+    partitions: set[str]
 
     def keep_assets(self, rows: Mapping[str, Sequence[pa.RecordBatch]]) -> None:
         found: dict[str, assets.Asset] = {}
@@ -38,29 +51,57 @@ class Writing:
             assets.keep(self.connection, found)
 
 
-def write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Mapping[Layout, LedgerSet]) -> int:
+def write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted) -> int:
     """Add the wanted ledgers of each table that it lacks, in one transaction, and return the rows."""
-    connection, began = writing.connection, datetime.now(UTC)
-    batch = uuid.uuid4()
-    count = 0
+    for kept, ledgers in wanted.items():
+        _make_partitions(writing, kept, ledgers)
+    try:
+        return _write(writing, batches, wanted, careful=False)
+    except (Overtaken, UniqueViolation):
+        return _write(writing, batches, wanted, careful=True)
+
+
+def _make_partitions(writing: Writing, kept: Layout, ledgers: LedgerSet) -> None:
+    connection, size = writing.connection, writing.partition_ledgers
+    for first, _ in partitions.aligned(ledgers, size):
+        name = kept.partition(first)
+        if name in writing.partitions:
+            continue
+        with connection.transaction():
+            coverage.read(connection, [kept.place], lock=True)
+            _refuse_loading(connection, {kept: ledgers}, size)
+            if not partitions.is_there(connection, name):
+                partitions.make(connection, kept, first, size=size)
+                partitions.index(connection, kept, first)
+                partitions.attach(connection, kept, first, size=size)
+        writing.partitions.add(name)
+
+
+def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, careful: bool) -> int:
+    connection, began, batch = writing.connection, datetime.now(UTC), uuid.uuid4()
+    places = [kept.place for kept in wanted]
     with connection.transaction():
-        covered = coverage.read(connection, [kept.place for kept in wanted], lock=True)
-        _refuse_loading(connection, wanted, writing.partition_ledgers)
-        added = {}
-        for kept, ledgers in wanted.items():
-            missing = ledgers - covered[kept.place]
-            added[kept.name] = rows_of(batches, kept.asked, missing)
-            copied = _copy(writing, kept, missing, batches, batch)
-            count += copied
-            if kept.is_entries and missing:
-                advance_states(connection, missing, covered[kept.place])
-                note(connection, batch, missing, copied, began, status="completed")
-            coverage.add(connection, kept.place, missing)
-        writing.keep_assets(added)
-    return count
+        covered = coverage.read(connection, places, lock=careful)
+        missing = {kept: ledgers - covered[kept.place] for kept, ledgers in wanted.items()}
+        counts = {
+            kept: _copy(writing, kept, ledgers, batches=batches, batch=batch)
+            for kept, ledgers in missing.items()
+        }
+        if not careful:
+            covered = coverage.read(connection, places, lock=True)
+            if any(ledgers & covered[kept.place] for kept, ledgers in missing.items()):
+                raise Overtaken
+        _refuse_loading(connection, missing, writing.partition_ledgers)
+        for kept, ledgers in missing.items():
+            if kept.is_entries and ledgers:
+                advance_states(connection, ledgers, covered[kept.place])
+                note(connection, batch, ledgers, counts[kept], began, status="completed")
+            coverage.add(connection, kept.place, ledgers)
+        writing.keep_assets({kept.name: rows_of(batches, kept.asked, part) for kept, part in missing.items()})
+    return sum(counts.values())
 
 
-def _refuse_loading(connection: psycopg.Connection, wanted: Mapping[Layout, LedgerSet], size: int) -> None:
+def _refuse_loading(connection: psycopg.Connection, wanted: Wanted, size: int) -> None:
     """See, under the lock that begins a load takes too, that none has begun where rows shall go."""
     for kept, ledgers in wanted.items():
         firsts = [first for first, _ in partitions.aligned(ledgers, size)]
@@ -73,18 +114,12 @@ def _refuse_loading(connection: psycopg.Connection, wanted: Mapping[Layout, Ledg
 
 
 def _copy(
-    writing: Writing, kept: Layout, missing: LedgerSet, batches: Sequence[LedgerBatch], batch: uuid.UUID
+    writing: Writing, kept: Layout, missing: LedgerSet, *, batches: Sequence[LedgerBatch], batch: uuid.UUID
 ) -> int:
-    connection, size, count = writing.connection, writing.partition_ledgers, 0
-    for first, ledgers in partitions.aligned(missing, size):
+    count = 0
+    for first, ledgers in partitions.aligned(missing, writing.partition_ledgers):
         rows = rows_of(batches, kept.asked, ledgers)
-        if not rows:
-            continue
-        if not partitions.is_there(connection, kept.partition(first)):
-            partitions.make(connection, kept, first, size=size)
-            partitions.index(connection, kept, first)
-            partitions.attach(connection, kept, first, size=size)
-        count += copy_rows(connection, kept.partition(first), kept, rows=rows, batch=batch)
+        count += copy_rows(writing.connection, kept.partition(first), kept, rows=rows, batch=batch)
     return count
 
 

@@ -1,9 +1,9 @@
 """Backfill: a new partition is loaded as a bare table, then indexed and attached in one transaction.
 
 Until then its rows are durable, and `stellar.loading` says which ledgers they are, but no query sees them.
-Locks are taken in one order, so that loaders and live writers never wait for each other in a ring: a row of
-`stellar.loading`, then rows of `ledger_coverage`, then rows of assets. A load begins under the lock of the
-table's coverage.
+Locks are taken in one order, so that loaders and live writers never wait for each other in a ring: the bare
+table, its row in `stellar.loading`, rows of `ledger_coverage`, rows of assets. A load begins under the lock
+of the table's coverage.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import psycopg
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.sinks.postgres import coverage, partitions
 from stellarrow.sinks.postgres.copying import copy_rows
-from stellarrow.sinks.postgres.flush import Writing, advance_states, note
+from stellarrow.sinks.postgres.flush import Overtaken, Writing, advance_states, note
 from stellarrow.sinks.postgres.layout import Layout
 from stellarrow.sinks.postgres.rows import rows_of
 
@@ -60,19 +60,44 @@ def join(writing: Writing, kept: Layout, first: int, *, begin: bool) -> bool:
     return True
 
 
+def leave(writing: Writing, kept: Layout, first: int) -> None:
+    """Take no part in loading a partition any more."""
+    connection = writing.connection
+    connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_presence(connection, kept, first)])
+
+
 def load(
     writing: Writing, kept: Layout, first: int, *, ledgers: LedgerSet, batches: Sequence[LedgerBatch]
 ) -> int | None:
     """Add ledgers to a partition that is being loaded; None where that has ended meanwhile."""
-    connection, began = writing.connection, datetime.now(UTC)
-    batch = uuid.uuid4()
+    try:
+        return _load(writing, kept, first, ledgers=ledgers, batches=batches, careful=False)
+    except Overtaken:
+        return _load(writing, kept, first, ledgers=ledgers, batches=batches, careful=True)
+
+
+def _load(
+    writing: Writing,
+    kept: Layout,
+    first: int,
+    *,
+    ledgers: LedgerSet,
+    batches: Sequence[LedgerBatch],
+    careful: bool,
+) -> int | None:
+    connection, began, batch = writing.connection, datetime.now(UTC), uuid.uuid4()
     with connection.transaction():
-        loaded = _locked(connection, kept, first)
+        connection.execute(f"LOCK TABLE {kept.partition(first)} IN ROW EXCLUSIVE MODE".encode())
+        loaded = _loaded(connection, kept, first, lock=careful)
         if loaded is None:
             return None
         missing = ledgers - loaded - coverage.read(connection, [kept.place])[kept.place]
         rows = rows_of(batches, kept.asked, missing)
         count = copy_rows(connection, kept.partition(first), kept, rows=rows, batch=batch)
+        if not careful:
+            loaded = _loaded(connection, kept, first, lock=True)
+            if loaded is None or loaded & missing:
+                raise Overtaken
         connection.execute(
             "UPDATE stellar.loading SET ledgers = ledgers + %s WHERE table_name = %s AND first_ledger = %s",
             [coverage.to_multirange(missing), kept.place, first],
@@ -89,12 +114,18 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
     Without `wait`, one that another living loader works on is left to that.
     """
     connection, size = writing.connection, writing.partition_ledgers
+    if first not in under_way(connection, kept.place):
+        return
     with connection.transaction():
-        loaded = _locked(connection, kept, first)
-        if loaded is None or not (wait or _is_alone(connection, kept, first)):
+        if not (wait or _is_alone(connection, kept, first)):
+            return
+        connection.execute(f"LOCK TABLE {kept.partition(first)} IN SHARE ROW EXCLUSIVE MODE".encode())
+        loaded = _loaded(connection, kept, first, lock=True)
+        if loaded is None:
             return
         connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
         partitions.index(connection, kept, first)
+        connection.execute(f"ANALYZE {kept.partition(first)}".encode())
         covered = coverage.read(connection, [kept.place], lock=True)[kept.place]
         partitions.attach(connection, kept, first, size=size)
         connection.execute(
@@ -109,17 +140,12 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
                 [first, first + size],
             )
         coverage.add(connection, kept.place, loaded)
-    connection.execute(f"ANALYZE {kept.partition(first)}".encode())
 
 
-def leave(connection: psycopg.Connection, kept: Layout, first: int) -> None:
-    """Take no part in loading a partition any more."""
-    connection.execute("SELECT pg_advisory_unlock_shared(%s)", [_presence(connection, kept, first)])
-
-
-def _locked(connection: psycopg.Connection, kept: Layout, first: int) -> LedgerSet | None:
+def _loaded(connection: psycopg.Connection, kept: Layout, first: int, *, lock: bool) -> LedgerSet | None:
     row = connection.execute(
-        "SELECT ledgers FROM stellar.loading WHERE table_name = %s AND first_ledger = %s FOR UPDATE",
+        "SELECT ledgers FROM stellar.loading WHERE table_name = %s AND first_ledger = %s"
+        + (" FOR UPDATE" if lock else ""),
         [kept.place, first],
     ).fetchone()
     return coverage.from_multirange(row[0]) if row else None
@@ -133,5 +159,6 @@ def _is_alone(connection: psycopg.Connection, kept: Layout, first: int) -> bool:
 
 
 def _presence(connection: psycopg.Connection, kept: Layout, first: int) -> int:
+    """Return the number of the advisory lock that all who load a partition share."""
     row = connection.execute("SELECT hashtextextended(%s, 0)", [kept.partition(first)]).fetchone()
     return int(row[0]) if row else 0

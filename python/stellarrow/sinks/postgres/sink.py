@@ -5,26 +5,30 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from queue import SimpleQueue
 from typing import Final
 
 import psycopg
 
-from stellarrow.errors import ConfigError, SinkError, SinkUnavailable, Unavailable
+from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Guard, Policy
-from stellarrow.sinks.postgres import coverage, flush, loading, partitions
+from stellarrow.sinks.postgres import coverage, flush, loading
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.kept import Making, keep
 from stellarrow.sinks.postgres.layout import Layout, layout
 from stellarrow.sinks.postgres.migrations import migrate
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
+from stellarrow.sinks.postgres.writer import Writer
 
 MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
@@ -45,9 +49,10 @@ class Flush:
 class PostgresSink:
     """Keep tables in a PostgreSQL database. Rows, states, coverage and progress move in one transaction.
 
-    In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and attached when
-    they are complete or on close; until then their rows are durable, but no query sees them. `live` loads
-    none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
+    A flush begins when `batch_rows` are there, and goes on in the background; `writers` connections share
+    the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
+    attached when they are complete or on close; until then their rows are durable, but no query sees them.
+    `live` loads none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
     """
 
     def __init__(
@@ -63,37 +68,39 @@ class PostgresSink:
         expected: LedgerSet | None = None,
         batch_rows: int = 10_000,
         partition_ledgers: int = PARTITION_LEDGERS,
+        writers: int = 2,
         policy: Policy | None = None,
         metrics: Metrics | None = None,
         stop: threading.Event | None = None,
         watch: Callable[[Flush], None] | None = None,
     ) -> None:
         url, mode_in_url = without_mode(url)
-        mode = mode or mode_in_url or "auto"
-        if mode not in MODES:
-            raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
-        if batch_rows < 1 or partition_ledgers < 1:
-            raise ConfigError("batch_rows and partition_ledgers must be at least 1")
-        if not tables:
-            raise ConfigError("the PostgreSQL sink has no table: name at least one")
+        self._mode = mode or mode_in_url or "auto"
+        _check(self._mode, tables, batch_rows, partition_ledgers, writers)
+        if where and where.select:
+            raise ConfigError(
+                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+            )
         self._tables = _laid_out(tables)
         self._server = Server(url)
-        self._network = Network.of(network)
-        self._making = Making(self._network.passphrase, str(where or ""), decoded, transfers)
-        self._assets = Assets(self._network)
-        self._mode = mode
+        self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
         # What follows the chain comes ledger by ledger, and is wanted at once.
         self._expected = LedgerSet(part for part in expected or () if part.last is not None)
+        self._size = partition_ledgers
         self._batch_rows = batch_rows
         self._watch = watch
         self._guard = Guard(self._server.name, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
         self._buffer: list[LedgerBatch] = []
         self._buffered_rows = self._buffered_bytes = 0
-        self._bare: dict[tuple[Layout, int], bool] = {}
-        self._open: psycopg.Connection | None = None
-        self._size = partition_ledgers
-        self._closed = False
-        self._connection()
+        self._flushes: deque[tuple[Future[None], list[LedgerBatch]]] = deque()
+        self._closed = self._failed = False
+        assets = Assets(Network.of(network))
+        self._writers = [self._writer(assets) for _ in range(writers)]
+        self._writers[0].writing()
+        self._free: SimpleQueue[Writer] = SimpleQueue()
+        for writer in self._writers:
+            self._free.put(writer)
+        self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
 
     def write(self, batch: LedgerBatch) -> None:
         for kept in self._tables:
@@ -111,39 +118,65 @@ class PostgresSink:
 
     def commit(self) -> None:
         self._flush()
+        self._settle(wait=True)
 
     def coverage(self) -> LedgerSet:
-        return self._guard.call("coverage", self._covered)
+        with self._borrowed() as writer:
+            return self._guard.call("coverage", lambda: self._covered(writer))
 
     def close(self) -> None:
         if self._closed:
             return
         self._closed = True
         self._buffer.clear()
-        with suppress(Unavailable):  # what is loaded is durable: whoever comes next attaches it
-            if self._open is not None:
-                self._finish_all()
-        if self._open is not None:
-            self._open.close()
+        self._threads.shutdown()
+        try:
+            if not self._failed:
+                self._finish()
+        finally:
+            for writer in self._writers:
+                writer.close()
 
-    def _connection(self) -> psycopg.Connection:
-        """Return the connection, a new one where the last has broken."""
-        if self._open is None or self._open.closed:
-            self._bare.clear()  # others have seen us go
-            connection = self._server.connect()
-            with self._server.told("set up"):
-                migrate(connection)
-                self._size = keep(connection, self._tables, self._making, size=self._size)
-            self._open = connection
-        return self._open
+    def _finish(self) -> None:
+        with suppress(SinkUnavailable):  # what is loaded is durable: whoever comes next attaches it
+            for writer in self._writers:
+                writer.leave()
+            self._writers[0].finish_all()
 
-    def _writing(self) -> flush.Writing:
-        return flush.Writing(self._connection(), self._assets, self._size)
+    def _writer(self, assets: Assets) -> Writer:
+        return Writer(
+            self._server,
+            self._tables,
+            assets,
+            set_up=self._set_up,
+            is_bare=self._is_worth_loading,
+            joins=self._mode != "live",
+        )
 
-    def _covered(self) -> LedgerSet:
+    def _set_up(self, connection: psycopg.Connection) -> int:
+        migrate(connection)
+        self._size = keep(connection, self._tables, self._making, size=self._size)
+        return self._size
+
+    def _is_worth_loading(self, first: int) -> bool:
+        if self._mode == "backfill":
+            return True
+        part = self._expected & LedgerSet([LedgerRange(first, first + self._size - 1)])
+        return part.count >= min(_LEAST_BARE, self._size)
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Writer]:
+        writer = self._free.get()
+        try:
+            yield writer
+        finally:
+            self._free.put(writer)
+
+    def _covered(self, writer: Writer) -> LedgerSet:
         places = [kept.place for kept in self._tables]
-        connection = self._connection()
+        connection = writer.writing().connection
         with self._server.told("read from"):
+            # First what is being loaded: what is attached in between is then seen twice, not never.
             loaded = loading.durable(connection, places)
             covered = coverage.read(connection, places)
         first, *others = (covered[place] | loaded[place] for place in places)
@@ -152,104 +185,58 @@ class PostgresSink:
         return first
 
     def _flush(self) -> None:
+        """Hand what is buffered to the next writer that is free."""
+        self._settle(wait=False)
         if not self._buffer:
             return
-        began = time.monotonic()
         batches, self._buffer = self._buffer, []
         self._buffered_rows = self._buffered_bytes = 0
+        writer = self._free.get()
+        self._flushes.append((self._threads.submit(self._store, writer, batches), batches))
+
+    def _settle(self, *, wait: bool) -> None:
+        """See how flushes ended; what failed is buffered again, and its error raised."""
+        failed: BaseException | None = None
+        while self._flushes and (wait or self._flushes[0][0].done()):
+            future, batches = self._flushes.popleft()
+            if error := future.exception():
+                self._buffer = batches + self._buffer
+                failed = failed or error
+        if failed:
+            self._failed = True
+            raise failed
+
+    def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:
+        began = time.monotonic()
         try:
-            rows = self._guard.call("flush", lambda: self._store(batches))
+            rows = self._guard.call("flush", lambda: writer.store(batches))
         except SinkError as error:
-            self._buffer = batches
-            self._note_failure(batches, error)
+            self._note_failure(writer, batches, error)
             raise
+        finally:
+            self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
 
-    def _store(self, batches: Sequence[LedgerBatch]) -> int:
-        """Store what is not there; as often as needed, for others may begin or end a load meanwhile."""
-        writing, count = self._writing(), 0
-        with self._server.told("write to"):
-            while True:
-                live, bare = self._sorted(writing, span(batches))
-                for (kept, first), ledgers in bare.items():
-                    loaded = loading.load(writing, kept, first, ledgers=ledgers, batches=batches)
-                    if loaded is None:
-                        self._bare[kept, first] = False
-                        live[kept] = live.get(kept, LedgerSet()) | ledgers
-                    else:
-                        count += loaded
-                try:
-                    count += flush.write(writing, batches, live) if live else 0
-                except flush.LoadedBare:
-                    self._bare = {place: bare for place, bare in self._bare.items() if bare}
-                    continue
-                self._finish_passed(writing, span(batches))
-                return count
-
-    def _sorted(
-        self, writing: flush.Writing, ledgers: LedgerSet
-    ) -> tuple[dict[Layout, LedgerSet], dict[tuple[Layout, int], LedgerSet]]:
-        """Split what is to be written into live ledgers by table, and bare ones by partition."""
-        live: dict[Layout, LedgerSet] = {}
-        bare: dict[tuple[Layout, int], LedgerSet] = {}
-        for kept in self._tables:
-            for first, part in partitions.aligned(ledgers, self._size):
-                if self._is_bare(writing, kept, first):
-                    bare[kept, first] = part
-                else:
-                    live[kept] = live.get(kept, LedgerSet()) | part
-        return live, bare
-
-    def _is_bare(self, writing: flush.Writing, kept: Layout, first: int) -> bool:
-        known = self._bare.get((kept, first))
-        if known is None:
-            if self._mode == "live":
-                loading.finish(writing, kept, first, wait=True)
-                known = False
-            else:
-                known = loading.join(writing, kept, first, begin=self._is_worth_loading(first))
-            self._bare[kept, first] = known
-        return known
-
-    def _is_worth_loading(self, first: int) -> bool:
-        if self._mode == "backfill":
-            return True
-        part = self._expected & LedgerSet([LedgerRange(first, first + self._size - 1)])
-        return part.count >= min(_LEAST_BARE, self._size)
-
-    def _finish_passed(self, writing: flush.Writing, ledgers: LedgerSet) -> None:
-        """Attach the partitions that the ledgers have left behind."""
-        for (kept, first), bare in list(self._bare.items()):
-            if bare and first + self._size <= ledgers.last + 1:
-                self._finish(writing, kept, first)
-
-    def _finish(self, writing: flush.Writing, kept: Layout, first: int) -> None:
-        loading.finish(writing, kept, first, wait=False)
-        loading.leave(writing.connection, kept, first)
-        self._bare[kept, first] = False
-
-    def _finish_all(self) -> None:
-        """Attach what we loaded, and what was left by loaders that died."""
-        writing = self._writing()
-        with self._server.told("finish loading"):
-            for (kept, first), bare in list(self._bare.items()):
-                if bare:
-                    self._finish(writing, kept, first)
-            for kept in self._tables:
-                for first in loading.under_way(writing.connection, kept.place):
-                    loading.finish(writing, kept, first, wait=False)
-
-    def _note_failure(self, batches: Sequence[LedgerBatch], error: SinkError) -> None:
+    def _note_failure(self, writer: Writer, batches: Sequence[LedgerBatch], error: SinkError) -> None:
         if not any(kept.is_entries for kept in self._tables):
             return
         with suppress(psycopg.Error, SinkError):
             flush.note(
-                self._connection(),
+                writer.writing().connection,
                 *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
                 status="failed",
                 error=str(error),
             )
+
+
+def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
+    if mode not in MODES:
+        raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
+    if min(counts) < 1:
+        raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
+    if not tables:
+        raise ConfigError("the PostgreSQL sink has no table: name at least one")
 
 
 def _laid_out(tables: Sequence[str]) -> list[Layout]:

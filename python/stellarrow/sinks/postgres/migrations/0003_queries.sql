@@ -91,14 +91,19 @@ BEGIN
     END IF;
 
     INSERT INTO contract_data.current_states AS kept
-    SELECT latest.*
+    SELECT entry.*
     FROM (
-        SELECT DISTINCT ON (ledger_key_hash) *
+        -- Places alone, because whole rows would not be sorted in memory.
+        SELECT DISTINCT ON (ledger_key_hash) ledger_key_hash, ledger_sequence, transaction_index, change_index
         FROM contract_data.entries
         WHERE ledger_sequence BETWEEN p_first AND p_last
         ORDER BY ledger_key_hash, ledger_sequence DESC, transaction_index DESC, change_index DESC
     ) latest
-    WHERE NOT latest.deleted AND (p_in_order OR NOT EXISTS (
+    JOIN contract_data.entries entry
+        ON entry.ledger_sequence BETWEEN p_first AND p_last
+        AND (entry.ledger_sequence, entry.transaction_index, entry.change_index)
+        = (latest.ledger_sequence, latest.transaction_index, latest.change_index)
+    WHERE NOT entry.deleted AND (p_in_order OR NOT EXISTS (
         SELECT FROM contract_data.removed_states removed
         WHERE removed.ledger_key_hash = latest.ledger_key_hash
             AND (removed.ledger_sequence, removed.transaction_index, removed.change_index)

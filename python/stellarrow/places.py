@@ -1,4 +1,4 @@
-"""Which source, sink and network the words on the command line mean."""
+"""Which source, sink and network a path or URL means: the one place that names concrete ones."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def open_sink(
     )
 
 
-def find_network(source: Source, named: str | None) -> Network:
+def find_network(source: Source, named: str | Network | None) -> Network:
     """Return the network the source's manifest tells, or the one named."""
     told = source.network()
     if named is None:

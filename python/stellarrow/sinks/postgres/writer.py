@@ -1,0 +1,134 @@
+"""One connection of a sink, and the partitions it knows to be live or being loaded bare."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import psycopg
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers import LedgerBatch, LedgerSet
+from stellarrow.sinks.postgres import flush, loading, partitions
+from stellarrow.sinks.postgres.assets import Assets
+from stellarrow.sinks.postgres.flush import Writing
+from stellarrow.sinks.postgres.layout import Layout
+from stellarrow.sinks.postgres.rows import span
+from stellarrow.sinks.postgres.server import Server
+
+
+class Writer:
+    """Stores batches; one thread at a time. `is_bare` says whether a partition to be made is loaded bare.
+
+    Without `joins`, what others are loading bare is finished first: who is live wants rows seen.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        tables: Sequence[Layout],
+        assets: Assets,
+        *,
+        set_up: Callable[[psycopg.Connection], int],
+        is_bare: Callable[[int], bool],
+        joins: bool,
+    ) -> None:
+        self._server = server
+        self._tables = tables
+        self._assets = assets
+        self._set_up = set_up
+        self._is_worth_loading = is_bare
+        self._joins = joins
+        self._bare: dict[tuple[Layout, int], bool] = {}
+        self._writing: Writing | None = None
+
+    def writing(self) -> Writing:
+        """Return the open connection, a new one where the last has broken."""
+        if self._writing is None or self._writing.connection.closed:
+            self._bare.clear()  # its locks, by which others see who loads, are gone
+            connection = self._server.connect()
+            try:
+                with self._server.told("set up"):
+                    size = self._set_up(connection)
+            except SinkError:
+                connection.close()
+                raise
+            self._writing = Writing(connection, self._assets, size, set())
+        return self._writing
+
+    def store(self, batches: Sequence[LedgerBatch]) -> int:
+        """Store what is not there yet, and return the rows."""
+        writing, count = self.writing(), 0
+        with self._server.told("write to"):
+            while True:
+                live, bare = self._sorted(writing, span(batches))
+                for (kept, first), ledgers in bare.items():
+                    loaded = loading.load(writing, kept, first, ledgers=ledgers, batches=batches)
+                    if loaded is None:  # someone has finished it
+                        self._leave(writing, kept, first)
+                        live[kept] = live.get(kept, LedgerSet()) | ledgers
+                    else:
+                        count += loaded
+                try:
+                    count += flush.write(writing, batches, live) if live else 0
+                except flush.LoadedBare:  # someone has begun to load one: look again
+                    self._bare = {place: True for place, loads in self._bare.items() if loads}
+                    continue
+                self._finish_passed(writing, span(batches))
+                return count
+
+    def leave(self) -> None:
+        """Load no more, so that others, or another writer of ours, may finish."""
+        if self._writing is None or self._writing.connection.closed:
+            return
+        with self._server.told("finish loading"):
+            for (kept, first), loads in list(self._bare.items()):
+                if loads:
+                    self._leave(self._writing, kept, first)
+
+    def finish_all(self) -> None:
+        """Attach what is loaded, by us or by loaders that died."""
+        writing = self.writing()
+        with self._server.told("finish loading"):
+            for kept in self._tables:
+                for first in loading.under_way(writing.connection, kept.place):
+                    loading.finish(writing, kept, first, wait=False)
+
+    def close(self) -> None:
+        if self._writing is not None:
+            self._writing.connection.close()
+
+    def _sorted(
+        self, writing: Writing, ledgers: LedgerSet
+    ) -> tuple[dict[Layout, LedgerSet], dict[tuple[Layout, int], LedgerSet]]:
+        """Split what is to be written into live ledgers by table, and bare ones by partition."""
+        live: dict[Layout, LedgerSet] = {}
+        bare: dict[tuple[Layout, int], LedgerSet] = {}
+        for kept in self._tables:
+            for first, part in partitions.aligned(ledgers, writing.partition_ledgers):
+                if self._is_bare(writing, kept, first):
+                    bare[kept, first] = part
+                else:
+                    live[kept] = live.get(kept, LedgerSet()) | part
+        return live, bare
+
+    def _is_bare(self, writing: Writing, kept: Layout, first: int) -> bool:
+        known = self._bare.get((kept, first))
+        if known is None:
+            if self._joins:
+                known = loading.join(writing, kept, first, begin=self._is_worth_loading(first))
+            else:
+                loading.finish(writing, kept, first, wait=True)
+                known = False
+            self._bare[kept, first] = known
+        return known
+
+    def _finish_passed(self, writing: Writing, ledgers: LedgerSet) -> None:
+        """Attach the partitions that the ledgers have left behind, unless others still load them."""
+        for (kept, first), loads in list(self._bare.items()):
+            if loads and first + writing.partition_ledgers <= ledgers.last + 1:
+                loading.finish(writing, kept, first, wait=False)
+                self._leave(writing, kept, first)
+
+    def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
+        loading.leave(writing, kept, first)
+        self._bare[kept, first] = False
