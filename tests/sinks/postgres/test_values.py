@@ -104,7 +104,8 @@ def test_entries_have_the_columns_of_the_table_and_two_of_their_own(database: st
     found = asked(
         database,
         "SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS needed"
-        " FROM pg_attribute WHERE attrelid = 'contract_data.entries'::regclass AND attnum > 0 ORDER BY attnum",
+        " FROM pg_attribute WHERE attrelid = 'contract_data.entries'::regclass AND attnum > 0"
+        " ORDER BY attnum",
     )
     wanted = [
         {
