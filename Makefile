@@ -6,6 +6,8 @@ TOOLS := $(VENV)/.tools
 CORE := $(VENV)/.core
 SERVERS := $(VENV)/servers/.built
 
+MESSAGES := python/stellarrow/proto/__init__.py
+
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
 
 .DEFAULT_GOAL := help
@@ -16,7 +18,7 @@ help: ## say what there is
 	@echo "make TARGET, where TARGET is"
 	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 
-demo: $(CORE) ## extract real and synthetic ledgers into ./stellarrow-data and show what is in them
+demo: $(CORE) $(MESSAGES) ## extract real and synthetic ledgers into ./stellarrow-data and show what is in them
 	@$(BIN)/stellarrow demo
 
 test: test-rust test-python ## run the tests
@@ -25,40 +27,44 @@ test: test-rust test-python ## run the tests
 test-rust:
 	cargo test --quiet --release --workspace --exclude stellarrow-python
 
-test-python: $(CORE) servers
+test-python: $(CORE) $(MESSAGES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) servers ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) servers ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 
-check: $(CORE) ## lint, format and types
+check: $(CORE) $(MESSAGES) ## lint, format and types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: $(CORE) ## measure, beside the peers, what README claims
+bench: $(CORE) $(MESSAGES) ## measure, beside the peers, what README claims
 	$(BIN)/python benchmarks/run.py
 
 docs: $(CORE) ## write the table pages
 	$(BIN)/python docs/generate.py
 
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) target python/stellarrow/*.so
+	rm -rf $(VENV) target python/stellarrow/*.so python/stellarrow/proto
 
-$(TOOLS):
+$(TOOLS): proto/build_backend.py
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is $$($(PYTHON) -V 2>&1): install Python 3.11 or newer, or make PYTHON=python3.x" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || \
 		{ echo "error: $(PYTHON) has no venv module: install it (Debian: python3-venv)" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.7,<2'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check 'maturin>=1.7,<2' 'grpcio-tools>=1.85,<2'
 	@touch $@
+
+# Python code out of the .proto files.
+$(MESSAGES): $(TOOLS) $(wildcard proto/*.proto) proto/build_backend.py
+	$(BIN)/python proto/build_backend.py
 
 # Never fails: without them the tests that need one are skipped.
 $(SERVERS): tests/build_servers.py | $(TOOLS)
@@ -70,5 +76,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,postgres,rpc,grpc,servers,dev
+	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,rpc,grpc,servers,dev
 	@touch $@

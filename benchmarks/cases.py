@@ -13,8 +13,9 @@ EIGHT_TABLES = f"{THREE_TABLES},transactions,token_transfers,contract_code,ttl,e
 PYTHON_BYTES = 1_300_000
 # Ledgers below this mean size are "small": their goal is ledgers a second, not bytes.
 SMALL_LEDGER = 20_000
-# One call over the uncompressed file, one call for each of its ledgers, or one call over the zstd bytes.
-Given = Literal["raw", "each", "stored"]
+# One call over the uncompressed file, one for each of its ledgers, one over the zstd bytes, or one over the
+# uncompressed ledgers with unified events.
+Given = Literal["raw", "each", "stored", "unified"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,14 @@ CASES = (
     ),
     Case("contract_events with XDR-JSON", "contract_events", "contract_events", 300, flags=("--decoded",)),
     Case("token_transfers, derived", "token_transfers", "token_transfers", 1_200),
+    Case(
+        "token_transfers, unified",
+        "token_transfers",
+        "unified_transfers",
+        2_000,
+        given="unified",
+        flags=("--transfers", "unified"),
+    ),
     Case("transactions", "transactions", ""),
     Case("all eight tables", EIGHT_TABLES, "", 900),
 )
@@ -52,6 +61,7 @@ GO_MODES = {
     "three_tables": "rows of ledgers, contract_data, contract_events",
     "event_views": "slices of event bytes, no columns",
     "token_transfers": "token transfers",
+    "unified_transfers": "token transfers, unified",
 }
 
 
@@ -72,12 +82,13 @@ def ours(corpus: Corpus) -> list[Entrant]:
     return [
         Entrant(f"ours {case.name}", "stellarrow", case.name, worker(case, corpus), case=case)
         for case in CASES
-        if corpus.ledgers > 1 or case.given != "each"
+        if (corpus.ledgers > 1 or case.given != "each") and (corpus.unified or case.given != "unified")
     ]
 
 
 def worker(case: Case, corpus: Corpus) -> tuple[str, ...]:
-    argv = [sys.executable, "-m", "peers.stellarrow_worker", "--file", str(corpus.raw)]
+    file = corpus.unified if case.given == "unified" else corpus.raw
+    argv = [sys.executable, "-m", "peers.stellarrow_worker", "--file", str(file)]
     argv += ["--tables", case.tables, "--passphrase", corpus.passphrase, *case.flags]
     if not corpus.verify_chain:
         argv.append("--no-verify-chain")
@@ -94,7 +105,10 @@ def peers(corpus: Corpus, builds: dict[str, Build]) -> list[Entrant]:
     file = ("--file", str(corpus.raw))
     if go := builds["go"].argv:
         for mode, does in GO_MODES.items():
-            argv = (*go, *file, "--mode", mode, "--passphrase", corpus.passphrase, "--cores")
+            read = corpus.unified if mode == "unified_transfers" else corpus.raw
+            if read is None:
+                continue
+            argv = (*go, "--file", str(read), "--mode", mode, "--passphrase", corpus.passphrase, "--cores")
             entrants.append(Entrant(f"go {mode}", "Go SDK", does, (*argv, "1")))
             entrants.append(
                 Entrant(f"go {mode}, all cores", "Go SDK, all cores", does, (*argv, "0"), one_core=False)

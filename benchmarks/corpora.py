@@ -1,8 +1,9 @@
 """The ledgers that every case is measured on, each as stored bytes and as uncompressed record-marked XDR."""
 
 import os
+import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -31,6 +32,7 @@ class Corpus:
     verify_chain: bool
     ledgers: int
     bytes: int
+    unified: Path | None = None  # the same with events of all that moves tokens (CAP-67)
 
     @property
     def count(self) -> str:
@@ -90,6 +92,17 @@ def unpack(source: Source, folder: Path, scratch: Path) -> Corpus:
     if source.framing != "marked":
         data = marked(data)
     return corpus(source, stored, data, scratch)
+
+
+def unified(corpus: Corpus, go: tuple[str, ...]) -> Corpus:
+    """Add the fee events that the load test's core did not emit; the Go peer, where there is one, does it."""
+    if corpus.name != "load-v27" or not go:
+        return corpus
+    path = corpus.raw.with_name(f"{corpus.name}-unified.xdr")
+    with path.open("wb") as out:
+        argv = [*go, "--file", str(corpus.raw), "--passphrase", corpus.passphrase, "--unify"]
+        subprocess.run(argv, stdout=out, check=True)
+    return replace(corpus, unified=path)
 
 
 def synthesize(scratch: Path, name: str, *, ledgers: int, ledger_bytes: int) -> Corpus:

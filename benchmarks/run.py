@@ -14,7 +14,7 @@ import report
 import startup
 from builds import HERE, Build, build_all
 from cases import ours, peers
-from corpora import prepare, shared_ledgers
+from corpora import prepare, shared_ledgers, unified
 from extract_memory import watch
 from report import Section
 from rounds import play
@@ -62,10 +62,11 @@ class Run:
         if only and only not in {corpus.name for corpus in corpora}:
             known = ", ".join(corpus.name for corpus in corpora)
             raise SystemExit(f"there is no corpus {only!r}: choose among {known}")
-        for corpus in corpora:
-            if only not in (None, corpus.name):
+        for prepared in corpora:
+            if only not in (None, prepared.name):
                 continue
-            say(f"{corpus.name}: {corpus.count}")
+            say(f"{prepared.name}: {prepared.count}")
+            corpus = unified(prepared, self.builds["go"].argv)
             entrants = [*ours(corpus), *peers(corpus, self.builds)]
             figures = play(entrants, repeat=self.effort.repeat, minimum_ms=self.effort.minimum_ms, say=say)
             sections.append(Section(corpus, tuple(figures)))

@@ -26,19 +26,34 @@ ALLOWED = {
     "stellarrow.filter": {"stellarrow.errors"},
     "stellarrow.decode": {
         "stellarrow._core",
+        "stellarrow.compute",
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
     },
     "stellarrow.metrics": set[str](),
     "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
+    "stellarrow.deadletters": {"stellarrow.errors", "stellarrow.ledgers"},
+    "stellarrow.salvage": {"stellarrow.decode", "stellarrow.errors", "stellarrow.ledgers"},
+    "stellarrow.config.values": {"stellarrow.address", "stellarrow.ledgers"},
+    "stellarrow.config.services": {
+        "stellarrow.address",
+        *("stellarrow.config.settings", "stellarrow.config.values"),
+        "stellarrow.errors",
+    },
+    "stellarrow.commits": {"stellarrow.ledgers", "stellarrow.protocols"},
+    "stellarrow.chain": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.pipeline": {
+        "stellarrow.chain",
+        "stellarrow.commits",
+        "stellarrow.deadletters",
         "stellarrow.decode",
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
         "stellarrow.ordered",
         "stellarrow.protocols",
+        "stellarrow.salvage",
     },
 }
 # What sources, sinks and servers may know of the rest.
@@ -47,15 +62,20 @@ EDGES = {
     "stellarrow.decode",
     "stellarrow.errors",
     "stellarrow.filter",
+    "stellarrow.lake.layout",
+    "stellarrow.lake.reading",
     "stellarrow.ledgers",
     "stellarrow.metrics",
     "stellarrow.ordered",
+    "stellarrow.pieces",
+    "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
     "stellarrow.resilience",
+    "stellarrow.stores",
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),
-    *("click", "rich", "duckdb", "asyncio", "tenacity", "prometheus_client"),
+    *("click", "rich", "duckdb", "sqlglot", "asyncio", "tenacity", "prometheus_client"),
     *("stellarrow.cli", "stellarrow.sinks", "stellarrow.sources"),
 }
 

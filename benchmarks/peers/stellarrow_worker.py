@@ -22,6 +22,7 @@ def parse() -> argparse.Namespace:
         "--each", action="store_true", help="one call a ledger instead of one over everything"
     )
     parser.add_argument("--decoded", action="store_true", help="values as XDR-JSON too")
+    parser.add_argument("--transfers", default="derive", help="where token_transfers come from")
     parser.add_argument("--one-contract", action="store_true", help="only rows of the first row's contract")
     parser.add_argument("--threads", type=int, default=0, help="one call a ledger on so many threads")
     return parser.parse_args()
@@ -50,6 +51,7 @@ def decoder(options: argparse.Namespace, raw: bytes) -> Callable[[bytes], int]:
             framing=framing,
             where=where,
             decoded=options.decoded,
+            transfers=options.transfers,
             verify_chain=verify_chain,
         )
         return sum(batch.num_rows for batch in batches.values())

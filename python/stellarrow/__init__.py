@@ -1,11 +1,13 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
     DecodeError,
     LedgerMissing,
+    LedgersRefused,
     NetworkMismatch,
     SchemaMismatch,
     SinkError,
@@ -19,11 +21,14 @@ from stellarrow.errors import (
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
 from stellarrow.pipeline import Progress, Report, run
-from stellarrow.protocols import Sink, Source
+from stellarrow.protocols import Measured, Refetching, Sink, Source
+from stellarrow.scanning import Scan, scan
 
 __all__ = [
     "ChainBroken",
     "ConfigError",
+    "DeadLetter",
+    "DeadLetters",
     "DecodeError",
     "Decoder",
     "Filter",
@@ -33,10 +38,14 @@ __all__ = [
     "LedgerRange",
     "LedgerRun",
     "LedgerSet",
+    "LedgersRefused",
+    "Measured",
     "Network",
     "NetworkMismatch",
     "Progress",
+    "Refetching",
     "Report",
+    "Scan",
     "SchemaMismatch",
     "Sink",
     "SinkError",
@@ -52,6 +61,7 @@ __all__ = [
     "decode",
     "keys",
     "run",
+    "scan",
     "schema",
     "synth",
     "tables",

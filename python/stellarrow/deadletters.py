@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from stellarrow.errors import SinkError, SourceError
-from stellarrow.ledgers import LedgerChunk
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+
+FOLDER: Final = "dead-letters"  # where they lie below the state's folder
 
 _DIGEST: Final = 16  # hex digits in a name
 _ASIDE: Final = ".tmp"
@@ -116,6 +118,12 @@ class DeadLetters:
         if hashlib.sha256(data).hexdigest() != letter.sha256:
             raise SourceError(f"{path} is not what was put there: restore it, or drop the letter")
         return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path))
+
+    def close_gaps(self, ledgers: LedgerSet) -> None:
+        """Forget this job's letters of ledgers that have become durable after all."""
+        for letter in self.entries() if ledgers else ():
+            if letter.job == self._job and not LedgerSet([LedgerRange(letter.ledger, letter.last)]) - ledgers:
+                self.forget(letter)
 
     def drop(self, ledger: int) -> int:
         """Forget the letters of a ledger and return how many there were."""

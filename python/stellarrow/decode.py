@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -21,6 +21,9 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, Network
+
+if TYPE_CHECKING:
+    from stellarrow.compute import Computation
 
 __version__ = _core.__version__
 
@@ -59,12 +62,21 @@ def table(name: str) -> Table:
     raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
 
 
-def schema(name: str, *, decoded: bool = False) -> pa.Schema:
-    """Return a table's Arrow schema, descriptions and version in its metadata."""
+def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
+    """Return a table's Arrow schema, or what `where` makes of it; metadata has descriptions and version."""
+    chosen = Filter.of(where)
+    if chosen.where or chosen.select:
+        return _computation(name, chosen, decoded=decoded).schema
     made = pa.schema(_core.schema(str(table(name)), decoded))
     # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
     columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
     return pa.schema(columns, metadata=_ordered(made.metadata))
+
+
+def _computation(name: str, where: Filter, *, decoded: bool) -> Computation:
+    from stellarrow.compute import computation  # noqa: PLC0415  an extra
+
+    return computation(name, schema(name, decoded=decoded), schema(name, decoded=True), where)
 
 
 def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
@@ -100,7 +112,7 @@ def decode(
     network: str | Network = "pubnet",
     framing: str = "auto",
     ledgers: LedgerRange | None = None,
-    where: Filter | None = None,
+    where: Filter | str | None = None,
     decoded: bool = False,
     diagnostics: bool = False,
     transfers: str = "derive",
@@ -134,7 +146,7 @@ class Decoder:
         tables: Sequence[str],
         *,
         network: str | Network,
-        where: Filter | None = None,
+        where: Filter | str | None = None,
         decoded: bool = False,
         transfers: str = "derive",
         verify_chain: bool = True,
@@ -170,7 +182,7 @@ class _Choice:
         asked: Sequence[str],
         *,
         network: str | Network,
-        where: Filter | None,
+        where: Filter | str | None,
         decoded: bool,
         diagnostics: bool,
         transfers: str,
@@ -181,7 +193,13 @@ class _Choice:
         self._places = {name: str(table(name)) for name in asked}
         self._names = list(dict.fromkeys(self._places.values()))
         self._passphrase = Network.of(network).passphrase
-        self._where = where or Filter()
+        chosen = Filter.of(where)
+        self._computations: dict[str, Computation] = {}
+        if chosen.where or chosen.select:
+            self._computations = {name: _computation(name, chosen, decoded=decoded) for name in self._names}
+        # What one table may drop before, all must be able to spare: they share the walk.
+        pushed = {one.filter for one in self._computations.values()}
+        self._where = pushed.pop() if len(pushed) == 1 else chosen
         self._decoded = decoded
         self._diagnostics = diagnostics
         self._transfers = transfers
@@ -219,6 +237,8 @@ class _Choice:
         except _core.CoreError as error:
             raise _translated(error, place) from error
         made = dict(zip(self._names, map(pa.record_batch, batches), strict=True))
+        for name, compute in self._computations.items():
+            made[name] = compute(made[name])
         return Batches({asked: made[name] for asked, name in self._places.items()}), _run(
             run
         ) if run else None
@@ -255,14 +275,14 @@ def framing(data: Any, *, place: str | None = None) -> str:
 
 
 def split(
-    stream: Iterable[bytes], *, piece_bytes: int, place: str | None = None
+    stream: Iterable[bytes], *, piece_bytes: int, framing: str = "auto", place: str | None = None
 ) -> Iterator[tuple[bytes, str]]:
     """Cut a stream of stored bytes into pieces of whole ledgers, uncompressed, each with its framing.
 
-    Pieces have at least `piece_bytes`, except the last; no more than one is held.
+    Pieces have at least `piece_bytes`, except the last; no more than one is held. `framing` is the stream's.
     """
-    splitter = _core.Splitter("auto", piece_bytes)
     try:
+        splitter = _core.Splitter(framing, piece_bytes)
         for block in stream:
             for piece in splitter.feed(block):
                 yield piece, splitter.framing

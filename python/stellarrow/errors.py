@@ -11,6 +11,7 @@ StellarrowError
 ├── ChainBroken               two neighbouring ledgers do not link
 ├── SinkError                 batches cannot be kept
 │   ├── SchemaMismatch        the place holds something else already
+│   ├── LedgersRefused        the place will not take these rows, however often it is asked
 │   └── SinkUnavailable       the place itself does not answer (also Unavailable)
 └── ConfigError               what was asked for makes no sense (also a ValueError)
 """
@@ -81,6 +82,10 @@ class SinkError(StellarrowError):
 
 class SchemaMismatch(SinkError):
     """The sink already holds another table version, network or filter."""
+
+
+class LedgersRefused(SinkError):
+    """The sink will never take rows like these; what was not committed with them is not kept."""
 
 
 class SinkUnavailable(SinkError, Unavailable):

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final
 
 from stellarrow.errors import ConfigError
+
+_LISTS: Final = ("contract_ids", "asset_codes", "asset_issuers", "event_names", "event_types", "accounts")
+_SQL: Final = ("where", "select")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Filter:
-    """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in."""
+    """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in.
+
+    `where` is a condition in SQL on the columns of every table asked for, `select` what stands behind SELECT:
+    the columns to make. Both are DuckDB's dialect and need the extra `sql`.
+    """
 
     contract_ids: Sequence[str] = ()
     asset_codes: Sequence[str] = ()
@@ -21,21 +28,32 @@ class Filter:
     event_types: Sequence[str] = ()
     accounts: Sequence[str] = ()
     include_deleted: bool = True
+    where: str = ""
+    select: str = ""
+
+    @classmethod
+    def of(cls, where: Filter | str | None, *, select: str = "") -> Filter:
+        """Take a filter, a condition in SQL, or nothing, for a filter; `select` adds columns to make."""
+        made = cls(where=where) if isinstance(where, str) else where or cls()
+        return replace(made, select=select) if select else made
 
     def __post_init__(self) -> None:
         for one in fields(self):
             values = getattr(self, one.name)
-            if isinstance(values, str):
+            if one.name in _LISTS and isinstance(values, str):
                 raise ConfigError(
                     f"the filter's {one.name} is a single text: give a list, such as [{values!r}]"
                 )
-            if one.name != "include_deleted":
+            if one.name in _LISTS:
                 object.__setattr__(self, one.name, tuple(values))
+            elif one.name in _SQL:
+                object.__setattr__(self, one.name, values.strip())
 
     def __str__(self) -> str:
         """Return what differs from no filter, the same text for the same rows."""
-        chosen = {one.name: sorted(set(getattr(self, one.name))) for one in fields(self)[:-1]}
-        told: dict[str, Any] = {name: values for name, values in chosen.items() if values}
+        told: dict[str, Any] = {name: sorted(set(getattr(self, name))) for name in _LISTS}
+        told |= {name: getattr(self, name) for name in _SQL}
+        told = {name: value for name, value in told.items() if value}
         if not self.include_deleted:
             told["include_deleted"] = False
         return json.dumps(told, sort_keys=True) if told else ""

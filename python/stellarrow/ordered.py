@@ -4,14 +4,48 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import Final, Generic, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, Final, Generic, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # How long close() waits for a reader that sits in a system call, such as a pipe nobody writes to.
 _GRACE_SECONDS: Final = 1.0
+
+
+class Ordered(Generic[Result]):
+    """Results in the order of their items, computed ahead; closing it, or its end, stops the threads."""
+
+    def __init__(self, flow: _Flow[Any, Result], threads: Sequence[threading.Thread]) -> None:
+        self._flow = flow
+        self._threads = threads
+        for thread in threads:
+            thread.start()
+
+    def __iter__(self) -> Iterator[Result]:
+        return self
+
+    def __next__(self) -> Result:
+        slot = self._flow.take()
+        if slot is None or slot.error is not None:
+            self.close()
+        if slot is None:
+            raise StopIteration
+        if slot.error is not None:
+            raise slot.error
+        return slot.result
+
+    def ready(self, within: float) -> bool:
+        """Tell whether next() would return or raise at once, after waiting so many seconds for it."""
+        return self._flow.ready(within)
+
+    def close(self) -> None:
+        """Let the threads go; twice is harmless."""
+        self._flow.stop()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(_GRACE_SECONDS)
 
 
 def ordered(
@@ -21,12 +55,12 @@ def ordered(
     workers: int,
     budget: int,
     cost: Callable[[Item], int],
-) -> Generator[Result]:
-    """Yield work(item) for every item, in their order, computed ahead on threads.
+) -> Ordered[Result]:
+    """Return work(item) for every item, in their order, computed ahead on threads.
 
-    Items whose results were not yet yielded cost at most `budget` together; a dearer one travels alone, and
+    Items whose results were not yet taken cost at most `budget` together; a dearer one travels alone, and
     one more waits at the door. An error of `items` or `work` is raised in its turn, after everything before
-    it. Closing the generator stops the threads.
+    it.
     """
     flow = _Flow[Item, Result](work, budget, cost)
     threads = [threading.Thread(target=flow.feed, args=(items,), name="stellarrow-feed", daemon=True)]
@@ -34,19 +68,7 @@ def ordered(
         threading.Thread(target=flow.labour, name=f"stellarrow-work-{number}", daemon=True)
         for number in range(max(1, workers))
     ]
-    try:
-        for thread in threads:
-            thread.start()
-        while (slot := flow.take()) is not None:
-            if slot.error is not None:
-                raise slot.error
-            yield slot.result
-            del slot  # or the result would live until the next one is there
-    finally:
-        flow.stop()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join(_GRACE_SECONDS)
+    return Ordered(flow, threads)
 
 
 class _Slot(Generic[Item, Result]):
@@ -144,14 +166,21 @@ class _Flow(Generic[Item, Result]):
     def take(self) -> _Slot[Item, Result] | None:
         """Wait for the next result in order; None after the last."""
         with self._changed:
-            while not (self._order and self._order[0].done):
-                if self._fed and not self._order:
-                    return None
+            while not self._is_ready():
                 self._changed.wait()
+            if self._stopped or not self._order:
+                return None
             slot = self._order.popleft()
             self._in_flight -= slot.cost
             self._changed.notify_all()
             return slot
+
+    def ready(self, within: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(self._is_ready, within)
+
+    def _is_ready(self) -> bool:
+        return self._stopped or (self._order[0].done if self._order else self._fed)
 
     def stop(self) -> None:
         with self._changed:

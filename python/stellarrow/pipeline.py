@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
 from typing import Final
 
+from stellarrow.chain import Chain
+from stellarrow.commits import Commits, covered_ledgers
+from stellarrow.deadletters import DeadLetters
 from stellarrow.decode import Decoder
-from stellarrow.errors import ChainBroken, ConfigError, LedgerMissing
+from stellarrow.errors import (
+    ChainBroken,
+    ConfigError,
+    LedgerMissing,
+    LedgersRefused,
+    NetworkMismatch,
+    SinkError,
+    StellarrowError,
+    Stopped,
+)
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
-from stellarrow.ordered import ordered
-from stellarrow.protocols import Sink, Source
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ordered import Ordered, ordered
+from stellarrow.protocols import Refetching, Sink, Source
+from stellarrow.salvage import Outcome, apart, outcomes
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
+_IDLE_SECONDS: Final = 0.05  # nothing came for so long: who follows the chain has caught up
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a run did: `ranges` it added, ledgers `skipped` as covered, `gaps` in what the source has."""
+    """What a run did: `ranges` it made durable, ledgers `skipped` as covered, `gaps` in what the source has.
+
+    `quarantined` ledgers are dead letters, and gaps in the sinks; `stopped` tells that it was told to end.
+    """
 
     ledgers: int
     bytes: int
@@ -32,11 +51,16 @@ class Report:
     skipped: int
     ranges: LedgerSet
     gaps: LedgerSet
+    quarantined: LedgerSet
+    stopped: bool
 
 
 @dataclass(slots=True)
 class Progress:
-    """How far a run is; `wanted` ledgers are its end, None where it follows the chain."""
+    """How far a run is; `wanted` ledgers are its end, None where it follows the chain.
+
+    `last_closed_at` is when the last ledger closed, in unix seconds; `committed` is the last durable one.
+    """
 
     wanted: int | None
     skipped: int
@@ -44,13 +68,20 @@ class Progress:
     bytes: int = 0
     rows: dict[str, int] = field(default_factory=dict)
     last: int | None = None
+    last_closed_at: int | None = None
+    committed: int | None = None
+    quarantined: int = 0
 
     def add(self, batch: LedgerBatch) -> None:
         self.ledgers += batch.run.count
         self.bytes += batch.run.size_bytes
         self.last = batch.last
+        self.last_closed_at = batch.run.last_closed_at
         for name, rows in batch.tables.items():
             self.rows[name] = self.rows.get(name, 0) + rows.num_rows
+
+    def copy(self) -> Progress:
+        return replace(self, rows=dict(self.rows))
 
 
 def run(
@@ -60,18 +91,24 @@ def run(
     sinks: Sequence[Sink],
     network: str | Network,
     ledgers: LedgerSet | LedgerRange | str | None = None,
-    where: Filter | None = None,
+    where: Filter | str | None = None,
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
     workers: int | None = None,
     budget_mb: int = 64,
+    commit_every: float = 60.0,
+    dead_letters: DeadLetters | None = None,
+    stop: threading.Event | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
-    Without `ledgers` it takes all the source has. An error stops it; what a sink has committed stays, and the
-    same call goes on from there. Sinks are not closed.
+    Without `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all
+    before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
+    or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
+    batch in hand, commits and returns. What was written is committed when a chain that is followed has
+    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed.
     """
     began = time.monotonic()
     if budget_mb < 1:
@@ -86,24 +123,37 @@ def run(
     )
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
-    state = Progress(None if is_open(wanted) else missing.count, (wanted - missing).count)
-    state.rows.update(dict.fromkeys(tables, 0))
-    done = LedgerSet()
-    for part in missing:
-        chunks = source.read(part)
-        batches = ordered(
-            chunks, decoder, workers=workers or os.cpu_count() or 1, budget=budget_mb << 20, cost=_weight
-        )
-        with closing(batches):
-            done |= _bring(_linked(batches, part, verify_chain), sinks, state, progress)
+    state = Progress(
+        None if is_open(wanted) else missing.count,
+        (wanted - missing).count,
+        rows=dict.fromkeys(tables, 0),
+    )
+    loop = _Loop(
+        source=source,
+        decoder=decoder,
+        tables=tables,
+        sinks=sinks,
+        verify_chain=verify_chain,
+        workers=workers or os.cpu_count() or 1,
+        budget=budget_mb << 20,
+        commits=Commits(sinks, commit_every),
+        dead_letters=dead_letters,
+        stop=stop or threading.Event(),
+        progress=progress,
+        state=state,
+        safe=state.copy(),
+    )
+    loop.bring(missing)
     return Report(
-        ledgers=state.ledgers,
-        bytes=state.bytes,
-        rows=state.rows,
+        ledgers=loop.state.ledgers,
+        bytes=loop.state.bytes,
+        rows=loop.state.rows,
         seconds=time.monotonic() - began,
-        skipped=state.skipped,
-        ranges=done,
+        skipped=loop.state.skipped,
+        ranges=loop.commits.done,
         gaps=wanted.holes if ledgers is None else LedgerSet(),
+        quarantined=loop.quarantined,
+        stopped=loop.stop.is_set(),
     )
 
 
@@ -116,59 +166,158 @@ def wanted_ledgers(source: Source, ledgers: LedgerSet | LedgerRange | str | None
     return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
 
 
-def covered_ledgers(sinks: Sequence[Sink]) -> LedgerSet:
-    """Return the ledgers every sink has."""
-    if not sinks:
-        return LedgerSet()
-    covered, *others = (sink.coverage() for sink in sinks)
-    for other in others:
-        covered &= other
-    return covered
-
-
 def is_open(ledgers: LedgerSet) -> bool:
     """Tell whether a set follows the chain."""
     return bool(ledgers) and ledgers.ranges[-1].last is None
 
 
-def _bring(
-    batches: Iterable[LedgerBatch],
-    sinks: Sequence[Sink],
-    state: Progress,
-    progress: Callable[[Progress], None] | None,
-) -> LedgerSet:
-    done: LedgerRange | None = None
-    for batch in batches:
-        for sink in sinks:
-            sink.write(batch)
-        done = LedgerRange(done.first if done else batch.first, batch.last)
-        state.add(batch)
-        if progress:
-            progress(state)
-    for sink in sinks:
-        sink.commit()
-    return LedgerSet([done] if done else [])
+@dataclass(slots=True, kw_only=True)
+class _Loop:
+    """One run: what it was asked for, and how far it is."""
 
+    source: Source
+    decoder: Decoder
+    tables: Sequence[str]
+    sinks: Sequence[Sink]
+    verify_chain: bool
+    workers: int
+    budget: int
+    commits: Commits
+    dead_letters: DeadLetters | None
+    stop: threading.Event
+    progress: Callable[[Progress], None] | None
+    state: Progress
+    safe: Progress
+    quarantined: LedgerSet = field(default_factory=LedgerSet)
 
-def _linked(batches: Iterable[LedgerBatch], part: LedgerRange, verify_chain: bool) -> Iterator[LedgerBatch]:
-    """Check what no single decode can see: that one chunk goes on where the other ended."""
-    before: LedgerRun | None = None  # not the batch, whose rows may go
-    due = part.first
-    for batch in batches:
-        if batch.first != due:
-            raise LedgerMissing(f"ledger {due} was due, but the source went on with {batch.first}")
-        if before and verify_chain and batch.run.previous_hash != before.last_hash:
-            raise ChainBroken(
-                f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
-                f" {before.last} has {before.last_hash}: one is not of this chain, fetch both again"
+    def bring(self, missing: LedgerSet) -> None:
+        """Bring part after part; whatever ends it, what was written before is durable."""
+        parts = deque((part, False) for part in missing)
+        try:
+            while parts and not self.stop.is_set():
+                part, singly = parts.popleft()
+                try:
+                    self._bring(part, singly=singly)
+                except LedgersRefused:
+                    if singly:
+                        raise
+                    parts.extendleft(reversed(self._doubtful(part)))
+        except Stopped:
+            if not self.stop.is_set():
+                raise
+            with suppress(Stopped):
+                self._commit()
+        except (ChainBroken, NetworkMismatch, SinkError):
+            raise  # what is pending may be of the wrong chain, or half written
+        except StellarrowError:
+            with suppress(StellarrowError):  # the first error is the one to tell
+                self._commit()
+            raise
+
+    def _bring(self, part: LedgerRange, *, singly: bool) -> None:
+        results = ordered(
+            self.source.read(part),
+            self._singly if singly else self._outcomes,
+            workers=self.workers,
+            budget=self.budget,
+            cost=weight,
+        )
+        with closing(results):
+            for outcome in self._linked(self._arriving(results, follows=part.last is None), part):
+                self._take(outcome, singly=singly)
+        self._commit()
+
+    def _doubtful(self, part: LedgerRange) -> list[tuple[LedgerRange, bool]]:
+        """Return what to bring ledger by ledger, to find those that a sink refuses, and what comes after."""
+        last = self.commits.pending.last
+        again = self.commits.drop()
+        self.state = self.safe.copy()
+        rest = LedgerSet([part]) - LedgerSet([LedgerRange(part.first, last)])
+        return [*((one, True) for one in again), *((one, False) for one in rest)]
+
+    def _commit(self) -> None:
+        self.commits.commit()
+        self._note_commit()
+
+    def _note_commit(self) -> None:
+        """Remember how far the run is with nothing pending."""
+        if not self.commits.pending and self.commits.done:
+            self.state.committed = self.commits.done.last
+            self.safe = self.state.copy()
+
+    def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
+        return outcomes(
+            chunk, self.decoder, self.source.refetch if isinstance(self.source, Refetching) else None
+        )
+
+    def _singly(self, chunk: LedgerChunk) -> list[Outcome]:
+        return list(apart(chunk, self.decoder))
+
+    def _arriving(self, results: Ordered[list[Outcome]], *, follows: bool) -> Iterator[Outcome]:
+        """Yield what arrives until it ends or is to stop; while nothing does, keep what was written safe."""
+        while True:
+            while not results.ready(_IDLE_SECONDS) and not self.stop.is_set():
+                if follows:
+                    self._commit()
+                self._idle()
+            if self.stop.is_set() or (arrived := next(results, None)) is None:
+                return
+            yield from arrived
+            del arrived  # or its rows would live until the next are there
+            self._idle()
+
+    def _idle(self) -> None:
+        self.commits.commit_if_due()
+        self._note_commit()
+
+    def _linked(self, arriving: Iterator[Outcome], part: LedgerRange) -> Iterator[Outcome]:
+        """Check what no single decode can see: that one chunk goes on where the other ended."""
+        chain = Chain(part, verify=self.verify_chain)
+        for outcome in arriving:
+            chain.follow(
+                outcome.chunk.first, outcome.chunk.last, outcome.batch.run if outcome.batch else None
             )
-        before, due = batch.run, batch.last + 1
-        yield batch
-    if part.last is not None and due <= part.last:
-        raise LedgerMissing(f"ledger {due} was due, but the source ended")
+            yield outcome
+        if not self.stop.is_set():
+            chain.end()
+
+    def _take(self, outcome: Outcome, *, singly: bool) -> None:
+        if outcome.batch is None:
+            self._set_aside(
+                outcome.chunk, outcome.error or LedgerMissing(f"{outcome.chunk.where} has no rows")
+            )
+            return
+        self.commits.expect(LedgerRange(outcome.chunk.first, outcome.chunk.last))
+        try:
+            for sink in self.sinks:
+                sink.write(outcome.batch)
+            if singly:
+                self._commit()
+        except LedgersRefused as error:
+            if not singly:
+                raise
+            self.commits.drop()
+            self._set_aside(outcome.chunk, error)
+            return
+        self.state.add(outcome.batch)
+        self._tell()
+
+    def _set_aside(self, chunk: LedgerChunk, error: StellarrowError) -> None:
+        if self.dead_letters is None:
+            raise error
+        self.dead_letters.put(
+            chunk.data, chunk.framing, chunk.first, error, chunk.where, last=chunk.last, tables=self.tables
+        )
+        self.quarantined |= LedgerSet([LedgerRange(chunk.first, chunk.last)])
+        self.state.quarantined = self.quarantined.count
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress:
+            self.progress(self.state)
 
 
-def _weight(chunk: LedgerChunk) -> int:
+def weight(chunk: LedgerChunk) -> int:
     """Estimate the memory a chunk takes until its rows are in the sinks."""
     plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
     return plain * _COLUMNS

@@ -1,4 +1,4 @@
-"""The two seams: where ledgers come from, where batches go."""
+"""The two seams: where ledgers come from, where batches go; and what a source may offer besides."""
 
 from collections.abc import Iterator
 from typing import Protocol, runtime_checkable
@@ -28,11 +28,31 @@ class Source(Protocol):
 
 
 @runtime_checkable
+class Measured(Protocol):
+    """A source that knows how much it stores."""
+
+    def stored_bytes(self, ledgers: LedgerSet) -> int:
+        """Return how many bytes must be read for these ledgers."""
+
+
+@runtime_checkable
+class Refetching(Protocol):
+    """A source whose bytes may be damaged on their way here."""
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        """Fetch a chunk once more from where it lies, past any cache, in any thread while others read."""
+
+
+@runtime_checkable
 class Sink(Protocol):
     """Where batches go. The same ledgers written twice leave the same rows as written once."""
 
     def write(self, batch: LedgerBatch) -> None:
-        """Take a batch, in ledger order; it may be buffered. What is already covered is dropped."""
+        """Take a batch, in ledger order; it may be buffered. What is already covered is dropped.
+
+        The next batch may leave ledgers out: they stay a gap in the coverage. Rows the sink will never take
+        are LedgersRefused, from here or from commit; it stays usable, and its coverage says what is there.
+        """
 
     def commit(self) -> None:
         """Return once everything written is durable, data and coverage together."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import stellarrow as sa
 from stellarrow.decode import spec_json
 
 Run = Callable[..., Any]
+
+COMPILED = Path(__file__).parents[1] / "data" / "wasm"
 
 # SCSpecEntry: function_v0 "ping" without doc, inputs and outputs
 PING = b"\0\0\0\0" + b"\0\0\0\0" + b"\0\0\0\x04ping" + b"\0\0\0\0" * 2
@@ -68,3 +71,15 @@ def test_every_real_interface_is_read(shared: Path) -> None:
     bodies = set(code["contract_code"].column("code").to_pylist())
     assert len(bodies) == 12
     assert [body for body in bodies if spec_json(body) is None] == []
+
+
+@pytest.mark.parametrize("file", sorted(COMPILED.glob("*.wasm")), ids=lambda file: file.stem)
+def test_every_entry_of_a_compiled_contract_is_printed_on_lines_of_its_own(
+    stellarrow: Run, file: Path
+) -> None:
+    entries = json.loads(spec_json(file.read_bytes()) or "")
+    done = stellarrow("contract", file)
+    assert (done.code, done.err) == (0, "")
+    assert all(character.isprintable() or character == "\n" for character in done.out)
+    heads = ("fn ", "struct ", "union ", "enum ", "error ", "event ")
+    assert sum(line.startswith(heads) for line in done.out.splitlines()) == len(entries)

@@ -90,7 +90,7 @@ def test_a_network_the_manifest_contradicts_is_refused(
 ) -> None:
     to = f"parquet:{tmp_path}/out"
     done = stellarrow("extract", make_lake(), "--tables", "ledgers", "--to", to, "--network", "pubnet")
-    assert (done.code, "manifest" in done.err) == (1, True)
+    assert (done.code, "are of synthetic, not pubnet" in done.err) == (1, True)
 
 
 def test_ledgers_that_do_not_link_need_the_option(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:

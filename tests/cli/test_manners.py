@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -58,10 +59,9 @@ def test_version_is_told(stellarrow: Run) -> None:
             ["extract", ".", "--tables", "ledgers", "--to", "parquet:", "--network", "pubnet"],
             "names no folder",
         ),
-        (["extract", "s3://b/p", "--tables", "ledgers"], "s3:// is no place"),
+        (["extract", "ftp://b/p", "--tables", "ledgers"], "ftp:// is no place"),
         (["synth", "--out", "x.xdr", "--size", "big"], "4KB"),
         (["synth", "--ledgers", "0", "--out", "x.xdr"], "--ledgers"),
-        (["sql", "select 1", "--json", "--csv"], "choose one"),
     ],
 )
 def test_wrong_usage_is_one_line_and_exit_code_2(stellarrow: Run, arguments: list[str], remedy: str) -> None:
@@ -87,7 +87,7 @@ def test_an_interruption_is_exit_code_130(stellarrow: Run, monkeypatch: pytest.M
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stellarrow.cli.places.open_source", interrupted)
+    monkeypatch.setattr("stellarrow.places.open_source", interrupted)
     done = stellarrow("extract", ".", "--tables", "ledgers")
     assert done.code == 130
     assert "same command line" in done.err
@@ -99,3 +99,16 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True, cwd=tmp_path)  # noqa: S607
     assert done.stdout.startswith("Usage: ")
     assert done.stderr == ""
+
+
+def test_with_json_an_error_is_json_on_stderr(stellarrow: Run, make_lake: Callable[..., Path]) -> None:
+    done = stellarrow("sql", "select 1", "--json", "--csv")
+    assert (done.code, done.out) == (2, "")
+    assert "choose one" in json.loads(done.err)["error"]["message"]
+    lake = make_lake()
+    path = next(lake.rglob("*--105.xdr.zst"))
+    path.write_bytes(path.read_bytes()[:-9])
+    done = stellarrow("extract", lake, "--tables", "ledgers", "--to", f"parquet:{lake}-out", "--json")
+    told = json.loads(done.err)["error"]
+    assert (done.code, done.out, told["kind"]) == (1, "", "DecodeError")
+    assert "105.xdr.zst" in told["message"]

@@ -21,13 +21,13 @@ type options struct {
 	file, mode, passphrase string
 	repeat, cores, ledgers int
 	minimum                time.Duration
-	step, print            bool
+	step, print, unify     bool
 }
 
 func parseOptions() options {
 	var o options
 	flag.StringVar(&o.file, "file", "", "record-marked LedgerCloseMeta, uncompressed")
-	flag.StringVar(&o.mode, "mode", "decode", "decode, contract_data, contract_events, three_tables, event_views or token_transfers")
+	flag.StringVar(&o.mode, "mode", "decode", "decode, contract_data, contract_events, three_tables, event_views, token_transfers or unified_transfers")
 	flag.StringVar(&o.passphrase, "passphrase", "", "network passphrase")
 	flag.IntVar(&o.repeat, "repeat", 5, "repetitions after one that warms up; best and median are printed")
 	flag.IntVar(&o.cores, "cores", 1, "GOMAXPROCS; 0 takes every core")
@@ -35,6 +35,7 @@ func parseOptions() options {
 	minimum := flag.Int("minimum-ms", 100, "a repetition passes over the file until this much time has gone")
 	flag.BoolVar(&o.step, "step", false, "make one repetition for each line on standard input")
 	flag.BoolVar(&o.print, "print", false, "print the rows of one pass as JSON lines and measure nothing")
+	flag.BoolVar(&o.unify, "unify", false, "print the ledgers with the fee events of CAP-67 added and measure nothing")
 	flag.Parse()
 	o.minimum = time.Duration(*minimum) * time.Millisecond
 	return o
@@ -56,6 +57,9 @@ func run(o options, in io.Reader, out io.Writer) error {
 	ledgers, err := readLedgers(o.file, o.ledgers)
 	if err != nil {
 		return err
+	}
+	if o.unify {
+		return unify(ledgers, o.passphrase, out)
 	}
 	if o.print {
 		return printRows(maker, ledgers, out)

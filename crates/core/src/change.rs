@@ -107,6 +107,16 @@ pub struct Ttl<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// The contract's code it is, if it is one.
+    pub fn contract_code(&self) -> Option<&ContractCode<'a>> {
+        if let Self::ContractCode(code) = self { Some(code) } else { None }
+    }
+
+    /// The time to live it is, if it is one.
+    pub fn ttl(&self) -> Option<&Ttl<'a>> {
+        if let Self::Ttl(ttl) = self { Some(ttl) } else { None }
+    }
+
     /// LedgerEntryType and the LedgerKey's bytes behind it: they order and identify entries.
     fn key(&self) -> (u32, &'a [u8]) {
         match self {
@@ -157,6 +167,15 @@ pub fn read<'a>(
         order(group);
     }
     Some(bytes)
+}
+
+/// The changes whose entries `pick` takes, each with its place among them: a table's change_index.
+pub fn numbered<'c, 'a, E>(
+    changes: &'c [Change<'a>],
+    pick: impl Fn(&'c Entry<'a>) -> Option<E>,
+) -> impl Iterator<Item = (u32, &'c Change<'a>, E)> {
+    let picked = changes.iter().filter_map(move |change| Some((change, pick(&change.entry)?)));
+    (0..).zip(picked).map(|(index, (change, entry))| (index, change, entry))
 }
 
 /// Order by LedgerKey as the chain's Go SDK does; what concerns the same key keeps its order.

@@ -5,6 +5,9 @@ use std::ops::Range;
 use crate::xdr::layout::{ExtensionPoint, SCVal};
 use crate::xdr::{self, Input, between, skip};
 
+/// The tables' names of TransactionEventStage, by value.
+pub const STAGES: [&str; 3] = ["before_all_txs", "after_tx", "after_all_txs"];
+
 /// One event.
 #[derive(Debug, Clone)]
 pub struct Event<'a> {

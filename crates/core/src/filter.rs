@@ -2,6 +2,7 @@
 
 use crate::address::Address;
 use crate::asset::{Asset, Code};
+use crate::change;
 use crate::error::{Error, Result};
 use crate::operation::OPERATION_NAMES;
 use crate::strkey;
@@ -43,8 +44,7 @@ pub struct Filter {
     /// Bit N for OperationType N.
     operations: u32,
     accounts: Vec<Address>,
-    /// Leave out rows of deleted entries.
-    pub exclude_deleted: bool,
+    exclude_deleted: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -118,6 +118,12 @@ impl Filter {
             || matches!(asset, Asset::Credit { issuer, .. }
                 if self.issuers.binary_search(issuer).is_ok());
         code && issuer
+    }
+
+    /// Whether changes of this kind are wanted.
+    #[inline]
+    pub fn change(&self, kind: change::Kind) -> bool {
+        !(self.exclude_deleted && kind == change::Kind::Removed)
     }
 
     /// Whether events of this XDR type (0 to 2) are wanted.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -46,9 +47,23 @@ def invoke(arguments: Sequence[str]) -> int:
     except (click.ClickException, StellarrowError) as error:
         if debug:
             raise
-        _tell(_said(error) if isinstance(error, click.ClickException) else str(error))
+        if "--json" in arguments:
+            click.echo(json.dumps({"error": _fields(error)}), err=True)
+        else:
+            _tell(_message(error))
         return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
     return code if isinstance(code, int) else DONE
+
+
+def _message(error: click.ClickException | StellarrowError) -> str:
+    return _said(error) if isinstance(error, click.ClickException) else str(error)
+
+
+def _fields(error: click.ClickException | StellarrowError) -> dict[str, Any]:
+    """Return an error as programs read it, with its place where it has one."""
+    place = {name: getattr(error, name, None) for name in ("ledger", "path", "offset")}
+    known = {name: value for name, value in place.items() if value is not None}
+    return {"kind": type(error).__name__, "message": _message(error), **known}
 
 
 def _said(error: click.ClickException) -> str:

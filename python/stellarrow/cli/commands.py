@@ -9,7 +9,18 @@ import click
 from stellarrow import __version__
 from stellarrow.cli.verbs import Verbs
 
-_VERBS = ("extract", "inspect", "contract", "synth", "sql", "config", "demo")
+_VERBS = (
+    "extract",
+    "inspect",
+    "contract",
+    "synth",
+    "lake",
+    "sql",
+    "coverage",
+    "dlq",
+    "config",
+    "demo",
+)
 
 
 class _Lazy(Verbs):

@@ -3,215 +3,117 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import ExitStack, closing
-from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Final
 
 import click
 
-from stellarrow import pipeline
-from stellarrow.cli import meter, places, wording
-from stellarrow.decode import table
+from stellarrow import places
+from stellarrow.cli.job import Job
+from stellarrow.cli.paged import Paged, option
+from stellarrow.config import Extract, find_file, read
+from stellarrow.config.settings import settings_of
 from stellarrow.errors import ConfigError
-from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.protocols import Sink
-from stellarrow.sources.files import FileSource
 
-_SAMPLE = 16  # ledgers that --dry-run extracts into a temporary folder to foretell the time
-
-_EXAMPLE = """\b
+_EXAMPLE: Final = """\b
 Example:
-  stellarrow extract './lake' --tables contract_data,contract_events --ledgers 58752000:+1000 \\
+  stellarrow extract ./lake --tables contract_data,contract_events --ledgers 58752000:+1000 \\
     --to parquet:./out --network pubnet"""
 
+_ROWS: Final = "Which rows"
+_HOW: Final = "How"
+# Heading, and whether it is on the second page only; names are those of config.Extract.
+_FILTERS: Final = {
+    "contract_ids": (_ROWS, False),
+    "asset_codes": (_ROWS, False),
+    "asset_issuers": (_ROWS, True),
+    "event_names": (_ROWS, False),
+    "event_types": (_ROWS, True),
+    "accounts": (_ROWS, False),
+    "where": (_ROWS, False),
+    "select": (_ROWS, False),
+}
+_CHOICES: Final = {
+    "on_error": (_HOW, False),
+    "transfers": (_HOW, True),
+    "workers": (_HOW, True),
+    "budget_mb": (_HOW, True),
+    "commit_every": (_HOW, True),
+    "state_dir": (_HOW, True),
+}
 
-def _listed(context: click.Context, parameter: click.Parameter, text: str) -> tuple[str, ...]:  # noqa: ARG001
-    return tuple(value.strip() for value in text.split(",") if value.strip())
 
-
-def _filters(function: Callable[..., None]) -> Callable[..., None]:
-    listed: dict[str, Any] = {"default": "", "callback": _listed, "metavar": "LIST"}
-    for option, told in (
-        ("--accounts", "Only transfers from or to one of these (G…, M…, C…, B…, L…)."),
-        ("--event-types", "Only events of these types: contract, system; transfers: mint, payment …"),
-        ("--event-names", "Only events whose first topic is one of these symbols."),
-        ("--asset-issuers", "Only rows of assets of these issuers."),
-        ("--asset-codes", "Only rows of these assets: CODE, CODE:ISSUER or native."),
-        ("--contract-ids", "Only rows of these contracts (C…)."),
-    ):
-        function = click.option(option, help=told, **listed)(function)
+def _declared(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a flag to the settings that need nothing but one."""
+    for name, (section, rare) in reversed({**_FILTERS, **_CHOICES}.items()):
+        setting = settings_of(Extract)[name]
+        default = f"  [{setting.default}]" if setting.default else ""
+        function = option(
+            "--" + name.replace("_", "-"),
+            name,
+            metavar=setting.kind.metavar,
+            help=setting.help + default,
+            section=section,
+            rare=rare,
+        )(function)
     return function
 
 
-@click.command(epilog=_EXAMPLE)
-@click.argument("source")
-@click.option("--tables", required=True, metavar="LIST", help="Tables, as name or name@version, or all.")
-@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
-@click.option(
+@click.command(cls=Paged, epilog=_EXAMPLE)
+@click.argument("source", required=False)
+@option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
+@option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
+@option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
+@option(
     "--to",
     multiple=True,
     metavar="SINK",
     help="parquet:FOLDER or postgres://…; may be repeated.  [./stellarrow-data]",
 )
-@click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
-@_filters
-@click.option("--no-deleted", is_flag=True, help="Leave rows of removed entries out.")
-@click.option("--decoded", is_flag=True, help="Add values as JSON, code and its interface.")
-@click.option(
-    "--transfers",
-    type=click.Choice(["derive", "unified"]),
-    default="derive",
-    help="Where token_transfers come from.",
+@option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
+@_declared
+@option(
+    "--no-deleted",
+    "include_deleted",
+    flag_value="false",
+    section=_ROWS,
+    rare=True,
+    help="No removed entries.",
 )
-@click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
-@click.option("--workers", type=click.IntRange(1), help="Decoding threads; one a core by default.")
-@click.option("--budget-mb", type=click.IntRange(1), default=64, help="Memory for ledgers in flight.  [64]")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and how long it would take.")
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def command(source: str, tables: str, to: Sequence[str], network: str | None, **options: Any) -> None:
-    """Extract tables from SOURCE: a file, a folder, a glob, or - for stdin.
+@option("--decoded", flag_value="true", section=_HOW, help="Add values as JSON, code and its interface.")
+@option(
+    "--no-verify-chain",
+    "verify_chain",
+    flag_value="false",
+    section=_HOW,
+    rare=True,
+    help="Take ledgers whose hashes do not link.",
+)
+@option(
+    "--verify",
+    is_flag=True,
+    section=_HOW,
+    help="Compare what the sinks hold with the source, row by row count.",
+)
+@option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long it would take.")
+@option("--config", metavar="FILE", section=_HOW, help="Settings in TOML.  [./stellarrow.toml]")
+@option("--json", "as_json", is_flag=True, section=_HOW, help="Print the report as JSON.")
+def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:
+    """Extract tables from SOURCE: a path, a glob, a URL, - for stdin, or LAKE,RPC.
 
     What is already there is not done again: after an interruption the same command line goes on.
     """
-    opened = places.open_source(source)
-    names = places.table_names(tables)
-    for name in names:
-        table(name)
-    job = _Job(opened, names, places.find_network(opened, network), _where(options), options)
+    given = {name: None if flag == () else flag for name, flag in flags.items()}
+    settings = read(Extract, given, file=find_file(config))
+    if not settings.tables:
+        raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     with ExitStack() as stack:
-        sinks = [
-            stack.enter_context(closing(job.open_sink(place)))
-            for place in to or ("parquet:./stellarrow-data",)
-        ]
-        told = job.foretell(sinks) if options["dry_run"] else job.run(sinks)
-    click.echo(json.dumps(told) if options["as_json"] else told.pop("told"))
-
-
-def _where(options: dict[str, Any]) -> Filter | None:
-    fields = ("contract_ids", "asset_codes", "asset_issuers", "event_names", "event_types", "accounts")
-    where = Filter(**{name: options[name] for name in fields}, include_deleted=not options["no_deleted"])
-    return where if str(where) else None
-
-
-class _Job:
-    """One extraction, as it was asked for."""
-
-    def __init__(
-        self,
-        source: Any,
-        tables: list[str],
-        network: Network,
-        where: Filter | None,
-        options: dict[str, Any],
-    ) -> None:
-        self.source = source
-        self.tables = tables
-        self.network = network
-        self.where = where
-        self.decoded: bool = options["decoded"]
-        self.transfers: str = options["transfers"]
-        self._ledgers: str | None = options["ledgers"]
-        self._verify_chain = not options["no_verify_chain"]
-        self._workers: int | None = options["workers"]
-        self._budget_mb: int = options["budget_mb"]
-
-    def open_sink(self, place: str) -> Sink:
-        return places.open_sink(
-            place,
-            self.tables,
-            network=self.network,
-            where=self.where,
-            decoded=self.decoded,
-            transfers=self.transfers,
-            expected=lambda: pipeline.wanted_ledgers(self.source, self._ledgers),
+        opened = stack.enter_context(
+            closing(places.open_source(settings.source, rpc=settings.rpc, network=settings.network))
         )
-
-    def run(self, sinks: Sequence[Sink]) -> dict[str, Any]:
-        with meter.shown("extract") as progress:
-            report = self._bring(sinks, self._ledgers, progress)
-        return {
-            "told": _told(report),
-            "ledgers": report.ledgers,
-            "bytes": report.bytes,
-            "rows": report.rows,
-            "seconds": round(report.seconds, 3),
-            "skipped": report.skipped,
-            "ranges": str(report.ranges),
-            "gaps": str(report.gaps),
-        }
-
-    def _bring(
-        self, sinks: Sequence[Sink], ledgers: LedgerSet | str | None, progress: meter.Report | None
-    ) -> pipeline.Report:
-        return pipeline.run(
-            self.source,
-            tables=self.tables,
-            sinks=sinks,
-            network=self.network,
-            ledgers=ledgers,
-            where=self.where,
-            decoded=self.decoded,
-            transfers=self.transfers,
-            verify_chain=self._verify_chain,
-            workers=self._workers,
-            budget_mb=self._budget_mb,
-            progress=progress,
-        )
-
-    def foretell(self, sinks: Sequence[Sink]) -> dict[str, Any]:
-        """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
-        if not isinstance(self.source, FileSource):
-            raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
-        held = self.source.available()
-        wanted = pipeline.wanted_ledgers(self.source, self._ledgers)
-        if pipeline.is_open(wanted):
-            wanted &= LedgerSet([LedgerRange(0, held.last)])
-        missing = wanted - pipeline.covered_ledgers(sinks)
-        absent = missing - held
-        stored = self.source.stored_bytes(missing)
-        eta = self._sampled(missing - absent) if missing - absent else 0.0
-        foretold = {
-            "ledgers": missing.count,
-            "stored_bytes": stored,
-            "skipped": (wanted - missing).count,
-            "missing": str(absent),
-            "eta_seconds": round(eta, 1),
-        }
-        told = [
-            f"would extract {wording.many(missing.count, 'ledger')}"
-            + (f" ({wording.ranges(missing)})" if missing else "")
-            + f", {wording.size(stored)} stored, in about {wording.seconds(eta)}",
-            f"already there: {wording.many((wanted - missing).count, 'ledger')}",
-        ]
-        if absent:
-            told.append(f"missing in the source: {wording.ranges(absent)}")
-        return {"told": "\n".join(told), **foretold}
-
-    def _sampled(self, missing: LedgerSet) -> float:
-        first = missing.ranges[0]
-        sample = LedgerSet([LedgerRange(first.first, min(first.end, first.first + _SAMPLE - 1))])
-        with (
-            TemporaryDirectory() as folder,
-            closing(self.open_sink(f"parquet:{folder}")) as sink,
-        ):
-            report = self._bring([sink], sample, None)
-        return report.seconds * missing.count / max(1, report.ledgers)
-
-
-def _told(report: pipeline.Report) -> str:
-    skipped = f", {wording.many(report.skipped, 'ledger')} already there" if report.skipped else ""
-    if not report.ledgers:
-        return f"nothing to do{skipped}"
-    speed = report.bytes / max(report.seconds, 1e-9) / 1e6
-    told = [
-        (
-            f"{wording.many(report.ledgers, 'ledger')} ({wording.ranges(report.ranges)}) in"
-            f" {wording.seconds(report.seconds)}, {speed:,.0f} MB/s{skipped}"
-        ),
-        f"rows: {wording.columns(report.rows)}",
-    ]
-    if report.gaps:
-        told.append(f"not in the source: {wording.ranges(report.gaps)}")
-    return "\n".join(told)
+        job = Job(opened, settings)
+        sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
+        done = job.foretell(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
+    click.echo(json.dumps(done.report) if as_json else done.told)
+    return done.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -13,9 +12,10 @@ import click
 from stellarrow.cli import wording
 from stellarrow.decode import frame, synthetic
 from stellarrow.errors import ConfigError, SinkError
+from stellarrow.lake.layout import MANIFEST, Layout, manifest
+from stellarrow.lake.writing import packed
 from stellarrow.ledgers import LAST_POSSIBLE, Network
 
-_PARTITION: Final = 64_000  # files a partition, as in the public lakes (SEP-54)
 _LEVEL: Final = 3  # zstd
 
 _EXAMPLE = """\b
@@ -58,28 +58,18 @@ def command(
 def write_lake(folder: Path, ledgers: Iterator[bytes], *, first: int, network: Network) -> int:
     """Write one ledger a file as SEP-54 lays a lake out, with its manifest; return the bytes stored."""
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = {
-        "networkPassphrase": network.passphrase,
-        "version": "1.0",
-        "compression": "zstd",
-        "ledgersPerBatch": 1,
-        "batchesPerPartition": _PARTITION,
-    }
-    _place(folder / ".config.json", json.dumps(manifest).encode())
+    _place(folder / MANIFEST, manifest(Layout(), network))
     stored = 0
     for sequence, ledger in enumerate(ledgers, first):
         path = folder / lake_path(sequence)
         path.parent.mkdir(exist_ok=True)
-        stored += _place(path, frame([ledger], "batch", compression_level=_LEVEL))
+        stored += _place(path, packed([ledger]))
     return stored
 
 
 def lake_path(sequence: int) -> str:
     """Return the path of a ledger in a lake of one ledger a file."""
-    start = sequence // _PARTITION * _PARTITION
-    end = min(start + _PARTITION - 1, LAST_POSSIBLE)
-    partition = f"{LAST_POSSIBLE - start:08X}--{start}-{end}"
-    return f"{partition}/{LAST_POSSIBLE - sequence:08X}--{sequence}.xdr.zst"
+    return Layout().key(sequence)
 
 
 def _place(path: Path, content: bytes) -> int:

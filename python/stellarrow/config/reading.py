@@ -22,7 +22,7 @@ Service = TypeVar("Service", bound=Settings)
 
 def read(
     service: type[Service],
-    flags: Mapping[str, str | None] | None = None,
+    flags: Mapping[str, str | tuple[str, ...] | None] | None = None,
     *,
     environ: Mapping[str, str] | None = None,
     file: str | os.PathLike[str] | None = None,
@@ -79,7 +79,7 @@ def _variable(name: str) -> str:
     return f"{name} in the environment"
 
 
-def _from_file(path: Path, service: str) -> Iterator[tuple[str, str, str]]:
+def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
     held = _parsed(path)
     everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
@@ -122,12 +122,12 @@ def _unknown(what: str, noun: str, written: str, known: list[str]) -> ConfigErro
     return ConfigError(f"{what}, which is no {noun}: {remedy}")
 
 
-def _plain(value: Any, origin: str) -> str:
+def _plain(value: Any, origin: str) -> str | tuple[str, ...]:
     """Write a TOML value as it would stand in the environment."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ",".join(value)
+        return tuple(value)
     if isinstance(value, str | int | float):
         return str(value)
     raise ConfigError(
@@ -135,8 +135,14 @@ def _plain(value: Any, origin: str) -> str:
     )
 
 
-def _value(one: Setting, text: str, origin: str) -> Any:
+def _value(one: Setting, given: str | tuple[str, ...], origin: str) -> Any:
+    """Read what was given; a list needs no commas."""
     try:
-        return one.kind.read(text.strip())
-    except ValueError as error:
-        raise ConfigError(f"{origin} is {one.kind.shown(text)!r}: it must be {one.kind.allowed}") from error
+        if isinstance(given, str):
+            return one.kind.read(given.strip())
+        if isinstance(one.kind.read(""), tuple):
+            return given
+    except ValueError:
+        pass
+    told = one.kind.shown(given if isinstance(given, str) else ",".join(given))
+    raise ConfigError(f"{origin} is {told!r}: it must be {one.kind.allowed}")

@@ -158,20 +158,50 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(_Filtered, _Logged):
+class Extract(_Logged):
     """Ledgers out of a source into sinks."""
 
+    source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
+    rpc: tuple[str, ...] = setting(URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
     ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
-    to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="The sinks.")
+    to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")
+    contract_ids: tuple[str, ...] = setting(
+        LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
+    )
+    asset_codes: tuple[str, ...] = setting(
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+    )
+    asset_issuers: tuple[str, ...] = setting(
+        LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
+    )
+    event_names: tuple[str, ...] = setting(
+        LIST, "", help="Only events whose first topic is one of these symbols."
+    )
+    event_types: tuple[str, ...] = setting(
+        LIST, "", help="Only events of these types: contract, system; transfers: mint, payment …"
+    )
+    accounts: tuple[str, ...] = setting(
+        LIST, "", help="Only transfers from or to one of these (G…, M…, C…, B…, L…)."
+    )
+    where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
+    select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
+    include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
+    decoded: bool = setting(TRUTH, "false", help="Add values as JSON, code and its interface.")
+    transfers: str = setting(
+        choice(("derive", "unified")), "derive", help="Where token_transfers come from: derive or unified."
+    )
+    verify_chain: bool = setting(TRUTH, "true", help="Refuse ledgers whose hashes do not link.")
     workers: int | None = setting(
         _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
     )
     budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(
-        choice(("stop", "quarantine")), "stop", help="What to do with a ledger that cannot be kept."
+        choice(("stop", "quarantine")),
+        "stop",
+        help="At a ledger that cannot be kept: stop, or quarantine it (see dlq).",
     )
-    commit_every: float = setting(DURATION, "1m", help="What is written becomes durable at least so often.")
+    commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {

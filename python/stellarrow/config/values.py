@@ -20,7 +20,7 @@ _TRUTH: Final = {
     **dict.fromkeys(("false", "f", "0", "no", "off"), False),
 }
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*(?=@)")
-_MASK: Final = "********"
+MASK: Final = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +80,12 @@ def choice(names: Sequence[str]) -> Kind[str]:
 
 def masked(url: str) -> str:
     """Hide the password in a URL."""
-    return _PASSWORD.sub(rf"\1:{_MASK}", url)
+    return _PASSWORD.sub(rf"\1:{MASK}", url)
 
 
 TEXT: Final = Kind(str, "text", "TEXT")
 URL: Final = Kind(str, "a URL", "URL", masked)
-SECRET: Final = Kind(str, "text", "TEXT", lambda _: _MASK)
+SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
 DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", "DURATION")

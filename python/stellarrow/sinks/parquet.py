@@ -77,7 +77,10 @@ class ParquetSink:
             clash = next((name for name in self._tables if table(name).name == meant.name), None)
             if clash:
                 raise ConfigError(f"{clash} and {asked} share one folder: extract them to two folders")
-            self._tables[asked] = _TableFolder(Path(folder, meant.name), meant, facts, ledgers_per_file)
+            columns = schema(str(meant), decoded=decoded, where=where)
+            self._tables[asked] = _TableFolder(
+                Path(folder, meant.name), meant, columns, facts, ledgers_per_file
+            )
 
     def write(self, batch: LedgerBatch) -> None:
         for asked, folder in self._tables.items():
@@ -103,9 +106,11 @@ class ParquetSink:
 class _TableFolder:
     """One table's files: what they cover, and the one being written."""
 
-    def __init__(self, path: Path, kept: Table, facts: dict[str, str], ledgers_per_file: int) -> None:
+    def __init__(
+        self, path: Path, kept: Table, columns: pa.Schema, facts: dict[str, str], ledgers_per_file: int
+    ) -> None:
         self.path = path
-        self._schema = schema(str(kept), decoded=bool(facts["decoded"]))
+        self._schema = columns
         self._facts = {"table": kept.name, "schema_version": kept.version, **facts}
         self._ledgers_per_file = ledgers_per_file
         self._file: _File | None = None

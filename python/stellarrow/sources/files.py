@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import glob
-import json
 import os
-import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,11 +14,10 @@ from typing import Final
 
 from stellarrow.decode import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
-from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.pieces import pieces
 
-# SEP-54: {0xFFFFFFFF - first:08X}--{first}[-{last}].xdr.zst; older lakes end in .zstd
-_LAKE_NAME: Final = re.compile(r"([0-9A-F]{8})--(\d{1,10})(?:-(\d{1,10}))?\.xdr(?:\.zstd?)?", re.ASCII)
-_MANIFEST: Final = ".config.json"  # SEP-54, beside the partitions
 _NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
 _BLOCK: Final = 1 << 20  # bytes a read
 _WHOLE: Final = (
@@ -59,7 +56,7 @@ class FileSource:
     """Read ledgers from files. Ledgers that lie in several files are read once."""
 
     def __init__(self, location: str | os.PathLike[str]) -> None:
-        self._location = os.fspath(location)
+        self._location = self.name = os.fspath(location)
         self._index: _Index | None = None
 
     def available(self) -> LedgerSet:
@@ -89,9 +86,9 @@ class FileSource:
         place = Path(self._location)
         file = next(self._paths(), place)
         for folder in (place, *file.parents[:2]):  # where it was named, the partition, the lake
-            manifest = folder / _MANIFEST
+            manifest = folder / MANIFEST
             if manifest.is_file():
-                return Network.of(_passphrase(manifest))
+                return Manifest.read(_content(manifest), where=str(manifest)).network
         return None
 
     def close(self) -> None:
@@ -143,8 +140,8 @@ def _is_aside(name: str) -> bool:
 
 def _runs(path: Path) -> Iterator[_Stored]:
     """Tell which ledgers a file holds: by its name where that is a lake's, else by looking."""
-    if (match := _LAKE_NAME.fullmatch(path.name)) and int(match[1], 16) == LAST_POSSIBLE - int(match[2]):
-        yield _Stored(int(match[2]), int(match[3] or match[2]), path)
+    if held := ledgers_named(path.name):
+        yield _Stored(held.first, held.end, path)
         return
     first = last = None
     for ledger in _sequences(path):
@@ -177,17 +174,7 @@ def _chunks(stored: _Stored, wanted: LedgerRange) -> Iterator[LedgerChunk]:
     if _size(path) <= _WHOLE:
         yield LedgerChunk(_content(path), "auto", wanted.first, wanted.end, str(path))
         return
-    due = wanted.first
-    for piece, framing in split(_blocks(path), piece_bytes=_PIECE, place=str(path)):
-        held = LedgerSet.of(sequences(piece, framing, place=str(path))) & LedgerSet([wanted])
-        for part in held:
-            if part.first != due:
-                break
-            yield LedgerChunk(piece, framing, part.first, part.end, str(path))
-            due = part.end + 1
-        if due > wanted.end:
-            return
-    raise SourceError(f"{path} should hold ledger {due}, by its name, but does not: fetch it again")
+    yield from pieces(_blocks(path), wanted, where=str(path))
 
 
 def _size(path: Path) -> int:
@@ -207,16 +194,6 @@ def _blocks(path: Path) -> Iterator[bytes]:
     with _told(path), path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             yield block
-
-
-def _passphrase(manifest: Path) -> str:
-    try:
-        passphrase = str(json.loads(_content(manifest))["networkPassphrase"]).strip()
-    except (ValueError, KeyError, TypeError):
-        passphrase = ""
-    if not passphrase:
-        raise SourceError(f"{manifest} names no networkPassphrase (SEP-54): mend it, or remove it")
-    return passphrase
 
 
 @contextmanager

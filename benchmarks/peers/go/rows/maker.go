@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/stellar/go-stellar-sdk/ingest"
+	"github.com/stellar/go-stellar-sdk/processors/token_transfer"
 	"github.com/stellar/go-stellar-sdk/xdr"
 )
 
@@ -37,6 +38,8 @@ func NewMaker(mode, passphrase string) (Maker, error) {
 		return eventViews{}, nil
 	case "token_transfers":
 		return newTokenTransfers(decoder, passphrase), nil
+	case "unified_transfers":
+		return newTokenTransfers(decoder, passphrase, token_transfer.WithUnifiedEventsStreamEnabled()), nil
 	}
 	return nil, fmt.Errorf("no such mode: %q", mode)
 }

@@ -1,10 +1,13 @@
 //! Table `contract_code`: a row a change of a contract's code.
 
+use std::sync::Arc;
+
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::{NullableBinary, NullableText, Text};
 use super::{Settings, Table};
-use crate::change::{CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
+use crate::change::{self, CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
+use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::wasm;
 
@@ -33,12 +36,12 @@ columns! {
 
 pub(super) struct Builder {
     columns: Columns,
-    settings: Settings,
+    filter: Arc<Filter>,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded), settings: settings.clone() }
+        Self { columns: Columns::new(settings.decoded), filter: settings.filter.clone() }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
@@ -71,20 +74,18 @@ impl super::Builder for Builder {
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        let (columns, mut index) = (&mut self.columns, 0);
-        for change in transaction.changes {
-            let Entry::ContractCode(code) = &change.entry else { continue };
-            let deleted = change.kind == Kind::Removed;
-            if !(deleted && self.settings.filter.exclude_deleted) {
-                let row = columns.rows;
-                columns.rows += 1;
-                columns.change_index.push(index);
-                columns.change_type.word(change.kind.word());
-                columns.deleted.push(deleted);
-                columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
-                columns.code(row, code);
+        let columns = &mut self.columns;
+        for (index, change, code) in change::numbered(transaction.changes, Entry::contract_code) {
+            if !self.filter.change(change.kind) {
+                continue;
             }
-            index += 1;
+            let row = columns.rows;
+            columns.rows += 1;
+            columns.change_index.push(index);
+            columns.change_type.word(change.kind.word());
+            columns.deleted.push(change.kind == Kind::Removed);
+            columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
+            columns.code(row, code);
         }
         columns.ledger_sequence.fill(columns.rows, ledger.sequence);
         columns.closed_at.fill(columns.rows, ledger.closed_at());

@@ -14,7 +14,7 @@ use super::columns::{columns, field};
 use super::text::{NullableText, Text, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
-use crate::change::{CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
+use crate::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::{balance, json, scval, strkey};
 
@@ -54,7 +54,7 @@ columns! {
     val_xdr: optional NullableText = "Value, an ScVal as base64 XDR.",
     contract_instance_type: optional NullableText = "wasm or stellar_asset, in instance entries.",
     contract_instance_wasm_hash: optional NullableText = "Hash of the instance's code, hex.",
-    expiration_ledger_seq: optional NullableUInt32 = "Last ledger the entry lives in, if the same transaction set that.",
+    expiration_ledger_seq: optional NullableUInt32 = "Last ledger the entry lives in, if the same transaction wrote that; what it wrote last stands, even where it then removed the entry.",
     key_json: on_request NullableText = "Key, an ScVal as XDR-JSON (SEP-51).",
     val_json: on_request NullableText = "Value, an ScVal as XDR-JSON (SEP-51).",
 }
@@ -134,7 +134,7 @@ impl Builder2 {
     fn wants(&self, change: &Change<'_>, data: &ContractData<'_>) -> bool {
         let filter = &self.settings.filter;
         let contract = scval::contract(data.contract);
-        !(filter.exclude_deleted && change.kind == Kind::Removed)
+        filter.change(change.kind)
             && filter.contract(contract)
             && (!filter.has_assets()
                 || contract.is_some_and(|contract| filter.asset(contract, || self.asset(data))))
@@ -222,6 +222,15 @@ impl Columns {
     }
 }
 
+/// Contract data that has rows; nonces have none.
+#[inline]
+fn told<'c, 'a>(entry: &'c Entry<'a>) -> Option<&'c ContractData<'a>> {
+    match entry {
+        Entry::ContractData(data) if !scval::is_nonce_key(data.key) => Some(data),
+        _ => None,
+    }
+}
+
 /// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
 fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
     Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
@@ -238,18 +247,10 @@ impl super::Builder for Builder2 {
         }
         self.collect_ttls(transaction.changes);
         let first = self.columns.rows;
-        let mut index = 0;
-        for change in transaction.changes {
-            let Entry::ContractData(data) = &change.entry else {
-                continue;
-            };
-            if scval::is_nonce_key(data.key) {
-                continue;
-            }
+        for (index, change, data) in change::numbered(transaction.changes, told) {
             if self.wants(change, data) {
                 self.row(ledger, index, change, data);
             }
-            index += 1;
         }
         let columns = &mut self.columns;
         let rows = columns.rows;

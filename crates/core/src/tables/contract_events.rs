@@ -7,7 +7,7 @@ use super::columns::columns;
 use super::text::{NullableText, Text, TextList, Word, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
-use crate::event::{Event, Events};
+use crate::event::{Event, Events, STAGES};
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::{json, scval, strkey};
@@ -38,7 +38,6 @@ columns! {
 }
 
 static TYPES: [Word; 3] = [Word::new("system"), Word::new("contract"), Word::new("diagnostic")];
-const STAGES: [&str; 3] = ["before_all_txs", "after_tx", "after_all_txs"];
 
 pub(super) struct Builder {
     columns: Columns,

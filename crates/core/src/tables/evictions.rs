@@ -1,12 +1,16 @@
 //! Table `evictions`: a row an entry that left the ledger because its time to live had passed.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use super::column::{Timestamp, UInt32};
 use super::columns::columns;
 use super::text::Text;
 use super::{Settings, Table};
+use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Totals};
+use crate::scval;
 
 pub(super) const EVICTIONS: Table = Table {
     name: "evictions",
@@ -38,16 +42,28 @@ const TYPES: [&str; 10] = [
     "LedgerEntryTypeTtl",
 ];
 
-pub(super) struct Builder(Columns);
+pub(super) struct Builder {
+    columns: Columns,
+    filter: Arc<Filter>,
+}
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self(Columns::new(settings.decoded))
+        Self { columns: Columns::new(settings.decoded), filter: settings.filter.clone() }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
         Columns::fields(decoded)
     }
+}
+
+/// Of evicted entries only contract data tells its contract.
+fn wants(filter: &Filter, key: &[u8]) -> bool {
+    let contract =
+        key.strip_prefix(&[0, 0, 0, 6]).and_then(|data| scval::contract(data.get(..36)?));
+    filter.contract(contract)
+        && (!filter.has_assets()
+            || contract.is_some_and(|contract| filter.asset(contract, || None)))
 }
 
 impl super::Builder for Builder {
@@ -56,8 +72,11 @@ impl super::Builder for Builder {
     }
 
     fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
-        let columns = &mut self.0;
+        let columns = &mut self.columns;
         for (index, key) in (0..).zip(totals.evicted) {
+            if !wants(&self.filter, key) {
+                continue;
+            }
             columns.rows += 1;
             columns.eviction_index.push(index);
             columns.ledger_key_hash.hex(&Sha256::digest(key).into());
@@ -69,5 +88,5 @@ impl super::Builder for Builder {
         columns.closed_at.fill(columns.rows, ledger.closed_at());
     }
 
-    super::forward_to_columns!(0);
+    super::forward_to_columns!(columns);
 }

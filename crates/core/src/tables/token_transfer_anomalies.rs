@@ -8,11 +8,12 @@ use super::columns::columns;
 use super::text::{NullableText, Text, TextList, hex};
 use super::{Settings, Table};
 use crate::asset::Asset;
+use crate::event::STAGES;
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::token_event::{RawEvent, Reading};
 use crate::xdr::{self, Input};
-use crate::{scval, strkey};
+use crate::{json, scval, strkey};
 
 pub(super) const TOKEN_TRANSFER_ANOMALIES: Table = Table {
     name: "token_transfer_anomalies",
@@ -35,9 +36,9 @@ columns! {
     topics_xdr: required TextList = "Topics, each an ScVal as base64 XDR.",
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
     reason: required Text = "How the event deviates.",
+    topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
+    data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
 }
-
-const STAGES: [&str; 3] = ["before_all_txs", "after_tx", "after_all_txs"];
 
 pub(super) struct Builder {
     columns: Columns,
@@ -111,9 +112,14 @@ impl Builder {
             columns.contract_id.set(row, &strkey::encode(strkey::CONTRACT, contract));
         }
         columns.event_name.push(scval::text(event.name().unwrap_or_default()).as_bytes());
-        columns.topics_xdr.base64(&event.topics().collect::<Vec<_>>());
+        let topics: Vec<_> = event.topics().collect();
+        columns.topics_xdr.base64(&topics);
         columns.data_xdr.base64(event.data);
         columns.reason.push(reason.as_bytes());
+        if columns.decoded {
+            columns.topics_json.push_with(&topics, json::append);
+            columns.data_json.set_with(row, |out| json::append(event.data, out));
+        }
     }
 }
 

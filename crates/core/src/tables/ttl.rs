@@ -1,10 +1,13 @@
 //! Table `ttl`: a row a change of how long contract data or code lives.
 
+use std::sync::Arc;
+
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::Text;
 use super::{Settings, Table};
 use crate::change::{self, Entry, Kind};
+use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
 
 pub(super) const TTL: Table = Table {
@@ -28,12 +31,12 @@ columns! {
 
 pub(super) struct Builder {
     columns: Columns,
-    settings: Settings,
+    filter: Arc<Filter>,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded), settings: settings.clone() }
+        Self { columns: Columns::new(settings.decoded), filter: settings.filter.clone() }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
@@ -47,23 +50,21 @@ impl super::Builder for Builder {
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        let (columns, mut index) = (&mut self.columns, 0);
-        for change in transaction.changes {
-            let Entry::Ttl(ttl) = change.entry else { continue };
-            let deleted = change.kind == Kind::Removed;
-            if !(deleted && self.settings.filter.exclude_deleted) {
-                let row = columns.rows;
-                columns.rows += 1;
-                columns.change_index.push(index);
-                columns.change_type.word(change.kind.word());
-                columns.deleted.push(deleted);
-                columns.key_hash.hex(ttl.key_hash);
-                if let Some(live_until) = ttl.live_until {
-                    columns.live_until_ledger_seq.set(row, live_until);
-                }
-                columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
+        let columns = &mut self.columns;
+        for (index, change, ttl) in change::numbered(transaction.changes, Entry::ttl) {
+            if !self.filter.change(change.kind) {
+                continue;
             }
-            index += 1;
+            let row = columns.rows;
+            columns.rows += 1;
+            columns.change_index.push(index);
+            columns.change_type.word(change.kind.word());
+            columns.deleted.push(change.kind == Kind::Removed);
+            columns.key_hash.hex(ttl.key_hash);
+            if let Some(live_until) = ttl.live_until {
+                columns.live_until_ledger_seq.set(row, live_until);
+            }
+            columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         }
         columns.ledger_sequence.fill(columns.rows, ledger.sequence);
         columns.closed_at.fill(columns.rows, ledger.closed_at());

@@ -1,5 +1,6 @@
 //! A filter keeps just the rows that its words fit, as they are without it.
 
+use stellar_xdr::{LedgerKey, LedgerKeyContractData, Limits, ReadXdr, ScAddress};
 use stellarrow_core::decode::{Decoder, Request};
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::frame::Framing;
@@ -16,6 +17,20 @@ const CASES: u64 = if cfg!(debug_assertions) { 100 } else { 2_000 };
 fn text<'a>(row: &'a Row, column: &str) -> Option<&'a str> {
     match row.iter().find(|(name, _)| name == column) {
         Some((_, Value::Text(text))) => Some(text),
+        _ => None,
+    }
+}
+
+/// The contract a row is of; an eviction tells it in its key.
+fn contract_of(row: &Row) -> Option<String> {
+    let Some(key) = text(row, "ledger_key_xdr") else {
+        return text(row, "contract_id").map(str::to_owned);
+    };
+    match LedgerKey::from_xdr_base64(key, Limits::none()).unwrap() {
+        LedgerKey::ContractData(LedgerKeyContractData {
+            contract: contract @ ScAddress::Contract(_),
+            ..
+        }) => Some(contract.to_string()),
         _ => None,
     }
 }
@@ -53,6 +68,10 @@ fn wanted(dice: &mut Dice, rows: &[Row]) -> Wanted {
         exclude_deleted: dice.one_in(3),
         ..Wanted::default()
     };
+    if dice.one_in(6) {
+        let evicted = rows.iter().filter(|row| text(row, "ledger_key_xdr").is_some());
+        wanted.contract_ids.extend(evicted.filter_map(contract_of).next());
+    }
     if dice.one_in(3) {
         wanted.asset_codes.extend(rows.iter().find_map(full));
     }
@@ -61,10 +80,10 @@ fn wanted(dice: &mut Dice, rows: &[Row]) -> Wanted {
 
 /// The asset of which a row is known to be: the one it tells, or the one whose contract it is of.
 fn asset_of(row: &Row, wanted: &Wanted, all: &[Row]) -> Option<(String, Option<String>)> {
-    let contract = text(row, "contract_id")?;
+    let contract = contract_of(row)?;
     let derived = |other: &&Row| {
         let named = full(other).is_some_and(|asset| wanted.asset_codes.contains(&asset));
-        named && text(other, "contract_id") == Some(contract)
+        named && contract_of(other).as_ref() == Some(&contract)
     };
     let told = all.iter().find(derived).unwrap_or(row);
     full(told).map(|asset| (asset, text(told, "asset_issuer").map(str::to_owned)))
@@ -72,14 +91,15 @@ fn asset_of(row: &Row, wanted: &Wanted, all: &[Row]) -> Option<(String, Option<S
 
 fn passes(row: &Row, wanted: &Wanted, all: &[Row]) -> bool {
     let has = |column: &str| row.iter().any(|(name, _)| name == column);
+    let has_contract = has("contract_id") || has("ledger_key_xdr");
     let deleted = text(row, "change_type") == Some("removed");
-    let of_contract = !has("contract_id") || fits(&wanted.contract_ids, text(row, "contract_id"));
+    let of_contract = !has_contract || fits(&wanted.contract_ids, contract_of(row).as_deref());
     let of_event = !has("event_type")
         || fits(&wanted.event_names, text(row, "event_name"))
             && fits(&wanted.event_types, text(row, "event_type"));
     let no_assets = wanted.asset_codes.is_empty() && wanted.asset_issuers.is_empty();
     let of_asset = no_assets
-        || !has("contract_id")
+        || !has_contract
         || asset_of(row, wanted, all).is_some_and(|(asset, issuer)| {
             let code = asset.split(':').next().filter(|_| asset != "native");
             let by_code = fits(&wanted.asset_codes, code) || wanted.asset_codes.contains(&asset);
@@ -90,8 +110,9 @@ fn passes(row: &Row, wanted: &Wanted, all: &[Row]) -> bool {
 
 #[test]
 fn a_filter_keeps_the_rows_that_fit_and_changes_none() {
-    let tables = ["contract_data", "contract_events", "contract_code", "ttl", "ledgers"]
-        .map(|name| Table::find(name).unwrap());
+    let tables =
+        ["contract_data", "contract_events", "contract_code", "ttl", "ledgers", "evictions"]
+            .map(|name| Table::find(name).unwrap());
     let (mut kept, mut dropped) = (0, 0);
     for seed in 0..CASES {
         let mut dice = Dice::new(seed);

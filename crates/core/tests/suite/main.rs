@@ -19,6 +19,7 @@ mod pubnet_mutants;
 mod revocation;
 mod rows;
 mod sealed;
+mod specs;
 mod structured;
 mod token_events;
 

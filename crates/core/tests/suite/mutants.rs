@@ -27,7 +27,7 @@ fn requests() -> Vec<Request> {
         request.framing(Some(Framing::Single)).diagnostics(true)
     };
     let mut requests: Vec<_> = TABLES.iter().map(|table| request(&[*table])).collect();
-    requests.push(request(TABLES));
+    requests.push(request(&TABLES));
     requests
 }
 

@@ -84,7 +84,7 @@ fn retold(retell: impl Fn(&mut ContractEvent)) -> (Vec<Row>, Vec<Row>) {
     let bytes = ledger.to_xdr(Limits::none()).unwrap();
     let tables =
         ["token_transfers", "token_transfer_anomalies"].map(|name| Table::find(name).unwrap());
-    let request = Request::new(&tables, PUBNET, &Wanted::default()).unwrap();
+    let request = Request::new(&tables, PUBNET, &Wanted::default()).unwrap().decoded(true);
     let (batches, _) = decode(&bytes, &request).unwrap();
     let of_operation = |row: &Row| {
         cell(row, "transaction_index") == &Value::Number(at)
@@ -213,6 +213,17 @@ fn what_deviates_is_an_anomaly_with_its_reason() {
     });
     told("no contract is named", &|event| event.contract_id = None);
     told("the event is not of type contract", &|event| event.type_ = ContractEventType::System);
+}
+
+#[test]
+fn an_anomaly_says_its_values_as_json_too() {
+    let (_, anomalies) = retold(|event| {
+        edit(event, |topics| topics.truncate(1));
+        *data(event) = ScVal::Map(None);
+    });
+    let topics = Value::List(vec![r#"{"symbol":"transfer"}"#.to_owned()]);
+    assert_eq!(cell(&anomalies[0], "topics_json"), &topics);
+    assert_eq!(cell(&anomalies[0], "data_json"), &text(r#"{"map":null}"#));
 }
 
 #[test]

@@ -77,6 +77,10 @@ class PostgresSink:
         url, mode_in_url = without_mode(url)
         self._mode = mode or mode_in_url or "auto"
         _check(self._mode, tables, batch_rows, partition_ledgers, writers)
+        if where and where.select:
+            raise ConfigError(
+                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+            )
         self._tables = _laid_out(tables)
         self._server = Server(url)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)

@@ -71,8 +71,9 @@ class Node:
 
     def page(self, due: int, last: int) -> Page | None:
         """Return ledgers from `due` on, none beyond `last`; None where the node has not come so far yet."""
-        if self._cursor and self._cursor[0] == due:
-            page = self._asked(due, last, self._cursor[1])
+        following = self._cursor  # once: another thread may be reading too
+        if following and following[0] == due:
+            page = self._asked(due, last, following[1])
             if page is None or page.metas:
                 return page
         # The cursor led elsewhere, or there is none.

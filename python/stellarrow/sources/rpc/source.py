@@ -80,9 +80,7 @@ class RpcSource:
         return LedgerSet(self._guard.call("getHealth", lambda: self._from_each(Node.window)))
 
     def network(self) -> Network | None:
-        if self._network is None:
-            self._guard.call("getNetwork", lambda: self._from_first(Node.network))
-        return self._network
+        return self._guard.call("getNetwork", lambda: self._from_first(Node.network))
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         pages = ordered(self._pages(ledgers), _chunks, workers=1, budget=_AHEAD, cost=lambda page: page.bytes)
@@ -117,7 +115,8 @@ class RpcSource:
         """Return what the first node answers that has something to say; None where the chain is to come."""
         troubles: list[SourceError] = []
         idle = False
-        for place, node in enumerate(list(self._nodes)):
+        nodes = self._nodes
+        for node in nodes:
             if node in self._refused:
                 continue
             try:
@@ -129,7 +128,7 @@ class RpcSource:
                 troubles.append(error)
             else:
                 if found is not None:
-                    self._prefer(node, place)
+                    self._prefer(node, nodes)
                     return found
                 idle = True
         if not idle or any(isinstance(error, LedgerMissing) for error in troubles):
@@ -178,11 +177,11 @@ class RpcSource:
         _log.error("%s", error)
         self._refused[node] = error
 
-    def _prefer(self, node: Node, place: int) -> None:
-        if place:
-            _log.warning("going on with %s instead of %s", node.name, self._nodes[0].name)
+    def _prefer(self, node: Node, before: Sequence[Node]) -> None:
+        if node is not before[0]:
+            _log.warning("going on with %s instead of %s", node.name, before[0].name)
             self._metrics.reconnections.inc()
-            self._nodes.insert(0, self._nodes.pop(self._nodes.index(node)))
+            self._nodes = [node, *(other for other in before if other is not node)]
 
 
 def _chunks(page: Page) -> list[LedgerChunk]:

@@ -130,7 +130,7 @@ fn held_after(
     push: impl FnOnce(&mut Decoder<'_>) -> Result<()>,
 ) -> Result<Vec<Vec<Row>>> {
     let mut decoder = Decoder::new(request).unwrap();
-    push(&mut decoder).map(|()| held(&mut decoder, TABLES))
+    push(&mut decoder).map(|()| held(&mut decoder, &TABLES))
 }
 
 fn split(

@@ -56,7 +56,7 @@ fn a_time_beyond_all_timestamps_is_an_error() {
 
 #[test]
 fn another_networks_ledger_is_told_by_the_passphrase() {
-    let request = Request::new(TABLES, "Some other network", &Wanted::default()).unwrap();
+    let request = Request::new(&TABLES, "Some other network", &Wanted::default()).unwrap();
     let (ledger, passphrase) = (SEQUENCE, "Some other network".to_owned());
     let expected = Error::Network { ledger, passphrase };
     assert_eq!(refused_by(&sample::bytes(), &request), expected);
@@ -72,7 +72,7 @@ fn transactions_without_envelopes_prove_no_network() {
     seal_chain(&mut metas, SEQUENCE, &mut Dice::new(0));
     let ledgers = metas.map(|meta| encode(&meta));
     let data = framed(&[&ledgers[0], &ledgers[1]], Framing::Batch, SEQUENCE);
-    let request = Request::new(TABLES, "Some other network", &Wanted::default()).unwrap();
+    let request = Request::new(&TABLES, "Some other network", &Wanted::default()).unwrap();
     assert!(matches!(refused_by(&data, &request), Error::Network { .. }));
 }
 
@@ -124,7 +124,7 @@ fn the_chain_reaches_from_one_push_to_the_next() {
     assert!(matches!(decoder.push(&ledgers[2]), Err(Error::Chain { .. })));
     decoder.push(&ledgers[1]).unwrap();
     decoder.push(&ledgers[2]).unwrap();
-    assert_eq!(held(&mut decoder, TABLES)[0].len(), 3);
+    assert_eq!(held(&mut decoder, &TABLES)[0].len(), 3);
 }
 
 #[test]

@@ -88,7 +88,7 @@ fn how_deep_is_too_deep_does_not_depend_on_the_tables() {
                 let bytes = nested(value, depth);
                 let all = decode(&bytes, &request()).is_ok();
                 assert_eq!(all, depth <= most, "{value:x} {depth} deep");
-                for table in TABLES {
+                for table in TABLES.iter() {
                     let one = decode(&bytes, &alone(*table)).is_ok();
                     assert_eq!(one, all, "{value:x} {depth} deep, {}", table.name);
                 }

@@ -67,7 +67,7 @@ fn a_record_in_fragments_is_the_same_record() {
     let rows = |data: &[u8]| {
         let mut decoder = Decoder::new(&request).unwrap();
         decoder.push(data).unwrap();
-        held(&mut decoder, TABLES)
+        held(&mut decoder, &TABLES)
     };
     let whole = rows(&bytes);
     for lengths in [&[400][..], &[0], &[370, 1, 0, 3], &[bytes.len()]] {

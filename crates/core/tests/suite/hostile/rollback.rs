@@ -32,7 +32,7 @@ fn rows(metas: &[LedgerCloseMeta]) -> Vec<Vec<Row>> {
     for meta in metas {
         decoder.push(&encode(meta)).unwrap();
     }
-    held(&mut decoder, TABLES)
+    held(&mut decoder, &TABLES)
 }
 
 /// The ledger with something wrong behind its header.
@@ -64,7 +64,7 @@ fn a_bad_ledger_leaves_the_rows_of_those_before_it() {
             matches!(error, Error::Decode { ledger: Some(ledger), .. } if ledger == 100 + bad as u32),
             "seed {seed}: {error}"
         );
-        assert!(held(&mut decoder, TABLES) == rows(&metas[..bad]), "seed {seed}: {error}");
+        assert!(held(&mut decoder, &TABLES) == rows(&metas[..bad]), "seed {seed}: {error}");
     }
 }
 
@@ -81,9 +81,9 @@ fn decoding_goes_on_after_a_bad_ledger_as_if_it_had_not_been() {
             }
             decoder.push(&encode(meta)).unwrap();
         }
-        assert!(held(&mut decoder, TABLES) == rows(&metas), "seed {seed}");
+        assert!(held(&mut decoder, &TABLES) == rows(&metas), "seed {seed}");
         decoder.push(&encode(&metas[0])).unwrap();
-        assert!(held(&mut decoder, TABLES) == rows(&metas[..1]), "seed {seed}, begun anew");
+        assert!(held(&mut decoder, &TABLES) == rows(&metas[..1]), "seed {seed}, begun anew");
     }
 }
 
@@ -136,5 +136,5 @@ fn a_record_longer_than_its_ledger_leaves_no_rows() {
     let request = request();
     let mut decoder = Decoder::new(&request).unwrap();
     decoder.push(&data).expect_err("four bytes too many");
-    assert!(held(&mut decoder, TABLES).iter().all(Vec::is_empty));
+    assert!(held(&mut decoder, &TABLES).iter().all(Vec::is_empty));
 }

@@ -9,7 +9,7 @@ mod evictions;
 mod ledgers;
 mod sac;
 mod ttl;
-mod wasm;
+pub mod wasm;
 
 pub use sac::contract_id;
 

@@ -1,20 +1,30 @@
 //! A contract's interface, in the custom sections of its WebAssembly.
 
-use stellar_xdr::{Limited, Limits, ReadXdr, ScSpecEntry};
+use serde::Serialize;
+use stellar_xdr::{Limited, Limits, ReadXdr, ScMetaEntry, ScSpecEntry};
 
 use super::json;
 
-/// The entries as XDR-JSON; `None` where there are none or something is wrong with them.
+/// The interface's entries as XDR-JSON; `None` where there are none or something is wrong with them.
 pub fn spec_json(code: &[u8]) -> Option<String> {
-    let section = section(code.strip_prefix(b"\0asm\x01\0\0\0")?)?;
+    entries_json::<ScSpecEntry>(code, b"contractspecv0")
+}
+
+/// The meta's entries likewise.
+pub fn meta_json(code: &[u8]) -> Option<String> {
+    entries_json::<ScMetaEntry>(code, b"contractmetav0")
+}
+
+fn entries_json<T: ReadXdr + Serialize>(code: &[u8], name: &[u8]) -> Option<String> {
+    let section = section(code.strip_prefix(b"\0asm\x01\0\0\0")?, name)?;
     let limits = Limits { depth: 500, len: section.len() };
     let mut reader = Limited::new(section.as_slice(), limits);
-    let entries: Result<Vec<_>, _> = ScSpecEntry::read_xdr_iter(&mut reader).collect();
+    let entries: Result<Vec<_>, _> = T::read_xdr_iter(&mut reader).collect();
     entries.ok().map(|entries| json(&entries))
 }
 
 /// What all sections of the name hold.
-fn section(mut sections: &[u8]) -> Option<Vec<u8>> {
+fn section(mut sections: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
     let mut held = None;
     while let [id, rest @ ..] = sections {
         let (length, rest) = leb128(rest)?;
@@ -23,7 +33,7 @@ fn section(mut sections: &[u8]) -> Option<Vec<u8>> {
         if *id == 0 {
             let (length, section) = leb128(section)?;
             let (name, content) = section.split_at_checked(length)?;
-            if name == b"contractspecv0" {
+            if name == wanted {
                 held.get_or_insert_with(Vec::new).extend_from_slice(content);
             }
         }

@@ -27,7 +27,8 @@ pub fn changes(dice: &mut Dice, changes: &mut Vec<LedgerEntryChange>) {
     }
 }
 
-fn code(dice: &mut Dice) -> Vec<u8> {
+/// Code with sections of all kinds, some of them damaged.
+pub fn code(dice: &mut Dice) -> Vec<u8> {
     let mut code = b"\0asm\x01\0\0\0".to_vec();
     for _ in 0..dice.below(4) {
         let entries = (0..dice.below(4)).flat_map(|_| encode(&dice.arbitrary::<ScSpecEntry>(256)));
@@ -48,7 +49,7 @@ fn code(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// LEB128, as WebAssembly writes numbers.
-fn leb128(mut value: usize) -> Vec<u8> {
+pub fn leb128(mut value: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     loop {
         let more = value >= 0x80;

@@ -1,7 +1,7 @@
 //! Ledgers full of what random bytes rarely make: changes that belong together, balances, instances
 //! of asset contracts, TTLs, events with names.
 
-mod code;
+pub mod code;
 mod storage;
 
 use stellar_xdr::{

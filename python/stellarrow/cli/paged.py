@@ -1,0 +1,54 @@
+"""Help in two pages: what most need on a screen, everything on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+_ALL = "stellarrow.help_all"
+
+
+class Option(click.Option):
+    """An option under a heading; a rare one is on the second page alone."""
+
+    def __init__(self, *given: Any, section: str = "Options", rare: bool = False, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.section = section
+        self.rare = rare
+
+
+class Paged(click.Command):
+    """A command whose --help fits a screen, and whose --help-all tells the rest."""
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        told = "Show every option and exit."
+        self.params.append(
+            Option(
+                ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_all, help=told
+            )
+        )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record and (ctx.meta.get(_ALL) or not getattr(param, "rare", False)):
+                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001
+    if wanted:
+        context.meta[_ALL] = True
+        click.echo(context.get_help())
+        context.exit()
+
+
+def option(*given: Any, section: str = "Options", rare: bool = False, **named: Any) -> Callable[..., Any]:
+    """Declare an Option."""
+    return click.option(*given, cls=Option, section=section, rare=rare, **named)

@@ -1,0 +1,61 @@
+"""When what was written to sinks becomes durable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.protocols import Sink
+
+
+def covered_ledgers(sinks: Sequence[Sink]) -> LedgerSet:
+    """Return the ledgers every sink has."""
+    if not sinks:
+        return LedgerSet()
+    covered, *others = (sink.coverage() for sink in sinks)
+    for other in others:
+        covered &= other
+    return covered
+
+
+class Commits:
+    """What was written to all of some sinks: `pending` until it is durable, then `done`."""
+
+    def __init__(self, sinks: Sequence[Sink], every: float) -> None:
+        self.pending = LedgerSet()
+        self.done = LedgerSet()
+        self._sinks = sinks
+        self._every = every
+        self._since = time.monotonic()
+
+    def expect(self, ledgers: LedgerRange) -> None:
+        """Note that these are being written."""
+        if not self.pending:
+            self._since = time.monotonic()
+        self.pending |= LedgerSet([ledgers])
+
+    def commit(self) -> None:
+        if self.pending:
+            for sink in self._sinks:
+                sink.commit()
+            self.done |= self.pending
+            self.pending = LedgerSet()
+
+    def commit_if_due(self) -> None:
+        """Commit if nothing became durable for too long; a sink that goes on by itself is left to it."""
+        if not self.pending or time.monotonic() - self._since < self._every:
+            return
+        covered = covered_ledgers(self._sinks) & self.pending
+        if not covered:
+            self.commit()
+        self.done |= covered
+        self.pending -= covered
+        self._since = time.monotonic()
+
+    def drop(self) -> LedgerSet:
+        """Forget what is pending, and return what of it no commit will bring."""
+        doubtful = self.pending - covered_ledgers(self._sinks)
+        self.done |= self.pending - doubtful
+        self.pending = LedgerSet()
+        return doubtful

@@ -1,0 +1,70 @@
+"""The door to sqlglot: SQL text in, its syntax tree out, what is wrong with it in a sentence."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeAlias
+
+from stellarrow.errors import ConfigError
+
+try:
+    import sqlglot
+    from sqlglot import errors, expressions
+except ImportError as missing:
+    raise ConfigError(
+        "SQL expressions need sqlglot and DuckDB's dialect: pip install 'stellarrow[sql]'"
+    ) from missing
+
+Condition: TypeAlias = expressions.Expression
+_DIALECT: Final = "duckdb"
+_AROUND: Final = 24  # characters of the text that a message shows on each side
+
+
+def parse_condition(text: str) -> Condition:
+    """Parse what follows WHERE."""
+    found = _parsed("where", text, f"SELECT 1 WHERE {text}")
+    extra = set(_clauses(found)) - {"expressions", "where"}
+    if extra or not found.args.get("where"):
+        raise ConfigError(f"where: {text!r} holds more than a condition: write what follows WHERE alone")
+    condition: Condition = found.args["where"].this.unnest()
+    return condition
+
+
+def parse_columns(text: str) -> list[Condition]:
+    """Parse what stands between SELECT and FROM."""
+    found = _parsed("select", text, f"SELECT {text}")
+    if set(_clauses(found)) != {"expressions"}:
+        raise ConfigError(f"select: {text!r} holds more than columns: write what follows SELECT alone")
+    return list(found.expressions)
+
+
+def shown(tree: Any) -> str:
+    """Say a tree as SQL."""
+    return str(tree.sql(dialect=_DIALECT))
+
+
+def _clauses(found: Any) -> list[str]:
+    return [name for name, value in found.args.items() if value]
+
+
+def _parsed(option: str, text: str, query: str) -> Any:
+    try:
+        found = sqlglot.parse_one(query, dialect=_DIALECT)
+    except errors.SqlglotError as error:
+        raise ConfigError(f"{option}: {_reason(text, query, error)}") from error
+    if not isinstance(found, expressions.Select):
+        raise ConfigError(f"{option}: {text!r} holds more than one statement: write one expression")
+    return found
+
+
+def _reason(text: str, query: str, error: errors.SqlglotError) -> str:
+    if not text.strip():
+        return "the expression is empty"
+    if not isinstance(error, errors.ParseError) or not error.errors:
+        return f"{text!r} is no SQL expression: is a quote open? text stands in 'single quotes'"
+    known = error.errors[0]
+    at = max(0, (known["col"] or 0) - 1 - (len(query) - len(text)))
+    near = text[max(0, at - _AROUND) : at + _AROUND].strip()
+    hint = ""
+    if "from" in text.lower().split() or known["highlight"].lower() == "from":
+        hint = '; the column "from" stands in double quotes, as FROM is a word of SQL'
+    return f"{text!r} is no SQL expression, near {near!r}{hint}"

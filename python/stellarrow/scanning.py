@@ -1,0 +1,196 @@
+"""One table of any ledgers as a lazy stream of Arrow batches, for whoever takes Arrow."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import pyarrow as pa
+
+from stellarrow.chain import Chain
+from stellarrow.decode import Decoder, schema
+from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ordered import ordered
+from stellarrow.pipeline import is_open, wanted_ledgers, weight
+from stellarrow.protocols import Source
+
+if TYPE_CHECKING:
+    from stellarrow.compute import Computation
+
+Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
+Place: TypeAlias = str | os.PathLike[str]
+
+_BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Scan:
+    """Rows of a table, read anew by everyone who asks: nothing is read before, or kept after.
+
+    Whatever takes Arrow takes it as it is: `pl.DataFrame(scan)`, `duckdb.sql("from scan")`, `pa.table(scan)`.
+    """
+
+    table: str
+    place: str
+    schema: pa.Schema
+    _batches: Callable[[], Iterator[pa.RecordBatch]]
+
+    def to_reader(self) -> pa.RecordBatchReader:
+        """Return a reader that passes over the rows once."""
+        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Hand over a pass over the rows, cast to another schema where that is asked for (PyCapsule)."""
+        return self.to_reader().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        return f"<Scan of {self.table} in {self.place}: {', '.join(self.schema.names)}>"
+
+
+def scan(
+    source: Place | Source,
+    *,
+    table: str,
+    start: int | None = None,
+    end: int | None = None,
+    ledgers: Ledgers = None,
+    network: str | Network | None = None,
+    where: Filter | str | None = None,
+    columns: Sequence[str] | None = None,
+    decoded: bool = False,
+    transfers: str = "derive",
+    verify_chain: bool = True,
+    workers: int | None = None,
+) -> Scan:
+    """Read a table lazily out of ledgers (a path, glob, URL or source), or of a folder that was extracted.
+
+    `where` is a Filter, or SQL such as `amount_raw > 10000000`; `columns` are names, or SQL such as
+    `amount_raw / 10000000 as amount`. Ledgers go from `start` to `end`, or are `ledgers` as run takes them;
+    all that are there by default, and an open range ends with what is there. Rows of ledgers come in order,
+    those of a folder file by file. Wrong arguments are told now, what is wrong with ledgers in its turn.
+    """
+    asked = _asked(start, end, ledgers)
+    chosen = Filter.of(where)
+    if isinstance(source, str | os.PathLike) and "://" not in str(source):
+        from stellarrow.extracted import find_table  # noqa: PLC0415  loads Arrow's datasets
+
+        if (folder := find_table(Path(source), table)) is not None:
+            picked = _Picked.of(table, folder.schema, chosen, columns)
+            wanted = LedgerSet.parse(asked, known=lambda: folder.ledgers) if isinstance(asked, str) else asked
+            batches = folder.batches(picked.where, wanted)
+            return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
+    picked = _Picked.of(table, schema(table, decoded=decoded), chosen, columns)
+
+    def decoder(of: str | Network) -> Decoder:
+        return Decoder(
+            [table],
+            network=of,
+            where=picked.where,
+            decoded=decoded,
+            transfers=transfers,
+            verify_chain=verify_chain,
+        )
+
+    decoder(network or "pubnet")  # a bad filter is told now
+    reading = _Reading(source, table, asked, network, decoder, verify_chain, workers or os.cpu_count() or 1)
+    return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
+
+
+def _asked(start: int | None, end: int | None, ledgers: Ledgers) -> LedgerSet | str | None:
+    if ledgers is not None:
+        if start is not None or end is not None:
+            raise ConfigError("start and end say what ledgers says: give one of them")
+        return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
+    if start is None:
+        return None if end is None else f":{end}"
+    return LedgerSet([LedgerRange(start, end)])
+
+
+@dataclass(frozen=True, slots=True)
+class _Picked:
+    """What is made of a table's rows: by the filter while they are decoded, and what of it is kept."""
+
+    where: Filter
+    schema: pa.Schema
+
+    @classmethod
+    def of(cls, table: str, whole: pa.Schema, where: Filter, columns: Sequence[str] | None) -> _Picked:
+        if columns is not None and where.select:
+            raise ConfigError("columns say what the filter's select says: give one of them")
+        if columns is not None and set(columns) <= set(whole.names):
+            names = list(columns)
+            fields = pa.schema([whole.field(name) for name in names], whole.metadata)
+            if where.where:
+                _computed(table, whole, where)
+            return cls(where, fields)
+        if columns is not None:
+            quoted = [f'"{one}"' if one in whole.names else one for one in columns]
+            where = replace(where, select=", ".join(quoted))
+        if not (where.where or where.select):
+            return cls(where, whole)
+        made = _computed(table, whole, where)
+        kept = made.schema if columns is None else made.asked
+        return cls(where, kept)
+
+    def batches(self, made: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with closing(made):  # type: ignore[type-var]  # they are generators
+            for batch in made:
+                yield batch if batch.schema.names == self.schema.names else batch.select(self.schema.names)
+
+
+def _computed(table: str, whole: pa.Schema, where: Filter) -> Computation:
+    from stellarrow.compute import computation  # noqa: PLC0415  an extra
+
+    return computation(table, whole, whole, where)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A pass over a source's ledgers."""
+
+    source: Place | Source
+    table: str
+    asked: LedgerSet | str | None
+    network: str | Network | None
+    decoder: Callable[[str | Network], Decoder]
+    verify_chain: bool
+    workers: int
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        if not isinstance(self.source, str | os.PathLike):
+            yield from self._all(self.source)
+            return
+        from stellarrow.places import open_source  # noqa: PLC0415  loads sources and sinks
+
+        with closing(open_source(os.fspath(self.source))) as source:
+            yield from self._all(source)
+
+    def _all(self, source: Source) -> Iterator[pa.RecordBatch]:
+        from stellarrow.places import find_network  # noqa: PLC0415  loads sources and sinks
+
+        decoder = self.decoder(find_network(source, self.network))
+        for part in _ending(wanted_ledgers(source, self.asked), source):
+            yield from self._part(source, decoder, part)
+
+    def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
+        chain = Chain(part, verify=self.verify_chain)
+        chunks = source.read(part)
+        with closing(ordered(chunks, decoder, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
+            for batch in made:
+                chain.follow(batch.first, batch.last, batch.run)
+                yield batch.tables[self.table]
+        chain.end()
+
+
+def _ending(wanted: LedgerSet, source: Source) -> LedgerSet:
+    """End an open range with what the source has now, where it can tell."""
+    if not is_open(wanted):
+        return wanted
+    held = source.available()
+    return wanted if not held or is_open(held) else wanted & LedgerSet([LedgerRange(0, held.last)])

@@ -1,0 +1,225 @@
+"""Raw ledgers over Arrow Flight: a ledger a row, from any ledger on, taken up again by `resume`."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import flight
+
+from stellarrow.address import Address
+from stellarrow.decode import schema
+from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.servers.listening import Authenticator, Tls, guarded
+from stellarrow.servers.raw.checking import Ledger
+from stellarrow.servers.raw.relay import Relay
+
+TABLE: Final = "raw_ledgers"
+_ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
+_PART: Final = 64  # ledgers of a part at least
+_HEADER: Final = (
+    *("ledger_sequence", "ledger_hash", "previous_ledger_hash"),
+    *("closed_at", "protocol_version", "transaction_count"),
+)
+SCHEMA: Final = pa.schema(
+    [
+        *(schema("ledgers").field(name).remove_metadata() for name in _HEADER),
+        pa.field("ledger_close_meta_xdr", pa.binary(), nullable=False),
+        pa.field("source_type", pa.string(), nullable=False),
+        pa.field("source_url", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What a client asks for. `from` is earliest, latest or the `resume` of the last batch it had."""
+
+    table: str = TABLE
+    start_ledger: int | None = None
+    end_ledger: int | None = None
+    start: str = "earliest"
+    follow: bool = False
+
+    @classmethod
+    def parse(cls, told: bytes) -> Command:
+        """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
+        try:
+            given = json.loads(told)
+        except ValueError as error:
+            raise pa.ArrowInvalid(f"the command is no JSON ({error}): send an object") from error
+        if not isinstance(given, dict):
+            raise pa.ArrowInvalid("the command is no JSON object")
+        if "from" in given:
+            given["start"] = given.pop("from")
+        known = {field.name for field in fields(cls)}
+        if unknown := sorted(set(given) - known):
+            allowed = ", ".join(sorted(known - {"start"} | {"from"}))
+            raise pa.ArrowInvalid(f"the command has {', '.join(unknown)}, which is unknown: use {allowed}")
+        command = cls(**given)
+        command.check()
+        return command
+
+    def check(self) -> None:
+        if self.table != TABLE:
+            raise pa.ArrowKeyError(f"there is no table {self.table!r} here: ask for {TABLE}")
+        for name in ("start_ledger", "end_ledger"):
+            value = getattr(self, name)
+            if value is not None and (type(value) is not int or not 0 <= value <= LAST_POSSIBLE):
+                raise pa.ArrowInvalid(f"{name} is {value!r}: it must be a ledger's sequence")
+        if type(self.follow) is not bool:
+            raise pa.ArrowInvalid(f"follow is {self.follow!r}: it must be true or false")
+        if self.start not in ("earliest", "latest") and not str(self.start).isdecimal():
+            raise pa.ArrowInvalid(f"from is {self.start!r}: it must be earliest, latest or a resume token")
+        if self.end_ledger and self.start_ledger and self.end_ledger < self.start_ledger:
+            raise pa.ArrowInvalid("end_ledger is before start_ledger: swap them")
+
+    def ticket(self) -> flight.Ticket:
+        told = {("from" if key == "start" else key): value for key, value in asdict(self).items()}
+        return flight.Ticket(json.dumps(told).encode())
+
+
+class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
+    """Serve the ledgers of a relay; it answers once made."""
+
+    def __init__(
+        self,
+        address: Address,
+        relay: Relay,
+        *,
+        source_type: str,
+        source_url: str,
+        tls: Tls | None = None,
+        authenticator: Authenticator | None = None,
+        insecure: bool = False,
+    ) -> None:
+        guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        self._relay = relay
+        self._told = source_type, source_url
+        choices: dict[str, Any] = {}
+        if tls:
+            certificate, key, client_ca = tls.pem()
+            choices["tls_certificates"] = [(certificate, key)]
+            choices |= {"verify_client": True, "root_certificates": client_ca} if client_ca else {}
+        if authenticator:
+            choices["middleware"] = {"authentication": _Authenticated(authenticator)}
+        try:
+            super().__init__(f"grpc{'+tls' if tls else ''}://{address}", **choices)
+        except pa.ArrowException as error:
+            raise ConfigError(
+                f"cannot listen on {address}: choose another address, or stop what is there"
+            ) from error
+        self.address = Address(address.host, self.port)
+
+    def close(self, grace: float = 0.0) -> None:
+        """Wait so long for the streams under way to end, then leave them."""
+        stopping = threading.Thread(target=self.shutdown, name="stellarrow-flight-stop", daemon=True)
+        stopping.start()
+        stopping.join(grace)
+
+    def list_flights(self, context: Any, criteria: bytes) -> Iterator[flight.FlightInfo]:  # noqa: ARG002
+        descriptor = flight.FlightDescriptor.for_path(TABLE)
+        yield flight.FlightInfo(SCHEMA, descriptor, [], -1, -1)
+
+    def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:  # noqa: ARG002
+        _asked(descriptor)
+        return flight.SchemaResult(SCHEMA)
+
+    def get_flight_info(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:  # noqa: ARG002
+        command = _asked(descriptor)
+        endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in _parts(command)]
+        count = command.end_ledger - command.start_ledger + 1 if len(endpoints) > 1 else -1  # type: ignore[operator]
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, count, -1)
+
+    def do_get(self, context: Any, ticket: flight.Ticket) -> flight.GeneratorStream:
+        command = Command.parse(ticket.ticket)
+        return flight.GeneratorStream(SCHEMA, self._batches(command, context))
+
+    def _batches(self, command: Command, context: Any) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
+        start, end = self._range(command)
+        try:
+            if end is None or start <= end:
+                for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
+                    yield self._batch(ledgers), _metadata(ledgers)
+        except LedgerMissing as error:
+            raise pa.ArrowKeyError(str(error)) from error
+        except SourceUnavailable as error:
+            raise flight.FlightUnavailableError(str(error)) from error
+        except StellarrowError as error:
+            raise flight.FlightServerError(str(error)) from error
+
+    def _range(self, command: Command) -> tuple[int, int | None]:
+        """Return the first ledger and the last: that of now, or none where it is to follow."""
+        latest, earliest = self._relay.latest, self._relay.earliest
+        end = command.end_ledger or (None if command.follow else latest)
+        if command.start.isdecimal():
+            return int(command.start), end
+        if command.start_ledger:
+            return command.start_ledger, end
+        start = latest if command.start == "latest" else earliest
+        if start is None:
+            raise pa.ArrowInvalid("the source does not tell which ledgers it has: give start_ledger")
+        return start, end
+
+    def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
+        count = len(ledgers)
+        source_type, source_url = self._told
+        columns = [
+            [ledger.sequence for ledger in ledgers],
+            [ledger.hash for ledger in ledgers],
+            [ledger.previous_hash for ledger in ledgers],
+            [ledger.closed_at for ledger in ledgers],
+            [ledger.protocol_version for ledger in ledgers],
+            [ledger.transaction_count for ledger in ledgers],
+            [ledger.xdr for ledger in ledgers],
+            [source_type] * count,
+            [source_url] * count,
+        ]
+        arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
+        return pa.record_batch(arrays, schema=SCHEMA)
+
+
+class _Authenticated(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+    """Lets only callers through whom the authenticator knows."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def start_call(self, info: Any, headers: Mapping[str, list[str]]) -> None:  # noqa: ARG002
+        try:
+            self._authenticator({name.lower(): str(values[0]) for name, values in headers.items()})
+        except PermissionError as error:
+            raise flight.FlightUnauthenticatedError(str(error) or "who are you?") from error
+
+
+def _asked(descriptor: flight.FlightDescriptor) -> Command:
+    if descriptor.descriptor_type is flight.DescriptorType.CMD:
+        return Command.parse(descriptor.command)
+    path = [part.decode(errors="replace") for part in descriptor.path]
+    if path != [TABLE]:
+        raise pa.ArrowKeyError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+    return Command(follow=True)
+
+
+def _parts(command: Command) -> list[Command]:
+    """Cut a bounded range into parts that may be read side by side."""
+    first, last = command.start_ledger, command.end_ledger
+    if not first or not last or command.start.isdecimal():
+        return [command]
+    count = last - first + 1
+    size = max(_PART, -(-count // _ENDPOINTS))
+    return [
+        Command(start_ledger=begin, end_ledger=min(begin + size - 1, last))
+        for begin in range(first, last + 1, size)
+    ]
+
+
+def _metadata(ledgers: list[Ledger]) -> pa.Buffer:
+    first, last = ledgers[0].sequence, ledgers[-1].sequence
+    told = {"first_ledger": first, "last_ledger": last, "resume": str(last + 1)}
+    return pa.py_buffer(json.dumps(told).encode())

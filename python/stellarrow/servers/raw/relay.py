@@ -1,0 +1,248 @@
+"""One source for many readers: the live edge is read once for all, history in reels that neighbours share."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Final
+
+from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.ledgers import LedgerRange
+from stellarrow.metrics import Metrics
+from stellarrow.protocols import Source
+from stellarrow.servers.health import Check
+from stellarrow.servers.raw.checking import Ledger, LedgerUnsound, SoundLedgers
+from stellarrow.servers.raw.reel import Reader, Reel
+
+_POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
+_REELS: Final = 16  # places of the history that are read at once
+_LEAST: Final = 16 << 20  # bytes of a reel's window, and again of what is read ahead for it
+_log: Final = logging.getLogger(__name__)
+
+
+class Relay:
+    """Read a source for readers at any position; nothing but sound ledgers comes out.
+
+    `budget` bounds the bytes held: a quarter for the window at the live edge, a quarter for what is read
+    ahead there, half for history.
+    """
+
+    def __init__(
+        self, source: Source, ledgers: SoundLedgers, *, source_type: str, budget: int, metrics: Metrics
+    ) -> None:
+        self._source = source
+        self._ledgers = ledgers
+        self._type = source_type
+        self._budget = budget
+        self._metrics = metrics
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        self._head: Reel | None = None  # once it is known where the chain is
+        self._earliest: int | None = None
+        self._reels: list[Reel] = []
+        self._readers = 0
+        self._trouble: StellarrowError | None = None
+        self._unsound: dict[int, str] = {}
+
+    def start(self) -> None:
+        """Begin to follow the live edge."""
+        threading.Thread(target=self._begin, name="stellarrow-relay", daemon=True).start()
+
+    def close(self) -> None:
+        """Let every stream end at the ledger it has reached; twice is harmless."""
+        self._stop.set()
+        with self._lock:
+            for reel in (*self._reels, *([self._head] if self._head else [])):
+                reel.end()
+
+    @property
+    def latest(self) -> int | None:
+        """The last ledger that went through, or that the source is known to have."""
+        head = self._head
+        return head.next - 1 if head else None
+
+    @property
+    def earliest(self) -> int | None:
+        """The first ledger the source told it has, when asked at the start."""
+        return self._earliest
+
+    def streams(
+        self, start: int, end: int | None = None, *, gone: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[Ledger]]:
+        """Yield ledgers from `start` (0: the latest) to `end`, or without end, several at a time.
+
+        `gone` tells that the reader needs no more. LedgerUnsound, LedgerMissing and SourceUnavailable say
+        why a ledger cannot be given.
+        """
+        due = start or self._latest_or_wait(gone)
+        before: Ledger | None = None
+        self._count(1)
+        try:
+            while (end is None or due <= end) and not self._stop.is_set() and not gone():
+                with closing(self._reader(due, end)) as reader:
+                    while taken := _until(end, reader.take(gone)):
+                        _check_link(before, taken[0])
+                        before, due = taken[-1], taken[-1].sequence + 1
+                        yield taken
+        finally:
+            self._count(-1)
+
+    def check(self) -> Check:
+        """Say how the reading goes."""
+        head = self._head
+        last = head.last if head else None
+        return Check(
+            "source",
+            self._trouble is None,
+            str(self._trouble or ("" if head else "waits for the source to tell where the chain is")),
+            {
+                "current_ledger": self.latest,
+                "lag_seconds": round(time.time() - last.closed_at.timestamp(), 1) if last else None,
+                "window_ledgers": head.depth if head else 0,
+                "streams": self._readers,
+                "history_reels": len(self._reels),
+            },
+        )
+
+    def check_quarantine(self) -> Check:
+        """Say which ledgers were put aside since the start."""
+        numbers = sorted(self._unsound)
+        message = f"ledger {numbers[-1]}: {self._unsound[numbers[-1]]}" if numbers else ""
+        return Check("quarantine", not numbers, message, {"ledgers": len(numbers)}, essential=False)
+
+    def _latest_or_wait(self, gone: Callable[[], bool]) -> int:
+        while (latest := self.latest) is None and not self._stop.wait(0.05) and not gone():
+            pass
+        return latest or 1
+
+    def _count(self, change: int) -> None:
+        with self._lock:
+            self._readers += change
+
+    def _reader(self, due: int, end: int | None) -> Reader:
+        """Attach to the reel that has a ledger, or will have it next; begin one where none does."""
+        with self._lock:
+            head = self._head
+            if head is None:
+                head = self._head_at(due)  # nobody can tell where the chain is: it is followed from here
+            if due >= head.first:
+                return head.attach(due)
+            self._reels = [reel for reel in self._reels if not reel.ended]
+            for reel in self._reels:
+                if reel.holds(due):
+                    return reel.attach(due)
+            # No farther than its first reader wants: from there the head has it, or another reel.
+            last = head.first - 1 if end is None else min(end, head.first - 1)
+            return self._history(LedgerRange(due, last))
+
+    def _history(self, ledgers: LedgerRange) -> Reader:
+        if len(self._reels) >= _REELS:
+            raise SourceUnavailable(
+                f"{_REELS} readers are at different places of the history already: try again later",
+                retry_after=_POLL,
+            )
+        window = max(_LEAST, self._budget // 4 // _REELS)
+        reel = Reel(ledgers.first, budget=window, ahead=window // 2)
+        reader = reel.attach(ledgers.first)
+        self._reels.append(reel)
+        threading.Thread(
+            target=self._wind, args=(reel, ledgers, window), name="stellarrow-reel", daemon=True
+        ).start()
+        return reader
+
+    def _wind(self, reel: Reel, ledgers: LedgerRange, budget: int) -> None:
+        """Read history into a reel while it has readers."""
+        try:
+            for part in self._ledgers.read(ledgers, budget=budget):
+                if not reel.append(part) or self._stop.is_set():
+                    break
+        except StellarrowError as error:
+            self._note(error)
+            reel.fail(error)
+            # Its readers are told; whoever asks later tries anew.
+            with self._lock:
+                self._reels = [one for one in self._reels if one is not reel]
+        else:
+            reel.end()
+
+    def _begin(self) -> None:
+        while not self._stop.is_set() and self._head is None:
+            try:
+                held = self._source.available()
+            except ConfigError:
+                return  # it cannot tell: the first reader says where to begin
+            except StellarrowError as error:
+                self._note(error)
+                self._trouble = error
+            else:
+                if held:
+                    with self._lock:
+                        self._earliest = held.first
+                        if self._head is None:
+                            self._head_at(held.last)
+                    return
+            self._stop.wait(_POLL)
+
+    def _head_at(self, due: int) -> Reel:
+        self._head = head = Reel(due, budget=self._budget // 4)
+        threading.Thread(target=self._follow, args=(head,), name="stellarrow-head", daemon=True).start()
+        return head
+
+    def _follow(self, head: Reel) -> None:
+        """Read the live edge for as long as the service lives, through whatever the source does."""
+        while not self._stop.is_set():
+            try:
+                read = self._ledgers.read(LedgerRange(head.next), budget=self._budget // 4, before=head.last)
+                for part in read:
+                    self._append(head, part)
+                    if self._stop.is_set():
+                        return
+            except StellarrowError as error:
+                if not (isinstance(error, LedgerMissing) and self._is_to_come(head.next)):
+                    self._note(error)
+                    self._trouble = error
+                    if not isinstance(error, SourceUnavailable):
+                        head.fail(error)
+            self._stop.wait(_POLL)
+
+    def _append(self, head: Reel, ledgers: list[Ledger]) -> None:
+        head.append(ledgers)
+        self._trouble = None
+        last = ledgers[-1]
+        self._metrics.current_ledger.labels(self._type).set(last.sequence)
+        self._metrics.ledger_lag.set(time.time() - last.closed_at.timestamp())
+        self._metrics.ledgers_processed.labels(self._type, "success").inc(len(ledgers))
+        self._metrics.queue_depth.set(head.depth)
+
+    def _is_to_come(self, ledger: int) -> bool:
+        """Tell whether a source has only not come so far yet."""
+        try:
+            held = self._source.available()
+        except StellarrowError:
+            return False
+        return not held or ledger > held.last
+
+    def _note(self, error: StellarrowError) -> None:
+        _log.error("%s", error)
+        if isinstance(error, LedgerUnsound):
+            self._unsound[error.ledger] = str(error)
+            self._metrics.ledgers_processed.labels(self._type, "quarantined").inc()
+
+
+def _until(end: int | None, ledgers: list[Ledger]) -> list[Ledger]:
+    if end is None or not ledgers or ledgers[-1].sequence <= end:
+        return ledgers
+    return [ledger for ledger in ledgers if ledger.sequence <= end]
+
+
+def _check_link(before: Ledger | None, ledger: Ledger) -> None:
+    """Hold reels to one another: what passes from one to the next must be one chain."""
+    if before and ledger.previous_hash != before.hash:
+        raise LedgerUnsound(
+            ledger.sequence,
+            f"ledger {ledger.sequence} does not follow ledger {before.sequence} that was sent before it: the"
+            " source has told two stories, mend it",
+        )

@@ -1,0 +1,213 @@
+"""Ledgers from a raw-ledger service over gRPC: one endless stream, taken up again wherever it broke."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.metrics import Metrics
+from stellarrow.resilience import Guard, Policy
+
+try:
+    import grpc
+
+    from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
+except ImportError as error:
+    raise ConfigError("grpc:// needs gRPC: pip install 'stellarrow[grpc]' (in a clone: make)") from error
+
+_WATCH_SECONDS: Final = 0.1
+_METHOD: Final = "/raw_ledger_service.RawLedgerService/StreamRawLedgers"
+_OPTIONS: Final = (
+    ("grpc.max_receive_message_length", 64 << 20),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
+    # Or a new channel would inherit how long the last one wanted to wait.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_TRANSIENT: Final = frozenset(
+    (
+        *(grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.ABORTED),
+        *(grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED),
+    )
+)
+_ABSENT: Final = frozenset((grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE))
+
+_log: Final = logging.getLogger(__name__)
+
+
+class GrpcSource:
+    """Read ledgers from `grpc://host:port`, or `grpcs://` with TLS.
+
+    A range beyond the latest ledger waits for the chain; a stream that is silent for the policy's `timeout`
+    is taken for dead and opened anew.
+    """
+
+    def __init__(self, url: str, *, policy: Policy | None = None, metrics: Metrics | None = None) -> None:
+        scheme, _, self._target = url.partition("://")
+        if scheme not in ("grpc", "grpcs") or not self._target or "/" in self._target:
+            raise ConfigError(f"{url!r} is no address of a raw-ledger service: write grpc://host:50053")
+        self.name = url
+        self._secure = scheme == "grpcs"
+        self._metrics = metrics or Metrics()
+        self._stop = threading.Event()
+        self.guard = Guard(url, policy, metrics=self._metrics, stop=self._stop)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before the server, for those who watch over it."""
+        return (self.guard,)
+
+    def available(self) -> LedgerSet:
+        """Raise ConfigError: the protocol has no way to ask."""
+        raise ConfigError(
+            f"{self.name} cannot tell which ledgers it has: name the ledgers you want (--ledgers A:B or A:)"
+        )
+
+    def network(self) -> Network | None:
+        return None
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        due = ledgers.first
+        skipped: int | None = None
+        try:
+            while due <= ledgers.end:
+                with closing(self.guard.call("StreamRawLedgers", lambda: self._begun(due))) as stream:  # noqa: B023
+                    for message in self._messages(stream):
+                        if message.sequence > due:
+                            self._check_skip(due, message.sequence, before=skipped)
+                            skipped = due
+                            break
+                        if message.sequence == due:  # or it was sent twice
+                            due += 1
+                            yield self._chunk(message)
+                        if due > ledgers.end:
+                            return
+                self._metrics.reconnections.inc()
+        except Stopped:
+            return
+
+    def close(self) -> None:
+        self._stop.set()
+
+    def _messages(self, stream: _Stream) -> Iterator[RawLedger]:
+        """Yield until the stream breaks: once one has begun, it breaks to be opened anew."""
+        try:
+            while True:
+                yield stream.next()
+        except SourceUnavailable as error:
+            self.guard.last_error = error
+            _log.warning("%s: opening the stream anew", error)
+
+    def _begun(self, due: int) -> _Stream:
+        """Open a stream that has given a ledger already: until then, opening it has not worked."""
+        stream = _Stream(
+            self._channel(), due, name=self.name, timeout=self.guard.policy.timeout, stop=self._stop
+        )
+        try:
+            stream.begin()
+        except BaseException:
+            stream.close()
+            raise
+        return stream
+
+    def _channel(self) -> grpc.Channel:
+        if self._secure:
+            return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options=_OPTIONS)
+        return grpc.insecure_channel(self._target, options=_OPTIONS)
+
+    def _chunk(self, message: RawLedger) -> LedgerChunk:
+        meta = message.ledger_close_meta_xdr
+        self._metrics.ledgers_received.inc()
+        self._metrics.bytes_received.inc(len(meta))
+        return LedgerChunk(meta, "single", message.sequence, message.sequence, self.name)
+
+    def _check_skip(self, due: int, given: int, *, before: int | None) -> None:
+        if before == due:
+            raise LedgerMissing(
+                f"{self.name} skips ledger {due} and goes on with {given}, also when asked again: see what"
+                " its own source has"
+            )
+
+
+class _Stream:
+    """One call and its channel. A watch cancels the call where a message takes too long."""
+
+    def __init__(
+        self, channel: grpc.Channel, due: int, *, name: str, timeout: float, stop: threading.Event
+    ) -> None:
+        self._channel = channel
+        self._name = name
+        self._timeout = timeout
+        self._stop = stop
+        self._due = due
+        self._waits_until: float | None = None
+        self._late = False
+        self._ended = threading.Event()
+        self._first: RawLedger | None = None
+        method = channel.unary_stream(
+            _METHOD,
+            request_serializer=StreamLedgersRequest.SerializeToString,
+            response_deserializer=RawLedger.FromString,
+        )
+        self._call = method(StreamLedgersRequest(start_ledger=due))
+        threading.Thread(target=self._watch, name="stellarrow-grpc-watch", daemon=True).start()
+
+    def begin(self) -> None:
+        """Wait for a ledger that is not before the one due."""
+        while (message := self._taken()).sequence < self._due:
+            pass
+        self._first = message
+
+    def next(self) -> RawLedger:
+        """Return the next message; SourceUnavailable where the stream has ended or is silent."""
+        first, self._first = self._first, None
+        return first or self._taken()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._call.cancel()
+        self._channel.close()
+
+    def _taken(self) -> RawLedger:
+        self._waits_until = time.monotonic() + self._timeout
+        try:
+            return next(self._call)
+        except StopIteration as error:
+            raise SourceUnavailable(f"{self._name} ended the stream") from error
+        except grpc.RpcError as error:
+            raise self._translated(error) from error
+        finally:
+            self._waits_until = None
+
+    def _watch(self) -> None:
+        """Cancel the call when told to stop, or a message is late; its reader may take long."""
+        while not self._ended.wait(_WATCH_SECONDS):
+            until = self._waits_until
+            self._late = until is not None and time.monotonic() > until
+            if self._late or self._stop.is_set():
+                self._call.cancel()
+                return
+
+    def _translated(self, error: grpc.RpcError) -> SourceError | Stopped:
+        if self._stop.is_set():
+            return Stopped(f"{self._name} was told to stop")
+        if self._late:
+            return SourceUnavailable(f"{self._name} sent nothing for {self._timeout:g} s")
+        code, details = error.code(), error.details()
+        told = f"{self._name}: {details or code.name}"
+        if code in _TRANSIENT:
+            return SourceUnavailable(told)
+        if code in _ABSENT:
+            return LedgerMissing(f"{self._name} does not give ledger {self._due}: {details}")
+        if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in str(details):
+            return SourceUnavailable(told)  # it has no room for us now
+        if code is grpc.StatusCode.UNIMPLEMENTED:
+            return SourceError(f"{self._name} is no raw-ledger service: check host and port")
+        return SourceError(told)

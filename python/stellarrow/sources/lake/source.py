@@ -1,0 +1,206 @@
+"""Ledgers in a data lake (SEP-54): a bucket of S3, Google Cloud or Azure, an HTTP address, or a folder."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Final
+
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
+from stellarrow.lake.reading import Lake
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.metrics import Metrics
+from stellarrow.pieces import pieces
+from stellarrow.resilience import Guard, Policy
+from stellarrow.sources.lake.prefetch import Tuning, fetched
+from stellarrow.stores import StoreOptions, open_store
+
+_WHOLE: Final = (
+    1 << 20
+)  # a stored file up to this size is one chunk; zstd makes about ten times as much of it
+_AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
+_GRACE_POLLS: Final = 3  # how often to look for a file that newer ones are there without
+_SLEEPY: Final = 60  # polls without anything new after which polling slows down
+_SLOWEST: Final = 5.0  # times the poll
+_SAMPLE: Final = 5_000  # files whose sizes are added up; those of more are estimated
+
+
+@dataclass(frozen=True, slots=True)
+class LakeOptions:
+    """How a lake is read; who does not know better leaves `fetchers` to find its own number.
+
+    `poll` is how often, in seconds, to look for the next ledger; `budget_mb` bounds what is fetched ahead.
+    """
+
+    endpoint: str | None = None
+    fetchers: int | None = None
+    budget_mb: int = 64
+    poll: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name, value in (("fetchers", self.fetchers), ("budget_mb", self.budget_mb), ("poll", self.poll)):
+            if value is not None and value <= 0:
+                raise ConfigError(f"{name} is {value}: it must be more than 0")
+
+
+class LakeSource:
+    """Read a lake, fetching ahead. An open range goes on with the ledgers that are still to come."""
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        options: LakeOptions | None = None,
+        *,
+        policy: Policy | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._options = options or LakeOptions()
+        policy = policy or Policy()
+        self._metrics = metrics or Metrics()
+        self._stop = threading.Event()
+        store = open_store(
+            os.fspath(location), StoreOptions(endpoint=self._options.endpoint, timeout=policy.timeout)
+        )
+        self._guard = Guard(store.where, policy, metrics=self._metrics, stop=self._stop)
+        self._lake = Lake(store, self._guard)
+        self._tuning = Tuning(policy.concurrency, fixed=self._options.fetchers)
+
+    @property
+    def name(self) -> str:
+        return self._lake.store.where
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before the store, for those who watch over it."""
+        return (self._guard,)
+
+    @property
+    def fetchers(self) -> int:
+        """How many requests it has under way at once."""
+        return self._tuning.now
+
+    def available(self) -> LedgerSet:
+        """Return the oldest to the newest ledger; a hole between them shows when its turn comes."""
+        oldest, tip = self._lake.oldest(), self._lake.tip()
+        return LedgerSet([] if oldest is None or tip is None else [LedgerRange(oldest, tip)])
+
+    def network(self) -> Network | None:
+        return self._lake.network()
+
+    def stored_bytes(self, ledgers: LedgerSet) -> int:
+        """Return how many bytes the files of these ledgers have; beyond some thousands it is an estimate."""
+        total = 0
+        for part in ledgers:
+            sizes = [size for _, size in islice(self._lake.files(part), _SAMPLE)]
+            files = -(-part.count // self._lake.layout().ledgers_per_file)
+            total += sum(sizes) * files // len(sizes) if len(sizes) == _SAMPLE else sum(sizes)
+        return total
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        """Fetch the file of a chunk once more."""
+        data = self._lake.file(chunk.first)
+        if data is None:
+            raise LedgerMissing(f"{chunk.where} vanished while it was read: put it back")
+        return replace(chunk, data=data, framing="auto")
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        due = ledgers.first
+        try:
+            while due <= ledgers.end and not self._stop.is_set():
+                for chunk in self._ahead(LedgerRange(due, ledgers.last), tuning=self._tuning):
+                    yield chunk
+                    due = chunk.last + 1
+                if due > ledgers.end or self._stop.is_set():
+                    return
+                self._check_end(due, ledgers)
+                for chunk in self._followed(LedgerRange(due, ledgers.last)):
+                    yield chunk
+                    due = chunk.last + 1
+        except Stopped:
+            return
+
+    def close(self) -> None:
+        self._stop.set()
+
+    def _ahead(self, ledgers: LedgerRange, *, tuning: Tuning) -> Iterator[LedgerChunk]:
+        """Yield what is there, up to the first file that is not."""
+        files = fetched(
+            self._lake.layout().files(ledgers),
+            lambda file: self._lake.file(file.first),
+            tuning=tuning,
+            budget=self._options.budget_mb << 20,
+            stop=self._stop,
+        )
+        with closing(files):
+            for file, data in files:
+                if data is None:
+                    return
+                yield from self._chunks(file, data, ledgers)
+
+    def _followed(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        """Yield file after file as they appear, until several were there at once."""
+        due, at_once, polls = ledgers.first, 0, 0
+        while at_once < _AT_ONCE and due <= ledgers.end:
+            chunk = None
+            # One file, but fetched aside: close() need not wait for a server that is silent.
+            one = LedgerRange(due, min(ledgers.end, self._lake.layout().file(due).end))
+            for chunk in self._ahead(one, tuning=Tuning(1)):
+                yield chunk
+            if chunk:
+                at_once, polls, due = (0 if polls else at_once + 1), 0, chunk.last + 1
+                continue
+            polls += 1
+            if self._stop.wait(self._options.poll * min(_SLOWEST, max(1.0, polls / _SLEEPY))):
+                return
+            if polls % _SLEEPY == _GRACE_POLLS and self._is_hole(due):
+                raise self._hole(due)
+
+    def _check_end(self, due: int, ledgers: LedgerRange) -> None:
+        """Tell a ledger that is missing from one that is still to come."""
+        if ledgers.last is None:
+            return
+        if self._is_hole(due):
+            raise self._hole(due)
+        raise LedgerMissing(
+            f"ledger {due} is not in {self._lake.store.where}{self._extent()}: ask for less, or follow"
+            f" the chain with {ledgers.first}:"
+        )
+
+    def _is_hole(self, due: int) -> bool:
+        """Tell whether newer files are there, and this one still is not."""
+        layout = self._lake.layout()
+        if self._lake.store.lists:
+            tip = self._lake.tip()
+            newer = tip is not None and tip > layout.file(due).end
+        else:
+            following = (layout.file(due).end + 1 + ahead * layout.ledgers_per_file for ahead in range(3))
+            newer = any(self._lake.file(ledger) for ledger in following)
+        return newer and self._lake.file(due) is None
+
+    def _hole(self, due: int) -> LedgerMissing:
+        return LedgerMissing(
+            f"ledger {due} is missing in {self._lake.store.where}, which goes on after it:"
+            f" {self._lake.layout().key(due)} is not there, put it back"
+        )
+
+    def _extent(self) -> str:
+        if not self._lake.store.lists:
+            return ""
+        tip = self._lake.tip()
+        return ", which is empty" if tip is None else f", whose newest is {tip}"
+
+    def _chunks(self, file: LedgerRange, data: bytes, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        where = f"{self._lake.store.where}/{self._lake.layout().key(file.first)}"
+        wanted = LedgerRange(max(file.first, ledgers.first), min(file.end, ledgers.end))
+        self._metrics.ledgers_received.inc(wanted.count)
+        self._metrics.bytes_received.inc(len(data))
+        if not data:
+            raise SourceError(f"{where} is empty: put the file back")
+        if len(data) <= _WHOLE or file.count == 1:
+            yield LedgerChunk(data, "auto", wanted.first, wanted.end, where)
+        else:
+            yield from pieces([data], wanted, where=where)
