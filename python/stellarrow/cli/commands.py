@@ -16,6 +16,7 @@ _VERBS = (
     "synth",
     "lake",
     "sql",
+    "source",
     "coverage",
     "dlq",
     "config",
