@@ -77,7 +77,9 @@ class ConsumerMetrics:
         self.seconds = Histogram(
             "postgresql_consumer_batch_insert_duration_seconds", "Time a batch took.", registry=registry
         )
-        self.batch_size = Gauge("postgresql_consumer_batch_size", "Rows of the last batch.", registry=registry)
+        self.batch_size = Gauge(
+            "postgresql_consumer_batch_size", "Rows of the last batch.", registry=registry
+        )
 
 
 @dataclass(slots=True)

@@ -12,7 +12,9 @@ from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Consumer as Settings
 
-_EXAMPLE: Final = "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"
+_EXAMPLE: Final = (
+    "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"
+)
 
 
 @click.group(cls=Verbs, epilog=_EXAMPLE)

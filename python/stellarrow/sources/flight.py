@@ -1,4 +1,4 @@
-"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on after it."""
+"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on."""
 
 from __future__ import annotations
 
@@ -102,7 +102,9 @@ class FlightTable:
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
             return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
-            return SourceError(f"{self.name} refuses {self._asked} ({reason}): use a processor that serves it")
+            return SourceError(
+                f"{self.name} refuses {self._asked} ({reason}): use a processor that serves it"
+            )
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 
