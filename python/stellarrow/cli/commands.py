@@ -17,6 +17,7 @@ _VERBS = (
     "lake",
     "sql",
     "source",
+    "sink",
     "coverage",
     "check",
     "compact",
