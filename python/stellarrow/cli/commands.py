@@ -18,9 +18,13 @@ _VERBS = (
     "sql",
     "source",
     "processor",
+    "sink",
     "coverage",
+    "check",
+    "compact",
     "dlq",
     "config",
+    "completion",
     "demo",
 )
 

@@ -24,7 +24,8 @@ _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is
 _SOON: Final = 0.02
 _LONGEST: Final = 60.0  # seconds between tries of a ledger that stays in the way
 _REELS: Final = 16  # places of the history that are read at once
-_LEAST: Final = 16 << 20  # bytes of a reel's window, and again of what is read ahead for it
+_LEAST: Final = 16 << 20  # bytes of a reel's window
+_AHEAD: Final = 32 << 20  # bytes it holds at most before its foremost reader, and again on the way there
 _log: Final = logging.getLogger(__name__)
 
 
@@ -156,12 +157,15 @@ class Relay:
                 f"{_REELS} readers are at different places of the history already: try again later",
                 retry_after=_POLL,
             )
-        window = max(_LEAST, self._budget // 4 // _REELS)
-        reel = Reel(ledgers.first, budget=window, ahead=window // 2)
+        # Wide enough that readers who began together stay together; the first get most.
+        left = self._budget // 2 - sum(reel.budget for reel in self._reels)
+        window = max(_LEAST, left // 4)
+        ahead = min(window // 2, _AHEAD)
+        reel = Reel(ledgers.first, budget=window, ahead=ahead)
         reader = reel.attach(ledgers.first)
         self._reels.append(reel)
         threading.Thread(
-            target=self._wind, args=(reel, ledgers, window), name="stellarrow-reel", daemon=True
+            target=self._wind, args=(reel, ledgers, ahead), name="stellarrow-reel", daemon=True
         ).start()
         return reader
 
