@@ -174,7 +174,7 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
 
 
 def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    from stellarrow.compute import computation  # noqa: PLC0415  an extra
+    from stellarrow.compute.computation import computation  # noqa: PLC0415  an extra
 
     return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
 
