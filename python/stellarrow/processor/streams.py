@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.compute import compile_sql
 from stellarrow.decode import schema
 from stellarrow.errors import ConfigError, UnknownSession
 from stellarrow.filter import Filter
@@ -161,7 +162,9 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
         if wanted and column in whole.names
     }
-    fits = _condition(command.table, where.where) if where.where else None
+    fits = compile_sql(
+        command.table, whole, Filter(where=where.where), whole=schema(command.table, decoded=True)
+    )
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
         for column, wanted in lists.items():
@@ -171,12 +174,6 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return rows.select(columns) if columns else rows
 
     return pick
-
-
-def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    from stellarrow.compute.computation import computation  # noqa: PLC0415  an extra
-
-    return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
 
 
 def cursor_of(command: Command) -> Cursor:
