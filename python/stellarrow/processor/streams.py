@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.compute import compile_sql
 from stellarrow.decode import schema
 from stellarrow.errors import ConfigError, UnknownSession
 from stellarrow.filter import Filter
@@ -159,7 +160,8 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
         if wanted and column in whole.names
     }
-    fits = _condition(command.table, where.where) if where.where else None
+    table = command.table
+    fits = compile_sql(table, schema(table), Filter(where=where.where), whole=schema(table, decoded=True))
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
         for column, wanted in lists.items():
@@ -169,12 +171,6 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return rows.select(columns) if columns else rows
 
     return pick
-
-
-def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    from stellarrow.compute import computation  # noqa: PLC0415  an extra
-
-    return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
 
 
 def cursor_of(command: Command) -> Cursor:
