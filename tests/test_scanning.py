@@ -200,3 +200,18 @@ def test_sql_expressions_need_an_extra_that_is_named(
     with pytest.raises(sa.ConfigError, match=r"pip install 'stellarrow\[sql\]'"):
         sa.scan(lake, table="ledgers", where="base_fee > 1")
     assert len(pa.table(sa.scan(lake, table="ledgers", columns=["base_fee"]))) == 40
+
+
+def test_every_consumer_is_told_what_is_wrong_in_a_sentence(tmp_path: Path) -> None:
+    nothing = sa.scan(tmp_path / "nowhere", table="ledgers")
+    asks: list[Callable[[], object]] = [
+        lambda: pa.table(nothing),
+        lambda: pl.DataFrame(nothing),
+        lambda: duckdb.connect().register("nothing", nothing).execute("from nothing").fetchall(),
+    ]
+    for ask in asks:
+        with pytest.raises(
+            Exception, match="nowhere does not exist: name a file, a folder or a glob"
+        ) as told:
+            ask()
+        assert "Traceback" not in str(told.value)

@@ -7,6 +7,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -17,15 +18,18 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from stellarrow import places, queries
 from stellarrow.cli import wording
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.scanning import scan
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
 
 _EXAMPLE = """\b
 Example:
-  stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5\""""
+  stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5"
+  stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100"""
 
 
 @click.command(epilog=_EXAMPLE)
@@ -33,16 +37,29 @@ Example:
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
 )
+@click.option("--source", metavar="PLACE", help="Read ledgers there instead of --data, in one pass.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
+@click.option("--network", metavar="NAME", help="Of which network they are, where they do not tell.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
-def command(query: str, data: Path, as_json: bool, as_csv: bool) -> None:
-    """Run QUERY over the Parquet files below a folder.
+def command(query: str, data: Path, as_json: bool, as_csv: bool, **place: Any) -> None:
+    """Run QUERY over the Parquet files below a folder, or over ledgers as they are read.
 
-    A table is called by its name, or FOLDER.NAME where several folders hold one.
+    A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME runs a query that is
+    ready made, @ lists them.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv cannot both be meant: choose one")
-    rows = _Database(data).rows(query)
+    asked = queries.query(query[1:]).sql if query.startswith("@") and query != "@" else query
+    database = _Database()
+    if query == "@":
+        database.see({"queries": pa.Table.from_pylist([asdict(one) for one in queries.queries()])})
+        asked = "select name, description from queries"
+    elif source := place.pop("source"):
+        database.see({name: scan(source, table=name, **place) for name in places.table_names("all")})
+    else:
+        database.see_files(data)
+    rows = database.rows(asked)
     if as_json:
         for row in _each(rows):
             click.echo(json.dumps(dict(zip(rows.schema.names, map(_plain, row), strict=True))))
@@ -55,9 +72,9 @@ def command(query: str, data: Path, as_json: bool, as_csv: bool) -> None:
 
 
 class _Database:
-    """An in-memory DuckDB that sees each folder of Parquet files as a view."""
+    """An in-memory DuckDB that sees each folder of Parquet files, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self) -> None:
         try:
             import duckdb  # noqa: PLC0415  an extra
         except ImportError as error:
@@ -67,16 +84,22 @@ class _Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        self._views = dict(_views(data))
+        self._views: dict[tuple[str, str], Path | None] = {}
+
+    def see(self, tables: dict[str, Any]) -> None:
+        for name, rows in tables.items():
+            self._connection.register(name, rows)
+            self._views["", name] = None
+
+    def see_files(self, data: Path) -> None:
+        found = dict(_views(data))
+        self._views.update(found)
         if not self._views:
             raise SourceError(
                 f"{data} holds no Parquet file: extract something into it first, or name --data"
             )
-        self._make_views()
-
-    def _make_views(self) -> None:
-        held = Counter(table for _, table in self._views)
-        for (schema, table), folder in self._views.items():
+        held = Counter(table for _, table in found)
+        for (schema, table), folder in found.items():
             source = str(folder / "*.parquet").replace("'", "''")
             select = f"select * from read_parquet('{source}')"
             if schema:
