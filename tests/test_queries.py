@@ -88,7 +88,7 @@ def test_queries_are_listed_and_the_nearest_is_named(ask: Ask, capsys: pytest.Ca
     assert all(one.description.endswith(".") and one.sql.startswith("-- ") for one in queries())
     with pytest.raises(sa.ConfigError, match=r"did you mean large-amounts\?"):
         query("large-amount")
-    assert invoke(["sql", "@volume"]) == 2
+    assert invoke(["sql", "@volume", "--source", str(LEDGERS)]) == 2
     assert "there is no query 'volume'" in capsys.readouterr().err
 
 

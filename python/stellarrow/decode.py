@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -275,19 +275,21 @@ def framing(data: Any, *, place: str | None = None) -> str:
 
 
 def split(
-    stream: Iterable[bytes], *, piece_bytes: int, framing: str = "auto", place: str | None = None
+    stream: Iterable[bytes], *, piece_bytes: int | None, framing: str = "auto", place: str | None = None
 ) -> Iterator[tuple[bytes, str]]:
     """Cut a stream of stored bytes into pieces of whole ledgers, uncompressed, each with its framing.
 
-    Pieces have at least `piece_bytes`, except the last; no more than one is held. `framing` is the stream's.
+    Pieces have at least `piece_bytes`, except the last; no more than one is held. Where that is None, a piece
+    is what a block of the stream completes. `framing` is the stream's.
     """
     try:
-        splitter = _core.Splitter(framing, piece_bytes)
-        for block in stream:
-            for piece in splitter.feed(block):
+        splitter = _core.Splitter(framing, piece_bytes or 1)
+        for block in chain(stream, [None]):
+            pieces = splitter.finish() if block is None else splitter.feed(block)
+            if piece_bytes is None:
+                pieces = [b"".join(pieces)] if pieces else []  # record-marked ledgers can be put together
+            for piece in pieces:
                 yield piece, splitter.framing
-        for piece in splitter.finish():
-            yield piece, splitter.framing
     except _core.CoreError as error:
         raise _translated(error, place) from error
 

@@ -25,6 +25,11 @@ def queries() -> list[Query]:
     return [Query(name, sql.splitlines()[0].removeprefix("-- "), sql) for name, sql in sorted(found)]
 
 
+def ready_made(text: str) -> str:
+    """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
+    return query(text.strip()[1:]).sql if text.lstrip().startswith("@") else text
+
+
 def query(name: str) -> Query:
     """Return the query of a name."""
     known = {one.name: one for one in queries()}
