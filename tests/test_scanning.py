@@ -112,11 +112,23 @@ def test_a_filter_is_asked_of_extracted_files_where_they_can_answer(make_lake: M
         sa.scan(place, table="contract_events", where=sa.Filter(asset_codes=["USDC"]))
 
 
+@pytest.mark.parametrize(
+    "place", ["jsonl:{}", "csv:{}", "parquet:{}?partition=event_type", "parquet:{}?partition=date"]
+)
+def test_every_format_and_partition_is_read(make_lake: Make, tmp_path: Path, place: str) -> None:
+    lake, folder = make_lake(), tmp_path / "out"
+    sa.run(lake, tables=["contract_events"], sinks=[place.format(folder)])
+    kept = sa.scan(folder, table="contract_events", where="event_index = 0")
+    direct = sa.scan(lake, table="contract_events", where="event_index = 0")
+    keys = [(name, "ascending") for name in sa.keys("contract_events")]
+    assert pa.table(kept).sort_by(keys) == pa.table(direct).sort_by(keys)
+
+
 def test_ledgers_in_two_files_are_read_once(make_lake: Make, tmp_path: Path) -> None:
     lake = make_lake()
     folder = extract(lake, tmp_path / "out", "ledgers")
     again = extract(lake, tmp_path / "again", "ledgers", ledgers="105:107")
-    for path in (again / "ledgers").iterdir():
+    for path in (again / "ledgers").glob("*.parquet"):
         path.rename(folder / "ledgers" / path.name)
     scan = sa.scan(folder, table="ledgers")
     assert pa.table(scan)["ledger_sequence"].to_pylist() == list(range(100, 140))
