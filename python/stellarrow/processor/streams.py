@@ -160,8 +160,12 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
         if wanted and column in whole.names
     }
-    table = command.table
-    fits = compile_sql(table, schema(table), Filter(where=where.where), whole=schema(table, decoded=True))
+    fits = compile_sql(
+        command.table,
+        schema(command.table),
+        Filter(where=where.where),
+        whole=schema(command.table, decoded=True),
+    )
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
         for column, wanted in lists.items():
