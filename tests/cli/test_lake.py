@@ -82,15 +82,8 @@ def test_extract_reads_a_bucket_and_foretells_it(
 ) -> None:
     shutil.copytree(make_lake(), bucket.folder / "lake")
     monkeypatch.delenv("AWS_ENDPOINT_URL")
-    line = (
-        "extract",
-        f"s3://{bucket.name}/lake",
-        "--endpoint",
-        bucket.server.endpoint,
-        "--tables",
-        "ledgers",
-    )
-    line += ("--to", f"parquet:{tmp_path}/out", "--ledgers", "110:latest", "--json")
+    line = ["extract", f"s3://{bucket.name}/lake", "--endpoint", bucket.server.endpoint]
+    line += ["--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--ledgers", "110:latest", "--json"]
     told = json.loads(stellarrow(*line, "--dry-run").out)
     stored = sum(path.stat().st_size for path in make_lake(110, 139, name="some").rglob("*.zst"))
     assert (told["ledgers"], told["stored_bytes"]) == (30, stored)
