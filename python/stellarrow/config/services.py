@@ -90,6 +90,16 @@ class _Ranged(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Stored(Settings):
+    """How a lake in an object store is reached."""
+
+    endpoint: str | None = setting(URL, None, "S3_ENDPOINT", help="The S3-compatible store of s3:// places.")
+    fetchers: int | None = setting(
+        _COUNT, None, "FETCHERS", help="Files of a lake fetched at once; it finds out by itself."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class _Listening(Settings):
     """How a server lets others in."""
 
@@ -100,7 +110,7 @@ class _Listening(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(_Listening, _Flowctl, _Logged):
+class Source(_Listening, _Flowctl, _Stored, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -170,7 +180,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(_Logged):
+class Extract(_Stored, _Logged):
     """Ledgers out of a source into sinks."""
 
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
