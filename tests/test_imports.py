@@ -26,10 +26,15 @@ ALLOWED = {
     "stellarrow.filter": {"stellarrow.errors"},
     "stellarrow.decode": {
         "stellarrow._core",
-        "stellarrow.compute",
+        *("stellarrow.compute", "stellarrow.compute.computation"),
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
+    },
+    "stellarrow.compute": {
+        "stellarrow.compute.computation",
+        "stellarrow.errors",
+        "stellarrow.filter",
     },
     "stellarrow.metrics": set[str](),
     "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},

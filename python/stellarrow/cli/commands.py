@@ -16,11 +16,14 @@ _VERBS = (
     "synth",
     "lake",
     "sql",
+    "source",
+    "sink",
     "coverage",
     "check",
     "compact",
     "dlq",
     "config",
+    "completion",
     "demo",
 )
 
