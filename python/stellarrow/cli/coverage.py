@@ -36,7 +36,7 @@ class _Seen:
     audit: Audit | None
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Show which ledgers a sink holds, and which not.", epilog=_EXAMPLE)
 @click.argument("sink")
 @click.option("--ledgers", metavar="RANGES", help="What should be there; by default all from first to last.")
 @click.option("--verify", is_flag=True, help="Read all of it: is every file whole, does the chain hold?")

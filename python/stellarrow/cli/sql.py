@@ -17,7 +17,7 @@ Examples:
   stellarrow sql "from token_transfers" --out transfers.parquet"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
 @click.argument("query", required=False)
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
