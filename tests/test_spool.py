@@ -114,7 +114,7 @@ def test_what_is_not_committed_is_not_read(
     assert rows(spool) == expected(batches[:1])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_files_cut_anywhere_open_as_some_commit_left_them_and_can_be_completed(
     data: st.DataObject,

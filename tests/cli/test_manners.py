@@ -59,7 +59,7 @@ def test_version_is_told(stellarrow: Run) -> None:
             ["extract", ".", "--tables", "ledgers", "--to", "parquet:", "--network", "pubnet"],
             "names no folder",
         ),
-        (["extract", "s4://b/p", "--tables", "ledgers"], "s4:// is no place"),
+        (["extract", "ftp://b/p", "--tables", "ledgers"], "ftp:// is no place"),
         (["synth", "--out", "x.xdr", "--size", "big"], "4KB"),
         (["synth", "--ledgers", "0", "--out", "x.xdr"], "--ledgers"),
     ],

@@ -119,8 +119,9 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
         )
     console.print(drawn)
     console.print()
+    indent = max(len(one.held.table) for one in seen)
     for one in seen:
-        console.print(drawn_bar(one.held.table, one.held.ledgers, span, console))
+        console.print(drawn_bar(one.held.table, one.held.ledgers, span, console, indent=indent))
     for one in seen:
         if one.missing:
             console.print(

@@ -82,7 +82,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:FOLDER, postgres://… or both.  [./stellarrow-data]",
+    help="parquet:, jsonl:, csv:PLACE or postgres://…  [./stellarrow-data]",
 )
 @option(
     "--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.", shell_complete=_networks

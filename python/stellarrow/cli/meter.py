@@ -62,7 +62,7 @@ class _Share(ProgressColumn):
     def render(self, task: Task) -> Text:
         state: pipeline.Progress | None = task.fields.get("state")
         if task.total is None:
-            return Text(f"at {state.last}" if state and state.last is not None else "", no_wrap=True)
+            return Text(f"at {state.last}," if state and state.last is not None else "", no_wrap=True)
         return Text(f"{task.percentage:>3.0f} %", no_wrap=True)
 
 

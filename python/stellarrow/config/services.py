@@ -11,6 +11,7 @@ from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
+    FILE,
     FOLDER,
     LEDGER,
     LIST,
@@ -89,10 +90,21 @@ class _Ranged(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(_Flowctl, _Logged):
+class _Listening(Settings):
+    """How a server lets others in."""
+
+    tls_certificate: Path | None = setting(FILE, None, "TLS_CERTIFICATE", help="The server's, PEM.")
+    tls_key: Path | None = setting(FILE, None, "TLS_KEY", help="The certificate's key, PEM.")
+    tls_client_ca: Path | None = setting(FILE, None, "TLS_CLIENT_CA", help="Who signs callers', PEM.")
+    insecure: bool = setting(TRUTH, "false", "INSECURE", help="Be open to others, without a key.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(_Listening, _Flowctl, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
-    source: str | None = setting(URL, None, "SOURCE", help="The lake, RPC or files to serve.")
+    source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
+    rpc: tuple[str, ...] = setting(URLS, "", "RPC", help="RPC nodes, alone or after the source.")
     grpc_address: Address = setting(
         ADDRESS, ":50053", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
     )

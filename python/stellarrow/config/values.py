@@ -86,6 +86,7 @@ def masked(url: str) -> str:
 TEXT: Final = Kind(str, "text", "TEXT")
 URL: Final = Kind(str, "a URL", "URL", masked)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
+FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
 DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", "DURATION")

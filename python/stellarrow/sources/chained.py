@@ -11,6 +11,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, NetworkMismatch, SourceError, SourceUnavailable
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.protocols import Source
+from stellarrow.resilience import Guard
 
 _log: Final = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ class ChainedSource:
             raise ConfigError("a chain of sources needs at least one")
         self._sources = tuple(sources)
         self._stop = threading.Event()
+
+    @property
+    def name(self) -> str:
+        return ",".join(map(_name, self._sources))
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before each server, for those who watch over them."""
+        return tuple(guard for source in self._sources for guard in getattr(source, "guards", ()))
 
     def available(self) -> LedgerSet:
         known = [self._held(source) for source in self._sources]

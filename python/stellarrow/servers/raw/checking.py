@@ -84,7 +84,9 @@ class SoundLedgers:
         suspect: int | None = None
         while due <= ledgers.end:
             bad: _Checked | None = None
-            for checked in self._linked(LedgerRange(due, ledgers.last), budget, before):
+            # A second look is at one ledger only: there may be none behind it to wait for.
+            wanted = LedgerRange(due, due if suspect == due else ledgers.last)
+            for checked in self._linked(wanted, budget, before):
                 if checked.ledgers:
                     before = checked.ledgers[-1]
                     due = before.sequence + 1
@@ -93,7 +95,9 @@ class SoundLedgers:
                     bad = checked
                     break
             if bad is None:
-                return
+                if wanted.last == ledgers.last:
+                    return
+                continue
             if suspect == due:
                 raise self._put_aside(due, bad)
             suspect = due

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -38,12 +38,11 @@ SCHEMA: Final = pa.schema(
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What a client asks for. `from` is earliest, latest or the `resume` of the last batch it had."""
+    """What a client asks for; `since` is earliest, latest or the `resume` of the last batch it had."""
 
-    table: str = TABLE
     start_ledger: int | None = None
     end_ledger: int | None = None
-    start: str = "earliest"
+    since: str = "earliest"
     follow: bool = False
 
     @classmethod
@@ -55,33 +54,45 @@ class Command:
             raise pa.ArrowInvalid(f"the command is no JSON ({error}): send an object") from error
         if not isinstance(given, dict):
             raise pa.ArrowInvalid("the command is no JSON object")
-        if "from" in given:
-            given["start"] = given.pop("from")
-        known = {field.name for field in fields(cls)}
-        if unknown := sorted(set(given) - known):
-            allowed = ", ".join(sorted(known - {"start"} | {"from"}))
-            raise pa.ArrowInvalid(f"the command has {', '.join(unknown)}, which is unknown: use {allowed}")
-        command = cls(**given)
-        command.check()
-        return command
-
-    def check(self) -> None:
-        if self.table != TABLE:
-            raise pa.ArrowKeyError(f"there is no table {self.table!r} here: ask for {TABLE}")
-        for name in ("start_ledger", "end_ledger"):
-            value = getattr(self, name)
-            if value is not None and (type(value) is not int or not 0 <= value <= LAST_POSSIBLE):
-                raise pa.ArrowInvalid(f"{name} is {value!r}: it must be a ledger's sequence")
-        if type(self.follow) is not bool:
-            raise pa.ArrowInvalid(f"follow is {self.follow!r}: it must be true or false")
-        if self.start not in ("earliest", "latest") and not str(self.start).isdecimal():
-            raise pa.ArrowInvalid(f"from is {self.start!r}: it must be earliest, latest or a resume token")
-        if self.end_ledger and self.start_ledger and self.end_ledger < self.start_ledger:
+        if unknown := sorted(set(given) - set(_KEYS)):
+            raise pa.ArrowInvalid(
+                f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}"
+            )
+        if given.get("table", TABLE) != TABLE:
+            raise pa.ArrowKeyError(f"there is no table {given['table']!r} here: ask for {TABLE}")
+        for key, (allowed, is_allowed) in _KEYS.items():
+            if key in given and not is_allowed(given[key]):
+                raise pa.ArrowInvalid(f"{key} is {given[key]!r}: it must be {allowed}")
+        first, last = given.get("start_ledger"), given.get("end_ledger")
+        if first and last and last < first:
             raise pa.ArrowInvalid("end_ledger is before start_ledger: swap them")
+        return cls(first, last, given.get("from", "earliest"), given.get("follow", False))
 
     def ticket(self) -> flight.Ticket:
-        told = {("from" if key == "start" else key): value for key, value in asdict(self).items()}
-        return flight.Ticket(json.dumps(told).encode())
+        told = {
+            "start_ledger": self.start_ledger,
+            "end_ledger": self.end_ledger,
+            "from": self.since,
+            "follow": self.follow,
+        }
+        return flight.Ticket(json.dumps({key: value for key, value in told.items() if value}).encode())
+
+
+def _is_sequence(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LAST_POSSIBLE
+
+
+def _is_origin(value: Any) -> bool:
+    return value in ("earliest", "latest") or (isinstance(value, str) and value.isdecimal())
+
+
+_KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
+    "table": (TABLE, lambda value: value == TABLE),
+    "start_ledger": ("a ledger's sequence", _is_sequence),
+    "end_ledger": ("a ledger's sequence", _is_sequence),
+    "from": ("earliest, latest or a resume token", _is_origin),
+    "follow": ("true or false", lambda value: isinstance(value, bool)),
+}
 
 
 class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
@@ -157,11 +168,11 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         """Return the first ledger and the last: that of now, or none where it is to follow."""
         latest, earliest = self._relay.latest, self._relay.earliest
         end = command.end_ledger or (None if command.follow else latest)
-        if command.start.isdecimal():
-            return int(command.start), end
+        if command.since.isdecimal():
+            return int(command.since), end
         if command.start_ledger:
             return command.start_ledger, end
-        start = latest if command.start == "latest" else earliest
+        start = latest if command.since == "latest" else earliest
         if start is None:
             raise pa.ArrowInvalid("the source does not tell which ledgers it has: give start_ledger")
         return start, end
@@ -209,7 +220,7 @@ def _asked(descriptor: flight.FlightDescriptor) -> Command:
 def _parts(command: Command) -> list[Command]:
     """Cut a bounded range into parts that may be read side by side."""
     first, last = command.start_ledger, command.end_ledger
-    if not first or not last or command.start.isdecimal():
+    if not first or not last or command.since.isdecimal():
         return [command]
     count = last - first + 1
     size = max(_PART, -(-count // _ENDPOINTS))

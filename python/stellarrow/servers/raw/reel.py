@@ -23,7 +23,7 @@ class Reel:
 
     def __init__(self, first: int, *, budget: int, ahead: int | None = None) -> None:
         self._next = first
-        self._budget = budget
+        self.budget = budget
         self._ahead = ahead
         self._window: deque[Ledger] = deque()
         self._begins: deque[int] = deque()  # at how many bytes of all that were appended each ledger begins
@@ -74,7 +74,7 @@ class Reel:
                 self._begins.append(self._bytes)
                 self._bytes += len(ledger.xdr)
                 self._next = ledger.sequence + 1
-            while len(self._window) > 1 and self._bytes - self._begins[0] > self._budget:
+            while len(self._window) > 1 and self._bytes - self._begins[0] > self.budget:
                 self._window.popleft()
                 self._begins.popleft()
             self._changed.notify_all()

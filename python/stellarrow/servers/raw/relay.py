@@ -7,19 +7,25 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import Check
+from stellarrow.resilience import Guard
+from stellarrow.servers.health import Check, Component
 from stellarrow.servers.raw.checking import Ledger, LedgerUnsound, SoundLedgers
 from stellarrow.servers.raw.reel import Reader, Reel
 
 _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
+_SOON: Final = 0.02
+_LONGEST: Final = 60.0  # seconds between tries of a ledger that stays in the way
 _REELS: Final = 16  # places of the history that are read at once
-_LEAST: Final = 16 << 20  # bytes of a reel's window, and again of what is read ahead for it
+_LEAST: Final = 16 << 20  # bytes of a reel's window
+_AHEAD: Final = 32 << 20  # bytes it holds at most before its foremost reader, and again on the way there
 _log: Final = logging.getLogger(__name__)
 
 
@@ -42,6 +48,7 @@ class Relay:
         self._lock = threading.Lock()
         self._head: Reel | None = None  # once it is known where the chain is
         self._earliest: int | None = None
+        self._asked = False
         self._reels: list[Reel] = []
         self._readers = 0
         self._trouble: StellarrowError | None = None
@@ -77,21 +84,34 @@ class Relay:
         `gone` tells that the reader needs no more. LedgerUnsound, LedgerMissing and SourceUnavailable say
         why a ledger cannot be given.
         """
-        due = start or self._latest_or_wait(gone)
+        while not self.ready and not gone() and not self._stop.wait(_SOON):
+            pass  # where the chain is will be known in a moment
+        due = start or self.latest or 1
+        last = LAST_POSSIBLE if end is None else end
         before: Ledger | None = None
         self._count(1)
         try:
-            while (end is None or due <= end) and not self._stop.is_set() and not gone():
-                with closing(self._reader(due, end)) as reader:
-                    while taken := _until(end, reader.take(gone)):
-                        _check_link(before, taken[0])
-                        before, due = taken[-1], taken[-1].sequence + 1
-                        yield taken
+            while due <= last and not self._stop.is_set() and not gone():
+                with closing(self._reader(due, last)) as reader:
+                    while due <= last and (taken := reader.take(gone)):
+                        wanted = [ledger for ledger in taken if ledger.sequence <= last]
+                        _check_link(before, wanted[0])
+                        before, due = wanted[-1], wanted[-1].sequence + 1
+                        yield wanted
         finally:
             self._count(-1)
 
-    def check(self) -> Check:
-        """Say how the reading goes."""
+    @property
+    def ready(self) -> bool:
+        """Tell whether readers can be served."""
+        return self._head is not None or self._asked
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """What /health shows of it."""
+        return _Part(self._check), _Part(self._check_quarantine)
+
+    def _check(self) -> Check:
         head = self._head
         last = head.last if head else None
         return Check(
@@ -107,22 +127,16 @@ class Relay:
             },
         )
 
-    def check_quarantine(self) -> Check:
-        """Say which ledgers were put aside since the start."""
+    def _check_quarantine(self) -> Check:
         numbers = sorted(self._unsound)
         message = f"ledger {numbers[-1]}: {self._unsound[numbers[-1]]}" if numbers else ""
         return Check("quarantine", not numbers, message, {"ledgers": len(numbers)}, essential=False)
-
-    def _latest_or_wait(self, gone: Callable[[], bool]) -> int:
-        while (latest := self.latest) is None and not self._stop.wait(0.05) and not gone():
-            pass
-        return latest or 1
 
     def _count(self, change: int) -> None:
         with self._lock:
             self._readers += change
 
-    def _reader(self, due: int, end: int | None) -> Reader:
+    def _reader(self, due: int, last: int) -> Reader:
         """Attach to the reel that has a ledger, or will have it next; begin one where none does."""
         with self._lock:
             head = self._head
@@ -135,8 +149,7 @@ class Relay:
                 if reel.holds(due):
                     return reel.attach(due)
             # No farther than its first reader wants: from there the head has it, or another reel.
-            last = head.first - 1 if end is None else min(end, head.first - 1)
-            return self._history(LedgerRange(due, last))
+            return self._history(LedgerRange(due, min(last, head.first - 1)))
 
     def _history(self, ledgers: LedgerRange) -> Reader:
         if len(self._reels) >= _REELS:
@@ -144,12 +157,15 @@ class Relay:
                 f"{_REELS} readers are at different places of the history already: try again later",
                 retry_after=_POLL,
             )
-        window = max(_LEAST, self._budget // 4 // _REELS)
-        reel = Reel(ledgers.first, budget=window, ahead=window // 2)
+        # Wide enough that readers who began together stay together; the first get most.
+        left = self._budget // 2 - sum(reel.budget for reel in self._reels)
+        window = max(_LEAST, left // 4)
+        ahead = min(window // 2, _AHEAD)
+        reel = Reel(ledgers.first, budget=window, ahead=ahead)
         reader = reel.attach(ledgers.first)
         self._reels.append(reel)
         threading.Thread(
-            target=self._wind, args=(reel, ledgers, window), name="stellarrow-reel", daemon=True
+            target=self._wind, args=(reel, ledgers, ahead), name="stellarrow-reel", daemon=True
         ).start()
         return reader
 
@@ -173,6 +189,7 @@ class Relay:
             try:
                 held = self._source.available()
             except ConfigError:
+                self._asked = True
                 return  # it cannot tell: the first reader says where to begin
             except StellarrowError as error:
                 self._note(error)
@@ -193,20 +210,29 @@ class Relay:
 
     def _follow(self, head: Reel) -> None:
         """Read the live edge for as long as the service lives, through whatever the source does."""
+        rest = _POLL
         while not self._stop.is_set():
+            begun = head.next
+            # While a ledger is in the way nothing is read beyond it, again and again.
+            wanted = LedgerRange(begun, begun if self._trouble else None)
             try:
-                read = self._ledgers.read(LedgerRange(head.next), budget=self._budget // 4, before=head.last)
-                for part in read:
+                for part in self._ledgers.read(wanted, budget=self._budget // 4, before=head.last):
                     self._append(head, part)
                     if self._stop.is_set():
                         return
             except StellarrowError as error:
                 if not (isinstance(error, LedgerMissing) and self._is_to_come(head.next)):
-                    self._note(error)
-                    self._trouble = error
-                    if not isinstance(error, SourceUnavailable):
-                        head.fail(error)
-            self._stop.wait(_POLL)
+                    self._fail(head, error)
+            rest = _POLL if head.next > begun or not self._trouble else min(rest * 2, _LONGEST)
+            if head.next == begun or self._trouble:
+                self._stop.wait(rest)
+
+    def _fail(self, head: Reel, error: StellarrowError) -> None:
+        if str(error) != str(self._trouble):
+            self._note(error)
+        self._trouble = error
+        if not isinstance(error, SourceUnavailable):
+            head.fail(error)
 
     def _append(self, head: Reel, ledgers: list[Ledger]) -> None:
         head.append(ledgers)
@@ -232,12 +258,6 @@ class Relay:
             self._metrics.ledgers_processed.labels(self._type, "quarantined").inc()
 
 
-def _until(end: int | None, ledgers: list[Ledger]) -> list[Ledger]:
-    if end is None or not ledgers or ledgers[-1].sequence <= end:
-        return ledgers
-    return [ledger for ledger in ledgers if ledger.sequence <= end]
-
-
 def _check_link(before: Ledger | None, ledger: Ledger) -> None:
     """Hold reels to one another: what passes from one to the next must be one chain."""
     if before and ledger.previous_hash != before.hash:
@@ -246,3 +266,22 @@ def _check_link(before: Ledger | None, ledger: Ledger) -> None:
             f"ledger {ledger.sequence} does not follow ledger {before.sequence} that was sent before it: the"
             " source has told two stories, mend it",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A component that asks its owner."""
+
+    check: Callable[[], Check]
+
+
+def guards_of(source: Source) -> list[Component]:
+    """Return what /health shows of the servers a source talks to."""
+    return [_Part(partial(_guard_check, guard)) for guard in getattr(source, "guards", ())]
+
+
+def _guard_check(guard: Guard) -> Check:
+    error = str(guard.last_error or "")
+    return Check(
+        guard.name, guard.state == "closed", error, {"circuit_breaker": guard.state}, essential=False
+    )

@@ -99,7 +99,7 @@ class Node:
         try:
             answer, size = self._call("getLedgers", params)
         except Refused as refused:
-            return self._after_refusal(refused, due, last, cursor)
+            return self._after_refusal(refused, due, last, cursor, limit)
         except Unavailable:
             self._limit = max(1, self._limit // 2)  # it may have been too much at once
             raise
@@ -115,11 +115,13 @@ class Node:
             return None
         return page
 
-    def _after_refusal(self, refused: Refused, due: int, last: int, cursor: str | None) -> Page | None:
+    def _after_refusal(
+        self, refused: Refused, due: int, last: int, cursor: str | None, limit: int
+    ) -> Page | None:
         """Find out what a node means that takes no page: too many ledgers, or none of these."""
-        if "limit" in str(refused) and self._limit > 1:
+        if "limit" in str(refused) and limit > 1:
             told = [int(number) for number in re.findall(r"\d+", str(refused).partition("getLedgers")[2])]
-            self._cap = min([number for number in told if 0 < number < self._limit] or [self._limit // 2])
+            self._cap = min(self._cap, max((one for one in told if 0 < one < limit), default=limit // 2))
             self._limit = self._cap
             return self._asked(due, last, cursor)
         window = self.window()

@@ -1,0 +1,93 @@
+"""The source service: a relay, what it is reached by, and its life."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from typing import Any, Final
+
+from stellarrow.config import Source as Settings
+from stellarrow.deadletters import DeadLetters
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import Network
+from stellarrow.metrics import Metrics
+from stellarrow.protocols import Source
+from stellarrow.servers.health import HealthServer
+from stellarrow.servers.listening import Tls
+from stellarrow.servers.raw.checking import SoundLedgers
+from stellarrow.servers.raw.flight import RawLedgerFlight
+from stellarrow.servers.raw.grpc import RawLedgerServer
+from stellarrow.servers.raw.relay import Relay, guards_of
+
+_DRAIN_SECONDS: Final = 8.0  # orchestrators kill after ten or more
+
+
+class SourceService:
+    """The relay and what it is reached by."""
+
+    def __init__(self, settings: Settings, source: Source, network: Network, metrics: Metrics) -> None:
+        kind = type(source).__name__.removesuffix("Source").lower()
+        self.url = str(getattr(source, "name", kind))
+        letters = DeadLetters(settings.state_dir / "dead-letters", job={"service": "source"})
+        self._source = source
+        self._ready = threading.Event()
+        self._relay = Relay(
+            source,
+            SoundLedgers(source, network=network, letters=letters),
+            source_type=kind,
+            budget=settings.max_memory_mb << 20,
+            metrics=metrics,
+        )
+        doors: dict[str, Any] = {"tls": _tls(settings), "insecure": settings.insecure}
+        with ExitStack() as stack:
+            self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
+            stack.callback(self._grpc.close)
+            self._flight = RawLedgerFlight(
+                settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+            )
+            stack.callback(self._flight.close)
+            parts = [*self._relay.components, *guards_of(source)]
+            self._http = HealthServer(
+                settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
+            )
+            stack.callback(self._http.close)
+            self._doors = stack.pop_all()
+
+    @property
+    def addresses(self) -> str:
+        return f"gRPC {self._grpc.address}, Flight {self._flight.address}, HTTP {self._http.address}"
+
+    def start(self) -> None:
+        self._relay.start()
+        self._http.start()
+        self._grpc.start()
+
+    def look(self) -> None:
+        """Say that the service is ready as soon as it is."""
+        if self._relay.ready and not self._ready.is_set():
+            self._ready.set()
+            self._grpc.ready(True)
+
+    def drain(self) -> None:
+        """End every stream at a ledger, while health says that no more may come."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        self._ready.clear()
+        self._grpc.ready(False)
+        self._relay.close()
+        self._source.close()
+        self._grpc.close(_DRAIN_SECONDS)
+        self._flight.close(max(0.1, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        self._relay.close()
+        self._doors.close()
+
+
+def _tls(settings: Settings) -> Tls | None:
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate and key:
+        return Tls(certificate, key, settings.tls_client_ca)
+    if certificate or key or settings.tls_client_ca:
+        raise ConfigError("TLS needs both a certificate and its key: give --tls-certificate and --tls-key")
+    return None
