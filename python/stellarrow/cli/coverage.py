@@ -19,6 +19,7 @@ from stellarrow.cli import wording
 from stellarrow.cli.audit import Audit, audited
 from stellarrow.cli.bar import drawn_bar
 from stellarrow.cli.holdings import Holding, holdings
+from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 
@@ -48,7 +49,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     """
     held = holdings(sink)
     if not held:
-        raise ConfigError(f"{sink} holds no table yet: extract something into it first")
+        raise ConfigError(f"{masked(sink)} holds no table yet: extract something into it first")
     every = LedgerSet(part for one in held for part in one.ledgers)
     wanted = LedgerSet.parse(ledgers, known=lambda: every) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
@@ -97,7 +98,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
         }
         for one in seen
     ]
-    return {"sink": sink, "wanted": str(wanted), "tables": tables}
+    return {"sink": masked(sink), "wanted": str(wanted), "tables": tables}
 
 
 def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
