@@ -204,7 +204,7 @@ class Extract(_Stored, _Logged):
         LIST, "", help="Only events of these types: contract, system; transfers: mint, payment …"
     )
     accounts: tuple[str, ...] = setting(
-        LIST, "", help="Only transfers from or to one of these (G…, M…, C…, B…, L…)."
+        LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
@@ -221,7 +221,7 @@ class Extract(_Stored, _Logged):
     on_error: str = setting(
         choice(("stop", "quarantine")),
         "stop",
-        help="At a ledger that cannot be kept: stop, or quarantine it (see dlq).",
+        help="At a bad ledger: stop, or put it aside.",
     )
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 
