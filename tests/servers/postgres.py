@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,15 +10,9 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
+from servers.process import free_port
 from stellarrow.errors import SinkError
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
 
 
 def url_of(base: str, **parts: str) -> str:

@@ -17,10 +17,14 @@ _VERBS = (
     "lake",
     "sql",
     "source",
-    "doctor",
+    "sink",
     "coverage",
+    "check",
+    "compact",
     "dlq",
     "config",
+    "doctor",
+    "completion",
     "demo",
 )
 

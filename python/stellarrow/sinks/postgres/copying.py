@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 import pyarrow as pa
@@ -58,20 +58,19 @@ def _without_nul(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
     """Escape as SEP-51 does the texts that hold a NUL; nearly always there is none."""
     column = rows.column(name)
     texts = column.flatten() if pa.types.is_list(column.type) else column
-    data = texts.buffers()[2]
-    if data is None or not pc.any(pc.match_substring(texts, "\0")).as_py():
+    if not pc.any(pc.match_substring(texts, "\0")).as_py():
         return rows
-    escaped = pa.array([_escaped(text) for text in texts.to_pylist()], pa.string())
-    if pa.types.is_list(column.type):
-        escaped = pa.ListArray.from_arrays(column.offsets, escaped, type=column.type)
     at = rows.schema.get_field_index(name)
+    escaped = pa.array(map(_escaped, column.to_pylist()), column.type)
     return rows.set_column(at, rows.schema.field(at), escaped)
 
 
-def _escaped(text: str | None) -> str | None:
-    if text is None or "\0" not in text:
-        return text
-    return text.replace("\\", "\\\\").replace("\0", "\\0")
+def _escaped(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_escaped(one) for one in value]
+    if value is None or "\0" not in value:
+        return value
+    return value.replace("\\", "\\\\").replace("\0", "\\0")
 
 
 def _complete(

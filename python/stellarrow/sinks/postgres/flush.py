@@ -94,7 +94,8 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
         _refuse_loading(connection, missing, writing.partition_ledgers)
         for kept, ledgers in missing.items():
             if kept.is_entries and ledgers:
-                advance_states(connection, ledgers, covered[kept.place])
+                for first, part in partitions.aligned(ledgers, writing.partition_ledgers):
+                    advance_states(connection, kept.partition(first), part, covered[kept.place])
                 note(connection, batch, ledgers, counts[kept], began, status="completed")
             coverage.add(connection, kept.place, ledgers)
         writing.keep_assets({kept.name: rows_of(batches, kept.asked, part) for kept, part in missing.items()})
@@ -123,12 +124,15 @@ def _copy(
     return count
 
 
-def advance_states(connection: psycopg.Connection, ledgers: LedgerSet, before: LedgerSet) -> None:
-    """Bring current_states up to new entries; `before` is what was there."""
+def advance_states(
+    connection: psycopg.Connection, partition: str, ledgers: LedgerSet, before: LedgerSet
+) -> None:
+    """Bring current_states up to a partition's new entries; `before` is what the table covered."""
     for part in ledgers:
         in_order = not before or before.last < part.first
         connection.execute(
-            "SELECT contract_data.advance_states(%s, %s, %s)", [part.first, part.end, in_order]
+            "SELECT contract_data.advance_states(%s, %s, %s, %s)",
+            [partition, part.first, part.end, in_order],
         )
 
 

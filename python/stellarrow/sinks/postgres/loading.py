@@ -133,7 +133,8 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
         )
         if kept.is_entries and loaded:
             # The partition holds nothing else, so its holes need no care.
-            advance_states(connection, LedgerSet([LedgerRange(loaded.first, loaded.last)]), covered)
+            whole = LedgerSet([LedgerRange(loaded.first, loaded.last)])
+            advance_states(connection, kept.partition(first), whole, covered)
             connection.execute(
                 "UPDATE contract_data.ingestion_progress SET status = 'completed', completed_at = now()"
                 " WHERE status = 'processing' AND start_ledger >= %s AND end_ledger < %s",

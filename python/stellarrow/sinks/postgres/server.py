@@ -9,7 +9,7 @@ from typing import Final
 import psycopg
 from psycopg import conninfo, errors
 
-from stellarrow.errors import ConfigError, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
 
 # A cut connection is noticed within half a minute; the user's own choices win.
 _PATIENCE: Final = {
@@ -24,6 +24,7 @@ _PATIENCE: Final = {
 # What may pass by itself; classes of SQLSTATE are told apart by their first two characters.
 _PASSING: Final = frozenset(("08", "40", "53300", "55P03", "57P01", "57P02", "57P03", "57P05"))
 _LAYOUT: Final = frozenset(("22P03", "22P04", "42703", "42P01", "42804", "42883", "42P10", "23514", "428C9"))
+_VALUES: Final = frozenset(("22", "54"))  # a datum, a limit: nothing but the rows is wrong
 _REMEDIES: Final = {
     "28P01": "set the right password in the URL or PGPASSWORD",
     "28000": "use a user and a database that pg_hba.conf lets in",
@@ -76,6 +77,8 @@ class Server:
             )
         if not state and isinstance(error, psycopg.OperationalError | errors.InterfaceError):
             return self._unreached(said, reason)
+        if state[:2] in _VALUES:
+            return LedgersRefused(f"{said}: PostgreSQL cannot hold that value")
         return SinkError(f"{said}: {_REMEDIES.get(state, 'mend that')}, then run the same again")
 
     def _unreached(self, said: str, reason: str) -> SinkError:

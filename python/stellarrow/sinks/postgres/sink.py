@@ -16,7 +16,7 @@ from typing import Final
 
 import psycopg
 
-from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
@@ -124,6 +124,20 @@ class PostgresSink:
         with self._borrowed() as writer:
             return self._guard.call("coverage", lambda: self._covered(writer))
 
+    def position(self, stream: str) -> str | None:
+        """Return the last place kept for a stream that is read into these tables."""
+        with self._borrowed() as writer, self._server.told("read from"):
+            found = writer.writing().connection.execute(
+                "SELECT place FROM stellar.positions WHERE stream = %s", [stream]
+            )
+            row = found.fetchone()
+            return str(row[0]) if row else None
+
+    def keep_position(self, stream: str, place: str, ledger: int) -> None:
+        """Keep a place, what came before it having been committed."""
+        with self._borrowed() as writer:
+            self._guard.call("position", lambda: self._keep_position(writer, [stream, place, ledger]))
+
     def close(self) -> None:
         if self._closed:
             return
@@ -136,6 +150,15 @@ class PostgresSink:
         finally:
             for writer in self._writers:
                 writer.close()
+
+    def _keep_position(self, writer: Writer, position: list[str | int]) -> None:
+        with self._server.told("write to"):
+            writer.writing().connection.execute(
+                "INSERT INTO stellar.positions (stream, place, ledger) VALUES (%s, %s, %s)"
+                " ON CONFLICT (stream) DO UPDATE SET place = excluded.place, ledger = excluded.ledger,"
+                " moved_at = now()",
+                position,
+            )
 
     def _finish(self) -> None:
         with suppress(SinkUnavailable):  # what is loaded is durable: whoever comes next attaches it
@@ -202,8 +225,12 @@ class PostgresSink:
             if error := future.exception():
                 self._buffer = batches + self._buffer
                 failed = failed or error
-        if failed:
+        if isinstance(failed, LedgersRefused):
+            self._buffer.clear()  # they are written again one by one, without the bad one
+            self._buffered_rows = self._buffered_bytes = 0
+        elif failed:
             self._failed = True
+        if failed:
             raise failed
 
     def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:

@@ -57,83 +57,82 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
     LIMIT p_limit
 $$;
 
--- Bring the states up to the entries of some ledgers. In order: no entry of a later ledger was there before.
-CREATE FUNCTION contract_data.advance_states(p_first bigint, p_last bigint, p_in_order boolean) RETURNS void
+-- Bring the states up to some ledgers of a partition. In order: no entry of a later ledger was there before.
+CREATE FUNCTION contract_data.advance_states(
+    p_partition regclass, p_first bigint, p_last bigint, p_in_order boolean
+)
+RETURNS void
 LANGUAGE plpgsql
--- Thousands of keys among millions of states: look each one up, whatever the statistics say.
+-- Few keys among millions of states: look each one up, whatever the statistics say.
 SET enable_hashjoin = off
 SET enable_mergejoin = off
-SET plan_cache_mode = force_custom_plan
 SET work_mem = '64MB'
 AS $$
+DECLARE
+    -- The last place of each key; whole rows are fetched after, because they would not be sorted in memory.
+    latest text := format(
+        'SELECT DISTINCT ON (ledger_key_hash)'
+        ' ledger_key_hash, ledger_sequence, transaction_index, change_index, ctid AS place'
+        ' FROM %s WHERE ledger_sequence BETWEEN %s AND %s AND (deleted OR %%L)'
+        ' ORDER BY ledger_key_hash, ledger_sequence DESC, transaction_index DESC, change_index DESC',
+        p_partition, p_first, p_last
+    );
 BEGIN
-    IF EXISTS (SELECT FROM contract_data.entries WHERE ledger_sequence BETWEEN p_first AND p_last AND deleted) THEN
-        CREATE TEMP TABLE gone ON COMMIT DROP AS
-        SELECT DISTINCT ON (ledger_key_hash) ledger_key_hash, ledger_sequence, transaction_index, change_index
-        FROM contract_data.entries
-        WHERE ledger_sequence BETWEEN p_first AND p_last AND deleted
-        ORDER BY ledger_key_hash, ledger_sequence DESC, transaction_index DESC, change_index DESC;
+    EXECUTE format($sql$
+        WITH removed AS (
+            INSERT INTO contract_data.removed_states AS kept
+            SELECT ledger_key_hash, ledger_sequence, transaction_index, change_index FROM (%1$s) gone
+            ON CONFLICT (ledger_key_hash) DO UPDATE SET
+                ledger_sequence = excluded.ledger_sequence,
+                transaction_index = excluded.transaction_index,
+                change_index = excluded.change_index
+            WHERE (kept.ledger_sequence, kept.transaction_index, kept.change_index)
+                < (excluded.ledger_sequence, excluded.transaction_index, excluded.change_index)
+            RETURNING ledger_key_hash, ledger_sequence, transaction_index, change_index
+        )
+        DELETE FROM contract_data.current_states kept USING removed
+        WHERE kept.ledger_key_hash = removed.ledger_key_hash
+            AND (kept.ledger_sequence, kept.transaction_index, kept.change_index)
+            < (removed.ledger_sequence, removed.transaction_index, removed.change_index)
+    $sql$, format(latest, false));
 
-        INSERT INTO contract_data.removed_states AS kept
-        SELECT * FROM gone
+    EXECUTE format($sql$
+        INSERT INTO contract_data.current_states AS kept
+        SELECT entry.*
+        FROM (%1$s) latest
+        JOIN %2$s entry ON entry.ctid = latest.place
+        WHERE NOT entry.deleted AND (%3$L OR NOT EXISTS (
+            SELECT FROM contract_data.removed_states removed
+            WHERE removed.ledger_key_hash = latest.ledger_key_hash
+                AND (removed.ledger_sequence, removed.transaction_index, removed.change_index)
+                > (latest.ledger_sequence, latest.transaction_index, latest.change_index)
+        ))
         ON CONFLICT (ledger_key_hash) DO UPDATE SET
             ledger_sequence = excluded.ledger_sequence,
+            closed_at = excluded.closed_at,
             transaction_index = excluded.transaction_index,
-            change_index = excluded.change_index
+            transaction_hash = excluded.transaction_hash,
+            operation_index = excluded.operation_index,
+            change_index = excluded.change_index,
+            change_type = excluded.change_type,
+            asset_code = excluded.asset_code,
+            asset_issuer = excluded.asset_issuer,
+            asset_type = excluded.asset_type,
+            balance_holder = excluded.balance_holder,
+            balance = excluded.balance,
+            balance_text = excluded.balance_text,
+            last_modified_ledger = excluded.last_modified_ledger,
+            deleted = excluded.deleted,
+            val_xdr = excluded.val_xdr,
+            contract_instance_type = excluded.contract_instance_type,
+            contract_instance_wasm_hash = excluded.contract_instance_wasm_hash,
+            expiration_ledger_seq = excluded.expiration_ledger_seq,
+            val_json = excluded.val_json,
+            ingested_at = excluded.ingested_at,
+            batch_id = excluded.batch_id
         WHERE (kept.ledger_sequence, kept.transaction_index, kept.change_index)
-            < (excluded.ledger_sequence, excluded.transaction_index, excluded.change_index);
-
-        DELETE FROM contract_data.current_states kept USING gone
-        WHERE kept.ledger_key_hash = gone.ledger_key_hash
-            AND (kept.ledger_sequence, kept.transaction_index, kept.change_index)
-            < (gone.ledger_sequence, gone.transaction_index, gone.change_index);
-        DROP TABLE gone;
-    END IF;
-
-    INSERT INTO contract_data.current_states AS kept
-    SELECT entry.*
-    FROM (
-        -- Places alone, because whole rows would not be sorted in memory.
-        SELECT DISTINCT ON (ledger_key_hash) ledger_key_hash, ledger_sequence, transaction_index, change_index
-        FROM contract_data.entries
-        WHERE ledger_sequence BETWEEN p_first AND p_last
-        ORDER BY ledger_key_hash, ledger_sequence DESC, transaction_index DESC, change_index DESC
-    ) latest
-    JOIN contract_data.entries entry
-        ON entry.ledger_sequence BETWEEN p_first AND p_last
-        AND (entry.ledger_sequence, entry.transaction_index, entry.change_index)
-        = (latest.ledger_sequence, latest.transaction_index, latest.change_index)
-    WHERE NOT entry.deleted AND (p_in_order OR NOT EXISTS (
-        SELECT FROM contract_data.removed_states removed
-        WHERE removed.ledger_key_hash = latest.ledger_key_hash
-            AND (removed.ledger_sequence, removed.transaction_index, removed.change_index)
-            > (latest.ledger_sequence, latest.transaction_index, latest.change_index)
-    ))
-    ON CONFLICT (ledger_key_hash) DO UPDATE SET
-        ledger_sequence = excluded.ledger_sequence,
-        closed_at = excluded.closed_at,
-        transaction_index = excluded.transaction_index,
-        transaction_hash = excluded.transaction_hash,
-        operation_index = excluded.operation_index,
-        change_index = excluded.change_index,
-        change_type = excluded.change_type,
-        asset_code = excluded.asset_code,
-        asset_issuer = excluded.asset_issuer,
-        asset_type = excluded.asset_type,
-        balance_holder = excluded.balance_holder,
-        balance = excluded.balance,
-        balance_text = excluded.balance_text,
-        last_modified_ledger = excluded.last_modified_ledger,
-        deleted = excluded.deleted,
-        val_xdr = excluded.val_xdr,
-        contract_instance_type = excluded.contract_instance_type,
-        contract_instance_wasm_hash = excluded.contract_instance_wasm_hash,
-        expiration_ledger_seq = excluded.expiration_ledger_seq,
-        val_json = excluded.val_json,
-        ingested_at = excluded.ingested_at,
-        batch_id = excluded.batch_id
-    WHERE (kept.ledger_sequence, kept.transaction_index, kept.change_index)
-        < (excluded.ledger_sequence, excluded.transaction_index, excluded.change_index);
+            < (excluded.ledger_sequence, excluded.transaction_index, excluded.change_index)
+    $sql$, format(latest, true), p_partition, p_in_order);
 END $$;
 
 CREATE FUNCTION contract_data.refresh_current_states() RETURNS void
@@ -142,7 +141,9 @@ BEGIN
     PERFORM FROM contract_data.ledger_coverage WHERE table_name = 'contract_data.entries' FOR UPDATE;
     DELETE FROM contract_data.current_states;
     DELETE FROM contract_data.removed_states;
-    PERFORM contract_data.advance_states(0, 4294967295, true);
+    PERFORM contract_data.advance_states(inhrelid, 0, 4294967295, false)
+    FROM pg_inherits
+    WHERE inhparent = 'contract_data.entries'::regclass;
 END $$;
 
 COMMENT ON FUNCTION contract_data.refresh_current_states() IS

@@ -1,0 +1,40 @@
+"""`stellarrow sink postgres serve`: a processor's tables into PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from stellarrow.cli import logs
+from stellarrow.cli.settings import options
+from stellarrow.cli.signals import stopping
+from stellarrow.cli.verbs import Verbs
+from stellarrow.config import Consumer as Settings
+
+_EXAMPLE: Final = (
+    "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"
+)
+
+
+@click.group(cls=Verbs, epilog=_EXAMPLE)
+def command() -> None:
+    """Serve a sink to a processor."""
+
+
+@command.group(cls=Verbs, epilog=_EXAMPLE)
+def postgres() -> None:
+    """PostgreSQL."""
+
+
+@postgres.command(epilog=_EXAMPLE)
+@options(Settings)
+def serve(settings: Settings) -> None:
+    """Bring contract data from a processor into PostgreSQL, with health, metrics and stats over HTTP.
+
+    It goes on from what is durable. SIGTERM commits what has come and exits.
+    """
+    from stellarrow.cli.sink_service import SinkService  # noqa: PLC0415  extras
+
+    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+        SinkService(settings, stop.event).run()

@@ -1,0 +1,272 @@
+"""A processor's stream into a sink: taken up after what is durable, committed in time, each ledger once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from queue import Empty, Full, Queue
+from typing import Any, Final, Protocol
+
+import pyarrow as pa
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from stellarrow.errors import SinkError, SourceError, SourceUnavailable, StellarrowError, Stopped
+from stellarrow.ledgers import LedgerBatch, LedgerRun
+from stellarrow.protocols import Sink
+from stellarrow.resilience import Guard
+
+EARLIEST: Final = "earliest"
+
+_PLACE: Final = ("ledger_sequence", "transaction_index", "operation_index", "change_index", "event_index")
+_AHEAD: Final = 2  # batches that wait for the sink; the server's spool holds the rest
+_LOOK: Final = 0.2  # seconds between looks at the clock
+_PAUSE: Final = 1.0  # seconds before a stream that ended is asked for more
+_log: Final = logging.getLogger(__name__)
+
+
+class Batch(Protocol):
+    """Rows of whole ledgers, and the place to go on from after them."""
+
+    @property
+    def first(self) -> int: ...
+    @property
+    def last(self) -> int: ...
+    @property
+    def rows(self) -> pa.RecordBatch: ...
+    @property
+    def resume(self) -> str: ...
+
+
+class Stream(Protocol):
+    """Where batches come from; a place it does not know is a SourceError that is not Unavailable."""
+
+    @property
+    def name(self) -> str: ...
+
+    def read(self, since: str) -> Iterator[Batch]:
+        """Yield what comes after a place."""
+
+    def close(self) -> None:
+        """End the read that is under way."""
+
+
+class Positioned(Sink, Protocol):
+    """A sink that remembers where a stream was, durably."""
+
+    def position(self, stream: str) -> str | None:
+        """Return the last place kept for a stream."""
+
+    def keep_position(self, stream: str, place: str, ledger: int) -> None:
+        """Keep a place; what came before it is durable already."""
+
+
+class ConsumerMetrics:
+    """The consumer's own metrics, as dashboards know them."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        def counter(name: str, told: str) -> Counter:
+            return Counter(f"postgresql_consumer_{name}", told, registry=registry)
+
+        self.received = counter("records_received", "Rows that arrived.")
+        self.inserted = counter("records_inserted", "Rows that were stored.")
+        self.batches = counter("batches_processed", "Batches that were stored.")
+        self.errors = counter("errors", "Batches or streams that failed.")
+        self.seconds = Histogram(
+            "postgresql_consumer_batch_insert_duration_seconds", "Time a batch took.", registry=registry
+        )
+        self.batch_size = Gauge(
+            "postgresql_consumer_batch_size", "Rows of the last batch.", registry=registry
+        )
+
+
+@dataclass(slots=True)
+class Stats:
+    """What a consumer has done since it started."""
+
+    records_received: int = 0
+    records_inserted: int = 0
+    batches_processed: int = 0
+    errors: int = 0
+    last_ledger: int | None = None
+    committed_ledger: int | None = None
+    last_error: str | None = None
+    reconnections: int = 0
+    began: float = field(default_factory=time.monotonic)
+
+    def told(self) -> dict[str, Any]:
+        seconds = time.monotonic() - self.began
+        return {
+            "records_received": self.records_received,
+            "records_inserted": self.records_inserted,
+            "batches_processed": self.batches_processed,
+            "errors": self.errors,
+            "last_ledger": self.last_ledger,
+            "committed_ledger": self.committed_ledger,
+            "last_error": self.last_error,
+            "reconnections": self.reconnections,
+            "uptime_seconds": round(seconds, 3),
+            "records_per_second": round(self.records_inserted / max(seconds, 1e-9), 1),
+        }
+
+
+class Consumer:
+    """Bring one table's stream into a sink until told to stop.
+
+    A batch is at most `flush_interval` seconds from being durable. The place to go on from is kept after the
+    rows: a crash in between repeats ledgers, which the sink drops as covered.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        sink: Positioned,
+        *,
+        table: str,
+        flush_interval: float,
+        guard: Guard,
+        stop: threading.Event,
+        metrics: ConsumerMetrics,
+        stats: Stats,
+    ) -> None:
+        self._stream = stream
+        self._sink = sink
+        self._table = table
+        self._key = f"{table} from {stream.name}"
+        self._interval = flush_interval
+        self._guard = guard
+        self._stop = stop
+        self._metrics = metrics
+        self.stats = stats
+        self._since = EARLIEST
+        self._last: Batch | None = None
+        self._due: float | None = None
+
+    def run(self) -> None:
+        """Return when told to stop, everything that came being durable."""
+        self._since = self._sink.position(self._key) or EARLIEST
+        try:
+            while not self._stop.is_set():
+                self._guard.call("stream", self._follow)
+                self._stop.wait(_PAUSE)  # the sessions have ended, or the connection: others may begin
+        except Stopped:
+            pass
+        finally:
+            self._stream.close()
+
+    def _follow(self) -> None:
+        """Take batches from one connection until it ends; raise if it brought nothing, so that we wait."""
+        arrived: Queue[Batch | StellarrowError | None] = Queue(_AHEAD)
+        ended = threading.Event()
+        self._last = None
+        threading.Thread(target=self._receive, args=(arrived, ended), daemon=True).start()
+        try:
+            for batch in self._taken(arrived):
+                self._write(batch)
+            self._commit()
+        except SourceError as error:
+            self._commit()
+            self._broken(error)
+        except SinkError as error:
+            self._failed(error)
+            raise
+        finally:
+            ended.set()
+
+    def _broken(self, error: SourceError) -> None:
+        self._failed(error)
+        if isinstance(error, SourceUnavailable):
+            self.stats.reconnections += 1
+            if self._last is None:
+                raise error
+        elif self._since == EARLIEST:
+            raise error
+        else:
+            _log.warning("%s; going on from its beginning: what is here is not taken twice", error)
+            self._since = EARLIEST
+
+    def _receive(self, arrived: Queue[Batch | StellarrowError | None], ended: threading.Event) -> None:
+        """Read in a thread of its own, for reading blocks while nothing comes."""
+        last: Batch | StellarrowError | None = None
+        try:
+            for batch in self._stream.read(self._since):
+                if not _put(arrived, batch, ended):
+                    return
+        except StellarrowError as error:
+            last = error
+        _put(arrived, last, ended)
+
+    def _taken(self, arrived: Queue[Batch | StellarrowError | None]) -> Iterator[Batch]:
+        while not self._stop.is_set():
+            try:
+                one = arrived.get(timeout=_LOOK)
+            except Empty:
+                self._commit_if_due()
+                continue
+            if one is None:
+                return
+            if isinstance(one, StellarrowError):
+                raise one
+            yield one
+            self._commit_if_due()
+
+    def _write(self, batch: Batch) -> None:
+        if self._last and _goes_on(self._last, batch):
+            raise SinkError(
+                f"ledger {batch.first} of {self._stream.name} came in two batches: the consumer needs whole"
+                " ledgers, let the processor send them so"
+            )
+        run = LedgerRun(batch.last - batch.first + 1, batch.first, batch.last, 0, 0, "", "", 0, 0)
+        self._sink.write(LedgerBatch(batch.first, batch.last, {self._table: batch.rows}, run))
+        self._last = batch
+        self._due = self._due or time.monotonic() + self._interval
+        self.stats.records_received += batch.rows.num_rows
+        self.stats.last_ledger = batch.last
+        self._metrics.received.inc(batch.rows.num_rows)
+
+    def _commit_if_due(self) -> None:
+        if self._due is not None and time.monotonic() >= self._due:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self._last is None or self._due is None:
+            return
+        self._sink.commit()
+        self._sink.keep_position(self._key, self._last.resume, self._last.last)
+        self._since, self._due = self._last.resume, None
+        self.stats.committed_ledger = self._last.last
+
+    def _failed(self, error: StellarrowError) -> None:
+        self.stats.errors += 1
+        self.stats.last_error = str(error)
+        self._metrics.errors.inc()
+
+
+def _goes_on(last: Batch, batch: Batch) -> bool:
+    """Tell whether a batch begins within the ledger that the last one ended with, or sends it again."""
+    if batch.first != last.last or not (last.rows.num_rows and batch.rows.num_rows):
+        return False
+    return _place(last.rows, last.rows.num_rows - 1) < _place(batch.rows, 0)
+
+
+def _place(rows: pa.RecordBatch, at: int) -> tuple[int, ...]:
+    """Return where a row stands among all of its table."""
+    numbers = [name for name in _PLACE if name in rows.schema.names]
+    return tuple(-1 if (value := rows.column(name)[at].as_py()) is None else value for name in numbers)
+
+
+def _put(
+    arrived: Queue[Batch | StellarrowError | None],
+    one: Batch | StellarrowError | None,
+    ended: threading.Event,
+) -> bool:
+    """Wait for room, unless nobody takes any more."""
+    while not ended.is_set():
+        try:
+            arrived.put(one, timeout=_LOOK)
+        except Full:
+            continue
+        return True
+    return False

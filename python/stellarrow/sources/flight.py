@@ -1,0 +1,119 @@
+"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import flight
+
+from stellarrow.address import Address
+from stellarrow.decode import table
+from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
+
+EARLIEST: Final = "earliest"
+
+_CONNECT_SECONDS: Final = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted."""
+
+    first: int
+    last: int
+    rows: pa.RecordBatch = field(repr=False)
+    resume: str
+
+
+class ResumeRefused(SourceError):
+    """The server knows no such place to go on from."""
+
+
+class FlightTable:
+    """One table, followed from any place in the processor's output."""
+
+    def __init__(
+        self,
+        endpoint: Address,
+        name: str,
+        *,
+        start_ledger: int | None = None,
+        end_ledger: int | None = None,
+        decoded: bool = False,
+    ) -> None:
+        self.name = f"the processor's Flight at {endpoint}"
+        meant = table(name)
+        asked: dict[str, Any] = {
+            "table": meant.name,
+            "version": meant.version,
+            "start_ledger": start_ledger,
+            "end_ledger": end_ledger or None,
+            "decoded": decoded or None,
+            "follow": True,
+        }
+        self._asked = {key: value for key, value in asked.items() if value is not None}
+        self._location = f"grpc://{endpoint}"
+        self._reader: flight.FlightStreamReader | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def read(self, since: str) -> Iterator[Arrival]:
+        """Yield what comes after a place, until the server has no more to send or close() is called."""
+        with self._told(since), flight.connect(self._location) as client:
+            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
+            command = json.dumps({**self._asked, "from": since}).encode()
+            told = client.get_flight_info(flight.FlightDescriptor.for_command(command), options)
+            for endpoint in told.endpoints:
+                reader = client.do_get(endpoint.ticket)
+                with self._lock:
+                    self._reader = None if self._closed else reader
+                if self._closed:
+                    return
+                for chunk in reader:
+                    if chunk.data is not None:
+                        yield _arrival(chunk)
+
+    def close(self) -> None:
+        """End the read that is under way, in any thread."""
+        with self._lock:
+            self._closed = True
+            if self._reader is not None:
+                self._reader.cancel()
+
+    @contextmanager
+    def _told(self, since: str) -> Iterator[None]:
+        try:
+            yield
+        except (flight.FlightError, pa.ArrowException) as error:
+            if self._closed:
+                return
+            raise self._translated(error, since) from error
+
+    def _translated(self, error: Exception, since: str) -> StellarrowError:
+        reason = str(error).splitlines()[0].partition(". gRPC client debug")[0]
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
+            return ResumeRefused(f"{self.name} does not know the place to go on from ({reason})")
+        if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
+            return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
+            return SourceError(
+                f"{self.name} refuses {self._asked} ({reason}): use a processor that serves it"
+            )
+        return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
+
+
+def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
+    try:
+        told = json.loads(chunk.app_metadata.to_pybytes())
+        return Arrival(int(told["first_ledger"]), int(told["last_ledger"]), chunk.data, str(told["resume"]))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"
+            " use a processor that tells it"
+        ) from error
