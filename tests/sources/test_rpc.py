@@ -12,6 +12,7 @@ import pytest
 
 import stellarrow as sa
 from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
+from servers.toxiproxy import Toxiproxy
 from stellarrow.decode import Decoder, sequences, synthetic
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
@@ -249,6 +250,33 @@ def test_it_follows_the_chain_until_closed(
     reader.join(2)
     assert not reader.is_alive()
     assert seen == list(range(102, 110))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("limit_data", {"bytes": 30_000}),
+        ("reset_peer", {"timeout": 1}),
+        ("timeout", {"timeout": 0}),
+        ("slicer", {"average_size": 700, "size_variation": 300, "delay": 10}),
+    ],
+)
+def test_a_bad_line_loses_nothing(
+    serve: Serve, toxiproxy: Toxiproxy, kind: str, attributes: dict[str, Any]
+) -> None:
+    node = serve(cap=5)
+    proxy = toxiproxy.proxy(f"rpc-{kind}", node.url.removeprefix("http://"))
+    patient = Policy(attempts=20, first_wait=0.05, longest_wait=0.2, timeout=0.5, reset_after=0.05)
+    with closing(RpcSource([f"http://{proxy.address}"], policy=patient)) as source:
+        chunks = source.read(sa.LedgerRange(100, 139))
+        first = next(chunks)
+        toxic = proxy.add(kind, **attributes)
+        healed = threading.Timer(0.8, proxy.remove, (toxic,))
+        healed.start()
+        seen = numbers(iter([first])) + numbers(chunks)
+        healed.join()
+    proxy.delete()
+    assert seen == list(range(100, 140))
 
 
 def test_close_cuts_off_a_call_under_way(serve: Serve, connect: Open) -> None:
