@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from itertools import islice
 from typing import Any
 
 import pytest
+import trustme
 
 import stellarrow as sa
 from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
@@ -277,6 +279,36 @@ def test_a_bad_line_loses_nothing(
         healed.join()
     proxy.delete()
     assert seen == list(range(100, 140))
+
+
+def test_a_node_that_refuses_the_future_is_asked_once_a_poll(
+    serve: Serve, connect: Open, ledgers: tuple[bytes, ...]
+) -> None:
+    node = serve(ledgers=ledgers[:5])
+    source = connect(node)
+    chunks = source.read(sa.LedgerRange(105))
+    threading.Timer(0.3, node.add, (ledgers[5],)).start()
+    assert next(chunks).first == 105
+    methods = node.methods()
+    assert methods.count("getLedgers") <= 4  # refused, given, and perhaps the next
+    assert methods.count("getLatestLedger") > 3
+    source.close()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "https://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(sa.ConfigError, match="is no address of an RPC node: write https://host"):
+        RpcSource([url])
+
+
+def test_a_certificate_nobody_vouches_for_is_not_trusted() -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    with serving(RpcNode(), tls=context) as node, closing(RpcSource([node.url], policy=BRISK)) as source:
+        with pytest.raises(sa.SourceError, match="certificate that cannot be trusted") as told:
+            source.available()
+        assert not isinstance(told.value, sa.SourceUnavailable)
 
 
 def test_close_cuts_off_a_call_under_way(serve: Serve, connect: Open) -> None:
