@@ -23,6 +23,7 @@ _VERBS = (
     "compact",
     "dlq",
     "config",
+    "doctor",
     "completion",
     "demo",
 )
