@@ -47,19 +47,17 @@ def test_the_demo_again_says_what_was_there(stellarrow: Run) -> None:
 
 
 @pytest.mark.usefixtures("small", "postgres")  # skipped where there is none
-def test_the_demo_asks_a_postgres_of_its_own_and_is_quick_the_second_time(
-    stellarrow: Run, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    data = open_folder(tmp_path_factory, "demo")
-    done = stellarrow("demo", "--data", data)
+def test_the_demo_asks_a_postgres_of_its_own_and_is_quick_the_second_time(stellarrow: Run) -> None:
+    with open_folder() as data:
+        done = stellarrow("demo", "--data", data)
+        again = stellarrow("demo", "--data", data)
+        assert not (data / "postgres" / "data" / "postmaster.pid").exists()
     assert (done.code, done.err) == (0, "")
     assert "a private server in" in done.out
     asked = [line for line in done.out.splitlines() if line.strip().startswith(("Who", "Which", "What"))]
     assert len(asked) == 3
     assert "native" in done.out.split("What moved most often?")[1]
-    again = stellarrow("demo", "--data", data)
     assert "all were already there" in again.out
-    assert not (data / "postgres" / "data" / "postmaster.pid").exists()
 
 
 @pytest.mark.usefixtures("small")
