@@ -17,14 +17,17 @@ PACKAGE = PROTO.parent / "python" / "stellarrow" / "proto"
 
 def generate() -> None:
     """Write a module and its stub for each .proto file."""
-    from grpc_tools import protoc  # noqa: PLC0415  maturin's other hooks do without
+    import grpc_tools  # noqa: PLC0415  maturin's other hooks do without
+    from grpc_tools import protoc  # noqa: PLC0415
 
     PACKAGE.mkdir(exist_ok=True)
     (PACKAGE / "__init__.py").write_text('"""Messages, generated from proto/*.proto: never edited."""\n')
     sources = [f"stellarrow/proto/{path.name}" for path in sorted(PROTO.glob("*.proto"))]
     root = PACKAGE.parents[1]
     # Mapped into the package, or the modules would import one another from outside of it.
-    argv = ["protoc", f"-Istellarrow/proto={PROTO}", f"--python_out={root}", f"--pyi_out={root}", *sources]
+    known = Path(grpc_tools.__file__).with_name("_proto")  # google/protobuf/*.proto
+    argv = ["protoc", f"-Istellarrow/proto={PROTO}", f"-I{known}"]
+    argv += [f"--python_out={root}", f"--pyi_out={root}", *sources]
     if code := protoc.main(argv):
         sys.exit(code)
 

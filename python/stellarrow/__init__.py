@@ -17,6 +17,7 @@ from stellarrow.errors import (
     StellarrowError,
     Stopped,
     Unavailable,
+    UnknownSession,
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
@@ -57,6 +58,7 @@ __all__ = [
     "Stopped",
     "Table",
     "Unavailable",
+    "UnknownSession",
     "__version__",
     "decode",
     "keys",

@@ -5,12 +5,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from stellarrow import _core
+from stellarrow.compute import compile_sql
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -23,7 +24,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, Network
 
 if TYPE_CHECKING:
-    from stellarrow.compute import Computation
+    from stellarrow.compute.computation import Computation
 
 __version__ = _core.__version__
 
@@ -64,19 +65,19 @@ def table(name: str) -> Table:
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
     """Return a table's Arrow schema, or what `where` makes of it; metadata has descriptions and version."""
-    chosen = Filter.of(where)
-    if chosen.where or chosen.select:
-        return _computation(name, chosen, decoded=decoded).schema
+    if made := _compiled(name, Filter.of(where), decoded=decoded):
+        return made.schema
     made = pa.schema(_core.schema(str(table(name)), decoded))
     # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
     columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
     return pa.schema(columns, metadata=_ordered(made.metadata))
 
 
-def _computation(name: str, where: Filter, *, decoded: bool) -> Computation:
-    from stellarrow.compute import computation  # noqa: PLC0415  an extra
-
-    return computation(name, schema(name, decoded=decoded), schema(name, decoded=True), where)
+def _compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
+    if not (where.where or where.select):
+        return None
+    columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
+    return compile_sql(table(name).name, columns, where, whole=whole)
 
 
 def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
@@ -194,9 +195,8 @@ class _Choice:
         self._names = list(dict.fromkeys(self._places.values()))
         self._passphrase = Network.of(network).passphrase
         chosen = Filter.of(where)
-        self._computations: dict[str, Computation] = {}
-        if chosen.where or chosen.select:
-            self._computations = {name: _computation(name, chosen, decoded=decoded) for name in self._names}
+        computed = {name: _compiled(name, chosen, decoded=decoded) for name in self._names}
+        self._computations = {name: one for name, one in computed.items() if one}
         # What one table may drop before, all must be able to spare: they share the walk.
         pushed = {one.filter for one in self._computations.values()}
         self._where = pushed.pop() if len(pushed) == 1 else chosen
@@ -275,19 +275,21 @@ def framing(data: Any, *, place: str | None = None) -> str:
 
 
 def split(
-    stream: Iterable[bytes], *, piece_bytes: int, framing: str = "auto", place: str | None = None
+    stream: Iterable[bytes], *, piece_bytes: int | None, framing: str = "auto", place: str | None = None
 ) -> Iterator[tuple[bytes, str]]:
     """Cut a stream of stored bytes into pieces of whole ledgers, uncompressed, each with its framing.
 
-    Pieces have at least `piece_bytes`, except the last; no more than one is held. `framing` is the stream's.
+    Pieces have at least `piece_bytes`, except the last; no more than one is held. Where that is None, a piece
+    is what a block of the stream completes. `framing` is the stream's.
     """
     try:
-        splitter = _core.Splitter(framing, piece_bytes)
-        for block in stream:
-            for piece in splitter.feed(block):
+        splitter = _core.Splitter(framing, piece_bytes or 1)
+        for block in chain(stream, [None]):
+            pieces = splitter.finish() if block is None else splitter.feed(block)
+            if piece_bytes is None:
+                pieces = [b"".join(pieces)] if pieces else []  # record-marked ledgers can be put together
+            for piece in pieces:
                 yield piece, splitter.framing
-        for piece in splitter.finish():
-            yield piece, splitter.framing
     except _core.CoreError as error:
         raise _translated(error, place) from error
 

@@ -6,6 +6,7 @@ StellarrowError
 ├── SourceError               ledgers cannot be read
 │   ├── LedgerMissing         the place is there, a ledger in it is not
 │   └── SourceUnavailable     the place itself does not answer (also Unavailable)
+├── UnknownSession            the processor has no session of that id
 ├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
 ├── NetworkMismatch           the ledgers are of another network than the one named
 ├── ChainBroken               two neighbouring ledgers do not link
@@ -46,6 +47,10 @@ class LedgerMissing(SourceError):
 
 class SourceUnavailable(SourceError, Unavailable):
     """The source cannot be reached at all; trying again later may help."""
+
+
+class UnknownSession(StellarrowError):
+    """A session that was asked for is none of the processor's."""
 
 
 class DecodeError(StellarrowError):

@@ -12,12 +12,13 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from stellarrow.compute import compile_sql
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
 
 if TYPE_CHECKING:
-    from stellarrow.compute import Computation
+    from stellarrow.compute.computation import Computation
 
 _NAME: Final = re.compile(r"(\d{10})-(\d{10})\.parquet", re.ASCII)
 _ENTRY: Final = re.compile(r"(\d{10})-(\d{10})\.json", re.ASCII)
@@ -41,11 +42,7 @@ class ExtractedTable:
 
     def batches(self, where: Filter, wanted: LedgerSet | None) -> Callable[[], Iterator[pa.RecordBatch]]:
         """Return what makes a pass over the rows of these ledgers, file by file."""
-        compute: Computation | None = None
-        if where.where or where.select:
-            from stellarrow.compute import computation  # noqa: PLC0415  an extra
-
-            compute = computation(self.folder.name, self.schema, self.schema, where)
+        compute = compile_sql(self.folder.name, self.schema, where, whole=self.schema)
         condition = _condition(where if compute is None else compute.filter, where, self.schema)
         parts = list(self._parts(self._covered(wanted)))
         return lambda: _rows(parts, condition, self.schema, compute)

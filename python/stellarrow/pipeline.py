@@ -100,6 +100,7 @@ def run(
     commit_every: float = 60.0,
     dead_letters: DeadLetters | None = None,
     stop: threading.Event | None = None,
+    decoder: Callable[[LedgerChunk], LedgerBatch] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> Report:
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
@@ -108,12 +109,13 @@ def run(
     before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
     or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
     batch in hand, commits and returns. What was written is committed when a chain that is followed has
-    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed.
+    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. `decoder` is
+    one that makes these tables, instead of one made for this run.
     """
     began = time.monotonic()
     if budget_mb < 1:
         raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
-    decoder = Decoder(
+    decoder = decoder or Decoder(
         tables,
         network=network,
         where=where,
@@ -176,7 +178,7 @@ class _Loop:
     """One run: what it was asked for, and how far it is."""
 
     source: Source
-    decoder: Decoder
+    decoder: Callable[[LedgerChunk], LedgerBatch]
     tables: Sequence[str]
     sinks: Sequence[Sink]
     verify_chain: bool

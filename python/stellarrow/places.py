@@ -16,12 +16,16 @@ from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Sink, Source
 from stellarrow.resilience import Policy
-from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.sinks.files.address import FORMATS, Address
+from stellarrow.sinks.files.reading import format_of
+from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
 
 _FORMS = {
     "parquet": "parquet:FOLDER",
+    "jsonl": "jsonl:FOLDER",
+    "csv": "csv:FOLDER",
     "postgres": "postgres://USER@HOST/DATABASE",
     "postgresql": "postgresql://USER@HOST/DATABASE",
 }
@@ -125,16 +129,26 @@ def open_sink(
     transfers: str = "derive",
     expected: Callable[[], LedgerSet] | None = None,
 ) -> Sink:
-    """Open a sink, such as `parquet:FOLDER`; `expected` tells which ledgers are about to come."""
+    """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come."""
     kind, _, rest = place.partition(":")
     if kind not in _FORMS:
         close = get_close_matches(kind, _FORMS, n=1) or list(_FORMS)
         raise ConfigError(f"{place!r} is no place to write to: did you mean {_FORMS[close[0]]}?")
     if not rest:
         raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
-    if kind == "parquet":
-        folder = rest.removeprefix("//")
-        return ParquetSink(folder, names, network=network, where=where, decoded=decoded, transfers=transfers)
+    if kind in FORMATS:
+        address = Address.parse(place)
+        return FileSink(
+            address.open(),
+            names,
+            format=format_of(kind, address.codec),
+            network=network,
+            where=where,
+            decoded=decoded,
+            transfers=transfers,
+            partition=address.partition,
+            ledgers_per_file=address.ledgers,
+        )
     from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
 
     return PostgresSink(

@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import pyarrow as pa
 
 from stellarrow.chain import Chain
+from stellarrow.compute import compile_sql
 from stellarrow.decode import Decoder, schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -19,9 +20,6 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.pipeline import is_open, wanted_ledgers, weight
 from stellarrow.protocols import Source
-
-if TYPE_CHECKING:
-    from stellarrow.compute import Computation
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -126,28 +124,20 @@ class _Picked:
         if columns is not None and set(columns) <= set(whole.names):
             names = list(columns)
             fields = pa.schema([whole.field(name) for name in names], whole.metadata)
-            if where.where:
-                _computed(table, whole, where)
+            compile_sql(table, whole, where, whole=whole)  # what is wrong with it is told now
             return cls(where, fields)
         if columns is not None:
             quoted = [f'"{one}"' if one in whole.names else one for one in columns]
             where = replace(where, select=", ".join(quoted))
-        if not (where.where or where.select):
+        made = compile_sql(table, whole, where, whole=whole)
+        if made is None:
             return cls(where, whole)
-        made = _computed(table, whole, where)
-        kept = made.schema if columns is None else made.asked
-        return cls(where, kept)
+        return cls(where, made.schema if columns is None else made.asked)
 
     def batches(self, made: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with closing(made):  # type: ignore[type-var]  # they are generators
             for batch in made:
                 yield batch if batch.schema.names == self.schema.names else batch.select(self.schema.names)
-
-
-def _computed(table: str, whole: pa.Schema, where: Filter) -> Computation:
-    from stellarrow.compute import computation  # noqa: PLC0415  an extra
-
-    return computation(table, whole, whole, where)
 
 
 @dataclass(frozen=True, slots=True)

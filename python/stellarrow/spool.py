@@ -10,9 +10,11 @@ import json
 import os
 import threading
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,6 +28,7 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.segments import Segment, sync_folder, write_all
 
 _FACTS: Final = "spool.json"
+_GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +67,11 @@ class Spool:
         transfers: str = "derive",
         retention: Retention | None = None,
         segment_bytes: int = 64 << 20,
+        changed: threading.Condition | None = None,
+        stop: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room."""
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
         self._folder = Path(folder)
@@ -73,7 +79,9 @@ class Spool:
         self._retention = retention or Retention()
         self._segment_bytes = segment_bytes
         self._clock = clock
-        self._changed = threading.Condition()
+        self._changed = changed or threading.Condition()
+        self._stop = stop or threading.Event()
+        self._room = threading.Condition()
         self._readers: dict[str, int] = {}
         self._closed = False
         self._facts = {
@@ -110,11 +118,17 @@ class Spool:
         return self._covered
 
     def close(self) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
+        self._closed = True
+        for condition in (self._changed, self._room):
+            with condition:
+                condition.notify_all()
         for segment in self._segments:
             segment.close()
+
+    @property
+    def last(self) -> int:
+        """The last ledger committed, 0 before the first."""
+        return self._covered.last if self._covered else 0
 
     @property
     def size_bytes(self) -> int:
@@ -136,34 +150,50 @@ class Spool:
                 f"the spool keeps nothing up to ledger {self._gone.last} any more: begin behind it, or ask"
                 " for a bounded range, which is decoded anew"
             )
-        for segment in sorted(self._segments, key=lambda one: one.first):
-            for at, entry in enumerate(list(segment.entries)):
-                if entry.last > after:
-                    first = max(entry.first, after + 1)
-                    rows = self._rows(segment, name, at)
-                    yield Piece(first, entry.last, rows if first == entry.first else _behind(rows, after))
+        begun = [segment for segment in self._segments[:] if segment.entries]
+        for segment in sorted(begun, key=lambda one: one.first):
+            entries = segment.entries[:]
+            for at in range(bisect_right(entries, after, key=attrgetter("last")), len(entries)):
+                first = max(entries[at].first, after + 1)
+                rows = self._rows(segment, name, at)
+                whole = first == entries[at].first
+                yield Piece(first, entries[at].last, rows if whole else _behind(rows, after))
 
     def wait(self, *, after: int, timeout: float) -> bool:
         """Wait, at most `timeout` seconds, for something behind a ledger; tell whether it is there."""
         with self._changed:
-            self._changed.wait_for(lambda: self._reaches(after) or self._closed, timeout)
-            return self._reaches(after)
+            self._changed.wait_for(lambda: self.last > after or self._closed, timeout)
+            return self.last > after
 
-    def register(self, reader: str, *, after: int) -> None:
-        """Keep everything behind a ledger until this reader registers a later one or is forgotten."""
-        with self._changed:
-            self._readers[reader] = after
-            self._changed.notify_all()
+    def register(self, reader: str, *, after: int | None = None) -> int:
+        """Keep everything behind a ledger until this reader registers a later one or is forgotten.
+
+        Without a ledger it is all that is kept; the ledger behind which that begins is returned.
+        """
+        with self._room:
+            behind = after if after is not None else self._gone.last if self._gone else 0
+            self._readers[reader] = behind
+            self._room.notify_all()
+            return behind
 
     def forget(self, reader: str) -> None:
-        with self._changed:
+        with self._room:
             self._readers.pop(reader, None)
-            self._changed.notify_all()
+            self._room.notify_all()
+
+    @property
+    def readers(self) -> dict[str, int]:
+        """The registered readers, each with the ledger behind which it reads."""
+        with self._room:
+            return dict(self._readers)
 
     def trim(self) -> None:
         """Remove the oldest segments where there are too many, but for what readers need."""
-        while (self._is_over() or self._is_stale()) and (segment := self._removable()):
-            with _told(self._folder), self._changed:
+        while self._is_over() or self._is_stale():
+            with _told(self._folder), self._room:
+                segment = self._removable()
+                if segment is None:
+                    return
                 # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
                 self._gone |= LedgerSet([LedgerRange(segment.first, segment.last)])
                 self._note()
@@ -198,15 +228,13 @@ class Spool:
         needed = min(self._readers.values(), default=oldest.last)
         return oldest if oldest.last <= needed else None
 
-    def _reaches(self, after: int) -> bool:
-        return bool(self._covered) and self._covered.last > after
-
     def _await_room(self) -> None:
         self.trim()
-        with self._changed:
-            self._changed.wait_for(lambda: not self.is_full or self._closed)
-            if self._closed:
-                raise Stopped("the spool was closed")
+        with self._room:
+            while self.is_full and not (self._closed or self._stop.is_set()):
+                self._room.wait(_GLANCE)
+        if self._closed or self.is_full:
+            raise Stopped("the spool was full of what its readers need, and is told to stop")
         self.trim()
 
     def _writable(self, first: int) -> Segment:

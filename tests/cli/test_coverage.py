@@ -92,7 +92,8 @@ def test_a_broken_chain_is_seen(stellarrow: Run, out: Path) -> None:
     rows = pq.read_table(path, partitioning=None)
     hashes = rows.column("ledger_hash").to_pylist()
     hashes[4] = "0" * 64
-    changed = rows.set_column(rows.schema.get_field_index("ledger_hash"), "ledger_hash", pa.array(hashes))
+    at = rows.schema.get_field_index("ledger_hash")
+    changed = rows.set_column(at, rows.schema.field(at), pa.array(hashes))
     pq.write_table(changed.replace_schema_metadata(pq.read_metadata(path).metadata), path)
     done = stellarrow("coverage", out, "--verify")
     assert (done.code, "ledger 105 does not follow 104" in done.out) == (1, True)

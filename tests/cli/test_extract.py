@@ -2,11 +2,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -132,35 +129,6 @@ def test_a_pipe_is_extracted(ledgers: tuple[bytes, ...], tmp_path: Path) -> None
         cwd=tmp_path,
     )
     assert (done.returncode, done.stderr) == (0, b"")
-    assert sequences(tmp_path / "stellarrow-data" / "ledgers") == list(range(100, 140))
-
-
-def test_ctrl_c_stops_and_the_same_command_goes_on(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "stellarrow.cli",
-        "extract",
-        "-",
-        "--tables",
-        "ledgers",
-        "--network",
-        "synthetic",
-    ]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
-    assert process.stdin
-    assert process.stderr
-    process.stdin.write(frame(ledgers[:20], "record-marked"))
-    process.stdin.flush()
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 130
-    assert b"same command line goes on" in process.stderr.read()
-    process.stdin.close()
-    process.stderr.close()
-    left = [name for _, _, names in os.walk(tmp_path) for name in names if name.endswith(".tmp")]
-    assert left == []
-    subprocess.run(command, input=frame(ledgers, "record-marked"), check=True, cwd=tmp_path)
     assert sequences(tmp_path / "stellarrow-data" / "ledgers") == list(range(100, 140))
 
 

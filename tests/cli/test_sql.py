@@ -1,10 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -92,3 +98,94 @@ def test_a_folder_with_a_quote_is_read(stellarrow: Run, data: Path) -> None:
     odd = data / 'it\'s "odd"'
     (data / "pubnet").rename(odd)
     assert stellarrow("sql", "select count(*) n from ledgers", "--data", odd, "--csv").out == "n\n2\n"
+
+
+@pytest.mark.parametrize("ending", ["parquet", "csv", "jsonl"])
+def test_rows_are_written_to_a_file_without_losing_a_digit(
+    stellarrow: Run, data: Path, tmp_path: Path, ending: str
+) -> None:
+    out = tmp_path / f"out.{ending}"
+    done = stellarrow("sql", "select * from balances order by 1", "--data", data, "--out", out)
+    assert (done.code, done.out) == (0, f"2 rows in {out}\n")
+    if ending == "parquet":
+        assert pq.read_table(out).column("balance").to_pylist() == [Decimal(BIG), None]
+    else:
+        assert str(BIG) in out.read_text()
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_a_file_that_cannot_be_written_is_told(stellarrow: Run, data: Path, tmp_path: Path) -> None:
+    done = stellarrow("sql", "select 1", "--data", data, "--out", tmp_path / "out.xls")
+    assert (done.code, "end it in one of .parquet, .csv" in done.err) == (2, True)
+    done = stellarrow("sql", "select 1", "--data", data, "--out", tmp_path / "nowhere" / "out.csv")
+    assert (done.code, "choose another place" in done.err) == (1, True)
+
+
+def test_a_sum_that_38_digits_cannot_hold_is_an_error(stellarrow: Run, data: Path) -> None:
+    query = "select sum(balance) from (select balance from balances, range(100))"
+    done = stellarrow("sql", query, "--data", data)
+    assert (done.code, done.out) == (2, "")
+    assert "verflow" in done.err
+
+
+def test_many_columns_are_shown_row_by_row(stellarrow: Run, data: Path) -> None:
+    many = ", ".join(f"'{at}' as column_{at}" for at in range(40))
+    done = stellarrow("sql", f"select {many} from balances", "--data", data)
+    assert done.out.startswith("row 1 ---")
+    assert "column_39" in done.out
+
+
+def test_a_query_comes_from_a_pipe(data: Path) -> None:
+    program = [sys.executable, "-m", "stellarrow.cli", "sql", "--data", str(data), "--csv"]
+    done = subprocess.run(program, input="select 7 as n", capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "n\n7\n", "")
+
+
+def test_on_a_terminal_it_asks_completes_and_remembers(data: Path, tmp_path: Path) -> None:
+    home = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb", "COLUMNS": "100"}
+    program = [sys.executable, "-m", "stellarrow.cli", "sql", "--data", str(data)]
+    with Terminal(program, home) as terminal:
+        terminal.wait_for("stellar=>")
+        terminal.type("select max(ledger_sequence) as top\n")
+        terminal.wait_for("...>")
+        terminal.type("from bal\ts;\n")
+        terminal.wait_for("10")
+        terminal.type(f".out {tmp_path}/top.csv\n")
+        terminal.wait_for("1 row in")
+        terminal.type("select nope;\n")
+        terminal.wait_for("error: ")
+        terminal.type("\x03.tables\n")
+        terminal.wait_for("pubnet.ledgers")
+        terminal.type(".quit\n")
+        assert terminal.process.wait(10) == 0
+    assert (tmp_path / "top.csv").read_text() == "top\n10\n"
+    assert "from balances;" in (tmp_path / "state" / "stellarrow" / "history").read_text()
+
+
+class Terminal:
+    """A program on a pseudo-terminal."""
+
+    def __init__(self, program: list[str], environ: dict[str, str]) -> None:
+        self.ours, theirs = pty.openpty()
+        self.process = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
+        os.close(theirs)
+        self.said = ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        os.close(self.ours)
+
+    def type(self, text: str) -> None:
+        self.said = ""
+        os.write(self.ours, text.encode())
+
+    def wait_for(self, text: str) -> None:
+        deadline = time.monotonic() + 30
+        while text not in self.said:
+            assert time.monotonic() < deadline, self.said
+            if select.select([self.ours], [], [], 0.1)[0]:
+                self.said += os.read(self.ours, 4_096).decode()

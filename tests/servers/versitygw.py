@@ -77,7 +77,9 @@ def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
 
 
 @pytest.fixture
-def bucket(versitygw: S3) -> Bucket:
-    """An empty bucket of the test's own."""
+def bucket(versitygw: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    """An empty bucket of the test's own, and its keys in the environment."""
+    for name, value in (versitygw.environment | {"HOME": str(tmp_path)}).items():
+        monkeypatch.setenv(name, value)
     name = f"bucket-{uuid4().hex[:12]}"
     return Bucket(versitygw, name, versitygw.bucket(name))

@@ -14,32 +14,28 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import stellarrow as sa
-from sinks.contract import SinkContract
+from sinks.kept import FileContract
 from stellarrow.decode import frame
-from stellarrow.sinks import parquet
+from stellarrow.sinks.files import runs
+from stellarrow.sinks.files.formats import parquet
 from stellarrow.sinks.parquet import ParquetSink
 
 
-class TestParquetSink(SinkContract):
-    """The Parquet sink, files of ten ledgers."""
+class TestParquetSink(FileContract):
+    """Parquet files of ten ledgers in a folder."""
 
-    @pytest.fixture(autouse=True)
-    def _folder(self, tmp_path: Path) -> None:
-        self.folder = tmp_path / "out"
+    tables = ("ledgers", "contract_data")
+    older = ("ledgers", "contract_data@1.0")
 
     def open(self, **choices: Any) -> ParquetSink:
-        return ParquetSink(
-            self.folder, self.tables, **{"network": "synthetic", "ledgers_per_file": 10, **choices}
-        )
+        asked = {"tables": self.tables, **self.choices(), **choices}
+        return ParquetSink(self.folder, asked.pop("tables"), **asked)
 
-    def rows(self, table: str) -> list[dict[str, Any]]:
-        return [row for path in self.files(table) for row in pq.ParquetFile(path).read().to_pylist()]
-
-    def files(self, table: str) -> list[Path]:
-        return sorted((self.folder / table).glob("[!.]*"))
+    def paths(self, table: str) -> list[Path]:
+        return sorted((self.folder / table).glob("*.parquet"))
 
     def names(self, table: str) -> list[str]:
-        return [path.name for path in self.files(table)]
+        return [path.name for path in self.paths(table)]
 
     def test_files_are_cut_at_aligned_ledgers_and_named_after_them(self) -> None:
         self.keep((105, 123))
@@ -56,7 +52,7 @@ class TestParquetSink(SinkContract):
 
     def test_a_file_tells_what_it_holds(self) -> None:
         self.keep((100, 104))
-        told = pq.read_metadata(self.files("contract_data")[0]).metadata
+        told = pq.read_metadata(self.paths("contract_data")[0]).metadata
         assert {name: value for name, value in told.items() if name.startswith(b"stellarrow.")} == {
             b"stellarrow.table": b"contract_data",
             b"stellarrow.schema_version": b"2.0",
@@ -64,13 +60,16 @@ class TestParquetSink(SinkContract):
             b"stellarrow.filter": b"",
             b"stellarrow.decoded": b"",
             b"stellarrow.transfers": b"",
+            b"stellarrow.format": b"parquet",
+            b"stellarrow.codec": b"zstd",
+            b"stellarrow.partition": b"",
             b"stellarrow.first_ledger": b"100",
             b"stellarrow.last_ledger": b"104",
         }
 
     def test_the_schema_comes_back_with_its_descriptions(self) -> None:
         self.keep((100, 104))
-        assert pq.read_schema(self.files("contract_data")[0]).equals(
+        assert pq.read_schema(self.paths("contract_data")[0]).equals(
             sa.schema("contract_data"), check_metadata=True
         )
 
@@ -88,13 +87,14 @@ class TestParquetSink(SinkContract):
         with_one = ParquetSink(self.folder, ["ledgers"], network="synthetic", ledgers_per_file=10)
         with_one.write(self.batch(100, 119))
         with_one.commit()
-        before = {path: path.stat().st_mtime_ns for path in self.files("ledgers")}
+        before = {path: path.stat().st_mtime_ns for path in self.paths("ledgers")}
         sink = self.open()
         assert not sink.coverage()
         sink.write(self.batch(100, 119))
         sink.commit()
+        sink.close()
         assert str(sink.coverage()) == "100:119"
-        assert {path: path.stat().st_mtime_ns for path in self.files("ledgers")} == before
+        assert {path: path.stat().st_mtime_ns for path in self.paths("ledgers")} == before
 
     @pytest.mark.parametrize(
         ("choices", "fact"),
@@ -138,38 +138,40 @@ class TestParquetSink(SinkContract):
 
     def test_a_broken_file_is_named(self) -> None:
         self.keep((100, 104))
-        self.files("ledgers")[0].write_bytes(b"PAR1")
-        with pytest.raises(sa.SinkError, match=r"0000000104.parquet is no readable Parquet file"):
-            self.open()
+        self.paths("ledgers")[0].write_bytes(b"PAR1")
+        with pytest.raises(sa.SinkError, match=r"0000000104.parquet is damaged .*: run stellarrow check"):
+            self.rows("ledgers")
 
     def test_what_a_dead_writer_left_is_removed_and_what_a_living_one_writes_is_not(self) -> None:
         living = self.open()
         living.write(self.batch(100, 101))
-        left = self.folder / "ledgers" / ".0000000100-1-deadbeef.tmp"
-        left.write_bytes(b"half")
-        self.open().close()
+        left = self.folder / ".writing-1-deadbeef"
+        left.mkdir()
+        (left / "half").write_bytes(b"half")
+        self.keep((110, 111))
         assert not left.exists()
         living.commit()
+        living.close()
         assert str(living.coverage()) == "100:101"
+        assert list(self.folder.glob(".*")) == []
 
     def test_two_writers_of_the_same_ledgers_leave_one_file(self) -> None:
         one, other = self.open(), self.open()
         for sink in (one, other):
             sink.write(self.batch(100, 104))
         one.commit()
-        before = self.files("ledgers")[0].read_bytes()
+        before = self.paths("ledgers")[0].read_bytes()
         other.commit()
-        assert self.files("ledgers")[0].read_bytes() == before
+        assert self.paths("ledgers")[0].read_bytes() == before
         assert self.names("ledgers") == ["0000000100-0000000104.parquet"]
 
     def test_a_place_one_cannot_write_to_is_a_sink_error(self) -> None:
         self.folder.write_text("a file")
-        sink_or_error = pytest.raises(
-            sa.SinkError, match=r"cannot write to .*out/ledgers \(Not a directory\)"
-        )
+        sink_or_error = pytest.raises(sa.SinkError, match=r"cannot read .*/out/ledgers/_manifest \(Not a dir")
         with sink_or_error:
             sink = self.open()
             sink.write(self.batch(100, 104))
+            sink.commit()
 
     def test_a_table_that_is_not_decoded_is_named(self) -> None:
         sink = ParquetSink(self.folder, ["contract_events"], network="synthetic")
@@ -181,9 +183,10 @@ class TestParquetSink(SinkContract):
     def test_the_bytes_do_not_depend_on_how_the_rows_arrive(self, cuts: list[int]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             # Small enough that forty ledgers cross every bound.
-            patch.setattr(parquet, "_ROWS_A_BLOCK", 7)
-            patch.setattr(parquet, "_ROWS_A_GROUP", 30)
-            patch.setattr(parquet, "_TEXT_A_GROUP", 20_000)
+            patch.setattr(parquet, "_ROWS_A_GROUP", 7)
+            patch.setattr(runs, "_ROWS", 30)
+            patch.setattr(runs, "_TEXT", 20_000)
+            patch.setattr(runs, "_LOOSE", 2)
             edges = sorted({100, *cuts, 140})
             written = []
             for name, ranges in (
@@ -192,15 +195,15 @@ class TestParquetSink(SinkContract):
             ):
                 self.folder = self.folder.parent / f"{name}-{len(os.listdir(self.folder.parent))}"
                 self.keep(*ranges)
-                written.append([path.read_bytes() for path in self.files("contract_data")])
+                written.append([path.read_bytes() for path in self.paths("contract_data")])
         assert written[0] == written[1]
 
     def test_row_groups_have_the_same_rows_however_they_arrive(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(parquet, "_ROWS_A_BLOCK", 4)
-        monkeypatch.setattr(parquet, "_ROWS_A_GROUP", 8)
+        monkeypatch.setattr(runs, "_ROWS", 8)
+        monkeypatch.setattr(parquet, "_ROWS_A_GROUP", 5)
         self.keep(*((number, number) for number in range(100, 139)))
-        held = pq.read_metadata(self.files("ledgers")[0])
-        assert [held.row_group(at).num_rows for at in range(held.num_row_groups)] == [8, 2]
+        held = pq.read_metadata(self.paths("ledgers")[0])
+        assert [held.row_group(at).num_rows for at in range(held.num_row_groups)] == [5, 3, 2]
 
 
 FULL_DISK = """
@@ -228,4 +231,5 @@ def test_a_full_disk_is_a_sink_error_and_leaves_nothing(tmp_path: Path) -> None:
     )
     assert "cannot write to" in found.stdout
     assert "make room" in found.stdout
-    assert list((tmp_path / "contract_data").iterdir()) == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+    assert list(tmp_path.glob(".*")) == []

@@ -91,3 +91,20 @@ def test_a_pipe_cut_short_is_a_decode_error(piped: Piped, ledgers: tuple[bytes, 
     source = piped(frame(ledgers, "record-marked")[:-5])
     with pytest.raises(DecodeError, match=r"^stdin: "):
         held(source, 100, None)
+
+
+def test_what_has_come_is_read_without_waiting_for_more(ledgers: tuple[bytes, ...]) -> None:
+    read, write = os.pipe()
+    try:
+        first = frame(ledgers[:20], "record-marked")  # more than is needed to tell the framing
+        os.write(write, first[:40_000])
+        threading.Timer(0.2, lambda: os.write(write, first[40_000:])).start()
+        chunks = StdinSource(read).read(LedgerRange(100))
+        assert next(chunks).last >= 115
+        os.write(write, frame(ledgers[20:21], "record-marked"))
+        while (chunk := next(chunks)).last < 120:
+            pass
+        assert chunk.last == 120
+    finally:
+        os.close(write)
+        os.close(read)

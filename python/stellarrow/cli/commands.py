@@ -19,8 +19,11 @@ _VERBS = (
     "source",
     "sink",
     "coverage",
+    "check",
+    "compact",
     "dlq",
     "config",
+    "completion",
     "demo",
 )
 

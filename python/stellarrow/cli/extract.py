@@ -14,7 +14,9 @@ from stellarrow.cli.job import Job
 from stellarrow.cli.paged import Paged, option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.settings import settings_of
+from stellarrow.decode import tables
 from stellarrow.errors import ConfigError
+from stellarrow.ledgers import KNOWN_NETWORKS
 
 _EXAMPLE: Final = """\b
 Example:
@@ -60,18 +62,31 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
+def _tables(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001
+    """Complete the last of a list of tables."""
+    before, comma, last = begun.rpartition(",")
+    names = dict.fromkeys(one.name for one in tables())
+    return [f"{before}{comma}{name}" for name in (*names, "all") if name.startswith(last)]
+
+
+def _networks(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001
+    return [network.name for network in KNOWN_NETWORKS if network.name.startswith(begun)]
+
+
 @click.command(cls=Paged, epilog=_EXAMPLE)
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
-@option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
+@option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
 @option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
 @option(
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:FOLDER or postgres://…; may be repeated.  [./stellarrow-data]",
+    help="parquet:, jsonl: or csv:PLACE, or postgres://…; may be repeated.  [./stellarrow-data]",
 )
-@option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
+@option(
+    "--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.", shell_complete=_networks
+)
 @_declared
 @option(
     "--no-deleted",

@@ -12,86 +12,30 @@ Parts that the core's Filter can answer are pushed into the walk: the rows they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from stellarrow.compute.expressions import Value, compiled
-from stellarrow.compute.parsing import Condition, parse_columns, parse_condition, shown
-from stellarrow.compute.projection import Column, column, projected
-from stellarrow.compute.pushdown import pushed
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 
-__all__ = ["Computation", "computation"]
+if TYPE_CHECKING:
+    from stellarrow.compute.computation import Computation
 
-_LEDGER = "ledger_sequence"
+__all__ = ["compile_sql"]
 
 
-@dataclass(frozen=True, slots=True)
-class Computation:
-    """What becomes of a table's batches: `schema` is what comes out, `filter` what the walk drops before.
+def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Schema) -> Computation | None:
+    """Compile what a filter says in SQL of a table's columns, None where it says nothing.
 
-    `asked` is the schema without a column that nobody asked for, the ledger of each row.
+    `whole` has the columns on request too, for messages.
     """
-
-    schema: pa.Schema
-    asked: pa.Schema
-    filter: Filter
-    _condition: Value | None
-    _columns: tuple[Column, ...] | None
-
-    def __call__(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Keep the rows that fit and make the columns that were asked for, from any thread."""
-        try:
-            if self._condition is not None and batch.num_rows:
-                batch = _kept(batch, self._condition.evaluate(batch))
-            if self._columns is None:
-                return batch
-            arrays = [one.array(batch) for one in self._columns]
-        except (pa.ArrowException, OverflowError) as error:
-            ledgers = batch.column(_LEDGER)
-            raise ConfigError(
-                f"ledgers {ledgers[0]} to {ledgers[-1]} have values that the SQL expression cannot take"
-                f" ({error}): leave their rows out, or cast less"
-            ) from error
-        return pa.RecordBatch.from_arrays(arrays, schema=self.schema)
-
-
-def computation(table: str, columns: pa.Schema, whole: pa.Schema, where: Filter) -> Computation:
-    """Compile what a filter says in SQL for a table; `whole` has the columns on request too, for messages."""
-    condition: Condition | None = parse_condition(where.where) if where.where else None
-    value = None
-    if condition is not None:
-        value = compiled(condition, columns, table, whole)
-        if value.type != pa.bool_():
-            raise ConfigError(
-                f"where: {shown(condition)} is {value.type}, not true or false: compare it with something"
-            )
-    picked: tuple[Column, ...] | None = None
-    asked = columns
-    if where.select:
-        wanted = projected(parse_columns(where.select), columns, table)
-        picked = tuple(column(one, columns, table, whole) for one in wanted)
-        asked = _schema(picked, columns)
-        if _LEDGER not in asked.names:  # without it a sink could not tell which ledger a row is of
-            picked = (Column(columns.field(_LEDGER), None), *picked)
-    return Computation(
-        schema=columns if picked is None else _schema(picked, columns),
-        asked=asked,
-        filter=pushed(condition, columns, where),
-        _condition=value,
-        _columns=picked,
-    )
-
-
-def _schema(picked: Sequence[Column], columns: pa.Schema) -> pa.Schema:
-    return pa.schema([one.field for one in picked], columns.metadata)
-
-
-def _kept(batch: pa.RecordBatch, mask: pa.Array | pa.Scalar) -> pa.RecordBatch:
-    if isinstance(mask, pa.Scalar):
-        keeps = bool(mask.as_py())
-        return batch if keeps else batch.schema.empty_table().to_batches()
-    return batch if mask.true_count == len(mask) else batch.filter(mask)
+    if not (where.where or where.select):
+        return None
+    try:
+        from stellarrow.compute.computation import computation  # noqa: PLC0415  an extra
+    except ModuleNotFoundError as error:
+        if error.name != "sqlglot":
+            raise
+        raise ConfigError("SQL expressions need sqlglot: pip install 'stellarrow[sql]'") from error
+    return computation(table, columns, whole, where)

@@ -100,7 +100,7 @@ class _Compiler:
         return Value(lambda batch: function(*[evaluate(batch) for evaluate in evaluates]), sample)
 
     def _column(self, tree: Any) -> Value:
-        if tree.table and tree.table != self.table.split("@")[0]:
+        if tree.table and tree.table != self.table:
             raise ConfigError(f"{shown(tree)} is of another table than {self.table}: name the column alone")
         if tree.this.quoted and tree.name not in self.whole.names:
             raise ConfigError(f"{self.table} has no column {shown(tree)}: text stands in 'single quotes'")

@@ -82,6 +82,8 @@ def moment(text: str) -> pa.Scalar:
 
 
 def _unless_zero(divisor: Datum) -> Datum:
+    if isinstance(divisor, pa.Scalar) and divisor.as_py():
+        return divisor
     zero = 0.0 if pa.types.is_floating(divisor.type) else Decimal(0) if _is_decimal(divisor) else 0
     is_zero = pc.equal(divisor, pa.scalar(zero, divisor.type))
     return pc.if_else(is_zero, pa.scalar(None, divisor.type), divisor)

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-from stellarrow.errors import ConfigError
+import sqlglot
+from sqlglot import errors, expressions
 
-try:
-    import sqlglot
-    from sqlglot import errors, expressions
-except ImportError as missing:
-    raise ConfigError(
-        "SQL expressions need sqlglot and DuckDB's dialect: pip install 'stellarrow[sql]'"
-    ) from missing
+from stellarrow.errors import ConfigError
 
 Condition: TypeAlias = expressions.Expression
 _DIALECT: Final = "duckdb"

@@ -17,14 +17,13 @@ from stellarrow.filter import Filter
 # It may keep others, as the condition is asked again; one field must not mix two columns.
 _CONTRACT: Final = re.compile(r"C[A-Z2-7]{55}")
 _ACCOUNT: Final = re.compile(r"G[A-Z2-7]{55}")
-_WORD: Final = re.compile(r"[a-z0-9_]+")
+_EVENT: Final = re.compile("contract|system|diagnostic|transfer|mint|burn|clawback|fee")
 _FIELDS: Final = {
     "contract_id": ("contract_ids", _CONTRACT),
     "asset_issuer": ("asset_issuers", _ACCOUNT),
     "asset_code": ("asset_codes", re.compile(r"(?!native$)[A-Za-z0-9]{1,12}")),
     "event_name": ("event_names", re.compile(r"[A-Za-z0-9_]{1,32}")),
-    "event_type": ("event_types", _WORD),
-    "operation_type": ("event_types", _WORD),
+    "event_type": ("event_types", _EVENT),
     "from": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
     "to": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
 }

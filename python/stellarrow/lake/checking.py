@@ -96,8 +96,10 @@ class LakeCheck:
                 told = "its name is none of a lake (SEP-54): move it elsewhere"
                 yield Checked(key, None, size, (Fault("stranger", key, told),))
                 continue
-            yield Checked(key, ledgers, size, tuple(self._misnamed(key, ledgers, size, newer)))
-            newer = ledgers
+            found = tuple(self._misnamed(key, ledgers, size, newer))
+            yield Checked(key, ledgers, size, found)
+            if not any(fault.kind == "misplaced" for fault in found):
+                newer = ledgers
 
     def ledgers(self, files: Iterable[Checked]) -> Iterator[Checked]:
         """Yield the files again, with what their bytes show; each must link to the one before it."""
@@ -136,6 +138,7 @@ class LakeCheck:
         right = self._layout.key(ledgers.first)
         if key not in [right.removesuffix(self._layout.suffix) + suffix for suffix in SUFFIXES]:
             yield Fault("misplaced", key, f"by the layout it should be {right}: rename it")
+            return
         if size == 0:
             yield Fault("empty", key, "it has no bytes: remove it, and write it again")
         if newer and ledgers.end >= newer.first:

@@ -100,10 +100,9 @@ class Lake:
 
     def oldest(self) -> int | None:
         """Return the oldest ledger, with a few looks however many files there are."""
-        tip = self.tip()
+        layout, tip = self.layout(), self.tip()
         if tip is None:
             return None
-        layout = self.layout()
         within = LedgerRange(0, tip)
         if layout.partitioned:
             partitions = filter(None, map(partition_named, self._call("list", self.store.folders)))

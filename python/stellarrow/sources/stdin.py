@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator
 from typing import Final
 
@@ -11,8 +12,7 @@ from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 
 _WHERE: Final = "stdin"
-_BLOCK: Final = 1 << 20  # bytes a read
-_PIECE: Final = 8 << 20  # uncompressed bytes a piece
+_BLOCK: Final = 1 << 20  # bytes of the pipe that make a chunk at most, compressed or not
 
 
 class StdinSource:
@@ -62,7 +62,7 @@ class StdinSource:
 
 def _chunks(descriptor: int) -> Iterator[LedgerChunk]:
     last = -1
-    for piece, framing in split(_blocks(descriptor), piece_bytes=_PIECE, place=_WHERE):
+    for piece, framing in split(_blocks(descriptor), piece_bytes=None, place=_WHERE):
         numbers = sequences(piece, framing, place=_WHERE)
         for ledger in numbers:
             if ledger <= last:
@@ -75,6 +75,18 @@ def _chunks(descriptor: int) -> Iterator[LedgerChunk]:
 
 
 def _blocks(descriptor: int) -> Iterator[bytes]:
+    """Yield what is there, at once, and in big blocks where there is much."""
     # Without Python's buffered stdin, whose lock a reader that never wakes would hold for ever.
     while block := os.read(descriptor, _BLOCK):
-        yield block
+        gathered = bytearray(block)
+        while len(gathered) < _BLOCK and _is_ready(descriptor):
+            if not (more := os.read(descriptor, _BLOCK - len(gathered))):
+                break
+            gathered += more
+        yield bytes(gathered)
+
+
+def _is_ready(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))

@@ -37,6 +37,7 @@ class Refusal:
     status: int
     code: str
     message: str
+    is_answered: bool
     absent: bool
     is_elsewhere: bool
 
@@ -49,6 +50,7 @@ class Refusal:
             status=int(status[1]) if status else 0,
             code=named,
             message=message[1] if message else "",
+            is_answered="error sending request" not in text,
             absent=isinstance(error, FileNotFoundError) and named in _NO_OBJECT,
             is_elsewhere="redirect without LOCATION" in text or named == "AuthorizationHeaderMalformed",
         )
@@ -56,6 +58,12 @@ class Refusal:
     @property
     def is_expired(self) -> bool:
         return self.code in _EXPIRED
+
+    @property
+    def _said(self) -> str:
+        if self.status:
+            return f"the server answers {self.status} {self.code}".rstrip()
+        return "no whole answer came" if self.is_answered else "the server does not answer"
 
     def told(self, place: str, *, writing: bool, anonymous: bool) -> SourceError | SinkError:
         """Return the error that tells it: what may work later is Unavailable."""
@@ -77,12 +85,7 @@ class Refusal:
             )
             return final(f"{place}: {said}: {remedy}")
         if self.status == 0 or self.status >= 500 or self.status in _TRY_LATER:
-            said = (
-                f"the server answers {self.status} {self.code}".rstrip()
-                if self.status
-                else "no whole answer came"
-            )
-            return passing(f"{place}: {said}: check the network and the endpoint, or try again later")
+            return passing(f"{place}: {self._said}: check the network and the endpoint, or try again later")
         detail = f" {self.code}: {self.message}" if self.code else ""
         return final(f"{place}: the server answers {self.status}{detail}: check the place and --endpoint")
 

@@ -198,7 +198,7 @@ class LakeSource:
         wanted = LedgerRange(max(file.first, ledgers.first), min(file.end, ledgers.end))
         self._metrics.ledgers_received.inc(wanted.count)
         self._metrics.bytes_received.inc(len(data))
-        if not data:
+        if not (data := data or self._lake.file(file.first) or b""):
             raise SourceError(f"{where} is empty: put the file back")
         if len(data) <= _WHOLE or file.count == 1:
             yield LedgerChunk(data, "auto", wanted.first, wanted.end, where)

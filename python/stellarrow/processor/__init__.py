@@ -1,0 +1,1 @@
+"""Sessions: ledgers processed into a spool that any number of readers take tables from."""

@@ -1,0 +1,46 @@
+"""One processor a state folder: the second is refused, and told of the first."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from typing import Final
+
+from stellarrow.errors import ConfigError
+
+_LOCK: Final = "processor.lock"
+
+
+class Claim:
+    """A folder that is ours until we end, however we end: the lock goes with the process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = (folder / _LOCK).open("a+")
+        except OSError as error:
+            raise ConfigError(
+                f"the state folder {folder} cannot be used ({error.strerror}): choose another --state-dir"
+            ) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another processor"
+            self._file.close()
+            raise ConfigError(
+                f"the state folder {folder} is in use by {holder}: stop that, or choose another --state-dir"
+            ) from error
+        self.note("")
+
+    def note(self, where: str) -> None:
+        """Write down for others who holds the folder, and where that listens."""
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(f"process {os.getpid()}{f' on {where}' if where else ''}\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        self._file.close()

@@ -1,0 +1,188 @@
+"""The processor without its servers: sessions started, stopped, watched and remembered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from stellarrow.decode import Decoder, table
+from stellarrow.errors import ConfigError, Unavailable, UnknownSession
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.metrics import Metrics
+from stellarrow.processor.claim import Claim
+from stellarrow.processor.decoding import Slots
+from stellarrow.processor.session import Session, Status
+from stellarrow.processor.store import Store
+from stellarrow.processor.work import Surroundings, Work
+from stellarrow.protocols import Source
+from stellarrow.spool import Retention
+
+TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
+
+_AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
+_BATCH_LIMIT: Final = 1_000_000  # rows
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a processor works; `where` holds unless a filter was configured before."""
+
+    state_dir: Path
+    tables: tuple[str, ...] = TABLES
+    network: Network | None = None
+    where: Filter = field(default_factory=lambda: Filter(include_deleted=False))
+    batch_size: int = 1_000
+    workers: int = 4
+    memory_mb: int = 1_024
+    retention: Retention = field(default_factory=Retention)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What sessions keep, each as `name@version`."""
+        return tuple(str(table(name)) for name in self.tables)
+
+    @property
+    def share_mb(self) -> int:
+        """Of the memory, what one session, or one range decoded on demand, may have in flight."""
+        return max(1, self.memory_mb // (2 * _AT_ONCE))
+
+
+class Processor:
+    """Any number of threads may call; `changed` is told whenever readers may find something new."""
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        options: Options,
+        *,
+        kind: str = "source",
+        metrics: Metrics | None = None,
+    ) -> None:
+        for name in options.tables:
+            table(name)
+        self.options = options
+        self.kind = kind
+        self.metrics = metrics or Metrics()
+        self.changed = threading.Condition()
+        self.draining = threading.Event()
+        self.open_source = open_source
+        self.ranges = threading.BoundedSemaphore(_AT_ONCE)
+        self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
+        self._lock = threading.Lock()
+        self._claim = Claim(options.state_dir)
+        self._store = Store(options.state_dir / "sessions.sqlite3")
+        self._where = self._store.filter() or options.where
+        self._shared = Surroundings(
+            open_source=open_source,
+            network=options.network,
+            store=self._store,
+            slots=self.slots,
+            workers=options.workers,
+            budget_mb=options.share_mb,
+            retention=options.retention,
+            metrics=self.metrics,
+            kind=kind,
+            changed=self.changed,
+        )
+        self._works = {one.id: self._work(one) for one in self._store.sessions()}
+
+    def listens_on(self, where: str) -> None:
+        """Write down where, for a second processor to name."""
+        self._claim.note(where)
+
+    def resume(self) -> None:
+        """Let the sessions go on that were running when the processor ended."""
+        for work in self.works():
+            status = work.session.status
+            if not status.is_final:
+                _log.info("session %s goes on behind ledger %d", work.session.id, work.session.current)
+                work.start()
+                if status is Status.STOPPING:
+                    work.stop()
+
+    def start(self, first: int, last: int = 0, *, batch_size: int = 0) -> Session:
+        """Begin a session; without a last ledger it follows the chain."""
+        if first == 0:
+            raise ConfigError("start_ledger is 0: name the first ledger to process")
+        if batch_size > _BATCH_LIMIT:
+            raise ConfigError(f"batch_size is {batch_size}: it must be at most {_BATCH_LIMIT} rows")
+        if last and last < first:
+            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+        if self.draining.is_set():
+            raise Unavailable("the processor is shutting down: start the session when it is back")
+        session = Session.new(
+            LedgerRange(first, last or None),
+            batch_size=batch_size or self.options.batch_size,
+            tables=self.options.tables,
+        ).became(Status.STARTING)
+        with self._lock:
+            active = sum(not work.session.status.is_final for work in self._works.values())
+            if active >= _AT_ONCE:
+                raise Unavailable(f"{active} sessions run, and no more fit into the memory: stop one first")
+            self._store.save(session)
+            work = self._works[session.id] = self._work(session)
+        work.start()
+        return session
+
+    def stop(self, session_id: str) -> Session:
+        """Let a session end soon; one that has ended stays as it is."""
+        work = self.work(session_id)
+        if not work.session.status.is_final:
+            work.stop()
+        return work.session
+
+    def work(self, session_id: str) -> Work:
+        with self._lock:
+            if session_id in self._works:
+                return self._works[session_id]
+        raise UnknownSession(f"there is no session {session_id!r}: StartProcessing answers with one's id")
+
+    def works(self) -> list[Work]:
+        """Return every session, the oldest first."""
+        with self._lock:
+            return list(self._works.values())
+
+    @property
+    def where(self) -> Filter:
+        return self._where
+
+    def configure(self, where: Filter) -> None:
+        """Let a filter hold from the next ledger on, in every session, and remember it."""
+        Decoder(self.options.tables, network=self.options.network or "pubnet", where=where)  # checks it
+        with self._lock:
+            self._store.save_filter(where)
+            self._where = where
+            for work in self._works.values():
+                work.configure(where)
+
+    def drain(self) -> None:
+        """Let streams end at a ledger's border, and sessions for now."""
+        self.draining.set()
+        with self.changed:
+            self.changed.notify_all()
+        for work in self.works():
+            work.drain()
+
+    def close(self, *, within: float = 10.0) -> None:
+        """Drain, and let go of everything within so many seconds."""
+        self.drain()
+        deadline = time.monotonic() + within
+        ended = [work.join(max(0.0, deadline - time.monotonic())) for work in self.works()]
+        for work, has_ended in zip(self.works(), ended, strict=True):
+            if work.spool and has_ended:
+                work.spool.close()
+        if all(ended):
+            self._store.close()
+            self._claim.release()
+        else:
+            _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))
+
+    def _work(self, session: Session) -> Work:
+        return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)

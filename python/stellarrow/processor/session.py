@@ -1,0 +1,106 @@
+"""A session: ledgers someone asked to have processed, and how far that is."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
+from typing import Final
+
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerRange
+
+
+class Status(IntEnum):
+    """Where a session stands; the numbers are those of contractdata.v1.ProcessingStatus."""
+
+    UNKNOWN = 0
+    STARTING = 1
+    RUNNING = 2
+    STOPPING = 3
+    STOPPED = 4
+    ERROR = 5
+
+    @property
+    def is_final(self) -> bool:
+        return self in (Status.STOPPED, Status.ERROR)
+
+
+_NEXT: Final = {
+    Status.UNKNOWN: Status.STARTING,
+    Status.STARTING: Status.RUNNING,
+    Status.RUNNING: Status.STOPPING,
+    Status.STOPPING: Status.STOPPED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What a session has made durable.
+
+    `entries` are rows of contract data (of all tables where sessions do not keep that), `skipped` those the
+    filter left out, `bytes` uncompressed XDR.
+    """
+
+    ledgers: int = 0
+    entries: int = 0
+    skipped: int = 0
+    batches: int = 0
+    bytes: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(
+            ledgers=self.ledgers + other.ledgers,
+            entries=self.entries + other.entries,
+            skipped=self.skipped + other.skipped,
+            batches=self.batches + other.batches,
+            bytes=self.bytes + other.bytes,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session as it is remembered; times are unix seconds.
+
+    `network` is a passphrase, empty until the source or the settings told it. `current` is the last durable
+    ledger, 0 before the first. `message` says what is wrong, or what is being waited for.
+    """
+
+    id: str
+    ledgers: LedgerRange
+    batch_size: int
+    tables: tuple[str, ...]
+    network: str = ""
+    status: Status = Status.UNKNOWN
+    current: int = 0
+    message: str = ""
+    counts: Counts = field(default_factory=Counts)
+    created_at: float = 0.0
+    updated_at: float = 0.0
+
+    @classmethod
+    def new(cls, ledgers: LedgerRange, *, batch_size: int, tables: tuple[str, ...]) -> Session:
+        now = time.time()
+        return cls(
+            id=str(uuid.uuid4()),
+            ledgers=ledgers,
+            batch_size=batch_size,
+            tables=tables,
+            created_at=now,
+            updated_at=now,
+        )
+
+    def became(self, status: Status, message: str = "") -> Session:
+        """Take one step; any other than to the next status, or to ERROR, is refused."""
+        if status is not Status.ERROR and _NEXT.get(self.status) is not status:
+            raise ConfigError(f"session {self.id} is {self.status.name}, and cannot become {status.name}")
+        if self.status.is_final:
+            raise ConfigError(f"session {self.id} has ended: start another")
+        return replace(self, status=status, message=message, updated_at=time.time())
+
+    def with_progress(self, current: int, counts: Counts) -> Session:
+        return replace(self, current=current, counts=counts, updated_at=time.time())
+
+    def telling(self, message: str) -> Session:
+        return replace(self, message=message, updated_at=time.time())

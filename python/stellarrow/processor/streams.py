@@ -1,0 +1,184 @@
+"""What a reader is sent: out of the sessions' spools, or decoded for it alone."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.decode import schema
+from stellarrow.errors import ConfigError, UnknownSession
+from stellarrow.filter import Filter
+from stellarrow.processor.commands import EARLIEST, LATEST, Command
+from stellarrow.processor.cursor import Cursor, Place
+from stellarrow.processor.cutting import Cutter, Sent
+from stellarrow.processor.engine import Processor
+from stellarrow.processor.work import Work
+from stellarrow.spool import Spool
+
+GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+
+Stream = Generator[tuple[Sent, str]]
+
+
+def of_sessions(processor: Processor, command: Command, *, cancelled: Callable[[], bool]) -> Stream:
+    """Return what the sessions keep, each batch with its token, then follow them until all have ended.
+
+    Without any session yet, it waits for the first.
+    """
+    reader = _Reader(processor, command)
+    return _followed(reader, processor, follow=command.follow, cancelled=cancelled)
+
+
+def _followed(
+    reader: _Reader, processor: Processor, *, follow: bool, cancelled: Callable[[], bool]
+) -> Stream:
+    try:
+        while not cancelled():
+            works = reader.works()
+            over = bool(works) and all(work.session.status.is_final for work in works)
+            for work in works:
+                yield from reader.take(work)
+                if processor.draining.is_set():
+                    return
+            if over or not follow:
+                return
+            reader.wait()
+    finally:
+        reader.close()
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A session's spool, the table's name in it, and how far it is read."""
+
+    spool: Spool
+    name: str
+    cutter: Cutter
+
+
+class _Reader:
+    """One client's way through the spools, registered with each, so that nothing it needs is removed."""
+
+    def __init__(self, processor: Processor, command: Command) -> None:
+        kept = processor.options.kept
+        if command.table not in kept and not any(
+            command.table in one.kept_tables for one in processor.works()
+        ):
+            raise ConfigError(
+                f"sessions do not keep {command.table}: name start_ledger, and it is decoded for you, or"
+                f" choose among {', '.join(kept)}"
+            )
+        self._id = str(uuid.uuid4())
+        self._processor = processor
+        self._command = command
+        self._pick = picker(command)
+        self._cursor = cursor_of(command)
+        self._latest = command.origin == LATEST
+        self._taken: dict[str, _Taken] = {}
+        known = {work.session.id for work in processor.works()}
+        if lost := set(self._cursor.places) - known:
+            raise UnknownSession(
+                f"the resume token is of session {min(lost)}, which is no longer here: read from earliest"
+            )
+        for work in self.works():
+            self._attach(work)
+        self._latest = False  # of sessions that begin from now on, all is new
+
+    def works(self) -> list[Work]:
+        return [work for work in self._processor.works() if self._command.table in work.kept_tables]
+
+    def take(self, work: Work) -> Iterator[tuple[Sent, str]]:
+        """Yield what a session has kept since the last time."""
+        taken = self._attach(work)
+        if taken is None:
+            return
+        for piece in taken.spool.read(taken.name, after=taken.cutter.place.after):
+            for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
+                yield self._told(work, sent)
+                if sent.complete and self._processor.draining.is_set():
+                    return
+            taken.spool.register(self._id, after=piece.last)
+        for sent in taken.cutter.rest():
+            yield self._told(work, sent)
+
+    def wait(self) -> None:
+        """Return when there may be more, or it is time to look whether the client is still there."""
+        with self._processor.changed:
+            self._processor.changed.wait_for(self._has_more, GLANCE)
+
+    def close(self) -> None:
+        for taken in self._taken.values():
+            taken.spool.forget(self._id)
+
+    def _has_more(self) -> bool:
+        works = self.works()
+        return (
+            self._processor.draining.is_set()
+            or any(work.spool and work.session.id not in self._taken for work in works)
+            or any(taken.spool.last > taken.cutter.place.after for taken in self._taken.values())
+            or (bool(works) and all(work.session.status.is_final for work in works))
+        )
+
+    def _told(self, work: Work, sent: Sent) -> tuple[Sent, str]:
+        self._cursor.places[work.session.id] = sent.place
+        return sent, self._cursor.token()
+
+    def _attach(self, work: Work) -> _Taken | None:
+        if work.session.id in self._taken or work.spool is None:
+            return self._taken.get(work.session.id)
+        place = self._cursor.places.get(work.session.id)
+        if self._latest:
+            place = Place(work.spool.last)
+        behind = work.spool.register(self._id, after=place.after if place else None)
+        cutter = Cutter(work.session.batch_size, place or Place(behind), self._pick)
+        self._cursor.places[work.session.id] = cutter.place
+        taken = _Taken(work.spool, work.kept_tables[self._command.table], cutter)
+        self._taken[work.session.id] = taken
+        return taken
+
+
+def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    """Return what makes the rows and columns asked for out of those a session keeps."""
+    columns = list(command.columns)
+    where = command.where
+    if not str(where) or command.ledgers:  # a range is decoded with its filter
+        return lambda rows: rows.select(columns) if columns else rows
+    if where.asset_codes:
+        raise ConfigError(
+            "asset_codes cannot be told from what sessions keep: name start_ledger, and it is decoded for"
+            " you, or set it for the sessions (ConfigureFilters)"
+        )
+    whole = schema(command.table)
+    lists = {
+        column: pa.array(wanted, pa.string())
+        for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
+        if wanted and column in whole.names
+    }
+    fits = _condition(command.table, where.where) if where.where else None
+
+    def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
+        for column, wanted in lists.items():
+            rows = rows.filter(pc.is_in(rows.column(column), wanted))
+        if fits:
+            rows = fits(rows)
+        return rows.select(columns) if columns else rows
+
+    return pick
+
+
+def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
+    from stellarrow.compute import computation  # noqa: PLC0415  an extra
+
+    return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
+
+
+def cursor_of(command: Command) -> Cursor:
+    """Return where a command begins: at a resume token's places, or nowhere yet."""
+    if command.origin in (EARLIEST, LATEST):
+        return Cursor(command.shape)
+    return Cursor.of_token(command.origin, shape=command.shape)

@@ -1,0 +1,291 @@
+"""One session at work, in a thread of its own: source, decoder, spool."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from stellarrow import pipeline
+from stellarrow.decode import table
+from stellarrow.errors import SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
+from stellarrow.metrics import Metrics
+from stellarrow.processor.decoding import Filtered, Slots, agreed_network
+from stellarrow.processor.recent import Rate
+from stellarrow.processor.session import Counts, Session, Status
+from stellarrow.processor.store import Store
+from stellarrow.protocols import Source
+from stellarrow.spool import Retention, Spool
+
+_RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
+_COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
+_SAVE_SECONDS: Final = 1.0  # between notes of how far a session is
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What the sessions of one processor share.
+
+    `network` is None where each source has to tell; `changed` is told of everything readers wait for.
+    """
+
+    open_source: Callable[[], Source]
+    network: Network | None
+    store: Store
+    slots: Slots
+    workers: int
+    budget_mb: int
+    retention: Retention
+    metrics: Metrics
+    kind: str
+    changed: threading.Condition
+
+
+class Work:
+    """A session being worked on, or having been; its spool is read from while and after that."""
+
+    def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
+        self.session = session
+        self.rate = Rate()
+        self.rows: dict[str, int] = dict.fromkeys(session.tables, 0)
+        self.closed_at: int | None = None  # unix seconds, of the last ledger
+        self.spool: Spool | None = None
+        self._folder = folder
+        self._where = where
+        self._shared = shared
+        self._stop = threading.Event()
+        self._draining = False
+        self._has_worked = session.status is Status.RUNNING
+        self._lock = threading.Lock()
+        self._saved_at = 0.0
+        self._source: Source | None = None
+        self._decoder: Filtered | None = None
+        self._thread = threading.Thread(target=self._run, name=f"stellarrow-session-{session.id[:8]}")
+        if session.network:
+            try:
+                self._open_spool(Network.of(session.network))
+            except StellarrowError as error:
+                if not session.status.is_final:
+                    self._fail(str(error))
+
+    @property
+    def kept_tables(self) -> dict[str, str]:
+        """Its tables, under `name@version`, as the spool names them."""
+        return {str(table(name)): name for name in self.session.tables}
+
+    @property
+    def message(self) -> str:
+        """What is wrong, or what is being waited for."""
+        if not self.session.status.is_final and self.spool and self.spool.is_full:
+            return f"paused: the spool is full of what {len(self.spool.readers)} readers have not taken yet"
+        return self.session.message
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let it end for good, soon; what was read is kept."""
+        with self._lock:
+            if self.session.status is Status.RUNNING:
+                self._become(Status.STOPPING)
+        self._let_go()
+
+    def drain(self) -> None:
+        """Let it end for now: it goes on when the processor starts again."""
+        self._draining = True
+        self._let_go()
+
+    def join(self, timeout: float) -> bool:
+        """Tell whether it has ended, after waiting for it."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def configure(self, where: Filter) -> None:
+        """Let a filter hold from the next ledger read on."""
+        with self._lock:
+            self._where = where
+            if self._decoder:
+                self._decoder.set(where)
+
+    def _let_go(self) -> None:
+        self._stop.set()
+        if self._source:
+            self._source.close()
+
+    def _run(self) -> None:
+        try:
+            self._persist()
+        except StellarrowError as error:
+            self._fail(str(error))
+        except Exception as error:
+            _log.exception("session %s met what it does not know", self.session.id)
+            self._fail(f"unexpected: {error!r}; the log has more")
+        finally:
+            if self.spool:
+                self.spool.trim()
+            with self._shared.changed:
+                self._shared.changed.notify_all()
+
+    def _persist(self) -> None:
+        """Work until done or told to stop, whatever places do not answer for a while."""
+        while True:
+            try:
+                self._bring()
+                break
+            except Unavailable as error:
+                if not (self._has_worked or isinstance(error, SinkUnavailable)):
+                    raise
+                self._tell(f"paused: {error}")
+                if self._stop.wait(_RETRY_SECONDS):
+                    break
+        if self._draining and not self._is_done():
+            self._save()
+            return
+        with self._lock:
+            for status in (Status.RUNNING, Status.STOPPING, Status.STOPPED):
+                if self.session.status < status:
+                    self._become(status)
+
+    def _bring(self) -> None:
+        with closing(self._shared.open_source()) as source:
+            self._source = source
+            if self._stop.is_set():
+                return
+            network = agreed_network(source, self._shared.network)
+            if self.spool is None:
+                self._open_spool(network)
+            decoder = self._begun(network)
+            assert self.spool is not None  # noqa: S101  for the type checker
+            pipeline.run(
+                decoder.feeding(source),
+                tables=self.session.tables,
+                sinks=[_Output(self, self.spool, decoder)],
+                network=network,
+                ledgers=self.session.ledgers,
+                decoder=decoder,
+                workers=self._shared.workers,
+                budget_mb=self._shared.budget_mb,
+                stop=self._stop,
+            )
+
+    def _begun(self, network: Network) -> Filtered:
+        with self._lock:
+            self._decoder = Filtered(
+                self.session.tables, network=network, where=self._where, slots=self._shared.slots
+            )
+            self.session = replace(self.session, network=network.passphrase, message="")
+            if self.session.status is Status.STARTING:
+                self._become(Status.RUNNING)
+            else:
+                self._save()
+            return self._decoder
+
+    def _open_spool(self, network: Network) -> None:
+        self.spool = Spool(
+            self._folder,
+            self.session.tables,
+            network=network,
+            retention=self._shared.retention,
+            changed=self._shared.changed,
+            stop=self._stop,
+        )
+        if self.spool.last > self.session.current:
+            self.session = self.session.with_progress(self.spool.last, self.session.counts)
+
+    def kept(self, batch: LedgerBatch, counts: Counts) -> None:
+        """Note what has become durable, up to this batch."""
+        self._has_worked = True
+        self.closed_at = batch.run.last_closed_at
+        self.rate.add(counts.entries)
+        with self._lock:
+            self.session = self.session.with_progress(batch.last, self.session.counts + counts)
+            if self.session.message:
+                self.session = self.session.telling("")
+            if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
+                self._save()
+        metrics, kind = self._shared.metrics, self._shared.kind
+        metrics.ledgers_processed.labels(kind, "success").inc(counts.ledgers)
+        metrics.batches_generated.labels(kind).inc(counts.batches)
+        metrics.contracts_found.inc(counts.entries)
+        metrics.current_ledger.labels(kind).set(batch.last)
+        metrics.ledger_lag.set(max(0.0, time.time() - batch.run.last_closed_at))
+
+    def _is_done(self) -> bool:
+        last = self.session.ledgers.last
+        return last is not None and self.session.current >= last
+
+    def _become(self, status: Status, message: str = "") -> None:
+        self.session = self.session.became(status, message)
+        _log.info("session %s: %s", self.session.id, status.name)
+        self._save()
+
+    def _tell(self, message: str) -> None:
+        _log.warning("session %s: %s", self.session.id, message)
+        with self._lock:
+            self.session = self.session.telling(message)
+
+    def _fail(self, message: str) -> None:
+        _log.error("session %s: %s", self.session.id, message)
+        self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
+        with self._lock:
+            self.session = self.session.became(Status.ERROR, message)
+            try:
+                self._save()
+            except StellarrowError:
+                _log.exception("session %s: its error could not be remembered", self.session.id)
+
+    def _save(self) -> None:
+        self._shared.store.save(self.session)
+        self._saved_at = time.monotonic()
+
+
+class _Output:
+    """The spool as the pipeline sees it: commits as often as they are cheap, and counts what they bring."""
+
+    def __init__(self, work: Work, spool: Spool, decoder: Filtered) -> None:
+        self._work = work
+        self._spool = spool
+        self._decoder = decoder
+        self._pending = Counts()
+        self._rows: dict[str, int] = {}
+        self._last: LedgerBatch | None = None
+        self._due = 0.0
+
+    def write(self, batch: LedgerBatch) -> None:
+        self._spool.write(batch)
+        entries = self._decoder.entries(batch)
+        self._pending += Counts(
+            ledgers=batch.run.count,
+            entries=entries,
+            skipped=self._decoder.skipped(batch),
+            batches=-(-entries // self._work.session.batch_size),
+            bytes=batch.run.size_bytes,
+        )
+        self._last = batch
+        for name, rows in batch.tables.items():
+            self._work.rows[name] += rows.num_rows
+        if time.monotonic() >= self._due:
+            self.commit()
+
+    def commit(self) -> None:
+        began = time.monotonic()
+        self._spool.commit()
+        self._due = time.monotonic() + (time.monotonic() - began) * _COMMIT_SHARE
+        if self._last:
+            self._work.kept(self._last, self._pending)
+        self._pending, self._last = Counts(), None
+
+    def coverage(self) -> LedgerSet:
+        return self._spool.coverage()
+
+    def close(self) -> None:
+        """Do nothing: readers go on with the spool."""

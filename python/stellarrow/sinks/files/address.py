@@ -1,0 +1,52 @@
+"""Places of files as words: `parquet:./out?partition=date&codec=zstd`, `jsonl:s3://bucket/prefix`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from stellarrow.errors import ConfigError
+from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.store import FileStore, open_files
+
+FORMATS: Final = ("parquet", "jsonl", "csv")
+_OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A format, where its files lie, and how they are made; `ledgers` are those of one file."""
+
+    format: str
+    location: str
+    partition: str = "ledgers"
+    codec: str | None = None
+    ledgers: int = 1_000
+    endpoint: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read FORMAT:PLACE, with options behind a question mark; PLACE is a folder or a URL such as s3://."""
+        kind, _, rest = text.partition(":")
+        location, _, query = rest.partition("?")
+        if not location.removeprefix("//"):
+            raise ConfigError(f"{text!r} names no folder: write {kind}:FOLDER or {kind}:s3://BUCKET/PREFIX")
+        options: dict[str, Any] = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name not in _OPTIONS:
+                close = get_close_matches(name, _OPTIONS, n=1)
+                remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(_OPTIONS)}"
+                raise ConfigError(f"{text!r} has an unknown option {name!r}: {remedy}")
+            options[name] = value
+        if "ledgers" in options:
+            if not options["ledgers"].isdecimal() or options["ledgers"] == "0":
+                raise ConfigError(f"{text!r}: ledgers is how many a file holds, such as ledgers=1000")
+            options["ledgers"] = int(options["ledgers"])
+        Partition.of(options.get("partition", ""))
+        return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
+
+    def open(self) -> FileStore:
+        """Open the place itself."""
+        return open_files(self.location, endpoint=self.endpoint)

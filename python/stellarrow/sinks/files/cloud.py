@@ -1,0 +1,139 @@
+"""Files in an object store: made on this machine's disk, then put whole.
+
+A small file is put only if there is none of its name; a large one goes in parts, which the store makes
+visible at once. Both end in the same bytes whoever is first, so neither needs a lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import SpooledTemporaryFile, gettempdir
+from typing import Any, Final, Literal, TypeVar
+
+import obstore
+import pyarrow as pa
+from obstore.exceptions import AlreadyExistsError
+
+from stellarrow.errors import SinkError, SinkUnavailable
+from stellarrow.resilience import Guard, Policy
+from stellarrow.sinks.files.local import told
+from stellarrow.sinks.files.store import Found
+from stellarrow.stores import StoreOptions, refusals
+from stellarrow.stores.cloud import CloudStore
+
+Result = TypeVar("Result")
+
+_IN_MEMORY: Final = 8 << 20  # bytes of a file on its way; beyond it lies on disk
+_AT_ONCE: Final = 32 << 20  # bytes put as one object; beyond it in parts
+_PART: Final = 8 << 20
+_READ: Final = 1 << 20
+
+
+class CloudFiles(CloudStore):
+    """A bucket, or the part of it below a prefix, as a place for files."""
+
+    def __init__(
+        self, url: str, options: StoreOptions | None = None, *, policy: Policy | None = None
+    ) -> None:
+        super().__init__(url, options or StoreOptions())
+        self._guard = Guard(url, policy, refusal=SinkUnavailable)
+
+    def __str__(self) -> str:
+        return self.where
+
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
+        prefix = f"{folder}/" if folder else ""
+
+        def work() -> list[Found]:
+            if deep or after:
+                found = self._listed(prefix, after)
+                return [one for one in found if deep or "/" not in one.path[len(prefix) :]]
+            told = obstore.list_with_delimiter(self._store, prefix or None)
+            return [_found(one) for one in told["objects"]]
+
+        return sorted(self._tried("list", work, folder), key=lambda one: one.path)
+
+    def _listed(self, prefix: str, after: str) -> Iterator[Found]:
+        offset = prefix + after if after else None
+        for page in obstore.list(self._store, prefix or None, offset=offset):
+            yield from map(_found, page)
+
+    def read(self, path: str) -> pa.NativeFile:
+        def work() -> Any:
+            file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  the reader closes it
+            for block in obstore.get(self._store, path).stream(_READ):
+                file.write(block)
+            file.seek(0)
+            return file
+
+        return pa.PythonFile(self._tried("get", work, path), mode="r")
+
+    def create(self) -> CloudUpload:
+        if self._config.get("skip_signature"):
+            raise SinkError(f"{self.where} cannot be written without credentials: {refusals.ADVICE}")
+        return CloudUpload(self)
+
+    def place(self, file: Any, size: int, path: str, *, new: bool) -> bool:
+        """Put a file whole; False where it had to be new and one is there."""
+        # Parts cannot be put on a condition; who comes second writes the same bytes again.
+        if new and size > _AT_ONCE and self.list(path):
+            return False
+
+        def work() -> bool:
+            file.seek(0)
+            if size > _AT_ONCE:
+                obstore.put(self._store, path, file, use_multipart=True, chunk_size=_PART, max_concurrency=4)
+                return True
+            with suppress(AlreadyExistsError):
+                mode: Literal["create", "overwrite"] = "create" if new else "overwrite"
+                obstore.put(self._store, path, file.read(), mode=mode, use_multipart=False)
+                return True
+            return False
+
+        return self._tried("put", work, path)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        gone = [*paths]
+        if gone:
+            with suppress(FileNotFoundError):
+                self._tried("delete", lambda: obstore.delete(self._store, gone), gone[0])
+
+    @contextmanager
+    def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
+        yield False
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
+        return self._guard.call(operation, lambda: self._done(work, path, writing=True))
+
+
+class CloudUpload:
+    """A file on this machine until it is put."""
+
+    def __init__(self, files: CloudFiles) -> None:
+        self._files = files
+        self._file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  discard closes it
+        self._bytes = 0
+
+    def write(self, data: Any) -> int:
+        with told(Path(gettempdir()), "write to"):
+            self._bytes += self._file.write(data)
+        return len(data)
+
+    def place(self, path: str, *, new: bool = False) -> bool:
+        return self._files.place(self._file, self._bytes, path, new=new)
+
+    def written(self) -> pa.NativeFile:
+        self._file.seek(0)
+        return pa.PythonFile(self._file, mode="r")
+
+    def discard(self) -> None:
+        self._file.close()
+
+
+def _found(one: Any) -> Found:
+    return Found(one["path"], one["size"], one["last_modified"].timestamp())

@@ -1,0 +1,54 @@
+"""What a file is made of: one object a format, all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from stellarrow.errors import ConfigError
+
+
+class Writing(Protocol):
+    """A file being written."""
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        """Append rows, already in their order."""
+
+    def close(self, facts: Mapping[str, str]) -> None:
+        """End the file; it tells the facts where its format can."""
+
+
+class Format(Protocol):
+    """Turns rows into a file's bytes and back."""
+
+    name: str
+    codec: str
+    suffix: str
+
+    def sort_by(self, schema: pa.Schema) -> str | None:
+        """Name the column by which rows of a run are sorted, if that serves a reader of this format."""
+
+    def begin(self, out: Any, schema: pa.Schema) -> Writing:
+        """Begin a file on an object that takes bytes by its write."""
+
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield exactly the rows that were written, in ledger order, in pieces of whole ledgers.
+
+        Where columns are named, ledger_sequence among them, only those.
+        Bytes that are no such file raise ValueError, OSError or pa.ArrowException.
+        """
+
+    def facts(self, file: pa.NativeFile) -> dict[str, str]:
+        """Return what the file itself tells, as it was closed with; nothing where the format cannot."""
+
+
+def codec_of(codec: str | None, suffixes: Mapping[str, str], named: str) -> tuple[str, str]:
+    """Return a codec's name and suffix, or say which there are."""
+    name = codec or next(iter(suffixes))
+    if name not in suffixes:
+        raise ConfigError(f"{named} files have no codec {name!r}: choose {', '.join(suffixes)}")
+    return name, suffixes[name]

@@ -1,0 +1,121 @@
+"""CSV with a header: text in quotes, nothing between the commas where there is no value.
+
+Decimals are exact digits, times ISO 8601, binary base64, lists JSON.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pv
+
+from stellarrow.sinks.files.formats import codec_of
+from stellarrow.sinks.files.formats.jsonl import value
+from stellarrow.sinks.files.formats.text import (
+    base64_of,
+    blocks,
+    compressing,
+    decompressing,
+    moments,
+    suffixes,
+    valued,
+    whole_ledgers,
+)
+
+_SUFFIXES: Final = suffixes(".csv")
+_READ: Final = 16 << 20  # bytes of text at once
+
+
+class Csv:
+    """The format CSV, not compressed unless told; rows stay in the order of the ledgers."""
+
+    name = "csv"
+
+    def __init__(self, codec: str | None = None) -> None:
+        self.codec, self.suffix = codec_of(codec, _SUFFIXES, "CSV")
+
+    def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
+        return None
+
+    def begin(self, out: Any, schema: pa.Schema) -> _Writing:
+        return _Writing(compressing(out, self.codec), schema)
+
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        lists = {field.name for field in schema if pa.types.is_list(field.type)}
+        types = {field.name: _read_as(field.type) for field in schema}
+        reader = pv.open_csv(
+            decompressing(file, self.codec),
+            pv.ReadOptions(use_threads=False, block_size=_READ),
+            pv.ParseOptions(newlines_in_values=True),
+            pv.ConvertOptions(
+                column_types=types,
+                null_values=[""],
+                strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            ),
+        )
+
+        def batches() -> Iterator[pa.RecordBatch]:
+            for rows in reader:
+                parsed = [
+                    _listed(column) if name in lists else column
+                    for name, column in zip(rows.schema.names, rows.columns, strict=True)
+                ]
+                made = valued(pa.RecordBatch.from_arrays(parsed, rows.schema.names), schema)
+                yield made.select(columns) if columns else made
+
+        return whole_ledgers(batches())
+
+    def facts(self, file: pa.NativeFile) -> dict[str, str]:  # noqa: ARG002
+        return {}
+
+
+class _Writing:
+    def __init__(self, out: Any, schema: pa.Schema) -> None:
+        self._out = out
+        plain = pa.schema([pa.field(field.name, _written_as(field.type)) for field in schema])
+        self._writer = pv.CSVWriter(out, plain)
+        self._schema = plain
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        for block in blocks(rows):
+            columns = [
+                _text(column, name) for column, name in zip(block.columns, block.schema.names, strict=True)
+            ]
+            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+
+    def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
+        self._writer.close()
+        self._out.close()
+
+
+def _written_as(kind: pa.DataType) -> pa.DataType:
+    told = pa.types.is_list(kind) or pa.types.is_timestamp(kind) or pa.types.is_binary(kind)
+    return pa.string() if told else kind
+
+
+def _text(column: pa.Array, name: str) -> pa.Array:
+    if pa.types.is_list(column.type):
+        return value(column, name)
+    if pa.types.is_timestamp(column.type):
+        return moments(column)
+    return base64_of(column) if pa.types.is_binary(column.type) else column
+
+
+def _read_as(kind: pa.DataType) -> pa.DataType:
+    return pa.string() if _written_as(kind) == pa.string() else kind
+
+
+def _listed(texts: pa.Array) -> pa.Array:
+    if pc.any(pc.match_substring(texts, "\\")).as_py():
+        return pa.array([one and json.loads(one) for one in texts.to_pylist()], pa.list_(pa.string()))
+    inner = pc.utf8_slice_codeunits(texts, 2, -2)
+    return pc.if_else(
+        pc.equal(texts, "[]"), pa.scalar([], pa.list_(pa.string())), pc.split_pattern(inner, '","')
+    )

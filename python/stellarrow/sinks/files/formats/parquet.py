@@ -1,0 +1,109 @@
+"""Parquet: rows of a run sorted by contract, small row groups, so that a reader skips the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stellarrow.sinks.files.formats import codec_of
+from stellarrow.sinks.files.runs import in_ledger_order
+
+_CODECS: Final = dict.fromkeys(("zstd", "none", "snappy", "gzip", "lz4", "brotli"), ".parquet")
+_ZSTD_LEVEL: Final = 3
+# Within a run rows are sorted, so a group holds few contracts, and a filter on one reads a group a run.
+_ROWS_A_GROUP: Final = 16_384
+_CONTRACTS_A_GROUP: Final = 1_024  # what the bloom filter of a group is made for: 1.25 KB
+_FALSE_POSITIVES: Final = 0.01
+_FACTS: Final = "stellarrow."
+
+# Texts of few values, measured on real ledgers. Elsewhere zstd alone is smaller and faster than a dictionary,
+# even for a transaction's hash, which repeats row after row.
+_FEW_VALUES: Final = frozenset(
+    (
+        *("asset_code", "asset_issuer", "asset_type", "change_type", "contract_durability", "contract_id"),
+        *("contract_instance_type", "contract_instance_wasm_hash", "contract_key_type", "event_name"),
+        *("event_type", "stage"),
+    )
+)
+
+
+class Parquet:
+    """The format Parquet, compressed with zstd unless told."""
+
+    name = "parquet"
+
+    def __init__(self, codec: str | None = None) -> None:
+        self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
+
+    def sort_by(self, schema: pa.Schema) -> str | None:
+        return "contract_id" if "contract_id" in schema.names else None
+
+    def begin(self, out: Any, schema: pa.Schema) -> _Writing:
+        sorted_by = self.sort_by(schema)
+        filtered = {"ndv": _CONTRACTS_A_GROUP, "fpp": _FALSE_POSITIVES}
+        return _Writing(
+            pq.ParquetWriter(
+                out,
+                schema,
+                compression=self.codec,
+                compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
+                use_dictionary=[name for name in schema.names if name in _FEW_VALUES],
+                write_statistics=[field.name for field in schema if not field.name.endswith("_xdr")],
+                write_page_index=True,
+                sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
+                bloom_filter_options={sorted_by: filtered} if sorted_by else None,
+            )
+        )
+
+    def read(
+        self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        held = pq.ParquetFile(file)
+        if not held.schema_arrow.equals(schema):
+            raise ValueError("its columns are not the table's")
+        for groups in _runs(held.metadata):
+            read = held.read_row_groups(groups, columns and [*columns], use_threads=False)
+            yield from map(in_ledger_order, read.combine_chunks().to_batches())
+
+    def facts(self, file: pa.NativeFile) -> dict[str, str]:
+        told = pq.read_metadata(file).metadata or {}
+        return {
+            name.decode().removeprefix(_FACTS): value.decode()
+            for name, value in told.items()
+            if name.startswith(_FACTS.encode())
+        }
+
+
+class _Writing:
+    def __init__(self, writer: pq.ParquetWriter) -> None:
+        self._writer = writer
+
+    def write(self, rows: pa.RecordBatch) -> None:
+        if rows.num_rows:
+            self._writer.write_batch(rows, row_group_size=_ROWS_A_GROUP)
+
+    def close(self, facts: Mapping[str, str]) -> None:
+        self._writer.add_key_value_metadata({_FACTS + fact: value for fact, value in facts.items()})
+        self._writer.close()
+
+
+def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:
+    """Tell row groups apart by run: a new one begins where all ledgers lie behind those before."""
+    groups: list[int] = []
+    reach = -1
+    at = held.schema.to_arrow_schema().names.index("ledger_sequence")
+    bounds = [held.row_group(group).column(at).statistics for group in range(held.num_row_groups)]
+    lowest = [one.min for one in bounds]
+    for group in reversed(range(len(lowest) - 1)):
+        lowest[group] = min(lowest[group], lowest[group + 1])
+    for group, bound in enumerate(bounds):
+        if groups and lowest[group] > reach:
+            yield groups
+            groups = []
+        groups.append(group)
+        reach = max(reach, bound.max)
+    if groups:
+        yield groups

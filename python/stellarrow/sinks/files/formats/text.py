@@ -1,0 +1,85 @@
+"""What JSON lines and CSV share: codecs, values as text and back, pieces of whole ledgers."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
+_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
+_SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lose anything is an error
+_ROWS: Final = 16_384  # whose text stays near the processor
+
+
+def suffixes(plain: str) -> dict[str, str]:
+    """Return the suffix of each codec."""
+    return {codec: plain + suffix for codec, suffix in _CODECS.items()}
+
+
+def compressing(out: Any, codec: str) -> Any:
+    file = pa.PythonFile(out, mode="w")
+    return file if codec == "none" else pa.CompressedOutputStream(file, codec)
+
+
+def decompressing(file: pa.NativeFile, codec: str) -> Any:
+    return file if codec == "none" else pa.CompressedInputStream(file, codec)
+
+
+def blocks(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    for start in range(0, rows.num_rows, _ROWS):
+        yield rows.slice(start, _ROWS)
+
+
+def moments(column: pa.Array) -> pa.Array:
+    """Write times as ISO 8601; rows of a ledger share one, so each is written once."""
+    different = column.dictionary_encode()
+    return pc.strftime(different.dictionary.cast(_SECONDS), _MOMENT).take(different.indices)
+
+
+def base64_of(column: pa.Array) -> pa.Array:
+    """Arrow has no kernel for it; only the code of contracts is binary."""
+    return pa.array(
+        [None if one is None else base64.b64encode(one).decode() for one in column.to_pylist()], pa.string()
+    )
+
+
+def valued(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Turn texts back into the values of a schema."""
+    if rows.schema.names != schema.names:
+        raise ValueError("its columns are not the table's")
+    columns = [_valued(column, field.type) for column, field in zip(rows.columns, schema, strict=True)]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def _valued(column: pa.Array, meant: pa.DataType) -> pa.Array:
+    if pa.types.is_binary(meant):
+        held = [None if one is None else base64.b64decode(one, validate=True) for one in column.to_pylist()]
+        return pa.array(held, meant)
+    if pa.types.is_timestamp(meant):
+        different = column.dictionary_encode()
+        return different.dictionary.cast(meant).take(different.indices)
+    return column.cast(meant)
+
+
+def whole_ledgers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Cut batches in ledger order anew, so that none ends inside a ledger."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        if not batch.num_rows:
+            continue
+        numbers = batch.column("ledger_sequence")
+        begins = pc.index(numbers, numbers[-1]).as_py()
+        if begins or (held and held[-1].column("ledger_sequence")[-1] != numbers[0]):
+            yield _joined([*held, batch.slice(0, begins)])
+            held = []
+        held.append(batch.slice(begins))
+    if held:
+        yield _joined(held)
+
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
+    return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]

@@ -1,0 +1,132 @@
+"""What a table's folder holds, told from names alone, and what in it no longer counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
+from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
+from stellarrow.sinks.files.output import Shape
+from stellarrow.sinks.files.store import FileStore, Found
+
+_LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
+
+
+class Listing:
+    """The ranges of one table. One counts once its file, or in a partitioned table its entry, is there."""
+
+    def __init__(self, store: FileStore, shape: Shape) -> None:
+        self.store = store
+        self.shape = shape
+
+    def __str__(self) -> str:
+        return f"{self.store}/{self.shape.folder}"
+
+    def parts(self, *, after: int = 0) -> list[LedgerRange]:
+        """Return the ranges that are there, from this ledger on at least, as they were written."""
+        whole = self.shape.partition is None
+        folder = self.shape.folder if whole else f"{self.shape.folder}/{MANIFEST}"
+        found = []
+        for file in self.store.list(folder, after=f"{after - 1:010d}-9" if after else ""):
+            ledgers = named_range(file.path, self.shape.format.suffix if whole else SUFFIX)
+            if ledgers is None:
+                raise SchemaMismatch(
+                    f"{self.store}/{file.path} was not written by stellarrow as {self.shape.format.suffix}:"
+                    " choose another folder"
+                )
+            found.append(ledgers)
+        return found
+
+    def trusted(self) -> Iterator[tuple[LedgerRange, LedgerRange, list[str]]]:
+        """Yield each range that counts, the part of it to read, and its files."""
+        for held, part in trusted(self.parts()):
+            yield held, part, self.files(held)
+
+    def files(self, ledgers: LedgerRange) -> list[str]:
+        """Return the paths of a range's files."""
+        whole = self.shape.partition is None
+        paths = [self.shape.path(ledgers)] if whole else [file.path for file in self.entry(ledgers).files]
+        return [f"{self.shape.folder}/{path}" for path in paths]
+
+    def ranges(self, *, after: int = 0) -> LedgerSet:
+        return LedgerSet(self.parts(after=after))
+
+    def entry(self, ledgers: LedgerRange) -> Entry:
+        path = entry_path(self.shape.folder, ledgers)
+        return read_entry(self.store, path)
+
+    def check(self) -> None:
+        """Refuse a folder that holds something else than what is about to be written."""
+        entries = self.store.list(f"{self.shape.folder}/{MANIFEST}")
+        for file in {*entries[:1], *entries[-1:]}:
+            self._compare(read_entry(self.store, file.path).facts)
+        parts = self.parts()
+        if parts and not entries:  # files of an older stellarrow, which had no manifest
+            for ledgers in {parts[0], parts[-1]}:
+                path = f"{self.shape.folder}/{file_name(ledgers, self.shape.format.suffix)}"
+                with readable(self.store, path), self.store.read(path) as file:
+                    told = self.shape.format.facts(file)
+                if told:
+                    self._compare(told)
+
+    def _compare(self, held: Mapping[str, str]) -> None:
+        for fact, value in self.shape.facts.items():
+            there = held.get(fact, value if fact in _LATER else "")
+            if there != value:
+                raise SchemaMismatch(
+                    f"{self} was written with {fact.replace('_', ' ')} {there or 'none'!r}, not"
+                    f" {value or 'none'!r}: ask for the same again, or choose another folder"
+                )
+
+    def clean(self) -> None:
+        """Remove what compaction replaced and did not come to remove, and files that no entry names."""
+        if gone := superseded(self.parts()):
+            with self.store.alone(self.shape.folder):
+                self.remove(gone)
+        if self.shape.partition and self.orphans():
+            with self.store.alone(self.shape.folder) as promised:
+                if promised:
+                    self.store.remove(file.path for file in self.orphans())
+
+    def orphans(self) -> list[Found]:
+        """Return the files of a partitioned table whose range has no entry."""
+        there = {file_name(ledgers, self.shape.format.suffix) for ledgers in self.parts()}
+        return [file for file in self._data() if file.path.rpartition("/")[2] not in there]
+
+    def _data(self) -> list[Found]:
+        found = self.store.list(self.shape.folder, deep=True)
+        return [file for file in found if f"/{MANIFEST}/" not in file.path]
+
+    def remove(self, ranges: Iterable[LedgerRange]) -> None:
+        """Remove whole ranges, first what makes them count, then the rest."""
+        ranges = set(ranges)
+        entries = [entry_path(self.shape.folder, ledgers) for ledgers in ranges]
+        if self.shape.partition is None:
+            files = [f"{self.shape.folder}/{self.shape.path(ledgers)}" for ledgers in ranges]
+            self.store.remove([*files, *entries])
+        elif ranges:
+            names = {self.shape.path(ledgers) for ledgers in ranges}
+            self.store.remove(entries)
+            self.store.remove(file.path for file in self._data() if file.path.rpartition("/")[2] in names)
+
+
+def read_entry(store: FileStore, path: str) -> Entry:
+    with store.read(path) as file:
+        return Entry.decode(file.read(), f"{store}/{path}")
+
+
+@contextmanager
+def readable(store: FileStore, path: str) -> Iterator[None]:
+    """Translate what a reader says of a damaged file."""
+    try:
+        yield
+    except (pa.ArrowException, ValueError, OSError) as error:
+        raise SinkError(
+            f"{store}/{path} is damaged ({error}): run stellarrow check --repair, then the same again"
+        ) from error

@@ -1,0 +1,214 @@
+"""Files in a folder of this machine: written aside, synced, renamed."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow.errors import SinkError
+from stellarrow.sinks.files.store import Found
+
+# Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
+# It holds a lock on the folder for as long as it lives.
+_ASIDE: Final = ".writing-"
+_BUFFER: Final = 1 << 20
+
+
+class LocalFiles:
+    """A folder; what a writer that died left in it, the next one removes."""
+
+    def __init__(self, folder: str | os.PathLike[str]) -> None:
+        self._folder = Path(folder)
+        self._aside: Path | None = None
+        self._lock = -1
+
+    def __str__(self) -> str:
+        return str(self._folder)
+
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:  # noqa: ARG002
+        with self._told(folder, "read"):
+            found = list(self._walk(self._folder / folder, f"{folder}/" if folder else "", deep=deep))
+        return sorted(found, key=lambda one: one.path)
+
+    def _walk(self, folder: Path, prefix: str, *, deep: bool) -> Iterator[Found]:
+        with suppress(FileNotFoundError), os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith(_ASIDE):
+                    continue
+                with suppress(FileNotFoundError):  # another writer's compaction, just now
+                    if not entry.is_dir():
+                        held = entry.stat()
+                        yield Found(prefix + entry.name, held.st_size, held.st_mtime)
+                    elif deep:
+                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", deep=True)
+
+    def read(self, path: str) -> pa.NativeFile:
+        with self._told(path, "read"):
+            return pa.OSFile(str(self._folder / path), "rb")
+
+    def create(self) -> LocalUpload:
+        with self._told(""):
+            if self._aside is None:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._sweep()
+                self._aside, self._lock = _locked_folder(self._folder)
+            return LocalUpload(self, self._aside / secrets.token_hex(8))
+
+    def place(self, aside: Path, path: str, *, new: bool) -> bool:
+        """Rename a whole, synced file to its path, and make the name durable."""
+        target = self._folder / path
+        with self._told(path):
+            made = _make_folders(target.parent)
+            if new and target.exists():  # nobody else places now: see alone
+                return False
+            aside.replace(target)
+            for folder in (target.parent, *made):
+                _sync_folder(folder)
+        return True
+
+    def remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            with self._told(path):
+                target = self._folder / path
+                target.unlink(missing_ok=True)
+                with suppress(OSError):  # a partition's folder that still holds something
+                    if "=" in target.parent.name:
+                        target.parent.rmdir()
+
+    @contextmanager
+    def alone(self, folder: str) -> Iterator[bool]:
+        with self._told(folder):
+            _make_folders(self._folder / folder)
+            descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                locked = True
+            except OSError:  # a network file system without locks
+                locked = False
+            yield locked
+        finally:
+            os.close(descriptor)
+
+    def _sweep(self) -> None:
+        for name in os.listdir(self._folder):
+            if name.startswith(_ASIDE):
+                _remove_if_dead(self._folder / name)
+
+    def close(self) -> None:
+        if self._aside is not None:
+            shutil.rmtree(self._aside, ignore_errors=True)
+            os.close(self._lock)
+            self._aside = None
+
+    @contextmanager
+    def _told(self, path: str, doing: str = "write to") -> Iterator[None]:
+        with told(self._folder / path if path else self._folder, doing):
+            yield
+
+
+class LocalUpload:
+    """A file aside, under a name that says nothing; open only while a block of it is written."""
+
+    def __init__(self, store: LocalFiles, aside: Path) -> None:
+        self._store = store
+        self._aside = aside
+        self._waiting: list[bytes] = []
+        self._waiting_bytes = 0
+        aside.touch(exist_ok=False)
+
+    def write(self, data: Any) -> int:
+        held = bytes(data)
+        self._waiting.append(held)
+        self._waiting_bytes += len(held)
+        if self._waiting_bytes >= _BUFFER:
+            self._flush()
+        return len(held)
+
+    def _flush(self, *, sync: bool = False) -> None:
+        with told(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:
+            file.writelines(self._waiting)
+            self._waiting, self._waiting_bytes = [], 0
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+
+    def place(self, path: str, *, new: bool = False) -> bool:
+        self._flush(sync=True)
+        return self._store.place(self._aside, path, new=new)
+
+    def written(self) -> pa.NativeFile:
+        self._flush()
+        return pa.OSFile(str(self._aside), "rb")
+
+    def discard(self) -> None:
+        self._waiting, self._waiting_bytes = [], 0
+        self._aside.unlink(missing_ok=True)
+
+
+def _locked_folder(parent: Path) -> tuple[Path, int]:
+    """Make a folder nobody else writes into, and hold a lock on it for as long as we live."""
+    while True:
+        folder = parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
+        folder.mkdir()
+        with suppress(FileNotFoundError, BlockingIOError):  # one that opens the place takes it for dead
+            descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+            with suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if folder.exists():
+                    return folder, descriptor
+            os.close(descriptor)
+
+
+def _remove_if_dead(folder: Path) -> None:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)
+        except OSError:
+            pass  # its writer lives, or locks are unknown here
+        finally:
+            os.close(descriptor)
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and those above it; return the parents whose listing that changed."""
+    changed: list[Path] = []
+    missing = folder
+    while not missing.exists():
+        changed.append(missing.parent)
+        missing = missing.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    return changed
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def told(path: Path, doing: str) -> Iterator[None]:
+    """Translate what the file system refuses."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else str(error)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            remedy = "make room or choose another folder"
+        else:
+            remedy = f"choose a folder you may {doing}"
+        raise SinkError(f"cannot {doing} {path} ({reason}): {remedy}, then run the same again") from error

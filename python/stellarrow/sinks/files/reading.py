@@ -1,0 +1,85 @@
+"""Finding what was written: the tables below a place, and their rows, each ledger once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.decode import table
+from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.formats import Format
+from stellarrow.sinks.files.formats.csv import Csv
+from stellarrow.sinks.files.formats.jsonl import JsonLines
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
+from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.output import Shape, shape_of
+from stellarrow.sinks.files.runs import between
+from stellarrow.sinks.files.store import FileStore
+
+_FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
+    "parquet": Parquet,
+    "jsonl": JsonLines,
+    "csv": Csv,
+}
+
+
+def listings(store: FileStore) -> list[Listing]:
+    """Return every table below a place, at any depth, sorted by folder."""
+    told: dict[str, list[str]] = {}
+    for file in store.list("", deep=True):
+        folder, _, name = file.path.rpartition("/")
+        if folder.endswith(f"/{MANIFEST}"):
+            told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
+        elif "=" not in folder and named_range(name, Parquet().suffix):
+            told.setdefault(folder, []).append(file.path)
+    return [Listing(store, _shape(store, folder, paths)) for folder, paths in sorted(told.items())]
+
+
+def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape:
+    """Ask one file after the other what the table is, until one can be read."""
+    for path in paths[:-1]:
+        with suppress(SinkError):
+            return _told_by(store, folder, path)
+    return _told_by(store, folder, paths[-1])
+
+
+def _told_by(store: FileStore, folder: str, told_by: str) -> Shape:
+    if f"/{MANIFEST}/" in told_by:
+        facts = dict(read_entry(store, told_by).facts)
+    else:
+        with readable(store, told_by), store.read(told_by) as file:
+            facts = Parquet().facts(file)
+    if "table" not in facts:
+        raise SchemaMismatch(f"{store}/{told_by} was not written by stellarrow: choose another folder")
+    facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
+    for own in ("first_ledger", "last_ledger"):
+        facts.pop(own, None)
+    kept = table(f"{facts.pop('table')}@{facts.pop('schema_version')}")
+    format_ = format_of(facts["format"], facts["codec"] or None)
+    return shape_of(kept, facts, format_, Partition.of(facts["partition"]), folder=folder)
+
+
+def format_of(name: str, codec: str | None = None) -> Format:
+    """Return the format of a name."""
+    return _FORMATS[name](codec)
+
+
+def rows_of(
+    listing: Listing, wanted: LedgerRange | None = None, columns: Sequence[str] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yield a table's rows, each ledger once; files one after the other, each in ledger order.
+
+    Where columns are named, ledger_sequence among them, only those.
+    """
+    for _, part, paths in listing.trusted():
+        first = max(part.first, wanted.first) if wanted else part.first
+        last = min(part.end, wanted.end) if wanted else part.end
+        for path in paths if first <= last else ():
+            with readable(listing.store, path), listing.store.read(path) as file:
+                for rows in listing.shape.format.read(file, listing.shape.schema, columns):
+                    yield between(rows, LedgerRange(first, last))

@@ -1,0 +1,92 @@
+"""The sink over files: every table in a folder of its own, every table written on a thread of its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Final
+
+from stellarrow.decode import table
+from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.sinks.files.formats import Format
+from stellarrow.sinks.files.lane import Lane
+from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.output import shape_of
+from stellarrow.sinks.files.store import FileStore, open_files
+from stellarrow.sinks.files.table import TableFiles
+
+_PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
+
+
+class FileSink:
+    """Keep tables as files in a folder or an object store. Whole ranges become durable as they fill."""
+
+    def __init__(
+        self,
+        place: str | os.PathLike[str] | FileStore,
+        tables: Sequence[str],
+        *,
+        format: Format,
+        network: str | Network,
+        where: Filter | None = None,
+        decoded: bool = False,
+        transfers: str = "derive",
+        partition: str = "ledgers",
+        ledgers_per_file: int = 1_000,
+    ) -> None:
+        if ledgers_per_file < 1:
+            raise ConfigError(f"ledgers_per_file is {ledgers_per_file}: it must be at least 1")
+        if not tables:
+            raise ConfigError(f"the {format.name} sink has no table: name at least one")
+        self._name = format.name
+        self._store = open_files(place) if isinstance(place, str | os.PathLike) else place
+        self._compactions = Lane("stellarrow-compact", waiting=0)
+        facts = {
+            "network": Network.of(network).passphrase,
+            "filter": str(where or ""),
+            "decoded": "yes" if decoded else "",
+            "transfers": "" if transfers == "derive" else transfers,
+            "format": format.name,
+            "codec": format.codec,
+        }
+        self._tables: dict[str, TableFiles] = {}
+        for asked in tables:
+            meant = table(asked)
+            clash = next((name for name in self._tables if table(name).name == meant.name), None)
+            if clash:
+                raise ConfigError(f"{clash} and {asked} share one folder: extract them to two folders")
+            self._tables[asked] = TableFiles(
+                self._store,
+                shape_of(meant, facts, format, Partition.of(partition)),
+                ledgers_per_file=ledgers_per_file,
+                compactions=self._compactions,
+            )
+
+    def write(self, batch: LedgerBatch) -> None:
+        for asked, files in self._tables.items():
+            if asked not in batch.tables:
+                raise ConfigError(
+                    f"the {self._name} sink keeps {asked}, which is not decoded: name it in tables"
+                )
+            files.write(batch.tables[asked], LedgerRange(batch.first, batch.last))
+
+    def commit(self) -> None:
+        for files in self._tables.values():
+            files.finish()
+        for files in self._tables.values():
+            files.wait()
+        self._compactions.check()
+
+    def coverage(self) -> LedgerSet:
+        covered, *others = (files.covered for files in self._tables.values())
+        for other in others:
+            covered &= other
+        return covered
+
+    def close(self) -> None:
+        for files in self._tables.values():
+            files.discard(patience=_PATIENCE)
+        self._compactions.stop(patience=_PATIENCE)
+        self._store.close()

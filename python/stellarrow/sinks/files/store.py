@@ -1,0 +1,78 @@
+"""Where files lie: the few things a folder and an object store must both do."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stellarrow.stores import StoreOptions
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A file that is there: its path below the place, its size, and when it changed (unix seconds)."""
+
+    path: str
+    bytes: int
+    changed: float
+
+
+class Upload(Protocol):
+    """A file on its way; nobody sees it before it is placed."""
+
+    def write(self, data: Any) -> int:
+        """Take bytes, in order."""
+
+    def place(self, path: str, *, new: bool = False) -> bool:
+        """Make it durable under a name, in one step; False where it had to be new and one is there."""
+
+    def written(self) -> pa.NativeFile:
+        """Open what was written so far, for reading."""
+
+    def discard(self) -> None:
+        """Forget it, if it was not placed; twice is harmless."""
+
+
+class FileStore(Protocol):
+    """A place for files; paths are relative to it, with slashes."""
+
+    def __str__(self) -> str:
+        """Name the place for people."""
+
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
+        """Return the files of a folder sorted by path, those below it too where deep.
+
+        Those whose name does not come after `after` may be missing; what is not placed is missing.
+        """
+
+    def read(self, path: str) -> pa.NativeFile:
+        """Open a file, seekable."""
+
+    def create(self) -> Upload:
+        """Begin a file; the first time, remove what writers that died left on its way."""
+
+    def remove(self, paths: Iterable[str]) -> None:
+        """Remove files; one that is not there is no error."""
+
+    def alone(self, folder: str) -> AbstractContextManager[bool]:
+        """Keep other writers from placing into a folder; yields whether the place can promise it."""
+
+    def close(self) -> None:
+        """Let go of everything."""
+
+
+def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
+    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
+    if isinstance(place, str) and "://" in place and not place.startswith("file://"):
+        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
+
+        return CloudFiles(place, StoreOptions(endpoint=endpoint))
+    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
+
+    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

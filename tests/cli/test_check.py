@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+Lake = Callable[..., Path]
+SINKS = ["parquet:{}?ledgers=10", "jsonl:{}?ledgers=10&codec=zstd", "csv:{}?ledgers=10&partition=contract_id"]
+
+
+@pytest.fixture(params=SINKS, ids=lambda sink: sink.partition(":")[0])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(request.param).format(tmp_path / "out")
+
+
+def extract(stellarrow: Run, lake: Path, place: str, ledgers: str = "100:129") -> Any:
+    tables = "ledgers,contract_data"
+    return stellarrow("extract", lake, "--tables", tables, "--ledgers", ledgers, "--to", place)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def data_file(folder: Path) -> Path:
+    found = sorted(path for path in folder.rglob("0000000110-0000000119.*") if path.suffix != ".json")
+    return next(path for path in found if "contract_data" in str(path))
+
+
+def checked(stellarrow: Run, place: str, *more: str) -> tuple[int, list[dict[str, str]]]:
+    done = stellarrow("check", place, "--json", *more)
+    return done.code, json.loads(done.out)["faults"]
+
+
+def test_what_extract_wrote_is_sound(stellarrow: Run, make_lake: Lake, place: str) -> None:
+    extract(stellarrow, make_lake(), place)
+    assert checked(stellarrow, place) == (0, [])
+    assert "sound: " in stellarrow("check", place).out
+
+
+@pytest.mark.parametrize("harm", ["deleted", "cut", "flipped", "grown"])
+def test_check_sees_harm_and_extract_repairs_it(
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path, harm: str
+) -> None:
+    lake = make_lake()
+    extract(stellarrow, lake, place)
+    whole = contents(tmp_path / "out")
+    path = data_file(tmp_path / "out")
+    held = path.read_bytes()
+    if harm == "deleted":
+        path.unlink()
+    else:
+        middle = len(held) // 2
+        flipped = held[:middle] + bytes([held[middle] ^ 1]) + held[middle + 1 :]
+        path.write_bytes({"cut": held[:middle], "flipped": flipped, "grown": held + b" "}[harm])
+    code, faults = checked(stellarrow, place)
+    assert (code, [fault["ledgers"] for fault in faults]) == (1, ["110:119"])
+    assert path.name in faults[0]["path"]
+    assert "--repair takes them away" in stellarrow("check", place).out
+    assert "which fetches 110 to 119" in stellarrow("check", place, "--repair").out
+    extract(stellarrow, lake, place)
+    assert contents(tmp_path / "out") == whole
+    assert checked(stellarrow, place) == (0, [])
+
+
+def test_a_damaged_manifest_is_seen_and_repaired(
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path
+) -> None:
+    lake = make_lake()
+    extract(stellarrow, lake, place)
+    whole = contents(tmp_path / "out")
+    (tmp_path / "out/contract_data/_manifest/0000000110-0000000119.json").write_text("{")
+    code, faults = checked(stellarrow, place, "--repair")
+    assert (code, [fault["ledgers"] for fault in faults]) == (0, ["110:119"])
+    extract(stellarrow, lake, place)
+    assert contents(tmp_path / "out") == whole
+
+
+def test_small_files_are_merged(stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path) -> None:
+    lake = make_lake()
+    extract(stellarrow, lake, place, "100:109")
+    whole = contents(tmp_path / "out").keys()
+    small = place.replace("out?", "small?")
+    for first in (100, 103, 107):
+        extract(stellarrow, lake, small, f"{first}:+2")
+    assert "merged" not in stellarrow("compact", small, "--ledgers-per-file", "1").out
+    extract(stellarrow, lake, small, "100:108")
+    assert "8 ranges merged" in stellarrow("compact", small, "--ledgers-per-file", "10").out
+    assert checked(stellarrow, small) == (0, [])
+    extract(stellarrow, lake, small, "100:109")
+    assert stellarrow("compact", small, "--ledgers-per-file", "10").code == 0
+    assert contents(tmp_path / "small").keys() == whole
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"),
+    [
+        ("parquet:./x?partitions=date", "unknown option 'partitions': did you mean partition?"),
+        ("parquet:./x?partition=day", "partition 'day' is unknown"),
+        ("csv:./x?codec=snappy", "CSV files have no codec 'snappy': choose none, gzip"),
+        ("jsonl:", "names no folder"),
+        ("parquet:./x?ledgers=no", "ledgers is how many a file holds"),
+    ],
+)
+def test_a_place_that_cannot_be_meant_is_explained(
+    stellarrow: Run, make_lake: Lake, sink: str, told: str
+) -> None:
+    done = extract(stellarrow, make_lake(), sink)
+    assert done.code == 2
+    assert told in done.err

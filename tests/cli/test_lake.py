@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from servers.versitygw import Bucket
+from stellarrow.lake.layout import Layout
+
+Run = Callable[..., Any]
+
+
+@pytest.mark.parametrize("verb", ["write", "check"])
+def test_help_fits_a_screen_and_ends_with_an_example(stellarrow: Run, verb: str) -> None:
+    lines = stellarrow("lake", verb, "--help").out.rstrip().splitlines()
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 100
+    assert any(line.strip().startswith("Example") for line in lines[-6:])
+
+
+def test_a_lake_goes_from_a_folder_to_a_bucket_and_is_sound(
+    stellarrow: Run, make_lake: Callable[..., Path], bucket: Bucket
+) -> None:
+    place = f"s3://{bucket.name}/lake"
+    line = ("lake", "write", make_lake(), "--to", place, "--ledgers-per-file", 4)
+    assert stellarrow(*line, "--ledgers", "100:119").out.startswith("20 ledgers in 5 files, ")
+    done = stellarrow(*line)
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("20 ledgers in 5 files, ")
+    assert done.out.endswith(f" in {place}; 20 were there\n")
+    done = stellarrow("lake", "check", place)
+    assert done.code == 0
+    assert done.out.startswith(f"{place}: 40 ledgers in 10 files, ")
+    assert done.out.endswith(": all is well\n")
+
+
+def test_a_faulty_lake_is_told_and_exits_with_1(stellarrow: Run, make_lake: Callable[..., Path]) -> None:
+    lake = make_lake()
+    (lake / Layout().key(120)).unlink()
+    (lake / Layout().key(130)).write_bytes(b"")
+    done = stellarrow("lake", "check", lake)
+    assert done.code == 1
+    assert done.out.splitlines()[0].endswith(": empty 1, missing 1")
+    assert "missing    120: 1 of the ledgers are not there: write them again" in done.out
+    done = stellarrow("lake", "check", lake, "--names", "--ledgers", "125:", "--json")
+    assert done.code == 1
+    told = json.loads(done.out)
+    assert (told["ledgers"], [fault["kind"] for fault in told["faults"]]) == (15, ["empty"])
+
+
+def test_what_makes_no_whole_file_is_said(
+    stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path
+) -> None:
+    done = stellarrow(
+        *("lake", "write", make_lake(), "--to", tmp_path / "out", "--ledgers-per-file", 16, "--json")
+    )
+    told = json.loads(done.out)
+    assert (told["ledgers"], told["files"], told["left_out"]) == (16, 1, "100:111, 128:139")
+    assert (
+        "left out, for they make no whole file: 100 to 111, 128 to 139"
+        in stellarrow(*("lake", "write", make_lake(), "--to", tmp_path / "out")).out
+    )
+
+
+def test_a_store_that_is_not_there_is_one_line(stellarrow: Run, bucket: Bucket) -> None:
+    done = stellarrow("lake", "check", f"s3://{bucket.name}-nowhere/lake")
+    assert (done.code, done.out) == (1, "")
+    assert "there is no such bucket" in done.err
+    assert done.err.count("\n") == 1

@@ -1,0 +1,189 @@
+"""Told to stop at any moment and started again, extract ends with the rows of an undisturbed run."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from stellarrow.cli.synth import write_lake
+from stellarrow.decode import frame, synthetic
+from stellarrow.ledgers import Network
+
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SLOW_SINK = """
+import sys, time
+from stellarrow import places
+from stellarrow.cli import invoke
+opened = places.open_sink
+def slow(*given, **named):
+    sink = opened(*given, **named)
+    write = sink.write
+    sink.write = lambda batch: (open("writing", "a").close(), time.sleep(0.004), write(batch))
+    return sink
+places.open_sink = slow
+sys.exit(invoke(sys.argv[1:]))
+"""
+STUCK_SINK = SLOW_SINK.replace("0.004", "60").replace(
+    "opened =", "from stellarrow.cli import signals; signals._PATIENCE = 1.0; opened ="
+)
+
+Start = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start an extract of a lake whose sink takes its time."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def run(lake: Path, out: Path, *more: str, program: str = SLOW_SINK) -> subprocess.Popen[bytes]:
+        command = [
+            "extract",
+            str(lake),
+            "--tables",
+            "ledgers,contract_events",
+            "--to",
+            f"parquet:{out}",
+            *more,
+        ]
+        begun.append(
+            subprocess.Popen(
+                [sys.executable, "-c", program, *command, *more],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=tmp_path,
+            )
+        )
+        return begun[-1]
+
+    yield run
+    for process in begun:
+        process.kill()
+        process.communicate()
+
+
+def make_lake(folder: Path, ledgers: int) -> Path:
+    made = islice(synthetic(20, first=995, ledger_bytes=4_096), ledgers)
+    write_lake(folder, made, first=995, network=Network.of("synthetic"))
+    return folder
+
+
+def rows(out: Path) -> dict[str, Counter[int]]:
+    return {
+        table: Counter(pq.read_table(out / table, partitioning=None).column("ledger_sequence").to_pylist())
+        for table in ("ledgers", "contract_events")
+    }
+
+
+def leftovers(out: Path) -> list[str]:
+    return [name for _, _, names in os.walk(out) for name in names if name.endswith(".tmp")]
+
+
+def await_writing(tmp_path: Path) -> None:
+    """Return once a sink has been written to since the last time."""
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "writing").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    (tmp_path / "writing").unlink()
+
+
+def stop_and_compare(tmp_path: Path, start: Start, *, ledgers: int, rounds: int) -> None:
+    lake = make_lake(tmp_path / "lake", ledgers)
+    whole = start(lake, tmp_path / "whole")
+    await_writing(tmp_path)
+    began = time.monotonic()
+    assert whole.wait(120) == 0
+    took = time.monotonic() - began
+    expected = rows(tmp_path / "whole")
+    dice = random.Random(7)  # noqa: S311
+    stopped = 0
+    for at in range(rounds):
+        (tmp_path / "writing").unlink(missing_ok=True)
+        out = tmp_path / f"out-{at}"
+        number = dice.choice(list(CODES))
+        process = start(lake, out)
+        await_writing(tmp_path)
+        time.sleep(dice.uniform(0, 0.9) * took)
+        process.send_signal(number)
+        told, complaint = process.communicate(timeout=12)
+        if process.returncode == CODES[number]:
+            stopped += 1
+            assert b"stopped as asked" in told
+            assert complaint == b""
+            assert leftovers(out) == []
+        else:  # it was just done
+            assert process.returncode in (0, -number)
+        assert start(lake, out).wait(120) == 0
+        assert rows(out) == expected
+    assert stopped > rounds / 3  # or nothing was tried
+
+
+def test_told_to_stop_and_started_again_it_has_the_same_rows(tmp_path: Path, start: Start) -> None:
+    stop_and_compare(tmp_path, start, ledgers=300, rounds=2)
+
+
+@pytest.mark.slow
+def test_told_to_stop_many_times_it_has_the_same_rows(tmp_path: Path, start: Start) -> None:
+    stop_and_compare(tmp_path, start, ledgers=600, rounds=30)
+
+
+@pytest.mark.parametrize("number", CODES)
+def test_the_first_signal_ends_it_well_and_says_how_to_go_on(
+    tmp_path: Path, start: Start, number: signal.Signals, ledgers: tuple[bytes, ...]
+) -> None:
+    process = start(Path("-"), tmp_path / "out", "--network", "synthetic")
+    assert process.stdin
+    process.stdin.write(frame(ledgers[:20], "record-marked"))
+    process.stdin.flush()
+    await_writing(tmp_path)
+    time.sleep(0.5)
+    process.send_signal(number)
+    began = time.monotonic()
+    assert process.wait(10) == CODES[number]
+    assert time.monotonic() - began < 5
+    told = process.communicate()[0]
+    assert b"20 ledgers (100 to 119)" in told
+    assert b"the same command line goes on from there" in told
+    assert sum(rows(tmp_path / "out")["ledgers"].values()) == 20
+
+
+def test_the_second_signal_ends_it_at_once(tmp_path: Path, start: Start) -> None:
+    process = start(
+        make_lake(tmp_path / "lake", 50), tmp_path / "out", program=STUCK_SINK.replace("1.0", "60")
+    )
+    await_writing(tmp_path)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    assert process.wait(2) == -signal.SIGINT
+
+
+def test_a_batch_that_takes_too_long_is_not_waited_for(tmp_path: Path, start: Start) -> None:
+    process = start(make_lake(tmp_path / "lake", 50), tmp_path / "out", program=STUCK_SINK)
+    await_writing(tmp_path)
+    process.send_signal(signal.SIGTERM)
+    told = process.communicate(timeout=5)[1]
+    assert (process.returncode, b"ended without it" in told) == (143, True)
+
+
+def test_two_processes_on_one_sink_and_range_leave_each_row_once(tmp_path: Path, start: Start) -> None:
+    lake = make_lake(tmp_path / "lake", 300)
+    assert start(lake, tmp_path / "whole").wait(60) == 0
+    both = [start(lake, tmp_path / "out") for _ in range(2)]
+    told = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], told
+    assert rows(tmp_path / "out") == rows(tmp_path / "whole")
+    assert leftovers(tmp_path / "out") == []

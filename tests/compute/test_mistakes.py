@@ -1,0 +1,85 @@
+"""What is wrong with an expression is one sentence, told before the first ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import stellarrow as sa
+
+LEDGER = Path(sa.__file__).parent / "data" / "ledgers" / "pubnet-58752000.xdr.zst"
+
+
+@pytest.mark.parametrize(
+    ("where", "told"),
+    [
+        ("amount_rw > 5", "token_transfers has no column 'amount_rw': did you mean 'amount_raw'?"),
+        ('asset_code = "USDC"', "token_transfers has no column \"USDC\": text stands in 'single quotes'"),
+        ("event_type > 5", "event_type > 5 cannot be computed of text and a number"),
+        ("amount_raw and true", "amount_raw AND TRUE cannot be computed of a number and true or false"),
+        (
+            "amount_raw",
+            "where: amount_raw is decimal128(38, 0), not true or false: compare it with something",
+        ),
+        ("amount_raw +", "where: 'amount_raw +' is no SQL expression, near 'amount_raw +'"),
+        ("event_type = 'fee", "is a quote open? text stands in 'single quotes'"),
+        ("from = 'G'", 'the column "from" stands in double quotes, as FROM is a word of SQL'),
+        (
+            "sum(amount_raw) > 5",
+            "SUM(amount_raw) needs more than one row: ask stellarrow sql, or DuckDB over scan",
+        ),
+        ("event_type in (select 1)", "IN takes a list of values in parentheses"),
+        ("asset_code = null", "nothing equals NULL: write IS NULL or IS NOT NULL"),
+        ("starts_wit(asset_code, 'a')", "is not understood: did you mean starts_with()?"),
+        ("frobnicate(asset_code)", "is not understood: the functions are abs, "),
+        ("1 = 1 group by asset_code", "holds more than a condition: write what follows WHERE alone"),
+        ("1 = 1; drop table x", "holds more than one statement: write one expression"),
+        ("closed_at > 'yesterday'", "'yesterday' is no time such as 2024-02-29"),
+        ("amount_raw::money = 1", "a value is cast to one of bigint, "),
+        ("case when true then true end", "says nothing of other rows: add ELSE"),
+        ("substr(asset_code, 0) = 'a'", "start, from 1, and length must be numbers"),
+        ("asset_code like asset_type", "what to look for must be a 'text'"),
+        ("amount_raw * amount_raw > 1", "cannot be computed: Decimal precision out of range"),
+        ("ledgers.ledger_sequence = 1", "is of another table than token_transfers: name the column alone"),
+    ],
+)
+def test_a_condition_that_cannot_be_is_told(where: str, told: str) -> None:
+    with pytest.raises(sa.ConfigError) as error:
+        sa.Decoder(["token_transfers"], network="pubnet", where=where)
+    assert told in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("select", "told"),
+    [
+        ("amount_raw / 10", "has no name: write amount_raw / 10 AS name"),
+        ("*, asset_code", "two columns are called 'asset_code': name one otherwise, with AS"),
+        ("* exclude (asset_cod)", "has no column 'asset_cod': did you mean 'asset_code'?"),
+        ("* replace (1 as asset_code)", "is not understood: write the columns out"),
+        ("asset_code from token_transfers", "holds more than columns: write what follows SELECT alone"),
+        ("asset_code asset_type amount_raw", "is no SQL expression"),
+        ("count(*) as n", "needs more than one row"),
+    ],
+)
+def test_columns_that_cannot_be_are_told(select: str, told: str) -> None:
+    with pytest.raises(sa.ConfigError) as error:
+        sa.schema("token_transfers", where=sa.Filter(select=select))
+    assert told in str(error.value)
+
+
+def test_a_column_on_request_is_told_to_be_one() -> None:
+    with pytest.raises(sa.ConfigError, match="only where decoded columns are asked for"):
+        sa.schema("contract_events", where="data_json is not null")
+
+
+def test_every_table_must_have_the_columns() -> None:
+    with pytest.raises(sa.ConfigError, match="ledgers has no column 'contract_id'"):
+        sa.Decoder(["contract_events", "ledgers"], network="pubnet", where="contract_id is null")
+
+
+@pytest.mark.parametrize("where", ["asset_code::bigint > 5", "ledger_sequence * 4000000000 * 4000000000 > 0"])
+def test_values_that_an_expression_cannot_take_are_told_with_their_ledger(where: str) -> None:
+    with pytest.raises(sa.ConfigError, match="ledgers 58752000 to 58752000 have values"):
+        sa.decode(LEDGER.read_bytes(), ["token_transfers"], where=where)

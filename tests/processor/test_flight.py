@@ -1,0 +1,255 @@
+"""Tables over Arrow Flight."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+
+import stellarrow as sa
+
+from .conftest import Service, Start
+
+Expected = Callable[..., list[dict[str, Any]]]
+
+
+def since(origin: str) -> dict[str, Any]:
+    return {"from": origin}
+
+
+@pytest.fixture
+def done(start: Start) -> Service:
+    """A processor whose one session has brought all forty ledgers."""
+    service = start()
+    service.finished(service.processor.start(100, 139).id)
+    return service
+
+
+def test_the_path_of_older_clients_is_contract_data_1_0_from_the_beginning_to_the_end(
+    done: Service, expected: Expected
+) -> None:
+    table = done.tables.path("contract", "data")
+    assert table.schema.equals(sa.schema("contract_data@1.0"), check_metadata=True)
+    assert table.to_pylist() == expected("contract_data@1.0")
+
+
+def test_every_kept_table_is_listed_and_answers_to_its_path(done: Service, expected: Expected) -> None:
+    paths = [
+        tuple(word.decode() for word in info.descriptor.path) for info in done.tables.client.list_flights()
+    ]
+    assert paths == [
+        ("contract", "data"),
+        ("contract_data", "1.0"),
+        ("contract_data", "2.0"),
+        ("contract_events", "1.0"),
+        ("token_transfers", "1.0"),
+        ("ledgers", "1.0"),
+    ]
+    for name, *version in paths[1:]:
+        table = "@".join((name, *version))
+        assert done.tables.path(name, *version).to_pylist() == expected(table), table
+    assert done.tables.path("contract_data").to_pylist() == expected("contract_data@2.0")
+    asked = flight.FlightDescriptor.for_path("ledgers")
+    assert done.tables.client.get_schema(asked).schema == sa.schema("ledgers")
+
+
+def test_batches_have_at_most_as_many_rows_as_the_session_wants_and_know_their_ledgers(done: Service) -> None:
+    received = done.tables.read(table="contract_events")
+    assert max(batch.num_rows for batch in received.batches) == 5
+    for batch, told in zip(received.batches, received.told, strict=True):
+        ledgers = batch["ledger_sequence"].to_pylist()
+        assert told["first_ledger"] <= ledgers[0] <= ledgers[-1] <= told["last_ledger"]
+    assert received.told[0]["first_ledger"] == 100
+    assert (received.told[-1]["last_ledger"], received.told[-1]["complete"]) == (139, True)
+
+
+@pytest.mark.parametrize("ranged", [False, True])
+def test_a_reader_goes_on_at_the_row_after_any_batch(
+    done: Service, expected: Expected, *, ranged: bool
+) -> None:
+    command: dict[str, Any] = {
+        "table": "contract_events",
+        **({"start_ledger": 100, "end_ledger": 110} if ranged else {}),
+    }
+    whole = done.tables.read(**command)
+    assert whole.rows == expected("contract_events", 100, 110 if ranged else 139)
+    sizes = [batch.num_rows for batch in whole.batches]
+    assert any(not told["complete"] for told in whole.told)  # a ledger has more rows than a batch
+    for at, told in list(enumerate(whole.told))[:: 1 + len(sizes) // 25]:
+        rest = done.tables.read(**command, **since(told["resume"]))
+        assert rest.rows == whole.rows[sum(sizes[: at + 1]) :]
+
+
+def test_a_token_holds_after_the_server_has_started_anew(start: Start, expected: Expected) -> None:
+    service = start()
+    service.finished(service.processor.start(100, 139).id)
+    begun = service.tables.read(table="contract_events", most=5)
+    service.close()
+    rest = start().tables.read(table="contract_events", **since(begun.resume))
+    assert begun.rows + rest.rows == expected("contract_events")
+
+
+def test_two_clients_both_see_every_row_while_the_session_runs(start: Start, expected: Expected) -> None:
+    service = start()
+    with ThreadPoolExecutor(3) as pool:
+        readers = [pool.submit(service.tables.path, "contract_data") for _ in range(2)]
+        time.sleep(0.1)  # they wait for the first session
+        service.processor.start(100, 139)
+        for reader in readers:
+            assert reader.result(20).to_pylist() == expected("contract_data")
+
+
+def test_a_stream_ends_when_every_session_has_ended(start: Start, expected: Expected) -> None:
+    service = start()
+    service.processor.start(100, 109)
+    service.processor.start(120, 129)
+    rows = service.tables.path("ledgers").to_pylist()
+    assert sorted(rows, key=lambda row: row["ledger_sequence"]) == expected("ledgers", 100, 109) + expected(
+        "ledgers", 120, 129
+    )
+
+
+def test_latest_begins_behind_what_is_there(done: Service) -> None:
+    assert done.tables.read(table="ledgers", **since("latest")).rows == []
+
+
+def test_a_bounded_command_needs_no_session_and_is_split_for_parallel_readers(
+    start: Start, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.processor.ranges._LEDGERS", 10)
+    service = start()
+    info = service.tables.info(table="contract_data", start_ledger=100, end_ledger=139)
+    assert len(info.endpoints) == 4
+    with ThreadPoolExecutor(4) as pool:
+        parts = pool.map(lambda one: service.tables.client.do_get(one.ticket).read_all(), info.endpoints)
+        assert [row for part in parts for row in part.to_pylist()] == expected("contract_data")
+
+
+def test_filters_and_columns_are_pushed_down_to_ranges(start: Start, expected: Expected) -> None:
+    service = start()
+    contract = expected("contract_data")[0]["contract_id"]
+    received = service.tables.read(
+        table="contract_data",
+        start_ledger=100,
+        end_ledger=139,
+        contract_ids=[contract],
+        where="not deleted",
+        columns=["ledger_sequence", "deleted"],
+    )
+    wanted = expected("contract_data", contract_ids=[contract], include_deleted=False)
+    assert received.batches[0].schema.names == ["ledger_sequence", "deleted"]
+    assert received.rows == [{name: row[name] for name in ("ledger_sequence", "deleted")} for row in wanted]
+    assert 0 < len(received.rows) < len(expected("contract_data"))
+
+
+def test_filters_on_sessions_choose_among_their_rows(done: Service, expected: Expected) -> None:
+    contract = expected("contract_data")[0]["contract_id"]
+    received = done.tables.read(table="contract_data", contract_ids=[contract], where="not deleted")
+    assert received.rows == expected("contract_data", contract_ids=[contract], include_deleted=False)
+    assert received.told[-1]["last_ledger"] == 139  # a reader learns of ledgers without rows
+
+
+def test_decoded_columns_are_made_on_demand(start: Start) -> None:
+    received = start().tables.read(table="contract_data", start_ledger=100, end_ledger=101, decoded=True)
+    assert "val_json" in received.batches[0].schema.names
+
+
+@pytest.mark.parametrize("codec", ["none", "lz4", "zstd"])
+def test_the_client_chooses_the_compression(done: Service, expected: Expected, codec: str) -> None:
+    received = done.tables.read(table="contract_data", headers=[(b"compression", codec.encode())])
+    assert received.rows == expected("contract_data")
+
+
+@pytest.mark.parametrize(
+    ("command", "kind", "message"),
+    [
+        ({"tabel": "ledgers"}, pa.ArrowInvalid, "the command has 'tabel': did you mean 'table'?"),
+        ({"table": "contract_dat"}, pa.ArrowInvalid, "did you mean 'contract_data'?"),
+        ({"table": 7}, pa.ArrowInvalid, "table is 7: it must be a text"),
+        ({}, pa.ArrowInvalid, "names no table"),
+        ({"table": "ledgers", "start_ledger": 9, "end_ledger": 3}, pa.ArrowInvalid, "ends before it begins"),
+        ({"table": "ledgers", "end_ledger": 3}, pa.ArrowInvalid, "no start_ledger"),
+        ({"table": "ledgers", "start_ledger": -1}, pa.ArrowInvalid, "it must be a whole number"),
+        ({"table": "ledgers", "start_ledger": 5, "end_ledger": 6}, pa.ArrowKeyError, "ledger 5 and 1 more"),
+        ({"table": "ledgers", "columns": ["hash"]}, pa.ArrowInvalid, "no column 'hash'"),
+        ({"table": "ledgers", "from": "yesterday"}, pa.ArrowInvalid, "earliest, latest, or the resume"),
+        ({"table": "ttl"}, pa.ArrowInvalid, "sessions do not keep ttl@1.0: name start_ledger"),
+        (
+            {"table": "contract_data", "where": {"x": 1}},
+            pa.ArrowInvalid,
+            "where is {'x': 1}: it must be a text",
+        ),
+        ({"table": "contract_data", "where": "balanse > 1"}, pa.ArrowInvalid, "balanse"),
+        ({"table": "contract_data", "where": "balanse > 1", "start_ledger": 100}, pa.ArrowInvalid, "balanse"),
+        (
+            {"table": "contract_data", "contract_ids": ["C"], "start_ledger": 100},
+            pa.ArrowInvalid,
+            "contract_ids",
+        ),
+        (
+            {"table": "token_transfers", "asset_codes": ["USDC"]},
+            pa.ArrowInvalid,
+            "asset_codes cannot be told",
+        ),
+        ({"table": "contract_data", "decoded": True}, pa.ArrowInvalid, "sessions keep no decoded columns"),
+    ],
+)
+def test_what_cannot_be_meant_is_told_in_a_sentence(
+    start: Start, command: dict[str, Any], kind: type[Exception], message: str
+) -> None:
+    with pytest.raises(kind) as caught:
+        start().tables.read(**command)
+    assert message in str(caught.value)
+    assert "Traceback" not in str(caught.value)
+
+
+def test_another_protocols_command_is_unimplemented(start: Start) -> None:
+    client = start().tables.client
+    sql = b"\n\x39type.googleapis.com/arrow.flight.protocol.sql.CommandGetSqlInfo"
+    with pytest.raises(NotImplementedError, match="no command of stellarrow's"):
+        client.get_flight_info(flight.FlightDescriptor.for_command(sql))
+    with pytest.raises(NotImplementedError):
+        list(client.do_action(flight.Action("CreateSession", b"")))
+
+
+def test_a_token_of_another_command_or_of_a_lost_session_is_refused(done: Service, start: Start) -> None:
+    begun = done.tables.read(table="contract_events", most=1)
+    with pytest.raises(pa.ArrowInvalid, match="of another command"):
+        done.tables.read(table="ledgers", **since(begun.resume))
+    done.close()
+    other = start(state_dir=done.processor.options.state_dir.with_name("other"))
+    with pytest.raises(pa.ArrowKeyError, match="no longer here: read from earliest"):
+        other.tables.read(table="contract_events", **since(begun.resume))
+
+
+def test_a_reader_that_leaves_holds_nothing_back(done: Service) -> None:
+    (work,) = done.processor.works()
+    assert work.spool is not None
+    stream = done.tables.client.do_get(done.tables.info(table="contract_events").endpoints[0].ticket)
+    stream.read_chunk()
+    assert len(work.spool.readers) == 1
+    stream.cancel()
+    deadline = time.monotonic() + 5
+    while work.spool.readers:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_draining_ends_streams_at_a_ledger_with_a_token(start: Start, expected: Expected) -> None:
+    service = start()
+    service.finished(service.processor.start(100, 139).id)
+    stream = service.tables.client.do_get(service.tables.info(table="contract_events").endpoints[0].ticket)
+    got = [stream.read_chunk()]
+    threading.Timer(0.05, service.processor.drain).start()
+    time.sleep(0.1)
+    got += list(stream)
+    told = [chunk.app_metadata.to_pybytes() for chunk in got]
+    assert b'"complete": true' in told[-1]
+    rows = [row for chunk in got for row in chunk.data.to_pylist()]
+    assert rows == expected("contract_events")[: len(rows)]

@@ -1,0 +1,147 @@
+"""What every sink of files must do beside the contract; the test of a format or a layout inherits it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import stellarrow as sa
+from sinks.contract import SinkContract
+from sinks.shared import SharedSinkContract
+from sinks.stepping import Stepping
+from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.local import LocalFiles
+from stellarrow.sinks.files.reading import format_of, listings, rows_of
+from stellarrow.sinks.files.sink import FileSink
+from stellarrow.sinks.files.store import FileStore
+
+
+class FormatContract(SinkContract):
+    """A sink of files of ten ledgers in a folder."""
+
+    tables: tuple[str, ...] = ("ledgers", "contract_data", "contract_events")
+    older: tuple[str, ...] = ("ledgers", "contract_data@1.0", "contract_events")
+    format = "parquet"
+    codec: str | None = None
+    partition = "ledgers"
+    ledgers_per_file = 10
+
+    @pytest.fixture(autouse=True)
+    def _folder(self, tmp_path: Path) -> None:
+        self.folder = tmp_path / "out"
+
+    def move(self, name: str) -> None:
+        self.folder = self.folder.parent / name
+
+    def store(self) -> FileStore:
+        return LocalFiles(self.folder)
+
+    def store_source(self) -> str:
+        """Return Python source of an expression that is the store."""
+        return (
+            f"__import__('stellarrow.sinks.files.local').sinks.files.local.LocalFiles({str(self.folder)!r})"
+        )
+
+    def choices(self) -> dict[str, Any]:
+        return {
+            "network": "synthetic",
+            "partition": self.partition,
+            "ledgers_per_file": self.ledgers_per_file,
+        }
+
+    def open(self, *, tables: tuple[str, ...] | None = None, **choices: Any) -> FileSink:
+        made = {"format": format_of(self.format, self.codec), **self.choices(), **choices}
+        return FileSink(self.store(), tables or self.tables, **made)
+
+    def opening(self) -> str:
+        return (
+            "from sinks.stepping import Stepping\n"
+            "from stellarrow.sinks.files.reading import format_of\n"
+            "from stellarrow.sinks.files.sink import FileSink\n"
+            f"sink = FileSink(Stepping({self.store_source()}, step), {self.tables!r},"
+            f" format=format_of({self.format!r}, {self.codec!r}), **{self.choices()!r})"
+        )
+
+    def listing(self, table: str) -> Listing:
+        return next(one for one in listings(self.store()) if one.shape.folder == table)
+
+    def rows(self, table: str) -> list[dict[str, Any]]:
+        held = [one for one in listings(self.store()) if one.shape.folder == table]
+        batches = [batch for one in held for batch in rows_of(one)]
+        if not batches:
+            return []
+        return in_order(table, pa.Table.from_batches(batches).to_pylist())
+
+    def expected(self, table: str, first: int, last: int) -> list[dict[str, Any]]:
+        return in_order(table, super().expected(table, first, last))
+
+    def files(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def compact(self) -> int:
+        return sum(
+            compact(listing, around)
+            for listing in listings(self.store())
+            for around in windows(listing, self.ledgers_per_file)
+        )
+
+    def test_what_following_leaves_is_made_one_file_a_range(self) -> None:
+        self.keep(*((ledger, ledger) for ledger in range(100, 130)))
+        expected = self.files()
+        self.move("followed")
+        sink = self.open()
+        for ledger in range(100, 130):
+            sink.write(self.batch(ledger, ledger))
+            sink.commit()
+        sink.close()
+        self.assert_holds("100:129")
+        assert self.files().keys() == expected.keys()
+        if self.partition == "ledgers":
+            assert self.files() == expected
+
+
+class FileContract(FormatContract, SharedSinkContract):
+    """The same, killed and shared by writers: what depends on layout and store, not on format."""
+
+    def test_compaction_that_dies_at_any_step_loses_and_doubles_nothing(self) -> None:
+        class Died(BaseException):
+            pass
+
+        for step in range(1, 100):
+            self.move(f"compaction-{step}")
+            for ledger in range(100, 104):
+                self.keep((ledger, ledger))
+            left = step
+
+            def due() -> None:
+                nonlocal left
+                left -= 1
+                if not left:
+                    raise Died
+
+            try:
+                for listing in listings(Stepping(self.store(), due)):
+                    for around in windows(listing, 10):
+                        compact(listing, around)
+            except Died:
+                self.assert_holds("100:103")
+                self.compact()
+                self.keep((104, 109))
+                self.assert_holds("100:109")
+                continue
+            break
+        assert step > 10
+        self.assert_holds("100:103")
+
+
+def in_order(table: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    keys = sa.keys(table)
+    return sorted(rows, key=lambda row: [(row[name] is not None, row[name]) for name in keys])

@@ -1,0 +1,64 @@
+"""A store that says before each operation that one is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+import pyarrow as pa
+
+from stellarrow.sinks.files.store import FileStore, Found, Upload
+
+
+class Stepping:
+    """Calls `step` before everything that leaves a trace in the store below."""
+
+    def __init__(self, store: FileStore, step: Callable[[], None]) -> None:
+        self._store = store
+        self._step = step
+
+    def __str__(self) -> str:
+        return str(self._store)
+
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
+        return self._store.list(folder, deep=deep, after=after)
+
+    def read(self, path: str) -> pa.NativeFile:
+        return self._store.read(path)
+
+    def create(self) -> Upload:
+        self._step()
+        return SteppingUpload(self._store.create(), self._step)
+
+    def remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self._step()
+            self._store.remove([path])
+
+    def alone(self, folder: str) -> AbstractContextManager[bool]:
+        return self._store.alone(folder)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class SteppingUpload:
+    def __init__(self, upload: Upload, step: Callable[[], None]) -> None:
+        self._upload = upload
+        self._step = step
+
+    def write(self, data: Any) -> int:
+        return self._upload.write(data)
+
+    def place(self, path: str, *, new: bool = False) -> bool:
+        self._step()
+        placed = self._upload.place(path, new=new)
+        self._step()
+        return placed
+
+    def written(self) -> pa.NativeFile:
+        return self._upload.written()
+
+    def discard(self) -> None:
+        self._upload.discard()
