@@ -35,9 +35,7 @@ class _Logged(Settings):
     network: str | None = setting(
         TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
     )
-    state_dir: Path = setting(
-        FOLDER, "./stellarrow-state", "STATE_DIR", help="Where sessions, spool and dead letters lie."
-    )
+    state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
     log_level: str = setting(
         choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
     )
@@ -50,10 +48,10 @@ class _Flowctl(Settings):
 
     flowctl_enabled: bool = setting(TRUTH, "false", "FLOWCTL_ENABLED", help="Register with a control plane.")
     flowctl_endpoint: Address = setting(
-        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="Where the control plane listens."
+        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="The control plane."
     )
     flowctl_heartbeat_interval: float = setting(
-        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it is told that all is well."
+        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
     )
     flowctl_component_id: str | None = setting(
         TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."
@@ -155,7 +153,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
     flight_endpoint: Address = setting(
-        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="Where the processor's Flight listens."
+        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="The processor's Flight."
     )
     database_url: str | None = setting(URL, None, "DATABASE_URL", help="One URL instead of the db settings.")
     db_host: str = setting(TEXT, "localhost", "DB_HOST", help="The database's host.")
@@ -173,9 +171,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
     db_flush_interval: float = setting(
         DURATION, "5s", "DB_FLUSH_INTERVAL", "COMMIT_INTERVAL", help="A transaction waits no longer."
     )
-    metrics_port: Address = setting(
-        ADDRESS, ":9090", "METRICS_PORT", help="Where HTTP listens: health, metrics, stats."
-    )
+    metrics_port: Address = setting(ADDRESS, ":9090", "METRICS_PORT", help="HTTP: health, metrics, stats.")
     max_retries: int = setting(number(0), "5", "MAX_RETRIES", help="Tries before a batch is given up.")
 
 
