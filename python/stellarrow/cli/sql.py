@@ -23,7 +23,7 @@ Examples:
   stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
 @click.argument("query", required=False)
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
