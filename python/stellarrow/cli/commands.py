@@ -17,6 +17,7 @@ _VERBS = (
     "lake",
     "sql",
     "source",
+    "processor",
     "sink",
     "coverage",
     "check",

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final
 
+from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
 from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ConfigError
@@ -39,7 +40,7 @@ class SourceService:
             budget=settings.max_memory_mb << 20,
             metrics=metrics,
         )
-        doors: dict[str, Any] = {"tls": _tls(settings), "insecure": settings.insecure}
+        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
             self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
             stack.callback(self._grpc.close)
@@ -84,7 +85,8 @@ class SourceService:
         self._doors.close()
 
 
-def _tls(settings: Settings) -> Tls | None:
+def tls_of(settings: Listening) -> Tls | None:
+    """Return what a service's settings say of TLS."""
     certificate, key = settings.tls_certificate, settings.tls_key
     if certificate and key:
         return Tls(certificate, key, settings.tls_client_ca)
