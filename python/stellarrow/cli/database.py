@@ -1,20 +1,24 @@
-"""An in-memory DuckDB over what extract wrote."""
+"""An in-memory DuckDB over what extract wrote, or over ledgers as they are read."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.ledgers import LedgerRange
+from stellarrow.queries import ready_made
+from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded, trusted
 
 
 class Database:
-    """An in-memory DuckDB that sees each folder of Parquet files as a view."""
+    """An in-memory DuckDB that sees each folder of Parquet files, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path | Mapping[str, Any]) -> None:
         try:
             import duckdb  # noqa: PLC0415  an extra
         except ImportError as error:
@@ -24,18 +28,23 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        self._views = dict(_views(data))
-        if not self._views:
+        if not isinstance(data, Path):
+            self._views: dict[tuple[str, str], Path | None] = {("", name): None for name in data}
+            for name, rows in data.items():
+                self._connection.register(name, rows)
+            return
+        found = dict(_views(data))
+        if not found:
             raise SourceError(
                 f"{data} holds no Parquet file: extract something into it first, or name --data"
             )
-        self._make_views()
+        self._views = {**found}
+        self._make_views(found)
 
-    def _make_views(self) -> None:
-        held = Counter(table for _, table in self._views)
-        for (schema, table), folder in self._views.items():
-            source = str(folder / "*.parquet").replace("'", "''")
-            select = f"select * from read_parquet('{source}')"
+    def _make_views(self, found: dict[tuple[str, str], Path]) -> None:
+        held = Counter(table for _, table in found)
+        for (schema, table), folder in found.items():
+            select = _select(folder)
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
                 self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
@@ -59,8 +68,9 @@ class Database:
         return [*self.tables(), *(name for (name,) in found.fetchall())]
 
     def rows(self, query: str) -> pa.RecordBatchReader:
+        """Answer a query, or the ready-made one that @NAME names."""
         try:
-            relation = self._connection.sql(query)
+            relation = self._connection.sql(ready_made(query))
             if relation is None:
                 raise ConfigError("the query returns no rows: write a select")
             return pa.RecordBatchReader.from_stream(relation)
@@ -78,10 +88,40 @@ class Database:
 
 def _views(data: Path) -> Iterator[tuple[tuple[str, str], Path]]:
     """Yield (schema, table) and its folder; the schema is the path between, empty right below the data."""
-    folders = {path.parent for path in data.rglob("*.parquet")}
+    folders = {_table_folder(path.parent) for path in data.rglob("*.parquet")}
     for folder in sorted(folders):
         parents = folder.relative_to(data).parts[:-1]
         yield ("_".join(parents), folder.name), folder
+
+
+def _table_folder(folder: Path) -> Path:
+    """Return the table's folder that a folder of files is or, being a partition, lies in."""
+    return folder.parent if "=" in folder.name else folder
+
+
+def _select(folder: Path) -> str:
+    """Select each ledger once: files that were replaced, or that nothing vouches for, may still lie there."""
+    partitioned = [path for path in folder.glob("*=*/*.parquet") if named_range(path.name)]
+    whole = [path for path in folder.glob("*.parquet") if named_range(path.name)]
+    if not partitioned and not superseded(_ranges(whole)):
+        return _read([folder / "*.parquet"])
+    told = folder.glob(f"{MANIFEST}/*.json") if partitioned else whole
+    files = partitioned or whole
+    selects = []
+    for held, part in trusted(_ranges(told)):
+        own = [path for path in files if named_range(path.name) == held]
+        within = f" where ledger_sequence between {part.first} and {part.end}" if part != held else ""
+        selects += [_read(own) + within] if own else []
+    return " union all by name ".join(selects)
+
+
+def _ranges(paths: Iterable[Path]) -> list[LedgerRange]:
+    return [found for path in paths if (found := named_range(path.name))]
+
+
+def _read(paths: Sequence[Path]) -> str:
+    places = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
+    return f"select * from read_parquet([{places}], hive_partitioning = false)"
 
 
 def _quoted(name: str) -> str:

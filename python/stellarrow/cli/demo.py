@@ -30,7 +30,10 @@ _LEDGER_BYTES: Final = 250_000
 _FIRST: Final = 2
 
 
-@click.command(epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data")
+@click.command(
+    short_help="Extract some ledgers and say what is in them.",
+    epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data",
+)
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
 )
