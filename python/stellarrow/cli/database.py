@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
+from stellarrow.cli.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 
 
 class Database:
-    """An in-memory DuckDB that sees each folder of Parquet files as a view."""
+    """An in-memory DuckDB that sees each table that was extracted as a view."""
 
     def __init__(self, data: Path) -> None:
         try:
@@ -24,18 +24,14 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        self._views = dict(_views(data))
+        self._views = dict(views(data))
         if not self._views:
-            raise SourceError(
-                f"{data} holds no Parquet file: extract something into it first, or name --data"
-            )
+            raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
         self._make_views()
 
     def _make_views(self) -> None:
         held = Counter(table for _, table in self._views)
-        for (schema, table), folder in self._views.items():
-            source = str(folder / "*.parquet").replace("'", "''")
-            select = f"select * from read_parquet('{source}')"
+        for (schema, table), select in self._views.items():
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
                 self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
@@ -74,14 +70,6 @@ class Database:
             return ConfigError(f"{first.strip()} The tables are: {known}")
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
-
-
-def _views(data: Path) -> Iterator[tuple[tuple[str, str], Path]]:
-    """Yield (schema, table) and its folder; the schema is the path between, empty right below the data."""
-    folders = {path.parent for path in data.rglob("*.parquet")}
-    for folder in sorted(folders):
-        parents = folder.relative_to(data).parts[:-1]
-        yield ("_".join(parents), folder.name), folder
 
 
 def _quoted(name: str) -> str:

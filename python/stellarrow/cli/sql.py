@@ -26,7 +26,7 @@ Examples:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 def command(query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool) -> None:
-    """Run QUERY over the Parquet files below a folder; without one, ask for queries.
+    """Run QUERY over the tables below a folder; without one, ask for queries.
 
     A table is called by its name, or FOLDER.NAME where several folders hold one. Amounts are exact: a sum
     that 38 digits cannot hold is an error.
