@@ -199,8 +199,8 @@ def report(best: dict[str, Took]) -> Iterator[str]:
     for name, one in best.items():
         cells = (
             f"{one.ledgers / one.seconds:,.0f}", f"{one.rows / one.seconds:,.0f}",
-            f"{one.output_mb / one.seconds:,.0f}", f"{1e3 * one.cpu_seconds / one.ledgers:.1f}", f"{one.peak_mb:,.0f}",
-            f"{one.second_quarter_mb:,.0f} → {one.last_quarter_mb:,.0f}",
+            f"{one.output_mb / one.seconds:,.0f}", f"{1e3 * one.cpu_seconds / one.ledgers:.1f}",
+            f"{one.peak_mb:,.0f}", f"{one.second_quarter_mb:,.0f} → {one.last_quarter_mb:,.0f}",
         )  # fmt: skip
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
