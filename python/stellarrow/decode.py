@@ -294,6 +294,11 @@ def split(
         raise _translated(error, place) from error
 
 
+def stream(schema: pa.Schema, batches: Iterator[pa.RecordBatch], requested: object | None) -> object:
+    """Return batches as an Arrow C stream; what goes wrong is told to its reader by the message alone."""
+    return _core.stream(schema, batches).__arrow_c_stream__(requested)
+
+
 def spec_json(code: Any) -> str | None:
     """Return a contract's interface (SEP-48) in its code, a JSON array of SCSpecEntry, if there is one."""
     return _core.spec_json(_bytes_like(code))

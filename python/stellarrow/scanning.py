@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stellarrow.chain import Chain
 from stellarrow.compute import compile_sql
-from stellarrow.decode import Decoder, schema
+from stellarrow.decode import Decoder, schema, stream
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
@@ -45,7 +45,7 @@ class Scan:
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """Hand over a pass over the rows, cast to another schema where that is asked for (PyCapsule)."""
-        return self.to_reader().__arrow_c_stream__(requested_schema)
+        return stream(self.schema, self._batches(), requested_schema)
 
     def __repr__(self) -> str:
         return f"<Scan of {self.table} in {self.place}: {', '.join(self.schema.names)}>"

@@ -290,7 +290,7 @@ def test_grpc_tells_its_health_and_its_services(raw: RawLedgerServer) -> None:
     service = "raw_ledger_service.RawLedgerService"
     with grpc.insecure_channel(str(raw.address)) as channel:
         assert health_of(channel, service) == health_pb2.HealthCheckResponse.NOT_SERVING
-        raw.ready(True)
+        raw.serving(True)
         assert health_of(channel, service) == health_pb2.HealthCheckResponse.SERVING
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         request = reflection_pb2.ServerReflectionRequest(list_services="")
@@ -463,8 +463,17 @@ def test_flight_refuses_what_it_does_not_know(flown: flight.FlightClient, comman
         flown.get_flight_info(flight.FlightDescriptor.for_command(command))
 
 
+def test_flight_compresses_as_the_client_chooses(flown: flight.FlightClient) -> None:
+    for codec in ("none", "lz4", "zstd"):
+        chosen = flight.FlightCallOptions(headers=[(b"compression", codec.encode())])
+        assert flown.do_get(ticket(start_ledger=130, end_ledger=139), chosen).read_all().num_rows == 10
+    wrong = flight.FlightCallOptions(headers=[(b"compression", b"rar")])
+    with pytest.raises(pa.ArrowInvalid, match="must be none, lz4, zstd"):
+        flown.do_get(ticket(start_ledger=130, end_ledger=139), wrong).read_all()
+
+
 def test_flight_has_no_other_table(flown: flight.FlightClient) -> None:
-    with pytest.raises(KeyError, match=r"there is no .contract/data. here: ask for raw_ledgers"):
+    with pytest.raises(pa.ArrowInvalid, match=r"there is no .contract/data. here: ask for raw_ledgers"):
         flown.get_schema(flight.FlightDescriptor.for_path("contract", "data"))
     with pytest.raises(KeyError, match="ledger 60 is no longer in"):
         flown.do_get(ticket(start_ledger=60)).read_all()

@@ -1,22 +1,24 @@
-"""An in-memory DuckDB over what extract wrote."""
+"""An in-memory DuckDB over what extract wrote, or over ledgers as they are read."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.queries import ready_made
 from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded, trusted
 
 
 class Database:
-    """An in-memory DuckDB that sees each folder of Parquet files as a view."""
+    """An in-memory DuckDB that sees each folder of Parquet files, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path | Mapping[str, Any]) -> None:
         try:
             import duckdb  # noqa: PLC0415  an extra
         except ImportError as error:
@@ -26,16 +28,22 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        self._views = dict(_views(data))
-        if not self._views:
+        if not isinstance(data, Path):
+            self._views: dict[tuple[str, str], Path | None] = {("", name): None for name in data}
+            for name, rows in data.items():
+                self._connection.register(name, rows)
+            return
+        found = dict(_views(data))
+        if not found:
             raise SourceError(
                 f"{data} holds no Parquet file: extract something into it first, or name --data"
             )
-        self._make_views()
+        self._views = {**found}
+        self._make_views(found)
 
-    def _make_views(self) -> None:
-        held = Counter(table for _, table in self._views)
-        for (schema, table), folder in self._views.items():
+    def _make_views(self, found: dict[tuple[str, str], Path]) -> None:
+        held = Counter(table for _, table in found)
+        for (schema, table), folder in found.items():
             select = _select(folder)
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
@@ -60,8 +68,9 @@ class Database:
         return [*self.tables(), *(name for (name,) in found.fetchall())]
 
     def rows(self, query: str) -> pa.RecordBatchReader:
+        """Answer a query, or the ready-made one that @NAME names."""
         try:
-            relation = self._connection.sql(query)
+            relation = self._connection.sql(ready_made(query))
             if relation is None:
                 raise ConfigError("the query returns no rows: write a select")
             return pa.RecordBatchReader.from_stream(relation)

@@ -39,6 +39,8 @@ _FILTERS: Final = {
 _CHOICES: Final = {
     "on_error": (_HOW, False),
     "transfers": (_HOW, True),
+    "endpoint": (_HOW, True),
+    "fetchers": (_HOW, True),
     "workers": (_HOW, True),
     "budget_mb": (_HOW, True),
     "commit_every": (_HOW, True),
@@ -125,7 +127,15 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     with ExitStack() as stack:
         opened = stack.enter_context(
-            closing(places.open_source(settings.source, rpc=settings.rpc, network=settings.network))
+            closing(
+                places.open_source(
+                    settings.source,
+                    rpc=settings.rpc,
+                    network=settings.network,
+                    endpoint=settings.endpoint,
+                    fetchers=settings.fetchers,
+                )
+            )
         )
         job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]

@@ -40,10 +40,19 @@ def serve(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
+    if settings.flowctl_enabled:
+        _log.warning("flowctl is enabled, but the source does not register there yet")
     from stellarrow.cli.source_service import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
-    opened = places.open_source(settings.source, rpc=settings.rpc, network=settings.network, metrics=metrics)
+    opened = places.open_source(
+        settings.source,
+        rpc=settings.rpc,
+        network=settings.network,
+        endpoint=settings.endpoint,
+        fetchers=settings.fetchers,
+        metrics=metrics,
+    )
     with closing(opened) as source:
         network = places.find_network(source, settings.network)
         with closing(SourceService(settings, source, network, metrics)) as service:

@@ -7,16 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.resilience import Guard
-from stellarrow.servers.health import Check, Component
+from stellarrow.servers.health import Check, Component, Part
 from stellarrow.servers.raw.checking import Ledger, LedgerUnsound, SoundLedgers
 from stellarrow.servers.raw.reel import Reader, Reel
 
@@ -109,7 +106,7 @@ class Relay:
     @property
     def components(self) -> tuple[Component, ...]:
         """What /health shows of it."""
-        return _Part(self._check), _Part(self._check_quarantine)
+        return Part(self._check), Part(self._check_quarantine)
 
     def _check(self) -> Check:
         head = self._head
@@ -266,22 +263,3 @@ def _check_link(before: Ledger | None, ledger: Ledger) -> None:
             f"ledger {ledger.sequence} does not follow ledger {before.sequence} that was sent before it: the"
             " source has told two stories, mend it",
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """A component that asks its owner."""
-
-    check: Callable[[], Check]
-
-
-def guards_of(source: Source) -> list[Component]:
-    """Return what /health shows of the servers a source talks to."""
-    return [_Part(partial(_guard_check, guard)) for guard in getattr(source, "guards", ())]
-
-
-def _guard_check(guard: Guard) -> Check:
-    error = str(guard.last_error or "")
-    return Check(
-        guard.name, guard.state == "closed", error, {"circuit_breaker": guard.state}, essential=False
-    )
