@@ -245,7 +245,7 @@ class _Loop:
 
     def _note_commit(self) -> None:
         """Remember how far the run is with nothing pending."""
-        if self.commits.done and not self.commits.pending:
+        if self.commits.is_clean and self.commits.done:
             self.state.committed = self.commits.done.last
             self.safe = self.state.copy()
 
