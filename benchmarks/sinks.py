@@ -116,7 +116,7 @@ def batches(lake: Path) -> list[sa.LedgerBatch]:
 
 
 def write_alone(lake: Path, folder: Path) -> Took:
-    """Write what the sink would have written, sorted already, with nothing but Parquet's writer on two threads."""
+    """Write what the sink would have, sorted already, with nothing but Parquet's writer on two threads."""
     held = batches(lake)
     made = Parquet()
     runs = {}
@@ -194,14 +194,17 @@ def rounds(lake: Path, names: list[str], count: int) -> dict[str, Took]:
 
 
 def report(best: dict[str, Took]) -> Iterator[str]:
-    yield "| case | ledgers/s | rows/s | output MB/s | CPU s/ledger (ms) | peak MB | second → last quarter MB |"
+    yield "| case | ledgers/s | rows/s | output MB/s | CPU ms/ledger | peak MB | 2nd → last quarter MB |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
     for name, one in best.items():
         cells = (
-            f"{one.ledgers / one.seconds:,.0f}", f"{one.rows / one.seconds:,.0f}", f"{one.output_mb / one.seconds:,.0f}",
-            f"{1e3 * one.cpu_seconds / one.ledgers:.1f}", f"{one.peak_mb:,.0f}",
+            f"{one.ledgers / one.seconds:,.0f}",
+            f"{one.rows / one.seconds:,.0f}",
+            f"{one.output_mb / one.seconds:,.0f}",
+            f"{1e3 * one.cpu_seconds / one.ledgers:.1f}",
+            f"{one.peak_mb:,.0f}",
             f"{one.second_quarter_mb:,.0f} → {one.last_quarter_mb:,.0f}",
-        )  # fmt: skip
+        )
         yield f"| {name} | {' | '.join(cells)} |"
     yield ""
     if {"parquet", "writer alone"} <= best.keys():
@@ -211,7 +214,8 @@ def report(best: dict[str, Took]) -> Iterator[str]:
         share = best["decode"].cpu_seconds / best["parquet"].cpu_seconds
         yield f"reading and decoding is {100 * share:.0f} % of its processor time"
     if "follow" in best:
-        yield f"ledger in hand to row durable: p50 {best['follow'].p50_ms:.0f} ms, p99 {best['follow'].p99_ms:.0f} ms"
+        follow = best["follow"]
+        yield f"ledger in hand to row durable: p50 {follow.p50_ms:.0f} ms, p99 {follow.p99_ms:.0f} ms"
 
 
 def main() -> None:
