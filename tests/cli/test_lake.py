@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,3 +71,22 @@ def test_a_store_that_is_not_there_is_one_line(stellarrow: Run, bucket: Bucket) 
     assert (done.code, done.out) == (1, "")
     assert "there is no such bucket" in done.err
     assert done.err.count("\n") == 1
+
+
+def test_extract_reads_a_bucket_and_foretells_it(
+    stellarrow: Run,
+    make_lake: Callable[..., Path],
+    bucket: Bucket,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shutil.copytree(make_lake(), bucket.folder / "lake")
+    monkeypatch.delenv("AWS_ENDPOINT_URL")
+    line = ["extract", f"s3://{bucket.name}/lake", "--endpoint", bucket.server.endpoint]
+    line += ["--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--ledgers", "110:latest", "--json"]
+    told = json.loads(stellarrow(*line, "--dry-run").out)
+    stored = sum(path.stat().st_size for path in make_lake(110, 139, name="some").rglob("*.zst"))
+    assert (told["ledgers"], told["stored_bytes"]) == (30, stored)
+    told = json.loads(stellarrow(*line, "--fetchers", 3).out)
+    assert (told["ledgers"], told["ranges"]) == (30, "110:139")
+    assert json.loads(stellarrow(*line).out)["skipped"] == 30

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
+from servers.faulty import FaultyProxy
 from servers.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
 from stellarrow.decode import Decoder
@@ -259,6 +260,25 @@ def test_a_file_that_comes_after_newer_ones_is_waited_for(place: Place) -> None:
     source.close()
     finish()
     assert came == [104, 105, 106, 107]
+
+
+def test_waiting_costs_one_request_a_poll(
+    bucket: Bucket, faulty: FaultyProxy, ledgers: tuple[bytes, ...]
+) -> None:
+    faulty.upstream = bucket.server.address
+    place = Place(f"s3://{bucket.name}", bucket.folder, ledgers)
+    place.put(Layout(), 100, 101)
+    source = place.open(poll=0.1, endpoint=faulty.endpoint)
+    came, finish = follow(source, 101)
+    until(lambda: 101 in came)
+    time.sleep(0.1)
+    before = len(faulty.seen)
+    time.sleep(0.5)
+    source.close()
+    finish()
+    asked = faulty.seen[before:]
+    assert 3 <= len(asked) <= 6
+    assert {path.rpartition("/")[2] for _, path in asked} == {"FFFFFF99--102.xdr.zst"}
 
 
 def test_one_who_lags_behind_fetches_ahead_again(place: Place) -> None:

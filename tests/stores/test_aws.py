@@ -30,6 +30,10 @@ def test_keys_in_the_environment_are_used(tmp_path: Path) -> None:
     assert s3_config(home | KEYS | {"AWS_SKIP_SIGNATURE": "true"}, None) == ANONYMOUS
 
 
+def test_a_default_profile_without_keys_leaves_public_buckets_open(tmp_path: Path) -> None:
+    assert s3_config(profiles(tmp_path, config="[default]\nsso_session=x\n"), None) == ANONYMOUS
+
+
 def test_a_role_that_the_platform_gives_is_left_to_the_client(tmp_path: Path) -> None:
     assert s3_config({"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, None) == {}
 
@@ -73,7 +77,9 @@ def test_half_or_unusable_credentials_are_named(
     monkeypatch.chdir(tmp_path)
     (tmp_path / "broken").write_text("no section")
     home = profiles(
-        tmp_path, config="[profile sso]\nsso_session=x\n", credentials="[half]\naws_access_key_id=x\n"
+        tmp_path,
+        config="[default]\nsso_session=x\n[profile sso]\nsso_session=x\n",
+        credentials="[half]\naws_access_key_id=x\n",
     )
     with pytest.raises(ConfigError, match=message):
         s3_config(home | environ, None)

@@ -26,6 +26,7 @@ _VERBS = (
     "compact",
     "dlq",
     "config",
+    "doctor",
     "completion",
     "demo",
 )

@@ -39,6 +39,8 @@ _FILTERS: Final = {
 _CHOICES: Final = {
     "on_error": (_HOW, False),
     "transfers": (_HOW, True),
+    "endpoint": (_HOW, True),
+    "fetchers": (_HOW, True),
     "workers": (_HOW, True),
     "budget_mb": (_HOW, True),
     "commit_every": (_HOW, True),
@@ -73,7 +75,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     return [network.name for network in KNOWN_NETWORKS if network.name.startswith(begun)]
 
 
-@click.command(cls=Paged, epilog=_EXAMPLE)
+@click.command(cls=Paged, epilog=_EXAMPLE, short_help="Bring tables out of ledgers into files or a database.")
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
@@ -82,7 +84,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:, jsonl: or csv:PLACE, or postgres://…; may be repeated.  [./stellarrow-data]",
+    help="parquet:, jsonl:, csv:PLACE or postgres://…  [./stellarrow-data]",
 )
 @option(
     "--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.", shell_complete=_networks
@@ -109,9 +111,9 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--verify",
     is_flag=True,
     section=_HOW,
-    help="Compare what the sinks hold with the source, row by row count.",
+    help="Compare row counts in the sinks with the source.",
 )
-@option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long it would take.")
+@option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long.")
 @option("--config", metavar="FILE", section=_HOW, help="Settings in TOML.  [./stellarrow.toml]")
 @option("--json", "as_json", is_flag=True, section=_HOW, help="Print the report as JSON.")
 def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:
@@ -125,7 +127,15 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     with ExitStack() as stack:
         opened = stack.enter_context(
-            closing(places.open_source(settings.source, rpc=settings.rpc, network=settings.network))
+            closing(
+                places.open_source(
+                    settings.source,
+                    rpc=settings.rpc,
+                    network=settings.network,
+                    endpoint=settings.endpoint,
+                    fetchers=settings.fetchers,
+                )
+            )
         )
         job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]

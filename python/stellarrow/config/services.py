@@ -35,9 +35,7 @@ class _Logged(Settings):
     network: str | None = setting(
         TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
     )
-    state_dir: Path = setting(
-        FOLDER, "./stellarrow-state", "STATE_DIR", help="Where sessions, spool and dead letters lie."
-    )
+    state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
     log_level: str = setting(
         choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
     )
@@ -50,10 +48,10 @@ class _Flowctl(Settings):
 
     flowctl_enabled: bool = setting(TRUTH, "false", "FLOWCTL_ENABLED", help="Register with a control plane.")
     flowctl_endpoint: Address = setting(
-        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="Where the control plane listens."
+        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="The control plane."
     )
     flowctl_heartbeat_interval: float = setting(
-        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it is told that all is well."
+        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
     )
     flowctl_component_id: str | None = setting(
         TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."
@@ -90,6 +88,16 @@ class _Ranged(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Stored(Settings):
+    """How a lake in an object store is reached."""
+
+    endpoint: str | None = setting(URL, None, "S3_ENDPOINT", help="The S3-compatible store of s3:// places.")
+    fetchers: int | None = setting(
+        _COUNT, None, "FETCHERS", help="Files of a lake fetched at once; it finds out by itself."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listening(Settings):
     """How a server lets others in."""
 
@@ -100,7 +108,7 @@ class Listening(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(Listening, _Flowctl, _Logged):
+class Source(Listening, _Flowctl, _Stored, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -155,7 +163,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
     flight_endpoint: Address = setting(
-        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="Where the processor's Flight listens."
+        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="The processor's Flight."
     )
     database_url: str | None = setting(URL, None, "DATABASE_URL", help="One URL instead of the db settings.")
     db_host: str = setting(TEXT, "localhost", "DB_HOST", help="The database's host.")
@@ -173,14 +181,12 @@ class Consumer(_Flowctl, _Ranged, _Logged):
     db_flush_interval: float = setting(
         DURATION, "5s", "DB_FLUSH_INTERVAL", "COMMIT_INTERVAL", help="A transaction waits no longer."
     )
-    metrics_port: Address = setting(
-        ADDRESS, ":9090", "METRICS_PORT", help="Where HTTP listens: health, metrics, stats."
-    )
+    metrics_port: Address = setting(ADDRESS, ":9090", "METRICS_PORT", help="HTTP: health, metrics, stats.")
     max_retries: int = setting(number(0), "5", "MAX_RETRIES", help="Tries before a batch is given up.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(_Logged):
+class Extract(_Stored, _Logged):
     """Ledgers out of a source into sinks."""
 
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
@@ -204,7 +210,7 @@ class Extract(_Logged):
         LIST, "", help="Only events of these types: contract, system; transfers: mint, payment …"
     )
     accounts: tuple[str, ...] = setting(
-        LIST, "", help="Only transfers from or to one of these (G…, M…, C…, B…, L…)."
+        LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
@@ -221,7 +227,7 @@ class Extract(_Logged):
     on_error: str = setting(
         choice(("stop", "quarantine")),
         "stop",
-        help="At a ledger that cannot be kept: stop, or quarantine it (see dlq).",
+        help="At a bad ledger: stop, or put it aside.",
     )
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 

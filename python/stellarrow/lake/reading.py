@@ -33,6 +33,7 @@ class Lake:
         self._guard = guard
         self._manifest: Manifest | None = None
         self._layout: Layout | None = None
+        self._ending: str | None = None
 
     def manifest(self) -> Manifest | None:
         """Return what the lake says of itself, None where it says nothing."""
@@ -79,14 +80,20 @@ class Lake:
     def file(self, ledger: int) -> bytes | None:
         """Return the file that holds a ledger, None where there is none."""
         layout = self.layout()
-        key = layout.key(ledger)
-        found = self._call("get", lambda: self.store.get(key))
-        if found is None:
-            # Old lakes changed their ending midway.
-            other = next(suffix for suffix in SUFFIXES if suffix != layout.suffix)
-            key = key.removesuffix(layout.suffix) + other
-            found = self._call("get", lambda: self.store.get(key))
-        return found
+        key = layout.key(ledger).removesuffix(layout.suffix)
+        ending = self._ending or layout.suffix
+        for suffix in (ending, *(other for other in SUFFIXES if other != ending)):
+            found = self._call("get", lambda: self.store.get(key + suffix))  # noqa: B023  called at once
+            if found is not None:
+                self._ending = suffix  # old lakes changed it midway: its neighbours have the same
+                return found
+        return None
+
+    def next_file(self, ledger: int) -> bytes | None:
+        """Return a file that is still to come, None while there is none; it costs one request."""
+        if not self.store.lists:
+            return self.file(ledger)  # nothing told its ending
+        return self._call("get", lambda: self.store.get(self.layout().key(ledger)))
 
     def tip(self) -> int | None:
         """Return the newest ledger: the newest file is listed first."""

@@ -56,7 +56,8 @@ def _credentials(environ: Mapping[str, str], profile: Mapping[str, str]) -> dict
             return {_KEYS[name]: value for name, value in told.items() if value}
         if place == "the environment" and any(map(environ.get, _GIVEN)):
             return {}
-    if any(name.startswith(("sso_", "role_", "credential_")) for name in profile):
+    by_other_means = any(name.startswith(("sso_", "role_", "credential_")) for name in profile)
+    if by_other_means and environ.get("AWS_PROFILE"):
         raise ConfigError(
             f"the AWS profile signs in through SSO, a role or a process, not by keys: run {_EXPORT}"
         )

@@ -81,7 +81,7 @@ class Refusal:
             remedy = (
                 f"no credentials were found and it is not public: {ADVICE}"
                 if anonymous
-                else "check the credentials, and what they are allowed"
+                else "check the credentials and what they may do; AWS_SKIP_SIGNATURE=true goes without them"
             )
             return final(f"{place}: {said}: {remedy}")
         if self.status == 0 or self.status >= 500 or self.status in _TRY_LATER:

@@ -11,8 +11,10 @@ from typing import Final, Generic, TypeVar
 Key = TypeVar("Key")
 
 _FIRST_GUESS: Final = 256 << 10  # bytes of an object before one was seen
-_WINDOW: Final = 0.1  # seconds between two looks at how it goes
+_WINDOW: Final = 0.05  # seconds between two looks at how it goes, at least
+_ROUNDS: Final = 3  # and as many times what a request takes, to see what the last change did
 _STARVED: Final = 0.1  # share of a window: who waits longer wants more fetchers
+_HUNGRY: Final = 0.5  # who waits longer than this wants many more
 _GAIN: Final = 1.15  # more fetchers must bring so much more
 _PATIENCE: Final = 10  # windows to leave a number alone that more did not improve on
 _CALM: Final = 20  # windows without waiting after which one fetcher less may do
@@ -46,7 +48,7 @@ class Tuning:
             self._rest -= 1
         elif self.now < self._most:
             self._before = self.now, rate
-            self.now = min(self._most, self.now * 2)
+            self.now = min(self._most, self.now * (4 if starved > _HUNGRY else 2))
 
 
 def fetched(
@@ -111,6 +113,7 @@ class _Flow(Generic[Key]):
         self._weight = 0
         self._guess = _FIRST_GUESS
         self._ended = False
+        self._took = 0.0  # seconds a request, lately
         self._window = _Window()
 
     def take(self) -> _Slot[Key] | None:
@@ -125,7 +128,7 @@ class _Flow(Generic[Key]):
             slot = self._order.popleft()
             self._weight -= slot.weight
             self._window.add(slot.weight, time.monotonic() - began)
-            if self._window.is_over:
+            if self._window.age >= max(_WINDOW, _ROUNDS * self._took):
                 self._tuning.judge(self._window.rate, self._window.starved)
                 self._window = _Window()
             self._room.notify()
@@ -141,11 +144,12 @@ class _Flow(Generic[Key]):
     def _labour(self) -> None:
         """Fetch one object after another, until there is no more to do or fewer hands are enough."""
         while (slot := self._next()) is not None:
+            began = time.monotonic()
             try:
                 slot.data = self._fetch(slot.key)
             except BaseException as error:
                 slot.error = error
-            self._done(slot)
+            self._done(slot, time.monotonic() - began)
             del slot
 
     def _next(self) -> _Slot[Key] | None:
@@ -169,8 +173,9 @@ class _Flow(Generic[Key]):
         self._threads = [thread for thread in self._threads if thread is not me]
         self._room.notify()
 
-    def _done(self, slot: _Slot[Key]) -> None:
+    def _done(self, slot: _Slot[Key], took: float) -> None:
         with self._room:
+            self._took += (took - self._took) / 4
             weight = len(slot.data or b"")
             self._weight += weight - slot.weight
             if weight:
@@ -212,13 +217,15 @@ class _Window:
         self._waited += waited
 
     @property
-    def is_over(self) -> bool:
-        return time.monotonic() - self._began >= _WINDOW
+    def age(self) -> float:
+        return time.monotonic() - self._began
 
     @property
     def rate(self) -> float:
-        return self._bytes / (time.monotonic() - self._began)
+        """Bytes a second."""
+        return self._bytes / self.age
 
     @property
     def starved(self) -> float:
-        return self._waited / (time.monotonic() - self._began)
+        """The share of the time that the reader waited."""
+        return self._waited / self.age

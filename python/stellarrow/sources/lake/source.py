@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -23,7 +23,7 @@ _WHOLE: Final = (
     1 << 20
 )  # a stored file up to this size is one chunk; zstd makes about ten times as much of it
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
-_GRACE_POLLS: Final = 3  # how often to look for a file that newer ones are there without
+_GRACE_POLLS: Final = 10  # how often to look for a file that newer ones are there without
 _SLEEPY: Final = 60  # polls without anything new after which polling slows down
 _SLOWEST: Final = 5.0  # times the poll
 _SAMPLE: Final = 5_000  # files whose sizes are added up; those of more are estimated
@@ -38,7 +38,7 @@ class LakeOptions:
 
     endpoint: str | None = None
     fetchers: int | None = None
-    budget_mb: int = 64
+    budget_mb: int = 32
     poll: float = 1.0
 
     def __post_init__(self) -> None:
@@ -111,7 +111,7 @@ class LakeSource:
         due = ledgers.first
         try:
             while due <= ledgers.end and not self._stop.is_set():
-                for chunk in self._ahead(LedgerRange(due, ledgers.last), tuning=self._tuning):
+                for chunk in self._ahead(LedgerRange(due, ledgers.last)):
                     yield chunk
                     due = chunk.last + 1
                 if due > ledgers.end or self._stop.is_set():
@@ -126,11 +126,16 @@ class LakeSource:
     def close(self) -> None:
         self._stop.set()
 
-    def _ahead(self, ledgers: LedgerRange, *, tuning: Tuning) -> Iterator[LedgerChunk]:
+    def _ahead(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         """Yield what is there, up to the first file that is not."""
+        return self._fetched(ledgers, self._lake.file, self._tuning)
+
+    def _fetched(
+        self, ledgers: LedgerRange, fetch: Callable[[int], bytes | None], tuning: Tuning
+    ) -> Iterator[LedgerChunk]:
         files = fetched(
             self._lake.layout().files(ledgers),
-            lambda file: self._lake.file(file.first),
+            lambda file: fetch(file.first),
             tuning=tuning,
             budget=self._options.budget_mb << 20,
             stop=self._stop,
@@ -145,13 +150,14 @@ class LakeSource:
         """Yield file after file as they appear, until several were there at once."""
         due, at_once, polls = ledgers.first, 0, 0
         while at_once < _AT_ONCE and due <= ledgers.end:
-            chunk = None
-            # One file, but fetched aside: close() need not wait for a server that is silent.
             one = LedgerRange(due, min(ledgers.end, self._lake.layout().file(due).end))
-            for chunk in self._ahead(one, tuning=Tuning(1)):
+            begun = due
+            # One file, but fetched aside: close() need not wait for a server that is silent.
+            for chunk in self._fetched(one, self._lake.next_file, Tuning(1)):
                 yield chunk
-            if chunk:
-                at_once, polls, due = (0 if polls else at_once + 1), 0, chunk.last + 1
+                due = chunk.last + 1
+            if due > begun:
+                at_once, polls = 0 if polls else at_once + 1, 0
                 continue
             polls += 1
             if self._stop.wait(self._options.poll * min(_SLOWEST, max(1.0, polls / _SLEEPY))):
