@@ -1,12 +1,12 @@
-"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on."""
+"""A table out of a processor, over Arrow Flight: whole ledgers, each batch with where to go on."""
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,12 +23,16 @@ _CONNECT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted."""
+    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted.
+
+    Where it is not `complete`, the next one has more rows of the last ledger.
+    """
 
     first: int
     last: int
     rows: pa.RecordBatch = field(repr=False)
     resume: str
+    complete: bool = True
 
 
 class ResumeRefused(SourceError):
@@ -75,9 +79,7 @@ class FlightTable:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                for chunk in reader:
-                    if chunk.data is not None:
-                        yield _arrival(chunk)
+                yield from _whole(_arrival(chunk) for chunk in reader if chunk.data is not None)
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""
@@ -108,10 +110,27 @@ class FlightTable:
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 
+def _whole(arrivals: Iterable[Arrival]) -> Iterator[Arrival]:
+    """Join what a server cut within a ledger."""
+    parts: list[Arrival] = []
+    for arrival in arrivals:
+        parts.append(arrival)
+        if arrival.complete:
+            rows = pa.concat_batches([part.rows for part in parts]) if len(parts) > 1 else arrival.rows
+            yield replace(arrival, first=parts[0].first, rows=rows)
+            parts = []
+
+
 def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
     try:
         told = json.loads(chunk.app_metadata.to_pybytes())
-        return Arrival(int(told["first_ledger"]), int(told["last_ledger"]), chunk.data, str(told["resume"]))
+        return Arrival(
+            int(told["first_ledger"]),
+            int(told["last_ledger"]),
+            chunk.data,
+            str(told["resume"]),
+            bool(told.get("complete", True)),
+        )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"
