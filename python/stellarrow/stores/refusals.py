@@ -49,7 +49,7 @@ class Refusal:
         return cls(
             status=int(status[1]) if status else 0,
             code=named,
-            message=message[1] if message else "",
+            message=message[1].partition("\n")[0] if message else "",
             is_answered="error sending request" not in text,
             absent=isinstance(error, FileNotFoundError) and named in _NO_OBJECT,
             is_elsewhere="redirect without LOCATION" in text or named == "AuthorizationHeaderMalformed",
