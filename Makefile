@@ -45,6 +45,7 @@ check: $(CORE) $(MESSAGES) ## lint, format and types
 
 bench: $(CORE) $(MESSAGES) ## measure, beside the peers, what README claims
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/sources_net.py
 
 docs: $(CORE) ## write the table pages
 	$(BIN)/python docs/generate.py

@@ -51,6 +51,12 @@ CASES = (
         given="unified",
         flags=("--transfers", "unified"),
     ),
+    Case(
+        "token_transfers, 1 % of them by SQL",
+        "token_transfers",
+        "",
+        flags=("--where", "transaction_index % 100 = 1 and amount_raw is not null"),
+    ),
     Case("transactions", "transactions", ""),
     Case("all eight tables", EIGHT_TABLES, "", 900),
 )

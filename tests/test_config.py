@@ -10,6 +10,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.address import Address
 from stellarrow.config import SERVICES, Consumer, Extract, Processor, Source, find_file, read
+from stellarrow.config.values import masked
 
 File = Callable[[str], Path]
 
@@ -163,3 +164,10 @@ def test_importing_the_settings_pulls_in_nothing_heavy() -> None:
     code = "import sys, stellarrow.config; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {"pydantic", "click", "rich", "asyncio"}.isdisjoint(loaded.stdout.split())
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://me:hunter2@h/db", "postgres:///db?password=hunter2&host=/tmp", "a=1 password=hunter2"]
+)
+def test_a_password_is_masked_wherever_it_stands_in_a_url(url: str) -> None:
+    assert masked(url) == url.replace("hunter2", "********")

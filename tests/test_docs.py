@@ -6,10 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from stellarrow.compute.functions import NAMES
+from stellarrow.queries import queries
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_every_table_has_a_page_that_is_up_to_date() -> None:
+def test_the_pages_of_tables_and_settings_are_up_to_date() -> None:
     checked = subprocess.run(
         [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True, check=False
     )
@@ -20,3 +23,10 @@ def test_the_readme_names_every_table() -> None:
     readme = (DOCS.parent / "README.md").read_text()
     pages = sorted(page.stem for page in (DOCS / "tables").glob("*.md"))
     assert [page for page in pages if f"docs/tables/{page}.md" not in readme] == []
+
+
+def test_the_page_of_queries_names_every_function_and_every_query() -> None:
+    page = (DOCS / "queries.md").read_text()
+    assert [
+        name for name in (*NAMES, *(f"@{one.name}" for one in queries())) if f"`{name}`" not in page
+    ] == []

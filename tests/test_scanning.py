@@ -112,11 +112,23 @@ def test_a_filter_is_asked_of_extracted_files_where_they_can_answer(make_lake: M
         sa.scan(place, table="contract_events", where=sa.Filter(asset_codes=["USDC"]))
 
 
+@pytest.mark.parametrize(
+    "place", ["jsonl:{}", "csv:{}", "parquet:{}?partition=event_type", "parquet:{}?partition=date"]
+)
+def test_every_format_and_partition_is_read(make_lake: Make, tmp_path: Path, place: str) -> None:
+    lake, folder = make_lake(), tmp_path / "out"
+    sa.run(lake, tables=["contract_events"], sinks=[place.format(folder)])
+    kept = sa.scan(folder, table="contract_events", where="event_index = 0")
+    direct = sa.scan(lake, table="contract_events", where="event_index = 0")
+    keys = [(name, "ascending") for name in sa.keys("contract_events")]
+    assert pa.table(kept).sort_by(keys) == pa.table(direct).sort_by(keys)
+
+
 def test_ledgers_in_two_files_are_read_once(make_lake: Make, tmp_path: Path) -> None:
     lake = make_lake()
     folder = extract(lake, tmp_path / "out", "ledgers")
     again = extract(lake, tmp_path / "again", "ledgers", ledgers="105:107")
-    for path in (again / "ledgers").iterdir():
+    for path in (again / "ledgers").glob("*.parquet"):
         path.rename(folder / "ledgers" / path.name)
     scan = sa.scan(folder, table="ledgers")
     assert pa.table(scan)["ledger_sequence"].to_pylist() == list(range(100, 140))
@@ -142,6 +154,9 @@ def test_what_is_not_there_is_told_and_never_a_hole(make_lake: Make, tmp_path: P
             {"table": "ledgers", "columns": ["closed"]},
             "ledgers has no column 'closed': did you mean 'closed_at'?",
         ),
+        ({"table": "ledgers", "columns": "closed_at"}, "columns is 'closed_at': give a list of names"),
+        ({"table": "ledgers", "columns": []}, "columns is []: give a list of names"),
+        ({"table": "contract_events", "columns": ["data_json"]}, "only where decoded columns are asked for"),
         ({"table": "ledgers", "start": 1, "ledgers": "1:2"}, "give one of them"),
         ({"table": "ledgers", "start": 5, "end": 4}, "5"),
         ({"table": "ledgers", "where": "base_fee"}, "not true or false"),
@@ -200,3 +215,18 @@ def test_sql_expressions_need_an_extra_that_is_named(
     with pytest.raises(sa.ConfigError, match=r"pip install 'stellarrow\[sql\]'"):
         sa.scan(lake, table="ledgers", where="base_fee > 1")
     assert len(pa.table(sa.scan(lake, table="ledgers", columns=["base_fee"]))) == 40
+
+
+def test_every_consumer_is_told_what_is_wrong_in_a_sentence(tmp_path: Path) -> None:
+    nothing = sa.scan(tmp_path / "nowhere", table="ledgers")
+    asks: list[Callable[[], object]] = [
+        lambda: pa.table(nothing),
+        lambda: pl.DataFrame(nothing),
+        lambda: duckdb.connect().register("nothing", nothing).execute("from nothing").fetchall(),
+    ]
+    for ask in asks:
+        with pytest.raises(
+            Exception, match="nowhere does not exist: name a file, a folder or a glob"
+        ) as told:
+            ask()
+        assert "Traceback" not in str(told.value)

@@ -23,6 +23,7 @@ def parse() -> argparse.Namespace:
     )
     parser.add_argument("--decoded", action="store_true", help="values as XDR-JSON too")
     parser.add_argument("--transfers", default="derive", help="where token_transfers come from")
+    parser.add_argument("--where", default="", help="only rows of which this SQL condition is true")
     parser.add_argument("--one-contract", action="store_true", help="only rows of the first row's contract")
     parser.add_argument("--threads", type=int, default=0, help="one call a ledger on so many threads")
     return parser.parse_args()
@@ -38,7 +39,7 @@ def one_contract(options: argparse.Namespace, raw: bytes) -> sa.Filter:
 
 def decoder(options: argparse.Namespace, raw: bytes) -> Callable[[bytes], int]:
     """Return a function that decodes its input once and counts the rows."""
-    where = one_contract(options, raw) if options.one_contract else None
+    where = one_contract(options, raw) if options.one_contract else options.where
     tables = options.tables.split(",")
     verify_chain = not options.no_verify_chain
     framing = "single" if options.each or options.threads else "auto"

@@ -21,8 +21,9 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
-from stellarrow.pipeline import Progress, Report, run
+from stellarrow.pipeline import Progress, Report
 from stellarrow.protocols import Measured, Refetching, Sink, Source
+from stellarrow.running import run
 from stellarrow.scanning import Scan, scan
 
 __all__ = [

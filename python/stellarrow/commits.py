@@ -23,39 +23,53 @@ class Commits:
     """What was written to all of some sinks: `pending` until it is durable, then `done`."""
 
     def __init__(self, sinks: Sequence[Sink], every: float) -> None:
-        self.pending = LedgerSet()
         self.done = LedgerSet()
         self._sinks = sinks
         self._every = every
+        self._runs: list[LedgerRange] = []  # joined only when asked for, as most just go on
         self._since = time.monotonic()
+
+    @property
+    def pending(self) -> LedgerSet:
+        return LedgerSet(self._runs)
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is pending."""
+        return not self._runs
 
     def expect(self, ledgers: LedgerRange) -> None:
         """Note that these are being written."""
-        if not self.pending:
+        if not self._runs:
             self._since = time.monotonic()
-        self.pending |= LedgerSet([ledgers])
+            self._runs = [ledgers]
+        elif self._runs[-1].end + 1 == ledgers.first:
+            self._runs[-1] = LedgerRange(self._runs[-1].first, ledgers.last)
+        else:
+            self._runs.append(ledgers)
 
     def commit(self) -> None:
-        if self.pending:
+        if self._runs:
             for sink in self._sinks:
                 sink.commit()
             self.done |= self.pending
-            self.pending = LedgerSet()
+            self._runs = []
 
     def commit_if_due(self) -> None:
         """Commit if nothing became durable for too long; a sink that goes on by itself is left to it."""
-        if not self.pending or time.monotonic() - self._since < self._every:
+        if not self._runs or time.monotonic() - self._since < self._every:
             return
         covered = covered_ledgers(self._sinks) & self.pending
         if not covered:
             self.commit()
         self.done |= covered
-        self.pending -= covered
+        self._runs = list(self.pending - covered)
         self._since = time.monotonic()
 
     def drop(self) -> LedgerSet:
         """Forget what is pending, and return what of it no commit will bring."""
-        doubtful = self.pending - covered_ledgers(self._sinks)
-        self.done |= self.pending - doubtful
-        self.pending = LedgerSet()
+        pending = self.pending
+        doubtful = pending - covered_ledgers(self._sinks)
+        self.done |= pending - doubtful
+        self._runs = []
         return doubtful

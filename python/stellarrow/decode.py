@@ -122,6 +122,7 @@ def decode(
     """Decode bytes-like ledgers into one record batch a table, as many rows as the ledgers have.
 
     `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
+    `where` is a Filter, or a condition in SQL such as `amount_raw > 10000000`.
     `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
     `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
     `transfers` says what token_transfers are read from: `derive`, operations, results and contract events;
@@ -292,6 +293,11 @@ def split(
                 yield piece, splitter.framing
     except _core.CoreError as error:
         raise _translated(error, place) from error
+
+
+def stream(schema: pa.Schema, batches: Iterator[pa.RecordBatch], requested: object | None) -> object:
+    """Return batches as an Arrow C stream; what goes wrong is told to its reader by the message alone."""
+    return _core.stream(schema, batches).__arrow_c_stream__(requested)
 
 
 def spec_json(code: Any) -> str | None:

@@ -1,8 +1,7 @@
-"""Tables that were extracted into Parquet files, read back as what `scan` yields."""
+"""Tables that were extracted into files, read back as what `scan` yields."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,42 +9,50 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from stellarrow.compute import compile_sql
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.reading import listings, rows_of
+from stellarrow.sinks.files.store import open_files
 
 if TYPE_CHECKING:
     from stellarrow.compute.computation import Computation
 
-_NAME: Final = re.compile(r"(\d{10})-(\d{10})\.parquet", re.ASCII)
-_ENTRY: Final = re.compile(r"(\d{10})-(\d{10})\.json", re.ASCII)
-_MANIFEST: Final = "_manifest"  # names the ranges that count where a range has several files
 _LEDGER: Final = "ledger_sequence"
+_BATCH: Final = 1 << 15  # rows
 # A filter's fields that a column of the files answers alone; the rest takes what the walk sees.
 _ANSWERED: Final = {"contract_ids": "contract_id", "event_names": "event_name"}
+_UNANSWERED: Final = ("asset_codes", "asset_issuers", "event_types", "accounts")
+
+Pass = Callable[[], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, slots=True)
 class ExtractedTable:
-    """The Parquet files of one table, by the ledgers their names tell."""
+    """The files of one table."""
 
-    folder: Path
-    schema: pa.Schema
-    files: dict[LedgerRange, tuple[Path, ...]]
+    listing: Listing
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.listing.shape.schema
 
     @property
     def ledgers(self) -> LedgerSet:
-        return LedgerSet(self.files)
+        return self.listing.ranges()
 
-    def batches(self, where: Filter, wanted: LedgerSet | None) -> Callable[[], Iterator[pa.RecordBatch]]:
+    def batches(self, where: Filter, wanted: LedgerSet | None) -> Pass:
         """Return what makes a pass over the rows of these ledgers, file by file."""
-        compute = compile_sql(self.folder.name, self.schema, where, whole=self.schema)
-        condition = _condition(where if compute is None else compute.filter, where, self.schema)
-        parts = list(self._parts(self._covered(wanted)))
-        return lambda: _rows(parts, condition, self.schema, compute)
+        compute = compile_sql(self.listing.shape.folder, self.schema, where, whole=self.schema)
+        for field in _UNANSWERED:
+            if getattr(where, field):
+                raise ConfigError(f"{field} cannot be asked of extracted files: ask in SQL, as where")
+        condition = _condition(where if compute is None else compute.filter, self.schema)
+        due = self._covered(wanted)
+        return lambda: self._rows(due, condition, compute)
 
     def _covered(self, wanted: LedgerSet | None) -> LedgerSet:
         held = self.ledgers
@@ -55,71 +62,67 @@ class ExtractedTable:
         asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
         if absent := asked - held:
             raise LedgerMissing(
-                f"{self.folder} has {held}, but not {absent}: extract them, or ask for what is there"
+                f"{self.listing} has {held}, but not {absent}: extract them, or ask for what is there"
             )
         return asked
 
-    def _parts(self, wanted: LedgerSet) -> Iterator[tuple[LedgerSet, tuple[Path, ...]]]:
-        """Yield files and which of their ledgers to read, so that each ledger is read once."""
-        due = wanted
-        for ledgers in sorted(self.files, key=lambda one: (one.first, -one.end)):
-            part = due & LedgerSet([ledgers])
-            if part:
-                yield part, self.files[ledgers]
-                due -= part
+    def _rows(self, due: LedgerSet, condition: Any, compute: Computation | None) -> Iterator[pa.RecordBatch]:
+        for part in due:
+            for rows in self._between(part, condition):
+                if rows.num_rows:
+                    yield compute(rows) if compute else rows
+
+    def _between(self, ledgers: LedgerRange, condition: Any) -> Iterator[pa.RecordBatch]:
+        if self.listing.shape.format.name != "parquet":
+            for rows in rows_of(self.listing, ledgers):
+                yield rows if condition is None else rows.filter(condition)
+            return
+        # Arrow's datasets pass over row groups whose statistics rule them out.
+        for _, part, paths in self.listing.trusted():
+            for both in LedgerSet([part]) & LedgerSet([ledgers]):
+                within = (ds.field(_LEDGER) >= both.first) & (ds.field(_LEDGER) <= both.end)
+                yield from self._read(paths, _both(condition, within))
+
+    def _read(self, paths: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
+        whole = [f"{self.listing.store}/{path}" for path in paths]
+        if not whole:
+            return
+        try:
+            held = ds.dataset(whole, schema=self.schema, format="parquet")
+            yield from held.to_batches(filter=condition, batch_size=_BATCH)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{whole[0]} cannot be read ({error}): run extract again") from error
 
 
 def find_table(place: Path, table: str) -> ExtractedTable | None:
     """Find a table's files below a folder; None where nothing was extracted there."""
     if not place.is_dir():
         return None
-    name = table.partition("@")[0]
-    candidates = [place] if place.name == name else []
-    candidates += [place / name, *sorted(place.glob(f"*/{name}"))]
-    found = {folder: files for folder in candidates if (files := _files(folder))}
+    name, _, version = table.partition("@")
+    if place.name == name and _was_extracted(place):
+        place = place.parent
+    elif not any(map(_was_extracted, (*place.glob("*/"), *place.glob("*/*/")))):
+        return None
+    found = [one for one in listings(open_files(place)) if one.shape.facts["table"] == name]
     if len(found) > 1:
         raise ConfigError(f"{place} holds {name} in {', '.join(map(str, found))}: name one of them")
-    for folder, files in found.items():
-        return ExtractedTable(folder, _schema(next(iter(files.values()))[0], table), files)
-    others = sorted({path.parent.name for path in place.glob("*/*.parquet") if _NAME.fullmatch(path.name)})
-    if others:
-        raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
-    return None
+    for listing in found:
+        held = listing.shape.facts["schema_version"]
+        if version and held != version:
+            raise SourceError(f"{listing} holds {name}@{held}: ask for that, or extract {table} elsewhere")
+        return ExtractedTable(listing)
+    others = sorted({one.shape.facts["table"] for one in listings(open_files(place))})
+    raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
 
 
-def _files(folder: Path) -> dict[LedgerRange, tuple[Path, ...]]:
-    held: dict[LedgerRange, list[Path]] = {}
-    for path in sorted(folder.glob("*.parquet")) or sorted(folder.glob("*/*.parquet")):
-        if ledgers := _ledgers(_NAME, path):
-            held.setdefault(ledgers, []).append(path)
-    counted = {_ledgers(_ENTRY, path) for path in (folder / _MANIFEST).glob("*.json")}
-    partitioned = any(path.parent != folder for paths in held.values() for path in paths)
-    return {ledgers: tuple(paths) for ledgers, paths in held.items() if not partitioned or ledgers in counted}
+def _was_extracted(folder: Path) -> bool:
+    """Tell a table's folder from one of ledgers."""
+    return (folder / "_manifest").is_dir() or any(folder.glob("*.parquet"))
 
 
-def _ledgers(pattern: re.Pattern[str], path: Path) -> LedgerRange | None:
-    match = pattern.fullmatch(path.name)
-    return LedgerRange(int(match[1]), int(match[2])) if match else None
-
-
-def _schema(path: Path, table: str) -> pa.Schema:
-    try:
-        held = pq.read_schema(path)
-    except (OSError, pa.ArrowException) as error:
-        raise SourceError(f"{path} cannot be read ({error}): extract it again") from error
-    version = (held.metadata or {}).get(b"schema_version", b"").decode()
-    name, _, asked = table.partition("@")
-    if asked and version and asked != version:
-        raise SourceError(f"{path} holds {name}@{version}, not {table}: ask for {name}, or extract {table}")
-    return held
-
-
-def _condition(chosen: Filter, given: Filter, columns: pa.Schema) -> Any:
-    """Return what files can answer of a filter by their statistics; what they cannot is an error."""
+def _condition(chosen: Filter, columns: pa.Schema) -> Any:
+    """Return what columns alone can answer of a filter."""
     condition = None
-    for name in ("asset_codes", "asset_issuers", "event_types", "accounts"):
-        if getattr(given, name):
-            raise ConfigError(f"{name} cannot be asked of extracted files: ask in SQL, where=\"… in ('…')\"")
     for name, column in _ANSWERED.items():
         if (values := getattr(chosen, name)) and column in columns.names:
             condition = _both(condition, ds.field(column).isin(list(values)))
@@ -130,23 +133,3 @@ def _condition(chosen: Filter, given: Filter, columns: pa.Schema) -> Any:
 
 def _both(one: Any, other: Any) -> Any:
     return other if one is None else one & other
-
-
-def _rows(
-    parts: list[tuple[LedgerSet, tuple[Path, ...]]],
-    condition: Any,
-    columns: pa.Schema,
-    compute: Computation | None,
-) -> Iterator[pa.RecordBatch]:
-    for ledgers, paths in parts:
-        within = None
-        for part in ledgers:
-            one = (ds.field(_LEDGER) >= part.first) & (ds.field(_LEDGER) <= part.end)
-            within = one if within is None else within | one
-        try:
-            held = ds.dataset([str(path) for path in paths], schema=columns, format="parquet")
-            for batch in held.to_batches(filter=_both(condition, within), batch_size=1 << 15):
-                if batch.num_rows:
-                    yield compute(batch) if compute else batch
-        except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{paths[0].parent} cannot be read ({error}): run extract again") from error

@@ -34,7 +34,7 @@ from stellarrow.salvage import Outcome, apart, outcomes
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
-_IDLE_SECONDS: Final = 0.05  # nothing came for so long: who follows the chain has caught up
+_IDLE_SECONDS: Final = 0.02  # nothing came for so long: who follows the chain has caught up
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ def run(
     )
     loop = _Loop(
         source=source,
+        refetch=source.refetch if isinstance(source, Refetching) else None,
         decoder=decoder,
         tables=tables,
         sinks=sinks,
@@ -178,6 +179,7 @@ class _Loop:
     """One run: what it was asked for, and how far it is."""
 
     source: Source
+    refetch: Callable[[LedgerChunk], LedgerChunk] | None
     decoder: Callable[[LedgerChunk], LedgerBatch]
     tables: Sequence[str]
     sinks: Sequence[Sink]
@@ -243,14 +245,12 @@ class _Loop:
 
     def _note_commit(self) -> None:
         """Remember how far the run is with nothing pending."""
-        if not self.commits.pending and self.commits.done:
+        if self.commits.is_clean and self.commits.done:
             self.state.committed = self.commits.done.last
             self.safe = self.state.copy()
 
     def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
-        return outcomes(
-            chunk, self.decoder, self.source.refetch if isinstance(self.source, Refetching) else None
-        )
+        return outcomes(chunk, self.decoder, self.refetch)
 
     def _singly(self, chunk: LedgerChunk) -> list[Outcome]:
         return list(apart(chunk, self.decoder))

@@ -145,3 +145,19 @@ def test_a_bar_fits_the_terminal(width: int) -> None:
     assert drawn.measure(line).maximum >= 40
     assert "█" in line
     assert "░" in line
+
+
+def test_a_database_is_looked_into_like_a_folder(stellarrow: Run, make_lake: Lake, database: str) -> None:
+    pytest.importorskip("psycopg")
+    told = dict(part.split("=", 1) for part in database.split())
+    url = "postgresql:///{dbname}?host={host}&port={port}&user={user}".format(**told)
+    assert "holds no table yet" in stellarrow("coverage", url).err
+    lake = make_lake()
+    command = ["extract", lake, "--tables", "ledgers,contract_events", "--to", url]
+    assert stellarrow(*command, "--ledgers", "100:109,120:129").code == 0
+    done = stellarrow("coverage", url, "--verify", "--json")
+    one = tables(done)["ledgers"]
+    assert (one["ledgers"], one["rows"], one["faults"]) == ("100:109, 120:129", 20, [])
+    assert (one["chain"], one["network"]) == ("holds, 18 links read again", "synthetic")
+    assert one["last_closed_at"].startswith("2023-11-1")
+    assert "every row count agrees" in stellarrow(*command, "--verify").out

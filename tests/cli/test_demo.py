@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from servers.postgres import open_folder
+
 Run = Callable[..., Any]
 
 
@@ -42,3 +44,34 @@ def test_the_demo_again_says_what_was_there(stellarrow: Run) -> None:
     done = stellarrow("demo")
     assert "all 2 ledgers were already there" in done.out
     assert "all 20 ledgers were already there" in done.out
+
+
+@pytest.mark.usefixtures("small", "postgres")  # skipped where there is none
+def test_the_demo_asks_a_postgres_of_its_own_and_is_quick_the_second_time(stellarrow: Run) -> None:
+    with open_folder() as data:
+        done = stellarrow("demo", "--data", data)
+        again = stellarrow("demo", "--data", data)
+        assert not (data / "postgres" / "data" / "postmaster.pid").exists()
+    assert (done.code, done.err) == (0, "")
+    assert "a private server in" in done.out
+    asked = [line for line in done.out.splitlines() if line.strip().startswith(("Who", "Which", "What"))]
+    assert len(asked) == 3
+    assert "native" in done.out.split("What moved most often?")[1]
+    assert "all were already there" in again.out
+
+
+@pytest.mark.usefixtures("small")
+def test_the_demo_goes_into_a_database_of_ones_own(stellarrow: Run, database: str) -> None:
+    done = stellarrow("demo", "--to", database)
+    assert (done.code, done.err) == (0, "")
+    assert "What moved most often?" in done.out
+
+
+@pytest.mark.usefixtures("small")
+def test_without_postgres_the_demo_says_so_in_a_line(
+    stellarrow: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.sinks.postgres.embedded.find_binaries", lambda: None)
+    done = stellarrow("demo")
+    assert (done.code, done.err) == (0, "")
+    assert "PostgreSQL left out: there is no PostgreSQL here to start: install" in done.out

@@ -189,3 +189,28 @@ class Terminal:
             assert time.monotonic() < deadline, self.said
             if select.select([self.ours], [], [], 0.1)[0]:
                 self.said += os.read(self.ours, 4_096).decode()
+
+
+@pytest.mark.parametrize("options", ["", "?ledgers=10", "?partition=event_type"])
+def test_each_ledger_is_read_once_however_it_was_written(
+    stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path, options: str
+) -> None:
+    command = [
+        "extract",
+        make_lake(),
+        "--tables",
+        "contract_events",
+        "--to",
+        f"parquet:{tmp_path}/out{options}",
+    ]
+    for ledgers in ("100:105", "106:119", "100:139"):
+        assert stellarrow(*command, "--ledgers", ledgers).code == 0
+    expected = json.loads(stellarrow(*command, "--verify", "--json").out)["rows"]["contract_events"]
+    folder = tmp_path / "out" / "contract_events"
+    left = next(folder.rglob("*.parquet"))  # what a killed compaction leaves
+    count = "select count(*) n, count(distinct ledger_sequence) l from contract_events"
+    told = stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out
+    assert told.splitlines()[1].startswith(f"{expected},")
+    within = left.with_name("0000000101-0000000102.parquet")
+    within.write_bytes(left.read_bytes())
+    assert stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out == told

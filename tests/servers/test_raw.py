@@ -24,6 +24,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pyarrow import flight
 
 import stellarrow as sa
+from servers import raw_ledgers
 from servers.rpc import RpcNode, html, reset, serving, status
 from stellarrow.address import Address
 from stellarrow.deadletters import DeadLetters
@@ -72,6 +73,7 @@ def node(ledgers: tuple[bytes, ...]) -> Iterator[RpcNode]:
 @pytest.fixture
 def relayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRelay]:
     monkeypatch.setattr("stellarrow.servers.raw.relay._POLL", 0.05)
+    monkeypatch.setattr("stellarrow.servers.raw.relay._LEAST", 40_000)  # about ten ledgers
     with ExitStack() as stack:
 
         def made(node: RpcNode, **choices: Any) -> Relayed:
@@ -138,6 +140,21 @@ def test_a_slow_reader_slows_nobody_and_misses_nothing(node: RpcNode, relayed: M
     assert checks(relay)["source"].metrics["window_ledgers"] < 30
     seen += numbers(slow, 370 - len(seen))
     assert seen == list(range(130, 500))
+
+
+def test_readers_far_apart_of_a_source_that_cannot_tell_wait_for_none_of_each_other(
+    tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with (
+        raw_ledgers.serving(raw_ledgers.RawLedgers(ledgers)) as port,
+        closing(Relayed(GrpcSource(f"grpc://127.0.0.1:{port}"), tmp_path / "letters")) as held,
+    ):
+        relay = held.relay
+        early, late = relay.streams(100), relay.streams(137)
+        seen = [ledger.sequence for ledger in next(early)]
+        assert numbers(late, 3) == [137, 138, 139]
+        assert seen + numbers(early, 40 - len(seen)) == list(range(100, 140))
+        assert checks(relay)["source"].healthy
 
 
 def test_a_new_ledger_reaches_every_reader(node: RpcNode, relayed: MakeRelay) -> None:
@@ -238,10 +255,13 @@ def test_what_the_source_does_not_have_is_said(node: RpcNode, relayed: MakeRelay
     assert checks(relay)["source"].healthy
 
 
-def test_a_batch_of_many_ledgers_is_taken_apart(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:
+def test_a_batch_larger_than_the_window_is_taken_apart(
+    tmp_path: Path, ledgers: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.servers.raw.relay._LEAST", 10_000)
     (tmp_path / "batch.xdr.zst").write_bytes(frame(ledgers, "batch", compression_level=3))
     source = FileSource(tmp_path / "batch.xdr.zst")
-    with closing(Relayed(source, tmp_path / "letters")) as held:
+    with closing(Relayed(source, tmp_path / "letters", budget=100_000)) as held:
         groups = held.relay.streams(110, 139)
         assert [ledger.xdr for group in groups for ledger in group] == list(ledgers[10:])
 
@@ -290,7 +310,7 @@ def test_grpc_tells_its_health_and_its_services(raw: RawLedgerServer) -> None:
     service = "raw_ledger_service.RawLedgerService"
     with grpc.insecure_channel(str(raw.address)) as channel:
         assert health_of(channel, service) == health_pb2.HealthCheckResponse.NOT_SERVING
-        raw.ready(True)
+        raw.serving(True)
         assert health_of(channel, service) == health_pb2.HealthCheckResponse.SERVING
         stub: Any = reflection_pb2_grpc.ServerReflectionStub(channel)
         request = reflection_pb2.ServerReflectionRequest(list_services="")
@@ -463,8 +483,17 @@ def test_flight_refuses_what_it_does_not_know(flown: flight.FlightClient, comman
         flown.get_flight_info(flight.FlightDescriptor.for_command(command))
 
 
+def test_flight_compresses_as_the_client_chooses(flown: flight.FlightClient) -> None:
+    for codec in ("none", "lz4", "zstd"):
+        chosen = flight.FlightCallOptions(headers=[(b"compression", codec.encode())])
+        assert flown.do_get(ticket(start_ledger=130, end_ledger=139), chosen).read_all().num_rows == 10
+    wrong = flight.FlightCallOptions(headers=[(b"compression", b"rar")])
+    with pytest.raises(pa.ArrowInvalid, match="must be none, lz4, zstd"):
+        flown.do_get(ticket(start_ledger=130, end_ledger=139), wrong).read_all()
+
+
 def test_flight_has_no_other_table(flown: flight.FlightClient) -> None:
-    with pytest.raises(KeyError, match=r"there is no .contract/data. here: ask for raw_ledgers"):
+    with pytest.raises(pa.ArrowInvalid, match=r"there is no .contract/data. here: ask for raw_ledgers"):
         flown.get_schema(flight.FlightDescriptor.for_path("contract", "data"))
     with pytest.raises(KeyError, match="ledger 60 is no longer in"):
         flown.do_get(ticket(start_ledger=60)).read_all()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -9,9 +10,11 @@ from itertools import islice
 from typing import Any
 
 import pytest
+import trustme
 
 import stellarrow as sa
 from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
+from servers.toxiproxy import Toxiproxy
 from stellarrow.decode import Decoder, sequences, synthetic
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
@@ -249,6 +252,63 @@ def test_it_follows_the_chain_until_closed(
     reader.join(2)
     assert not reader.is_alive()
     assert seen == list(range(102, 110))
+
+
+@pytest.mark.parametrize(
+    ("kind", "attributes"),
+    [
+        ("limit_data", {"bytes": 30_000}),
+        ("reset_peer", {"timeout": 1}),
+        ("timeout", {"timeout": 0}),
+        ("slicer", {"average_size": 700, "size_variation": 300, "delay": 10}),
+    ],
+)
+def test_a_bad_line_loses_nothing(
+    serve: Serve, toxiproxy: Toxiproxy, kind: str, attributes: dict[str, Any]
+) -> None:
+    node = serve(cap=5)
+    proxy = toxiproxy.proxy(f"rpc-{kind}", node.url.removeprefix("http://"))
+    patient = Policy(attempts=20, first_wait=0.05, longest_wait=0.2, timeout=0.5, reset_after=0.05)
+    with closing(RpcSource([f"http://{proxy.address}"], policy=patient)) as source:
+        chunks = source.read(sa.LedgerRange(100, 139))
+        first = next(chunks)
+        toxic = proxy.add(kind, **attributes)
+        healed = threading.Timer(0.8, proxy.remove, (toxic,))
+        healed.start()
+        seen = numbers(iter([first])) + numbers(chunks)
+        healed.join()
+    proxy.delete()
+    assert seen == list(range(100, 140))
+
+
+def test_a_node_that_refuses_the_future_is_asked_once_a_poll(
+    serve: Serve, connect: Open, ledgers: tuple[bytes, ...]
+) -> None:
+    node = serve(ledgers=ledgers[:5])
+    source = connect(node)
+    chunks = source.read(sa.LedgerRange(105))
+    threading.Timer(0.3, node.add, (ledgers[5],)).start()
+    assert next(chunks).first == 105
+    methods = node.methods()
+    assert methods.count("getLedgers") <= 4  # refused, given, and perhaps the next
+    assert methods.count("getLatestLedger") > 3
+    source.close()
+
+
+@pytest.mark.parametrize("url", ["", "localhost:8000", "ftp://host", "https://"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(sa.ConfigError, match="is no address of an RPC node: write https://host"):
+        RpcSource([url])
+
+
+def test_a_certificate_nobody_vouches_for_is_not_trusted() -> None:
+    issued = trustme.CA().issue_cert("127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(context)
+    with serving(RpcNode(), tls=context) as node, closing(RpcSource([node.url], policy=BRISK)) as source:
+        with pytest.raises(sa.SourceError, match="certificate that cannot be trusted") as told:
+            source.available()
+        assert not isinstance(told.value, sa.SourceUnavailable)
 
 
 def test_close_cuts_off_a_call_under_way(serve: Serve, connect: Open) -> None:

@@ -1,5 +1,6 @@
 //! The Python face of the core: convert, let go of the GIL, call, wrap.
 
+mod handover;
 mod options;
 mod streams;
 
@@ -16,6 +17,7 @@ use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::wasm;
 
+use handover::py_stream;
 use options::Options;
 use streams::{Splitter, Synth, write};
 
@@ -177,7 +179,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
-        py_describe, schema, sequences, spec_json, tables, write,
+        py_describe, py_stream, schema, sequences, spec_json, tables, write,
     };
 
     #[pymodule_init]

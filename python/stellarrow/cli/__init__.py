@@ -31,6 +31,7 @@ def invoke(arguments: Sequence[str]) -> int:
     from stellarrow.cli.commands import stellarrow  # noqa: PLC0415  --version needs none of it
 
     debug = "--debug" in arguments
+    code: Any = DONE
     try:
         code = stellarrow.main(
             [argument for argument in arguments if argument != "--debug"],
@@ -44,6 +45,8 @@ def invoke(arguments: Sequence[str]) -> int:
         # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
     except (click.ClickException, StellarrowError) as error:
         if debug:
             raise

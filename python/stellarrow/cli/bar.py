@@ -10,17 +10,18 @@ from rich.text import Text
 from stellarrow.ledgers import LedgerRange, LedgerSet
 
 _WIDEST: Final = 100  # cells
-_NAME: Final = 24  # cells for the table's name
+_NAME: Final = 32  # cells for a table's name at most
 # Cells that are empty, nearly empty … full, and in what colour; a full cell lacks nothing.
 _BLOCKS: Final = ((" ", ""), ("░", "red"), ("▒", "yellow"), ("▓", "yellow"), ("█", "green"))
 _PLAIN: Final = (".", "-", "+", "+", "#")
 
 
-def drawn_bar(name: str, ledgers: LedgerSet, span: LedgerRange, console: Console) -> Text:
+def drawn_bar(name: str, ledgers: LedgerSet, span: LedgerRange, console: Console, *, indent: int = 0) -> Text:
     """Draw a line: the name, the first ledger, a cell for each equal part of the range, the last ledger."""
     ends = len(str(span.first)) + len(str(span.end)) + 4
-    room = min(_WIDEST, console.width - _NAME - ends)
-    line = Text(f"{_cut(name):<{_NAME}}{span.first} ", no_wrap=True)
+    beside = min(_NAME, max(indent, len(name))) + 2
+    room = min(_WIDEST, console.width - beside - ends)
+    line = Text(f"{_cut(name):<{beside}}{span.first} ", no_wrap=True)
     plain = not console.is_terminal or not (console.encoding or "").lower().startswith("utf")
     line.append("|" if plain else "▕")
     for share in shares(ledgers, span, max(1, min(room, span.count))):
@@ -35,7 +36,7 @@ def drawn_bar(name: str, ledgers: LedgerSet, span: LedgerRange, console: Console
 
 
 def _cut(name: str) -> str:
-    return name if len(name) < _NAME else f"…{name[-_NAME + 2 :]}"
+    return name if len(name) <= _NAME else f"…{name[1 - _NAME :]}"
 
 
 def shares(ledgers: LedgerSet, span: LedgerRange, cells: int) -> list[float]:

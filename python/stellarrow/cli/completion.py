@@ -14,7 +14,7 @@ Examples:
   stellarrow completion fish > ~/.config/fish/completions/stellarrow.fish"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Let a shell complete commands and options.", epilog=_EXAMPLE)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def command(context: click.Context, shell: str) -> None:

@@ -16,7 +16,9 @@ from stellarrow.interface import signatures
 _STRKEY_LENGTH: Final = 56
 
 
-@click.command(epilog="\b\nExample:\n  stellarrow contract token.wasm")
+@click.command(
+    short_help="Print what a contract can do.", epilog="\b\nExample:\n  stellarrow contract token.wasm"
+)
 @click.argument("contract", metavar="CONTRACT_OR_WASM")
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"

@@ -19,6 +19,7 @@ from stellarrow.cli import wording
 from stellarrow.cli.audit import Audit, audited
 from stellarrow.cli.bar import drawn_bar
 from stellarrow.cli.holdings import Holding, holdings
+from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 
@@ -36,7 +37,7 @@ class _Seen:
     audit: Audit | None
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Show which ledgers a sink holds, and which not.", epilog=_EXAMPLE)
 @click.argument("sink")
 @click.option("--ledgers", metavar="RANGES", help="What should be there; by default all from first to last.")
 @click.option("--verify", is_flag=True, help="Read all of it: is every file whole, does the chain hold?")
@@ -48,7 +49,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     """
     held = holdings(sink)
     if not held:
-        raise ConfigError(f"{sink} holds no table yet: extract something into it first")
+        raise ConfigError(f"{masked(sink)} holds no table yet: extract something into it first")
     every = LedgerSet(part for one in held for part in one.ledgers)
     wanted = LedgerSet.parse(ledgers, known=lambda: every) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
@@ -97,7 +98,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
         }
         for one in seen
     ]
-    return {"sink": sink, "wanted": str(wanted), "tables": tables}
+    return {"sink": masked(sink), "wanted": str(wanted), "tables": tables}
 
 
 def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
@@ -119,8 +120,9 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
         )
     console.print(drawn)
     console.print()
+    indent = max(len(one.held.table) for one in seen)
     for one in seen:
-        console.print(drawn_bar(one.held.table, one.held.ledgers, span, console))
+        console.print(drawn_bar(one.held.table, one.held.ledgers, span, console, indent=indent))
     for one in seen:
         if one.missing:
             console.print(
@@ -134,6 +136,6 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
 def _verdict(seen: Sequence[_Seen]) -> str:
     audits = [one.audit for one in seen if one.audit]
     if not audits:
-        return "chain of hashes: verified when written; --verify reads it again"
+        return "chain of hashes: verified when written, run by run; --verify reads it again"
     chain = next((one.chain for one in audits if one.chain), None)
-    return f"chain of hashes: {chain or 'verified when written; no table ledgers is here to read it again'}"
+    return f"chain of hashes: {chain or 'verified when written, run by run; no table ledgers is here to read it again'}"

@@ -1,20 +1,23 @@
-"""An in-memory DuckDB over what extract wrote."""
+"""An in-memory DuckDB over what extract wrote, or over ledgers as they are read."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
+from stellarrow.cli.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.queries import ready_made
 
 
 class Database:
-    """An in-memory DuckDB that sees each folder of Parquet files as a view."""
+    """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path) -> None:
+    def __init__(self, data: Path | Mapping[str, Any]) -> None:
         try:
             import duckdb  # noqa: PLC0415  an extra
         except ImportError as error:
@@ -24,18 +27,20 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        self._views = dict(_views(data))
-        if not self._views:
-            raise SourceError(
-                f"{data} holds no Parquet file: extract something into it first, or name --data"
-            )
-        self._make_views()
+        if not isinstance(data, Path):
+            self._views: dict[tuple[str, str], str | None] = {("", name): None for name in data}
+            for name, rows in data.items():
+                self._connection.register(name, rows)
+            return
+        found = dict(views(data))
+        if not found:
+            raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
+        self._views = {**found}
+        self._make_views(found)
 
-    def _make_views(self) -> None:
-        held = Counter(table for _, table in self._views)
-        for (schema, table), folder in self._views.items():
-            source = str(folder / "*.parquet").replace("'", "''")
-            select = f"select * from read_parquet('{source}')"
+    def _make_views(self, found: dict[tuple[str, str], str]) -> None:
+        held = Counter(table for _, table in found)
+        for (schema, table), select in found.items():
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
                 self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
@@ -59,8 +64,9 @@ class Database:
         return [*self.tables(), *(name for (name,) in found.fetchall())]
 
     def rows(self, query: str) -> pa.RecordBatchReader:
+        """Answer a query, or the ready-made one that @NAME names."""
         try:
-            relation = self._connection.sql(query)
+            relation = self._connection.sql(ready_made(query))
             if relation is None:
                 raise ConfigError("the query returns no rows: write a select")
             return pa.RecordBatchReader.from_stream(relation)
@@ -74,14 +80,6 @@ class Database:
             return ConfigError(f"{first.strip()} The tables are: {known}")
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
-
-
-def _views(data: Path) -> Iterator[tuple[tuple[str, str], Path]]:
-    """Yield (schema, table) and its folder; the schema is the path between, empty right below the data."""
-    folders = {path.parent for path in data.rglob("*.parquet")}
-    for folder in sorted(folders):
-        parents = folder.relative_to(data).parts[:-1]
-        yield ("_".join(parents), folder.name), folder
 
 
 def _quoted(name: str) -> str:

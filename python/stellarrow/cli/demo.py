@@ -19,6 +19,7 @@ from stellarrow import pipeline
 from stellarrow.cli import events, meter, wording
 from stellarrow.cli.synth import lake_path, write_lake
 from stellarrow.decode import synthetic
+from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
@@ -29,12 +30,16 @@ _LEDGER_BYTES: Final = 250_000
 _FIRST: Final = 2
 
 
-@click.command(epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data")
+@click.command(
+    short_help="Extract some ledgers and say what is in them.",
+    epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data",
+)
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
 )
-def command(data: Path) -> None:
-    """Extract two real and a few hundred synthetic ledgers into a folder, and say what is in them."""
+@click.option("--to", metavar="URL", help="A PostgreSQL of yours, postgres://…, instead of a private one.")
+def command(data: Path, to: str | None) -> None:
+    """Extract two real and a few hundred synthetic ledgers into files and PostgreSQL, and look at them."""
     console = Console(highlight=False)
     with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
         real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
@@ -47,7 +52,21 @@ def command(data: Path) -> None:
             FileSource(data / "ledgers-synthetic"), tables=_TABLES, sinks=[], network="synthetic"
         )
         console.print(f"  decoding them without keeping them: {_speed(alone)}")
+    _ask_postgres(console, data, to)
     _tell_next(console, data)
+
+
+def _ask_postgres(console: Console, data: Path, url: str | None) -> None:
+    """Show the ledgers in a database, or say why not: the rest of the demo does not need one."""
+    try:
+        from stellarrow.cli import demo_postgres  # noqa: PLC0415  an extra
+
+        source = FileSource(data / "ledgers-synthetic")
+        demo_postgres.show(console, source, Network.of("synthetic"), url=url, folder=data / "postgres")
+    except (ConfigError, SinkError) as error:
+        if url:
+            raise
+        console.print(f"\n[bold]PostgreSQL[/bold] left out: {error}", soft_wrap=True)
 
 
 def _made_up(lake: Path, console: Console) -> None:

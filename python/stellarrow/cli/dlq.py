@@ -28,7 +28,9 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow dlq "
 
 
-@click.group(cls=Verbs, epilog=_EXAMPLE + "retry")
+@click.group(
+    cls=Verbs, short_help="Show, retry or drop ledgers that were put aside.", epilog=_EXAMPLE + "retry"
+)
 def command() -> None:
     """Look at ledgers that were put aside, try them again, or give them up.
 
@@ -69,7 +71,7 @@ def _ledgers(letters: Sequence[DeadLetter]) -> LedgerSet:
     return LedgerSet(LedgerRange(one.ledger, one.last) for one in letters)
 
 
-@command.command("list", epilog=_EXAMPLE + "list")
+@command.command("list", short_help="List them, and why.", epilog=_EXAMPLE + "list")
 @_common
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     """List the ledgers that were put aside, and why."""
@@ -100,7 +102,7 @@ def _when(letter: DeadLetter) -> str:
     return letter.at[:16].replace("T", " ")
 
 
-@command.command(epilog=_EXAMPLE + "show 58752000")
+@command.command(short_help="Show all that is known of one.", epilog=_EXAMPLE + "show 58752000")
 @click.argument("ledger", type=int)
 @_common
 def show(ledger: int, config: str | None, state_dir: str | None, as_json: bool) -> None:
@@ -132,7 +134,7 @@ def _facts(letter: DeadLetter, letters: DeadLetters) -> Iterator[tuple[str, str]
     yield "bytes", f"{letters.folder / letter.name}.xdr ({letter.framing}, {wording.size(letter.size)})"
 
 
-@command.command(epilog=_EXAMPLE + "retry 58752000:58753000")
+@command.command(short_help="Try them again from the bytes kept.", epilog=_EXAMPLE + "retry 58752000:+1000")
 @click.argument("ledgers", required=False)
 @click.option("--to", multiple=True, metavar="SINK", help="Instead of where they were meant to go.")
 @_common
@@ -214,7 +216,7 @@ class _Letter:
         """Hold nothing."""
 
 
-@command.command(epilog=_EXAMPLE + "drop 58752000")
+@command.command(short_help="Give them up.", epilog=_EXAMPLE + "drop 58752000")
 @click.argument("ledgers")
 @_common
 def drop(ledgers: str, config: str | None, state_dir: str | None, as_json: bool) -> None:

@@ -75,7 +75,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     return [network.name for network in KNOWN_NETWORKS if network.name.startswith(begun)]
 
 
-@click.command(cls=Paged, epilog=_EXAMPLE)
+@click.command(cls=Paged, epilog=_EXAMPLE, short_help="Bring tables out of ledgers into files or a database.")
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
@@ -84,7 +84,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:, jsonl: or csv:PLACE, or postgres://…; may be repeated.  [./stellarrow-data]",
+    help="parquet:, jsonl:, csv:PLACE or postgres://…  [./stellarrow-data]",
 )
 @option(
     "--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.", shell_complete=_networks
@@ -111,9 +111,9 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--verify",
     is_flag=True,
     section=_HOW,
-    help="Compare what the sinks hold with the source, row by row count.",
+    help="Compare row counts in the sinks with the source.",
 )
-@option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long it would take.")
+@option("--dry-run", is_flag=True, section=_HOW, help="Say what would be done, and how long.")
 @option("--config", metavar="FILE", section=_HOW, help="Settings in TOML.  [./stellarrow.toml]")
 @option("--json", "as_json", is_flag=True, section=_HOW, help="Print the report as JSON.")
 def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:

@@ -46,15 +46,26 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
 
 
 def holdings(place: str) -> list[Holding]:
-    """Return every table a place holds, such as `parquet:FOLDER` or a folder, sorted by name."""
+    """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
+    if place.partition(":")[0] in ("postgres", "postgresql"):
+        return _in_database(place)
     return [_holding(one) for one in opened(place)]
+
+
+def _in_database(url: str) -> list[Holding]:
+    from stellarrow.sinks.postgres.reading import kept_tables  # noqa: PLC0415  its client is an extra
+
+    return [
+        Holding(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
+        for one in kept_tables(url)
+    ]
 
 
 def opened(place: str) -> list[Listing]:
     """Return the tables of files in a place; a folder needs no format before it."""
     kind, colon, _ = place.partition(":")
     if colon and kind not in FORMATS:
-        raise ConfigError(f"{place!r} cannot be looked into yet: name parquet:FOLDER")
+        raise ConfigError(f"{place!r} is no place to look into: name parquet:FOLDER or postgres://…")
     address = Address.parse(place if colon else f"{FORMATS[0]}:{place}")
     if "://" not in address.location and not Path(address.location).is_dir():
         raise SinkUnavailable(f"{address.location} does not exist: name the folder that extract wrote to")

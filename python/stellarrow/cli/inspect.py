@@ -55,7 +55,10 @@ class _Found:
         self.events += events.in_words(batches["contract_events"], _EVENTS, seen=self.seen)
 
 
-@click.command(epilog="\b\nExample:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd")
+@click.command(
+    short_help="Say what a file of ledgers holds.",
+    epilog="\b\nExample:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd",
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 def command(file: Path, network: str | None) -> None:

@@ -41,7 +41,7 @@ def shown(title: str, stop: Event | None = None) -> Iterator[Report]:
         task = bar.add_task(title, total=None)
 
         def report(state: pipeline.Progress) -> None:
-            told = "finishing the batch in hand" if stop.is_set() else title
+            told = "finishing" if stop.is_set() else title
             bar.update(task, description=told, total=state.wanted, completed=state.ledgers, state=state)
 
         yield report
@@ -62,7 +62,7 @@ class _Share(ProgressColumn):
     def render(self, task: Task) -> Text:
         state: pipeline.Progress | None = task.fields.get("state")
         if task.total is None:
-            return Text(f"at {state.last}" if state and state.last is not None else "", no_wrap=True)
+            return Text(f"at {state.last}," if state and state.last is not None else "", no_wrap=True)
         return Text(f"{task.percentage:>3.0f} %", no_wrap=True)
 
 
@@ -74,11 +74,13 @@ class _Remaining(ProgressColumn):
         if not state:
             return Text("")
         if state.wanted is None:
-            return Text(f"lag {wording.seconds(lag(state))}" if state.last_closed_at else "", no_wrap=True)
+            return Text(
+                f"lag {wording.seconds(round(lag(state)))}" if state.last_closed_at else "", no_wrap=True
+            )
         if not state.ledgers or not task.elapsed:
             return Text("")
         left = (state.wanted - state.ledgers) * task.elapsed / state.ledgers
-        return Text(f"{wording.seconds(left)} left", no_wrap=True)
+        return Text(f"{wording.seconds(round(left))} left", no_wrap=True)
 
 
 def lag(state: pipeline.Progress) -> float:

@@ -7,20 +7,21 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final
 
+from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
 from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import HealthServer
+from stellarrow.servers.health import HealthServer, guards_of
 from stellarrow.servers.listening import Tls
 from stellarrow.servers.raw.checking import SoundLedgers
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
-from stellarrow.servers.raw.relay import Relay, guards_of
+from stellarrow.servers.raw.relay import Relay
 
-_DRAIN_SECONDS: Final = 8.0  # orchestrators kill after ten or more
+_DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
 
 class SourceService:
@@ -39,7 +40,7 @@ class SourceService:
             budget=settings.max_memory_mb << 20,
             metrics=metrics,
         )
-        doors: dict[str, Any] = {"tls": _tls(settings), "insecure": settings.insecure}
+        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
             self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
             stack.callback(self._grpc.close)
@@ -67,24 +68,25 @@ class SourceService:
         """Say that the service is ready as soon as it is."""
         if self._relay.ready and not self._ready.is_set():
             self._ready.set()
-            self._grpc.ready(True)
+            self._grpc.serving(True)
 
-    def drain(self) -> None:
-        """End every stream at a ledger, while health says that no more may come."""
+    def drain(self) -> bool:
+        """End every stream at a ledger, while health says that no more may come; tell whether all ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._ready.clear()
-        self._grpc.ready(False)
+        self._grpc.serving(False)
         self._relay.close()
         self._source.close()
         self._grpc.close(_DRAIN_SECONDS)
-        self._flight.close(max(0.1, deadline - time.monotonic()))
+        return self._flight.close(max(0.1, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._relay.close()
         self._doors.close()
 
 
-def _tls(settings: Settings) -> Tls | None:
+def tls_of(settings: Listening) -> Tls | None:
+    """Return what a service's settings say of TLS."""
     certificate, key = settings.tls_certificate, settings.tls_key
     if certificate and key:
         return Tls(certificate, key, settings.tls_client_ca)

@@ -3,37 +3,55 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
+import pyarrow as pa
 
+from stellarrow import places
 from stellarrow.cli import prompt, results, wording
 from stellarrow.cli.database import Database
+from stellarrow.queries import queries
+from stellarrow.scanning import scan
 
 _EXAMPLE: Final = """\b
 Examples:
   stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5"
-  stellarrow sql "from token_transfers" --out transfers.parquet"""
+  stellarrow sql "from token_transfers" --out transfers.parquet
+  stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
 @click.argument("query", required=False)
 @click.option(
     "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
 )
+@click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
+@click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--out", type=click.Path(path_type=Path), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
-def command(query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool) -> None:
-    """Run QUERY over the Parquet files below a folder; without one, ask for queries.
+def command(
+    query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool, **ledgers: Any
+) -> None:
+    """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
 
-    A table is called by its name, or FOLDER.NAME where several folders hold one. Amounts are exact: a sum
-    that 38 digits cannot hold is an error.
+    A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME is a query that is
+    ready made, @ lists them. Amounts are exact: a sum that 38 digits cannot hold is an error.
     """
     if sum((as_json, as_csv, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv and --out can be meant: choose one")
-    database = Database(data)
+    if query == "@":
+        database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
+        query = "select name, description from queries"
+    elif source := ledgers.pop("source"):
+        names = places.table_names("all")
+        database = Database({name: scan(source, table=name, **ledgers) for name in names})
+    else:
+        database = Database(data)
     if query is None and sys.stdin.isatty():
         prompt.ask(database)
         return

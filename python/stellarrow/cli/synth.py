@@ -24,7 +24,7 @@ Examples:
   stellarrow synth --ledgers 10 --size 1.7MB --out heavy.xdr.zst"""
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Make valid synthetic ledgers.", epilog=_EXAMPLE)
 @click.option("--ledgers", type=click.IntRange(1), default=300, help="How many.  [300]")
 @click.option(
     "--out", required=True, metavar="PLACE", help="A folder for a lake, or a file (.zst compresses)."

@@ -21,6 +21,7 @@ _UNITS: Final = {
     "GIB": 1 << 30,
 }
 _SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([KMG]?i?B?)", re.IGNORECASE | re.ASCII)
+_TWO_DAYS: Final = 2 * 86_400  # seconds
 _LONG: Final = 12  # an address shorter than this is shown whole
 
 
@@ -41,10 +42,12 @@ def size(amount: float) -> str:
 
 
 def seconds(amount: float) -> str:
+    if amount >= _TWO_DAYS:
+        return f"{amount / 86_400:,.0f} days"
     if 0 < amount < 1:
         return f"{amount * 1_000:.0f} ms"
     if amount < 60:
-        return f"{amount:.1f} s"
+        return f"{amount} s" if isinstance(amount, int) else f"{amount:.1f} s"
     minutes, rest = divmod(round(amount), 60)
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 

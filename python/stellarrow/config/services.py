@@ -35,9 +35,7 @@ class _Logged(Settings):
     network: str | None = setting(
         TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
     )
-    state_dir: Path = setting(
-        FOLDER, "./stellarrow-state", "STATE_DIR", help="Where sessions, spool and dead letters lie."
-    )
+    state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
     log_level: str = setting(
         choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
     )
@@ -50,10 +48,10 @@ class _Flowctl(Settings):
 
     flowctl_enabled: bool = setting(TRUTH, "false", "FLOWCTL_ENABLED", help="Register with a control plane.")
     flowctl_endpoint: Address = setting(
-        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="Where the control plane listens."
+        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="The control plane."
     )
     flowctl_heartbeat_interval: float = setting(
-        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it is told that all is well."
+        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
     )
     flowctl_component_id: str | None = setting(
         TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."
@@ -100,7 +98,7 @@ class _Stored(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Listening(Settings):
+class Listening(Settings):
     """How a server lets others in."""
 
     tls_certificate: Path | None = setting(FILE, None, "TLS_CERTIFICATE", help="The server's, PEM.")
@@ -110,7 +108,7 @@ class _Listening(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(_Listening, _Flowctl, _Stored, _Logged):
+class Source(Listening, _Flowctl, _Stored, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -128,9 +126,11 @@ class Source(_Listening, _Flowctl, _Stored, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Processor(_Flowctl, _Filtered, _Ranged, _Logged):
+class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
+    # Their clients do not expect removed entries unless they ask for them.
+    include_deleted: bool = setting(TRUTH, "false", "INCLUDE_DELETED", help="Rows of removed entries too.")
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
     source_endpoint: Address = setting(
         ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
@@ -147,6 +147,14 @@ class Processor(_Flowctl, _Filtered, _Ranged, _Logged):
     batch_size: int = setting(_COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
     worker_count: int = setting(_COUNT, "4", "WORKER_COUNT", help="Decoding threads.")
     max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
+    tables: tuple[str, ...] = setting(
+        LIST,
+        "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
+        "TABLES",
+        help="What sessions keep.",
+    )
+    spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
+    spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +163,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
     flight_endpoint: Address = setting(
-        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="Where the processor's Flight listens."
+        ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="The processor's Flight."
     )
     database_url: str | None = setting(URL, None, "DATABASE_URL", help="One URL instead of the db settings.")
     db_host: str = setting(TEXT, "localhost", "DB_HOST", help="The database's host.")
@@ -173,9 +181,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
     db_flush_interval: float = setting(
         DURATION, "5s", "DB_FLUSH_INTERVAL", "COMMIT_INTERVAL", help="A transaction waits no longer."
     )
-    metrics_port: Address = setting(
-        ADDRESS, ":9090", "METRICS_PORT", help="Where HTTP listens: health, metrics, stats."
-    )
+    metrics_port: Address = setting(ADDRESS, ":9090", "METRICS_PORT", help="HTTP: health, metrics, stats.")
     max_retries: int = setting(number(0), "5", "MAX_RETRIES", help="Tries before a batch is given up.")
 
 
@@ -204,7 +210,7 @@ class Extract(_Stored, _Logged):
         LIST, "", help="Only events of these types: contract, system; transfers: mint, payment …"
     )
     accounts: tuple[str, ...] = setting(
-        LIST, "", help="Only transfers from or to one of these (G…, M…, C…, B…, L…)."
+        LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
@@ -221,7 +227,7 @@ class Extract(_Stored, _Logged):
     on_error: str = setting(
         choice(("stop", "quarantine")),
         "stop",
-        help="At a ledger that cannot be kept: stop, or quarantine it (see dlq).",
+        help="At a bad ledger: stop, or put it aside.",
     )
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 

@@ -20,6 +20,7 @@ _TRUTH: Final = {
     **dict.fromkeys(("false", "f", "0", "no", "off"), False),
 }
 _PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*(?=@)")
+_QUERY: Final = re.compile(r"(?<=password=)[^&\s]+")
 MASK: Final = "********"
 
 
@@ -80,7 +81,7 @@ def choice(names: Sequence[str]) -> Kind[str]:
 
 def masked(url: str) -> str:
     """Hide the password in a URL."""
-    return _PASSWORD.sub(rf"\1:{MASK}", url)
+    return _QUERY.sub(MASK, _PASSWORD.sub(rf"\1:{MASK}", url))
 
 
 TEXT: Final = Kind(str, "text", "TEXT")

@@ -17,6 +17,7 @@ from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.claim import Claim
 from stellarrow.processor.decoding import Slots
+from stellarrow.processor.recent import Recent
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.processor.work import Surroundings, Work
@@ -75,6 +76,7 @@ class Processor:
         self.open_source = open_source
         self.ranges = threading.BoundedSemaphore(_AT_ONCE)
         self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
+        self.commits = Recent()  # seconds
         self._lock = threading.Lock()
         self._claim = Claim(options.state_dir)
         self._store = Store(options.state_dir / "sessions.sqlite3")
@@ -87,6 +89,7 @@ class Processor:
             workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,
+            commits=self.commits,
             metrics=self.metrics,
             kind=kind,
             changed=self.changed,

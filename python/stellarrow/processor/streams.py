@@ -10,6 +10,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.compute import compile_sql
 from stellarrow.decode import schema
 from stellarrow.errors import ConfigError, UnknownSession
 from stellarrow.filter import Filter
@@ -25,13 +26,15 @@ GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
 Stream = Generator[tuple[Sent, str]]
 
 
-def of_sessions(processor: Processor, command: Command, *, cancelled: Callable[[], bool]) -> Stream:
+def of_sessions(
+    processor: Processor, command: Command, *, cancelled: Callable[[], bool], reader: str = "reader"
+) -> Stream:
     """Return what the sessions keep, each batch with its token, then follow them until all have ended.
 
-    Without any session yet, it waits for the first.
+    Without any session yet, it waits for the first. `reader` names the client for people.
     """
-    reader = _Reader(processor, command)
-    return _followed(reader, processor, follow=command.follow, cancelled=cancelled)
+    registered = _Reader(processor, command, reader)
+    return _followed(registered, processor, follow=command.follow, cancelled=cancelled)
 
 
 def _followed(
@@ -64,7 +67,7 @@ class _Taken:
 class _Reader:
     """One client's way through the spools, registered with each, so that nothing it needs is removed."""
 
-    def __init__(self, processor: Processor, command: Command) -> None:
+    def __init__(self, processor: Processor, command: Command, name: str) -> None:
         kept = processor.options.kept
         if command.table not in kept and not any(
             command.table in one.kept_tables for one in processor.works()
@@ -73,7 +76,7 @@ class _Reader:
                 f"sessions do not keep {command.table}: name start_ledger, and it is decoded for you, or"
                 f" choose among {', '.join(kept)}"
             )
-        self._id = str(uuid.uuid4())
+        self._id = f"{name} {command.table} {uuid.uuid4().hex[:8]}"
         self._processor = processor
         self._command = command
         self._pick = picker(command)
@@ -159,7 +162,12 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
         if wanted and column in whole.names
     }
-    fits = _condition(command.table, where.where) if where.where else None
+    fits = compile_sql(
+        command.table,
+        schema(command.table),
+        Filter(where=where.where),
+        whole=schema(command.table, decoded=True),
+    )
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
         for column, wanted in lists.items():
@@ -169,12 +177,6 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return rows.select(columns) if columns else rows
 
     return pick
-
-
-def _condition(table: str, where: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    from stellarrow.compute import computation  # noqa: PLC0415  an extra
-
-    return computation(table, schema(table), schema(table, decoded=True), Filter(where=where))
 
 
 def cursor_of(command: Command) -> Cursor:

@@ -18,7 +18,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
-from stellarrow.processor.recent import Rate
+from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Counts, Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.protocols import Source
@@ -34,7 +34,8 @@ _log: Final = logging.getLogger(__name__)
 class Surroundings:
     """What the sessions of one processor share.
 
-    `network` is None where each source has to tell; `changed` is told of everything readers wait for.
+    `network` is None where each source has to tell; `commits` are seconds; `changed` is told of everything
+    readers wait for.
     """
 
     open_source: Callable[[], Source]
@@ -44,6 +45,7 @@ class Surroundings:
     workers: int
     budget_mb: int
     retention: Retention
+    commits: Recent
     metrics: Metrics
     kind: str
     changed: threading.Condition
@@ -66,7 +68,7 @@ class Work:
         self._has_worked = session.status is Status.RUNNING
         self._lock = threading.Lock()
         self._saved_at = 0.0
-        self._source: Source | None = None
+        self.source: Source | None = None
         self._decoder: Filtered | None = None
         self._thread = threading.Thread(target=self._run, name=f"stellarrow-session-{session.id[:8]}")
         if session.network:
@@ -118,8 +120,8 @@ class Work:
 
     def _let_go(self) -> None:
         self._stop.set()
-        if self._source:
-            self._source.close()
+        if self.source:
+            self.source.close()
 
     def _run(self) -> None:
         try:
@@ -157,7 +159,7 @@ class Work:
 
     def _bring(self) -> None:
         with closing(self._shared.open_source()) as source:
-            self._source = source
+            self.source = source
             if self._stop.is_set():
                 return
             network = agreed_network(source, self._shared.network)
@@ -201,8 +203,8 @@ class Work:
         if self.spool.last > self.session.current:
             self.session = self.session.with_progress(self.spool.last, self.session.counts)
 
-    def kept(self, batch: LedgerBatch, counts: Counts) -> None:
-        """Note what has become durable, up to this batch."""
+    def kept(self, batch: LedgerBatch, counts: Counts, *, took: float) -> None:
+        """Note what has become durable, up to this batch, in a commit of so many seconds."""
         self._has_worked = True
         self.closed_at = batch.run.last_closed_at
         self.rate.add(counts.entries)
@@ -212,7 +214,9 @@ class Work:
                 self.session = self.session.telling("")
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
+        self._shared.commits.add(took)
         metrics, kind = self._shared.metrics, self._shared.kind
+        metrics.processing_duration.labels(kind, "commit").observe(took)
         metrics.ledgers_processed.labels(kind, "success").inc(counts.ledgers)
         metrics.batches_generated.labels(kind).inc(counts.batches)
         metrics.contracts_found.inc(counts.entries)
@@ -279,9 +283,10 @@ class _Output:
     def commit(self) -> None:
         began = time.monotonic()
         self._spool.commit()
-        self._due = time.monotonic() + (time.monotonic() - began) * _COMMIT_SHARE
+        now = time.monotonic()
+        self._due = now + (now - began) * _COMMIT_SHARE
         if self._last:
-            self._work.kept(self._last, self._pending)
+            self._work.kept(self._last, self._pending, took=now - began)
         self._pending, self._last = Counts(), None
 
     def coverage(self) -> LedgerSet:

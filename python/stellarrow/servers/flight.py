@@ -44,11 +44,12 @@ class FlightServer:
             ) from error
         self.address = Address(address.host, self._server.port)
 
-    def close(self) -> None:
-        """Stop; a client that takes nothing is not waited for."""
+    def close(self) -> bool:
+        """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
         closing = threading.Thread(target=self._server.shutdown, name="stellarrow-flight-close", daemon=True)
         closing.start()
         closing.join(_CLOSE_SECONDS)
+        return not closing.is_alive()
 
 
 class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
@@ -75,8 +76,11 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
         with answering():
             command = _parsed(ticket.ticket)
-            ask = of_range if command.ledgers else of_sessions
-            stream = ask(self._processor, command, cancelled=context.is_cancelled)
+            gone = context.is_cancelled
+            if command.ledgers:
+                stream = of_range(self._processor, command, cancelled=gone)
+            else:
+                stream = of_sessions(self._processor, command, cancelled=gone, reader=_text(context.peer()))
             return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
 
     def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
@@ -85,6 +89,10 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
             # No location: where the client is already connected.
             parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
             return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
+
+
+def _text(peer: str | bytes) -> str:
+    return peer.decode("latin-1") if isinstance(peer, bytes) else peer
 
 
 def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:

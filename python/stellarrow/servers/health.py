@@ -7,11 +7,13 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, Protocol
 
 from stellarrow.address import Address
 from stellarrow.decode import __version__
 from stellarrow.errors import ConfigError
+from stellarrow.resilience import Guard
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:
@@ -58,6 +60,25 @@ class Component(Protocol):
 
     def check(self) -> Check:
         """Say how it is, at once: from what is known, not by asking elsewhere. Any thread may call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component that asks its owner."""
+
+    check: Callable[[], Check]
+
+
+def guards_of(source: object) -> list[Component]:
+    """Return what /health shows of the servers a source or sink talks to."""
+    return [Part(partial(_guarded, guard)) for guard in getattr(source, "guards", ())]
+
+
+def _guarded(guard: Guard) -> Check:
+    message = str(guard.last_error or "")
+    return Check(
+        guard.name, guard.state == "closed", message, {"circuit_breaker": guard.state}, essential=False
+    )
 
 
 class HealthServer:

@@ -37,13 +37,15 @@ class RpcServer:
         tls: Tls | None = None,
         authenticator: Authenticator | None = None,
         insecure: bool = False,
+        threads: int = _THREADS,
+        options: Sequence[tuple[str, int]] = (),
     ) -> None:
         guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
         interceptors: list[grpc.ServerInterceptor] = [_Authenticated(authenticator)] if authenticator else []
         self._server = grpc.server(
-            ThreadPoolExecutor(_THREADS, thread_name_prefix="stellarrow-grpc"),
+            ThreadPoolExecutor(threads, thread_name_prefix="stellarrow-grpc"),
             interceptors=interceptors,
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20)],
+            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20), *options],
         )
         for service, methods in handlers.items():
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
@@ -64,9 +66,9 @@ class RpcServer:
         for name in self._services:
             self._health.set(name, kinds.SERVING if well else kinds.NOT_SERVING)
 
-    def close(self) -> None:
-        """Answer what is being asked, then stop; twice is harmless."""
-        self._server.stop(_CLOSE_SECONDS).wait()
+    def close(self, grace: float = _CLOSE_SECONDS) -> None:
+        """Answer what is being asked, for some seconds at most, then stop; twice is harmless."""
+        self._server.stop(grace).wait()
 
     def _listen(self, address: Address, tls: Tls | None) -> Address:
         if address.port:

@@ -73,6 +73,18 @@ class GrpcSource:
     def network(self) -> Network | None:
         return None
 
+    def ping(self) -> None:
+        """Return once the server takes a connection."""
+
+        def connect() -> None:
+            with self._channel() as channel:
+                try:
+                    grpc.channel_ready_future(channel).result(self.guard.policy.timeout)
+                except grpc.FutureTimeoutError as error:
+                    raise SourceUnavailable(f"{self.name} does not answer: is it started there?") from error
+
+        self.guard.call("ping", connect)
+
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         due = ledgers.first
         skipped: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,9 +13,10 @@ from pyarrow import flight
 
 from stellarrow.address import Address
 from stellarrow.decode import schema
-from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
-from stellarrow.servers.listening import Authenticator, Tls, guarded
+from stellarrow.servers.arrow import answering, arguments, write_options
+from stellarrow.servers.listening import Authenticator, Tls
 from stellarrow.servers.raw.checking import Ledger
 from stellarrow.servers.raw.relay import Relay
 
@@ -51,22 +52,26 @@ class Command:
         try:
             given = json.loads(told)
         except ValueError as error:
-            raise pa.ArrowInvalid(f"the command is no JSON ({error}): send an object") from error
+            raise ConfigError(f"the command is no JSON ({error}): send an object") from error
         if not isinstance(given, dict):
-            raise pa.ArrowInvalid("the command is no JSON object")
+            raise ConfigError("the command is no JSON object")
         if unknown := sorted(set(given) - set(_KEYS)):
-            raise pa.ArrowInvalid(
-                f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}"
-            )
+            raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
         if given.get("table", TABLE) != TABLE:
-            raise pa.ArrowKeyError(f"there is no table {given['table']!r} here: ask for {TABLE}")
+            raise ConfigError(f"there is no table {given['table']!r} here: ask for {TABLE}")
         for key, (allowed, is_allowed) in _KEYS.items():
             if key in given and not is_allowed(given[key]):
-                raise pa.ArrowInvalid(f"{key} is {given[key]!r}: it must be {allowed}")
+                raise ConfigError(f"{key} is {given[key]!r}: it must be {allowed}")
         first, last = given.get("start_ledger"), given.get("end_ledger")
         if first and last and last < first:
-            raise pa.ArrowInvalid("end_ledger is before start_ledger: swap them")
+            raise ConfigError("end_ledger is before start_ledger: swap them")
         return cls(first, last, given.get("from", "earliest"), given.get("follow", False))
+
+    @property
+    def count(self) -> int | None:
+        """How many ledgers it is, where both ends are named."""
+        first, last = self.start_ledger, self.end_ledger
+        return last - first + 1 if first and last and not self.since.isdecimal() else None
 
     def ticket(self) -> flight.Ticket:
         told = {
@@ -109,60 +114,59 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         authenticator: Authenticator | None = None,
         insecure: bool = False,
     ) -> None:
-        guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
         self._relay = relay
         self._told = source_type, source_url
-        choices: dict[str, Any] = {}
-        if tls:
-            certificate, key, client_ca = tls.pem()
-            choices["tls_certificates"] = [(certificate, key)]
-            choices |= {"verify_client": True, "root_certificates": client_ca} if client_ca else {}
-        if authenticator:
-            choices["middleware"] = {"authentication": _Authenticated(authenticator)}
         try:
-            super().__init__(f"grpc{'+tls' if tls else ''}://{address}", **choices)
-        except pa.ArrowException as error:
+            super().__init__(**made)
+        except (OSError, pa.ArrowException) as error:
             raise ConfigError(
-                f"cannot listen on {address}: choose another address, or stop what is there"
+                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
             ) from error
         self.address = Address(address.host, self.port)
 
-    def close(self, grace: float = 0.0) -> None:
-        """Wait so long for the streams under way to end, then leave them."""
+    def close(self, grace: float = 0.0) -> bool:
+        """Wait so long for the streams under way to end; tell whether they have.
+
+        A client that takes nothing holds its stream, and with it the end of the interpreter, for ever.
+        """
         stopping = threading.Thread(target=self.shutdown, name="stellarrow-flight-stop", daemon=True)
         stopping.start()
         stopping.join(grace)
+        return not stopping.is_alive()
 
-    def list_flights(self, context: Any, criteria: bytes) -> Iterator[flight.FlightInfo]:  # noqa: ARG002
-        descriptor = flight.FlightDescriptor.for_path(TABLE)
-        yield flight.FlightInfo(SCHEMA, descriptor, [], -1, -1)
+    def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
+        yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)
 
-    def get_schema(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:  # noqa: ARG002
-        _asked(descriptor)
+    def get_schema(
+        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> flight.SchemaResult:
+        with answering():
+            _asked(descriptor)
         return flight.SchemaResult(SCHEMA)
 
-    def get_flight_info(self, context: Any, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:  # noqa: ARG002
-        command = _asked(descriptor)
-        endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in _parts(command)]
-        count = command.end_ledger - command.start_ledger + 1 if len(endpoints) > 1 else -1  # type: ignore[operator]
-        return flight.FlightInfo(SCHEMA, descriptor, endpoints, count, -1)
+    def get_flight_info(
+        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> flight.FlightInfo:
+        with answering():
+            parts = _parts(_asked(descriptor))
+        endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
 
-    def do_get(self, context: Any, ticket: flight.Ticket) -> flight.GeneratorStream:
-        command = Command.parse(ticket.ticket)
-        return flight.GeneratorStream(SCHEMA, self._batches(command, context))
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
+        with answering():
+            start, end = self._range(Command.parse(ticket.ticket))
+            options = write_options(context)
+        return flight.GeneratorStream(SCHEMA, self._batches(start, end, context), options=options)
 
-    def _batches(self, command: Command, context: Any) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
-        start, end = self._range(command)
-        try:
-            if end is None or start <= end:
-                for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
-                    yield self._batch(ledgers), _metadata(ledgers)
-        except LedgerMissing as error:
-            raise pa.ArrowKeyError(str(error)) from error
-        except SourceUnavailable as error:
-            raise flight.FlightUnavailableError(str(error)) from error
-        except StellarrowError as error:
-            raise flight.FlightServerError(str(error)) from error
+    def _batches(
+        self, start: int, end: int | None, context: flight.ServerCallContext
+    ) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
+        if end is not None and start > end:
+            return
+        with answering():
+            for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
+                yield self._batch(ledgers), _metadata(ledgers)
 
     def _range(self, command: Command) -> tuple[int, int | None]:
         """Return the first ledger and the last: that of now, or none where it is to follow."""
@@ -174,7 +178,7 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
             return command.start_ledger, end
         start = latest if command.since == "latest" else earliest
         if start is None:
-            raise pa.ArrowInvalid("the source does not tell which ledgers it has: give start_ledger")
+            raise ConfigError("the source does not tell which ledgers it has: give start_ledger")
         return start, end
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
@@ -195,35 +199,21 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         return pa.record_batch(arrays, schema=SCHEMA)
 
 
-class _Authenticated(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Lets only callers through whom the authenticator knows."""
-
-    def __init__(self, authenticator: Authenticator) -> None:
-        self._authenticator = authenticator
-
-    def start_call(self, info: Any, headers: Mapping[str, list[str]]) -> None:  # noqa: ARG002
-        try:
-            self._authenticator({name.lower(): str(values[0]) for name, values in headers.items()})
-        except PermissionError as error:
-            raise flight.FlightUnauthenticatedError(str(error) or "who are you?") from error
-
-
 def _asked(descriptor: flight.FlightDescriptor) -> Command:
     if descriptor.descriptor_type is flight.DescriptorType.CMD:
         return Command.parse(descriptor.command)
     path = [part.decode(errors="replace") for part in descriptor.path]
     if path != [TABLE]:
-        raise pa.ArrowKeyError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+        raise ConfigError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
     return Command(follow=True)
 
 
 def _parts(command: Command) -> list[Command]:
     """Cut a bounded range into parts that may be read side by side."""
     first, last = command.start_ledger, command.end_ledger
-    if not first or not last or command.since.isdecimal():
+    if not command.count or not first or not last:
         return [command]
-    count = last - first + 1
-    size = max(_PART, -(-count // _ENDPOINTS))
+    size = max(_PART, -(-command.count // _ENDPOINTS))
     return [
         Command(start_ledger=begin, end_ledger=min(begin + size - 1, last))
         for begin in range(first, last + 1, size)

@@ -93,7 +93,7 @@ class Partition:
             if 2 < size < 6:
                 return cls(text, kind, lambda one: f"contract_prefix={one[:size] if one else NO_VALUE}")
         if text in ("date", "hour"):
-            pattern = "date=%Y-%m-%d" + ("/hour=%H" if text == "hour" else "")
+            pattern = "date=%Y-%m-%d" if text == "date" else "hour=%Y-%m-%dT%H"
             return cls(text, "closed_at", lambda moment: str(moment.strftime(pattern)))
         if text in ("asset_code", "event_type"):
             return cls(text, text, lambda one: f"{text}={quote(one, safe='') if one else NO_VALUE}")

@@ -160,25 +160,30 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
     while True:
         folder = parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
-        with suppress(FileNotFoundError, BlockingIOError):  # one that opens the place takes it for dead
+        with suppress(FileNotFoundError):  # another writer, just beginning, took it for a dead one's
             descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if folder.exists():
-                    return folder, descriptor
+            if _is_locked(descriptor) is not False and folder.exists():
+                return folder, descriptor
             os.close(descriptor)
 
 
 def _remove_if_dead(folder: Path) -> None:
     with suppress(FileNotFoundError, NotADirectoryError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_locked(descriptor):
             shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its writer lives, or locks are unknown here
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool | None:
+    """Lock a folder; False where another has, None where the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _make_folders(folder: Path) -> list[Path]:

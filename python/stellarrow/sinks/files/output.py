@@ -75,8 +75,6 @@ class RangeFiles:
             run, self._shape.format.sort_by(self._shape.schema), self._shape.partition
         ):
             self._file(folder).append(rows)
-        # Otherwise Arrow's pool keeps what a run needed, for every thread that ever held one.
-        pa.default_memory_pool().release_unused()
 
     def _file(self, folder: str) -> _File:
         if folder not in self._files:
@@ -92,6 +90,8 @@ class RangeFiles:
         }
         for file in self._files.values():
             file.close(facts)
+        # Otherwise Arrow's pool keeps what a run needed, for every thread that ever held one.
+        pa.default_memory_pool().release_unused()
 
     def place(self, ledgers: LedgerRange) -> None:
         """Make the range appear in one step; where another writer was first, keep its files.

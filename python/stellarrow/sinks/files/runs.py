@@ -18,8 +18,8 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import Partition
 
 # A run ends with the first ledger that reaches either bound.
-_ROWS: Final = 131_072
-_TEXT: Final = 32 << 20  # bytes of text, which is nearly all there is
+_ROWS: Final = 65_536
+_TEXT: Final = 24 << 20  # bytes of text, which is nearly all there is
 _LOOSE: Final = 64  # batches; a batch of few rows costs more than its rows
 
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 from stellarrow.decode import keys, schema, table
 from stellarrow.errors import ConfigError
 
-_ENTRIES: Final = "contract_data.entries"
+ENTRIES: Final = "contract_data.entries"
 
 # Beside the unique one on the key, by what people look for; {} is the table's name.
 _INDEXES: Final = {
@@ -54,7 +54,7 @@ class Layout:
 
     @property
     def is_entries(self) -> bool:
-        return self.place == _ENTRIES
+        return self.place == ENTRIES
 
     @property
     def free_text(self) -> frozenset[str]:
@@ -92,7 +92,7 @@ def layout(asked: str) -> Layout:
         raise ConfigError(
             f"PostgreSQL does not keep {meant}, whose rows name no transaction: ask for contract_data"
         )
-    place = _ENTRIES if meant.name == "contract_data" else f"stellar.{meant.name}"
+    place = ENTRIES if meant.name == "contract_data" else f"stellar.{meant.name}"
     return Layout(asked, meant.name, meant.version, place, key, schema(asked, decoded=True))
 
 

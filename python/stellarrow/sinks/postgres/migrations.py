@@ -9,6 +9,7 @@ from typing import Final
 import psycopg
 
 from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.sinks.postgres.partitions import is_there
 
 OLDEST: Final = 150_000  # PostgreSQL 15 has UNIQUE … NULLS NOT DISTINCT, 14 multiranges
 LOCK: Final = 0x5354_454C_4C41_5252  # "STELLARR", the advisory lock of whoever changes the schema
@@ -70,8 +71,7 @@ CREATE TABLE stellar.migrations (
 
 
 def _applied(connection: psycopg.Connection) -> int:
-    there = connection.execute("SELECT to_regclass('stellar.migrations') IS NOT NULL").fetchone()
-    if not there or not there[0]:
+    if not is_there(connection, "stellar.migrations"):
         return 0
     row = connection.execute("SELECT coalesce(max(version), 0) FROM stellar.migrations").fetchone()
     return int(row[0]) if row else 0

@@ -30,8 +30,12 @@ def aligned(ledgers: LedgerSet, size: int) -> Iterator[tuple[int, LedgerSet]]:
 
 
 def is_there(connection: psycopg.Connection, name: str) -> bool:
-    row = connection.execute("SELECT to_regclass(%s) IS NOT NULL", [name]).fetchone()
-    return bool(row and row[0])
+    """Tell whether there is such a table, also right after waiting for whoever has just made it."""
+    # to_regclass may answer out of a cache older than the lock that was waited for.
+    found = connection.execute(
+        "SELECT FROM pg_tables WHERE schemaname = %s AND tablename = %s", name.split(".", 1)
+    )
+    return found.fetchone() is not None
 
 
 def make(connection: psycopg.Connection, kept: Layout, first: int, *, size: int) -> str:

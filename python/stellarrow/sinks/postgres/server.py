@@ -44,7 +44,9 @@ class Server:
     def __init__(self, url: str) -> None:
         try:
             parts = {name: value for name, value in conninfo.conninfo_to_dict(url).items() if value}
-        except psycopg.ProgrammingError as error:
+            for port in str(parts.get("port", "")).split(","):
+                int(port or 0)
+        except (psycopg.ProgrammingError, ValueError) as error:
             raise ConfigError(f"the database URL cannot be read ({_first_line(error)}): {_FORM}") from error
         self._conninfo = conninfo.make_conninfo("", **{**_PATIENCE, **parts})
         place = f"{parts.get('host', 'the local socket')}:{parts.get('port', '5432')}"

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Final
 
 import psycopg
+import pyarrow as pa
 
 from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
@@ -53,6 +54,7 @@ class PostgresSink:
     the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
     attached when they are complete or on close; until then their rows are durable, but no query sees them.
     `live` loads none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
+    A server that is away is waited for as `policy` has it, on opening only where one is given.
     """
 
     def __init__(
@@ -96,7 +98,10 @@ class PostgresSink:
         self._closed = self._failed = False
         assets = Assets(Network.of(network))
         self._writers = [self._writer(assets) for _ in range(writers)]
-        self._writers[0].writing()
+        if policy:
+            self._guard.call("open", self._writers[0].writing)
+        else:
+            self._writers[0].writing()  # a wrong address is told at once
         self._free: SimpleQueue[Writer] = SimpleQueue()
         for writer in self._writers:
             self._free.put(writer)
@@ -241,6 +246,7 @@ class PostgresSink:
             self._note_failure(writer, batches, error)
             raise
         finally:
+            pa.default_memory_pool().release_unused()  # or every thread keeps what its largest flush took
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))

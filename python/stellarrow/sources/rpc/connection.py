@@ -27,6 +27,7 @@ except ImportError as error:
 _CONNECT_SECONDS: Final = 10.0
 _TRANSIENT: Final = frozenset((408, 425, 429))
 _INTERNAL: Final = -32603  # JSON-RPC 2.0, "Internal error"
+_UNTRUSTED: Final = "CERTIFICATE_VERIFY_FAILED"
 _SHOWN: Final = 200  # characters of what a server says
 
 
@@ -40,6 +41,8 @@ class Connection:
     def __init__(self, url: str, *, timeout: float, headers: Mapping[str, str] | None = None) -> None:
         try:
             parsed = urllib3.util.parse_url(url)
+            if parsed.scheme not in ("http", "https") or not parsed.host:
+                raise LocationValueError(url)
             self._pool = urllib3.connectionpool.connection_from_url(url, maxsize=4)
         except LocationValueError as error:
             raise ConfigError(f"{url!r} is no address of an RPC node: write https://host") from error
@@ -83,9 +86,12 @@ class Connection:
                 retries=False,
                 redirect=False,
             )
-        except SSLError as error:
-            raise SourceError(f"{self.name} cannot be trusted ({error}): check its certificate") from error
         except HTTPError as error:
+            if isinstance(error, SSLError) and _UNTRUSTED in str(error):
+                raise SourceError(
+                    f"{self.name} shows a certificate that cannot be trusted ({_reason(error)}): check the"
+                    " host name, and the authorities this machine trusts"
+                ) from error
             raise SourceUnavailable(f"{self.name} does not answer ({_reason(error)})") from error
         if answer.status == 200:
             return answer.data

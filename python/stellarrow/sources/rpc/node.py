@@ -49,6 +49,7 @@ class Node:
         self._cap = _MOST
         self._cursor: tuple[int, str] | None = None  # what comes next, and the cursor for it
         self._rest_until = 0.0
+        self._refuses_early = False  # it takes a start that is still to come for a mistake
         self._network: Network | None = None
 
     def network(self) -> Network:
@@ -71,6 +72,8 @@ class Node:
 
     def page(self, due: int, last: int) -> Page | None:
         """Return ledgers from `due` on, none beyond `last`; None where the node has not come so far yet."""
+        if self._refuses_early and self.latest() < due:
+            return None
         following = self._cursor  # once: another thread may be reading too
         if following and following[0] == due:
             page = self._asked(due, last, following[1])
@@ -105,6 +108,7 @@ class Node:
             raise
         page = self._shaped("getLedgers", lambda: _page(answer, due, last, size, self.name))
         if page.metas:
+            self._refuses_early = False
             self._adapt(size / len(page.metas))
             if answer.get("cursor") and int(answer["ledgers"][-1]["sequence"]) == page.last:
                 self._cursor = page.last + 1, str(answer["cursor"])
@@ -130,6 +134,7 @@ class Node:
                 return self._asked(due, last, None)
             raise refused
         self._check_reached(due, window)
+        self._refuses_early = True
         return None
 
     def _check_reached(self, due: int, window: LedgerRange) -> None:

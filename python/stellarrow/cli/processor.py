@@ -1,0 +1,55 @@
+"""`stellarrow processor serve`: sessions over gRPC, their tables over Arrow Flight."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from contextlib import closing
+from typing import Final
+
+import click
+
+from stellarrow.cli import logs
+from stellarrow.cli.settings import options
+from stellarrow.cli.signals import stopping
+from stellarrow.cli.verbs import Verbs
+from stellarrow.config import Processor as Settings
+
+_EXAMPLE = (
+    "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"
+)
+
+_RARE: Final = (
+    *("flowctl_endpoint", "flowctl_heartbeat_interval", "flowctl_component_id"),
+    *("tls_certificate", "tls_key", "tls_client_ca", "log_level", "log_format", "spool_age"),
+)
+_log: Final = logging.getLogger("stellarrow.processor")
+
+
+@click.group(cls=Verbs, epilog=_EXAMPLE)
+def command() -> None:
+    """Turn ledgers into tables for others."""
+
+
+@command.command(epilog=_EXAMPLE)
+@options(Settings, rare=_RARE)
+def serve(settings: Settings) -> None:
+    """Serve sessions (gRPC), their tables (Arrow Flight), health and metrics (HTTP).
+
+    With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
+    `stellarrow config show processor` lists the rarer settings too.
+    """
+    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+        _serve(settings, stop.event)
+
+
+def _serve(settings: Settings, stop: threading.Event) -> None:
+    from stellarrow.cli.processor_service import ProcessorService  # noqa: PLC0415  extras
+
+    with closing(ProcessorService(settings)) as service:
+        service.start()
+        _log.info("processing ledgers from %s: %s", service.source, service.addresses)
+        stop.wait()
+        _log.info("draining: streams end at a ledger, sessions go on with the next start")
+        service.drain()
+    _log.info("stopped")

@@ -1,0 +1,13 @@
+-- Payments that took effect, the newest first; a path payment is one row a hop.
+select
+    closed_at,
+    operation_type,
+    "from",
+    "to",
+    case asset_type when 'native' then 'XLM' else coalesce(asset_code, contract_id) end as asset,
+    amount_text as amount,
+    transaction_hash
+from token_transfers
+where transaction_successful
+    and operation_type in ('payment', 'path_payment_strict_receive', 'path_payment_strict_send')
+order by ledger_sequence desc, event_index desc

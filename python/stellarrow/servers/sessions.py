@@ -1,0 +1,138 @@
+"""How a processor is, over HTTP: its health by parts, and /sessions for people who watch."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stellarrow.processor.engine import Processor
+from stellarrow.processor.session import Status
+from stellarrow.processor.work import Work
+from stellarrow.servers.health import Check, Component, guards_of
+
+
+class Sessions:
+    """The sessions as a part of the service; one that has failed degrades it, the others go on."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        works = [work for work in self._processor.works() if not work.session.status.is_final]
+        failed = [work for work in self._processor.works() if work.session.status is Status.ERROR]
+        trouble = [f"{work.session.id}: {work.message}" for work in (*failed, *works) if work.message]
+        return Check(
+            "sessions",
+            not trouble,
+            "; ".join(trouble),
+            {
+                "active": len(works),
+                "failed": len(failed),
+                "entries_per_second": round(sum(work.rate.per_second for work in works), 1),
+                "decode_p99_ms": round(self._processor.slots.took.percentile(0.99) * 1_000, 3),
+                "commit_p99_ms": round(self._processor.commits.percentile(0.99) * 1_000, 3),
+            },
+            essential=False,
+        )
+
+
+class SpoolDisk:
+    """The place where sessions keep their output."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        folder = self._processor.options.state_dir
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            return Check("spool", False, f"{folder} cannot be used ({error.strerror}): mend or mount it")
+        spools = [work.spool for work in self._processor.works() if work.spool]
+        full = sum(spool.is_full for spool in spools)
+        return Check(
+            "spool",
+            full == 0,
+            f"{full} of {len(spools)} are full of what readers have not taken" if full else "",
+            {
+                "bytes": sum(spool.size_bytes for spool in spools),
+                "free_bytes": free,
+                "readers": sum(len(spool.readers) for spool in spools),
+            },
+            essential=False,
+        )
+
+
+class Sources:
+    """The servers that sessions read from; it is their guards who know."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        sources = [work.source for work in self._processor.works() if work.source]
+        checks = [guard.check() for source in sources for guard in guards_of(source)]
+        bad = [check for check in checks if not check.healthy]
+        message = bad[0].message if bad else ""
+        return Check("source", not bad, message, {"connections": len(checks)}, essential=False)
+
+
+def components(processor: Processor) -> list[Component]:
+    """Return what /health shows of a processor."""
+    return [Sessions(processor), SpoolDisk(processor), Sources(processor)]
+
+
+def metrics(processor: Processor) -> bytes:
+    """Return Prometheus text, with what only shows when asked for."""
+    behind = [reader["behind"] for work in processor.works() for reader in _readers(work)]
+    processor.metrics.queue_depth.set(max(behind, default=0))
+    return processor.metrics.text()
+
+
+def route(processor: Processor) -> Route:
+    """Return the route /sessions: every session with its rates, rows, and readers."""
+
+    def answer(_: Request) -> Response:
+        return JSONResponse([told(work) for work in processor.works()])
+
+    return Route("/sessions", answer)
+
+
+def told(work: Work) -> dict[str, Any]:
+    """Say all there is about a session; lag is in seconds, behind in ledgers."""
+    session, spool = work.session, work.spool
+    counts = session.counts
+    lag = None if work.closed_at is None or session.status.is_final else time.time() - work.closed_at
+    return {
+        "id": session.id,
+        "status": session.status.name,
+        "first": session.ledgers.first,
+        "last": session.ledgers.last,
+        "current": session.current,
+        "message": work.message,
+        "lag": lag,
+        "ledgers": counts.ledgers,
+        "entries": counts.entries,
+        "skipped": counts.skipped,
+        "bytes": counts.bytes,
+        "entries_per_second": work.rate.per_second,
+        "rows": dict(work.rows),
+        "spool_bytes": spool.size_bytes if spool else 0,
+        "readers": _readers(work),
+    }
+
+
+def _readers(work: Work) -> list[dict[str, Any]]:
+    spool = work.spool
+    if spool is None:
+        return []
+    first = work.session.ledgers.first - 1
+    return [
+        {"name": name, "behind": max(0, spool.last - max(after, first))}
+        for name, after in spool.readers.items()
+    ]

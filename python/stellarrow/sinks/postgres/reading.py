@@ -1,0 +1,62 @@
+"""What a database holds, whoever wrote it: its tables, their ledgers, some columns of their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+from psycopg import sql
+
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.postgres import coverage
+from stellarrow.sinks.postgres.layout import ENTRIES
+from stellarrow.sinks.postgres.server import Server, without_mode
+
+_AT_ONCE = 50_000  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class KeptTable:
+    """A table in a database; `network` is a passphrase."""
+
+    server: Server
+    place: str
+    version: str
+    network: str
+    ledgers: LedgerSet
+
+    @property
+    def name(self) -> str:
+        return "contract_data" if self.place == ENTRIES else self.place.removeprefix("stellar.")
+
+    def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
+        """Yield columns of a range's rows, in ledger order."""
+        query = sql.SQL("SELECT {} FROM {} WHERE ledger_sequence BETWEEN %s AND %s ORDER BY ledger_sequence")
+        named = sql.SQL(", ").join(map(sql.Identifier, columns))
+        with (
+            self.server.told("read"),
+            self.server.connect() as connection,
+            connection.transaction(),
+            connection.cursor("stellarrow_rows") as cursor,
+        ):
+            table = sql.Identifier(*self.place.split("."))
+            cursor.execute(query.format(named, table), [ledgers.first, ledgers.end])
+            while rows := cursor.fetchmany(_AT_ONCE):
+                yield pa.RecordBatch.from_pydict(
+                    dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
+                )
+
+
+def kept_tables(url: str) -> list[KeptTable]:
+    """Return the tables of a database, none where nothing was written to it."""
+    server = Server(without_mode(url)[0])
+    with server.told("read"), server.connect() as connection:
+        if connection.execute("SELECT to_regclass('stellar.kept_tables')").fetchone() == (None,):
+            return []
+        kept = connection.execute("SELECT table_name, version, network FROM stellar.kept_tables").fetchall()
+        held = coverage.read(connection, [place for place, _, _ in kept])
+    return [
+        KeptTable(server, place, version, network, held.get(place, LedgerSet()))
+        for place, version, network in sorted(kept)
+    ]

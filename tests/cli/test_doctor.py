@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+from servers import raw_ledgers
+from servers.rpc import RpcNode, html, serving, status
+
+Run = Callable[..., Any]
+MakeLake = Callable[..., Path]
+
+
+@pytest.fixture
+def node(ledgers: tuple[bytes, ...]) -> Iterator[RpcNode]:
+    with serving(RpcNode(ledgers)) as node:
+        yield node
+
+
+@pytest.fixture(autouse=True)
+def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Stand in an empty folder: settings of the machine are none of ours."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("SOURCE", "NETWORK_PASSPHRASE", "STELLARROW_CONFIG"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def findings(done: Any) -> dict[str, list[dict[str, Any]]]:
+    told: dict[str, list[dict[str, Any]]] = {}
+    for finding in json.loads(done.out)["findings"]:
+        told.setdefault(finding["subject"], []).append(finding)
+    return told
+
+
+def test_what_is_well_is_measured(
+    stellarrow: Run, make_lake: MakeLake, node: RpcNode, tmp_path: Path
+) -> None:
+    lake = make_lake()
+    done = stellarrow("doctor", lake, "--rpc", node.url, "--to", f"parquet:{tmp_path}/out", "--json")
+    assert done.code == 0
+    assert json.loads(done.out)["healthy"]
+    told = findings(done)
+    for place in (str(lake), node.url):
+        reached, sampled, *_ = told[place]
+        assert reached["message"] == "synthetic, ledgers 100 to 139"
+        assert reached["latency_ms"] >= 0
+        assert sampled["message"].startswith("30 ledgers read and proven")
+        assert sampled["mb_per_s"] > 0
+    assert told[f"parquet:{tmp_path}/out"][0]["mb_per_s"] > 0
+    assert not (tmp_path / "out").exists()
+
+
+def test_people_get_a_line_for_each(stellarrow: Run, make_lake: MakeLake) -> None:
+    done = stellarrow("doctor", make_lake())
+    assert done.code == 0
+    lines = [line.split() for line in done.out.splitlines()]
+    assert [line[0] for line in lines] == ["ok"] * 4
+    assert done.out.count("\n") == 4
+
+
+def test_a_node_that_is_behind_is_looked_at(stellarrow: Run, node: RpcNode) -> None:
+    done = stellarrow("doctor", "--rpc", node.url, "--json")
+    behind = findings(done)[node.url][-1]
+    assert (behind["state"], done.code) == ("warning", 0)
+    assert behind["message"].endswith("it is behind, use another node")
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (html, "answered getNetwork with HTML instead of JSON"),
+        (status(403), "answered with HTTP 403 Forbidden: give its key"),
+        (status(503), "answered with HTTP 503"),
+    ],
+)
+def test_a_broken_node_is_named(stellarrow: Run, node: RpcNode, fault: Any, told: str) -> None:
+    node.faults = [fault] * 9
+    done = stellarrow("doctor", "--rpc", node.url, "--json")
+    assert done.code == 1
+    (finding,) = findings(done)[node.url]
+    assert finding["state"] == "broken"
+    assert told in finding["message"]
+
+
+def test_two_networks_are_broken(stellarrow: Run, make_lake: MakeLake, node: RpcNode) -> None:
+    node.passphrase = "Test SDF Network ; September 2015"
+    lake = make_lake()
+    done = stellarrow("doctor", f"{lake},rpc+{node.url}", "--json")
+    assert done.code == 1
+    said = [finding["message"] for finding in findings(done)[node.url]]
+    assert f"is of testnet, but {lake} of synthetic: use sources of one network" in said
+
+
+def test_another_network_than_the_one_named_is_broken(stellarrow: Run, make_lake: MakeLake) -> None:
+    done = stellarrow("doctor", make_lake(), "--network", "pubnet")
+    assert done.code == 1
+    assert "BROKEN" in done.out
+    assert "are of synthetic, not pubnet" in done.out
+
+
+def test_a_corrupt_ledger_is_broken(stellarrow: Run, node: RpcNode) -> None:
+    whole = node.metas[130]
+    node.metas[130] = whole[:200] + ("A" if whole[200] != "A" else "B") + whole[201:]
+    done = stellarrow("doctor", "--rpc", node.url, "--json")
+    assert done.code == 1
+    assert findings(done)[node.url][-1]["state"] == "broken"
+
+
+def test_wrong_settings_are_broken(stellarrow: Run, tmp_path: Path) -> None:
+    (tmp_path / "stellarrow.toml").write_text("[source]\ngrpc_address = 'nowhere'\n")
+    done = stellarrow("doctor", "--json")
+    assert done.code == 1
+    (finding,) = findings(done)["settings of source"]
+    assert "'nowhere'" in finding["message"]
+
+
+def test_without_any_named_it_looks_at_those_of_the_settings(
+    stellarrow: Run, make_lake: MakeLake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake = make_lake()
+    monkeypatch.setenv("SOURCE", str(lake))
+    done = stellarrow("doctor", "--json")
+    assert (done.code, str(lake) in findings(done)) == (0, True)
+
+
+def test_a_service_is_reached_or_not(stellarrow: Run) -> None:
+    pytest.importorskip("stellarrow.proto.raw_ledger_service_pb2", reason="make builds it")
+    with raw_ledgers.serving(raw_ledgers.RawLedgers([])) as port:
+        done = stellarrow("doctor", f"grpc://127.0.0.1:{port}", "--json")
+        assert done.code == 0
+        assert findings(done)[f"grpc://127.0.0.1:{port}"][0]["message"] == "answers"
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"),
+    [
+        ("parquet:/proc/out", "/proc cannot be written to"),
+        ("ftp:x", "is no place to write to: begin it with one of parquet:"),
+        ("postgres://nobody@127.0.0.1:1/none", "start the server or check the address"),
+    ],
+)
+def test_a_sink_that_cannot_be_written_to_is_broken(stellarrow: Run, sink: str, told: str) -> None:
+    done = stellarrow("doctor", "--to", sink, "--json")
+    assert done.code == 1
+    assert told in json.loads(done.out)["findings"][-1]["message"]
+
+
+def test_a_database_is_measured_and_left_as_it_is(stellarrow: Run, database: str) -> None:
+    parts = conninfo.conninfo_to_dict(database)
+    url = f"postgres://{parts['user']}@/{parts['dbname']}?host={parts['host']}&port={parts.get('port', 5432)}"
+    done = stellarrow("doctor", "--to", url, "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (0, "ok"), finding
+    assert finding["latency_ms"] > 0
+    with psycopg.connect(database) as connection:
+        schemas = connection.execute("SELECT nspname FROM pg_namespace").fetchall()
+    assert ("contract_data",) not in schemas
