@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPConnection
+from pathlib import Path
 from urllib.parse import quote
 
 import pytest
@@ -45,16 +46,9 @@ class Gcs:
 def fake_gcs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gcs]:
     port = free_port()
     remedy = "go install github.com/fsouza/fake-gcs-server@latest"
-    argv = [
-        program("fake-gcs-server", remedy=remedy),
-        "-scheme",
-        "http",
-        "-host",
-        "127.0.0.1",
-        "-port",
-        str(port),
-    ]
-    argv += ["-backend", "memory", "-public-host", f"127.0.0.1:{port}", "-log-level", "error"]
+    argv: list[str | Path] = [program("fake-gcs-server", remedy=remedy), "-scheme", "http"]
+    argv += ["-host", "127.0.0.1", "-port", str(port), "-public-host", f"127.0.0.1:{port}"]
+    argv += ["-backend", "memory", "-log-level", "error"]
     process = Process(argv, port=port, log=tmp_path_factory.mktemp("gcs") / "log")
     yield Gcs(process)
     process.stop()
