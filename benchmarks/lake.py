@@ -54,7 +54,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a way reached, in MB/s of XDR, one sample a round, with how many fetchers and ms of CPU a ledger."""
+    """What a way reached, in MB/s of XDR, with how many fetchers and ms of CPU a ledger, a sample a round."""
 
     name: str
     samples: list[float]
