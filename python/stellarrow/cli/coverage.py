@@ -138,4 +138,5 @@ def _verdict(seen: Sequence[_Seen]) -> str:
     if not audits:
         return "chain of hashes: verified when written, run by run; --verify reads it again"
     chain = next((one.chain for one in audits if one.chain), None)
-    return f"chain of hashes: {chain or 'verified when written, run by run; no table ledgers is here to read it again'}"
+    unread = "verified when written, run by run; no table ledgers is here to read it again"
+    return f"chain of hashes: {chain or unread}"
