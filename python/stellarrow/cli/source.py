@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import closing
 from typing import Final
@@ -61,5 +62,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
             while not stop.wait(_LOOK):
                 service.look()
             _log.info("draining: streams end at the ledger they have reached")
-            service.drain()
+            ended = service.drain()
     _log.info("stopped")
+    if not ended:
+        os._exit(0)  # a stalled Flight client would keep the interpreter from its end

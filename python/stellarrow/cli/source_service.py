@@ -21,7 +21,7 @@ from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 
-_DRAIN_SECONDS: Final = 8.0  # orchestrators kill after ten or more
+_DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
 
 class SourceService:
@@ -70,15 +70,15 @@ class SourceService:
             self._ready.set()
             self._grpc.serving(True)
 
-    def drain(self) -> None:
-        """End every stream at a ledger, while health says that no more may come."""
+    def drain(self) -> bool:
+        """End every stream at a ledger, while health says that no more may come; tell whether all ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._ready.clear()
         self._grpc.serving(False)
         self._relay.close()
         self._source.close()
         self._grpc.close(_DRAIN_SECONDS)
-        self._flight.close(max(0.1, deadline - time.monotonic()))
+        return self._flight.close(max(0.1, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._relay.close()

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sqlglot import expressions as sql
 
 from stellarrow.compute import functions
-from stellarrow.compute.numbers import Datum, calculate, compare, literal, moment, remainder
+from stellarrow.compute.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.compute.parsing import Condition, shown
 from stellarrow.errors import ConfigError
 
@@ -39,6 +39,13 @@ _TYPES: Final = {
     "INT": pa.int64(), "BIGINT": pa.int64(), "UINT": pa.int64(), "UBIGINT": pa.decimal128(20, 0),
     "INT128": pa.decimal128(38, 0), "DATE": pa.date32(),
 }  # fmt: skip
+# What a node may be made of; more, such as a regular expression's flags, would go unheard.
+_PARTS: Final = frozenset(
+    (
+        *("this", "expression", "expressions", "table", "is_string", "low", "high", "ifs", "default", "to"),
+        *("true", "false", "start", "length", "unit", "safe", "typed", "offset", "query"),
+    )
+)
 _TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPNTZ", "DATE")
 
 
@@ -69,6 +76,8 @@ class _Compiler:
 
     def value(self, tree: Any) -> Value:
         """Compile a node of the tree by what it is."""
+        if {name for name, held in tree.args.items() if held} - _PARTS:
+            raise ConfigError(_not_understood(tree))
         if isinstance(tree, sql.Paren):
             return self.value(tree.this)
         if isinstance(tree, sql.Column):
@@ -185,7 +194,7 @@ class _Compiler:
         else:
             known = ", ".join(sorted(one.lower() for one in (*_TYPES, "DECIMAL(38, 0)")))
             raise ConfigError(f"{shown(tree)}: a value is cast to one of {known}")
-        return self._apply(tree, lambda value: pc.cast(value, target), tree.this)
+        return self._apply(tree, lambda value: convert(value, target), tree.this)
 
 
 _SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
@@ -220,6 +229,8 @@ def _not_understood(tree: Any) -> str:
         return f"{text} needs more than one row: ask stellarrow sql, or DuckDB over scan"
     known = sorted(functions.NAMES)
     name = text.split("(")[0].lower()
+    if name in known:
+        return f"{text} is not understood: {name}() takes fewer arguments here"
     close = get_close_matches(name, known, n=1)
     return f"{text} is not understood: " + (
         f"did you mean {close[0]}()?" if close else f"the functions are {', '.join(known)}"

@@ -13,8 +13,7 @@ from starlette.routing import Route
 from stellarrow.processor.engine import Processor
 from stellarrow.processor.session import Status
 from stellarrow.processor.work import Work
-from stellarrow.servers.health import Check, Component
-from stellarrow.servers.raw.relay import guards_of
+from stellarrow.servers.health import Check, Component, guards_of
 
 
 class Sessions:

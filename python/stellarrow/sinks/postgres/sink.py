@@ -15,6 +15,7 @@ from queue import SimpleQueue
 from typing import Final
 
 import psycopg
+import pyarrow as pa
 
 from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
@@ -245,6 +246,7 @@ class PostgresSink:
             self._note_failure(writer, batches, error)
             raise
         finally:
+            pa.default_memory_pool().release_unused()  # or every thread keeps what its largest flush took
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))

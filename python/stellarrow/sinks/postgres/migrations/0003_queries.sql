@@ -53,7 +53,7 @@ LANGUAGE sql STABLE PARALLEL SAFE AS $$
             ELSE a.asset_code = p_asset_code AND a.asset_issuer = p_asset_issuer
         END
     ) AND s.balance > 0
-    ORDER BY s.balance DESC
+    ORDER BY s.balance DESC NULLS LAST
     LIMIT p_limit
 $$;
 
