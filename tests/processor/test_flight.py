@@ -69,6 +69,12 @@ def test_batches_have_at_most_as_many_rows_as_the_session_wants_and_know_their_l
     assert (received.told[-1]["last_ledger"], received.told[-1]["complete"]) == (139, True)
 
 
+def test_small_ledgers_come_several_in_a_batch(done: Service) -> None:
+    received = done.tables.read(table="ledgers")
+    assert [batch.num_rows for batch in received.batches] == [5] * 8
+    assert [told["last_ledger"] for told in received.told] == list(range(104, 140, 5))
+
+
 @pytest.mark.parametrize("ranged", [False, True])
 def test_a_reader_goes_on_at_the_row_after_any_batch(
     done: Service, expected: Expected, *, ranged: bool

@@ -69,9 +69,7 @@ def test_a_spool_full_of_what_a_reader_needs_pauses_the_session_and_drops_nothin
     work.spool._segment_bytes = 20_000  # many segments, so that some can go
     work.spool.register("a slow reader", after=100)
     endless.give(139)
-    until(
-        lambda: "paused: the spool is full of what 1 readers have not taken yet" in message(service, session)
-    )
+    until(lambda: "paused: the spool is full of what 1 reader has not taken yet" in message(service, session))
     until(lambda: work.session.current == work.spool.last)  # type: ignore[union-attr]
     reached = work.spool.last
     assert 100 < reached < 139

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.processor.cursor import Place
+from stellarrow.spool import Piece
 
 _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
 
@@ -68,6 +69,27 @@ class Cutter:
         self._due = last + 1 if complete else last
         self._silent = None
         return Sent(rows, first, last, complete, self.place)
+
+
+def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
+    """Join consecutive pieces that together have no more than `size` rows; larger ones are not copied."""
+    held: list[Piece] = []
+    count = 0
+    for piece in pieces:
+        if held and count + piece.rows.num_rows > size:
+            yield _joined(held)
+            held, count = [], 0
+        held.append(piece)
+        count += piece.rows.num_rows
+    if held:
+        yield _joined(held)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    if len(pieces) == 1:
+        return pieces[0]
+    rows = pa.concat_batches([piece.rows for piece in pieces])
+    return Piece(pieces[0].first, pieces[-1].last, rows)
 
 
 def _behind(ledgers: memoryview, end: int, last: int) -> tuple[int, bool, Place]:

@@ -16,7 +16,7 @@ from stellarrow.errors import ConfigError, LedgerMissing, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.processor.commands import EARLIEST, LATEST, Command
 from stellarrow.processor.cursor import Cursor, Place
-from stellarrow.processor.cutting import Cutter, Sent
+from stellarrow.processor.cutting import Cutter, Sent, gathered
 from stellarrow.processor.engine import Processor
 from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
@@ -104,7 +104,8 @@ class _Reader:
         taken = self._attach(work)
         if taken is None:
             return
-        for piece in taken.spool.read(taken.name, after=taken.cutter.place.after):
+        pieces = taken.spool.read(taken.name, after=taken.cutter.place.after)
+        for piece in gathered(pieces, work.session.batch_size):
             for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
                 yield self._told(work, sent)
                 if sent.complete and self._processor.draining.is_set():

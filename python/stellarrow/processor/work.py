@@ -90,9 +90,15 @@ class Work:
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
-        if not self.session.status.is_final and self.spool and self.spool.is_full:
-            return f"paused: the spool is full of what {len(self.spool.readers)} readers have not taken yet"
-        return self.session.message
+        if self.session.status.is_final:
+            return self.session.message
+        if self.spool and self.spool.is_full:
+            readers = len(self.spool.readers)
+            noun = "reader has" if readers == 1 else "readers have"
+            return f"paused: the spool is full of what {readers} {noun} not taken yet"
+        guards = getattr(self.source, "guards", ())
+        waits = [guard.last_error for guard in guards if guard.state != "closed"]
+        return self.session.message or (f"waiting: {waits[0]}" if waits else "")
 
     def start(self) -> None:
         self._thread.start()
