@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -70,10 +70,6 @@ def trusted(ranges: Iterable[LedgerRange]) -> Iterator[tuple[LedgerRange, Ledger
     for part in sorted(ranges - superseded(ranges)):
         yield part, LedgerRange(max(part.first, reach + 1), part.end)
         reach = part.end
-
-
-def covered(ranges: Iterable[LedgerRange]) -> LedgerSet:
-    return LedgerSet(ranges)
 
 
 @dataclass(frozen=True, slots=True)
