@@ -1,4 +1,4 @@
-"""Write docs/tables/ from what the core says of its tables; with --check only say what is out of date."""
+"""Write the pages of tables and settings from what the code says; with --check only say what is stale."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 import pyarrow as pa
 
 import stellarrow as sa
+from stellarrow.config import SERVICES
+from stellarrow.config.settings import Setting, settings_of
 from stellarrow.decode import Table, keys
 
 _FOLDER = Path(__file__).parent / "tables"
@@ -57,12 +59,58 @@ def _row(field: pa.Field) -> str:
     return f"| `{field.name}` | {field.type} | {'yes' if field.nullable else 'no'} | {description} |"
 
 
+_SETTINGS = """# Settings
+
+Each setting can stand in a TOML file, in the environment, or be a flag in kebab case (`--log-level`); the
+later wins. The file is the one `--config` names, or `STELLARROW_CONFIG`, or `./stellarrow.toml`. What
+stands at its top is for everything that has the setting, what stands in a section for that alone:
+
+```toml
+network = "pubnet"
+log_level = "warning"
+
+[extract]
+to = ["parquet:./out"]
+on_error = "quarantine"
+commit_every = "30s"
+```
+
+An unknown name or a value that cannot be meant is an error that says what was likely meant, or what is
+allowed. `stellarrow config show [SERVICE]` prints every value and where it came from, passwords masked.
+
+Addresses are `host:port` or `:port`, on 127.0.0.1 unless a host is named; durations `500ms`, `5s`, `1m30s`;
+lists have commas, or are lists in TOML. An empty variable counts as not set.
+"""
+
+
+def settings_page() -> str:
+    """Return the page of settings: a table a service."""
+    lines = [_SETTINGS]
+    for name, service in SERVICES.items():
+        lines += [
+            f"## {name}",
+            "",
+            f"{service.__doc__}",
+            "",
+            "| setting | environment | default | what it says |",
+        ]
+        lines += ["|---|---|---|---|", *(_setting(*one) for one in settings_of(service).items()), ""]
+    return "\n".join(lines)
+
+
+def _setting(name: str, setting: Setting) -> str:
+    variables = ", ".join(f"`{variable}`" for variable in setting.variables)
+    default = f"`{setting.default}`" if setting.default else ""
+    return f"| `{name}` | {variables} | {default} | {setting.help} |"
+
+
 def pages() -> dict[Path, str]:
     """Return every page by its path."""
     versions: dict[str, list[Table]] = {}
     for table in sa.tables():
         versions.setdefault(table.name, []).append(table)
-    return {_FOLDER / f"{name}.md": page(tables) for name, tables in versions.items()}
+    made = {_FOLDER / f"{name}.md": page(tables) for name, tables in versions.items()}
+    return {**made, _FOLDER.parent / "settings.md": settings_page()}
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from stellarrow.queries import queries
 DOCS = Path(__file__).parents[1] / "docs"
 
 
-def test_every_table_has_a_page_that_is_up_to_date() -> None:
+def test_the_pages_of_tables_and_settings_are_up_to_date() -> None:
     checked = subprocess.run(
         [sys.executable, DOCS / "generate.py", "--check"], capture_output=True, text=True, check=False
     )

@@ -33,6 +33,11 @@ class Commits:
     def pending(self) -> LedgerSet:
         return LedgerSet(self._runs)
 
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing is pending."""
+        return not self._runs
+
     def expect(self, ledgers: LedgerRange) -> None:
         """Note that these are being written."""
         if not self._runs:

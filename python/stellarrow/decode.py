@@ -122,6 +122,7 @@ def decode(
     """Decode bytes-like ledgers into one record batch a table, as many rows as the ledgers have.
 
     `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
+    `where` is a Filter, or a condition in SQL such as `amount_raw > 10000000`.
     `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
     `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
     `transfers` says what token_transfers are read from: `derive`, operations, results and contract events;

@@ -34,7 +34,7 @@ from stellarrow.salvage import Outcome, apart, outcomes
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
-_IDLE_SECONDS: Final = 0.05  # nothing came for so long: who follows the chain has caught up
+_IDLE_SECONDS: Final = 0.02  # nothing came for so long: who follows the chain has caught up
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +245,7 @@ class _Loop:
 
     def _note_commit(self) -> None:
         """Remember how far the run is with nothing pending."""
-        if self.commits.done and not self.commits.pending:
+        if self.commits.is_clean and self.commits.done:
             self.state.committed = self.commits.done.last
             self.safe = self.state.copy()
 

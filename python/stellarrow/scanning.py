@@ -79,11 +79,12 @@ def scan(
         from stellarrow.extracted import find_table  # noqa: PLC0415  loads Arrow's datasets
 
         if (folder := find_table(Path(source), table)) is not None:
-            picked = _Picked.of(table, folder.schema, chosen, columns)
+            picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
             wanted = LedgerSet.parse(asked, known=lambda: folder.ledgers) if isinstance(asked, str) else asked
             batches = folder.batches(picked.where, wanted)
             return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
-    picked = _Picked.of(table, schema(table, decoded=decoded), chosen, columns)
+    known = schema(table, decoded=True)
+    picked = _Picked.of(table, schema(table, decoded=decoded), chosen, columns, known=known)
 
     def decoder(of: str | Network) -> Decoder:
         return Decoder(
@@ -118,21 +119,23 @@ class _Picked:
     schema: pa.Schema
 
     @classmethod
-    def of(cls, table: str, whole: pa.Schema, where: Filter, columns: Sequence[str] | None) -> _Picked:
+    def of(
+        cls, table: str, held: pa.Schema, where: Filter, columns: Sequence[str] | None, *, known: pa.Schema
+    ) -> _Picked:
         if columns is not None and where.select:
             raise ConfigError("columns say what the filter's select says: give one of them")
-        if columns is not None and set(columns) <= set(whole.names):
-            names = list(columns)
-            fields = pa.schema([whole.field(name) for name in names], whole.metadata)
-            compile_sql(table, whole, where, whole=whole)  # what is wrong with it is told now
-            return cls(where, fields)
-        if columns is not None:
-            quoted = [f'"{one}"' if one in whole.names else one for one in columns]
+        if columns is not None and (isinstance(columns, str) or not columns):
+            raise ConfigError(f"columns is {columns!r}: give a list of names, such as ['closed_at']")
+        names = set(held.names)
+        if columns is not None and not names.issuperset(columns):
+            quoted = [f'"{one}"' if one in names else one for one in columns]
             where = replace(where, select=", ".join(quoted))
-        made = compile_sql(table, whole, where, whole=whole)
-        if made is None:
-            return cls(where, whole)
-        return cls(where, made.schema if columns is None else made.asked)
+        made = compile_sql(table.partition("@")[0], held, where, whole=known)
+        if made and where.select:
+            return cls(where, made.schema if columns is None else made.asked)
+        if columns is not None:
+            held = pa.schema([held.field(name) for name in columns], held.metadata)
+        return cls(where, held)
 
     def batches(self, made: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with closing(made):  # type: ignore[type-var]  # they are generators

@@ -112,3 +112,15 @@ def test_a_place_that_cannot_be_meant_is_explained(
     done = extract(stellarrow, make_lake(), sink)
     assert done.code == 2
     assert told in done.err
+
+
+def test_sql_sees_the_tables_of_every_format(
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path
+) -> None:
+    extract(stellarrow, make_lake(), place)
+    extract(stellarrow, make_lake(name="again"), f"parquet:{tmp_path / 'other'}")
+    query = "select * from contract_data order by ledger_sequence, transaction_index, change_index"
+    done = stellarrow("sql", query, "--data", tmp_path / "out", "--json")
+    assert done.code == 0
+    assert done.out == stellarrow("sql", query, "--data", tmp_path / "other", "--json").out
+    assert done.out

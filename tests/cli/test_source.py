@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,12 @@ import pytest
 pytest.importorskip("stellarrow.proto.raw_ledger_service_pb2", reason="make builds it")
 
 import urllib3
+from pyarrow import flight
 
 import stellarrow as sa
 from servers.rpc import RpcNode, serving
+from stellarrow.cli.synth import write_lake
+from stellarrow.decode import synthetic
 from stellarrow.sources.grpc import GrpcSource
 
 MakeLake = Callable[..., Path]
@@ -97,6 +101,41 @@ def test_it_drains_while_clients_read(make_lake: MakeLake, tmp_path: Path) -> No
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(10) == 0
         assert seen == list(range(100, 140))
+
+
+def test_a_control_plane_that_is_away_hinders_nothing(make_lake: MakeLake, tmp_path: Path) -> None:
+    environ = {"FLOWCTL_ENABLED": "true", "FLOWCTL_ENDPOINT": "127.0.0.1:1"}
+    with served(tmp_path, "--source", make_lake(), environ=environ) as service:
+        service.await_ready()
+        status, body = service.get("/health")
+        told = json.loads(body)
+        assert (status, told["status"]) == (200, "degraded")
+        assert not told["components"]["flowctl"]["healthy"]
+
+
+@pytest.mark.slow
+def test_a_client_that_takes_nothing_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    write_lake(
+        lake,
+        islice(synthetic(200, first=100, ledger_bytes=1_300_000), 60),
+        first=100,
+        network=sa.Network.of("synthetic"),
+    )
+    with (
+        served(tmp_path, "--source", lake) as service,
+        closing(GrpcSource(f"grpc://{service.grpc}")) as source,
+        flight.connect(f"grpc://{service.flight}") as client,
+    ):
+        service.await_ready()
+        stalled = source.read(sa.LedgerRange(100))
+        assert next(stalled).first == 100
+        reader = client.do_get(flight.Ticket(b'{"start_ledger": 100}'))
+        reader.read_chunk()
+        time.sleep(1)  # until no buffer on the way takes any more
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(10) == 0
+        reader.cancel()
 
 
 def test_it_serves_several_nodes_as_one(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:

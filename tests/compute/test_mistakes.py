@@ -40,6 +40,9 @@ LEDGER = Path(sa.__file__).parent / "data" / "ledgers" / "pubnet-58752000.xdr.zs
         ("case when true then true end", "says nothing of other rows: add ELSE"),
         ("substr(asset_code, 0) = 'a'", "start, from 1, and length must be numbers"),
         ("asset_code like asset_type", "what to look for must be a 'text'"),
+        ("regexp_matches(asset_code, 'usdc', 'i')", "regexp_matches() takes fewer arguments here"),
+        ("amount_raw between symmetric 5 and 1", "is not understood"),
+        ("try_cast(asset_code as bigint) is null", "is not understood"),
         ("amount_raw * amount_raw > 1", "cannot be computed: Decimal precision out of range"),
         ("ledgers.ledger_sequence = 1", "is of another table than token_transfers: name the column alone"),
     ],
@@ -72,6 +75,14 @@ def test_columns_that_cannot_be_are_told(select: str, told: str) -> None:
 def test_a_column_on_request_is_told_to_be_one() -> None:
     with pytest.raises(sa.ConfigError, match="only where decoded columns are asked for"):
         sa.schema("contract_events", where="data_json is not null")
+
+
+def test_what_nests_too_deep_is_told() -> None:
+    for deep in ("(" * 2_000 + "true" + ")" * 2_000, " and ".join(["amount_raw > 1"] * 3_000)):
+        try:
+            sa.schema("token_transfers", where=deep)
+        except sa.ConfigError as error:
+            assert "nests too deep" in str(error) or "is no SQL expression" in str(error)  # noqa: PT017
 
 
 def test_every_table_must_have_the_columns() -> None:

@@ -24,6 +24,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from pyarrow import flight
 
 import stellarrow as sa
+from servers import raw_ledgers
 from servers.rpc import RpcNode, html, reset, serving, status
 from stellarrow.address import Address
 from stellarrow.deadletters import DeadLetters
@@ -72,6 +73,7 @@ def node(ledgers: tuple[bytes, ...]) -> Iterator[RpcNode]:
 @pytest.fixture
 def relayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[MakeRelay]:
     monkeypatch.setattr("stellarrow.servers.raw.relay._POLL", 0.05)
+    monkeypatch.setattr("stellarrow.servers.raw.relay._LEAST", 40_000)  # about ten ledgers
     with ExitStack() as stack:
 
         def made(node: RpcNode, **choices: Any) -> Relayed:
@@ -138,6 +140,21 @@ def test_a_slow_reader_slows_nobody_and_misses_nothing(node: RpcNode, relayed: M
     assert checks(relay)["source"].metrics["window_ledgers"] < 30
     seen += numbers(slow, 370 - len(seen))
     assert seen == list(range(130, 500))
+
+
+def test_readers_far_apart_of_a_source_that_cannot_tell_wait_for_none_of_each_other(
+    tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with (
+        raw_ledgers.serving(raw_ledgers.RawLedgers(ledgers)) as port,
+        closing(Relayed(GrpcSource(f"grpc://127.0.0.1:{port}"), tmp_path / "letters")) as held,
+    ):
+        relay = held.relay
+        early, late = relay.streams(100), relay.streams(137)
+        seen = [ledger.sequence for ledger in next(early)]
+        assert numbers(late, 3) == [137, 138, 139]
+        assert seen + numbers(early, 40 - len(seen)) == list(range(100, 140))
+        assert checks(relay)["source"].healthy
 
 
 def test_a_new_ledger_reaches_every_reader(node: RpcNode, relayed: MakeRelay) -> None:
@@ -238,10 +255,13 @@ def test_what_the_source_does_not_have_is_said(node: RpcNode, relayed: MakeRelay
     assert checks(relay)["source"].healthy
 
 
-def test_a_batch_of_many_ledgers_is_taken_apart(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:
+def test_a_batch_larger_than_the_window_is_taken_apart(
+    tmp_path: Path, ledgers: tuple[bytes, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.servers.raw.relay._LEAST", 10_000)
     (tmp_path / "batch.xdr.zst").write_bytes(frame(ledgers, "batch", compression_level=3))
     source = FileSource(tmp_path / "batch.xdr.zst")
-    with closing(Relayed(source, tmp_path / "letters")) as held:
+    with closing(Relayed(source, tmp_path / "letters", budget=100_000)) as held:
         groups = held.relay.streams(110, 139)
         assert [ledger.xdr for group in groups for ledger in group] == list(ledgers[10:])
 

@@ -27,9 +27,9 @@ class SinkContract:
     def _ledgers(self, ledgers: tuple[bytes, ...]) -> None:
         self.ledgers = ledgers
 
-    def batch(self, first: int, last: int, tables: tuple[str, ...] | None = None) -> sa.LedgerBatch:
+    def batch(self, first: int, last: int) -> sa.LedgerBatch:
         data = frame(self.ledgers[first - 100 : last - 99], "record-marked")
-        decoder = sa.Decoder(tables or self.tables, network="synthetic")
+        decoder = sa.Decoder(self.tables, network="synthetic")
         return decoder(sa.LedgerChunk(data, "record-marked", first, last, "memory"))
 
     def expected(self, table: str, first: int, last: int) -> list[dict[str, Any]]:

@@ -53,9 +53,7 @@ class SteppingUpload:
 
     def place(self, path: str, *, new: bool = False) -> bool:
         self._step()
-        placed = self._upload.place(path, new=new)
-        self._step()
-        return placed
+        return self._upload.place(path, new=new)
 
     def written(self) -> pa.NativeFile:
         return self._upload.written()

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 import stellarrow as sa
 from servers.versitygw import Bucket
 from sinks.kept import FileContract
 from stellarrow.resilience import Policy
-from stellarrow.sinks.files import cloud
+from stellarrow.sinks.files import cloud, sink
 from stellarrow.sinks.files.cloud import CloudFiles
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.parquet import ParquetSink
@@ -57,6 +59,18 @@ class TestParquetInS3(FileContract):
         self.keep((100, 109))
         assert self.files() == expected
 
+    def test_closing_does_not_wait_for_a_server_that_is_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sink, "_PATIENCE", 0.3)
+        kept = self.open()
+        kept.write(self.batch(100, 109))
+        kept.write(self.batch(110, 114))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard: nobody listens
+        kept._store._connect()  # type: ignore[attr-defined]
+        kept.write(self.batch(115, 119))
+        began = time.monotonic()
+        kept.close()
+        assert time.monotonic() - began < 5
+
     def test_a_bucket_that_is_not_there_is_a_sink_error(self) -> None:
         with pytest.raises(sa.SinkError, match="there is no such bucket"):
             ParquetSink("s3://no-such-bucket-here/x", self.tables, network="synthetic")
@@ -64,5 +78,5 @@ class TestParquetInS3(FileContract):
     def test_a_server_that_is_gone_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard: nobody listens
         store = CloudFiles(self.url, policy=Policy(attempts=2, first_wait=0.01))
-        with pytest.raises(sa.SinkUnavailable, match="no whole answer came"):
+        with pytest.raises(sa.SinkUnavailable, match="the server does not answer"):
             ParquetSink(store, self.tables, network="synthetic")

@@ -65,7 +65,7 @@ class TestByHour(FormatContract):
         names = [path.parent for path in self.folder.glob("ledgers/**/*.parquet")]
         assert names
         for name in names:
-            assert re.fullmatch(r"date=\d{4}-\d\d-\d\d/hour=\d\d", f"{name.parent.name}/{name.name}")
+            assert re.fullmatch(r"hour=\d{4}-\d\d-\d\dT\d\d", name.name)
 
 
 def folders(partition: str, column: str, values: list[str | None]) -> list[str]:

@@ -161,3 +161,20 @@ def test_a_source_that_cannot_tell_what_it_has_gives_the_live_edge(
         assert numbers(chain.read(sa.LedgerRange(120, 139))) == list(range(120, 140))
         assert str(chain.available()) == "100:124"
     assert service.asked == [125]
+
+
+def test_bytes_damaged_on_the_way_are_fetched_again_from_whoever_can(make_lake: MakeLake) -> None:
+    class Gone(FileSource):
+        def refetch(self, chunk: sa.LedgerChunk) -> sa.LedgerChunk:
+            raise sa.SourceUnavailable(f"{chunk.where} cannot be reached")
+
+    class Back(FileSource):
+        def refetch(self, chunk: sa.LedgerChunk) -> sa.LedgerChunk:
+            return next(self.read(sa.LedgerRange(chunk.first, chunk.last)))
+
+    lake = make_lake()
+    damaged = sa.LedgerChunk(b"\xff", "auto", 120, 120, "on the way")
+    chained = ChainedSource([FileSource(lake), Gone(lake), Back(lake)])
+    assert isinstance(chained, sa.Refetching)
+    assert sequences(chained.refetch(damaged).data) == [120]
+    assert ChainedSource([Gone(lake)]).refetch(damaged) == damaged

@@ -15,7 +15,7 @@ from stellarrow.sinks.files.check import Fault, check, repair
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Compare files with what they were written as.", epilog=_EXAMPLE)
 @click.argument("place")
 @click.option(
     "--repair", "is_repair", is_flag=True, help="Take away what is damaged; extract fetches it again."

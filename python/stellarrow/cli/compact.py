@@ -13,7 +13,7 @@ from stellarrow.sinks.files.compaction import compact, windows
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
 
 
-@click.command(epilog=_EXAMPLE)
+@click.command(short_help="Merge the small files that following leaves.", epilog=_EXAMPLE)
 @click.argument("place")
 @click.option(
     "--ledgers-per-file",

@@ -136,6 +136,7 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
 def _verdict(seen: Sequence[_Seen]) -> str:
     audits = [one.audit for one in seen if one.audit]
     if not audits:
-        return "chain of hashes: verified when written; --verify reads it again"
+        return "chain of hashes: verified when written, run by run; --verify reads it again"
     chain = next((one.chain for one in audits if one.chain), None)
-    return f"chain of hashes: {chain or 'verified when written; no table ledgers is here to read it again'}"
+    unread = "verified when written, run by run; no table ledgers is here to read it again"
+    return f"chain of hashes: {chain or unread}"

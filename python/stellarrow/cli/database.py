@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from stellarrow.cli.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
-from stellarrow.ledgers import LedgerRange
 from stellarrow.queries import ready_made
-from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded, trusted
 
 
 class Database:
-    """An in-memory DuckDB that sees each folder of Parquet files, or whatever takes Arrow, as a view."""
+    """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
         try:
@@ -29,22 +28,19 @@ class Database:
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
         if not isinstance(data, Path):
-            self._views: dict[tuple[str, str], Path | None] = {("", name): None for name in data}
+            self._views: dict[tuple[str, str], str | None] = {("", name): None for name in data}
             for name, rows in data.items():
                 self._connection.register(name, rows)
             return
-        found = dict(_views(data))
+        found = dict(views(data))
         if not found:
-            raise SourceError(
-                f"{data} holds no Parquet file: extract something into it first, or name --data"
-            )
+            raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
         self._views = {**found}
         self._make_views(found)
 
-    def _make_views(self, found: dict[tuple[str, str], Path]) -> None:
+    def _make_views(self, found: dict[tuple[str, str], str]) -> None:
         held = Counter(table for _, table in found)
-        for (schema, table), folder in found.items():
-            select = _select(folder)
+        for (schema, table), select in found.items():
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
                 self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
@@ -84,44 +80,6 @@ class Database:
             return ConfigError(f"{first.strip()} The tables are: {known}")
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
-
-
-def _views(data: Path) -> Iterator[tuple[tuple[str, str], Path]]:
-    """Yield (schema, table) and its folder; the schema is the path between, empty right below the data."""
-    folders = {_table_folder(path.parent) for path in data.rglob("*.parquet")}
-    for folder in sorted(folders):
-        parents = folder.relative_to(data).parts[:-1]
-        yield ("_".join(parents), folder.name), folder
-
-
-def _table_folder(folder: Path) -> Path:
-    """Return the table's folder that a folder of files is or, being a partition, lies in."""
-    return folder.parent if "=" in folder.name else folder
-
-
-def _select(folder: Path) -> str:
-    """Select each ledger once: files that were replaced, or that nothing vouches for, may still lie there."""
-    partitioned = [path for path in folder.glob("*=*/*.parquet") if named_range(path.name)]
-    whole = [path for path in folder.glob("*.parquet") if named_range(path.name)]
-    if not partitioned and not superseded(_ranges(whole)):
-        return _read([folder / "*.parquet"])
-    told = folder.glob(f"{MANIFEST}/*.json") if partitioned else whole
-    files = partitioned or whole
-    selects = []
-    for held, part in trusted(_ranges(told)):
-        own = [path for path in files if named_range(path.name) == held]
-        within = f" where ledger_sequence between {part.first} and {part.end}" if part != held else ""
-        selects += [_read(own) + within] if own else []
-    return " union all by name ".join(selects)
-
-
-def _ranges(paths: Iterable[Path]) -> list[LedgerRange]:
-    return [found for path in paths if (found := named_range(path.name))]
-
-
-def _read(paths: Sequence[Path]) -> str:
-    places = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return f"select * from read_parquet([{places}], hive_partitioning = false)"
 
 
 def _quoted(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import closing
 from typing import Final
@@ -40,8 +41,6 @@ def serve(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
-    if settings.flowctl_enabled:
-        _log.warning("flowctl is enabled, but the source does not register there yet")
     from stellarrow.cli.source_service import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
@@ -61,5 +60,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
             while not stop.wait(_LOOK):
                 service.look()
             _log.info("draining: streams end at the ledger they have reached")
-            service.drain()
+            ended = service.drain()
     _log.info("stopped")
+    if not ended:
+        os._exit(0)  # a stalled Flight client would keep the interpreter from its end

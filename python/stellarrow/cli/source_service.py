@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
 from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ConfigError
+from stellarrow.flowctl import Registration, Service
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import HealthServer, guards_of
+from stellarrow.servers.health import Check, HealthServer, Part, guards_of
 from stellarrow.servers.listening import Tls
 from stellarrow.servers.raw.checking import SoundLedgers
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 
-_DRAIN_SECONDS: Final = 8.0  # orchestrators kill after ten or more
+_DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
 
 class SourceService:
@@ -48,7 +52,11 @@ class SourceService:
                 settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
             )
             stack.callback(self._flight.close)
+            self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
             parts = [*self._relay.components, *guards_of(source)]
+            if self._flowctl:
+                parts.append(Part(partial(_registered, self._flowctl)))
+                stack.callback(self._flowctl.close)
             self._http = HealthServer(
                 settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
             )
@@ -63,6 +71,8 @@ class SourceService:
         self._relay.start()
         self._http.start()
         self._grpc.start()
+        if self._flowctl:
+            self._flowctl.start()
 
     def look(self) -> None:
         """Say that the service is ready as soon as it is."""
@@ -70,19 +80,40 @@ class SourceService:
             self._ready.set()
             self._grpc.serving(True)
 
-    def drain(self) -> None:
-        """End every stream at a ledger, while health says that no more may come."""
+    def drain(self) -> bool:
+        """End every stream at a ledger, while health says that no more may come; tell whether all ended."""
         deadline = time.monotonic() + _DRAIN_SECONDS
         self._ready.clear()
         self._grpc.serving(False)
         self._relay.close()
         self._source.close()
         self._grpc.close(_DRAIN_SECONDS)
-        self._flight.close(max(0.1, deadline - time.monotonic()))
+        return self._flight.close(max(0.1, deadline - time.monotonic()))
 
     def close(self) -> None:
         self._relay.close()
         self._doors.close()
+
+    def _registration(self, settings: Settings) -> Registration:
+        named = settings.flowctl_component_id
+        told = Service(
+            id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
+            kind="SOURCE",
+            takes=(),
+            gives=("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta"),
+            health=f"http://{settings.health_port}/health",
+            component_id=named or "",
+            metadata={
+                "grpc_endpoint": str(self._grpc.address),
+                "flight_endpoint": str(self._flight.address),
+            },
+        )
+        interval = settings.flowctl_heartbeat_interval
+        return Registration(settings.flowctl_endpoint, told, interval=interval, measure=self._relay.measured)
+
+
+def _registered(registration: Registration) -> Check:
+    return Check("flowctl", not registration.trouble, registration.trouble, essential=False)
 
 
 def tls_of(settings: Listening) -> Tls | None:

@@ -37,7 +37,7 @@ Examples:
 def command(
     query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool, **ledgers: Any
 ) -> None:
-    """Run QUERY over the Parquet files below a folder, or over ledgers; without one, ask for queries.
+    """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
 
     A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME is a query that is
     ready made, @ lists them. Amounts are exact: a sum that 38 digits cannot hold is an error.

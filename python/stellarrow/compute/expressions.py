@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from sqlglot import expressions as sql
 
 from stellarrow.compute import functions
-from stellarrow.compute.numbers import Datum, calculate, compare, literal, moment, remainder
+from stellarrow.compute.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.compute.parsing import Condition, shown
 from stellarrow.errors import ConfigError
 
@@ -39,6 +39,13 @@ _TYPES: Final = {
     "INT": pa.int64(), "BIGINT": pa.int64(), "UINT": pa.int64(), "UBIGINT": pa.decimal128(20, 0),
     "INT128": pa.decimal128(38, 0), "DATE": pa.date32(),
 }  # fmt: skip
+# What a node may be made of; more, such as a regular expression's flags, would go unheard.
+_PARTS: Final = frozenset(
+    (
+        *("this", "expression", "expressions", "table", "is_string", "low", "high", "ifs", "default", "to"),
+        *("true", "false", "start", "length", "unit", "safe", "typed", "offset", "query"),
+    )
+)
 _TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPNTZ", "DATE")
 
 
@@ -69,6 +76,8 @@ class _Compiler:
 
     def value(self, tree: Any) -> Value:
         """Compile a node of the tree by what it is."""
+        if {name for name, held in tree.args.items() if held} - _PARTS:
+            raise ConfigError(_not_understood(tree))
         if isinstance(tree, sql.Paren):
             return self.value(tree.this)
         if isinstance(tree, sql.Column):
@@ -143,16 +152,11 @@ class _Compiler:
         """IN a list of constants."""
         if not tree.expressions:
             raise ConfigError(f"{shown(tree)}: IN takes a list of values in parentheses")
-        *most, last = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
-        values = [self.value(one) for one in tree.expressions]
-        column = self.value(tree.this)
-        if pa.types.is_string(column.type) and all(isinstance(one.sample, pa.StringScalar) for one in values):
-            held = pa.array([one.sample.as_py() for one in values])
+        held = _held(tree.expressions, self.value(tree.this).type)
+        if held is not None:
             return self._apply(tree, partial(functions.is_in, held), tree.this)
-        any_of: Any = last
-        for one in most:
-            any_of = sql.Or(this=any_of, expression=one)
-        return self.value(any_of)
+        alternatives = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
+        return self._apply(tree, functions.any_of, *alternatives)
 
     def between(self, tree: Any) -> Value:
         low, high = tree.args["low"], tree.args["high"]
@@ -185,7 +189,7 @@ class _Compiler:
         else:
             known = ", ".join(sorted(one.lower() for one in (*_TYPES, "DECIMAL(38, 0)")))
             raise ConfigError(f"{shown(tree)}: a value is cast to one of {known}")
-        return self._apply(tree, lambda value: pc.cast(value, target), tree.this)
+        return self._apply(tree, lambda value: convert(value, target), tree.this)
 
 
 _SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
@@ -204,6 +208,20 @@ _SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
 }
 
 
+def _held(trees: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """Return constants as values of a column's type; None where one is none, or is compared otherwise."""
+    is_text = pa.types.is_string(kind)
+    if not (is_text or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
+        return None
+    if not all(isinstance(one, sql.Literal) and (one.is_string if is_text else one.is_int) for one in trees):
+        return None
+    values = [str(one.this) if is_text else int(one.this) for one in trees]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return None
+
+
 def _said(kind: pa.DataType) -> str:
     if pa.types.is_string(kind):
         return "text"
@@ -220,6 +238,8 @@ def _not_understood(tree: Any) -> str:
         return f"{text} needs more than one row: ask stellarrow sql, or DuckDB over scan"
     known = sorted(functions.NAMES)
     name = text.split("(")[0].lower()
+    if name in known:
+        return f"{text} is not understood: {name}() takes fewer arguments here"
     close = get_close_matches(name, known, n=1)
     return f"{text} is not understood: " + (
         f"did you mean {close[0]}()?" if close else f"the functions are {', '.join(known)}"

@@ -65,6 +65,13 @@ def remainder(left: Datum, right: Datum) -> Datum:
     return pc.subtract(left, pc.multiply(pc.divide(left, divisor), divisor))
 
 
+def convert(datum: Datum, target: pa.DataType) -> Datum:
+    """Cast; a fraction becomes the nearest integer, what does not fit is an error."""
+    if pa.types.is_decimal(datum.type) and pa.types.is_integer(target):
+        datum = pc.round(datum, round_mode="half_towards_infinity")
+    return pc.cast(datum, target)
+
+
 def narrow(datum: Datum) -> Datum:
     """Make a decimal one of 38 digits, which every reader knows; it is an error where one does not fit."""
     if pa.types.is_decimal256(datum.type):

@@ -6,7 +6,11 @@ import threading
 import time
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
+
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from stellarrow.decode import Decoder, table
 from stellarrow.errors import ConfigError, NetworkMismatch
@@ -62,10 +66,9 @@ class Filtered:
         self._network = network
         self._slots = slots
         self._counts_from = next((name for name in tables if table(name).name == COUNTED), None)
-        self._all = Decoder([self._counts_from or tables[0]], network=network)
         self._skipped: dict[int, int] = {}  # by the first ledger of a chunk
         self._next = self._made(where)
-        self._switches: list[tuple[int, Decoder | None, Decoder]] = []
+        self._switches: list[tuple[int, _Way]] = []
 
     def set(self, where: Filter) -> None:
         """Let a filter hold from the next ledger fed on."""
@@ -76,16 +79,18 @@ class Filtered:
         return _Refetching(source, self) if isinstance(source, Refetching) else _Fed(source, self)
 
     def note(self, ledger: int) -> None:
-        if not self._switches or self._switches[-1][1:] != self._next:
-            self._switches.append((ledger, *self._next))
+        if not self._switches or self._switches[-1][1] is not self._next:
+            self._switches.append((ledger, self._next))
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
         at = bisect_right(self._switches, chunk.first, key=itemgetter(0)) - 1
-        _, unfiltered, decoder = self._switches[max(at, 0)]
-        batch = self._slots.decode(decoder, chunk)
-        if unfiltered:
-            every = self._slots.decode(unfiltered, chunk)
-            self._skipped[chunk.first] = _entries(every) - _entries(batch, self._counts_from)
+        way = self._switches[max(at, 0)][1]
+        batch = self._slots.decode(way.decoder, chunk)
+        every = self._slots.decode(way.unfiltered, chunk) if way.unfiltered else batch
+        if way.drops_deleted:
+            batch = replace(batch, tables={name: _kept(rows) for name, rows in batch.tables.items()})
+        if every is not batch:
+            self._skipped[chunk.first] = _entries(every, self._counts_from) - self.entries(batch)
         return batch
 
     def entries(self, batch: LedgerBatch) -> int:
@@ -96,9 +101,27 @@ class Filtered:
         """Return, once, how many entries the filter left out of a batch."""
         return self._skipped.pop(batch.first, 0)
 
-    def _made(self, where: Filter) -> tuple[Decoder | None, Decoder]:
+    def _made(self, where: Filter) -> _Way:
+        """Return how to decode so that what a filter leaves out can be counted.
+
+        Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
+        entries without it are decoded too, to be counted.
+        """
+        if where == Filter(include_deleted=False):
+            return _Way(Decoder(self._tables, network=self._network), drops_deleted=True)
         chosen = Decoder(self._tables, network=self._network, where=where)
-        return (self._all if str(where) and self._counts_from else None), chosen
+        if not str(where) or self._counts_from is None:
+            return _Way(chosen)
+        return _Way(chosen, unfiltered=Decoder([self._counts_from], network=self._network))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How chunks are decoded while a filter holds."""
+
+    decoder: Decoder = field(kw_only=False)
+    unfiltered: Decoder | None = None
+    drops_deleted: bool = False
 
 
 class _Fed:
@@ -131,6 +154,14 @@ class _Refetching(_Fed):
         return self._source.refetch(chunk)
 
 
-def _entries(batch: LedgerBatch, name: str | None = None) -> int:
+def _kept(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave out removed entries, without a copy where there are none."""
+    if "deleted" not in rows.schema.names:
+        return rows
+    deleted = rows.column("deleted")
+    return rows.filter(pc.invert(deleted)) if deleted.true_count else rows
+
+
+def _entries(batch: LedgerBatch, name: str | None) -> int:
     counted = [batch.tables[name]] if name else batch.tables.values()
     return sum(rows.num_rows for rows in counted)

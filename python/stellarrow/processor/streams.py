@@ -163,10 +163,7 @@ def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         if wanted and column in whole.names
     }
     fits = compile_sql(
-        command.table,
-        schema(command.table),
-        Filter(where=where.where),
-        whole=schema(command.table, decoded=True),
+        command.table, whole, Filter(where=where.where), whole=schema(command.table, decoded=True)
     )
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:

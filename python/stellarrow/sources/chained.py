@@ -10,7 +10,7 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, NetworkMismatch, SourceError, SourceUnavailable
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.protocols import Source
+from stellarrow.protocols import Refetching, Source
 from stellarrow.resilience import Guard
 
 _log: Final = logging.getLogger(__name__)
@@ -76,6 +76,15 @@ class ChainedSource:
                 if due > begun:
                     failed.clear()
                 failed[source] = error
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        """Fetch a chunk once more from any that can; the first other bytes are the ones to try."""
+        fresh = chunk
+        for source in self._sources:
+            if fresh.data == chunk.data and isinstance(source, Refetching):
+                with suppress(SourceError):
+                    fresh = source.refetch(chunk)
+        return fresh
 
     def close(self) -> None:
         self._stop.set()

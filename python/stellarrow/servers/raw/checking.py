@@ -83,6 +83,7 @@ class SoundLedgers:
         due = ledgers.first
         suspect: int | None = None
         while due <= ledgers.end:
+            begun = due
             bad: _Checked | None = None
             # A second look is at one ledger only: there may be none behind it to wait for.
             wanted = LedgerRange(due, due if suspect == due else ledgers.last)
@@ -95,7 +96,7 @@ class SoundLedgers:
                     bad = checked
                     break
             if bad is None:
-                if wanted.last == ledgers.last:
+                if wanted.last == ledgers.last or due == begun:
                     return
                 continue
             if suspect == due:

@@ -125,11 +125,15 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
             ) from error
         self.address = Address(address.host, self.port)
 
-    def close(self, grace: float = 0.0) -> None:
-        """Wait so long for the streams under way to end, then leave them."""
+    def close(self, grace: float = 0.0) -> bool:
+        """Wait so long for the streams under way to end; tell whether they have.
+
+        A client that takes nothing holds its stream, and with it the end of the interpreter, for ever.
+        """
         stopping = threading.Thread(target=self.shutdown, name="stellarrow-flight-stop", daemon=True)
         stopping.start()
         stopping.join(grace)
+        return not stopping.is_alive()
 
     def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
         yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)

@@ -66,25 +66,40 @@ class Reel:
             return self._first <= due <= self._next
 
     def append(self, ledgers: list[Ledger]) -> bool:
-        """Take ledgers into the window; False where nobody wants more."""
+        """Take ledgers into the window, one by one as readers come; False where nobody wants more."""
         with self._changed:
             self._error = None
             for ledger in ledgers:
-                self._window.append(ledger)
-                self._begins.append(self._bytes)
-                self._bytes += len(ledger.xdr)
-                self._next = ledger.sequence + 1
-            while len(self._window) > 1 and self._bytes - self._begins[0] > self.budget:
-                self._window.popleft()
-                self._begins.popleft()
-            self._changed.notify_all()
-            while not self._ended and self._ahead is not None:
-                if not self._readers:
+                self._push(ledger)
+                self._changed.notify_all()
+                if not self._wanted():
                     return False
-                if self._unread() < self._ahead:
-                    break
-                self._changed.wait()
             return not self._ended
+
+    def _push(self, ledger: Ledger) -> None:
+        self._window.append(ledger)
+        self._begins.append(self._bytes)
+        self._bytes += len(ledger.xdr)
+        self._next = ledger.sequence + 1
+        # A ledger that even the foremost reader has still before it stays, however large what follows is.
+        kept = self._foremost() if self._ahead is not None else self._next
+        while (
+            len(self._window) > 1
+            and self._bytes - self._begins[0] > self.budget
+            and self._window[0].sequence < kept
+        ):
+            self._window.popleft()
+            self._begins.popleft()
+
+    def _wanted(self) -> bool:
+        """Wait, where the readers set the pace, until more is wanted; False where it never will be."""
+        while self._ahead is not None and not self._ended:
+            if not self._readers:
+                return False
+            if self._unread() < self._ahead:
+                break
+            self._changed.wait()
+        return not self._ended
 
     def fail(self, error: Exception) -> None:
         """Tell the readers who wait for the next ledger why it does not come; append() mends it."""
@@ -130,9 +145,12 @@ class Reel:
             self._changed.notify_all()
             return taken
 
+    def _foremost(self) -> int:
+        return max((reader.due for reader in self._readers), default=self._next)
+
     def _unread(self) -> int:
         """Return how many bytes the foremost reader has before it."""
-        place = max(reader.due for reader in self._readers) - self._first
+        place = self._foremost() - self._first
         if place >= len(self._begins):
             return 0
         return self._bytes - self._begins[max(0, place)]

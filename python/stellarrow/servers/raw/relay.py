@@ -20,17 +20,17 @@ from stellarrow.servers.raw.reel import Reader, Reel
 _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
 _SOON: Final = 0.02
 _LONGEST: Final = 60.0  # seconds between tries of a ledger that stays in the way
-_REELS: Final = 16  # places of the history that are read at once
+_REELS: Final = 16  # places of the history that are read at once, where memory allows
+_FEWEST: Final = 4
 _LEAST: Final = 16 << 20  # bytes of a reel's window
-_AHEAD: Final = 32 << 20  # bytes it holds at most before its foremost reader, and again on the way there
 _log: Final = logging.getLogger(__name__)
 
 
 class Relay:
     """Read a source for readers at any position; nothing but sound ledgers comes out.
 
-    `budget` bounds the bytes held: a quarter for the window at the live edge, a quarter for what is read
-    ahead there, half for history.
+    `budget` bounds the bytes held: a quarter for the window at the live edge, an eighth for what is read
+    ahead there, a half for history. Where the source cannot tell how far it is, all readers are in history.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Relay:
 
     def start(self) -> None:
         """Begin to follow the live edge."""
-        threading.Thread(target=self._begin, name="stellarrow-relay", daemon=True).start()
+        threading.Thread(target=self._begin, name="stellarrow-head", daemon=True).start()
 
     def close(self) -> None:
         """Let every stream end at the ledger it has reached; twice is harmless."""
@@ -65,8 +65,8 @@ class Relay:
     @property
     def latest(self) -> int | None:
         """The last ledger that went through, or that the source is known to have."""
-        head = self._head
-        return head.next - 1 if head else None
+        reels = [self._head] if self._head else self._reels
+        return max((reel.next - 1 for reel in reels), default=None)
 
     @property
     def earliest(self) -> int | None:
@@ -83,7 +83,9 @@ class Relay:
         """
         while not self.ready and not gone() and not self._stop.wait(_SOON):
             pass  # where the chain is will be known in a moment
-        due = start or self.latest or 1
+        due = start or self.latest or 0
+        if not due:
+            raise ConfigError("the source cannot tell which ledger is the latest: ask for one by its number")
         last = LAST_POSSIBLE if end is None else end
         before: Ledger | None = None
         self._count(1)
@@ -108,13 +110,17 @@ class Relay:
         """What /health shows of it."""
         return Part(self._check), Part(self._check_quarantine)
 
+    def measured(self) -> dict[str, float]:
+        """Return what a control plane is told with each heartbeat."""
+        return {"current_ledger": float(self.latest or 0), "streams": float(self._readers)}
+
     def _check(self) -> Check:
         head = self._head
         last = head.last if head else None
         return Check(
             "source",
             self._trouble is None,
-            str(self._trouble or ("" if head else "waits for the source to tell where the chain is")),
+            str(self._trouble or ("" if self.ready else "waits for the source to tell where the chain is")),
             {
                 "current_ledger": self.latest,
                 "lag_seconds": round(time.time() - last.closed_at.timestamp(), 1) if last else None,
@@ -137,27 +143,26 @@ class Relay:
         """Attach to the reel that has a ledger, or will have it next; begin one where none does."""
         with self._lock:
             head = self._head
-            if head is None:
-                head = self._head_at(due)  # nobody can tell where the chain is: it is followed from here
-            if due >= head.first:
+            if head and due >= head.first:
                 return head.attach(due)
             self._reels = [reel for reel in self._reels if not reel.ended]
             for reel in self._reels:
                 if reel.holds(due):
                     return reel.attach(due)
             # No farther than its first reader wants: from there the head has it, or another reel.
-            return self._history(LedgerRange(due, min(last, head.first - 1)))
+            end = min(last, head.first - 1) if head else last
+            return self._history(LedgerRange(due, None if end == LAST_POSSIBLE else end))
 
     def _history(self, ledgers: LedgerRange) -> Reader:
-        if len(self._reels) >= _REELS:
+        if len(self._reels) >= max(_FEWEST, min(_REELS, self._budget // 4 // _LEAST)):
             raise SourceUnavailable(
-                f"{_REELS} readers are at different places of the history already: try again later",
+                f"{len(self._reels)} readers are at different places of the history already: try again later",
                 retry_after=_POLL,
             )
         # Wide enough that readers who began together stay together; the first get most.
-        left = self._budget // 2 - sum(reel.budget for reel in self._reels)
+        left = self._budget // 4 - sum(reel.budget for reel in self._reels)
         window = max(_LEAST, left // 4)
-        ahead = min(window // 2, _AHEAD)
+        ahead = max(_LEAST // 4, self._budget // 64)
         reel = Reel(ledgers.first, budget=window, ahead=ahead)
         reader = reel.attach(ledgers.first)
         self._reels.append(reel)
@@ -170,16 +175,20 @@ class Relay:
         """Read history into a reel while it has readers."""
         try:
             for part in self._ledgers.read(ledgers, budget=budget):
-                if not reel.append(part) or self._stop.is_set():
+                if not reel.append(part):
                     break
+                if self._head is None:
+                    self._show(part[-1])
+            else:
+                if reel.next <= ledgers.end and not self._stop.is_set():
+                    raise LedgerMissing(f"the source ended before ledger {reel.next}")
+            reel.end()
         except StellarrowError as error:
             self._note(error)
             reel.fail(error)
             # Its readers are told; whoever asks later tries anew.
             with self._lock:
                 self._reels = [one for one in self._reels if one is not reel]
-        else:
-            reel.end()
 
     def _begin(self) -> None:
         while not self._stop.is_set() and self._head is None:
@@ -187,23 +196,17 @@ class Relay:
                 held = self._source.available()
             except ConfigError:
                 self._asked = True
-                return  # it cannot tell: the first reader says where to begin
+                return  # it cannot tell
             except StellarrowError as error:
                 self._note(error)
                 self._trouble = error
             else:
                 if held:
-                    with self._lock:
-                        self._earliest = held.first
-                        if self._head is None:
-                            self._head_at(held.last)
+                    self._earliest = held.first
+                    self._head = Reel(held.last, budget=self._budget // 4)
+                    self._follow(self._head)
                     return
             self._stop.wait(_POLL)
-
-    def _head_at(self, due: int) -> Reel:
-        self._head = head = Reel(due, budget=self._budget // 4)
-        threading.Thread(target=self._follow, args=(head,), name="stellarrow-head", daemon=True).start()
-        return head
 
     def _follow(self, head: Reel) -> None:
         """Read the live edge for as long as the service lives, through whatever the source does."""
@@ -213,7 +216,7 @@ class Relay:
             # While a ledger is in the way nothing is read beyond it, again and again.
             wanted = LedgerRange(begun, begun if self._trouble else None)
             try:
-                for part in self._ledgers.read(wanted, budget=self._budget // 4, before=head.last):
+                for part in self._ledgers.read(wanted, budget=self._budget // 8, before=head.last):
                     self._append(head, part)
                     if self._stop.is_set():
                         return
@@ -234,11 +237,13 @@ class Relay:
     def _append(self, head: Reel, ledgers: list[Ledger]) -> None:
         head.append(ledgers)
         self._trouble = None
-        last = ledgers[-1]
-        self._metrics.current_ledger.labels(self._type).set(last.sequence)
-        self._metrics.ledger_lag.set(time.time() - last.closed_at.timestamp())
         self._metrics.ledgers_processed.labels(self._type, "success").inc(len(ledgers))
         self._metrics.queue_depth.set(head.depth)
+        self._show(ledgers[-1])
+
+    def _show(self, last: Ledger) -> None:
+        self._metrics.current_ledger.labels(self._type).set(last.sequence)
+        self._metrics.ledger_lag.set(time.time() - last.closed_at.timestamp())
 
     def _is_to_come(self, ledger: int) -> bool:
         """Tell whether a source has only not come so far yet."""

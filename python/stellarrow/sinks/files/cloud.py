@@ -6,6 +6,7 @@ visible at once. Both end in the same bytes whoever is first, so neither needs a
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -38,7 +39,8 @@ class CloudFiles(CloudStore):
         self, url: str, options: StoreOptions | None = None, *, policy: Policy | None = None
     ) -> None:
         super().__init__(url, options or StoreOptions())
-        self._guard = Guard(url, policy, refusal=SinkUnavailable)
+        self._closed = threading.Event()
+        self._guard = Guard(url, policy, stop=self._closed, refusal=SinkUnavailable)
 
     def __str__(self) -> str:
         return self.where
@@ -105,7 +107,7 @@ class CloudFiles(CloudStore):
         yield False
 
     def close(self) -> None:
-        """Nothing is held."""
+        self._closed.set()
 
     def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
         return self._guard.call(operation, lambda: self._done(work, path, writing=True))

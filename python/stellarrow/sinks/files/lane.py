@@ -40,7 +40,7 @@ class Lane:
         """End the thread; what is not begun within `patience` seconds is dropped, what is begun is done."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join(patience)
+            self._thread.join(max(0.0, patience))
             self._stopped = True
             self._thread.join()
             self._thread = None

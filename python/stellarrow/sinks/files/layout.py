@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,10 +72,6 @@ def trusted(ranges: Iterable[LedgerRange]) -> Iterator[tuple[LedgerRange, Ledger
         reach = part.end
 
 
-def covered(ranges: Iterable[LedgerRange]) -> LedgerSet:
-    return LedgerSet(ranges)
-
-
 @dataclass(frozen=True, slots=True)
 class Partition:
     """How the rows of a table are spread over folders: by what the folder of a column's value is called."""
@@ -93,7 +89,7 @@ class Partition:
             if 2 < size < 6:
                 return cls(text, kind, lambda one: f"contract_prefix={one[:size] if one else NO_VALUE}")
         if text in ("date", "hour"):
-            pattern = "date=%Y-%m-%d" + ("/hour=%H" if text == "hour" else "")
+            pattern = "date=%Y-%m-%d" if text == "date" else "hour=%Y-%m-%dT%H"
             return cls(text, "closed_at", lambda moment: str(moment.strftime(pattern)))
         if text in ("asset_code", "event_type"):
             return cls(text, text, lambda one: f"{text}={quote(one, safe='') if one else NO_VALUE}")

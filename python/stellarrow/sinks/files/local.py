@@ -7,6 +7,7 @@ import fcntl
 import os
 import secrets
 import shutil
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -30,19 +31,21 @@ class LocalFiles:
         self._folder = Path(folder)
         self._aside: Path | None = None
         self._lock = -1
+        self._beginning = threading.Lock()
 
     def __str__(self) -> str:
         return str(self._folder)
 
-    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:  # noqa: ARG002
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
         with self._told(folder, "read"):
-            found = list(self._walk(self._folder / folder, f"{folder}/" if folder else "", deep=deep))
+            prefix = f"{folder}/" if folder else ""
+            found = [*self._walk(self._folder / folder, prefix, deep=deep, after=after)]
         return sorted(found, key=lambda one: one.path)
 
-    def _walk(self, folder: Path, prefix: str, *, deep: bool) -> Iterator[Found]:
+    def _walk(self, folder: Path, prefix: str, *, deep: bool, after: str = "") -> Iterator[Found]:
         with suppress(FileNotFoundError), os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(_ASIDE):
+                if entry.name.startswith(_ASIDE) or entry.name < after:
                     continue
                 with suppress(FileNotFoundError):  # another writer's compaction, just now
                     if not entry.is_dir():
@@ -56,7 +59,7 @@ class LocalFiles:
             return pa.OSFile(str(self._folder / path), "rb")
 
     def create(self) -> LocalUpload:
-        with self._told(""):
+        with self._told(""), self._beginning:
             if self._aside is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
@@ -160,25 +163,30 @@ def _locked_folder(parent: Path) -> tuple[Path, int]:
     while True:
         folder = parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
-        with suppress(FileNotFoundError, BlockingIOError):  # one that opens the place takes it for dead
+        with suppress(FileNotFoundError):  # another writer, just beginning, took it for a dead one's
             descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-            with suppress(OSError):
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if folder.exists():
-                    return folder, descriptor
+            if _is_locked(descriptor) is not False and folder.exists():
+                return folder, descriptor
             os.close(descriptor)
 
 
 def _remove_if_dead(folder: Path) -> None:
     with suppress(FileNotFoundError, NotADirectoryError):
         descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_locked(descriptor):
             shutil.rmtree(folder, ignore_errors=True)
-        except OSError:
-            pass  # its writer lives, or locks are unknown here
-        finally:
-            os.close(descriptor)
+        os.close(descriptor)
+
+
+def _is_locked(descriptor: int) -> bool | None:
+    """Lock a folder; False where another has, None where the file system knows no locks."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True
 
 
 def _make_folders(folder: Path) -> list[Path]:

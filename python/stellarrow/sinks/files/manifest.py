@@ -37,10 +37,6 @@ class Entry:
     facts: dict[str, str]
     files: tuple[KeptFile, ...]
 
-    @property
-    def rows(self) -> int:
-        return sum(file.rows for file in self.files)
-
     def encode(self) -> bytes:
         files = [
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}

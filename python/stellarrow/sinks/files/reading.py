@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from stellarrow.decode import table
-from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.csv import Csv
@@ -35,12 +35,13 @@ def listings(store: FileStore) -> list[Listing]:
         folder, _, name = file.path.rpartition("/")
         if folder.endswith(f"/{MANIFEST}"):
             told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
-        elif "=" not in folder and named_range(name, Parquet().suffix):
+        elif folder and "=" not in folder and named_range(name, Parquet().suffix):
             told.setdefault(folder, []).append(file.path)
-    return [Listing(store, _shape(store, folder, paths)) for folder, paths in sorted(told.items())]
+    shapes = (_shape(store, folder, paths) for folder, paths in sorted(told.items()))
+    return [Listing(store, shape) for shape in shapes if shape]
 
 
-def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape:
+def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape | None:
     """Ask one file after the other what the table is, until one can be read."""
     for path in paths[:-1]:
         with suppress(SinkError):
@@ -48,14 +49,14 @@ def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape:
     return _told_by(store, folder, paths[-1])
 
 
-def _told_by(store: FileStore, folder: str, told_by: str) -> Shape:
+def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
     if f"/{MANIFEST}/" in told_by:
         facts = dict(read_entry(store, told_by).facts)
     else:
         with readable(store, told_by), store.read(told_by) as file:
             facts = Parquet().facts(file)
     if "table" not in facts:
-        raise SchemaMismatch(f"{store}/{told_by} was not written by stellarrow: choose another folder")
+        return None  # not written by stellarrow
     facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
     for own in ("first_ledger", "last_ledger"):
         facts.pop(own, None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
+from threading import Timer
 from typing import Final
 
 from stellarrow.decode import table
@@ -86,7 +88,11 @@ class FileSink:
         return covered
 
     def close(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        hurry = Timer(_PATIENCE, self._store.close)
+        hurry.start()
         for files in self._tables.values():
-            files.discard(patience=_PATIENCE)
-        self._compactions.stop(patience=_PATIENCE)
+            files.discard(patience=deadline - time.monotonic())
+        self._compactions.stop(patience=deadline - time.monotonic())
+        hurry.cancel()
         self._store.close()

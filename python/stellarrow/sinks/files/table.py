@@ -33,6 +33,7 @@ class TableFiles:
         self._open: LedgerRange | None = None
         self._runs = Runs(shape.schema)
         self._files: RangeFiles | None = None
+        self._begun: list[RangeFiles] = []
 
     def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
         for missing in self._missing(ledgers):
@@ -56,6 +57,7 @@ class TableFiles:
                 self._listing.clean()
                 self._cleaned = True
             self._files = RangeFiles(self._store, self._shape)
+            self._begun.append(self._files)
         self._open = LedgerRange(self._open.first if self._open else ledgers.first, ledgers.last)
         for run in self._runs.add(rows):
             self._lane.do(partial(self._files.write, run))
@@ -77,8 +79,9 @@ class TableFiles:
                 self._place(files, ledgers)
         finally:
             files.discard()
+            self._begun.remove(files)
         self.covered |= LedgerSet([ledgers])
-        self._compact(window(ledgers.first, self._ledgers_per_file), ledgers)
+        self._compact_if_full(window(ledgers.first, self._ledgers_per_file), ledgers)
 
     def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:
         """Place the files, but not what another writer has placed since."""
@@ -98,8 +101,8 @@ class TableFiles:
             finally:
                 anew.discard()
 
-    def _compact(self, around: LedgerRange, last: LedgerRange) -> None:
-        if last.end == around.end and last != around and not LedgerSet([around]) - self.covered:
+    def _compact_if_full(self, around: LedgerRange, last: LedgerRange) -> None:
+        if last != around and not LedgerSet([around]) - self.covered:
             self._compactions.do(partial(compact, self._listing, around, self._compactions.stopped))
 
     def wait(self) -> None:
@@ -108,6 +111,7 @@ class TableFiles:
     def discard(self, *, patience: float = 0.0) -> None:
         """End the thread; what is full may still be placed, what was being filled is dropped."""
         self._lane.stop(patience=patience)
-        if self._files:
-            self._files.discard()
-            self._files, self._open = None, None
+        for files in self._begun:
+            files.discard()
+        self._begun.clear()
+        self._files, self._open = None, None

@@ -1,0 +1,136 @@
+"""The flowctl client, against a control plane over the wire."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from typing import Any
+
+import grpc
+import pytest
+
+from servers.process import free_port
+from stellarrow.address import Address
+from stellarrow.flowctl import Registration, Service
+from stellarrow.proto import flowctl_pb2 as messages
+
+TOLD = Service(
+    id="processor-1",
+    kind="PROCESSOR",
+    takes=("raw_ledger_service.RawLedger",),
+    gives=("contract_data.ArrowBatch",),
+    health="http://127.0.0.1:8089/health",
+    component_id="contract-data",
+    metadata={"flight_endpoint": "127.0.0.1:8816"},
+)
+
+
+class ControlPlane:
+    """A control plane that knows whom it has heard of since it started."""
+
+    def __init__(self, port: int, *, hangs: bool = False, knows_all: bool = False) -> None:
+        self.registered: list[messages.ServiceInfo] = []
+        self.beats: list[messages.ServiceHeartbeat] = []
+        self._hangs = hangs
+        self._knows_all = knows_all
+        methods: dict[str, Any] = {
+            "Register": (self._register, messages.ServiceInfo),
+            "Heartbeat": (self._heartbeat, messages.ServiceHeartbeat),
+        }
+        handlers: dict[str, Any] = {
+            name: grpc.unary_unary_rpc_method_handler(work, request.FromString)
+            for name, (work, request) in methods.items()
+        }
+        self._server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
+        self._server.add_generic_rpc_handlers(
+            [grpc.method_handlers_generic_handler("flowctl.ControlPlane", handlers)]
+        )
+        assert self._server.add_insecure_port(f"127.0.0.1:{port}") == port
+        self._server.start()
+
+    def _register(self, info: messages.ServiceInfo, context: grpc.ServicerContext) -> bytes:
+        if self._hangs:
+            while context.is_active():
+                time.sleep(0.02)
+        self.registered.append(info)
+        return messages.RegistrationAck(service_id=f"known-{info.service_id}").SerializeToString()
+
+    def _heartbeat(self, beat: messages.ServiceHeartbeat, context: grpc.ServicerContext) -> bytes:
+        if not self.registered and not self._knows_all:
+            context.abort(grpc.StatusCode.NOT_FOUND, "who are you?")
+        self.beats.append(beat)
+        return b""
+
+    def close(self) -> None:
+        self._server.stop(0).wait()
+
+
+@pytest.fixture
+def register() -> Iterator[Callable[[int], Registration]]:
+    with ExitStack() as stack:
+
+        def begin(port: int) -> Registration:
+            made = Registration(
+                Address("127.0.0.1", port), TOLD, interval=0.05, measure=lambda: {"current_ledger": 7.0}
+            )
+            stack.enter_context(closing(made))
+            made.start()
+            return made
+
+        yield begin
+
+
+def until(happened: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 15
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_it_registers_and_sends_heartbeats_under_the_name_it_was_given(
+    register: Callable[[int], Registration],
+) -> None:
+    port = free_port()
+    with closing(ControlPlane(port)) as plane:
+        registration = register(port)
+        until(lambda: len(plane.beats) >= 2)
+        (info,) = plane.registered
+        assert info.service_type == messages.SERVICE_TYPE_PROCESSOR
+        assert (info.service_id, info.component_id) == ("processor-1", "contract-data")
+        assert list(info.output_event_types) == ["contract_data.ArrowBatch"]
+        assert dict(info.metadata) == {"flight_endpoint": "127.0.0.1:8816"}
+        beat = plane.beats[0]
+        assert (beat.service_id, dict(beat.metrics)) == ("known-processor-1", {"current_ledger": 7.0})
+        assert abs(beat.timestamp.ToSeconds() - time.time()) < 60
+        assert registration.trouble == ""
+
+
+@pytest.mark.parametrize("knows_all", [False, True])
+def test_it_registers_again_when_the_control_plane_has_restarted(
+    register: Callable[[int], Registration], *, knows_all: bool
+) -> None:
+    port = free_port()
+    with closing(ControlPlane(port)) as plane:
+        registration = register(port)
+        until(lambda: plane.beats)
+    until(lambda: registration.trouble)
+    with closing(ControlPlane(port, knows_all=knows_all)) as plane:
+        until(lambda: plane.registered and plane.beats)
+        assert registration.trouble == ""
+
+
+def test_a_control_plane_that_is_down_or_hangs_hinders_nothing(
+    register: Callable[[int], Registration], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.flowctl._TIMEOUT", 0.2)
+    port = free_port()
+    began = time.monotonic()
+    registration = register(port)
+    assert time.monotonic() - began < 0.5
+    until(lambda: "does not answer" in registration.trouble)
+    with closing(ControlPlane(port, hangs=True)):
+        until(lambda: "Deadline" in registration.trouble)
+    with closing(ControlPlane(port)) as plane:
+        until(lambda: plane.beats)
