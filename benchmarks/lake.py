@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -38,7 +38,7 @@ FIRST = 1_000
 BUCKET = "lake"
 KEYS = {"ROOT_ACCESS_KEY": "bench", "ROOT_SECRET_KEY": "not-a-secret"}
 LATENCY_MS = 50
-# Lately the poll itself is not to count: one so short hardly does.
+# The wait of the poll itself is not to count: one so short hardly does.
 POLL = 0.01
 
 
@@ -54,11 +54,12 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """What a way reached, in MB/s of XDR, one sample a round, and with how many fetchers."""
+    """What a way reached, in MB/s of XDR, with how many fetchers and ms of CPU a ledger, a sample a round."""
 
     name: str
     samples: list[float]
     fetchers: list[int]
+    cpu_ms: list[float]
 
     @property
     def median(self) -> float:
@@ -120,7 +121,7 @@ def say(line: str) -> None:
 
 
 @contextmanager
-def server(scratch: Path) -> Iterator[int]:
+def server(scratch: Path) -> Iterator[Process]:
     """Run an S3 server over scratch/buckets."""
     (scratch / "buckets" / BUCKET).mkdir(parents=True)
     (scratch / "metadata").mkdir()
@@ -129,13 +130,13 @@ def server(scratch: Path) -> Iterator[int]:
     argv += ["posix", "--sidecar", scratch / "metadata", scratch / "buckets"]
     process = Process(argv, port=port, log=scratch / "versitygw.log", env=KEYS)
     try:
-        yield port
+        yield process
     finally:
         process.stop()
 
 
 @contextmanager
-def far(scratch: Path, port: int) -> Iterator[tuple[str, str]]:
+def far(scratch: Path, port: int) -> Iterator[tuple[Process, str, str]]:
     """Put proxies before the server; yield the URLs of one that passes on at once, and of one that waits."""
     control = free_port()
     argv = [program("toxiproxy-server"), "-host", "127.0.0.1", "-port", str(control)]
@@ -143,7 +144,7 @@ def far(scratch: Path, port: int) -> Iterator[tuple[str, str]]:
     try:
         proxies = [Toxiproxy(control).proxy(name, f"127.0.0.1:{port}") for name in ("plain", "far")]
         proxies[1].add("latency", latency=LATENCY_MS)
-        yield f"http://{proxies[0].address}", f"http://{proxies[1].address}"
+        yield process, f"http://{proxies[0].address}", f"http://{proxies[1].address}"
     finally:
         process.stop()
 
@@ -168,16 +169,28 @@ def run(source: Any, last: int) -> float:
     return done.bytes / done.seconds / 1e6
 
 
-def play(ways: list[Way], rounds: int, last: int) -> list[Figure]:
+def cpu(processes: Sequence[Process]) -> float:
+    """Return the seconds of CPU that this process and others have used."""
+    used = time.process_time()
+    for process in processes:
+        # proc(5): user and system time are fields 14 and 15, in ticks.
+        fields = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()
+        used += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return used
+
+
+def play(ways: list[Way], rounds: int, ledgers: int, servers: Sequence[Process]) -> list[Figure]:
     """Let the ways take turns: a noisy minute hits all alike. One round warms up."""
-    figures = [Figure(way.name, [], []) for way in ways]
+    figures = [Figure(way.name, [], [], []) for way in ways]
     for number in range(rounds + 1):
         for way, figure in zip(ways, figures, strict=True):
             source = way.open()
-            reached = run(source, last)
+            before = cpu(servers)
+            reached = run(source, FIRST + ledgers - 1)
             source.close()
             if number:
                 figure.samples.append(reached)
+                figure.cpu_ms.append((cpu(servers) - before) * 1_000 / ledgers)
                 figure.fetchers.append(getattr(source, "fetchers", 0))
             say(f"round {number} {way.name}: {reached:,.0f} MB/s, {getattr(source, 'fetchers', 0)} fetchers")
     return figures
@@ -217,9 +230,9 @@ def main() -> int:
     described = machine.describe()
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="stellarrow-bench-")))
-        port = stack.enter_context(server(scratch))
-        plain, distant = stack.enter_context(far(scratch, port))
-        near = f"http://127.0.0.1:{port}"
+        store = stack.enter_context(server(scratch))
+        proxy, plain, distant = stack.enter_context(far(scratch, store.port))
+        near = f"http://127.0.0.1:{store.port}"
         os.environ |= {
             "AWS_ACCESS_KEY_ID": KEYS["ROOT_ACCESS_KEY"],
             "AWS_SECRET_ACCESS_KEY": KEYS["ROOT_SECRET_KEY"],
@@ -238,7 +251,7 @@ def main() -> int:
             Way("through a proxy", lambda: lake(plain)),
             Way(f"{LATENCY_MS} ms away", lambda: lake(distant), 0.9, "S3 on loopback"),
         ]
-        figures = play(ways, options.rounds, chunks[-1].last)
+        figures = play(ways, options.rounds, options.ledgers, (store, proxy))
         say("ledgers that appear one by one")
         took = sorted(follow(near, chunks[: options.arrivals]))
     tell(ways, figures, took, described, sum(len(chunk.data) for chunk in chunks) / len(chunks))
@@ -266,8 +279,9 @@ def tell(
         reached = "reached" if way.goal and share >= way.goal else "missed" if way.goal else ""
         spread = f"{min(figure.samples):,.0f} to {max(figure.samples):,.0f}"
         most = str(max(figure.fetchers))
-        rows.append((way.name, f"{figure.median:,.0f}", spread, most, f"{goal} {reached}"))
-    print(report.table(("way", "MB/s", "from to", "fetchers", "goal"), rows, texts=1))
+        spent = f"{statistics.median(figure.cpu_ms):.2f}"
+        rows.append((way.name, f"{figure.median:,.0f}", spread, spent, most, f"{goal} {reached}"))
+    print(report.table(("way", "MB/s", "from to", "CPU ms a ledger", "fetchers", "goal"), rows, texts=1))
     p99 = took[min(len(took) - 1, int(len(took) * 0.99))]
     print(
         f"A ledger appears, its rows are in hand: p50 {statistics.median(took):.0f} ms, p99 {p99:.0f} ms"

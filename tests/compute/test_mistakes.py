@@ -77,6 +77,14 @@ def test_a_column_on_request_is_told_to_be_one() -> None:
         sa.schema("contract_events", where="data_json is not null")
 
 
+def test_what_nests_too_deep_is_told() -> None:
+    for deep in ("(" * 2_000 + "true" + ")" * 2_000, " and ".join(["amount_raw > 1"] * 3_000)):
+        try:
+            sa.schema("token_transfers", where=deep)
+        except sa.ConfigError as error:
+            assert "nests too deep" in str(error) or "is no SQL expression" in str(error)  # noqa: PT017
+
+
 def test_every_table_must_have_the_columns() -> None:
     with pytest.raises(sa.ConfigError, match="ledgers has no column 'contract_id'"):
         sa.Decoder(["contract_events", "ledgers"], network="pubnet", where="contract_id is null")

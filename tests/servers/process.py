@@ -18,15 +18,15 @@ _START_SECONDS: Final = 20.0
 _STOP_SECONDS: Final = 10.0
 
 
-def program(name: str) -> Path:
+def program(name: str, *, remedy: str = "make servers builds it") -> Path:
     """Return where a server's program is; the test is skipped where it is not.
 
-    `make servers` builds them beside the environment's Python; STELLARROW_SERVERS names another folder.
+    They lie beside the environment's Python; STELLARROW_SERVERS names another folder.
     """
     folder = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin"))
     found = shutil.which(name, path=folder) or shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is neither in {folder} nor on the PATH: make servers builds it")
+        pytest.skip(f"{name} is neither in {folder} nor on the PATH: {remedy}")
     return Path(found)
 
 

@@ -104,7 +104,7 @@ def test_silence_that_lasts_stops_with_a_sentence(service: RawLedgers, connect: 
     service.faults = [{110: "hang"}] * 9
     with pytest.raises(sa.SourceUnavailable, match=r"sent nothing for 0\.5 s"):
         numbers(connect(service).read(sa.LedgerRange(110, 139)))
-    assert service.asked == [110] * BRISK.attempts if BRISK.attempts else False
+    assert service.asked == [110] * 6  # as often as the policy says
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_what_no_other_try_mends_is_asked_once(
 
 
 def test_nobody_there_is_a_sentence(connect: Connect) -> None:
-    with pytest.raises(sa.SourceUnavailable, match=f"grpc://127.0.0.1:.*: .*{'refused'}"):
+    with pytest.raises(sa.SourceUnavailable, match=r"grpc://127.0.0.1:.*: .*refused"):
         numbers(connect(f"127.0.0.1:{free_port()}").read(sa.LedgerRange(100, 139)))
 
 
@@ -136,9 +136,7 @@ def test_a_restarted_server_is_found_again(ledgers: tuple[bytes, ...], connect: 
     chunks = source.read(sa.LedgerRange(100, 139))
     with serving(RawLedgers(ledgers[:20]), port=port):
         seen = [next(chunks).first for _ in range(20)]
-    again = threading.Timer(0.3, lambda: None)
-    again.start()
-    again.join()
+    time.sleep(0.3)  # nobody is there for a while
     with serving(RawLedgers(ledgers), port=port):
         seen += [chunk.first for chunk in chunks]
     assert seen == list(range(100, 140))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers.faulty import FaultyProxy
+from servers.faulty import Fault, FaultyProxy
 from servers.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
 from stellarrow.decode import Decoder
@@ -143,6 +143,26 @@ def test_asking_beyond_the_newest_ledger_says_which_that_is(place: Place) -> Non
         LedgerMissing, match=r"ledger 120 is not in .*, whose newest is 119: .* the chain with 110:"
     ):
         held(place.open(), 110, 125)
+
+
+def test_a_ledger_that_comes_while_its_turn_is_near_is_read(
+    bucket: Bucket, faulty: FaultyProxy, ledgers: tuple[bytes, ...]
+) -> None:
+    place = Place(f"s3://{bucket.name}", bucket.folder, ledgers)
+    place.put(Layout(), 100, 109)
+    faulty.upstream = bucket.server.address
+    asked: list[str] = []
+
+    def comes(_method: str, path: str) -> Fault | None:
+        if "--110.xdr" in path:
+            asked.append(path)
+            if len(asked) == 2:  # both endings were tried in vain
+                place.put(Layout(), 110, 112)
+            return Fault(404, "NoSuchKey") if len(asked) <= 2 else None
+        return None
+
+    faulty.plan = comes
+    assert held(place.open(endpoint=faulty.endpoint), 105, 112) == list(range(105, 113))
 
 
 def test_stored_bytes_are_those_of_the_files(place: Place) -> None:

@@ -35,7 +35,9 @@ def test_a_default_profile_without_keys_leaves_public_buckets_open(tmp_path: Pat
 
 
 def test_a_role_that_the_platform_gives_is_left_to_the_client(tmp_path: Path) -> None:
-    assert s3_config({"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}, None) == {}
+    token = {"HOME": str(tmp_path), "AWS_WEB_IDENTITY_TOKEN_FILE": "/token"}
+    assert s3_config(token | {"AWS_ROLE_ARN": "arn:aws:iam::1:role/x"}, None) == {}
+    assert s3_config(token, None) == ANONYMOUS  # the client would go on to the metadata address
 
 
 def test_a_profile_is_used_and_the_environment_wins(tmp_path: Path) -> None:

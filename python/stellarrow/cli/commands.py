@@ -18,6 +18,8 @@ _VERBS = (
     "sql",
     "source",
     "processor",
+    "up",
+    "watch",
     "sink",
     "coverage",
     "check",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -158,7 +159,8 @@ class Job:
         with signals.stopping() as stop, meter.shown("verify", stop.event) as progress:
             report = self._bring([census], readable, progress=progress, stop=stop.event)
         lacking = LedgerSet() if pipeline.is_open(wanted) else wanted - covered
-        return census.told(report, lacking=lacking, unreadable=covered - readable)
+        told = census.told(report, lacking=lacking, unreadable=covered - readable)
+        return replace(told, exit_code=stop.exit_code) if report.stopped else told
 
     def _sampled(self, missing: LedgerSet) -> tuple[float, int]:
         """Return the seconds and the bytes of XDR that all would take."""

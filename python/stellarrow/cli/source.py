@@ -41,8 +41,6 @@ def serve(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
-    if settings.flowctl_enabled:
-        _log.warning("flowctl is enabled, but the source does not register there yet")
     from stellarrow.cli.source_service import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()

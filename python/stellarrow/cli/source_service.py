@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 import time
 from contextlib import ExitStack
+from functools import partial
 from typing import Any, Final
 
 from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
 from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ConfigError
+from stellarrow.flowctl import Registration, Service
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import HealthServer, guards_of
+from stellarrow.servers.health import Check, HealthServer, Part, guards_of
 from stellarrow.servers.listening import Tls
 from stellarrow.servers.raw.checking import SoundLedgers
 from stellarrow.servers.raw.flight import RawLedgerFlight
@@ -48,7 +52,11 @@ class SourceService:
                 settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
             )
             stack.callback(self._flight.close)
+            self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
             parts = [*self._relay.components, *guards_of(source)]
+            if self._flowctl:
+                parts.append(Part(partial(_registered, self._flowctl)))
+                stack.callback(self._flowctl.close)
             self._http = HealthServer(
                 settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
             )
@@ -63,6 +71,8 @@ class SourceService:
         self._relay.start()
         self._http.start()
         self._grpc.start()
+        if self._flowctl:
+            self._flowctl.start()
 
     def look(self) -> None:
         """Say that the service is ready as soon as it is."""
@@ -83,6 +93,27 @@ class SourceService:
     def close(self) -> None:
         self._relay.close()
         self._doors.close()
+
+    def _registration(self, settings: Settings) -> Registration:
+        named = settings.flowctl_component_id
+        told = Service(
+            id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
+            kind="SOURCE",
+            takes=(),
+            gives=("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta"),
+            health=f"http://{settings.health_port}/health",
+            component_id=named or "",
+            metadata={
+                "grpc_endpoint": str(self._grpc.address),
+                "flight_endpoint": str(self._flight.address),
+            },
+        )
+        interval = settings.flowctl_heartbeat_interval
+        return Registration(settings.flowctl_endpoint, told, interval=interval, measure=self._relay.measured)
+
+
+def _registered(registration: Registration) -> Check:
+    return Check("flowctl", not registration.trouble, registration.trouble, essential=False)
 
 
 def tls_of(settings: Listening) -> Tls | None:

@@ -38,4 +38,7 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
         if error.name != "sqlglot":
             raise
         raise ConfigError("SQL expressions need sqlglot: pip install 'stellarrow[sql]'") from error
-    return computation(table, columns, whole, where)
+    try:
+        return computation(table, columns, whole, where)
+    except RecursionError as error:
+        raise ConfigError("the SQL expression nests too deep: write it shorter, such as with IN") from error

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import partial
@@ -152,16 +152,11 @@ class _Compiler:
         """IN a list of constants."""
         if not tree.expressions:
             raise ConfigError(f"{shown(tree)}: IN takes a list of values in parentheses")
-        *most, last = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
-        values = [self.value(one) for one in tree.expressions]
-        column = self.value(tree.this)
-        if pa.types.is_string(column.type) and all(isinstance(one.sample, pa.StringScalar) for one in values):
-            held = pa.array([one.sample.as_py() for one in values])
+        held = _held(tree.expressions, self.value(tree.this).type)
+        if held is not None:
             return self._apply(tree, partial(functions.is_in, held), tree.this)
-        any_of: Any = last
-        for one in most:
-            any_of = sql.Or(this=any_of, expression=one)
-        return self.value(any_of)
+        alternatives = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
+        return self._apply(tree, functions.any_of, *alternatives)
 
     def between(self, tree: Any) -> Value:
         low, high = tree.args["low"], tree.args["high"]
@@ -211,6 +206,20 @@ _SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
     sql.Case: _Compiler.chosen,
     sql.Cast: _Compiler.cast,
 }
+
+
+def _held(trees: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """Return constants as values of a column's type; None where one is none, or is compared otherwise."""
+    is_text = pa.types.is_string(kind)
+    if not (is_text or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
+        return None
+    if not all(isinstance(one, sql.Literal) and (one.is_string if is_text else one.is_int) for one in trees):
+        return None
+    values = [str(one.this) if is_text else int(one.this) for one in trees]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return None
 
 
 def _said(kind: pa.DataType) -> str:

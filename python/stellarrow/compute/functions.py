@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import partial, reduce
 from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
@@ -21,6 +21,11 @@ _UNITS: Final = ("second", "minute", "hour", "day", "week", "month", "quarter", 
 def is_in(held: pa.Array, value: Datum) -> Datum:
     """Tell whether a value is among those held; of NULL it is unknown."""
     return pc.if_else(pc.is_valid(value), pc.is_in(value, value_set=held), pa.scalar(None, pa.bool_()))
+
+
+def any_of(*conditions: Datum) -> Datum:
+    """Tell whether one of several is true."""
+    return reduce(pc.or_kleene, conditions)
 
 
 def is_bool(wanted: bool, value: Datum) -> Datum:

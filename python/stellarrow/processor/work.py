@@ -26,6 +26,7 @@ from stellarrow.spool import Retention, Spool
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
+_COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _SAVE_SECONDS: Final = 1.0  # between notes of how far a session is
 _log: Final = logging.getLogger(__name__)
 
@@ -176,6 +177,7 @@ class Work:
                 decoder=decoder,
                 workers=self._shared.workers,
                 budget_mb=self._shared.budget_mb,
+                commit_every=_COMMIT_SECONDS,
                 stop=self._stop,
             )
 
@@ -265,6 +267,8 @@ class _Output:
         self._due = 0.0
 
     def write(self, batch: LedgerBatch) -> None:
+        if self._spool.is_full:
+            self.commit()  # readers make room, but only by what they can see
         self._spool.write(batch)
         entries = self._decoder.entries(batch)
         self._pending += Counts(

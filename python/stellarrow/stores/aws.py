@@ -13,8 +13,9 @@ from stellarrow.errors import ConfigError
 
 # Credentials a role is given by its platform, told by the environment: obstore reads them itself.
 _GIVEN: Final = (
-    *("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
-    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ("AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"),
+    ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",),
+    ("AWS_CONTAINER_CREDENTIALS_FULL_URI",),
 )
 _KEYS: Final = {
     "aws_access_key_id": "access_key_id",
@@ -54,7 +55,7 @@ def _credentials(environ: Mapping[str, str], profile: Mapping[str, str]) -> dict
             )
         if key:
             return {_KEYS[name]: value for name, value in told.items() if value}
-        if place == "the environment" and any(map(environ.get, _GIVEN)):
+        if place == "the environment" and any(all(map(environ.get, names)) for names in _GIVEN):
             return {}
     by_other_means = any(name.startswith(("sso_", "role_", "credential_")) for name in profile)
     if by_other_means and environ.get("AWS_PROFILE"):

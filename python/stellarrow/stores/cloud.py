@@ -42,6 +42,7 @@ class CloudStore:
 
     def __init__(self, url: str, options: StoreOptions) -> None:
         self.where = url.rstrip("/")
+        self._is_azure = self.where.startswith("az://")
         self.lists = not self.where.startswith(("http://", "https://"))
         self._options = options
         self._region: str | None = None
@@ -60,8 +61,11 @@ class CloudStore:
 
     def page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
         def work() -> list[tuple[str, int]]:
-            stream = obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE)
-            return [(one["path"], one["size"]) for one in next(iter(stream), ())]
+            # Not every store heeds the offset.
+            for listed in obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE):
+                if found := [(one["path"], one["size"]) for one in listed if one["path"] > after]:
+                    return found
+            return []
 
         return self._done(work, prefix)
 
@@ -74,7 +78,8 @@ class CloudStore:
     def metadata(self, key: str) -> dict[str, str]:
         def work() -> dict[str, str]:
             told = obstore.get(self._store, key, options={"head": True}).attributes
-            return {str(name).lower(): str(value) for name, value in told.items()}
+            names = ((str(name).lower(), str(value)) for name, value in told.items())
+            return {name.replace("_", "-") if self._is_azure else name: value for name, value in names}
 
         try:
             return self._done(work, key)
@@ -85,9 +90,12 @@ class CloudStore:
         if self._config.get("skip_signature"):
             raise SinkError(f"{self.where} cannot be written without credentials: {refusals.ADVICE}")
 
+        # Azure takes names only that could be a variable's.
+        told = {name.replace("-", "_") if self._is_azure else name: metadata[name] for name in metadata}
+
         def work() -> bool:
             try:
-                obstore.put(self._store, key, data, attributes=dict(metadata), mode="create")
+                obstore.put(self._store, key, data, attributes=told, mode="create")
             except AlreadyExistsError:
                 return False
             return True

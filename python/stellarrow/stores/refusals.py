@@ -27,7 +27,7 @@ _TRY_LATER: Final = frozenset((408, 425, 429))
 
 
 class Absent(SourceError):
-    """There is no such object; it never leaves the store."""
+    """There is no such object."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Refusal:
         return cls(
             status=int(status[1]) if status else 0,
             code=named,
-            message=message[1] if message else "",
+            message=message[1].partition("\n")[0] if message else "",
             is_answered="error sending request" not in text,
             absent=isinstance(error, FileNotFoundError) and named in _NO_OBJECT,
             is_elsewhere="redirect without LOCATION" in text or named == "AuthorizationHeaderMalformed",
@@ -69,7 +69,7 @@ class Refusal:
         """Return the error that tells it: what may work later is Unavailable."""
         final, passing = (SinkError, SinkUnavailable) if writing else (SourceError, SourceUnavailable)
         if self.absent:
-            return Absent(place)
+            return Absent(f"{place} is not there: check the place and --endpoint")
         if self.is_expired:
             return final(f"{place}: the credentials have expired: renew them and run the same again")
         if self.is_elsewhere:
@@ -84,6 +84,7 @@ class Refusal:
                 else "check the credentials and what they may do; AWS_SKIP_SIGNATURE=true goes without them"
             )
             return final(f"{place}: {said}: {remedy}")
+        # A Retry-After of the server is not among what obstore tells, so it cannot be heeded.
         if self.status == 0 or self.status >= 500 or self.status in _TRY_LATER:
             return passing(f"{place}: {self._said}: check the network and the endpoint, or try again later")
         detail = f" {self.code}: {self.message}" if self.code else ""

@@ -110,6 +110,10 @@ class Relay:
         """What /health shows of it."""
         return Part(self._check), Part(self._check_quarantine)
 
+    def measured(self) -> dict[str, float]:
+        """Return what a control plane is told with each heartbeat."""
+        return {"current_ledger": float(self.latest or 0), "streams": float(self._readers)}
+
     def _check(self) -> Check:
         head = self._head
         last = head.last if head else None

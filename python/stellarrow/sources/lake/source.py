@@ -19,9 +19,7 @@ from stellarrow.resilience import Guard, Policy
 from stellarrow.sources.lake.prefetch import Tuning, fetched
 from stellarrow.stores import StoreOptions, open_store
 
-_WHOLE: Final = (
-    1 << 20
-)  # a stored file up to this size is one chunk; zstd makes about ten times as much of it
+_WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
 _GRACE_POLLS: Final = 10  # how often to look for a file that newer ones are there without
 _SLEEPY: Final = 60  # polls without anything new after which polling slows down
@@ -171,6 +169,8 @@ class LakeSource:
             return
         if self._is_hole(due):
             raise self._hole(due)
+        if self._lake.file(due) is not None:
+            return  # it has just come
         raise LedgerMissing(
             f"ledger {due} is not in {self._lake.store.where}{self._extent()}: ask for less, or follow"
             f" the chain with {ledgers.first}:"

@@ -1,0 +1,189 @@
+"""The processor, measured over loopback: spool to clients, source to client, live, and its control calls.
+
+python benchmarks/processor.py [LEDGERS]; they are synthetic, 1.33 MB each.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+import stellarrow as sa
+from stellarrow.address import Address
+from stellarrow.decode import synthetic
+from stellarrow.processor.engine import Options, Processor
+from stellarrow.proto import control_service_pb2 as messages
+from stellarrow.servers.control import SERVICE, ControlServer
+from stellarrow.servers.flight import FlightServer
+
+FIRST = 100
+LEDGER_BYTES = 1_330_000
+ANYWHERE = Address("127.0.0.1", 0)
+
+# Reads a table to its end, at a word on stdin; prints rows, bytes, seconds, and when each ledger came.
+CLIENT = """
+import json, sys, time
+from pyarrow import flight
+client = flight.connect(sys.argv[1], generic_options=[("grpc.http2.bdp_probe", 0)])
+client.wait_for_available()
+print("ready", flush=True); sys.stdin.readline()
+began = time.monotonic(); rows = size = 0; came = {}
+for chunk in client.do_get(flight.Ticket(sys.argv[2].encode())):
+    rows += chunk.data.num_rows; size += chunk.data.nbytes
+    came[json.loads(chunk.app_metadata.to_pybytes())["last_ledger"]] = time.monotonic()
+print(json.dumps([rows, size, time.monotonic() - began, came]))
+"""
+
+
+class Memory:
+    """Ledgers out of memory, given out one after the other, all at once or when `due` says."""
+
+    def __init__(self, made: Sequence[bytes], pace: float = 0.0) -> None:
+        self._made = made
+        self._pace = pace
+        self._stop = threading.Event()
+        self.given: dict[int, float] = {}
+
+    def available(self) -> sa.LedgerSet:
+        return sa.LedgerSet([sa.LedgerRange(FIRST, FIRST + len(self._made) - 1)])
+
+    def network(self) -> sa.Network:
+        return sa.Network.of("synthetic")
+
+    def read(self, ledgers: sa.LedgerRange) -> Iterator[sa.LedgerChunk]:
+        for ledger in range(ledgers.first, min(ledgers.end, FIRST + len(self._made) - 1) + 1):
+            if self._stop.wait(self._pace):
+                return
+            self.given[ledger] = time.monotonic()
+            yield sa.LedgerChunk(self._made[ledger - FIRST], "single", ledger, ledger, "memory")
+
+    def close(self) -> None:
+        """Do nothing: the next session reads on."""
+
+
+class Reader:
+    """A client in a process of its own."""
+
+    def __init__(self, address: Address, table: str) -> None:
+        argv = [sys.executable, "-c", CLIENT, f"grpc://{address}", json.dumps({"table": table})]
+        self._process = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._line()
+
+    def go(self) -> None:
+        print("go", file=self._process.stdin, flush=True)
+
+    def result(self) -> Any:
+        told = json.loads(self._line())
+        self._process.wait()
+        return told
+
+    def _line(self) -> str:
+        return self._process.stdout.readline() if self._process.stdout else ""
+
+
+@contextmanager
+def serving(source: Callable[[], sa.Source], tables: Sequence[str]) -> Iterator[tuple[Processor, Address]]:
+    with tempfile.TemporaryDirectory() as folder:
+        processor = Processor(source, Options(state_dir=Path(folder), tables=tuple(tables)))
+        with closing(processor), closing(FlightServer(ANYWHERE, processor)) as server:
+            yield processor, server.address
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    held = sorted(values)
+    return held[min(len(held) - 1, int(len(held) * share))] * 1_000
+
+
+def anonymous_mb() -> int:
+    """Memory of this process that is not files mapped from disk."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1_000 for line in lines if line.startswith("RssAnon"))
+
+
+def end_to_end(made: Sequence[bytes], tables: Sequence[str]) -> None:
+    size = sum(map(len, made)) / 1e6
+    base = anonymous_mb()
+    with serving(lambda: Memory(made), tables) as (processor, address):
+        reader = Reader(address, tables[0].partition("@")[0])
+        reader.go()
+        began, cpu = time.monotonic(), time.process_time()
+        processor.start(FIRST, FIRST + len(made) - 1)
+        reader.result()
+        seconds, cpu = time.monotonic() - began, time.process_time() - cpu
+        memory = anonymous_mb() - base
+        print(
+            f"source to client, {len(tables)} tables: {size / seconds:,.0f} MB/s of XDR,"
+            f" {size / cpu:,.0f} MB a CPU second of the processor, +{memory} MB"
+        )
+        for count in (1, 1, 4):
+            readers = [Reader(address, tables[0].partition("@")[0]) for _ in range(count)]
+            for one in readers:
+                one.go()
+            told = [one.result() for one in readers]
+            rate = sum(rows for rows, *_ in told) / max(seconds for _, _, seconds, _ in told)
+            print(f"spool to {count} clients: {rate:,.0f} rows/s together")
+
+
+def live(made: Sequence[bytes], tables: Sequence[str]) -> None:
+    source = Memory(made, pace=0.25)
+    with serving(lambda: source, tables) as (processor, address):
+        reader = Reader(address, tables[0].partition("@")[0])
+        reader.go()
+        processor.start(FIRST, FIRST + len(made) - 1)
+        came = {int(ledger): at for ledger, at in reader.result()[3].items()}
+    waits = [came[ledger] - at for ledger, at in source.given.items() if ledger in came]
+    print(
+        f"live, ledger handed in to batch at the client: p50 {percentile(waits, 0.5):.1f} ms,"
+        f" p99 {percentile(waits, 0.99):.1f} ms of {len(waits)}"
+    )
+
+
+def control(made: Sequence[bytes], tables: Sequence[str]) -> None:
+    with (
+        serving(lambda: Memory(made), tables) as (processor, _),
+        closing(ControlServer(ANYWHERE, processor)) as server,
+        grpc.insecure_channel(str(server.address)) as channel,
+    ):
+        server.start()
+        call = channel.unary_unary(
+            f"/{SERVICE}/GetStatus",
+            request_serializer=messages.GetStatusRequest.SerializeToString,
+            response_deserializer=messages.GetStatusResponse.FromString,
+        )
+        ids = [processor.start(FIRST, FIRST + len(made) - 1).id for _ in range(2)]
+        took = []
+        while not all(processor.work(one).session.status.is_final for one in ids):
+            began = time.monotonic()
+            call(messages.GetStatusRequest(session_id=ids[0]))
+            took.append(time.monotonic() - began)
+            time.sleep(0.002)
+    print(
+        f"GetStatus while two sessions run: p50 {percentile(took, 0.5):.2f} ms,"
+        f" p99 {percentile(took, 0.99):.2f} ms of {len(took)}"
+    )
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
+    made = list(islice(synthetic(2_000, first=FIRST, ledger_bytes=LEDGER_BYTES), count))
+    end_to_end(made, ["contract_data@2.0"])
+    end_to_end(
+        made, ["contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers"]
+    )
+    live(made[:60], ["contract_data@2.0"])
+    control(made, ["contract_data@2.0"])
+
+
+if __name__ == "__main__":
+    main()

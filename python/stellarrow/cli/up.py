@@ -1,0 +1,173 @@
+"""`stellarrow up`: source, processor and sinks in one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stellarrow import pipeline, places
+from stellarrow.cli import logs
+from stellarrow.cli.settings import options
+from stellarrow.cli.signals import stopping
+from stellarrow.config import Processor, Source, find_file, read
+from stellarrow.config.values import masked
+from stellarrow.decode import table
+from stellarrow.errors import StellarrowError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.metrics import Metrics
+
+_EXAMPLE = """\b
+Examples:
+  stellarrow up
+  stellarrow up --source ./lake --network pubnet --to parquet:./out"""
+
+_RARE: Final = (
+    *("worker_count", "max_memory_mb", "batch_size", "spool_mb", "insecure", "log_format"),
+    *("flowctl_enabled", "flowctl_endpoint", "flowctl_heartbeat_interval", "flowctl_component_id"),
+    *("tls_certificate", "tls_key", "tls_client_ca", "log_level", "source_endpoint", "spool_age"),
+    *("filter_contract_ids", "filter_asset_codes", "filter_asset_issuers", "include_deleted"),
+)
+_SINK: Final = "parquet:./stellarrow-data/up"
+_COMMIT_SECONDS: Final = 5.0
+_LOOK: Final = 0.2  # seconds between looks at whether the source can be read
+_log: Final = logging.getLogger("stellarrow.up")
+
+
+@click.command(epilog=_EXAMPLE)
+@options(Processor, rare=_RARE)
+@click.option("--to", multiple=True, metavar="SINK", help=f"Sinks; may be repeated.  [{_SINK}]")
+@click.option("--services", is_flag=True, help="Show what would listen where, and end.")
+def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
+    """Run source, processor and sinks in one process, until Ctrl-C.
+
+    Without --source it takes the real ledgers that come with the package. What the source's own servers
+    are told stands in section [source] of the settings file.
+    """
+    source = read(Source, {"source": settings.source}, environ={}, file=find_file())
+    if services:
+        _show(_planned(source, settings))
+        return
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        stopping() as stop,
+        _located(settings) as location,
+    ):
+        _run(replace(settings, source=location), replace(source, source=location), to or (_SINK,), stop.event)
+
+
+@contextmanager
+def _located(settings: Processor) -> Iterator[str]:
+    if settings.source:
+        yield settings.source
+        return
+    with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
+        yield str(bundled)
+
+
+def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> None:
+    from stellarrow.cli.processor_service import ProcessorService  # noqa: PLC0415  extras
+    from stellarrow.cli.source_service import SourceService  # noqa: PLC0415
+
+    metrics = Metrics()
+    with ExitStack() as stack:
+        opened = places.open_source(settings.source, network=settings.network, metrics=metrics)
+        stack.enter_context(closing(opened))
+        network = places.find_network(opened, settings.network)
+        ledgers = _wanted(settings, opened)
+        ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
+        tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
+        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in to]
+        ledgers_out.start()
+        tables_out.start()
+        for part in _lacking(ledgers, tables_out):
+            tables_out.processor.start(part.first, part.last or 0)
+        for sink in sinks:
+            sink.start()
+        _show({"source": ledgers_out.addresses, "processor": tables_out.addresses, "sinks": ", ".join(to)})
+        while not stop.wait(_LOOK):
+            ledgers_out.look()
+        ledgers_out.drain()
+        for sink in sinks:
+            sink.close()
+        tables_out.drain()
+
+
+def _wanted(settings: Processor, source: Any) -> LedgerSet:
+    """Return the ledgers the settings name, or all the source has."""
+    if settings.start_ledger:
+        return LedgerSet([LedgerRange(settings.start_ledger, settings.end_ledger or None)])
+    return pipeline.wanted_ledgers(source, None)
+
+
+def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
+    known = [work.session.ledgers for work in service.processor.works()]
+    return (part for part in ledgers if part not in known)
+
+
+class _Feed:
+    """A sink that is fed from the source, beside the sessions, in a thread."""
+
+    def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
+        self._place = masked(place)
+        self._settings = settings
+        self._ledgers = ledgers
+        # A sink has one version of a table: the newest.
+        self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
+        self._source = places.open_source(settings.source, network=settings.network)
+        self._network = places.find_network(self._source, settings.network)
+        self._sink = places.open_sink(
+            place, self._tables, network=self._network, where=None, expected=lambda: ledgers
+        )
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is in hand; twice is harmless."""
+        self._stop.set()
+        self._source.close()
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._sink.close()
+
+    def _run(self) -> None:
+        try:
+            report = pipeline.run(
+                self._source,
+                tables=self._tables,
+                sinks=[self._sink],
+                network=self._network,
+                ledgers=self._ledgers,
+                workers=1,
+                commit_every=_COMMIT_SECONDS,
+                stop=self._stop,
+            )
+            _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)
+        except StellarrowError as error:
+            _log.error("%s: %s", self._place, error)
+
+
+def _planned(source: Source, settings: Processor) -> dict[str, str]:
+    return {
+        name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
+        for name, one in (("source", source), ("processor", settings))
+    }
+
+
+def _show(services: dict[str, str]) -> None:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    for name, where in services.items():
+        drawn.add_row(Text(name, style="bold"), Text(where))
+    Console(highlight=False, soft_wrap=True).print(drawn)

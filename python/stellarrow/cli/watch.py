@@ -1,0 +1,109 @@
+"""`stellarrow watch`: a running processor, as it goes."""
+
+from __future__ import annotations
+
+import json
+import time
+from http.client import HTTPConnection, HTTPException
+from typing import Any, Final
+
+import click
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from stellarrow.address import Address
+from stellarrow.cli import wording
+from stellarrow.errors import StellarrowError, Unavailable
+
+_STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
+_TIMEOUT: Final = 5.0  # seconds
+_READERS: Final = 12  # shown, those farthest behind first
+
+
+@click.command(epilog="\b\nExample:\n  stellarrow watch --at :8089")
+@click.option("--at", default=":8089", metavar="ADDRESS", help="The processor's HTTP.  [:8089]")
+@click.option("--every", type=click.FloatRange(0.1), default=1.0, metavar="SECONDS", help="[1]")
+@click.option("--once", is_flag=True, help="Show it once, and end.")
+def command(at: str, every: float, once: bool) -> None:
+    """Watch a processor: its sessions, how fast they are, their tables, and who reads them."""
+    address = Address.parse(at)
+    console = Console()
+    if once:
+        console.print(_drawn(_sessions(address)))
+        return
+    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+        while True:
+            try:
+                live.update(_drawn(_sessions(address)), refresh=True)
+            except Unavailable as error:
+                live.update(Text(f"{error}: waiting for it", style="yellow"), refresh=True)
+            time.sleep(every)
+
+
+def _sessions(address: Address) -> list[dict[str, Any]]:
+    connection = HTTPConnection(address.host, address.port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/sessions")
+        answer = connection.getresponse()
+        content = answer.read()
+    except (OSError, HTTPException) as error:
+        raise Unavailable(f"no processor answers on http://{address}") from error
+    finally:
+        connection.close()
+    if answer.status != 200:
+        raise StellarrowError(
+            f"http://{address} is no processor's (it answers {answer.status}): give --at its HTTP address"
+        )
+    told: list[dict[str, Any]] = json.loads(content)
+    return told
+
+
+def _drawn(sessions: list[dict[str, Any]]) -> Group:
+    if not sessions:
+        return Group(Text("no session yet: StartProcessing, or --start-ledger, begins one"))
+    return Group(_overview(sessions), Text(), _tables(sessions), Text(), _readers(sessions))
+
+
+def _table(*headings: str) -> Table:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for at, heading in enumerate(headings):
+        drawn.add_column(heading, justify="left" if at < 2 else "right")
+    return drawn
+
+
+def _overview(sessions: list[dict[str, Any]]) -> Table:
+    drawn = _table("session", "status", "ledger", "of", "lag", "entries/s", "entries", "read", "spool")
+    for one in sessions:
+        drawn.add_row(
+            one["id"][:8],
+            Text(one["status"], style=_STYLES.get(one["status"], "dim")),
+            str(one["current"] or "-"),
+            str(one["last"] or "open"),
+            "-" if one["lag"] is None else wording.seconds(one["lag"]),
+            wording.count(one["entries_per_second"]),
+            wording.count(one["entries"]),
+            wording.size(one["bytes"]),
+            wording.size(one["spool_bytes"]),
+        )
+        if one["message"]:
+            drawn.add_row("", Text(one["message"], style="yellow"))
+    return drawn
+
+
+def _tables(sessions: list[dict[str, Any]]) -> Table:
+    drawn = _table("session", "table", "rows")
+    for one in sessions:
+        for name, rows in one["rows"].items():
+            drawn.add_row(one["id"][:8], name, wording.count(rows))
+    return drawn
+
+
+def _readers(sessions: list[dict[str, Any]]) -> Table:
+    readers = [(one["id"][:8], reader) for one in sessions for reader in one["readers"]]
+    readers.sort(key=lambda pair: -pair[1]["behind"])
+    drawn = _table("session", f"{wording.many(len(readers), 'reader')}", "ledgers behind")
+    for session, reader in readers[:_READERS]:
+        drawn.add_row(session, reader["name"].rpartition(" ")[0], wording.count(reader["behind"]))
+    return drawn

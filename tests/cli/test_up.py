@@ -1,0 +1,74 @@
+"""`stellarrow up` and `stellarrow watch`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyarrow import ArrowException, flight
+
+from servers.process import free_port
+
+PROGRAM = (sys.executable, "-m", "stellarrow.cli")
+
+
+@pytest.fixture
+def ports(tmp_path: Path) -> dict[str, int]:
+    """Free ports for both services, as the settings file in the folder says."""
+    names = ("grpc_address", "flight_address", "health_port")
+    chosen = {f"{service} {name}": free_port() for service in ("source", "processor") for name in names}
+    lines = [
+        line
+        for service in ("source", "processor")
+        for line in (f"[{service}]", *(f'{name} = ":{chosen[f"{service} {name}"]}"' for name in names))
+    ]
+    (tmp_path / "stellarrow.toml").write_text("\n".join(lines))
+    return chosen
+
+
+def run(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PROGRAM, *words], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_up_serves_the_bundled_ledgers_and_fills_a_sink(tmp_path: Path, ports: dict[str, int]) -> None:
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen([*PROGRAM, "up"], cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        client = flight.connect(f"grpc://127.0.0.1:{ports['processor flight_address']}")
+        deadline = time.monotonic() + 40
+        ledgers: list[int] = []
+        while sorted(ledgers) != [53_312_000, 58_752_000]:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            try:
+                table = client.do_get(flight.Ticket(b'{"table": "ledgers", "follow": false}')).read_all()
+                ledgers = table["ledger_sequence"].to_pylist()
+            except (ArrowException, flight.FlightError):
+                time.sleep(0.1)
+        watched = run(tmp_path, "watch", "--once", "--at", f":{ports['processor health_port']}")
+        assert watched.returncode == 0, watched.stderr
+        assert "58752000" in watched.stdout
+        assert "token_transfers" in watched.stdout
+        client.close()
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0
+    stored = (tmp_path / "stellarrow-data" / "up" / "ledgers").glob("*.parquet")
+    assert sum(pq.read_metadata(path).num_rows for path in stored) == 2
+
+
+def test_services_says_what_would_listen_where(tmp_path: Path, ports: dict[str, int]) -> None:
+    done = run(tmp_path, "up", "--services")
+    assert done.returncode == 0
+    assert all(f"127.0.0.1:{port}" in done.stdout for port in ports.values())
+
+
+def test_watching_nobody_is_one_sentence(tmp_path: Path) -> None:
+    done = run(tmp_path, "watch", "--once", "--at", f":{free_port()}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: no processor answers on http://127.0.0.1:")
