@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,10 +25,12 @@ from stellarrow import (
     SourceUnavailable,
     StellarrowError,
 )
+from stellarrow.deadletters import DeadLetters
 from stellarrow.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline import run
 from stellarrow.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 
@@ -317,3 +320,36 @@ def test_a_thousand_random_schedules_cost_no_row(
 ) -> None:
     for seed in range(1_000, 2_000):
         schedule(lake, through, rows, seed)
+
+
+def test_the_pipeline_fetches_what_came_damaged_once_more(lake: Bucket, through: FaultyProxy) -> None:
+    failed: set[str] = set()
+
+    def once(_method: str, path: str) -> Fault | None:
+        if path in failed or "--12" not in path:
+            return None
+        failed.add(path)
+        return Fault(shorten=300)
+
+    through.plan = once
+    source = opened(lake, through.endpoint)
+    report = run(source, tables=["ledgers"], sinks=[], network="synthetic", ledgers=WANTED)
+    assert (report.ledgers, str(report.ranges)) == (40, "100:139")
+
+
+def test_the_pipeline_puts_an_object_aside_that_is_damaged_where_it_lies(
+    lake: Bucket, tmp_path: Path
+) -> None:
+    path = lake.folder / LAYOUT.key(120)
+    path.write_bytes(path.read_bytes()[:-40])
+    letters = DeadLetters(tmp_path / "letters")
+    report = run(
+        opened(lake, lake.server.endpoint),
+        tables=["ledgers"],
+        sinks=[],
+        network="synthetic",
+        ledgers=WANTED,
+        dead_letters=letters,
+    )
+    assert (str(report.ranges), str(report.quarantined)) == ("100:119, 121:139", "120")
+    assert [letter.ledger for letter in letters.entries()] == [120]

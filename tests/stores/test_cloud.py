@@ -157,3 +157,10 @@ def _files(lake: Path) -> type[BaseHTTPRequestHandler]:
             self.wfile.write(body)
 
     return Handler
+
+
+def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.delitem(sys.modules, "stellarrow.stores.cloud", raising=False)
+    with pytest.raises(ConfigError, match=r"need obstore: pip install 'stellarrow\[lake\]'"):
+        open_store("s3://bucket")
