@@ -261,6 +261,8 @@ class Work:
         _log.error("session %s: %s", self.session.id, message)
         self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
         with self._lock:
+            if self.session.status.is_final:
+                return  # it had ended, which could not be remembered
             self.session = self.session.became(Status.ERROR, message)
             try:
                 self._save()
