@@ -8,33 +8,33 @@ from typing import Any
 
 import pytest
 
-from stellarrow.sources.flight import FlightTable, ResumeRefused
+import stellarrow as sa
+from stellarrow.sources.flight import Arrival, FlightTable, ResumeRefused
 
 from .conftest import Start
 
 
-@pytest.mark.parametrize("start_ledger", [None, 100])
-def test_a_consumer_gets_whole_ledgers_and_goes_on_behind_any_of_them(
-    start: Start, expected: Callable[..., list[dict[str, Any]]], start_ledger: int | None
+@pytest.mark.parametrize("part", [None, sa.LedgerRange(100, 139)])
+def test_a_consumer_learns_which_ledgers_are_complete_and_goes_on_behind_any_batch(
+    start: Start, expected: Callable[..., list[dict[str, Any]]], part: sa.LedgerRange | None
 ) -> None:
     service = start(batch_size=3)
     service.finished(service.processor.start(100, 139).id)
-    asked: dict[str, Any] = {"start_ledger": start_ledger, "end_ledger": 139} if start_ledger else {}
 
-    def read(since: str) -> list[Any]:
-        with closing(FlightTable(service.flight.address, "contract_events", **asked)) as table:
-            return list(table.read(since))
+    def read(since: str) -> list[Arrival]:
+        with closing(FlightTable(service.flight.address, "contract_events")) as table:
+            return list(table.read(since, part))
 
     arrived = read("earliest")
-    due = 100
-    for one in arrived:
-        assert one.first == due
-        assert one.rows.to_pylist() == expected("contract_events", one.first, one.last)
-        due = one.last + 1
-    assert due == 140
-    assert max(one.rows.num_rows for one in arrived) > 3
-    half = arrived[len(arrived) // 2]
-    assert [one.first for one in read(half.resume)] == [one.first for one in arrived if one.first > half.last]
+    rows = [one.rows.to_pylist() for one in arrived]
+    whole = expected("contract_events")
+    assert [row for batch in rows for row in batch] == whole
+    for at, one in enumerate(arrived):
+        due = sum(row["ledger_sequence"] <= one.last for row in whole)
+        assert (sum(map(len, rows[: at + 1])) == due) is one.complete
+    assert (arrived[-1].last, arrived[-1].complete) == (139, True)
+    half = len(arrived) // 2
+    assert [one.rows.to_pylist() for one in read(arrived[half].resume)] == rows[half + 1 :]
 
 
 def test_a_place_that_is_not_known_any_more_is_told_apart(start: Start) -> None:
