@@ -11,22 +11,31 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from http.client import HTTPConnection
+from itertools import islice
+from pathlib import Path
 
 import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
 import stellarrow as sa
+from processor.serving import Serving
 from servers.process import free_port
-from servers.processor import Processor
-from sinks.postgres.made import asked, batch, entry
+from servers.processor import HALF, Processor
+from sinks.postgres.made import asked, batch, entry, folded, states
 from stellarrow.address import Address
+from stellarrow.cli.synth import write_lake
 from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.decode import synthetic
+from stellarrow.ledgers import Network
 from stellarrow.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sources.files import FileSource
 from stellarrow.sources.flight import FlightTable
 
+SYNTHETIC = Network.of("synthetic")
 EAGER = Policy(attempts=None, first_wait=0.02, longest_wait=0.1, failures_to_open=1_000)
 
 
@@ -167,14 +176,21 @@ def test_sessions_that_ended_are_asked_for_more(processor: Processor, database: 
     assert ledgers(database) == twice(1, 6)
 
 
-def test_a_ledger_in_two_batches_is_an_error_not_a_loss(processor: Processor, database: str) -> None:
+def test_a_ledger_in_several_batches_is_taken_whole(processor: Processor, database: str) -> None:
     one, other = (batch(5, 5, [entry(5, f"k{place}", place=place)]) for place in (0, 1))
-    processor.pieces += [one, other]
-    with (
-        pytest.raises(sa.SinkError, match=r"ledger 5 .* came in two batches"),
-        consuming(processor, database) as stats,
-    ):
-        until(lambda: stats.errors)
+    half = sa.LedgerBatch(one.first, one.last, one.tables, replace(one.run, count=HALF))
+    processor.pieces += [*pieces(1, 4), half]
+    with consuming(processor, database) as stats:
+        until(lambda: stats.records_received == 9)
+        until(lambda: stats.committed_ledger == 4)
+        assert ledgers(database) == twice(1, 4)
+        processor.breaks_after = 0
+        processor.stop()
+        processor.start()
+        until(lambda: stats.records_received == 10)  # the half came again
+        processor.pieces.append(other)
+        until(lambda: stats.committed_ledger == 5)
+    assert ledgers(database) == twice(1, 5)
 
 
 def test_a_ledger_sent_again_by_a_later_session_is_taken_once(processor: Processor, database: str) -> None:
@@ -231,3 +247,49 @@ def test_the_service_consumes_tells_how_it_is_and_ends_with_everything_durable(
         process.kill()
     assert process.returncode == 0, told
     assert ledgers(database) == twice(1, 10)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    write_lake(
+        folder, islice(synthetic(20, first=100, ledger_bytes=30_000), 60), first=100, network=SYNTHETIC
+    )
+    return folder
+
+
+@pytest.mark.parametrize("flags", [[], ["--start-ledger", "110", "--end-ledger", "149"]])
+def test_what_a_real_processor_serves_arrives_exactly(
+    lake: Path, tmp_path: Path, database: str, flags: list[str]
+) -> None:
+    session = ["--start-ledger", "100", "--end-ledger", "159", "--batch-size", "7", "--include-deleted"]
+    with closing(Serving(lake, tmp_path / "state", "--network", "synthetic", *session)) as serving:
+        command = [
+            sys.executable,
+            "-m",
+            "stellarrow.cli",
+            "sink",
+            "postgres",
+            "serve",
+            "--metrics-port",
+            ":0",
+        ]
+        command += ["--flight-endpoint", str(serving.flight), "--database-url", database]
+        command += ["--network", "synthetic", "--db-flush-interval", "100ms", *flags]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            first, last = (110, 149) if flags else (100, 159)
+            until(lambda: set(ledgers(database)) >= {last}, seconds=60)
+            if not flags:
+                process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=30)  # the end of a range ends it
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    decoder = sa.Decoder(["contract_data"], network="synthetic")
+    chunks = FileSource(lake).read(sa.LedgerRange(first, last))
+    golden = [row for chunk in chunks for row in decoder(chunk).tables["contract_data"].to_pylist()]
+    columns = ", ".join(golden[0])
+    key = ", ".join(sa.keys("contract_data"))
+    assert asked(database, f"SELECT {columns} FROM contract_data.entries ORDER BY {key}") == golden
+    assert states(database) == folded(golden)

@@ -14,13 +14,12 @@ import pyarrow as pa
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from stellarrow.errors import SinkError, SourceError, SourceUnavailable, StellarrowError, Stopped
-from stellarrow.ledgers import LedgerBatch, LedgerRun
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
 from stellarrow.protocols import Sink
 from stellarrow.resilience import Guard
 
 EARLIEST: Final = "earliest"
 
-_PLACE: Final = ("ledger_sequence", "transaction_index", "operation_index", "change_index", "event_index")
 _AHEAD: Final = 2  # batches that wait for the sink; the server's spool holds the rest
 _LOOK: Final = 0.2  # seconds between looks at the clock
 _PAUSE: Final = 1.0  # seconds before a stream that ended is asked for more
@@ -28,7 +27,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Batch(Protocol):
-    """Rows of whole ledgers, and the place to go on from after them."""
+    """Rows of ledgers, and the place to go on from after them; not `complete`, of the last more will come."""
 
     @property
     def first(self) -> int: ...
@@ -38,6 +37,8 @@ class Batch(Protocol):
     def rows(self) -> pa.RecordBatch: ...
     @property
     def resume(self) -> str: ...
+    @property
+    def complete(self) -> bool: ...
 
 
 class Stream(Protocol):
@@ -46,8 +47,8 @@ class Stream(Protocol):
     @property
     def name(self) -> str: ...
 
-    def read(self, since: str) -> Iterator[Batch]:
-        """Yield what comes after a place."""
+    def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Batch]:
+        """Yield what comes after a place in the sessions' output, or the ledgers of a range."""
 
     def close(self) -> None:
         """End the read that is under way."""
@@ -115,8 +116,9 @@ class Stats:
 class Consumer:
     """Bring one table's stream into a sink until told to stop.
 
-    A batch is at most `flush_interval` seconds from being durable. The place to go on from is kept after the
-    rows: a crash in between repeats ledgers, which the sink drops as covered.
+    A ledger is at most `flush_interval` seconds from being durable. The place to go on from is kept after the
+    rows: a crash in between repeats ledgers, which the sink drops as covered. Of a range, what the sink lacks
+    is asked for; the end of a bounded one ends the work.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class Consumer:
         stop: threading.Event,
         metrics: ConsumerMetrics,
         stats: Stats,
+        ledgers: LedgerRange | None = None,
     ) -> None:
         self._stream = stream
         self._sink = sink
@@ -140,15 +143,18 @@ class Consumer:
         self._stop = stop
         self._metrics = metrics
         self.stats = stats
+        self._ledgers = ledgers
         self._since = EARLIEST
+        self._parts: list[Batch] = []
         self._last: Batch | None = None
         self._due: float | None = None
 
     def run(self) -> None:
-        """Return when told to stop, everything that came being durable."""
-        self._since = self._sink.position(self._key) or EARLIEST
+        """Return when told to stop or at the range's end, everything that came being durable."""
+        if not self._ledgers:
+            self._since = self._sink.position(self._key) or EARLIEST
         try:
-            while not self._stop.is_set():
+            while not self._stop.is_set() and self._is_more_wanted():
                 self._guard.call("stream", self._follow)
                 self._stop.wait(_PAUSE)  # the sessions have ended, or the connection: others may begin
         except Stopped:
@@ -156,11 +162,21 @@ class Consumer:
         finally:
             self._stream.close()
 
+    def _is_more_wanted(self) -> bool:
+        """Narrow the range, if there is one, to what the sink lacks."""
+        if self._ledgers is None:
+            return True
+        lacking = LedgerSet([self._ledgers]) - self._sink.coverage()
+        if lacking:
+            self._ledgers = LedgerRange(lacking.first, self._ledgers.last)
+        return bool(lacking)
+
     def _follow(self) -> None:
         """Take batches from one connection until it ends; raise if it brought nothing, so that we wait."""
         arrived: Queue[Batch | StellarrowError | None] = Queue(_AHEAD)
         ended = threading.Event()
         self._last = None
+        self._parts.clear()
         threading.Thread(target=self._receive, args=(arrived, ended), daemon=True).start()
         try:
             for batch in self._taken(arrived):
@@ -191,7 +207,7 @@ class Consumer:
         """Read in a thread of its own, for reading blocks while nothing comes."""
         last: Batch | StellarrowError | None = None
         try:
-            for batch in self._stream.read(self._since):
+            for batch in self._stream.read(self._since, self._ledgers):
                 if not _put(arrived, batch, ended):
                     return
         except StellarrowError as error:
@@ -213,18 +229,20 @@ class Consumer:
             self._commit_if_due()
 
     def _write(self, batch: Batch) -> None:
-        if self._last and _goes_on(self._last, batch):
-            raise SinkError(
-                f"ledger {batch.first} of {self._stream.name} came in two batches: the consumer needs whole"
-                " ledgers, let the processor send them so"
-            )
-        run = LedgerRun(batch.last - batch.first + 1, batch.first, batch.last, 0, 0, "", "", 0, 0)
-        self._sink.write(LedgerBatch(batch.first, batch.last, {self._table: batch.rows}, run))
+        self._parts.append(batch)
+        self.stats.records_received += batch.rows.num_rows
+        self._metrics.received.inc(batch.rows.num_rows)
+        if not batch.complete:
+            return  # half a ledger would count as all of it
+        rows = pa.Table.from_batches([part.rows for part in self._parts]).combine_chunks().to_batches()
+        first = self._parts[0].first
+        self._parts.clear()
+        run = LedgerRun(batch.last - first + 1, first, batch.last, 0, 0, "", "", 0, 0)
+        whole = rows[0] if rows else batch.rows
+        self._sink.write(LedgerBatch(first, batch.last, {self._table: whole}, run))
         self._last = batch
         self._due = self._due or time.monotonic() + self._interval
-        self.stats.records_received += batch.rows.num_rows
         self.stats.last_ledger = batch.last
-        self._metrics.received.inc(batch.rows.num_rows)
 
     def _commit_if_due(self) -> None:
         if self._due is not None and time.monotonic() >= self._due:
@@ -234,27 +252,16 @@ class Consumer:
         if self._last is None or self._due is None:
             return
         self._sink.commit()
-        self._sink.keep_position(self._key, self._last.resume, self._last.last)
-        self._since, self._due = self._last.resume, None
+        self._due = None
+        if not self._ledgers:
+            self._sink.keep_position(self._key, self._last.resume, self._last.last)
+            self._since = self._last.resume
         self.stats.committed_ledger = self._last.last
 
     def _failed(self, error: StellarrowError) -> None:
         self.stats.errors += 1
         self.stats.last_error = str(error)
         self._metrics.errors.inc()
-
-
-def _goes_on(last: Batch, batch: Batch) -> bool:
-    """Tell whether a batch begins within the ledger that the last one ended with, or sends it again."""
-    if batch.first != last.last or not (last.rows.num_rows and batch.rows.num_rows):
-        return False
-    return _place(last.rows, last.rows.num_rows - 1) < _place(batch.rows, 0)
-
-
-def _place(rows: pa.RecordBatch, at: int) -> tuple[int, ...]:
-    """Return where a row stands among all of its table."""
-    numbers = [name for name in _PLACE if name in rows.schema.names]
-    return tuple(-1 if (value := rows.column(name)[at].as_py()) is None else value for name in numbers)
 
 
 def _put(

@@ -19,6 +19,8 @@ KNOWN = {
     *("columns", "where", "from", "follow", "decoded"),
 }
 
+HALF = 0  # as a batch's count of ledgers: of its last one, rows are still to come
+
 
 class Processor:
     """What a processor has to send; it may be stopped, started again and cut off."""
@@ -88,7 +90,12 @@ class _Server(flight.FlightServerBase):  # type: ignore[misc]
                 raise flight.FlightUnavailableError("cut off")
             piece = self._processor.pieces[at]
             at, sent = at + 1, sent + 1
-            told = {"first_ledger": piece.first, "last_ledger": piece.last, "resume": f"after-{at}"}
+            told: dict[str, Any] = {
+                "first_ledger": piece.first,
+                "last_ledger": piece.last,
+                "resume": f"after-{at}",
+            }
+            told["complete"] = piece.run.count != HALF
             rows = piece.tables[asked["table"]]
             yield pa.RecordBatch.from_arrays(rows.columns, schema=schema), json.dumps(told).encode()
 

@@ -77,12 +77,10 @@ class SinkService:
         if settings.source:
             self._bring_source(sink)
             return
-        stream = FlightTable(
-            settings.flight_endpoint,
-            _TABLE,
-            start_ledger=settings.start_ledger,
-            end_ledger=settings.end_ledger,
-        )
+        if settings.end_ledger and not settings.start_ledger:
+            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+        stream = FlightTable(settings.flight_endpoint, _TABLE)
+        first, last = settings.start_ledger, settings.end_ledger or None
         guard = Guard(
             stream.name, Policy(attempts=None, failures_to_open=1_000), metrics=self._metrics, stop=self._stop
         )
@@ -95,6 +93,7 @@ class SinkService:
             stop=self._stop,
             metrics=self._counted,
             stats=self._stats,
+            ledgers=LedgerRange(first, last) if first else None,
         ).run()
 
     def _bring_source(self, sink: PostgresSink) -> None:

@@ -1,4 +1,4 @@
-"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on."""
+"""A table out of a processor, over Arrow Flight: whole ledgers, each batch with where to go on."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pyarrow import flight
 from stellarrow.address import Address
 from stellarrow.decode import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
+from stellarrow.ledgers import LedgerRange
 
 EARLIEST: Final = "earliest"
 
@@ -23,12 +24,16 @@ _CONNECT_SECONDS: Final = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted."""
+    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted.
+
+    Not `complete`, rows of the last ledger are still to come.
+    """
 
     first: int
     last: int
     rows: pa.RecordBatch = field(repr=False)
     resume: str
+    complete: bool
 
 
 class ResumeRefused(SourceError):
@@ -36,48 +41,34 @@ class ResumeRefused(SourceError):
 
 
 class FlightTable:
-    """One table, followed from any place in the processor's output."""
+    """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
 
-    def __init__(
-        self,
-        endpoint: Address,
-        name: str,
-        *,
-        start_ledger: int | None = None,
-        end_ledger: int | None = None,
-        decoded: bool = False,
-    ) -> None:
+    def __init__(self, endpoint: Address, name: str) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
-        asked: dict[str, Any] = {
-            "table": meant.name,
-            "version": meant.version,
-            "start_ledger": start_ledger,
-            "end_ledger": end_ledger or None,
-            "decoded": decoded or None,
-            "follow": True,
-        }
-        self._asked = {key: value for key, value in asked.items() if value is not None}
+        self._asked = {"table": meant.name, "version": meant.version}
         self._location = f"grpc://{endpoint}"
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
 
-    def read(self, since: str) -> Iterator[Arrival]:
+    def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Arrival]:
         """Yield what comes after a place, until the server has no more to send or close() is called."""
+        asked: dict[str, Any] = {**self._asked, "from": since}
+        if ledgers:
+            asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
+        asked["follow"] = not (ledgers and ledgers.last)
         with self._told(since), flight.connect(self._location) as client:
             options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
-            command = json.dumps({**self._asked, "from": since}).encode()
-            told = client.get_flight_info(flight.FlightDescriptor.for_command(command), options)
+            descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
+            told = client.get_flight_info(descriptor, options)
             for endpoint in told.endpoints:
                 reader = client.do_get(endpoint.ticket)
                 with self._lock:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                for chunk in reader:
-                    if chunk.data is not None:
-                        yield _arrival(chunk)
+                yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""
@@ -111,7 +102,8 @@ class FlightTable:
 def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
     try:
         told = json.loads(chunk.app_metadata.to_pybytes())
-        return Arrival(int(told["first_ledger"]), int(told["last_ledger"]), chunk.data, str(told["resume"]))
+        first, last = int(told["first_ledger"]), int(told["last_ledger"])
+        return Arrival(first, last, chunk.data, str(told["resume"]), bool(told.get("complete", True)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

