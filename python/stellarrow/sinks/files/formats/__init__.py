@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
 from stellarrow.errors import ConfigError
+
+_BUFFER: Final = 1 << 20  # bytes
 
 
 class Writing(Protocol):
@@ -44,6 +46,11 @@ class Format(Protocol):
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
         """Return what the file itself tells, as it was closed with; nothing where the format cannot."""
+
+
+def buffered(out: Any) -> pa.NativeFile:
+    """Wrap a thing to write to, so that Python's lock is taken for a megabyte and not for each page."""
+    return pa.BufferedOutputStream(pa.PythonFile(out, mode="w"), _BUFFER)
 
 
 def codec_of(codec: str | None, suffixes: Mapping[str, str], named: str) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stellarrow.sinks.files.formats import codec_of
+from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.runs import in_ledger_order
 
 _CODECS: Final = dict.fromkeys(("zstd", "none", "snappy", "gzip", "lz4", "brotli"), ".parquet")
@@ -43,10 +43,12 @@ class Parquet:
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:
         sorted_by = self.sort_by(schema)
+        file = buffered(out)
         filtered = {"ndv": _CONTRACTS_A_GROUP, "fpp": _FALSE_POSITIVES}
         return _Writing(
+            file,
             pq.ParquetWriter(
-                out,
+                file,
                 schema,
                 compression=self.codec,
                 compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
@@ -55,7 +57,7 @@ class Parquet:
                 write_page_index=True,
                 sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
                 bloom_filter_options={sorted_by: filtered} if sorted_by else None,
-            )
+            ),
         )
 
     def read(
@@ -78,7 +80,8 @@ class Parquet:
 
 
 class _Writing:
-    def __init__(self, writer: pq.ParquetWriter) -> None:
+    def __init__(self, file: pa.NativeFile, writer: pq.ParquetWriter) -> None:
+        self._file = file
         self._writer = writer
 
     def write(self, rows: pa.RecordBatch) -> None:
@@ -88,6 +91,7 @@ class _Writing:
     def close(self, facts: Mapping[str, str]) -> None:
         self._writer.add_key_value_metadata({_FACTS + fact: value for fact, value in facts.items()})
         self._writer.close()
+        self._file.close()
 
 
 def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:

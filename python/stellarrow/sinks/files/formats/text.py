@@ -9,6 +9,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.sinks.files.formats import buffered
+
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
 _MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lose anything is an error
@@ -21,7 +23,7 @@ def suffixes(plain: str) -> dict[str, str]:
 
 
 def compressing(out: Any, codec: str) -> Any:
-    file = pa.PythonFile(out, mode="w")
+    file = buffered(out)
     return file if codec == "none" else pa.CompressedOutputStream(file, codec)
 
 
