@@ -131,6 +131,20 @@ def test_a_bounded_command_needs_no_session_and_is_split_for_parallel_readers(
         assert [row for part in parts for row in part.to_pylist()] == expected("contract_data")
 
 
+def test_a_token_goes_on_in_a_range_that_is_split(
+    start: Start, expected: Expected, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.processor.ranges._LEDGERS", 10)
+    command: dict[str, Any] = {"table": "contract_events", "start_ledger": 100, "end_ledger": 139}
+    tables = start().tables
+    whole = tables.read(**command)
+    assert whole.rows == expected("contract_events")
+    sizes = [batch.num_rows for batch in whole.batches]
+    for at in range(0, len(sizes), 1 + len(sizes) // 9):
+        rest = tables.read(**command, **since(whole.told[at]["resume"]))
+        assert rest.rows == whole.rows[sum(sizes[: at + 1]) :]
+
+
 def test_filters_and_columns_are_pushed_down_to_ranges(start: Start, expected: Expected) -> None:
     service = start()
     contract = expected("contract_data")[0]["contract_id"]

@@ -20,6 +20,7 @@ import pytest
 from pyarrow import ArrowException, flight
 
 import stellarrow as sa
+from servers.raw_ledgers import RawLedgers, serving
 from stellarrow.cli.synth import write_lake
 from stellarrow.decode import frame, synthetic
 
@@ -48,7 +49,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory, made: list[bytes]) -> Path:
 def serve(lake: Path, tmp_path: Path) -> Iterator[Serve]:
     with ExitStack() as stack:
 
-        def start(*flags: str, source: Path = lake) -> Serving:
+        def start(*flags: str, source: Path | str = lake) -> Serving:
             return stack.enter_context(closing(Serving(source, tmp_path / "state", *flags)))
 
         yield start
@@ -97,18 +98,24 @@ def follow(address: Any, table: str, *, patience: float = 60.0) -> list[dict[str
 
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.slow)])
 def test_readers_of_a_processor_that_is_killed_end_with_exactly_the_golden_rows(
-    serve: Serve, golden: Golden, kills: int
+    serve: Serve, made: list[bytes], golden: Golden, kills: int
 ) -> None:
-    service = serve(f"--start-ledger={FIRST}", f"--end-ledger={LAST}", "--batch-size=10")
+    chain = RawLedgers([], first=FIRST)
     tables = ("contract_data", "contract_events", "ledgers")
-    with ThreadPoolExecutor(len(tables)) as pool:
+    pause = random.Random(kills)  # noqa: S311
+    with serving(chain) as port, ThreadPoolExecutor(len(tables)) as pool:
+        flags = (f"--start-ledger={FIRST}", f"--end-ledger={LAST}", "--batch-size=10", "--network=synthetic")
+        service = serve(*flags, source=f"grpc://127.0.0.1:{port}")
         readers = {table: pool.submit(follow, service.flight, table, patience=300) for table in tables}
-        for seed in range(kills):
-            time.sleep(random.Random(seed).uniform(0, 0.4))  # noqa: S311
+        for kill in range(kills):
+            for ledger in made[len(made) * kill // kills : len(made) * (kill + 1) // kills]:
+                chain.add(ledger)
+                time.sleep(pause.uniform(0, 0.03))
             service.kill()
-            service.start(wait=seed % 2 == 0)
+            service.start(wait=pause.random() < 0.7)
         for table, reader in readers.items():
             assert reader.result() == golden(table), table
+    assert service.log.read_text().count("goes on behind ledger") >= kills * 0.6
 
 
 @pytest.fixture

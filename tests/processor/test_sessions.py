@@ -163,3 +163,18 @@ def test_a_session_of_which_the_spool_is_damaged_is_an_error_and_the_others_go_o
     again = start()
     assert again.tables.path("ledgers").num_rows == 40
     assert again.processor.work(session).spool is None
+
+
+def test_the_output_of_sessions_that_ended_goes_when_it_is_old(start: Start) -> None:
+    service = start(retention=Retention(age=0.3))
+    session = service.processor.start(100, 139).id
+    service.finished(session)
+    begun = service.tables.read(table="contract_data", most=1)
+    until(lambda: not service.processor.work(session).spool.readers)  # type: ignore[union-attr]
+    time.sleep(0.4)
+    service.finished(service.processor.start(120, 121).id)
+    assert not (service.processor.options.state_dir / "sessions" / session).exists()
+    assert service.control("GetStatus", session_id=session).current_ledger == 139
+    assert service.tables.path("ledgers").num_rows == 2
+    with pytest.raises(KeyError, match="keeps nothing any more: ask for a range"):
+        service.tables.read(table="contract_data", **{"from": begun.resume})  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ import pytest
 
 import servers.raw_ledgers
 import stellarrow as sa
-from servers.rpc import RpcNode, serving, status
+from servers.rpc import RpcNode, html, reset, serving, status
 from stellarrow.decode import sequences, synthetic
 from stellarrow.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
@@ -102,6 +103,54 @@ def test_it_goes_back_to_the_lake_when_the_window_has_moved_on(
             make_lake(100, 137)  # and meanwhile the reader was slow
             node.forget_before(136)
     assert seen == list(range(110, 140))
+
+
+def disturbed(seed: int, make_lake: MakeLake, ledgers: tuple[bytes, ...], connect: Connect) -> None:
+    """Read a lake that grows, then a node that fails and forgets: all of it, or a clear stop."""
+    chance = random.Random(seed)  # noqa: S311
+    end = chance.randrange(105, 130)
+    folder = make_lake(100, end, name=f"lake-{seed}")
+
+    class Growing(FileSource):
+        def available(self) -> sa.LedgerSet:
+            return FileSource(folder).available()
+
+        def read(self, ledgers: sa.LedgerRange) -> Iterator[sa.LedgerChunk]:
+            return FileSource(folder).read(ledgers)
+
+    first = chance.randrange(100, end + 2)
+    node = RpcNode(
+        ledgers[first - 100 :], first=first, cap=chance.choice((3, 7, 200)), strict=chance.random() < 0.5
+    )
+    node.faults += chance.choices((status(500), html, reset, None, None, None, None, None), k=60)
+    moves = chance.randrange(110, 139)
+    seen: list[int] = []
+    try:
+        for chunk in ChainedSource([Growing(folder), connect(node)]).read(sa.LedgerRange(102, 139)):
+            seen += numbers(iter([chunk]))
+            if seen[-1] >= moves > node.oldest:
+                node.forget_before(min(139, moves + chance.randrange(12)))
+                if chance.random() < 0.8:
+                    make_lake(100, chance.randrange(end, 140), name=f"lake-{seed}")
+    except sa.SourceError:
+        assert seen == list(range(102, 102 + len(seen)))
+    else:
+        assert seen == list(range(102, 140))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_random_faults_leave_all_or_a_clear_stop(
+    seed: int, make_lake: MakeLake, ledgers: tuple[bytes, ...], connect: Connect
+) -> None:
+    disturbed(seed, make_lake, ledgers, connect)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1_000, 1_200))
+def test_many_random_faults_leave_all_or_a_clear_stop(
+    seed: int, make_lake: MakeLake, ledgers: tuple[bytes, ...], connect: Connect
+) -> None:
+    disturbed(seed, make_lake, ledgers, connect)
 
 
 def test_a_hole_between_the_sources_is_loud(make_lake: MakeLake, node: RpcNode, connect: Connect) -> None:

@@ -70,6 +70,12 @@ def test_ledgers_sent_twice_are_taken_once(service: RawLedgers, connect: Connect
     assert service.asked == [100]
 
 
+def test_a_chunk_can_be_asked_for_again(service: RawLedgers, connect: Connect) -> None:
+    source = connect(service)
+    (chunk,) = source.read(sa.LedgerRange(117, 117))
+    assert source.refetch(chunk) == chunk
+
+
 def test_a_skipped_ledger_is_asked_for_again(service: RawLedgers, connect: Connect) -> None:
     service.faults = [{110: "skip"}]
     assert numbers(connect(service).read(sa.LedgerRange(100, 139))) == list(range(100, 140))

@@ -227,6 +227,17 @@ def test_a_ledger_that_is_no_base64_is_a_decode_error_of_its_own(serve: Serve, c
     ]
 
 
+def test_a_chunk_can_be_asked_for_again(serve: Serve, connect: Open) -> None:
+    node = serve()
+    source = connect(node)
+    whole = node.metas[117]
+    node.metas[117] = "@@" + whole[2:]
+    (bad,) = source.read(sa.LedgerRange(117, 117))
+    assert source.refetch(bad) == bad
+    node.metas[117] = whole
+    assert numbers(iter([source.refetch(bad)])) == [117]
+
+
 @pytest.mark.parametrize("strict", [True, False])
 def test_it_follows_the_chain_until_closed(
     serve: Serve, connect: Open, ledgers: tuple[bytes, ...], strict: bool

@@ -102,6 +102,7 @@ class Processor:
 
     def resume(self) -> None:
         """Let the sessions go on that were running when the processor ended."""
+        self._discard_old()
         for work in self.works():
             status = work.session.status
             if not status.is_final:
@@ -120,6 +121,7 @@ class Processor:
             raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
         if self.draining.is_set():
             raise Unavailable("the processor is shutting down: start the session when it is back")
+        self._discard_old()
         session = Session.new(
             LedgerRange(first, last or None),
             batch_size=batch_size or self.options.batch_size,
@@ -186,6 +188,14 @@ class Processor:
             self._claim.release()
         else:
             _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))
+
+    def _discard_old(self) -> None:
+        """Delete the output of sessions that ended longer ago than it is kept, unless someone reads it."""
+        age = self.options.retention.age
+        for work in self.works() if age else ():
+            is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
+            if is_old and work.spool and not work.spool.readers:
+                work.discard()
 
     def _work(self, session: Session) -> Work:
         return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)

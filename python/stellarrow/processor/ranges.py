@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import Final
 
@@ -14,7 +15,7 @@ from stellarrow import pipeline
 from stellarrow.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet, Network
-from stellarrow.processor.commands import Command
+from stellarrow.processor.commands import EARLIEST, Command
 from stellarrow.processor.cursor import Cursor, Place
 from stellarrow.processor.cutting import Cutter, Sent
 from stellarrow.processor.decoding import agreed_network
@@ -30,23 +31,35 @@ _log: Final = logging.getLogger(__name__)
 
 
 def endpoints(command: Command) -> list[Command]:
-    """Split a bounded range into parts that readers may take in parallel."""
+    """Split what is left of a bounded range into parts that readers may take in parallel."""
     ledgers = command.ledgers
     if ledgers is None or ledgers.last is None:
         return [command]
-    parts = max(1, min(_ENDPOINTS, ledgers.count // _LEDGERS))
-    ends = [ledgers.first + ledgers.count * part // parts for part in range(parts + 1)]
-    return [command.over(LedgerRange(ends[part], ends[part + 1] - 1)) for part in range(parts)]
+    first = _place(command, cursor_of(command)).after + 1
+    count = ledgers.last - first + 1
+    parts = min(_ENDPOINTS, count // _LEDGERS)
+    if parts < 2:
+        return [command]
+    ends = [first + count * part // parts for part in range(parts + 1)]
+    split = [command.over(LedgerRange(ends[part], ends[part + 1] - 1)) for part in range(parts)]
+    # A resume token is of a place in the first part.
+    return [split[0], *(replace(part, origin=EARLIEST) for part in split[1:])]
+
+
+def _place(command: Command, cursor: Cursor) -> Place:
+    """Return the place a range is read from."""
+    if command.ledgers is None:
+        raise ConfigError("the command has no range: name start_ledger")
+    place = cursor.places.get("", Place(command.ledgers.first - 1))
+    if place.after + 1 < command.ledgers.first or place.after > command.ledgers.end:
+        raise ConfigError("the resume token is of another range: send the same range as then")
+    return place
 
 
 def of_range(processor: Processor, command: Command, *, cancelled: Callable[[], bool]) -> Stream:
     """Return the rows of a range, each batch with its token; an open range follows the chain."""
-    if command.ledgers is None:
-        raise ConfigError("the command has no range: name start_ledger")
     cursor = cursor_of(command)
-    place = cursor.places.get("", Place(command.ledgers.first - 1))
-    if place.after + 1 < command.ledgers.first or place.after > command.ledgers.end:
-        raise ConfigError("the resume token is of another range: send the same range as then")
+    place = _place(command, cursor)
     cutter = Cutter(processor.options.batch_size, place, picker(command))
     return _told(
         cursor, _sent(processor, _Decoding(processor, command, behind=place.after), cutter, cancelled)

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from stellarrow.compute import compile_sql
 from stellarrow.decode import schema
-from stellarrow.errors import ConfigError, UnknownSession
+from stellarrow.errors import ConfigError, LedgerMissing, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.processor.commands import EARLIEST, LATEST, Command
 from stellarrow.processor.cursor import Cursor, Place
@@ -41,6 +41,7 @@ def _followed(
     reader: _Reader, processor: Processor, *, follow: bool, cancelled: Callable[[], bool]
 ) -> Stream:
     try:
+        reader.begin()
         while not cancelled():
             works = reader.works()
             over = bool(works) and all(work.session.status.is_final for work in works)
@@ -88,6 +89,9 @@ class _Reader:
             raise UnknownSession(
                 f"the resume token is of session {min(lost)}, which is no longer here: read from earliest"
             )
+
+    def begin(self) -> None:
+        """Register with every spool there is."""
         for work in self.works():
             self._attach(work)
         self._latest = False  # of sessions that begin from now on, all is new
@@ -132,9 +136,15 @@ class _Reader:
         return sent, self._cursor.token()
 
     def _attach(self, work: Work) -> _Taken | None:
-        if work.session.id in self._taken or work.spool is None:
-            return self._taken.get(work.session.id)
+        if work.session.id in self._taken:
+            return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)
+        if work.spool is None:
+            if place and place.after < work.session.current:
+                raise LedgerMissing(
+                    f"session {work.session.id} keeps nothing any more: ask for a range, it is decoded anew"
+                )
+            return None
         if self._latest:
             place = Place(work.spool.last)
         behind = work.spool.register(self._id, after=place.after if place else None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -71,7 +72,9 @@ class Work:
         self._saved_at = 0.0
         self.source: Source | None = None
         self._decoder: Filtered | None = None
-        self._thread = threading.Thread(target=self._run, name=f"stellarrow-session-{session.id[:8]}")
+        # A daemon: what is durable counts, whatever a source keeps it waiting for.
+        name = f"stellarrow-session-{session.id[:8]}"
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         if session.network:
             try:
                 self._open_spool(Network.of(session.network))
@@ -205,7 +208,14 @@ class Work:
         if self.spool.last > self.session.current:
             self.session = self.session.with_progress(self.spool.last, self.session.counts)
 
-    def kept(self, batch: LedgerBatch, counts: Counts, *, took: float) -> None:
+    def discard(self) -> None:
+        """Delete what an ended session kept; what it was stays known."""
+        spool, self.spool = self.spool, None
+        if spool:
+            spool.close()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def kept(self, batch: LedgerBatch, counts: Counts, rows: Mapping[str, int], *, took: float) -> None:
         """Note what has become durable, up to this batch, in a commit of so many seconds."""
         self._has_worked = True
         self.closed_at = batch.run.last_closed_at
@@ -216,6 +226,8 @@ class Work:
                 self.session = self.session.telling("")
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
+        for name, number in rows.items():
+            self.rows[name] += number
         self._shared.commits.add(took)
         metrics, kind = self._shared.metrics, self._shared.kind
         metrics.processing_duration.labels(kind, "commit").observe(took)
@@ -280,7 +292,7 @@ class _Output:
         )
         self._last = batch
         for name, rows in batch.tables.items():
-            self._work.rows[name] += rows.num_rows
+            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
         if time.monotonic() >= self._due:
             self.commit()
 
@@ -289,9 +301,10 @@ class _Output:
         self._spool.commit()
         now = time.monotonic()
         self._due = now + (now - began) * _COMMIT_SHARE
-        if self._last:
-            self._work.kept(self._last, self._pending, took=now - began)
-        self._pending, self._last = Counts(), None
+        last, pending, rows = self._last, self._pending, self._rows
+        self._last, self._pending, self._rows = None, Counts(), {}
+        if last:
+            self._work.kept(last, pending, rows, took=now - began)
 
     def coverage(self) -> LedgerSet:
         return self._spool.coverage()

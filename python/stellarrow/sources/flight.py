@@ -1,4 +1,4 @@
-"""A table out of a processor, over Arrow Flight: batches of whole ledgers, each with where to go on."""
+"""A table out of a processor, over Arrow Flight: whole ledgers, each batch with where to go on."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ class FlightTable:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                for chunk in reader:
-                    if chunk.data is not None:
-                        yield _arrival(chunk)
+                yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""

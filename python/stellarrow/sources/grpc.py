@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -104,6 +104,17 @@ class GrpcSource:
                 self._metrics.reconnections.inc()
         except Stopped:
             return
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        """Ask for the ledgers of a chunk once more."""
+        with closing(self._again(chunk)) as chunks:
+            for fresh in chunks:
+                if (fresh.first, fresh.last) == (chunk.first, chunk.last):
+                    return fresh
+        raise SourceError(f"{self.name} gives ledgers {chunk.first} to {chunk.last} in other pieces now")
+
+    def _again(self, chunk: LedgerChunk) -> Generator[LedgerChunk]:
+        yield from self.read(LedgerRange(chunk.first, chunk.last))
 
     def close(self) -> None:
         self._stop.set()

@@ -80,8 +80,11 @@ pub fn bomb(most: usize) -> Error {
     )
 }
 
-/// Compress into one frame that declares its size.
+/// Compress into one frame that declares its size and carries a checksum, as those of public lakes do: no hash of
+/// the chain covers every byte of a ledger.
 pub fn compress(data: &[u8], level: i32) -> Result<Vec<u8>> {
     let failed = |error| Error::data(0, format!("zstd cannot compress at level {level}: {error}"));
-    zstd::bulk::compress(data, level).map_err(failed)
+    let mut compressor = zstd::bulk::Compressor::new(level).map_err(failed)?;
+    compressor.include_checksum(true).map_err(failed)?;
+    compressor.compress(data).map_err(failed)
 }

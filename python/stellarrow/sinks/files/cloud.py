@@ -32,6 +32,10 @@ _PART: Final = 8 << 20
 _READ: Final = 1 << 20
 
 
+class _Gone(SinkError):
+    """There is no such object."""
+
+
 class CloudFiles(CloudStore):
     """A bucket, or the part of it below a prefix, as a place for files."""
 
@@ -99,7 +103,7 @@ class CloudFiles(CloudStore):
     def remove(self, paths: Iterable[str]) -> None:
         gone = [*paths]
         if gone:
-            with suppress(FileNotFoundError):
+            with suppress(_Gone):
                 self._tried("delete", lambda: obstore.delete(self._store, gone), gone[0])
 
     @contextmanager
@@ -110,7 +114,12 @@ class CloudFiles(CloudStore):
         self._closed.set()
 
     def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
-        return self._guard.call(operation, lambda: self._done(work, path, writing=True))
+        try:
+            return self._guard.call(operation, lambda: self._done(work, path, writing=True))
+        except refusals.Absent as error:
+            raise _Gone(
+                f"{self}/{path} is gone: run stellarrow check --repair, then the same again"
+            ) from error
 
 
 class CloudUpload:

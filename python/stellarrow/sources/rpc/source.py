@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from binascii import Error as Base64Error
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
 from typing import Final, TypeVar
@@ -87,6 +87,17 @@ class RpcSource:
         with closing(pages):
             for chunks in pages:
                 yield from chunks
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        """Ask for the ledgers of a chunk once more."""
+        with closing(self._again(chunk)) as chunks:
+            for fresh in chunks:
+                if (fresh.first, fresh.last) == (chunk.first, chunk.last):
+                    return fresh
+        raise SourceError(f"{self.name} gives ledgers {chunk.first} to {chunk.last} in other pieces now")
+
+    def _again(self, chunk: LedgerChunk) -> Generator[LedgerChunk]:
+        yield from self.read(LedgerRange(chunk.first, chunk.last))
 
     def close(self) -> None:
         self._stop.set()
