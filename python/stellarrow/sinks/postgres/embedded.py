@@ -161,6 +161,9 @@ class PrivateServer:
             pass
         else:
             self._signal(signal.SIGINT)  # "fast": ends sessions, writes a checkpoint
+            if (apart := self.folder / "sockets").exists():
+                shutil.rmtree(apart.read_text(), ignore_errors=True)
+                apart.unlink()
         os.close(self._users)
         self._users = None
 
