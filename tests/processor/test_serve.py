@@ -57,14 +57,11 @@ def serve(lake: Path, tmp_path: Path) -> Iterator[Serve]:
 
 @pytest.fixture(scope="module")
 def golden(made: list[bytes]) -> Callable[[str], list[dict[str, Any]]]:
-    """What decoding says, as the processor's own filter leaves it."""
+    """What decoding says."""
     data = frame(made, "record-marked")
-    where = sa.Filter(include_deleted=False)
 
     def rows(table: str) -> list[dict[str, Any]]:
-        kept: list[dict[str, Any]] = sa.decode(data, [table], network="synthetic", where=where)[
-            table
-        ].to_pylist()
+        kept: list[dict[str, Any]] = sa.decode(data, [table], network="synthetic")[table].to_pylist()
         return kept
 
     return rows

@@ -129,8 +129,6 @@ class Source(Listening, _Flowctl, _Stored, _Logged):
 class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
-    # Their clients do not expect removed entries unless they ask for them.
-    include_deleted: bool = setting(TRUTH, "false", "INCLUDE_DELETED", help="Rows of removed entries too.")
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
     source_endpoint: Address = setting(
         ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."

@@ -38,7 +38,7 @@ class Options:
     state_dir: Path
     tables: tuple[str, ...] = TABLES
     network: Network | None = None
-    where: Filter = field(default_factory=lambda: Filter(include_deleted=False))
+    where: Filter = field(default_factory=Filter)
     batch_size: int = 1_000
     workers: int = 4
     memory_mb: int = 1_024
