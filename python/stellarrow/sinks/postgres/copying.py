@@ -30,17 +30,19 @@ def copy_rows(
         return 0
     storable = [_storable(part, kept, batch) for part in rows]
     columns = ", ".join(f'"{name}"' for name in storable[0].schema.names)
+    into = f"COPY {target} ({columns}) FROM STDIN"
     encoder = ArrowToPostgresBinaryEncoder(storable[0].schema)
-    with (
-        connection.cursor() as cursor,
-        cursor.copy(f"COPY {target} ({columns}) FROM STDIN (FORMAT binary)") as copy,
-    ):
+    beyond = []
+    with connection.cursor() as cursor, cursor.copy(f"{into} (FORMAT binary)") as copy:
         copy.write(encoder.write_header())
         for part in storable:
-            for start in range(0, part.num_rows, _ROWS_A_MESSAGE):
-                copy.write(encoder.write_batch(part.slice(start, _ROWS_A_MESSAGE)))
+            fitting, others = _parted(part, kept)
+            beyond += others
+            for start in range(0, fitting.num_rows, _ROWS_A_MESSAGE):
+                copy.write(encoder.write_batch(fitting.slice(start, _ROWS_A_MESSAGE)))
         copy.write(encoder.finish())
-    _complete(connection, target, kept, rows)
+    if beyond:
+        _copy_as_text(connection, into, kept, beyond)
     return count
 
 
@@ -73,17 +75,24 @@ def _escaped(value: Any) -> Any:
     return value.replace("\\", "\\\\").replace("\0", "\\0")
 
 
-def _complete(
-    connection: psycopg.Connection, target: str, kept: Layout, rows: Sequence[pa.RecordBatch]
-) -> None:
-    """Fill in the amounts of 39 digits, which Arrow's decimal128 leaves null, from their text."""
+def _parted(rows: pa.RecordBatch, kept: Layout) -> tuple[pa.RecordBatch, list[dict[str, Any]]]:
+    """Set rows apart that have an amount of 39 digits: null as a decimal128, and there as text."""
+    beyond = None
     for number, text in kept.exact:
-        if all(part.column(number).null_count == part.column(text).null_count for part in rows):
-            continue
-        sequences = [part.column("ledger_sequence") for part in rows if part.num_rows]
-        bounds = [min(part[0].as_py() for part in sequences), max(part[-1].as_py() for part in sequences)]
-        connection.execute(
-            f"UPDATE {target} SET {number} = {text}::numeric WHERE {number} IS NULL AND {text} IS NOT NULL"
-            " AND ledger_sequence BETWEEN %s AND %s".encode(),
-            bounds,
-        )
+        if rows.column(number).null_count != rows.column(text).null_count:
+            these = pc.and_(pc.is_null(rows.column(number)), pc.is_valid(rows.column(text)))
+            beyond = these if beyond is None else pc.or_(beyond, these)
+    if beyond is None:
+        return rows, []
+    return rows.filter(pc.invert(beyond)), rows.filter(beyond).to_pylist()
+
+
+def _copy_as_text(
+    connection: psycopg.Connection, into: str, kept: Layout, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Add rows whose amounts are given as text, exactly."""
+    with connection.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            exact = {number: row[text] for number, text in kept.exact}
+            told = {"batch_id": uuid.UUID(bytes=row["batch_id"])} if kept.is_entries else {}
+            copy.write_row([*(row | exact | told).values()])
