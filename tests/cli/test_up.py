@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import psycopg
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import ArrowException, flight
 
 from servers.process import free_port
+from stellarrow.sinks.postgres.embedded import find_binaries
 
 PROGRAM = (sys.executable, "-m", "stellarrow.cli")
 
@@ -57,7 +62,7 @@ def test_up_serves_the_bundled_ledgers_and_fills_a_sink(tmp_path: Path, ports: d
         client.close()
     finally:
         process.terminate()
-        assert process.wait(15) == 0
+        assert process.wait(15) == 0, (tmp_path / "log").read_text()
     stored = (tmp_path / "stellarrow-data" / "up" / "ledgers").glob("*.parquet")
     assert sum(pq.read_metadata(path).num_rows for path in stored) == 2
 
@@ -72,3 +77,34 @@ def test_watching_nobody_is_one_sentence(tmp_path: Path) -> None:
     done = run(tmp_path, "watch", "--once", "--at", f":{free_port()}")
     assert done.returncode == 1
     assert done.stderr.startswith("error: no processor answers on http://127.0.0.1:")
+
+
+@pytest.fixture
+def passable() -> Iterator[Path]:
+    """A folder that the account PostgreSQL runs as may enter."""
+    with TemporaryDirectory(prefix="stellarrow-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(find_binaries() is None, reason="no PostgreSQL is installed")
+def test_up_brings_a_database_of_its_own(passable: Path, ports: dict[str, int], tmp_path: Path) -> None:
+    (passable / "stellarrow.toml").write_text((tmp_path / "stellarrow.toml").read_text())
+    log = passable / "log"
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*PROGRAM, "up", "--to", "postgres:"], cwd=passable, stdout=out, stderr=out
+        )
+    try:
+        deadline = time.monotonic() + 40
+        while "2 ledgers written" not in log.read_text():
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.1)
+        url = re.search(r"postgresql://\S+", log.read_text())
+        assert url, ports
+        with psycopg.connect(url[0]) as connection:
+            found = connection.execute("SELECT count(*) FROM stellar.ledgers").fetchone()
+        assert found == (2,)
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0, log.read_text()

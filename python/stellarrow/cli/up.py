@@ -8,11 +8,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from importlib.resources import as_file, files
+from pathlib import Path
 from typing import Any, Final
 
 import click
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from stellarrow import pipeline, places
@@ -22,7 +22,7 @@ from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
 from stellarrow.config.values import masked
 from stellarrow.decode import table
-from stellarrow.errors import StellarrowError
+from stellarrow.errors import ConfigError, SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.metrics import Metrics
 
@@ -38,6 +38,8 @@ _RARE: Final = (
     *("filter_contract_ids", "filter_asset_codes", "filter_asset_issuers", "include_deleted"),
 )
 _SINK: Final = "parquet:./stellarrow-data/up"
+_PRIVATE: Final = "postgres:"  # a server of our own
+_DATABASE: Final = Path("stellarrow-data/up-postgres")
 _COMMIT_SECONDS: Final = 5.0
 _LOOK: Final = 0.2  # seconds between looks at whether the source can be read
 _log: Final = logging.getLogger("stellarrow.up")
@@ -45,7 +47,12 @@ _log: Final = logging.getLogger("stellarrow.up")
 
 @click.command(epilog=_EXAMPLE)
 @options(Processor, rare=_RARE)
-@click.option("--to", multiple=True, metavar="SINK", help=f"Sinks; may be repeated.  [{_SINK}]")
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="SINK",
+    help=f"Sinks; `{_PRIVATE}` is a private server.  [{_SINK} and {_PRIVATE}]",
+)
 @click.option("--services", is_flag=True, help="Show what would listen where, and end.")
 def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     """Run source, processor and sinks in one process, until Ctrl-C.
@@ -62,7 +69,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         stopping() as stop,
         _located(settings) as location,
     ):
-        _run(replace(settings, source=location), replace(source, source=location), to or (_SINK,), stop.event)
+        _run(replace(settings, source=location), replace(source, source=location), to, stop.event)
 
 
 @contextmanager
@@ -72,6 +79,22 @@ def _located(settings: Processor) -> Iterator[str]:
         return
     with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
         yield str(bundled)
+
+
+def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
+    """Yield the places; the private server is started, or left out where it cannot be and was not named."""
+    for place in to or (_SINK, _PRIVATE):
+        if place != _PRIVATE:
+            yield place
+            continue
+        try:
+            from stellarrow.sinks.postgres.embedded import PrivateServer  # noqa: PLC0415  an extra
+
+            yield stack.enter_context(PrivateServer(_DATABASE)).url
+        except (ConfigError, SinkError) as error:
+            if to:
+                raise
+            _log.warning("PostgreSQL is left out: %s", error)
 
 
 def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> None:
@@ -86,14 +109,21 @@ def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threadi
         ledgers = _wanted(settings, opened)
         ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
         tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
-        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in to]
+        reached = [*_reached(to, stack)]
+        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in reached]
         ledgers_out.start()
         tables_out.start()
         for part in _lacking(ledgers, tables_out):
             tables_out.processor.start(part.first, part.last or 0)
         for sink in sinks:
             sink.start()
-        _show({"source": ledgers_out.addresses, "processor": tables_out.addresses, "sinks": ", ".join(to)})
+        _show(
+            {
+                "source": ledgers_out.addresses,
+                "processor": tables_out.addresses,
+                "sinks": ", ".join(map(masked, reached)),
+            }
+        )
         while not stop.wait(_LOOK):
             ledgers_out.look()
         ledgers_out.drain()
@@ -167,7 +197,6 @@ def _planned(source: Source, settings: Processor) -> dict[str, str]:
 
 
 def _show(services: dict[str, str]) -> None:
-    drawn = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+    console = Console(highlight=False)
     for name, where in services.items():
-        drawn.add_row(Text(name, style="bold"), Text(where))
-    Console(highlight=False, soft_wrap=True).print(drawn)
+        console.print(Text(f"{name:<11}", style="bold") + Text(where), soft_wrap=True)
