@@ -44,10 +44,13 @@ check: $(CORE) $(MESSAGES) ## lint, format and types
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: $(CORE) $(MESSAGES) servers ## measure, beside the peers, what README claims
+bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, what README claims
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/sources_net.py
 	$(BIN)/python benchmarks/lake.py
+	$(BIN)/python benchmarks/sinks.py
+	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/processor.py
 
 docs: $(CORE) ## write the table pages
 	$(BIN)/python docs/generate.py
