@@ -70,6 +70,14 @@ class Layout:
         pairs = (("balance", "balance_text"), ("amount_raw", "amount_text"))
         return [pair for pair in pairs if pair[0] in self.schema.names]
 
+    @property
+    def searched(self) -> str:
+        """The columns that queries choose rows by, whose statistics are worth their time."""
+        wide = ("_xdr", "_json", "_text", "transaction_hash")
+        return ", ".join(
+            f'"{name}"' for name in self.schema.names if name in self.key or not name.endswith(wide)
+        )
+
     def ddl(self) -> list[str]:
         """Return the statements that make the table."""
         columns = ",\n    ".join(_column(field) for field in self.schema)

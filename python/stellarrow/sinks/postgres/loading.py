@@ -125,7 +125,7 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
             return
         connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
         partitions.index(connection, kept, first)
-        connection.execute(f"ANALYZE {kept.partition(first)}".encode())
+        connection.execute(f"ANALYZE {kept.partition(first)} ({kept.searched})".encode())
         covered = coverage.read(connection, [kept.place], lock=True)[kept.place]
         partitions.attach(connection, kept, first, size=size)
         connection.execute(
