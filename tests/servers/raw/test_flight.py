@@ -1,0 +1,104 @@
+"""Raw ledgers over Arrow Flight."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import flight
+
+import stellarrow as sa
+from servers.rpc import RpcNode
+from stellarrow.decode import synthetic
+from stellarrow.servers.raw.flight import SCHEMA
+
+
+def ticket(**command: Any) -> flight.Ticket:
+    return flight.Ticket(json.dumps(command).encode())
+
+
+def test_flight_gives_a_range_with_all_columns(
+    flown: flight.FlightClient, node: RpcNode, ledgers: tuple[bytes, ...]
+) -> None:
+    table = flown.do_get(ticket(start_ledger=110, end_ledger=139)).read_all()
+    assert table.schema == SCHEMA
+    assert table.column("ledger_sequence").to_pylist() == list(range(110, 140))
+    assert table.column("ledger_close_meta_xdr").to_pylist() == list(ledgers[10:])
+    assert set(table.column("source_url").to_pylist()) == {node.url}
+    told = sa.decode(b"".join(ledgers[10:11]), ["ledgers"], network="synthetic")["ledgers"].to_pylist()[0]
+    row = table.slice(0, 1).to_pylist()[0]
+    assert {name: row[name] for name in set(row) & set(told)} == {
+        name: told[name] for name in set(row) & set(told)
+    }
+
+
+def test_flight_describes_itself_by_path_and_by_command(flown: flight.FlightClient) -> None:
+    (listed,) = flown.list_flights()
+    assert listed.descriptor.path == [b"raw_ledgers"]
+    path = flight.FlightDescriptor.for_path("raw_ledgers")
+    assert flown.get_schema(path).schema == SCHEMA
+    bounded = flight.FlightDescriptor.for_command(json.dumps({"start_ledger": 100, "end_ledger": 139}))
+    info = flown.get_flight_info(bounded)
+    rows = [flown.do_get(endpoint.ticket).read_all().num_rows for endpoint in info.endpoints]
+    assert sum(rows) == 40
+
+
+def test_flight_takes_up_where_it_was(flown: flight.FlightClient) -> None:
+    seen: list[int] = []
+    resume = "100"
+    while len(seen) < 40:
+        reader = flown.do_get(ticket(**{"from": resume}))
+        chunk = reader.read_chunk()
+        seen += chunk.data.column("ledger_sequence").to_pylist()
+        told = json.loads(chunk.app_metadata.to_pybytes())
+        assert (told["first_ledger"], told["last_ledger"]) == (seen[-chunk.data.num_rows], seen[-1])
+        resume = told["resume"]
+        reader.cancel()
+    assert seen == list(range(100, 140))
+
+
+def test_flight_follows_the_chain(flown: flight.FlightClient, node: RpcNode) -> None:
+    reader = flown.do_get(ticket(**{"from": "latest", "follow": True}))
+    assert reader.read_chunk().data.column("ledger_sequence").to_pylist() == [139]
+    node.add(list(islice(synthetic(20, first=100, ledger_bytes=4_096), 41))[-1])
+    assert reader.read_chunk().data.column("ledger_sequence").to_pylist() == [140]
+    reader.cancel()
+
+
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (b"{", "no JSON"),
+        (b"[]", "no JSON object"),
+        (b'{"tables": 1}', "the command has tables, unknown here: use table, start_ledger"),
+        (b'{"start_ledger": "1"}', "start_ledger is '1': it must be a ledger's sequence"),
+        (b'{"start_ledger": -1}', "start_ledger is -1"),
+        (b'{"from": 7}', "from is 7: it must be earliest, latest or a resume token"),
+        (b'{"follow": 1}', "follow is 1: it must be true or false"),
+        (b'{"start_ledger": 9, "end_ledger": 8}', "end_ledger is before start_ledger"),
+    ],
+)
+def test_flight_refuses_what_it_does_not_know(flown: flight.FlightClient, command: bytes, told: str) -> None:
+    with pytest.raises(pa.ArrowInvalid, match=told):
+        flown.do_get(flight.Ticket(command)).read_all()
+    with pytest.raises(pa.ArrowInvalid, match=told):
+        flown.get_flight_info(flight.FlightDescriptor.for_command(command))
+
+
+def test_flight_compresses_as_the_client_chooses(flown: flight.FlightClient) -> None:
+    for codec in ("none", "lz4", "zstd"):
+        chosen = flight.FlightCallOptions(headers=[(b"compression", codec.encode())])
+        assert flown.do_get(ticket(start_ledger=130, end_ledger=139), chosen).read_all().num_rows == 10
+    wrong = flight.FlightCallOptions(headers=[(b"compression", b"rar")])
+    with pytest.raises(pa.ArrowInvalid, match="must be none, lz4, zstd"):
+        flown.do_get(ticket(start_ledger=130, end_ledger=139), wrong).read_all()
+
+
+def test_flight_has_no_other_table(flown: flight.FlightClient) -> None:
+    with pytest.raises(pa.ArrowInvalid, match=r"there is no .contract/data. here: ask for raw_ledgers"):
+        flown.get_schema(flight.FlightDescriptor.for_path("contract", "data"))
+    with pytest.raises(KeyError, match="ledger 60 is no longer in"):
+        flown.do_get(ticket(start_ledger=60)).read_all()
