@@ -1,8 +1,9 @@
-"""Cut what is stored as one into chunks of whole ledgers."""
+"""Chunks of whole ledgers: cut out of what is stored as one, and read once more."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Final
 
 from stellarrow.decode import sequences, split
@@ -24,3 +25,14 @@ def pieces(blocks: Iterable[bytes], wanted: LedgerRange, *, where: str) -> Itera
         if due > wanted.end:
             return
     raise SourceError(f"{where} should hold ledger {due}, by its name, but does not: fetch it again")
+
+
+def read_again(
+    read: Callable[[LedgerRange], Generator[LedgerChunk]], chunk: LedgerChunk, *, name: str
+) -> LedgerChunk:
+    """Return a chunk as its source gives it now; where it cuts otherwise, SourceError."""
+    with closing(read(LedgerRange(chunk.first, chunk.last))) as chunks:
+        for fresh in chunks:
+            if (fresh.first, fresh.last) == (chunk.first, chunk.last):
+                return fresh
+    raise SourceError(f"{name} gives ledgers {chunk.first} to {chunk.last} in other pieces now")

@@ -12,6 +12,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
+from stellarrow.pieces import read_again
 from stellarrow.resilience import Guard, Policy
 
 try:
@@ -85,7 +86,7 @@ class GrpcSource:
 
         self.guard.call("ping", connect)
 
-    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+    def read(self, ledgers: LedgerRange) -> Generator[LedgerChunk]:
         due = ledgers.first
         skipped: int | None = None
         try:
@@ -106,15 +107,7 @@ class GrpcSource:
             return
 
     def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
-        """Ask for the ledgers of a chunk once more."""
-        with closing(self._again(chunk)) as chunks:
-            for fresh in chunks:
-                if (fresh.first, fresh.last) == (chunk.first, chunk.last):
-                    return fresh
-        raise SourceError(f"{self.name} gives ledgers {chunk.first} to {chunk.last} in other pieces now")
-
-    def _again(self, chunk: LedgerChunk) -> Generator[LedgerChunk]:
-        yield from self.read(LedgerRange(chunk.first, chunk.last))
+        return read_again(self.read, chunk, name=self.name)
 
     def close(self) -> None:
         self._stop.set()

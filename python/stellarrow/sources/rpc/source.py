@@ -24,6 +24,7 @@ from stellarrow.errors import (
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.ordered import ordered
+from stellarrow.pieces import read_again
 from stellarrow.resilience import Guard, Policy
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
@@ -82,22 +83,14 @@ class RpcSource:
     def network(self) -> Network | None:
         return self._guard.call("getNetwork", lambda: self._from_first(Node.network))
 
-    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+    def read(self, ledgers: LedgerRange) -> Generator[LedgerChunk]:
         pages = ordered(self._pages(ledgers), _chunks, workers=1, budget=_AHEAD, cost=lambda page: page.bytes)
         with closing(pages):
             for chunks in pages:
                 yield from chunks
 
     def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
-        """Ask for the ledgers of a chunk once more."""
-        with closing(self._again(chunk)) as chunks:
-            for fresh in chunks:
-                if (fresh.first, fresh.last) == (chunk.first, chunk.last):
-                    return fresh
-        raise SourceError(f"{self.name} gives ledgers {chunk.first} to {chunk.last} in other pieces now")
-
-    def _again(self, chunk: LedgerChunk) -> Generator[LedgerChunk]:
-        yield from self.read(LedgerRange(chunk.first, chunk.last))
+        return read_again(self.read, chunk, name=self.name)
 
     def close(self) -> None:
         self._stop.set()
