@@ -13,33 +13,28 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from stellarrow.sinks.files.formats import codec_of
 from stellarrow.sinks.files.formats.jsonl import value
 from stellarrow.sinks.files.formats.text import (
+    TextFormat,
     base64_of,
     blocks,
     compressing,
     decompressing,
     moments,
-    suffixes,
     valued,
     whole_ledgers,
 )
 
-_SUFFIXES: Final = suffixes(".csv")
 _READ: Final = 16 << 20  # bytes of text at once
 
 
-class Csv:
-    """The format CSV, not compressed unless told; rows stay in the order of the ledgers."""
+class Csv(TextFormat):
+    """The format CSV."""
 
     name = "csv"
 
     def __init__(self, codec: str | None = None) -> None:
-        self.codec, self.suffix = codec_of(codec, _SUFFIXES, "CSV")
-
-    def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
-        return None
+        super().__init__(codec, suffix=".csv", told="CSV")
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:
         return _Writing(compressing(out, self.codec), schema)
@@ -71,9 +66,6 @@ class Csv:
                 yield made.select(columns) if columns else made
 
         return whole_ledgers(batches())
-
-    def facts(self, file: pa.NativeFile) -> dict[str, str]:  # noqa: ARG002
-        return {}
 
 
 class _Writing:

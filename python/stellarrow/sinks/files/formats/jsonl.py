@@ -15,35 +15,30 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from stellarrow.sinks.files.formats import codec_of
 from stellarrow.sinks.files.formats.text import (
+    TextFormat,
     base64_of,
     blocks,
     compressing,
     decompressing,
     moments,
-    suffixes,
     valued,
     whole_ledgers,
 )
 
-_SUFFIXES: Final = suffixes(".jsonl")
 _READ: Final = 16 << 20  # bytes of text at once
 # What JSON must escape (RFC 8259, 7). Base64, hex and strkeys never hold it, and need not be searched.
 _ESCAPED: Final = r'["\\\x00-\x1f]'
 _NEVER_ESCAPED: Final = ("_xdr", "_hash", "contract_id", "_text")
 
 
-class JsonLines:
-    """The format JSON lines, not compressed unless told; rows stay in the order of the ledgers."""
+class JsonLines(TextFormat):
+    """The format JSON lines."""
 
     name = "jsonl"
 
     def __init__(self, codec: str | None = None) -> None:
-        self.codec, self.suffix = codec_of(codec, _SUFFIXES, "JSON lines")
-
-    def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
-        return None
+        super().__init__(codec, suffix=".jsonl", told="JSON lines")
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:  # noqa: ARG002  rows tell theirs
         return _Writing(compressing(out, self.codec))
@@ -63,9 +58,6 @@ class JsonLines:
                     yield made.select(columns) if columns else made
 
         return whole_ledgers(batches())
-
-    def facts(self, file: pa.NativeFile) -> dict[str, str]:  # noqa: ARG002
-        return {}
 
 
 class _Writing:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.sinks.files.formats import buffered
+from stellarrow.sinks.files.formats import buffered, codec_of
 
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
 _MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -17,9 +17,20 @@ _SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lo
 _ROWS: Final = 16_384  # whose text stays near the processor
 
 
-def suffixes(plain: str) -> dict[str, str]:
-    """Return the suffix of each codec."""
-    return {codec: plain + suffix for codec, suffix in _CODECS.items()}
+class TextFormat:
+    """A format of lines, not compressed unless told; rows stay in the order of the ledgers."""
+
+    name: str
+
+    def __init__(self, codec: str | None, *, suffix: str, told: str) -> None:
+        suffixes = {name: suffix + behind for name, behind in _CODECS.items()}
+        self.codec, self.suffix = codec_of(codec, suffixes, told)
+
+    def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
+        return None
+
+    def facts(self, file: pa.NativeFile) -> dict[str, str]:  # noqa: ARG002  lines have no room for them
+        return {}
 
 
 def compressing(out: Any, codec: str) -> Any:
