@@ -16,7 +16,7 @@ from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Sink, Source
 from stellarrow.resilience import Policy
-from stellarrow.sinks.files.address import FORMATS, Address
+from stellarrow.sinks.files.place import FORMATS, Place
 from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sources.files import FileSource
@@ -137,17 +137,17 @@ def open_sink(
     if not rest:
         raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
     if kind in FORMATS:
-        address = Address.parse(place)
+        files = Place.parse(place)
         return FileSink(
-            address.open(),
+            files.open(),
             names,
-            format=format_of(kind, address.codec),
+            format=format_of(kind, files.codec),
             network=network,
             where=where,
             decoded=decoded,
             transfers=transfers,
-            partition=address.partition,
-            ledgers_per_file=address.ledgers,
+            partition=files.partition,
+            ledgers_per_file=files.ledgers,
         )
     from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, SinkUnavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.sinks.files.address import FORMATS, Address
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.place import FORMATS, Place
 from stellarrow.sinks.files.reading import listings, rows_of
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
@@ -66,10 +66,10 @@ def opened(place: str) -> list[Listing]:
     kind, colon, _ = place.partition(":")
     if colon and kind not in FORMATS:
         raise ConfigError(f"{place!r} is no place to look into: name parquet:FOLDER or postgres://…")
-    address = Address.parse(place if colon else f"{FORMATS[0]}:{place}")
-    if "://" not in address.location and not Path(address.location).is_dir():
-        raise SinkUnavailable(f"{address.location} does not exist: name the folder that extract wrote to")
-    return listings(address.open())
+    files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
+    if "://" not in files.location and not Path(files.location).is_dir():
+        raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")
+    return listings(files.open())
 
 
 def _holding(listing: Listing) -> Holding:

@@ -16,7 +16,7 @@ _OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class Place:
     """A format, where its files lie, and how they are made; `ledgers` are those of one file."""
 
     format: str
@@ -27,7 +27,7 @@ class Address:
     endpoint: str | None = None
 
     @classmethod
-    def parse(cls, text: str) -> Address:
+    def parse(cls, text: str) -> Place:
         """Read FORMAT:PLACE, with options behind a question mark; PLACE is a folder or a URL such as s3://."""
         kind, _, rest = text.partition(":")
         location, _, query = rest.partition("?")
