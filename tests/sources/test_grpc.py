@@ -14,7 +14,8 @@ import stellarrow as sa
 from servers.process import free_port
 from servers.raw_ledgers import RawLedgers, serving
 from servers.toxiproxy import Toxiproxy
-from stellarrow.decode import Decoder, sequences
+from sources.following import followed
+from stellarrow.decode import Decoder
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
 from stellarrow.sources.grpc import GrpcSource
@@ -151,25 +152,7 @@ def test_a_restarted_server_is_found_again(ledgers: tuple[bytes, ...], connect: 
 def test_it_follows_the_chain_until_closed(ledgers: tuple[bytes, ...], connect: Connect) -> None:
     service = RawLedgers(ledgers[:5])
     source = connect(service, policy=Policy())
-    seen: list[int] = []
-    grown = threading.Event()
-
-    def follow() -> None:
-        for chunk in source.read(sa.LedgerRange(102)):
-            seen.extend(sequences(chunk.data, chunk.framing))
-            if seen[-1] == 109:
-                grown.set()
-
-    reader = threading.Thread(target=follow)
-    reader.start()
-    for ledger in ledgers[5:10]:
-        time.sleep(0.02)
-        service.add(ledger)
-    assert grown.wait(5)
-    source.close()
-    reader.join(2)
-    assert not reader.is_alive()
-    assert seen == list(range(102, 110))
+    assert followed(source, service.add, ledgers[5:10], to=109) == list(range(102, 110))
 
 
 def test_a_connection_half_open_is_found_out(

@@ -15,6 +15,7 @@ import trustme
 import stellarrow as sa
 from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
 from servers.toxiproxy import Toxiproxy
+from sources.following import followed
 from stellarrow.decode import Decoder, sequences, synthetic
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
@@ -244,25 +245,7 @@ def test_it_follows_the_chain_until_closed(
 ) -> None:
     node = serve(ledgers=ledgers[:5], strict=strict)
     source = connect(node)
-    seen: list[int] = []
-    grown = threading.Event()
-
-    def follow() -> None:
-        for chunk in source.read(sa.LedgerRange(102)):
-            seen.extend(sequences(chunk.data, chunk.framing))
-            if seen[-1] == 109:
-                grown.set()
-
-    reader = threading.Thread(target=follow)
-    reader.start()
-    for ledger in ledgers[5:10]:
-        time.sleep(0.05)
-        node.add(ledger)
-    assert grown.wait(5)
-    source.close()
-    reader.join(2)
-    assert not reader.is_alive()
-    assert seen == list(range(102, 110))
+    assert followed(source, node.add, ledgers[5:10], to=109) == list(range(102, 110))
 
 
 @pytest.mark.parametrize(
