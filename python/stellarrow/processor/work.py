@@ -58,6 +58,7 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
+        self.kept_tables = {str(table(name)): name for name in session.tables}  # as the spool names them
         self.rate = Rate()
         self.rows: dict[str, int] = dict.fromkeys(session.tables, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
@@ -81,11 +82,6 @@ class Work:
             except StellarrowError as error:
                 if not session.status.is_final:
                     self._fail(str(error))
-
-    @property
-    def kept_tables(self) -> dict[str, str]:
-        """Its tables, under `name@version`, as the spool names them."""
-        return {str(table(name)): name for name in self.session.tables}
 
     @property
     def message(self) -> str:
