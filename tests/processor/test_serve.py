@@ -199,6 +199,8 @@ def test_health_says_how_the_parts_are_and_metrics_have_the_names_dashboards_kno
     text = fetched(service, "/metrics")
     assert f'ledgers_processed_total{{source_type="files",status="success"}} {LAST - FIRST + 1}.0' in text
     assert f'current_ledger{{source_type="files"}} {LAST}.0' in text
+    assert f"ledgers_received_total {LAST - FIRST + 1}.0" in text
+    assert "bytes_received_total 0.0" not in text
     (session,) = fetched(service, "/sessions")
     assert (session["current"], session["rows"]["ledgers"]) == (LAST, LAST - FIRST + 1)
     assert fetched(service, "/health/ready") == {"status": "ready"}

@@ -86,6 +86,13 @@ class Work:
                     self._fail(str(error))
 
     @property
+    def lag(self) -> float | None:
+        """How old the last ledger is, in seconds; None before the first, and of a session that has ended."""
+        if self.closed_at is None or self.session.status.is_final:
+            return None
+        return max(0.0, time.time() - self.closed_at)
+
+    @property
     def left_out(self) -> LedgerSet:
         """The ledgers that could not be decoded, and went to the dead letters."""
         return self.spool.left_out if self.spool else LedgerSet()
@@ -267,7 +274,6 @@ class Work:
         metrics.batches_generated.labels(kind).inc(counts.batches)
         metrics.contracts_found.inc(counts.entries)
         metrics.current_ledger.labels(kind).set(batch.last)
-        metrics.ledger_lag.set(max(0.0, time.time() - batch.run.last_closed_at))
 
     def lost(self, letter: DeadLetter) -> None:
         """Note a ledger that is left out."""

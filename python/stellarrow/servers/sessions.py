@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 from starlette.requests import Request
@@ -94,6 +93,8 @@ def metrics(processor: Processor) -> bytes:
     """Return Prometheus text, with what only shows when asked for."""
     behind = [reader["behind"] for work in processor.works() for reader in _readers(work)]
     processor.metrics.queue_depth.set(max(behind, default=0))
+    lags = [work.lag for work in processor.works()]
+    processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
     return processor.metrics.text()
 
 
@@ -110,7 +111,6 @@ def told(work: Work) -> dict[str, Any]:
     """Say all there is about a session; lag is in seconds, behind in ledgers."""
     session, spool = work.session, work.spool
     counts = session.counts
-    lag = None if work.closed_at is None or session.status.is_final else time.time() - work.closed_at
     return {
         "id": session.id,
         "status": session.status.name,
@@ -118,7 +118,7 @@ def told(work: Work) -> dict[str, Any]:
         "last": session.ledgers.last,
         "current": session.current,
         "message": work.message,
-        "lag": lag,
+        "lag": work.lag,
         "ledgers": counts.ledgers,
         "entries": counts.entries,
         "skipped": counts.skipped,
