@@ -22,7 +22,7 @@ from stellarrow.processor.versions import converter
 from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
 
-GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+_LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there
 
 Stream = Generator[tuple[Sent, str]]
 
@@ -119,7 +119,7 @@ class _Reader:
     def wait(self) -> None:
         """Return when there may be more, or it is time to look whether the client is still there."""
         with self._processor.changed:
-            self._processor.changed.wait_for(self._has_more, GLANCE)
+            self._processor.changed.wait_for(self._has_more, _LOOK)
 
     def close(self) -> None:
         for taken in self._taken.values():
