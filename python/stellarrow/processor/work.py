@@ -20,6 +20,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
+from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Counts, Session, Status
 from stellarrow.processor.store import Store
@@ -159,6 +160,7 @@ class Work:
             self.source.close()
 
     def _run(self) -> None:
+        give_way()
         try:
             self._persist()
         except StellarrowError as error:
