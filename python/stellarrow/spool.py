@@ -15,7 +15,7 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -27,7 +27,7 @@ from stellarrow.decode import schema, table
 from stellarrow.errors import ConfigError, LedgerMissing, SchemaMismatch, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.segments import Segment, sync_folder, write_all
+from stellarrow.segments import Packed, Segment, sync_folder, write_all
 
 _FACTS: Final = "spool.json"
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
@@ -62,6 +62,13 @@ class _Reading:
 
     behind: int
     since: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch(LedgerBatch):
+    """A batch with its rows as the spool stores them."""
+
+    packed: dict[str, Packed] = field(repr=False)
 
 
 class Spool:
@@ -107,14 +114,19 @@ class Spool:
             self._segments = list(self._opened())
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments) | self._gone
 
+    def prepared(self, batch: LedgerBatch) -> LedgerBatch:
+        """Do beforehand, in any thread, what write() would do in its own."""
+        packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed)
+
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
         self._await_room()
         known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in self._segments[-1:])
         with _told(self._folder, self._rollback):
             for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                rows = {name: _between(batch.tables[name], part, batch) for name in self._schemas}
-                self._writable(part.first).append(rows, part.first, part.end, now=int(self._clock() * 1000))
+                packed = {name: _packed(batch, name, part) for name in self._schemas}
+                self._writable(part.first).append(packed, part.first, part.end, now=int(self._clock() * 1000))
 
     def commit(self) -> None:
         with _told(self._folder, self._rollback):
@@ -343,11 +355,14 @@ class Spool:
         sync_folder(self._folder)
 
 
-def _between(rows: pa.RecordBatch, part: LedgerRange, batch: LedgerBatch) -> pa.RecordBatch:
+def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
+    """Return a table's rows of a part of the batch."""
+    rows = batch.tables[name]
     if (part.first, part.end) == (batch.first, batch.last):
-        return rows
+        return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
     ledgers = rows.column("ledger_sequence")
-    return rows.filter(pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end)))
+    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
+    return Packed.of(rows.filter(within))
 
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:

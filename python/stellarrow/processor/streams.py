@@ -18,6 +18,7 @@ from stellarrow.processor.commands import EARLIEST, LATEST, Command
 from stellarrow.processor.cursor import Cursor, Place
 from stellarrow.processor.cutting import Cutter, Sent, gathered
 from stellarrow.processor.engine import Processor
+from stellarrow.processor.versions import converter
 from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
 
@@ -80,7 +81,8 @@ class _Reader:
         self._id = f"{name} {command.table} {uuid.uuid4().hex[:8]}"
         self._processor = processor
         self._command = command
-        self._pick = picker(command)
+        pick, convert = picker(command), converter(command.table)
+        self._pick = lambda rows: pick(convert(rows))
         self._cursor = cursor_of(command)
         self._latest = command.origin == LATEST
         self._taken: dict[str, _Taken] = {}

@@ -23,6 +23,7 @@ from stellarrow.processor.decoding import Filtered, Slots, agreed_network
 from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Counts, Session, Status
 from stellarrow.processor.store import Store
+from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
 from stellarrow.spool import Retention, Spool
 
@@ -60,9 +61,11 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
-        self.kept_tables = {str(table(name)): name for name in session.tables}  # as the spool names them
+        # Its tables, as `name@version`, each with the version that the spool has.
+        self.kept_tables = {str(table(name)): newest([name])[0] for name in session.tables}
         self.rate = Rate()
-        self.rows: dict[str, int] = dict.fromkeys(session.tables, 0)
+        self._stored = newest(session.tables)
+        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self._folder = folder
@@ -84,6 +87,11 @@ class Work:
             except StellarrowError as error:
                 if not session.status.is_final:
                     self._fail(str(error))
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """How many rows of each table became durable since the processor began."""
+        return {name: self._rows[newest([name])[0]] for name in self.session.tables}
 
     @property
     def lag(self) -> float | None:
@@ -194,15 +202,16 @@ class Work:
             if self.spool is None:
                 self._open_spool(network)
             decoder = self._begun(network)
-            assert self.spool is not None  # noqa: S101  for the type checker
-            output = _Output(self, self.spool, decoder)
+            spool = self.spool
+            assert spool is not None  # noqa: S101  for the type checker
+            output = _Output(self, spool, decoder)
             pipeline.run(
                 decoder.feeding(source),
-                tables=self.session.tables,
+                tables=self._stored,
                 sinks=[output],
                 network=network,
                 ledgers=self.session.ledgers,
-                decoder=decoder,
+                decoder=lambda chunk: spool.prepared(decoder(chunk)),
                 workers=self._shared.workers,
                 budget_mb=self._shared.budget_mb,
                 commit_every=_COMMIT_SECONDS,
@@ -227,7 +236,7 @@ class Work:
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
             self._decoder = Filtered(
-                self.session.tables, network=network, where=self._where, slots=self._shared.slots
+                self._stored, network=network, where=self._where, slots=self._shared.slots
             )
             self.session = replace(self.session, network=network.passphrase, message="")
             if self.session.status is Status.STARTING:
@@ -239,7 +248,7 @@ class Work:
     def _open_spool(self, network: Network) -> None:
         self.spool = Spool(
             self._folder,
-            self.session.tables,
+            self._stored,
             network=network,
             retention=self._shared.retention,
             changed=self._shared.changed,
@@ -267,7 +276,7 @@ class Work:
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
         for name, number in rows.items():
-            self.rows[name] += number
+            self._rows[name] += number
         self._shared.commits.add(took)
         metrics, kind = self._shared.metrics, self._shared.kind
         metrics.processing_duration.labels(kind, "commit").observe(took)
