@@ -194,13 +194,24 @@ def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
     assert seen == expected(batches)
 
 
-def test_forced_retention_waits_for_nobody(
+def test_with_patience_a_writer_waits_only_for_who_takes_something(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
-    spool = opened(tmp_path, retention=Retention(size_bytes=100_000, forced=True))
-    spool.register("slow", after=1)
-    bring(spool, batches)
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000, patience=0.5))
+    for reader in ("slow", "gone"):
+        spool.register(reader, after=1)
+    writer = threading.Thread(target=bring, args=(spool, batches))
+    writer.start()
+    after = 1
+    while writer.is_alive():  # a ledger every now and then, far from what is written
+        writer.join(0.1)
+        after = min(after + 1, spool.last)
+        spool.register("slow", after=after)
+    assert "slow" in spool.readers
+    assert "gone" not in spool.readers
     assert spool.size_bytes < 150_000
+    with pytest.raises(LedgerMissing, match="keeps nothing up to ledger"):
+        rows(spool, after=1)
 
 
 def test_closing_ends_a_writer_that_waits(

@@ -8,6 +8,7 @@ were left out.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
@@ -30,6 +31,7 @@ from stellarrow.segments import Packed, Segment, sync_folder, write_all
 
 _FACTS: Final = "spool.json"
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,20 @@ class Retention:
     """How much a spool keeps, in bytes and seconds.
 
     What a registered reader still needs is kept beyond its age, and makes the writer wait when the size is
-    reached; with `forced` it goes like the rest.
+    reached: for ever, or for `patience` seconds in which the reader takes nothing.
     """
 
     size_bytes: int = 4 << 30
     age: float | None = None
-    forced: bool = False
+    patience: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A reader wants what is behind a ledger, and said so at a time of the monotonic clock."""
+
+    behind: int
+    since: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +100,7 @@ class Spool:
         self._changed = changed or threading.Condition()
         self._stop = stop or threading.Event()
         self._room = threading.Condition()
-        self._readers: dict[str, int] = {}
+        self._readers: dict[str, _Reading] = {}
         self._closed = False
         self._facts = {
             "tables": [str(table(name)) for name in tables],
@@ -198,7 +208,7 @@ class Spool:
         """
         with self._room:
             behind = after if after is not None else self._gone.last if self._gone else 0
-            self._readers[reader] = behind
+            self._readers[reader] = _Reading(behind, time.monotonic())
             self._room.notify_all()
             return behind
 
@@ -211,7 +221,7 @@ class Spool:
     def readers(self) -> dict[str, int]:
         """The registered readers, each with the ledger behind which it reads."""
         with self._room:
-            return dict(self._readers)
+            return {name: reading.behind for name, reading in self._readers.items()}
 
     def trim(self) -> None:
         """Remove the oldest segments where there are too many, but for what readers need."""
@@ -232,8 +242,8 @@ class Spool:
             return segment.read(name, at)
         except FileNotFoundError as error:  # trimmed while it was being read
             raise LedgerMissing(
-                f"ledger {segment.entries[at].first} was removed from the spool while it was read: register"
-                " readers that are slow"
+                f"ledger {segment.entries[at].first} was removed from the spool before it was read: ask for a"
+                " bounded range, which is decoded anew, or begin behind it"
             ) from error
 
     def _is_over(self) -> bool:
@@ -250,21 +260,33 @@ class Spool:
 
     def _removable(self) -> Segment | None:
         oldest = self._oldest()
-        if oldest is None or self._retention.forced:
-            return oldest
-        needed = min(self._readers.values(), default=oldest.last)
-        return oldest if oldest.last <= needed else None
+        if oldest is None or any(one.behind < oldest.last for one in self._readers.values()):
+            return None
+        return oldest
 
     def _await_room(self) -> None:
         self.trim()
         if self.is_full:
             self.commit()  # readers make room, but only by what they can see
+        began = time.monotonic()
         with self._room:
             while self.is_full and not (self._closed or self._stop.is_set()):
+                self._lose_patience(began)
                 self._room.wait(_GLANCE)
         if self._closed or self.is_full:
             raise Stopped("the spool was full of what its readers need, and is told to stop")
         self.trim()
+
+    def _lose_patience(self, began: float) -> None:
+        """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
+        patience, oldest = self._retention.patience, self._oldest()
+        if patience is None or oldest is None:
+            return
+        deadline = time.monotonic() - patience
+        for name, reading in list(self._readers.items()):
+            if reading.behind < oldest.last and max(reading.since, began) <= deadline:
+                del self._readers[name]
+                _log.warning("%s has taken nothing for %g s: it is waited for no longer", name, patience)
 
     def _writable(self, first: int) -> Segment:
         """Return the segment to append to: a new one after a gap, or when the last is large enough.

@@ -154,6 +154,9 @@ class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
+    reader_patience: float | None = setting(
+        DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
+    )
     on_error: str = setting(_ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
 
 

@@ -110,6 +110,7 @@ class _Reader:
         for piece in gathered(pieces, work.session.batch_size):
             for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
                 yield self._told(work, sent)
+                taken.spool.register(self._id, after=sent.place.after)
                 if sent.complete and self._processor.draining.is_set():
                     return
             taken.spool.register(self._id, after=piece.last)

@@ -119,9 +119,10 @@ class Work:
         if self.session.status.is_final:
             return self.session.message
         if self.spool and self.spool.is_full:
-            readers = len(self.spool.readers)
-            noun = "reader has" if readers == 1 else "readers have"
-            return f"paused: the spool is full of what {readers} {noun} not taken yet"
+            readers = self.spool.readers
+            noun = "reader has" if len(readers) == 1 else "readers have"
+            slowest = min(readers, key=lambda name: readers[name], default="")
+            return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
         guards = getattr(self.source, "guards", ())
         waits = [guard.last_error for guard in guards if guard.state != "closed"]
         return self.session.message or (f"waiting: {waits[0]}" if waits else "")
