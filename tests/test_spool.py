@@ -283,3 +283,17 @@ def test_a_killed_writer_has_lost_nothing_it_committed(
     assert rows(spool) == expected(batches, last=held)
     bring(spool, batches)
     assert rows(spool) == expected(batches)
+
+
+def test_what_was_left_out_is_never_asked_for_again_nor_read(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches[:2])
+    spool.leave_out(sa.LedgerRange(8, 10))
+    bring(spool, batches[3:4])
+    spool.close()
+    again = bring(opened(tmp_path), batches[2:4])
+    assert (str(again.coverage()), str(again.left_out)) == ("2:13", "8:10")
+    pieces = [(piece.first, piece.last) for piece in again.read("ledgers", after=0)]
+    assert pieces == [(2, 4), (5, 7), (11, 13)]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["0000000002"]

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from stellarrow import pipeline, places
 from stellarrow.config import Consumer as Settings
-from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -40,7 +40,7 @@ class SinkService:
         self._network = Network.of(settings.network)
         self._stop = stop
         self._metrics = Metrics()
-        self._counted = ConsumerMetrics(self._metrics.registry)
+        self._counted = ConsumerMetrics(self._metrics)
         self._stats = Stats()
         self._ready = threading.Event()
 
@@ -109,6 +109,7 @@ class SinkService:
                 ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
                 commit_every=settings.db_flush_interval,
                 stop=self._stop,
+                progress=self._progressed,
             )
 
     def _http(self) -> HealthServer:
@@ -129,6 +130,14 @@ class SinkService:
     def _told(self, _: Request) -> JSONResponse:
         return JSONResponse(self._stats.told())
 
+    def _progressed(self, state: pipeline.Progress) -> None:
+        rows = state.rows[_TABLE]
+        self._counted.received.inc(max(0, rows - self._stats.records_received))  # fewer where it starts over
+        self._stats.records_received = rows
+        self._stats.last_ledger, self._stats.committed_ledger = state.last, state.committed
+        if state.last_closed_at is not None:
+            self._metrics.lags_behind(state.last_closed_at)
+
     def _stored(self, flush: Flush) -> None:
         self._stats.batches_processed += 1
         self._stats.records_inserted += flush.rows
@@ -136,6 +145,10 @@ class SinkService:
         self._counted.inserted.inc(flush.rows)
         self._counted.seconds.observe(flush.seconds)
         self._counted.batch_size.set(flush.rows)
+        kind = "source" if self._settings.source else "flight"
+        self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
+        self._metrics.current_ledger.labels(kind).set(flush.ledgers.last)
+        self._metrics.export_duration.labels(FORMAT).observe(flush.seconds)
 
 
 def database_url(settings: Settings) -> str:

@@ -13,15 +13,17 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow import pipeline
+from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import table
 from stellarrow.errors import SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
 from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Counts, Session, Status
 from stellarrow.processor.store import Store
+from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
 from stellarrow.spool import Retention, Spool
 
@@ -36,8 +38,8 @@ _log: Final = logging.getLogger(__name__)
 class Surroundings:
     """What the sessions of one processor share.
 
-    `network` is None where each source has to tell; `commits` are seconds; `changed` is told of everything
-    readers wait for.
+    `network` is None where each source has to tell; without `dead_letters`, a ledger that cannot be decoded
+    ends its session; `commits` are seconds; `changed` is told of everything readers wait for.
     """
 
     open_source: Callable[[], Source]
@@ -47,6 +49,7 @@ class Surroundings:
     workers: int
     budget_mb: int
     retention: Retention
+    dead_letters: Path | None
     commits: Recent
     metrics: Metrics
     kind: str
@@ -58,8 +61,11 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
+        self._spooled = {name: newest(name) for name in session.tables}
+        self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
-        self.rows: dict[str, int] = dict.fromkeys(session.tables, 0)
+        self._stored = tuple(dict.fromkeys(self._spooled.values()))
+        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self._folder = folder
@@ -83,13 +89,32 @@ class Work:
                     self._fail(str(error))
 
     @property
-    def kept_tables(self) -> dict[str, str]:
-        """Its tables, under `name@version`, as the spool names them."""
-        return {str(table(name)): name for name in self.session.tables}
+    def rows(self) -> dict[str, int]:
+        """How many rows of each table became durable since the processor began."""
+        return {name: self._rows[stored] for name, stored in self._spooled.items()}
+
+    @property
+    def lag(self) -> float | None:
+        """How old the last ledger is, in seconds; None before the first, and of a session that has ended."""
+        if self.closed_at is None or self.session.status.is_final:
+            return None
+        return max(0.0, time.time() - self.closed_at)
+
+    @property
+    def left_out(self) -> LedgerSet:
+        """The ledgers that could not be decoded, and went to the dead letters."""
+        return self.spool.left_out if self.spool else LedgerSet()
 
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
+        told = []
+        if left_out := self.left_out:
+            which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
+            told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
+        return "; ".join([one for one in (self._waits_for(), *told) if one])
+
+    def _waits_for(self) -> str:
         if self.session.status.is_final:
             return self.session.message
         if self.spool and self.spool.is_full:
@@ -176,24 +201,41 @@ class Work:
             if self.spool is None:
                 self._open_spool(network)
             decoder = self._begun(network)
-            assert self.spool is not None  # noqa: S101  for the type checker
+            spool = self.spool
+            assert spool is not None  # noqa: S101  for the type checker
+            output = _Output(self, spool, decoder)
             pipeline.run(
                 decoder.feeding(source),
-                tables=self.session.tables,
-                sinks=[_Output(self, self.spool, decoder)],
+                tables=self._stored,
+                sinks=[output],
                 network=network,
                 ledgers=self.session.ledgers,
-                decoder=decoder,
+                decoder=lambda chunk: spool.prepared(decoder(chunk)),
                 workers=self._shared.workers,
                 budget_mb=self._shared.budget_mb,
                 commit_every=_COMMIT_SECONDS,
+                dead_letters=self._dead_letters(network, output),
                 stop=self._stop,
             )
+
+    def _dead_letters(self, network: Network, output: _Output) -> DeadLetters | None:
+        """Return where to put aside what cannot be decoded; a retry makes all rows, not those of a filter."""
+        if self._shared.dead_letters is None:
+            return None
+        job = {
+            "service": "processor",
+            "session": self.session.id,
+            "network": network.passphrase,
+            "where": "",
+            "decoded": False,
+            "transfers": "derive",
+        }
+        return DeadLetters(self._shared.dead_letters, job=job, put_aside=output.leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
             self._decoder = Filtered(
-                self.session.tables, network=network, where=self._where, slots=self._shared.slots
+                self._stored, network=network, where=self._where, slots=self._shared.slots
             )
             self.session = replace(self.session, network=network.passphrase, message="")
             if self.session.status is Status.STARTING:
@@ -205,7 +247,7 @@ class Work:
     def _open_spool(self, network: Network) -> None:
         self.spool = Spool(
             self._folder,
-            self.session.tables,
+            self._stored,
             network=network,
             retention=self._shared.retention,
             changed=self._shared.changed,
@@ -233,7 +275,7 @@ class Work:
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
         for name, number in rows.items():
-            self.rows[name] += number
+            self._rows[name] += number
         self._shared.commits.add(took)
         metrics, kind = self._shared.metrics, self._shared.kind
         metrics.processing_duration.labels(kind, "commit").observe(took)
@@ -241,7 +283,12 @@ class Work:
         metrics.batches_generated.labels(kind).inc(counts.batches)
         metrics.contracts_found.inc(counts.entries)
         metrics.current_ledger.labels(kind).set(batch.last)
-        metrics.ledger_lag.set(max(0.0, time.time() - batch.run.last_closed_at))
+
+    def lost(self, letter: DeadLetter) -> None:
+        """Note a ledger that is left out."""
+        _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
+        quarantined = self._shared.metrics.ledgers_processed.labels(self._shared.kind, "quarantined")
+        quarantined.inc(letter.last - letter.ledger + 1)
 
     def _is_done(self) -> bool:
         last = self.session.ledgers.last
@@ -313,6 +360,12 @@ class _Output:
         self._last, self._pending, self._rows = None, Counts(), {}
         if last:
             self._work.kept(last, pending, rows, took=now - began)
+
+    def leave_out(self, letter: DeadLetter) -> None:
+        """Go on without ledgers that were put aside."""
+        self.commit()
+        self._spool.leave_out(LedgerRange(letter.ledger, letter.last))
+        self._work.lost(letter)
 
     def coverage(self) -> LedgerSet:
         return self._spool.coverage()

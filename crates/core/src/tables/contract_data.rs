@@ -6,13 +6,13 @@ use std::sync::Arc;
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{ArrayRef, Int64Array};
-use arrow_schema::{ArrowError, DataType, Field};
+use arrow_schema::{DataType, Field};
 use sha2::{Digest, Sha256};
 
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
 use super::text::{NullableText, Text, Word, hex};
-use super::{Settings, Table};
+use super::{Older, Settings, Table};
 use crate::asset::Asset;
 use crate::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::{Ledger, Needs, Transaction};
@@ -60,7 +60,7 @@ columns! {
 }
 
 /// The columns of version 1.0, in its order.
-const VERSION_1: [&str; 18] = [
+const OLDER_COLUMNS: [&str; 18] = [
     "contract_id",
     "contract_key_type",
     "contract_durability",
@@ -84,8 +84,8 @@ const VERSION_1: [&str; 18] = [
 static TEMPORARY: Word = Word::new("ContractDataDurabilityTemporary");
 static PERSISTENT: Word = Word::new("ContractDataDurabilityPersistent");
 
-/// Builds version 2.0.
-pub(super) struct Builder2 {
+/// Builds version 2.0, of which 1.0 is a part.
+pub(super) struct Builder {
     columns: Columns,
     settings: Settings,
     contracts: strkey::Recent,
@@ -93,7 +93,7 @@ pub(super) struct Builder2 {
     ttls: Vec<([u8; 32], u32)>,
 }
 
-impl Builder2 {
+impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let contracts = strkey::Recent::new(strkey::CONTRACT);
         let settings = settings.clone();
@@ -236,7 +236,7 @@ fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
     Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
 }
 
-impl super::Builder for Builder2 {
+impl super::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
     }
@@ -265,26 +265,28 @@ impl super::Builder for Builder2 {
     super::forward_to_columns!(columns);
 }
 
-/// Builds version 1.0 out of version 2.0.
-pub(super) struct Builder1(Builder2);
+/// Version 1.0 out of version 2.0.
+pub(super) const VERSION_1: Older = Older { fields: older_fields, columns: older_columns };
 
-impl Builder1 {
-    pub(super) fn new(settings: &Settings) -> Self {
-        Self(Builder2::new(&Settings { decoded: false, ..settings.clone() }))
-    }
+fn older_fields(newest: &[Field]) -> Vec<Field> {
+    let find = |name: &&str| newest.iter().find(|field| field.name() == name).cloned();
+    let older = |column: Field| match column.name().as_str() {
+        "balance" => {
+            let description = "Balance; null where it does not fit an int64.";
+            field("balance", DataType::Int64, true, description)
+        }
+        _ => column,
+    };
+    OLDER_COLUMNS.iter().filter_map(find).map(older).collect()
+}
 
-    pub(super) fn fields(_decoded: bool) -> Vec<Field> {
-        let fields = Columns::fields(false);
-        let find = |name: &&str| fields.iter().find(|field| field.name() == name).cloned();
-        let version_1 = |column: Field| match column.name().as_str() {
-            "balance" => {
-                let description = "Balance; null where it does not fit an int64.";
-                field("balance", DataType::Int64, true, description)
-            }
-            _ => column,
-        };
-        VERSION_1.iter().filter_map(find).map(version_1).collect()
-    }
+fn older_columns(fields: &[Field], newest: &[ArrayRef]) -> Vec<ArrayRef> {
+    let find = |name: &&str| {
+        let at = fields.iter().position(|field| field.name() == name)?;
+        let column = newest.get(at)?;
+        Some(if *name == "balance" { narrow(column) } else { column.clone() })
+    };
+    OLDER_COLUMNS.iter().filter_map(find).collect()
 }
 
 /// Decimals as int64, null where they do not fit.
@@ -292,40 +294,4 @@ fn narrow(balance: &ArrayRef) -> ArrayRef {
     let exact = balance.as_primitive::<Decimal128Type>();
     let narrow: Int64Array = exact.iter().map(|value| i64::try_from(value?).ok()).collect();
     Arc::new(narrow)
-}
-
-impl super::Builder for Builder1 {
-    fn needs(&self) -> Needs {
-        self.0.needs()
-    }
-
-    fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        self.0.transaction(ledger, transaction);
-    }
-
-    fn rows(&self) -> usize {
-        self.0.rows()
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.0.truncate(rows);
-    }
-
-    fn reserve(&mut self, rows: usize) {
-        self.0.reserve(rows);
-    }
-
-    fn oversized(&self) -> Option<&'static str> {
-        self.0.oversized()
-    }
-
-    fn finish(&mut self) -> Result<Vec<ArrayRef>, ArrowError> {
-        let (fields, columns) = (Columns::fields(false), self.0.finish()?);
-        let find = |name: &&str| {
-            let at = fields.iter().position(|field| field.name() == name)?;
-            let column = columns.get(at)?;
-            Some(if *name == "balance" { narrow(column) } else { column.clone() })
-        };
-        Ok(VERSION_1.iter().filter_map(find).collect())
-    }
 }

@@ -16,6 +16,7 @@ mod ttl;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use column::Size;
 pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -75,8 +76,10 @@ trait Builder {
     fn rows(&self) -> usize;
     /// Forget the rows from this one on.
     fn truncate(&mut self, rows: usize);
-    /// Make room for rows.
-    fn reserve(&mut self, rows: usize);
+    /// How much each column holds.
+    fn sizes(&self) -> Vec<Size>;
+    /// Make room for so much in each column.
+    fn reserve(&mut self, sizes: &[Size]);
     /// A column that has outgrown Arrow's offsets.
     fn oversized(&self) -> Option<&'static str>;
     /// Why the ledger at hand cannot become rows.
@@ -98,8 +101,12 @@ macro_rules! forward_to_columns {
             self.$columns.truncate(rows);
         }
 
-        fn reserve(&mut self, rows: usize) {
-            self.$columns.reserve(rows);
+        fn sizes(&self) -> Vec<crate::tables::column::Size> {
+            self.$columns.sizes()
+        }
+
+        fn reserve(&mut self, sizes: &[crate::tables::column::Size]) {
+            self.$columns.reserve(sizes);
         }
 
         fn oversized(&self) -> Option<&'static str> {
@@ -128,11 +135,17 @@ pub struct Table {
     pub key: &'static [&'static str],
 }
 
-/// Write the list: for every version of every table its description and the module it lives in.
+/// An older version of a table: columns of the newest one, some of them in another type.
+struct Older {
+    fields: fn(&[Field]) -> Vec<Field>,
+    columns: fn(&[Field], &[ArrayRef]) -> Vec<ArrayRef>,
+}
+
+/// Write the list: for every builder its module and the versions of a table it makes, from old to new.
 macro_rules! tables {
-    ($($name:ident: $module:ident::$table:ident / $builder:ident,)*) => {
+    ($($name:ident: $module:ident::$builder:ident { $($table:ident),+ },)*) => {
         /// Every version of every table, a table's versions from old to new.
-        pub const TABLES: &[Table] = &[$($module::$table,)*];
+        pub const TABLES: &[Table] = &[$($($module::$table,)+)*];
 
         /// A builder of any table.
         enum AnyBuilder {
@@ -141,7 +154,7 @@ macro_rules! tables {
 
         impl AnyBuilder {
             fn new(table: &Table, settings: &Settings) -> Result<Self> {
-                $(if *table == $module::$table {
+                $(if [$($module::$table),+].contains(table) {
                     return Ok(Self::$name($module::$builder::new(settings)));
                 })*
                 Err(unknown(table.name))
@@ -160,8 +173,9 @@ macro_rules! tables {
             }
         }
 
-        fn fields(table: &Table, decoded: bool) -> Vec<Field> {
-            $(if *table == $module::$table {
+        /// The fields of a table's newest version.
+        fn newest_fields(table: &Table, decoded: bool) -> Vec<Field> {
+            $(if [$($module::$table),+].contains(table) {
                 return $module::$builder::fields(decoded);
             })*
             Vec::new()
@@ -170,16 +184,15 @@ macro_rules! tables {
 }
 
 tables! {
-    Ledgers: ledgers::LEDGERS / Builder,
-    ContractData1: contract_data::CONTRACT_DATA_1 / Builder1,
-    ContractData2: contract_data::CONTRACT_DATA_2 / Builder2,
-    ContractEvents: contract_events::CONTRACT_EVENTS / Builder,
-    ContractCode: contract_code::CONTRACT_CODE / Builder,
-    Ttl: ttl::TTL / Builder,
-    Evictions: evictions::EVICTIONS / Builder,
-    TokenTransferAnomalies: token_transfer_anomalies::TOKEN_TRANSFER_ANOMALIES / Builder,
-    Transactions: transactions::TRANSACTIONS / Builder,
-    TokenTransfers: token_transfers::TOKEN_TRANSFERS / Builder,
+    Ledgers: ledgers::Builder { LEDGERS },
+    ContractData: contract_data::Builder { CONTRACT_DATA_1, CONTRACT_DATA_2 },
+    ContractEvents: contract_events::Builder { CONTRACT_EVENTS },
+    ContractCode: contract_code::Builder { CONTRACT_CODE },
+    Ttl: ttl::Builder { TTL },
+    Evictions: evictions::Builder { EVICTIONS },
+    TokenTransferAnomalies: token_transfer_anomalies::Builder { TOKEN_TRANSFER_ANOMALIES },
+    Transactions: transactions::Builder { TRANSACTIONS },
+    TokenTransfers: token_transfers::Builder { TOKEN_TRANSFERS },
 }
 
 impl Table {
@@ -202,7 +215,16 @@ impl Table {
             ("schema_version".to_owned(), self.version.to_owned()),
             ("schema_type".to_owned(), self.name.to_owned()),
         ]);
-        Arc::new(Schema::new_with_metadata(fields(self, decoded), metadata))
+        let fields = match self.older() {
+            Some(older) => (older.fields)(&newest_fields(self, false)),
+            None => newest_fields(self, decoded),
+        };
+        Arc::new(Schema::new_with_metadata(fields, metadata))
+    }
+
+    /// How this version comes out of the newest one, where it is not that.
+    fn older(&self) -> Option<Older> {
+        (*self == contract_data::CONTRACT_DATA_1).then_some(contract_data::VERSION_1)
     }
 }
 
@@ -212,22 +234,42 @@ fn unknown(text: &str) -> Error {
     Error::Config(format!("there is no table {text:?}; the tables are {}", known.join(", ")))
 }
 
-/// The builders of the tables asked for, in the order asked.
+/// The tables asked for, in the order asked; versions of one table share a builder.
 pub struct Tables {
-    builders: Vec<(SchemaRef, AnyBuilder)>,
+    builders: Vec<AnyBuilder>,
+    outputs: Vec<Output>,
+}
+
+/// A version of a table, and which builder makes it.
+struct Output {
+    table: Table,
+    schema: SchemaRef,
+    builder: usize,
 }
 
 impl Tables {
     /// Builders for these tables.
     pub fn new(tables: &[Table], settings: &Settings) -> Result<Self> {
-        let builder =
-            |table: &Table| Ok((table.schema(settings.decoded), AnyBuilder::new(table, settings)?));
-        Ok(Self { builders: tables.iter().map(builder).collect::<Result<_>>()? })
+        let mut made: Vec<(&str, AnyBuilder)> = Vec::new();
+        let mut outputs = Vec::new();
+        for table in tables {
+            let known = made.iter().position(|(name, _)| *name == table.name);
+            let builder = known.unwrap_or(made.len());
+            if known.is_none() {
+                let of_name = |one: &&Table| one.name == table.name && one.older().is_none();
+                let decoded = settings.decoded && tables.iter().any(|one| of_name(&one));
+                let settings = Settings { decoded, ..settings.clone() };
+                made.push((table.name, AnyBuilder::new(table, &settings)?));
+            }
+            let schema = table.schema(settings.decoded);
+            outputs.push(Output { table: *table, schema, builder });
+        }
+        Ok(Self { builders: made.into_iter().map(|(_, builder)| builder).collect(), outputs })
     }
 
     /// What the walk has to show.
     pub fn needs(&self) -> Needs {
-        self.builders.iter().map(|(_, builder)| builder.get().needs()).fold(
+        self.builders.iter().map(|builder| builder.get().needs()).fold(
             Needs::default(),
             |all, one| Needs {
                 entries: all.entries | one.entries,
@@ -243,55 +285,69 @@ impl Tables {
 
     /// Show a transaction to every builder.
     pub fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        for (_, builder) in &mut self.builders {
+        for builder in &mut self.builders {
             builder.get_mut().transaction(ledger, transaction);
         }
     }
 
     /// Show every builder what a ledger held in all.
     pub fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
-        for (_, builder) in &mut self.builders {
+        for builder in &mut self.builders {
             builder.get_mut().ledger(ledger, totals);
         }
     }
 
-    /// Rows of each table so far.
+    /// Rows of each builder so far.
     pub fn rows(&self) -> Vec<usize> {
-        self.builders.iter().map(|(_, builder)| builder.get().rows()).collect()
+        self.builders.iter().map(|builder| builder.get().rows()).collect()
     }
 
-    /// Go back to so many rows of each table.
+    /// Go back to so many rows of each builder.
     pub fn truncate(&mut self, rows: &[usize]) {
-        for ((_, builder), rows) in self.builders.iter_mut().zip(rows) {
+        for (builder, rows) in self.builders.iter_mut().zip(rows) {
             builder.get_mut().truncate(*rows);
         }
     }
 
-    /// Make room for `times` the rows there are.
-    pub fn reserve(&mut self, times: f64) {
-        for (_, builder) in &mut self.builders {
-            let builder = builder.get_mut();
-            builder.reserve((builder.rows() as f64 * times) as usize);
+    /// How much each column of each builder holds.
+    pub fn sizes(&self) -> Vec<Vec<Size>> {
+        self.builders.iter().map(|builder| builder.get().sizes()).collect()
+    }
+
+    /// Make room for so many times as much as these.
+    pub fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
+        for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
+            let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
+            builder.get_mut().reserve(&sizes);
         }
     }
 
     /// The table and column that has outgrown Arrow's offsets.
     pub fn oversized(&self) -> Option<String> {
-        self.builders.iter().find_map(|(_, builder)| builder.get().oversized()).map(str::to_owned)
+        self.builders.iter().find_map(|builder| builder.get().oversized()).map(str::to_owned)
     }
 
     /// Why the ledger at hand cannot become rows.
     pub fn refusal(&mut self) -> Option<Refusal> {
-        self.builders.iter_mut().find_map(|(_, builder)| builder.get_mut().refusal())
+        self.builders.iter_mut().find_map(|builder| builder.get_mut().refusal())
     }
 
     /// Hand over a batch of each table and begin anew.
     pub fn finish(&mut self) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
-        self.builders
-            .iter_mut()
-            .map(|(schema, builder)| {
-                RecordBatch::try_new(schema.clone(), builder.get_mut().finish()?)
-            })
-            .collect()
+        let finish = |builder: &mut AnyBuilder| builder.get_mut().finish();
+        let made =
+            self.builders.iter_mut().map(finish).collect::<std::result::Result<Vec<_>, _>>()?;
+        self.outputs.iter().map(|output| output.batch(&made)).collect()
+    }
+}
+
+impl Output {
+    fn batch(&self, made: &[Vec<ArrayRef>]) -> std::result::Result<RecordBatch, ArrowError> {
+        let newest = made.get(self.builder).map_or(&[][..], Vec::as_slice);
+        let columns = match self.table.older() {
+            Some(older) => (older.columns)(&newest_fields(&self.table, false), newest),
+            None => newest.to_vec(),
+        };
+        RecordBatch::try_new(self.schema.clone(), columns)
     }
 }
