@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from stellarrow.errors import ConfigError, SinkError
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
+_INDENT: Final = 2
 _NARROW: Final = 10  # characters a column of text needs to say anything
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
@@ -41,6 +42,18 @@ def show(rows: pa.RecordBatchReader) -> None:
         console.print(drawn)
     if total > _SHOWN:
         console.print(f"{_SHOWN} of {wording.count(total)} rows; --csv or --json prints all, --out writes")
+
+
+def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:
+    """Print rows without lines, set in; columns of numbers, which are true, stand to the right."""
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table.add_column("", min_width=_INDENT)
+    for name, number in columns.items():
+        table.add_column(Text(name), justify="right" if number else "left", no_wrap=True)
+    for row in rows:
+        table.add_row("", *map(Text, row))
+    # A terminal that is narrower breaks lines; no value is cut.
+    console.print(table, width=_WIDTH, crop=False)
 
 
 def _is_number(kind: pa.DataType) -> bool:
