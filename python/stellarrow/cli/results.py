@@ -22,7 +22,7 @@ from stellarrow.errors import ConfigError, SinkError
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
-_INDENT: Final = 2
+_INDENT: Final = "    "
 _NARROW: Final = 10  # characters a column of text needs to say anything
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
@@ -45,15 +45,15 @@ def show(rows: pa.RecordBatchReader) -> None:
 
 
 def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:
-    """Print rows without lines, set in; columns of numbers, which are true, stand to the right."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    table.add_column("", min_width=_INDENT)
-    for name, number in columns.items():
-        table.add_column(Text(name), justify="right" if number else "left", no_wrap=True)
-    for row in rows:
-        table.add_row("", *map(Text, row))
-    # A terminal that is narrower breaks lines; no value is cut.
-    console.print(table, width=_WIDTH, crop=False)
+    """Print rows without lines, set in, no value cut; columns of numbers, which are true, are to the right."""
+    lines = [[*columns], *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, columns.values(), strict=True)
+        )
+        console.print(_INDENT + "  ".join(cells).rstrip(), markup=False, soft_wrap=True)
 
 
 def _is_number(kind: pa.DataType) -> bool:
