@@ -45,7 +45,7 @@ def show(rows: pa.RecordBatchReader) -> None:
 
 
 def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:
-    """Print rows without lines, set in, no value cut; columns of numbers, which are true, are to the right."""
+    """Print rows without lines, set in, no value cut; columns of numbers, which are true, to the right."""
     lines = [[*columns], *map(list, rows)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line in lines:
