@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 import pyarrow as pa
@@ -13,15 +13,15 @@ from stellarrow.decode import schema, table
 _INT64: Final = (-(2**63), 2**63 - 1)
 
 
-def newest(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the newest version of each table, each once, as `name@version`."""
-    return tuple(dict.fromkeys(str(table(table(name).name)) for name in names))
+def newest(name: str) -> str:
+    """Return a table's newest version, as `name@version`."""
+    return str(table(table(name).name))
 
 
 def converter(name: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return what makes a version's rows out of the newest one's, without copying columns that are alike."""
     wanted = schema(name)
-    if str(table(name)) in newest([name]):
+    if str(table(name)) == newest(name):
         return lambda rows: rows
 
     def convert(rows: pa.RecordBatch) -> pa.RecordBatch:

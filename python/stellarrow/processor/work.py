@@ -6,7 +6,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,18 +17,19 @@ from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import table
 from stellarrow.errors import SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
+from stellarrow.processor.output import Kept, Output
+from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Rate, Recent
-from stellarrow.processor.session import Counts, Session, Status
+from stellarrow.processor.session import Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
 from stellarrow.spool import Retention, Spool
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
-_COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _SAVE_SECONDS: Final = 1.0  # between notes of how far a session is
 _log: Final = logging.getLogger(__name__)
@@ -61,10 +62,10 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
-        # Its tables, as `name@version`, each with the version that the spool has.
-        self.kept_tables = {str(table(name)): newest([name])[0] for name in session.tables}
+        self._spooled = {name: newest(name) for name in session.tables}
+        self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
-        self._stored = newest(session.tables)
+        self._stored = tuple(dict.fromkeys(self._spooled.values()))
         self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
@@ -91,7 +92,7 @@ class Work:
     @property
     def rows(self) -> dict[str, int]:
         """How many rows of each table became durable since the processor began."""
-        return {name: self._rows[newest([name])[0]] for name in self.session.tables}
+        return {name: self._rows[stored] for name, stored in self._spooled.items()}
 
     @property
     def lag(self) -> float | None:
@@ -160,6 +161,7 @@ class Work:
             self.source.close()
 
     def _run(self) -> None:
+        give_way()
         try:
             self._persist()
         except StellarrowError as error:
@@ -204,7 +206,7 @@ class Work:
             decoder = self._begun(network)
             spool = self.spool
             assert spool is not None  # noqa: S101  for the type checker
-            output = _Output(self, spool, decoder)
+            output = Output(spool, decoder, batch_size=self.session.batch_size, kept=self._note)
             pipeline.run(
                 decoder.feeding(source),
                 tables=self._stored,
@@ -219,7 +221,7 @@ class Work:
                 stop=self._stop,
             )
 
-    def _dead_letters(self, network: Network, output: _Output) -> DeadLetters | None:
+    def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
         """Return where to put aside what cannot be decoded; a retry makes all rows, not those of a filter."""
         if self._shared.dead_letters is None:
             return None
@@ -231,7 +233,12 @@ class Work:
             "decoded": False,
             "transfers": "derive",
         }
-        return DeadLetters(self._shared.dead_letters, job=job, put_aside=output.leave_out)
+
+        def leave_out(letter: DeadLetter) -> None:
+            output.leave_out(letter)
+            self._note_loss(letter)
+
+        return DeadLetters(self._shared.dead_letters, job=job, put_aside=leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
@@ -264,29 +271,27 @@ class Work:
             spool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def kept(self, batch: LedgerBatch, counts: Counts, rows: Mapping[str, int], *, took: float) -> None:
-        """Note what has become durable, up to this batch, in a commit of so many seconds."""
+    def _note(self, kept: Kept) -> None:
         self._has_worked = True
-        self.closed_at = batch.run.last_closed_at
-        self.rate.add(counts.entries)
+        self.closed_at = kept.last.run.last_closed_at
+        self.rate.add(kept.counts.entries)
         with self._lock:
-            self.session = self.session.with_progress(batch.last, self.session.counts + counts)
+            self.session = self.session.with_progress(kept.last.last, self.session.counts + kept.counts)
             if self.session.message:
                 self.session = self.session.telling("")
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
-        for name, number in rows.items():
+        for name, number in kept.rows.items():
             self._rows[name] += number
-        self._shared.commits.add(took)
+        self._shared.commits.add(kept.took)
         metrics, kind = self._shared.metrics, self._shared.kind
-        metrics.processing_duration.labels(kind, "commit").observe(took)
-        metrics.ledgers_processed.labels(kind, "success").inc(counts.ledgers)
-        metrics.batches_generated.labels(kind).inc(counts.batches)
-        metrics.contracts_found.inc(counts.entries)
-        metrics.current_ledger.labels(kind).set(batch.last)
+        metrics.processing_duration.labels(kind, "commit").observe(kept.took)
+        metrics.ledgers_processed.labels(kind, "success").inc(kept.counts.ledgers)
+        metrics.batches_generated.labels(kind).inc(kept.counts.batches)
+        metrics.contracts_found.inc(kept.counts.entries)
+        metrics.current_ledger.labels(kind).set(kept.last.last)
 
-    def lost(self, letter: DeadLetter) -> None:
-        """Note a ledger that is left out."""
+    def _note_loss(self, letter: DeadLetter) -> None:
         _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
         quarantined = self._shared.metrics.ledgers_processed.labels(self._shared.kind, "quarantined")
         quarantined.inc(letter.last - letter.ledger + 1)
@@ -320,56 +325,3 @@ class Work:
     def _save(self) -> None:
         self._shared.store.save(self.session)
         self._saved_at = time.monotonic()
-
-
-class _Output:
-    """The spool as the pipeline sees it: commits as often as they are cheap, and counts what they bring."""
-
-    def __init__(self, work: Work, spool: Spool, decoder: Filtered) -> None:
-        self._work = work
-        self._spool = spool
-        self._decoder = decoder
-        self._pending = Counts()
-        self._rows: dict[str, int] = {}
-        self._last: LedgerBatch | None = None
-        self._due = 0.0
-
-    def write(self, batch: LedgerBatch) -> None:
-        if self._spool.is_full:
-            self.commit()  # readers make room, but only by what they can see
-        self._spool.write(batch)
-        entries = self._decoder.entries(batch)
-        self._pending += Counts(
-            ledgers=batch.run.count,
-            entries=entries,
-            skipped=self._decoder.skipped(batch),
-            batches=-(-entries // self._work.session.batch_size),
-            bytes=batch.run.size_bytes,
-        )
-        self._last = batch
-        for name, rows in batch.tables.items():
-            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
-        if time.monotonic() >= self._due:
-            self.commit()
-
-    def commit(self) -> None:
-        began = time.monotonic()
-        self._spool.commit()
-        now = time.monotonic()
-        self._due = now + (now - began) * _COMMIT_SHARE
-        last, pending, rows = self._last, self._pending, self._rows
-        self._last, self._pending, self._rows = None, Counts(), {}
-        if last:
-            self._work.kept(last, pending, rows, took=now - began)
-
-    def leave_out(self, letter: DeadLetter) -> None:
-        """Go on without ledgers that were put aside."""
-        self.commit()
-        self._spool.leave_out(LedgerRange(letter.ledger, letter.last))
-        self._work.lost(letter)
-
-    def coverage(self) -> LedgerSet:
-        return self._spool.coverage()
-
-    def close(self) -> None:
-        """Do nothing: readers go on with the spool."""

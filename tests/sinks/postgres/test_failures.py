@@ -18,7 +18,7 @@ import trustme
 import stellarrow as sa
 from servers.postgres import open_folder, url_of
 from servers.process import free_port
-from sinks.postgres.made import asked, balance, batch, entry
+from sinks.postgres.made import Row, asked, balance, batch, entry
 from stellarrow.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
@@ -129,10 +129,19 @@ def test_what_failed_is_kept_for_another_try(database: str) -> None:
         assert str(sink.coverage()) == "0:99"
 
 
-def test_rows_that_no_database_can_hold_are_refused_and_others_go_on(database: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "told"),
+    [  # no chain writes either
+        (balance(0, "k", 10**44), "balance_text is 10{44}: PostgreSQL keeps no more than an i128"),
+        (entry(0, "k\0"), "invalid byte sequence.*cannot hold that value"),
+    ],
+)
+def test_rows_that_no_database_can_hold_are_refused_and_others_go_on(
+    database: str, row: Row, told: str
+) -> None:
     with closing(opened(database)) as sink:
-        sink.write(batch(0, 0, [balance(0, "k", 10**44)]))  # more than an i128: no chain writes it
-        with pytest.raises(sa.LedgersRefused, match=r"numeric field overflow.*cannot hold that value"):
+        sink.write(batch(0, 0, [row]))
+        with pytest.raises(sa.LedgersRefused, match=told):
             sink.commit()
         sink.write(batch(1, 99, ROWS))
         sink.commit()

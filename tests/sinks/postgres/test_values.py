@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import closing
 from datetime import UTC, datetime
+from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
@@ -43,6 +44,20 @@ def test_amounts_are_exact_at_both_ends_of_an_i128(database: str, mode: str) -> 
         assert [row["balance_text"] for row in found] == [str(amount) for amount in amounts]
     total = asked(database, "SELECT sum(balance) FROM contract_data.entries")[0]["sum"]
     assert int(total) == sum(amounts)
+
+
+@MODES
+def test_amounts_of_39_digits_are_exact_beside_none_and_in_half_a_batch(database: str, mode: str) -> None:
+    amounts = {place: (-1) ** place * (10**38 + place) for place in range(64) if place % 3}
+    rows = [
+        balance(place, f"{place:02}", amounts[place]) if place in amounts else entry(place, f"{place:02}")
+        for place in range(64)
+    ]
+    keep(database, batch(0, 4, rows), batch(0, 63, rows), mode=mode)
+    found = asked(database, "SELECT ledger_sequence, balance FROM contract_data.entries ORDER BY 1")
+    assert {row["ledger_sequence"]: row["balance"] for row in found} == {
+        place: Decimal(amounts[place]) if place in amounts else None for place in range(64)
+    }
 
 
 @MODES

@@ -97,16 +97,13 @@ class Assets:
 
 def keep(connection: psycopg.Connection, found: dict[str, Asset]) -> None:
     """Add assets, in one order, so that two writers do not wait for each other in a ring."""
-    rows = [
-        (contract, found[contract].type, found[contract].code, found[contract].issuer)
-        for contract in sorted(found)
-    ]
-    with connection.cursor() as cursor:
-        cursor.executemany(
-            "INSERT INTO stellar.assets (contract_id, asset_type, asset_code, asset_issuer)"
-            " VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            rows,
-        )
+    contracts = sorted(found)
+    assets = [found[contract] for contract in contracts]
+    connection.execute(
+        "INSERT INTO stellar.assets (contract_id, asset_type, asset_code, asset_issuer)"
+        " SELECT * FROM unnest(%s::text[], %s::text[], %s::text[], %s::text[]) ON CONFLICT DO NOTHING",
+        [contracts, *([getattr(one, part) for one in assets] for part in ("type", "code", "issuer"))],
+    )
 
 
 def _claims(name: str, rows: pa.RecordBatch) -> Iterator[tuple[str, str]]:

@@ -68,7 +68,7 @@ def _make_partitions(writing: Writing, kept: Layout, ledgers: LedgerSet) -> None
         if name in writing.partitions:
             continue
         with connection.transaction():
-            coverage.read(connection, [kept.place], lock=True)
+            partitions.reserve(connection, kept)
             _refuse_loading(connection, {kept: ledgers}, size)
             if not partitions.is_there(connection, name):
                 partitions.make(connection, kept, first, size=size)
@@ -103,7 +103,7 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
 
 
 def _refuse_loading(connection: psycopg.Connection, wanted: Wanted, size: int) -> None:
-    """See, under the lock that begins a load takes too, that none has begun where rows shall go."""
+    """See that no partition rows go to is being loaded; none begins to be once it is there."""
     for kept, ledgers in wanted.items():
         firsts = [first for first, _ in partitions.aligned(ledgers, size)]
         found = connection.execute(

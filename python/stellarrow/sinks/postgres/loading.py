@@ -2,8 +2,8 @@
 
 Until then its rows are durable, and `stellar.loading` says which ledgers they are, but no query sees them.
 Locks are taken in one order, so that loaders and live writers never wait for each other in a ring: the bare
-table, its row in `stellar.loading`, rows of `ledger_coverage`, rows of assets. A load begins under the lock
-of the table's coverage.
+table, its row in `stellar.loading`, rows of `ledger_coverage`, rows of assets. Partitions are made under a
+lock of their own (`partitions.reserve`), so that one load can begin while another is being finished.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def join(writing: Writing, kept: Layout, first: int, *, begin: bool) -> bool:
     """
     connection = writing.connection
     with connection.transaction():
-        coverage.read(connection, [kept.place], lock=True)
+        partitions.reserve(connection, kept)
         if first not in under_way(connection, kept.place):
             if not begin or partitions.is_there(connection, kept.partition(first)):
                 return False

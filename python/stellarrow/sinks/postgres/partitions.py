@@ -38,6 +38,14 @@ def is_there(connection: psycopg.Connection, name: str) -> bool:
     return found.fetchone() is not None
 
 
+def reserve(connection: psycopg.Connection, kept: Layout) -> None:
+    """Let nobody else make partitions of a table until the transaction ends.
+
+    Not by the lock on its coverage, which whoever finishes a load holds for as long as states take.
+    """
+    connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [kept.place])
+
+
 def make(connection: psycopg.Connection, kept: Layout, first: int, *, size: int) -> str:
     """Make a partition as a table of its own, without indexes and not yet attached; return its name.
 

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -148,11 +148,12 @@ class PostgresSink:
             return
         self._closed = True
         self._buffer.clear()
-        self._threads.shutdown()
+        wait(future for future, _ in self._flushes)
         try:
             if not self._failed:
                 self._finish()
         finally:
+            self._threads.shutdown()
             for writer in self._writers:
                 writer.close()
 
@@ -169,7 +170,12 @@ class PostgresSink:
         with suppress(SinkUnavailable):  # what is loaded is durable: whoever comes next attaches it
             for writer in self._writers:
                 writer.leave()
-            self._writers[0].finish_all()
+            for _ in self._threads.map(self._finish_one, self._writers[0].left()):
+                pass
+
+    def _finish_one(self, place: tuple[Layout, int]) -> None:
+        with self._borrowed() as writer:
+            writer.finish(*place)
 
     def _writer(self, assets: Assets) -> Writer:
         return Writer(

@@ -85,13 +85,19 @@ class Writer:
                 if loads:
                     self._leave(self._writing, kept, first)
 
-    def finish_all(self) -> None:
-        """Attach what is loaded, by us or by loaders that died."""
+    def left(self) -> list[tuple[Layout, int]]:
+        """Return the partitions that are still to be attached: ours, and those of loaders that died."""
+        connection = self.writing().connection
+        with self._server.told("read from"):
+            return [
+                (kept, first) for kept in self._tables for first in loading.under_way(connection, kept.place)
+            ]
+
+    def finish(self, kept: Layout, first: int) -> None:
+        """Attach a partition, unless others still load it."""
         writing = self.writing()
         with self._server.told("finish loading"):
-            for kept in self._tables:
-                for first in loading.under_way(writing.connection, kept.place):
-                    loading.finish(writing, kept, first, wait=False)
+            loading.finish(writing, kept, first, wait=False)
 
     def close(self) -> None:
         if self._writing is not None:
