@@ -1,13 +1,11 @@
 """A session's output on disk, from which any number of readers take at their own pace.
 
 A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
-segments (segments.py), `<folder>/spool.json` says what they were made from, which ledgers are gone, and which
-were left out.
+segments (segments.py), `<folder>/spool.json` says what they were made from (spool_facts.py).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import threading
@@ -15,21 +13,21 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.decode import schema, table
-from stellarrow.errors import ConfigError, LedgerMissing, SchemaMismatch, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.segments import Packed, Segment, sync_folder, write_all
+from stellarrow.segments import Packed, Segment
+from stellarrow.spool_facts import Facts
 
-_FACTS: Final = "spool.json"
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 _log: Final = logging.getLogger(__name__)
 
@@ -102,7 +100,7 @@ class Spool:
         self._room = threading.Condition()
         self._readers: dict[str, _Reading] = {}
         self._closed = False
-        self._facts = {
+        made_from = {
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
             "filter": str(where or ""),
@@ -110,9 +108,10 @@ class Spool:
             "transfers": transfers,
         }
         with _told(self._folder):
-            self._gone, self._left_out = self._agree()
+            self._facts = Facts.agreed(self._folder, made_from)
             self._segments = list(self._opened())
-        self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments) | self._gone
+        self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
+        self._covered |= self._facts.gone
 
     def prepared(self, batch: LedgerBatch) -> LedgerBatch:
         """Do beforehand, in any thread, what write() would do in its own."""
@@ -141,17 +140,15 @@ class Spool:
         """Note, once what came before is durable, that these never will be."""
         self.commit()
         with _told(self._folder), self._room:
-            left_out = self._left_out | LedgerSet([ledgers])
-            self._note(self._gone, left_out)
-            self._left_out = left_out
+            self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
 
     @property
     def left_out(self) -> LedgerSet:
-        return self._left_out
+        return self._facts.left_out
 
     def coverage(self) -> LedgerSet:
         """Return what need not be written: what is kept, what was, and what was left out."""
-        return self._covered | self._left_out
+        return self._covered | self.left_out
 
     def close(self) -> None:
         self._closed = True
@@ -181,10 +178,11 @@ class Spool:
 
         What retention has removed is LedgerMissing.
         """
-        if any(part.end > after for part in self._gone):
+        gone = self._facts.gone
+        if gone and gone.last > after:
             raise LedgerMissing(
-                f"the spool keeps nothing up to ledger {self._gone.last} any more: begin behind it, or ask"
-                " for a bounded range, which is decoded anew"
+                f"the spool keeps nothing up to ledger {gone.last} any more: begin behind it, or ask for a"
+                " bounded range, which is decoded anew"
             )
         begun = [segment for segment in self._segments[:] if segment.entries]
         for segment in sorted(begun, key=lambda one: one.first):
@@ -207,7 +205,7 @@ class Spool:
         Without a ledger it is all that is kept; the ledger behind which that begins is returned.
         """
         with self._room:
-            behind = after if after is not None else self._gone.last if self._gone else 0
+            behind = after if after is not None else self._facts.gone.last if self._facts.gone else 0
             self._readers[reader] = _Reading(behind, time.monotonic())
             self._room.notify_all()
             return behind
@@ -231,9 +229,8 @@ class Spool:
                 if segment is None:
                     return
                 # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
-                gone = self._gone | LedgerSet([LedgerRange(segment.first, segment.last)])
-                self._note(gone, self._left_out)
-                self._gone = gone
+                gone = self._facts.gone | LedgerSet([LedgerRange(segment.first, segment.last)])
+                self._note(replace(self._facts, gone=gone))
                 self._segments.remove(segment)
                 segment.remove()
 
@@ -306,7 +303,11 @@ class Spool:
     def _goes_on(self, due: int, first: int) -> bool:
         if due == first:
             return True
-        return due < first and not LedgerSet([LedgerRange(due, first - 1)]) - self._left_out
+        return due < first and not LedgerSet([LedgerRange(due, first - 1)]) - self.left_out
+
+    def _note(self, facts: Facts) -> None:
+        facts.write(self._folder)
+        self._facts = facts
 
     def _rollback(self) -> None:
         for segment in self._segments[-1:]:
@@ -317,42 +318,10 @@ class Spool:
 
     def _opened(self) -> Iterator[Segment]:
         for path in sorted(self._folder.iterdir()):
-            if path.is_dir() and path.name.isdecimal() and int(path.name) not in self._gone:
+            if path.is_dir() and path.name.isdecimal() and int(path.name) not in self._facts.gone:
                 segment = Segment.open(path, self._schemas)
                 if segment:
                     yield segment
-
-    def _agree(self) -> tuple[LedgerSet, LedgerSet]:
-        """Compare what the folder was made from, or note it; return which ledgers are gone, and left out."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / _FACTS
-        if not path.exists():
-            self._note(LedgerSet(), LedgerSet())
-            return LedgerSet(), LedgerSet()
-        held: dict[str, Any] = json.loads(path.read_bytes())
-        for fact, value in self._facts.items():
-            if held.get(fact) != value:
-                raise SchemaMismatch(
-                    f"{self._folder} was written with {fact} {held.get(fact)!r}, not {value!r}: ask for the"
-                    " same again, or choose another folder"
-                )
-        gone, left_out = held["gone"], held.get("left_out", [])
-        return LedgerSet(LedgerRange(*ends) for ends in gone), LedgerSet(
-            LedgerRange(*ends) for ends in left_out
-        )
-
-    def _note(self, gone: LedgerSet, left_out: LedgerSet) -> None:
-        told = {
-            **self._facts,
-            "gone": [[part.first, part.end] for part in gone],
-            "left_out": [[part.first, part.end] for part in left_out],
-        }
-        aside = self._folder / f".{_FACTS}"
-        with aside.open("wb", buffering=0) as file:
-            write_all(file, json.dumps(told, indent=1).encode())
-            os.fsync(file.fileno())
-        aside.replace(self._folder / _FACTS)
-        sync_folder(self._folder)
 
 
 def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:

@@ -58,7 +58,7 @@ def test_a_mistake_is_answered(stellarrow: Run, arguments: list[str], remedy: st
 
 def test_every_setting_is_a_flag_of_its_service() -> None:
     @click.command()
-    @options(Processor)
+    @options(Processor, {})
     def serve(settings: Processor) -> None:
         click.echo(f"{settings.grpc_address} {settings.include_deleted} {settings.flowctl_enabled}")
 

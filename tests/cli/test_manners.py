@@ -15,12 +15,17 @@ import pytest
 import stellarrow as sa
 from stellarrow.cli import invoke
 from stellarrow.cli.commands import stellarrow as group
+from stellarrow.config import Consumer, Processor, Settings, Source
+from stellarrow.config.settings import settings_of
 
 Run = Callable[..., Any]
 VERBS = group.list_commands(click.Context(group))
 
 
-@pytest.mark.parametrize("verb", ["", *VERBS])
+SERVICES = {"source serve": Source, "processor serve": Processor, "sink postgres serve": Consumer}
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS, *SERVICES])
 def test_help_fits_a_screen_and_ends_with_an_example(stellarrow: Run, verb: str) -> None:
     done = stellarrow(*verb.split(), "--help")
     lines = done.out.rstrip().splitlines()
@@ -30,6 +35,16 @@ def test_help_fits_a_screen_and_ends_with_an_example(stellarrow: Run, verb: str)
     example = next(at for at, line in enumerate(lines) if line.strip().startswith("Example"))
     assert lines[example + 1].strip().startswith("stellarrow")
     assert all(line.startswith("   ") for line in lines[example + 1 :])
+
+
+@pytest.mark.parametrize(("verb", "service"), SERVICES.items())
+def test_every_setting_of_a_service_is_found_from_its_help(
+    stellarrow: Run, verb: str, service: type[Settings]
+) -> None:
+    assert "--help-all" in stellarrow(*verb.split(), "--help").out
+    whole = stellarrow(*verb.split(), "--help-all").out
+    flags = ["--" + name.replace("_", "-") for name in settings_of(service)]
+    assert [flag for flag in flags if f"  {flag} " not in whole] == []
 
 
 def test_no_command_shows_the_help(stellarrow: Run) -> None:

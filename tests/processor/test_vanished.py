@@ -89,13 +89,15 @@ def test_a_full_spool_waits_for_a_reader_that_takes_nothing_for_ever_unless_told
     with closing(flight.connect(f"grpc://{service.flight.address}")) as client:
         stream = client.do_get(flight.Ticket(b'{"table": "contract_events"}'))
         stream.read_chunk()
-        until(lambda: message(service, session).startswith("paused: the spool is full of what 1 reader has"))
-        assert "contract_events@1.0" in message(service, session)  # who it is
         if patience is None:
+            until(lambda: message(service, session))
+            told = message(service, session)
+            assert told.startswith("paused: the spool is full of what 1 reader has not taken yet")
+            assert "contract_events@1.0" in told  # who it is
             service.processor.stop(session)
             assert service.finished(session) is Status.STOPPED
             assert stream.read_all().num_rows > 0
             return
         assert service.finished(session) is Status.STOPPED
-        with pytest.raises(ArrowKeyError, match=r"ledger \d+ was removed from the spool before it was read"):
+        with pytest.raises(ArrowKeyError, match=r"ledger \d+ (was removed|any more)"):
             stream.read_all()

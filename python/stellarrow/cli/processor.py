@@ -10,6 +10,7 @@ from typing import Final
 import click
 
 from stellarrow.cli import logs
+from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
@@ -19,10 +20,15 @@ _EXAMPLE = (
     "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"
 )
 
-_RARE: Final = (
-    *("flowctl_endpoint", "flowctl_heartbeat_interval", "flowctl_component_id"),
-    *("tls_certificate", "tls_key", "tls_client_ca", "log_level", "log_format", "spool_age"),
-)
+_PAGE: Final = {
+    "Options": ("source", "source_endpoint", "network", "start_ledger", "end_ledger", "state_dir"),
+    "Sessions": (
+        *("tables", "filter_contract_ids", "filter_asset_codes", "include_deleted", "spool_mb", "on_error"),
+    ),
+    "How it serves": (
+        *("grpc_address", "flight_address", "health_port", "insecure", "worker_count", "max_memory_mb"),
+    ),
+}
 _log: Final = logging.getLogger("stellarrow.processor")
 
 
@@ -31,13 +37,12 @@ def command() -> None:
     """Turn ledgers into tables for others."""
 
 
-@command.command(epilog=_EXAMPLE)
-@options(Settings, rare=_RARE)
+@command.command(cls=Paged, epilog=_EXAMPLE)
+@options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
-    """Serve sessions (gRPC), their tables (Arrow Flight), health and metrics (HTTP).
+    """Serve sessions (gRPC), tables (Arrow Flight), health and metrics (HTTP).
 
     With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
-    `stellarrow config show processor` lists the rarer settings too.
     """
     with logs.written(settings.log_level, settings.log_format), stopping() as stop:
         _serve(settings, stop.event)

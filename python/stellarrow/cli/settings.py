@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
 import click
 
+from stellarrow.cli.paged import option
 from stellarrow.config import Settings, find_file, read
 from stellarrow.config.settings import Setting, settings_of
 
+_RARE: Final = "Rarely needed"
+
 
 def options(
-    service: type[Settings], *, rare: Collection[str] = ()
+    service: type[Settings], page: Mapping[str, Sequence[str]]
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Give a command --config and a flag for every setting, and call it with the settings read.
+    """Give a Paged command --config and a flag for every setting, and call it with the settings read.
 
-    The `rare` ones are left out of its help; `config show` has them all.
+    `page` is what --help shows: settings under headings. --help-all has the others, too.
     """
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -28,9 +31,10 @@ def options(
             flags = {name: given.pop(name) for name in known}
             return function(read(service, flags, file=find_file(config)), **given)
 
+        sections = {name: heading for heading, names in page.items() for name in names}
         declared: Callable[..., Any] = config_option(called)
-        for name, setting in reversed(known.items()):
-            declared = _option(name, setting, hidden=name in rare)(declared)
+        for name in reversed([*sections, *(name for name in known if name not in sections)]):
+            declared = _option(name, known[name], sections.get(name))(declared)
         return declared
 
     return decorate
@@ -43,11 +47,15 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _option(
-    name: str, setting: Setting, *, hidden: bool
+    name: str, setting: Setting, section: str | None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     flag = "--" + name.replace("_", "-")
-    default = f"  [{setting.default}]" if setting.default else ""
+    # With spaces, at which a line may end.
+    default = f"  [{setting.default.replace(',', ', ')}]" if setting.default else ""
     # A switch may stand alone, or say what it means: --flowctl-enabled, --include-deleted=false.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.metavar == "BOOL" else {}
     told = setting.help + default
-    return click.option(flag, name, metavar=setting.kind.metavar, help=told, hidden=hidden, **alone)
+    kind = setting.kind.metavar
+    return option(
+        flag, name, metavar=kind, help=told, section=section or _RARE, rare=section is None, **alone
+    )

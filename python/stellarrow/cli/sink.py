@@ -7,6 +7,7 @@ from typing import Final
 import click
 
 from stellarrow.cli import logs
+from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
@@ -15,6 +16,14 @@ from stellarrow.config import Consumer as Settings
 _EXAMPLE: Final = (
     "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"
 )
+_PAGE: Final = {
+    "Options": ("flight_endpoint", "source", "network", "start_ledger", "end_ledger"),
+    "The database": (
+        *("database_url", "db_host", "db_port", "db_name", "db_user", "db_password", "db_sslmode"),
+        *("db_batch_size", "db_flush_interval", "max_retries"),
+    ),
+    "How it is watched": ("metrics_port", "log_level", "log_format"),
+}
 
 
 @click.group(cls=Verbs, epilog=_EXAMPLE)
@@ -27,8 +36,8 @@ def postgres() -> None:
     """PostgreSQL."""
 
 
-@postgres.command(epilog=_EXAMPLE)
-@options(Settings)
+@postgres.command(cls=Paged, epilog=_EXAMPLE)
+@options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
     """Bring a processor's contract data into PostgreSQL; SIGTERM commits what has come and exits."""
     from stellarrow.cli.sink_service import SinkService  # noqa: PLC0415  extras

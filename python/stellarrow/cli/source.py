@@ -12,6 +12,7 @@ import click
 
 from stellarrow import places
 from stellarrow.cli import logs
+from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
@@ -20,6 +21,10 @@ from stellarrow.metrics import Metrics
 
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
 
+_PAGE: Final = {
+    "Options": ("source", "rpc", "network", "state_dir"),
+    "How it serves": ("grpc_address", "flight_address", "health_port", "insecure", "max_memory_mb"),
+}
 _LOOK: Final = 0.2  # seconds between looks at whether the work can be done
 _log: Final = logging.getLogger("stellarrow.source")
 
@@ -29,8 +34,8 @@ def command() -> None:
     """Serve ledgers to others."""
 
 
-@command.command(epilog=_EXAMPLE)
-@options(Settings)
+@command.command(cls=Paged, epilog=_EXAMPLE)
+@options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
     """Serve ledgers from any source: gRPC RawLedgerService, Arrow Flight, health and metrics.
 

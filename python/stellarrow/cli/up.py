@@ -17,6 +17,7 @@ from rich.text import Text
 
 from stellarrow import pipeline, places
 from stellarrow.cli import logs
+from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
@@ -31,12 +32,10 @@ Examples:
   stellarrow up
   stellarrow up --source ./lake --network pubnet --to parquet:./out"""
 
-_RARE: Final = (
-    *("worker_count", "max_memory_mb", "batch_size", "spool_mb", "insecure", "log_format"),
-    *("flowctl_enabled", "flowctl_endpoint", "flowctl_heartbeat_interval", "flowctl_component_id"),
-    *("tls_certificate", "tls_key", "tls_client_ca", "log_level", "source_endpoint", "spool_age"),
-    *("filter_contract_ids", "filter_asset_codes", "filter_asset_issuers", "include_deleted"),
-)
+_PAGE: Final = {
+    "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
+    "How it serves": ("grpc_address", "flight_address", "health_port"),
+}
 _SINK: Final = "parquet:./stellarrow-data/up"
 _PRIVATE: Final = "postgres:"  # a server of our own
 _DATABASE: Final = Path("stellarrow-data/up-postgres")
@@ -45,8 +44,8 @@ _LOOK: Final = 0.2  # seconds between looks at whether the source can be read
 _log: Final = logging.getLogger("stellarrow.up")
 
 
-@click.command(epilog=_EXAMPLE)
-@options(Processor, rare=_RARE)
+@click.command(cls=Paged, epilog=_EXAMPLE)
+@options(Processor, _PAGE)
 @click.option(
     "--to",
     multiple=True,
