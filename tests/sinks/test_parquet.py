@@ -24,7 +24,7 @@ from stellarrow.sinks.parquet import ParquetSink
 class TestParquetSink(FileContract):
     """Parquet files of ten ledgers in a folder."""
 
-    tables = ("ledgers", "contract_data")
+    tables: tuple[str, ...] = ("ledgers", "contract_data")
     older = ("ledgers", "contract_data@1.0")
 
     def open(self, **choices: Any) -> ParquetSink:
@@ -197,6 +197,15 @@ class TestParquetSink(FileContract):
                 self.keep(*ranges)
                 written.append([path.read_bytes() for path in self.paths("contract_data")])
         assert written[0] == written[1]
+
+    def test_rows_come_back_from_many_row_groups_and_runs(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Parquet, "block", 7)
+        monkeypatch.setattr(runs, "SORTED", runs.Length(rows=20, text=1 << 20))
+        monkeypatch.setattr(runs, "_BLOCK", 9)
+        self.tables = ("contract_events", "token_transfers", "contract_data")
+        self.keep((100, 139))
+        assert pq.read_metadata(self.paths("contract_events")[0]).num_row_groups > 5
+        self.assert_holds("100:139")
 
     def test_row_groups_have_the_same_rows_however_they_arrive(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(runs, "AS_IT_COMES", runs.Length(rows=8, text=1 << 20))

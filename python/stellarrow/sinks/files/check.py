@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded
-from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
 
 _BLOCK: Final = 1 << 20
@@ -67,7 +67,7 @@ def check(listing: Listing) -> Iterator[Fault | Sound]:
 def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Fault | Sound:
     path = f"{listing.shape.folder}/{kept.path}"
     try:
-        with readable(listing.store, path), listing.store.read(path) as file:
+        with listing.store.read(path) as file:
             size, digest = _digest(file)
             if kept.sha256 and (size, digest) != (kept.bytes, kept.sha256):
                 return Fault(
@@ -76,7 +76,9 @@ def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Fault | 
             file.seek(0)
             rows = _rows(listing, ledgers, file)
     except SinkError as error:
-        return Fault(path, str(error), ledgers)
+        return Fault(path, f"cannot be opened: {error}", ledgers)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        return Fault(path, f"is damaged ({error})", ledgers)
     if kept.sha256 and rows != kept.rows:
         return Fault(path, f"has {rows} rows, not {kept.rows}", ledgers)
     return Sound(path, rows, size)
