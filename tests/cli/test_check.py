@@ -52,7 +52,7 @@ def test_what_extract_wrote_is_sound(stellarrow: Run, make_lake: Lake, place: st
     ],
 )
 def test_check_sees_harm_and_extract_repairs_it(
-    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path, harm: str, told: str
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path, *, harm: str, told: str
 ) -> None:
     lake = make_lake()
     extract(stellarrow, lake, place)

@@ -169,8 +169,7 @@ class TestParquetSink(FileContract):
 
     def test_a_place_one_cannot_write_to_is_a_sink_error(self) -> None:
         self.folder.write_text("a file")
-        sink_or_error = pytest.raises(sa.SinkError, match=r"out/ledgers/_manifest \(Not a .*: a file is where a")
-        with sink_or_error:
+        with pytest.raises(sa.SinkError, match=r"ledgers/_manifest \(Not a .*: a file is where a folder"):
             sink = self.open()
             sink.write(self.batch(100, 104))
             sink.commit()
