@@ -251,6 +251,14 @@ def test_the_service_consumes_tells_how_it_is_and_ends_with_everything_durable(
     assert ledgers(database) == twice(1, 10)
 
 
+def serve(serving: Serving, database: str, *flags: str) -> subprocess.Popen[str]:
+    """Start the service between a real processor and a database."""
+    command = [sys.executable, "-m", "stellarrow.cli", "sink", "postgres", "serve", "--network", "synthetic"]
+    command += ["--metrics-port", ":0", "--db-flush-interval", "100ms", "--database-url", database]
+    command += ["--flight-endpoint", str(serving.flight), *flags]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
 @pytest.fixture(scope="module")
 def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("lake")
@@ -266,19 +274,7 @@ def test_what_a_real_processor_serves_arrives_exactly(
 ) -> None:
     session = ["--start-ledger", "100", "--end-ledger", "159", "--batch-size", "7", "--include-deleted"]
     with closing(Serving(lake, tmp_path / "state", "--network", "synthetic", *session)) as serving:
-        command = [
-            sys.executable,
-            "-m",
-            "stellarrow.cli",
-            "sink",
-            "postgres",
-            "serve",
-            "--metrics-port",
-            ":0",
-        ]
-        command += ["--flight-endpoint", str(serving.flight), "--database-url", database]
-        command += ["--network", "synthetic", "--db-flush-interval", "100ms", *flags]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        process = serve(serving, database, *flags)
         try:
             first, last = (110, 149) if flags else (100, 159)
             until(lambda: set(ledgers(database)) >= {last}, seconds=60)
@@ -295,3 +291,49 @@ def test_what_a_real_processor_serves_arrives_exactly(
     key = ", ".join(sa.keys("contract_data"))
     assert asked(database, f"SELECT {columns} FROM contract_data.entries ORDER BY {key}") == golden
     assert states(database) == folded(golden)
+
+
+SESSION = ("--network", "synthetic", "--start-ledger", "100", "--end-ledger", "159")
+
+
+def test_several_tables_arrive_exactly(lake: Path, tmp_path: Path, database: str) -> None:
+    places = {"contract_data": "contract_data.entries", "contract_events": "stellar.contract_events"}
+    with closing(Serving(lake, tmp_path / "state", *SESSION, "--tables", ",".join(places))) as serving:
+        process = serve(serving, database, "--tables", ",".join(places))
+        try:
+            until(lambda: {str(held) for held in coverage(database)} == {"{[100,160)}"}, seconds=60)
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    assert "all up to ledger 159 is durable" in told
+    decoder = sa.Decoder(list(places), network="synthetic")
+    batches = [decoder(chunk) for chunk in FileSource(lake).read(sa.LedgerRange(100, 159))]
+    for name, place in places.items():
+        golden = [row for batch in batches for row in batch.tables[name].to_pylist()]
+        columns = ", ".join(golden[0])
+        key = ", ".join(f"{one} NULLS FIRST" for one in sa.keys(name) if one != "stage")
+        assert asked(database, f"SELECT {columns} FROM {place} ORDER BY {key}") == golden, name
+
+
+def coverage(database: str) -> list[str]:
+    try:
+        found = asked(database, "SELECT ledgers::text FROM contract_data.ledger_coverage")
+    except psycopg.errors.UndefinedTable:
+        return []
+    return [row["ledgers"] for row in found]
+
+
+def test_a_table_that_the_sessions_do_not_keep_ends_the_service_with_the_reason(
+    lake: Path, tmp_path: Path, database: str
+) -> None:
+    with closing(Serving(lake, tmp_path / "state", *SESSION, "--tables", "contract_data")) as serving:
+        process = serve(serving, database, "--tables", "contract_data,ttl")
+        try:
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "refuses ttl@1.0: sessions do not keep ttl@1.0" in told
+    assert "Detail" not in told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from queue import Empty, Full, Queue
 from typing import Any, Final, Protocol
@@ -101,6 +101,21 @@ class Stats:
     last_error: str | None = None
     reconnections: int = 0
     began: float = field(default_factory=time.monotonic)
+
+    @classmethod
+    def together(cls, parts: Collection[Stats]) -> Stats:
+        """Add up what consumers of several tables did; a ledger is one that all of them have come to."""
+        return cls(
+            records_received=sum(one.records_received for one in parts),
+            records_inserted=sum(one.records_inserted for one in parts),
+            batches_processed=sum(one.batches_processed for one in parts),
+            errors=sum(one.errors for one in parts),
+            last_ledger=_least(one.last_ledger for one in parts),
+            committed_ledger=_least(one.committed_ledger for one in parts),
+            last_error=next((one.last_error for one in parts if one.last_error), None),
+            reconnections=sum(one.reconnections for one in parts),
+            began=min(one.began for one in parts),
+        )
 
     def told(self) -> dict[str, Any]:
         seconds = time.monotonic() - self.began
@@ -272,6 +287,11 @@ class Consumer:
         self.stats.errors += 1
         self.stats.last_error = str(error)
         self._metrics.errors.inc()
+
+
+def _least(ledgers: Iterable[int | None]) -> int | None:
+    found = list(ledgers)
+    return None if None in found else min(one for one in found if one is not None)
 
 
 def _put(

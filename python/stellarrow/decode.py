@@ -59,7 +59,7 @@ def table(name: str) -> Table:
     for one in reversed(known):
         if name in (one.name, str(one)):
             return one
-    names = [one.name for one in known] + [str(one) for one in known]
+    names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
     raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
 
 

@@ -132,8 +132,9 @@ def open_sink(
     """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come."""
     kind, _, rest = place.partition(":")
     if kind not in _FORMS:
-        close = get_close_matches(kind, _FORMS, n=1) or list(_FORMS)
-        raise ConfigError(f"{place!r} is no place to write to: did you mean {_FORMS[close[0]]}?")
+        close = get_close_matches(kind, _FORMS, n=1) if rest else []
+        remedy = f"did you mean {_FORMS[close[0]]}?" if close else f"name a format, such as parquet:{place}"
+        raise ConfigError(f"{place!r} is no place to write to: {remedy}")
     if not rest:
         raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
     if kind in FORMATS:

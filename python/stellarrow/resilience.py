@@ -91,9 +91,10 @@ class Guard:
         def before_sleep(tried: tenacity.RetryCallState) -> None:
             self._metrics.retry_attempts.labels(operation).inc()
             wait = tried.next_action.sleep if tried.next_action else 0.0
+            told = str(self.last_error)
             _log.warning(
-                "%s: %s; trying again in %.1f s (attempt %d)",
-                *(self.name, self.last_error, wait, tried.attempt_number + 1),
+                "%s; trying again in %.1f s (attempt %d)",
+                *(told if self.name in told else f"{self.name}: {told}", wait, tried.attempt_number + 1),
             )
 
         attempts = self.policy.attempts

@@ -217,7 +217,7 @@ class _TableFile:
         self._file: BinaryIO | None = None
         self._map: pa.MemoryMappedFile | None = None
         self._mapping = threading.Lock()
-        self._sound: set[int] = set()  # offsets whose checksum was seen to be right
+        self._sound: set[int] = set()  # offsets that were written here, or whose checksum was right
 
     def begin(self) -> None:
         self._file = self._path.open("wb", buffering=0)
@@ -237,6 +237,7 @@ class _TableFile:
                 self._file = self._path.open("ab", buffering=0)
             write_all(self._file, packed.message)
             self.end += packed.message.size
+            self._sound.add(offset)
         return Part(offset, packed.message.size, packed.rows, packed.checksum)
 
     def sync(self) -> None:

@@ -42,9 +42,17 @@ def test_what_extract_wrote_is_sound(stellarrow: Run, make_lake: Lake, place: st
     assert "sound: " in stellarrow("check", place).out
 
 
-@pytest.mark.parametrize("harm", ["deleted", "cut", "flipped", "grown"])
+@pytest.mark.parametrize(
+    ("harm", "told"),
+    [
+        ("deleted", "is gone"),
+        ("cut", " bytes, not the "),
+        ("flipped", "has other bytes than it was written with"),
+        ("grown", " bytes, not the "),
+    ],
+)
 def test_check_sees_harm_and_extract_repairs_it(
-    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path, harm: str
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path, *, harm: str, told: str
 ) -> None:
     lake = make_lake()
     extract(stellarrow, lake, place)
@@ -60,6 +68,7 @@ def test_check_sees_harm_and_extract_repairs_it(
     code, faults = checked(stellarrow, place)
     assert (code, [fault["ledgers"] for fault in faults]) == (1, ["110:119"])
     assert path.name in faults[0]["path"]
+    assert told in faults[0]["what"]
     assert "--repair takes them away" in stellarrow("check", place).out
     assert "which fetches 110 to 119" in stellarrow("check", place, "--repair").out
     extract(stellarrow, lake, place)
@@ -103,6 +112,8 @@ def test_small_files_are_merged(stellarrow: Run, make_lake: Lake, place: str, tm
         ("parquet:./x?partition=day", "partition 'day' is unknown"),
         ("csv:./x?codec=snappy", "CSV files have no codec 'snappy': choose none, gzip"),
         ("jsonl:", "names no folder"),
+        ("./csv", "'./csv' is no place to write to: name a format, such as parquet:./csv"),
+        ("json:./x", "did you mean jsonl:FOLDER?"),
         ("parquet:./x?ledgers=no", "ledgers is how many a file holds"),
     ],
 )

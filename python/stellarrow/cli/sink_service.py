@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import logging
 import threading
-from contextlib import closing
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from functools import partial
 from typing import Final
 from urllib.parse import quote
 
@@ -24,7 +27,6 @@ from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 from stellarrow.sources.flight import FlightTable
 
-_TABLE: Final = "contract_data"
 _log: Final = logging.getLogger("stellarrow.sink")
 
 
@@ -36,75 +38,86 @@ class SinkService:
             raise ConfigError(
                 "the network is not set: give --network or NETWORK_PASSPHRASE, pubnet or a passphrase"
             )
+        if not settings.tables:
+            raise ConfigError("tables is empty: name at least one, such as contract_data")
+        if settings.end_ledger and not (settings.start_ledger or settings.source):
+            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
         self._settings = settings
         self._network = Network.of(settings.network)
         self._stop = stop
         self._metrics = Metrics()
         self._counted = ConsumerMetrics(self._metrics)
-        self._stats = Stats()
+        self._stats = {name: Stats() for name in settings.tables}
         self._ready = threading.Event()
 
     def run(self) -> None:
         """Return when told to stop, or when the end ledger is reached."""
         settings = self._settings
-        policy = Policy(attempts=settings.max_retries + 1)
-        with (
-            closing(self._http()) as http,
-            closing(
-                PostgresSink(
-                    database_url(settings),
-                    [_TABLE],
-                    network=self._network,
-                    batch_rows=settings.db_batch_size,
-                    mode="live",
-                    policy=policy,
-                    metrics=self._metrics,
-                    watch=self._stored,
-                )
-            ) as sink,
-        ):
+        with closing(self._http()) as http, ExitStack() as opened:
+            sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             http.start()
             self._ready.set()
-            _log.info("consuming %s, HTTP on %s", settings.source or settings.flight_endpoint, http.address)
+            place = settings.source or settings.flight_endpoint
+            _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
             try:
-                self._bring(sink)
+                if settings.source:
+                    self._bring_source(settings.source, list(sinks.values()))
+                else:
+                    self._bring(sinks)
             finally:
                 self._ready.clear()
-        _log.info("stopped; ledger %s is durable", self._stats.committed_ledger)
+        last = self._together().committed_ledger
+        _log.info("stopped; %s is durable", "what came" if last is None else f"all up to ledger {last}")
 
-    def _bring(self, sink: PostgresSink) -> None:
-        settings = self._settings
-        if settings.source:
-            self._bring_source(sink)
-            return
-        if settings.end_ledger and not settings.start_ledger:
-            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
-        stream = FlightTable(settings.flight_endpoint, _TABLE)
-        first, last = settings.start_ledger, settings.end_ledger or None
-        guard = Guard(
-            stream.name, Policy(attempts=None, failures_to_open=1_000), metrics=self._metrics, stop=self._stop
+    def _sink(self, table: str) -> PostgresSink:
+        return PostgresSink(
+            database_url(self._settings),
+            [table],
+            network=self._network,
+            batch_rows=self._settings.db_batch_size,
+            mode="live",
+            policy=Policy(attempts=self._settings.max_retries + 1),
+            metrics=self._metrics,
+            watch=partial(self._stored, self._stats[table]),
         )
-        Consumer(
+
+    def _bring(self, sinks: Mapping[str, PostgresSink]) -> None:
+        """Consume the tables side by side; one that fails ends all."""
+        consumers = [self._consumer(name, sink) for name, sink in sinks.items()]
+        with ThreadPoolExecutor(len(consumers), thread_name_prefix="stellarrow-consumer") as threads:
+            running = [threads.submit(consumer.run) for consumer in consumers]
+            wait(running, return_when=FIRST_EXCEPTION)
+            if any(one.done() and one.exception() for one in running):
+                self._stop.set()
+        for one in running:
+            one.result()
+
+    def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
+        settings = self._settings
+        stream = FlightTable(settings.flight_endpoint, table)
+        policy = Policy(attempts=None, failures_to_open=1_000)
+        first, last = settings.start_ledger, settings.end_ledger or None
+        return Consumer(
             stream,
             sink,
-            table=_TABLE,
+            table=table,
             flush_interval=settings.db_flush_interval,
-            guard=guard,
+            guard=Guard(stream.name, policy, metrics=self._metrics, stop=self._stop),
             stop=self._stop,
             metrics=self._counted,
-            stats=self._stats,
+            stats=self._stats[table],
             ledgers=LedgerRange(first, last) if first else None,
-        ).run()
+        )
 
-    def _bring_source(self, sink: PostgresSink) -> None:
+    def _bring_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
-        with closing(places.open_source(settings.source, metrics=self._metrics)) as source:
+        with closing(places.open_source(place, metrics=self._metrics)) as source:
             ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
             pipeline.run(
                 source,
-                tables=[_TABLE],
-                sinks=[sink],
+                tables=settings.tables,
+                sinks=sinks,
                 network=self._network,
                 ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
                 commit_every=settings.db_flush_interval,
@@ -123,24 +136,29 @@ class SinkService:
 
     def check(self) -> Check:
         """Say how the consumer is."""
-        stats = self._stats.told()
+        stats = self._together().told()
         healthy = self._ready.is_set()
         return Check("consumer", healthy, str(stats["last_error"] or ""), stats)
 
     def _told(self, _: Request) -> JSONResponse:
-        return JSONResponse(self._stats.told())
+        tables = {name: stats.told() for name, stats in self._stats.items()}
+        return JSONResponse({**self._together().told(), "tables": tables})
 
     def _progressed(self, state: pipeline.Progress) -> None:
-        rows = state.rows[_TABLE]
-        self._counted.received.inc(max(0, rows - self._stats.records_received))  # fewer where it starts over
-        self._stats.records_received = rows
-        self._stats.last_ledger, self._stats.committed_ledger = state.last, state.committed
+        for name, stats in self._stats.items():
+            rows = state.rows[name]
+            self._counted.received.inc(max(0, rows - stats.records_received))  # fewer where it starts over
+            stats.records_received = rows
+            stats.last_ledger, stats.committed_ledger = state.last, state.committed
         if state.last_closed_at is not None:
             self._metrics.lags_behind(state.last_closed_at)
 
-    def _stored(self, flush: Flush) -> None:
-        self._stats.batches_processed += 1
-        self._stats.records_inserted += flush.rows
+    def _together(self) -> Stats:
+        return Stats.together(self._stats.values())
+
+    def _stored(self, stats: Stats, flush: Flush) -> None:
+        stats.batches_processed += 1
+        stats.records_inserted += flush.rows
         self._counted.batches.inc()
         self._counted.inserted.inc(flush.rows)
         self._counted.seconds.observe(flush.seconds)

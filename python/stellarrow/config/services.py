@@ -168,6 +168,7 @@ class Consumer(_Flowctl, _Ranged, _Logged):
     flight_endpoint: Address = setting(
         ADDRESS, "localhost:8816", "FLIGHT_ENDPOINT", help="The processor's Flight."
     )
+    tables: tuple[str, ...] = setting(LIST, "contract_data", "DB_TABLES", help="What the database keeps.")
     database_url: str | None = setting(URL, None, "DATABASE_URL", help="One URL instead of the db settings.")
     db_host: str = setting(TEXT, "localhost", "DB_HOST", help="The database's host.")
     db_port: int = setting(number(1, 65_535), "5432", "DB_PORT", help="The database's port.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from stellarrow.ledgers import LedgerRange
 EARLIEST: Final = "earliest"
 
 _CONNECT_SECONDS: Final = 10.0
+_DETAILS: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # Flight adds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +89,13 @@ class FlightTable:
             raise self._translated(error, since) from error
 
     def _translated(self, error: Exception, since: str) -> StellarrowError:
-        reason = str(error).splitlines()[0].partition(". gRPC client debug")[0]
+        reason = _DETAILS.split(str(error).splitlines()[0])[0]
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the place to go on from ({reason})")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
             return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
-            return SourceError(
-                f"{self.name} refuses {self._asked} ({reason}): use a processor that serves it"
-            )
+            return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded
-from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
 
 _BLOCK: Final = 1 << 20
@@ -48,6 +48,7 @@ def check(listing: Listing) -> Iterator[Fault | Sound]:
     parts = set(listing.parts())
     files = listing.store.list(f"{folder}/{MANIFEST}")
     entries = {ledgers for file in files if (ledgers := named_range(file.path))}
+    there = {file.path for file in listing.store.list(folder, deep=True)}
     gone = superseded(parts | entries)
     for ledgers in sorted((parts | entries) - gone):
         try:
@@ -57,26 +58,28 @@ def check(listing: Listing) -> Iterator[Fault | Sound]:
             continue
         kept = entry.files if entry else (KeptFile(listing.shape.path(ledgers), -1, -1, ""),)
         for file in kept:
-            yield _checked(listing, ledgers, file)
+            path = f"{folder}/{file.path}"
+            yield _checked(listing, ledgers, file, path) if path in there else Fault(path, "is gone", ledgers)
     for ledgers in sorted(gone):
         yield Fault(entry_path(folder, ledgers), "lies within a wider range: compact removes it", None)
     for orphan in listing.orphans() if listing.shape.partition else ():
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
 
 
-def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Fault | Sound:
-    path = f"{listing.shape.folder}/{kept.path}"
+def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile, path: str) -> Fault | Sound:
     try:
-        with readable(listing.store, path), listing.store.read(path) as file:
+        with listing.store.read(path) as file:
             size, digest = _digest(file)
-            if kept.sha256 and (size, digest) != (kept.bytes, kept.sha256):
-                return Fault(
-                    path, f"has {size} bytes that are not the {kept.bytes} it was written with", ledgers
-                )
+            if kept.sha256 and size != kept.bytes:
+                return Fault(path, f"has {size} bytes, not the {kept.bytes} it was written with", ledgers)
+            if kept.sha256 and digest != kept.sha256:
+                return Fault(path, "has other bytes than it was written with", ledgers)
             file.seek(0)
             rows = _rows(listing, ledgers, file)
     except SinkError as error:
         return Fault(path, str(error), ledgers)
+    except (pa.ArrowException, ValueError, OSError) as error:
+        return Fault(path, f"is damaged ({error})", ledgers)
     if kept.sha256 and rows != kept.rows:
         return Fault(path, f"has {rows} rows, not {kept.rows}", ledgers)
     return Sound(path, rows, size)

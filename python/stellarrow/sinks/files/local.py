@@ -217,6 +217,8 @@ def told(path: Path, doing: str) -> Iterator[None]:
         reason = os.strerror(error.errno) if error.errno else str(error)
         if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             remedy = "make room or choose another folder"
+        elif error.errno == errno.ENOTDIR:
+            remedy = "a file is where a folder must be; choose another folder"
         else:
             remedy = f"choose a folder you may {doing}"
         raise SinkError(f"cannot {doing} {path} ({reason}): {remedy}, then run the same again") from error

@@ -57,6 +57,8 @@ class FileSink:
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)
+            if clash == asked:
+                raise ConfigError(f"{asked} is named twice: name it once")
             if clash:
                 raise ConfigError(f"{clash} and {asked} share one folder: extract them to two folders")
             self._tables[asked] = TableFiles(

@@ -123,7 +123,6 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
         loaded = _loaded(connection, kept, first, lock=True)
         if loaded is None:
             return
-        connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
         partitions.index(connection, kept, first)
         connection.execute(f"ANALYZE {kept.partition(first)} ({kept.searched})".encode())
         covered = coverage.read(connection, [kept.place], lock=True)[kept.place]

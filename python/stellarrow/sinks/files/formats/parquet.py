@@ -72,7 +72,9 @@ class Parquet:
         told = pq.read_metadata(file)
         if not told.schema.to_arrow_schema().equals(schema):
             raise ValueError("its columns are not the table's")
-        held = pq.ParquetFile(file, metadata=told, read_dictionary=_leaves(schema, REPEATED))
+        # Arrow reads lists of dictionaries of one row group only.
+        texts = [field.name for field in schema if field.name in REPEATED and pa.types.is_string(field.type)]
+        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         for groups in _runs(told):
             read = held.read_row_groups(groups, asked.names, use_threads=False).select(asked.names)
