@@ -6,6 +6,7 @@ python benchmarks/processor.py [LEDGERS]; they are synthetic, 1.33 MB each.
 from __future__ import annotations
 
 import json
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,6 +28,8 @@ from stellarrow.servers.flight import FlightServer
 FIRST = 100
 LEDGER_BYTES = 1_330_000
 ANYWHERE = Address("127.0.0.1", 0)
+STALLS = 8
+TURNS = 5
 
 # Reads a table to its end, at a word on stdin; prints rows, bytes, seconds, and when each ledger came.
 CLIENT = """
@@ -40,6 +43,17 @@ for chunk in client.do_get(flight.Ticket(sys.argv[2].encode())):
     rows += chunk.data.num_rows; size += chunk.data.nbytes
     came[json.loads(chunk.app_metadata.to_pybytes())["last_ledger"]] = time.monotonic()
 print(json.dumps([rows, size, time.monotonic() - began, came]))
+"""
+
+# Begins streams, takes a batch of each, and nothing more, until stdin ends.
+STALLED = """
+import sys
+from pyarrow import flight
+clients = [flight.connect(sys.argv[1]) for _ in range(int(sys.argv[3]))]
+streams = [client.do_get(flight.Ticket(sys.argv[2].encode())) for client in clients]
+for stream in streams:
+    stream.read_chunk()
+print("ready", flush=True); sys.stdin.read()
 """
 
 # Asks for a session's status until it has ended; prints the seconds each call took.
@@ -154,6 +168,39 @@ def end_to_end(made: Sequence[bytes], tables: Sequence[str]) -> None:
             print(f"spool to {count} clients: {rate:,.0f} rows/s together")
 
 
+@contextmanager
+def stalled(address: Address, table: str, count: int) -> Iterator[None]:
+    """Attach clients that take nothing."""
+    argv = [sys.executable, "-c", STALLED, f"grpc://{address}", json.dumps({"table": table}), str(count)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as clients:
+        if not (clients.stdin and clients.stdout and clients.stdout.readline()):
+            raise RuntimeError("the stalled clients did not start")
+        time.sleep(1)  # until what the network holds is full
+        yield
+
+
+def presence(made: Sequence[bytes], tables: Sequence[str]) -> None:
+    """Compare what a reader costs the processor alone and beside clients that take nothing, in turns."""
+    table = tables[0].partition("@")[0]
+    costs: dict[int, list[float]] = {0: [], STALLS: []}
+    with serving(lambda: Memory(made), tables) as (processor, address):
+        session = processor.start(FIRST, FIRST + len(made) - 1)
+        while not processor.work(session.id).session.status.is_final:
+            time.sleep(0.1)
+        for count in (0, STALLS) * TURNS:
+            with stalled(address, table, count):
+                reader = Reader(address, table)
+                cpu = time.process_time()
+                reader.go()
+                rows, *_ = reader.result()
+                costs[count].append((time.process_time() - cpu) / rows * 1e6)
+    alone, beside = (statistics.median(costs[count]) for count in costs)
+    print(
+        f"{STALLS} clients that take nothing: {beside:.3f} CPU seconds of the processor a million rows to"
+        f" another, without them {alone:.3f}: {beside / alone:.2f} times"
+    )
+
+
 def live(made: Sequence[bytes], tables: Sequence[str]) -> None:
     source = Memory(made, pace=0.25)
     with serving(lambda: source, tables) as (processor, address):
@@ -194,6 +241,7 @@ def main() -> None:
     end_to_end(
         made, ["contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers"]
     )
+    presence(made, ["contract_data@2.0"])
     live(made[:60], ["contract_data@2.0"])
     control(made, ["contract_data@2.0"])
 

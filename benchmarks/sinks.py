@@ -126,10 +126,12 @@ def write_alone(lake: Path, folder: Path) -> Took:
     made = Parquet()
     runs = {}
     for name in TABLES:
-        gathered = Runs(sa.schema(name))
+        gathered = Runs(sa.schema(name), sort_by="contract_id")
         whole = [run for batch in held for run in gathered.add(batch.tables[name])]
         runs[name] = [
-            rows for run in (*whole, gathered.rest()) for _, rows in arranged(run, "contract_id", None)
+            rows
+            for run in (*whole, gathered.rest())
+            for _, rows in arranged(run, sort_by="contract_id", partition=None, block=made.block)
         ]
     folder.mkdir(parents=True)
 

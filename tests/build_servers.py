@@ -1,4 +1,4 @@
-"""Build the servers written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
+"""Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 TOOLS: Final = {
+    "grpcurl": "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.4",
     "toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from prometheus_client import CollectorRegistry
 
 import stellarrow as sa
 from processor.serving import Serving
@@ -30,6 +29,7 @@ from stellarrow.cli.synth import write_lake
 from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
 from stellarrow.decode import synthetic
 from stellarrow.ledgers import Network
+from stellarrow.metrics import Metrics
 from stellarrow.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
@@ -78,7 +78,7 @@ def consuming(processor: Processor, database: str, *, interval: float = 0.05) ->
         flush_interval=interval,
         guard=Guard("processor", EAGER, stop=stop),
         stop=stop,
-        metrics=ConsumerMetrics(CollectorRegistry()),
+        metrics=ConsumerMetrics(Metrics()),
         stats=stats,
     )
 
@@ -239,7 +239,9 @@ def test_the_service_consumes_tells_how_it_is_and_ends_with_everything_durable(
         until(lambda: http(port, "/ready")[0] == 200)
         until(lambda: json.loads(http(port, "/stats")[1])["records_received"] == 20)
         assert json.loads(http(port, "/health")[1])["status"] == "healthy"
-        assert "postgresql_consumer_records_received_total 20.0" in http(port, "/metrics")[1]
+        metrics = http(port, "/metrics")[1]
+        assert "postgresql_consumer_records_received_total 20.0" in metrics
+        assert "ledgers_received_total 10.0" in metrics
         assert ledgers(database) == []  # the interval has not passed
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=20)

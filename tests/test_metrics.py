@@ -1,8 +1,16 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
+import stellarrow as sa
+from stellarrow import places
+from stellarrow.decode import frame
 from stellarrow.metrics import Metrics
+from stellarrow.sources.stdin import StdinSource
 
 # The names dashboards know, of which prometheus text shows the family without labels too.
 NAMES = [
@@ -25,3 +33,34 @@ def test_two_pipelines_count_apart() -> None:
     one, other = Metrics(), Metrics()
     one.reconnections.inc()
     assert other.registry.get_sample_value("reconnections_total") == 0.0
+
+
+def counted(metrics: Metrics) -> tuple[float | None, float | None]:
+    value = metrics.registry.get_sample_value
+    return value("ledgers_received_total"), value("bytes_received_total")
+
+
+def test_files_count_the_ledgers_they_bring_and_the_bytes_as_they_lie(make_lake: Callable[..., Path]) -> None:
+    lake, metrics = make_lake(), Metrics()
+    stored = sum(path.stat().st_size for path in lake.rglob("*.xdr.zst"))
+    source = places.open_source(str(lake), metrics=metrics)
+    assert sum(1 for _ in source.read(sa.LedgerRange(100, 139))) == 40
+    assert counted(metrics) == (40, stored)
+
+
+def test_stdin_counts_what_comes(ledgers: tuple[bytes, ...]) -> None:
+    data = frame(ledgers[:3], "record-marked")
+    read, write = os.pipe()
+    os.write(write, data)
+    os.close(write)
+    metrics = Metrics()
+    assert sum(1 for _ in StdinSource(read, metrics=metrics).read(sa.LedgerRange(100))) > 0
+    os.close(read)
+    assert counted(metrics) == (3, len(data))
+
+
+def test_the_lag_grows_while_nothing_comes() -> None:
+    metrics = Metrics()
+    metrics.lags_behind(0)
+    first, second = (metrics.registry.get_sample_value("ledger_lag_seconds") or 0 for _ in range(2))
+    assert 0 < first < second

@@ -194,13 +194,24 @@ def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
     assert seen == expected(batches)
 
 
-def test_forced_retention_waits_for_nobody(
+def test_with_patience_a_writer_waits_only_for_who_takes_something(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
-    spool = opened(tmp_path, retention=Retention(size_bytes=100_000, forced=True))
-    spool.register("slow", after=1)
-    bring(spool, batches)
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000, patience=0.5))
+    for reader in ("slow", "gone"):
+        spool.register(reader, after=1)
+    writer = threading.Thread(target=bring, args=(spool, batches))
+    writer.start()
+    after = 1
+    while writer.is_alive():  # a ledger every now and then, far from what is written
+        writer.join(0.1)
+        after = min(after + 1, spool.last)
+        spool.register("slow", after=after)
+    assert "slow" in spool.readers
+    assert "gone" not in spool.readers
     assert spool.size_bytes < 150_000
+    with pytest.raises(LedgerMissing, match="keeps nothing up to ledger"):
+        rows(spool, after=1)
 
 
 def test_closing_ends_a_writer_that_waits(
@@ -283,3 +294,17 @@ def test_a_killed_writer_has_lost_nothing_it_committed(
     assert rows(spool) == expected(batches, last=held)
     bring(spool, batches)
     assert rows(spool) == expected(batches)
+
+
+def test_what_was_left_out_is_never_asked_for_again_nor_read(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches[:2])
+    spool.leave_out(sa.LedgerRange(8, 10))
+    bring(spool, batches[3:4])
+    spool.close()
+    again = bring(opened(tmp_path), batches[2:4])
+    assert (str(again.coverage()), str(again.left_out)) == ("2:13", "8:10")
+    pieces = [(piece.first, piece.last) for piece in again.read("ledgers", after=0)]
+    assert pieces == [(2, 4), (5, 7), (11, 13)]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["0000000002"]

@@ -28,8 +28,6 @@ class Options:
         tables: Sequence[str],
         *,
         passphrase: str,
-        framing: str = "auto",
-        ledgers: tuple[int, int] | None = None,
         contract_ids: Sequence[str] = (),
         asset_codes: Sequence[str] = (),
         asset_issuers: Sequence[str] = (),
@@ -56,8 +54,13 @@ class Run:
     size_bytes: int  # XDR bytes, uncompressed
     transactions: int
 
-def decode(data: Any, options: Options) -> tuple[list[RecordBatch], Run | None]:
-    """Decode bytes-like data to one batch a table, in the order the options name them; None when no ledger was in range."""
+def decode(
+    data: Any, options: Options, framing: str = "auto", ledgers: tuple[int, int] | None = None
+) -> tuple[list[RecordBatch], Run | None]:
+    """Decode bytes-like data to one batch a table, in the order the options name them.
+
+    Only ledgers from the first to the last of `ledgers` are decoded; None when none was in range.
+    """
 
 def sequences(data: Any, framing: str = "auto") -> list[int]:
     """Return the sequence of each ledger in the data, in the order they lie there, without decoding them."""

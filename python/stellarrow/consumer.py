@@ -11,14 +11,16 @@ from queue import Empty, Full, Queue
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from stellarrow.errors import SinkError, SourceError, SourceUnavailable, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
+from stellarrow.metrics import Metrics
 from stellarrow.protocols import Sink
 from stellarrow.resilience import Guard
 
 EARLIEST: Final = "earliest"
+FORMAT: Final = "postgresql"
 
 _AHEAD: Final = 2  # batches that wait for the sink; the server's spool holds the rest
 _LOOK: Final = 0.2  # seconds between looks at the clock
@@ -65,9 +67,12 @@ class Positioned(Sink, Protocol):
 
 
 class ConsumerMetrics:
-    """The consumer's own metrics, as dashboards know them."""
+    """The consumer's own metrics, as dashboards know them, beside those that all services have."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, common: Metrics) -> None:
+        registry = common.registry
+        self.common = common
+
         def counter(name: str, told: str) -> Counter:
             return Counter(f"postgresql_consumer_{name}", told, registry=registry)
 
@@ -202,6 +207,7 @@ class Consumer:
             self._broken(error)
         except SinkError as error:
             self._failed(error)
+            self._metrics.common.export_errors.labels(FORMAT, type(error).__name__).inc()
             raise
         finally:
             ended.set()
@@ -210,6 +216,7 @@ class Consumer:
         self._failed(error)
         if isinstance(error, SourceUnavailable):
             self.stats.reconnections += 1
+            self._metrics.common.reconnections.inc()
             if self._last is None:
                 raise error
         elif self._since == EARLIEST:
@@ -254,6 +261,9 @@ class Consumer:
         self._parts.clear()
         run = LedgerRun(batch.last - first + 1, first, batch.last, 0, 0, "", "", 0, 0)
         whole = rows[0] if rows else batch.rows
+        self._metrics.common.received(run.count, whole.nbytes)
+        if whole.num_rows:
+            self._metrics.common.lags_behind(whole["closed_at"][-1].as_py().timestamp())
         self._sink.write(LedgerBatch(first, batch.last, {self._table: whole}, run))
         self._last = batch
         self._due = self._due or time.monotonic() + self._interval

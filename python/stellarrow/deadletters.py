@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -56,9 +56,17 @@ class DeadLetters:
     Several processes may share the folder.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], *, job: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        job: Mapping[str, Any] | None = None,
+        put_aside: Callable[[DeadLetter], None] | None = None,
+    ) -> None:
+        """Keep them in a folder; `put_aside` is told of each once it is durable."""
         self.folder = Path(folder)
         self._job = dict(job or {})
+        self._put_aside = put_aside
 
     def put(
         self,
@@ -95,6 +103,8 @@ class DeadLetters:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._place(f"{letter.name}.xdr", data)
             self._place(f"{letter.name}.json", json.dumps(asdict(letter), indent=1).encode())
+        if self._put_aside:
+            self._put_aside(letter)
         return letter
 
     def entries(self) -> list[DeadLetter]:

@@ -162,7 +162,6 @@ class Decoder:
             transfers=transfers,
             verify_chain=verify_chain,
         )
-        self._choice.options("auto", None)  # a bad filter or name shows now, not at the first chunk
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
         """Decode a chunk; SourceError where it does not hold exactly the ledgers it says."""
@@ -194,26 +193,16 @@ class _Choice:
             raise ConfigError(f"tables is {asked!r}: give a list of names, such as ['contract_events']")
         self._places = {name: str(table(name)) for name in asked}
         self._names = list(dict.fromkeys(self._places.values()))
-        self._passphrase = Network.of(network).passphrase
         chosen = Filter.of(where)
         computed = {name: _compiled(name, chosen, decoded=decoded) for name in self._names}
         self._computations = {name: one for name, one in computed.items() if one}
         # What one table may drop before, all must be able to spare: they share the walk.
         pushed = {one.filter for one in self._computations.values()}
-        self._where = pushed.pop() if len(pushed) == 1 else chosen
-        self._decoded = decoded
-        self._diagnostics = diagnostics
-        self._transfers = transfers
-        self._verify_chain = verify_chain
-
-    def options(self, framing: str, ledgers: LedgerRange | None) -> _core.Options:
-        where = self._where
+        where = pushed.pop() if len(pushed) == 1 else chosen
         try:
-            return _core.Options(
+            self._options = _core.Options(
                 self._names,
-                passphrase=self._passphrase,
-                framing=framing,
-                ledgers=(ledgers.first, ledgers.end) if ledgers else None,
+                passphrase=Network.of(network).passphrase,
                 contract_ids=where.contract_ids,
                 asset_codes=where.asset_codes,
                 asset_issuers=where.asset_issuers,
@@ -221,10 +210,10 @@ class _Choice:
                 event_types=where.event_types,
                 accounts=where.accounts,
                 include_deleted=where.include_deleted,
-                diagnostics=self._diagnostics,
-                decoded=self._decoded,
-                transfers=self._transfers,
-                verify_chain=self._verify_chain,
+                diagnostics=diagnostics,
+                decoded=decoded,
+                transfers=transfers,
+                verify_chain=verify_chain,
             )
         except _core.CoreError as error:
             raise _translated(error) from error
@@ -232,9 +221,9 @@ class _Choice:
     def decode(
         self, data: Any, framing: str, ledgers: LedgerRange | None, *, place: str | None = None
     ) -> tuple[Batches, LedgerRun | None]:
-        options = self.options(framing, ledgers)
+        wanted = (ledgers.first, ledgers.end) if ledgers else None
         try:
-            batches, run = _core.decode(_bytes_like(data), options)
+            batches, run = _core.decode(_bytes_like(data), self._options, framing, wanted)
         except _core.CoreError as error:
             raise _translated(error, place) from error
         made = dict(zip(self._names, map(pa.record_batch, batches), strict=True))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
 
@@ -57,6 +59,15 @@ class Metrics:
             "auth_attempts", "Clients that showed who they are.", ["type", "status"], registry=registry
         )
         self.api_key_usage = Counter("api_key_usage", "Calls made with a key.", ["key_id"], registry=registry)
+
+    def received(self, ledgers: int, size: int) -> None:
+        """Count what a source got, in bytes as they came."""
+        self.ledgers_received.inc(ledgers)
+        self.bytes_received.inc(size)
+
+    def lags_behind(self, closed_at: float) -> None:
+        """Tell when the last ledger closed, in unix seconds: from now on the lag grows with the time."""
+        self.ledger_lag.set_function(lambda: max(0.0, time.time() - closed_at))
 
     def text(self) -> bytes:
         """Return all of it in Prometheus' text format."""

@@ -62,7 +62,7 @@ def open_source(
 
 @dataclass(frozen=True, slots=True)
 class _Seams:
-    """What every source over a network is given."""
+    """What sources are given."""
 
     network: str | None
     endpoint: str | None
@@ -73,10 +73,10 @@ class _Seams:
 
 def _open_part(location: str, seams: _Seams) -> Source:
     if location == "-":
-        return StdinSource()
+        return StdinSource(metrics=seams.metrics)
     scheme, separator, _ = location.partition("://")
     if not separator:
-        return FileSource(location)
+        return FileSource(location, metrics=seams.metrics)
     if scheme not in _SOURCES:
         close = get_close_matches(scheme, _SOURCES, n=1)
         known = ", ".join(f"{name}://" for name in sorted((*_SOURCES, f"{_RPC}https")))

@@ -44,6 +44,20 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Packed:
+    """Rows as they are stored; making them takes most of the time that appending them does."""
+
+    message: pa.Buffer
+    rows: int
+    checksum: int
+
+    @classmethod
+    def of(cls, rows: pa.RecordBatch) -> Packed:
+        message = rows.serialize() if rows.num_rows else pa.py_buffer(b"")
+        return cls(message, rows.num_rows, zlib.crc32(message))
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """Consecutive ledgers written together, when (unix ms), and their part of every table's file."""
 
@@ -125,9 +139,9 @@ class Segment:
     def size_bytes(self) -> int:
         return sum(file.end for file in self._files)
 
-    def append(self, rows: Mapping[str, pa.RecordBatch], first: int, last: int, *, now: int) -> None:
+    def append(self, packed: Mapping[str, Packed], first: int, last: int, *, now: int) -> None:
         """Add the rows of ledgers, which count from the next commit on; `now` is unix milliseconds."""
-        parts = tuple(file.append(rows[name]) for name, file in zip(self._tables, self._files, strict=True))
+        parts = tuple(file.append(packed[name]) for name, file in zip(self._tables, self._files, strict=True))
         self._pending.append(Entry(first, last, now, parts))
 
     def commit(self) -> None:
@@ -216,15 +230,14 @@ class _TableFile:
         if not held.equals(self._schema, check_metadata=True):
             raise SchemaMismatch(f"{self._path} was written with other columns: begin a new session")
 
-    def append(self, rows: pa.RecordBatch) -> Part:
-        message = rows.serialize() if rows.num_rows else pa.py_buffer(b"")
+    def append(self, packed: Packed) -> Part:
         offset = self.end
-        if message.size:
+        if packed.message.size:
             if self._file is None:
                 self._file = self._path.open("ab", buffering=0)
-            write_all(self._file, message)
-            self.end += message.size
-        return Part(offset, message.size, rows.num_rows, zlib.crc32(message))
+            write_all(self._file, packed.message)
+            self.end += packed.message.size
+        return Part(offset, packed.message.size, packed.rows, packed.checksum)
 
     def sync(self) -> None:
         if self._file:

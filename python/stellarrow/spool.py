@@ -1,19 +1,21 @@
 """A session's output on disk, from which any number of readers take at their own pace.
 
 A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
-segments (segments.py), `<folder>/spool.json` says what they were made from and which ledgers are gone.
+segments (segments.py), `<folder>/spool.json` says what they were made from, which ledgers are gone, and which
+were left out.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import threading
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
@@ -25,10 +27,11 @@ from stellarrow.decode import schema, table
 from stellarrow.errors import ConfigError, LedgerMissing, SchemaMismatch, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.segments import Segment, sync_folder, write_all
+from stellarrow.segments import Packed, Segment, sync_folder, write_all
 
 _FACTS: Final = "spool.json"
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,27 @@ class Retention:
     """How much a spool keeps, in bytes and seconds.
 
     What a registered reader still needs is kept beyond its age, and makes the writer wait when the size is
-    reached; with `forced` it goes like the rest.
+    reached: for ever, or for `patience` seconds in which the reader takes nothing.
     """
 
     size_bytes: int = 4 << 30
     age: float | None = None
-    forced: bool = False
+    patience: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A reader wants what is behind a ledger, and said so at a time of the monotonic clock."""
+
+    behind: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch(LedgerBatch):
+    """A batch with its rows as the spool stores them."""
+
+    packed: dict[str, Packed] = field(repr=False)
 
 
 class Spool:
@@ -82,7 +100,7 @@ class Spool:
         self._changed = changed or threading.Condition()
         self._stop = stop or threading.Event()
         self._room = threading.Condition()
-        self._readers: dict[str, int] = {}
+        self._readers: dict[str, _Reading] = {}
         self._closed = False
         self._facts = {
             "tables": [str(table(name)) for name in tables],
@@ -92,18 +110,23 @@ class Spool:
             "transfers": transfers,
         }
         with _told(self._folder):
-            self._gone = self._agree()
+            self._gone, self._left_out = self._agree()
             self._segments = list(self._opened())
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments) | self._gone
+
+    def prepared(self, batch: LedgerBatch) -> LedgerBatch:
+        """Do beforehand, in any thread, what write() would do in its own."""
+        packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed)
 
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
         self._await_room()
-        known = self._covered | LedgerSet(LedgerRange(one.first, one.last) for one in self._segments[-1:])
+        known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in self._segments[-1:])
         with _told(self._folder, self._rollback):
             for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                rows = {name: _between(batch.tables[name], part, batch) for name in self._schemas}
-                self._writable(part.first).append(rows, part.first, part.end, now=int(self._clock() * 1000))
+                packed = {name: _packed(batch, name, part) for name in self._schemas}
+                self._writable(part.first).append(packed, part.first, part.end, now=int(self._clock() * 1000))
 
     def commit(self) -> None:
         with _told(self._folder, self._rollback):
@@ -114,8 +137,21 @@ class Spool:
                     self._changed.notify_all()
         self.trim()
 
+    def leave_out(self, ledgers: LedgerRange) -> None:
+        """Note, once what came before is durable, that these never will be."""
+        self.commit()
+        with _told(self._folder), self._room:
+            left_out = self._left_out | LedgerSet([ledgers])
+            self._note(self._gone, left_out)
+            self._left_out = left_out
+
+    @property
+    def left_out(self) -> LedgerSet:
+        return self._left_out
+
     def coverage(self) -> LedgerSet:
-        return self._covered
+        """Return what need not be written: what is kept, what was, and what was left out."""
+        return self._covered | self._left_out
 
     def close(self) -> None:
         self._closed = True
@@ -172,7 +208,7 @@ class Spool:
         """
         with self._room:
             behind = after if after is not None else self._gone.last if self._gone else 0
-            self._readers[reader] = behind
+            self._readers[reader] = _Reading(behind, time.monotonic())
             self._room.notify_all()
             return behind
 
@@ -185,7 +221,7 @@ class Spool:
     def readers(self) -> dict[str, int]:
         """The registered readers, each with the ledger behind which it reads."""
         with self._room:
-            return dict(self._readers)
+            return {name: reading.behind for name, reading in self._readers.items()}
 
     def trim(self) -> None:
         """Remove the oldest segments where there are too many, but for what readers need."""
@@ -195,8 +231,9 @@ class Spool:
                 if segment is None:
                     return
                 # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
-                self._gone |= LedgerSet([LedgerRange(segment.first, segment.last)])
-                self._note()
+                gone = self._gone | LedgerSet([LedgerRange(segment.first, segment.last)])
+                self._note(gone, self._left_out)
+                self._gone = gone
                 self._segments.remove(segment)
                 segment.remove()
 
@@ -205,8 +242,8 @@ class Spool:
             return segment.read(name, at)
         except FileNotFoundError as error:  # trimmed while it was being read
             raise LedgerMissing(
-                f"ledger {segment.entries[at].first} was removed from the spool while it was read: register"
-                " readers that are slow"
+                f"ledger {segment.entries[at].first} was removed from the spool before it was read: ask for a"
+                " bounded range, which is decoded anew, or begin behind it"
             ) from error
 
     def _is_over(self) -> bool:
@@ -223,26 +260,41 @@ class Spool:
 
     def _removable(self) -> Segment | None:
         oldest = self._oldest()
-        if oldest is None or self._retention.forced:
-            return oldest
-        needed = min(self._readers.values(), default=oldest.last)
-        return oldest if oldest.last <= needed else None
+        if oldest is None or any(one.behind < oldest.last for one in self._readers.values()):
+            return None
+        return oldest
 
     def _await_room(self) -> None:
         self.trim()
         if self.is_full:
             self.commit()  # readers make room, but only by what they can see
+        began = time.monotonic()
         with self._room:
             while self.is_full and not (self._closed or self._stop.is_set()):
+                self._lose_patience(began)
                 self._room.wait(_GLANCE)
         if self._closed or self.is_full:
             raise Stopped("the spool was full of what its readers need, and is told to stop")
         self.trim()
 
+    def _lose_patience(self, began: float) -> None:
+        """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
+        patience, oldest = self._retention.patience, self._oldest()
+        if patience is None or oldest is None:
+            return
+        deadline = time.monotonic() - patience
+        for name, reading in list(self._readers.items()):
+            if reading.behind < oldest.last and max(reading.since, began) <= deadline:
+                del self._readers[name]
+                _log.warning("%s has taken nothing for %g s: it is waited for no longer", name, patience)
+
     def _writable(self, first: int) -> Segment:
-        """Return the segment to append to: a new one after a gap, or when the last is large enough."""
+        """Return the segment to append to: a new one after a gap, or when the last is large enough.
+
+        What was left out is no gap: it will not be written.
+        """
         last = self._segments[-1] if self._segments else None
-        if last and last.last + 1 == first and last.size_bytes < self._segment_bytes:
+        if last and last.size_bytes < self._segment_bytes and self._goes_on(last.last + 1, first):
             return last
         if last:
             self.commit()
@@ -250,6 +302,11 @@ class Spool:
         made = Segment.create(self._folder / f"{first:010d}", self._schemas)
         self._segments.append(made)
         return made
+
+    def _goes_on(self, due: int, first: int) -> bool:
+        if due == first:
+            return True
+        return due < first and not LedgerSet([LedgerRange(due, first - 1)]) - self._left_out
 
     def _rollback(self) -> None:
         for segment in self._segments[-1:]:
@@ -265,39 +322,47 @@ class Spool:
                 if segment:
                     yield segment
 
-    def _agree(self) -> LedgerSet:
-        """Compare what the folder was made from, or note it; return the ledgers that are gone."""
+    def _agree(self) -> tuple[LedgerSet, LedgerSet]:
+        """Compare what the folder was made from, or note it; return which ledgers are gone, and left out."""
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / _FACTS
         if not path.exists():
-            self._gone = LedgerSet()
-            self._note()
-            return self._gone
+            self._note(LedgerSet(), LedgerSet())
+            return LedgerSet(), LedgerSet()
         held: dict[str, Any] = json.loads(path.read_bytes())
-        gone = held.pop("gone")
         for fact, value in self._facts.items():
             if held.get(fact) != value:
                 raise SchemaMismatch(
                     f"{self._folder} was written with {fact} {held.get(fact)!r}, not {value!r}: ask for the"
                     " same again, or choose another folder"
                 )
-        return LedgerSet(LedgerRange(*ends) for ends in gone)
+        gone, left_out = held["gone"], held.get("left_out", [])
+        return LedgerSet(LedgerRange(*ends) for ends in gone), LedgerSet(
+            LedgerRange(*ends) for ends in left_out
+        )
 
-    def _note(self) -> None:
-        gone = [[part.first, part.end] for part in self._gone]
+    def _note(self, gone: LedgerSet, left_out: LedgerSet) -> None:
+        told = {
+            **self._facts,
+            "gone": [[part.first, part.end] for part in gone],
+            "left_out": [[part.first, part.end] for part in left_out],
+        }
         aside = self._folder / f".{_FACTS}"
         with aside.open("wb", buffering=0) as file:
-            write_all(file, json.dumps({**self._facts, "gone": gone}, indent=1).encode())
+            write_all(file, json.dumps(told, indent=1).encode())
             os.fsync(file.fileno())
         aside.replace(self._folder / _FACTS)
         sync_folder(self._folder)
 
 
-def _between(rows: pa.RecordBatch, part: LedgerRange, batch: LedgerBatch) -> pa.RecordBatch:
+def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
+    """Return a table's rows of a part of the batch."""
+    rows = batch.tables[name]
     if (part.first, part.end) == (batch.first, batch.last):
-        return rows
+        return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
     ledgers = rows.column("ledger_sequence")
-    return rows.filter(pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end)))
+    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
+    return Packed.of(rows.filter(within))
 
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:

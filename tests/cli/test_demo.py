@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from servers.postgres import open_folder
+from stellarrow.cli import results
 
 Run = Callable[..., Any]
 
@@ -75,3 +77,13 @@ def test_without_postgres_the_demo_says_so_in_a_line(
     done = stellarrow("demo")
     assert (done.code, done.err) == (0, "")
     assert "PostgreSQL left out: there is no PostgreSQL here to start: install" in done.out
+
+
+def test_the_longest_amount_stays_whole_where_lines_are_short(capsys: pytest.CaptureFixture[str]) -> None:
+    amount = f"{-(10**39 - 1):,}"
+    results.bare({"asset": False, "balance": True}, [["A", amount], ["ABCDEFGHIJKL", "1"]], Console(width=40))
+    assert capsys.readouterr().out.splitlines() == [
+        f"    asset         {'balance':>52}",
+        f"    A             {amount}",
+        f"    ABCDEFGHIJKL  {'1':>52}",
+    ]

@@ -16,20 +16,16 @@ from stellarrow.cli.synth import write_lake
 from stellarrow.decode import synthetic
 from stellarrow.ledgers import Network
 
-FILES_OF_TEN = """
-import sys
-from stellarrow.cli import invoke
-from stellarrow.sinks import parquet
-kept = parquet.ParquetSink.__init__
-parquet.ParquetSink.__init__ = lambda self, *given, **named: kept(self, *given, **named, ledgers_per_file=10)
-sys.exit(invoke(sys.argv[1:]))
-"""
-
 
 def extract(lake: Path, out: Path) -> list[str]:
-    tables = "ledgers,contract_data,contract_events"
-    command = ["extract", str(lake), "--tables", tables, "--to", f"parquet:{out}", "--workers", "2"]
-    return [sys.executable, "-c", FILES_OF_TEN, *command]
+    command = [sys.executable, "-m", "stellarrow.cli", "extract", str(lake), "--workers", "2"]
+    return [
+        *command,
+        "--tables",
+        "ledgers,contract_data,contract_events",
+        "--to",
+        f"parquet:{out}?ledgers=10",
+    ]
 
 
 def content(folder: Path) -> dict[str, bytes]:

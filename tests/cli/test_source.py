@@ -83,7 +83,12 @@ def test_it_serves_a_lake_and_stops_at_sigterm(make_lake: MakeLake, tmp_path: Pa
         told = json.loads(body)
         assert (status, told["status"]) == (200, "healthy")
         assert set(told["components"]) == {"source", "quarantine"}
-        assert b'current_ledger{source_type="file"} 139.0' in service.get("/metrics")[1]
+        metrics = service.get("/metrics")[1]
+        assert b'current_ledger{source_type="file"} 139.0' in metrics
+        # The newest, by itself, and what was asked for up to there.
+        assert b"ledgers_received_total 35.0" in metrics
+        assert b'ledgers_processed_total{source_type="file",status="success"} 35.0' in metrics
+        assert b'operation="check"' in metrics
         began = time.monotonic()
         service.process.send_signal(signal.SIGTERM)
         assert service.process.wait(10) == 0

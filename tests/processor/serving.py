@@ -18,6 +18,7 @@ class Serving:
     """The service on one state folder; it may be started again after it ended."""
 
     def __init__(self, lake: Path | str, state: Path, *flags: str) -> None:
+        self.state = state
         self.log = state.with_name("log")
         self.addresses = {
             name: Address("127.0.0.1", free_port())

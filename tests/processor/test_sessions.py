@@ -73,7 +73,7 @@ def test_a_spool_full_of_what_a_reader_needs_pauses_the_session_and_drops_nothin
     until(lambda: work.session.current == work.spool.last)  # type: ignore[union-attr]
     reached = work.spool.last
     assert 100 < reached < 139
-    rows = [piece.rows.to_pylist() for piece in work.spool.read("ledgers", after=100)]
+    rows = [piece.rows.to_pylist() for piece in work.spool.read("ledgers@1.0", after=100)]
     assert [row for piece in rows for row in piece] == expected("ledgers", 101, reached)
     work.spool.register("a slow reader", after=reached)
     until(lambda: work.session.current > reached)

@@ -17,7 +17,7 @@ import stellarrow as sa
 from sinks.kept import FileContract
 from stellarrow.decode import frame
 from stellarrow.sinks.files import runs
-from stellarrow.sinks.files.formats import parquet
+from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.parquet import ParquetSink
 
 
@@ -183,10 +183,10 @@ class TestParquetSink(FileContract):
     def test_the_bytes_do_not_depend_on_how_the_rows_arrive(self, cuts: list[int]) -> None:
         with pytest.MonkeyPatch.context() as patch:
             # Small enough that forty ledgers cross every bound.
-            patch.setattr(parquet, "_ROWS_A_GROUP", 7)
-            patch.setattr(runs, "_ROWS", 30)
-            patch.setattr(runs, "_TEXT", 20_000)
-            patch.setattr(runs, "_LOOSE", 2)
+            patch.setattr(Parquet, "block", 7)
+            patch.setattr(runs, "SORTED", runs.Length(rows=30, text=20_000))
+            patch.setattr(runs, "_BLOCK", 11)
+            patch.setattr(runs, "_LOOSE", 3)
             edges = sorted({100, *cuts, 140})
             written = []
             for name, ranges in (
@@ -199,8 +199,8 @@ class TestParquetSink(FileContract):
         assert written[0] == written[1]
 
     def test_row_groups_have_the_same_rows_however_they_arrive(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(runs, "_ROWS", 8)
-        monkeypatch.setattr(parquet, "_ROWS_A_GROUP", 5)
+        monkeypatch.setattr(runs, "AS_IT_COMES", runs.Length(rows=8, text=1 << 20))
+        monkeypatch.setattr(Parquet, "block", 5)
         self.keep(*((number, number) for number in range(100, 139)))
         held = pq.read_metadata(self.paths("ledgers")[0])
         assert [held.row_group(at).num_rows for at in range(held.num_row_groups)] == [5, 3, 2]

@@ -107,14 +107,18 @@ impl From<Run> for PyRun {
 }
 
 #[pyfunction]
-#[pyo3(name = "decode")]
+#[pyo3(name = "decode", signature = (data, options, framing = "auto", ledgers = None))]
 fn py_decode(
     py: Python<'_>,
     data: Data<'_>,
     options: &Bound<'_, Options>,
+    framing: &str,
+    ledgers: Option<(u32, u32)>,
 ) -> PyResult<(Vec<PyRecordBatch>, Option<PyRun>)> {
-    let (data, request) = (data.as_slice(), &options.get().0);
-    let decoded = py.detach(|| decode::decode(data, request));
+    let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
+    let request = options.get().0.clone().framing(framing).ledgers(ledgers);
+    let data = data.as_slice();
+    let decoded = py.detach(|| decode::decode(data, &request));
     let (batches, run) = decoded.map_err(|error| refused(&error))?;
     Ok((batches.into_iter().map(PyRecordBatch::new).collect(), run.map(PyRun::from)))
 }

@@ -4,7 +4,6 @@ use pyo3::prelude::*;
 use stellarrow_core::decode::Request;
 use stellarrow_core::error::Result;
 use stellarrow_core::filter::Wanted;
-use stellarrow_core::frame::Framing;
 use stellarrow_core::tables::{Table, Transfers};
 
 use crate::refused;
@@ -16,7 +15,7 @@ pub struct Options(pub Request);
 #[pymethods]
 impl Options {
     #[new]
-    #[pyo3(signature = (tables, *, passphrase, framing = "auto", ledgers = None,
+    #[pyo3(signature = (tables, *, passphrase,
         contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
         event_types = vec![], accounts = vec![], include_deleted = true, diagnostics = false,
         decoded = false, transfers = "derive", verify_chain = true))]
@@ -24,8 +23,6 @@ impl Options {
     fn new(
         tables: Vec<String>,
         passphrase: &str,
-        framing: &str,
-        ledgers: Option<(u32, u32)>,
         contract_ids: Vec<String>,
         asset_codes: Vec<String>,
         asset_issuers: Vec<String>,
@@ -52,8 +49,6 @@ impl Options {
             let tables: Vec<_> =
                 tables.iter().map(|name| Table::find(name)).collect::<Result<_>>()?;
             Ok(Request::new(&tables, passphrase, &wanted)?
-                .framing(Framing::parse(framing)?)
-                .ledgers(ledgers)
                 .diagnostics(diagnostics)
                 .decoded(decoded)
                 .transfers(Transfers::parse(transfers)?)

@@ -13,10 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table
 
 from stellarrow import pipeline
-from stellarrow.cli import events, meter, wording
+from stellarrow.cli import events, meter, results, wording
 from stellarrow.cli.synth import lake_path, write_lake
 from stellarrow.decode import synthetic
 from stellarrow.errors import ConfigError, SinkError
@@ -92,13 +91,12 @@ def _tell(console: Console, title: str, report: pipeline.Report, folder: Path) -
         console.print(f"  {wording.size(report.bytes)} of XDR to Parquet in {_speed(report)}")
     else:
         console.print(f"  all {wording.many(report.skipped, 'ledger')} were already there, nothing to do")
-    shown = Table(box=None, padding=(0, 2), show_edge=False)
-    for heading, side in (("", "left"), ("table", "left"), ("rows", "right"), ("on disk", "right")):
-        shown.add_column(heading, justify="right" if side == "right" else "left")
-    for name in _TABLES:
-        rows, stored = _measured(folder / name)
-        shown.add_row("", name, wording.count(rows), wording.size(stored))
-    console.print(shown)
+    kept = ((name, *_measured(folder / name)) for name in _TABLES)
+    results.bare(
+        {"table": False, "rows": True, "on disk": True},
+        ((name, wording.count(rows), wording.size(stored)) for name, rows, stored in kept),
+        console,
+    )
     seen = _read(folder / "contract_events", ["contract_id", "event_name", "topics_xdr", "data_xdr"])
     console.print("  busiest contracts: " + ", ".join(_busiest(seen)), soft_wrap=True)
     for line in events.in_words(seen, 3):

@@ -12,10 +12,9 @@ from typing import Any, Final
 
 import psycopg
 from rich.console import Console
-from rich.table import Table
 
 from stellarrow import pipeline
-from stellarrow.cli import meter, wording
+from stellarrow.cli import meter, results, wording
 from stellarrow.ledgers import Network
 from stellarrow.protocols import Source
 from stellarrow.sinks.postgres import PostgresSink
@@ -96,15 +95,12 @@ def _answer(console: Console, connection: psycopg.Connection, query: _Query) -> 
     cursor = connection.execute(query.sql.encode())
     rows = cursor.fetchall()
     took = wording.seconds(time.monotonic() - began)
-    shown = Table(box=None, padding=(0, 2), show_edge=False)
-    shown.add_column("")
-    for at, column in enumerate(cursor.description or ()):
-        numeric = bool(rows) and not isinstance(rows[0][at], str)
-        shown.add_column(column.name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        shown.add_row("", *map(_text, row))
+    numbers = {
+        column.name: bool(rows) and not isinstance(rows[0][at], str)
+        for at, column in enumerate(cursor.description or ())
+    }
     console.print(f"  {query.asked} ({took})")
-    console.print(shown)
+    results.bare(numbers, ([_text(value) for value in row] for row in rows), console)
 
 
 def _text(value: Any) -> str:

@@ -34,7 +34,7 @@ _EXAMPLE: Final = "\b\nExample:\n  stellarrow dlq "
 def command() -> None:
     """Look at ledgers that were put aside, try them again, or give them up.
 
-    They are kept by extract --on-error quarantine, and stay a gap in the sinks until they succeed.
+    They are kept by extract and processor serve with --on-error quarantine, and are a gap until they succeed.
     """
 
 
@@ -179,9 +179,11 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
     job = letter.job
     if not {"network", "where", "decoded", "transfers"} <= job.keys():
         raise ConfigError("it was not put aside by extract: run again what put it there")
-    if not to or any(MASK in place for place in to):
+    if not to:
+        raise ConfigError("it was a session's, which has no sink: name one with --to, for all its rows")
+    if any(MASK in place for place in to):
         raise ConfigError("its sink's password is not kept: name the sink with --to")
-    if to == tuple(job["to"]) and job["cwd"] != str(Path.cwd()):
+    if to == tuple(job.get("to", ())) and job["cwd"] != str(Path.cwd()):
         raise ConfigError(f"it was extracted in {job['cwd']}: retry it there, or name the sink with --to")
     choices: dict[str, Any] = {
         "network": Network.of(job["network"]),

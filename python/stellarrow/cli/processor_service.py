@@ -14,6 +14,7 @@ from stellarrow import places
 from stellarrow.cli.source_service import tls_of
 from stellarrow.config import Processor as Settings
 from stellarrow.config.values import masked
+from stellarrow.deadletters import FOLDER
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -171,5 +172,8 @@ def _options(settings: Settings) -> Options:
         batch_size=settings.batch_size,
         workers=settings.worker_count,
         memory_mb=settings.max_memory_mb,
-        retention=Retention(size_bytes=settings.spool_mb << 20, age=settings.spool_age),
+        retention=Retention(
+            size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
+        ),
+        dead_letters=settings.state_dir / FOLDER if settings.on_error == "quarantine" else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,7 @@ from stellarrow.errors import ConfigError, SinkError
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
+_INDENT: Final = "    "
 _NARROW: Final = 10  # characters a column of text needs to say anything
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
@@ -41,6 +42,18 @@ def show(rows: pa.RecordBatchReader) -> None:
         console.print(drawn)
     if total > _SHOWN:
         console.print(f"{_SHOWN} of {wording.count(total)} rows; --csv or --json prints all, --out writes")
+
+
+def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:
+    """Print rows without lines, set in, no value cut; columns of numbers, which are true, to the right."""
+    lines = [[*columns], *map(list, rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line in lines:
+        cells = (
+            cell.rjust(width) if number else cell.ljust(width)
+            for cell, width, number in zip(line, widths, columns.values(), strict=True)
+        )
+        console.print(_INDENT + "  ".join(cells).rstrip(), markup=False, soft_wrap=True)
 
 
 def _is_number(kind: pa.DataType) -> bool:

@@ -17,7 +17,7 @@ from starlette.routing import Route
 
 from stellarrow import pipeline, places
 from stellarrow.config import Consumer as Settings
-from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -46,7 +46,7 @@ class SinkService:
         self._network = Network.of(settings.network)
         self._stop = stop
         self._metrics = Metrics()
-        self._counted = ConsumerMetrics(self._metrics.registry)
+        self._counted = ConsumerMetrics(self._metrics)
         self._stats = {name: Stats() for name in settings.tables}
         self._ready = threading.Event()
 
@@ -78,7 +78,7 @@ class SinkService:
             mode="live",
             policy=Policy(attempts=self._settings.max_retries + 1),
             metrics=self._metrics,
-            watch=partial(self._stored, self._stats[table]),
+            watch=partial(self._stored, table),
         )
 
     def _bring(self, sinks: Mapping[str, PostgresSink]) -> None:
@@ -122,6 +122,7 @@ class SinkService:
                 ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
                 commit_every=settings.db_flush_interval,
                 stop=self._stop,
+                progress=self._progressed,
             )
 
     def _http(self) -> HealthServer:
@@ -146,13 +147,27 @@ class SinkService:
     def _together(self) -> Stats:
         return Stats.together(self._stats.values())
 
-    def _stored(self, stats: Stats, flush: Flush) -> None:
-        stats.batches_processed += 1
-        stats.records_inserted += flush.rows
+    def _progressed(self, state: pipeline.Progress) -> None:
+        for name, stats in self._stats.items():
+            rows = state.rows[name]
+            self._counted.received.inc(max(0, rows - stats.records_received))  # fewer where it starts over
+            stats.records_received = rows
+            stats.last_ledger, stats.committed_ledger = state.last, state.committed
+        if state.last_closed_at is not None:
+            self._metrics.lags_behind(state.last_closed_at)
+
+    def _stored(self, table: str, flush: Flush) -> None:
+        self._stats[table].batches_processed += 1
+        self._stats[table].records_inserted += flush.rows
         self._counted.batches.inc()
         self._counted.inserted.inc(flush.rows)
         self._counted.seconds.observe(flush.seconds)
         self._counted.batch_size.set(flush.rows)
+        kind = "source" if self._settings.source else "flight"
+        if table == self._settings.tables[0]:  # each ledger counts once
+            self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
+        self._metrics.current_ledger.labels(kind).set(flush.ledgers.last)
+        self._metrics.export_duration.labels(FORMAT).observe(flush.seconds)
 
 
 def database_url(settings: Settings) -> str:

@@ -39,7 +39,12 @@ class SourceService:
         self._ready = threading.Event()
         self._relay = Relay(
             source,
-            SoundLedgers(source, network=network, letters=letters),
+            SoundLedgers(
+                source,
+                network=network,
+                letters=letters,
+                took=metrics.processing_duration.labels(kind, "check").observe,
+            ),
             source_type=kind,
             budget=settings.max_memory_mb << 20,
             metrics=metrics,

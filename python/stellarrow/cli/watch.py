@@ -19,6 +19,8 @@ from stellarrow.errors import StellarrowError, Unavailable
 
 _STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
 _TIMEOUT: Final = 5.0  # seconds
+_ENDED: Final = frozenset({"STOPPED", "ERROR"})
+_RECENT: Final = 4  # sessions that have ended, shown
 _READERS: Final = 12  # shown, those farthest behind first
 
 
@@ -63,18 +65,25 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
 def _drawn(sessions: list[dict[str, Any]]) -> Group:
     if not sessions:
         return Group(Text("no session yet: StartProcessing, or --start-ledger, begins one"))
-    return Group(_overview(sessions), Text(), _tables(sessions), Text(), _readers(sessions))
+    ended = [one for one in sessions if one["status"] in _ENDED]
+    older = ended[:-_RECENT]
+    shown = [one for one in sessions if one not in older]
+    more = (
+        [Text(f"and {wording.many(len(older), 'session')} that ended before", style="dim")] if older else []
+    )
+    return Group(_overview(shown), *more, Text(), _tables(shown), Text(), _readers(shown))
 
 
-def _table(*headings: str) -> Table:
+def _table(*headings: str, left: int = 2) -> Table:
+    """Return a table whose first columns are texts, and the others numbers."""
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for at, heading in enumerate(headings):
-        drawn.add_column(heading, justify="left" if at < 2 else "right")
+        drawn.add_column(heading, justify="left" if at < left else "right")
     return drawn
 
 
 def _overview(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("session", "status", "ledger", "of", "lag", "entries/s", "entries", "read", "spool")
+    drawn = _table("session", "status", "ledger", "up to", "lag", "entries/s", "entries", "read", "spool")
     for one in sessions:
         drawn.add_row(
             one["id"][:8],
@@ -93,10 +102,9 @@ def _overview(sessions: list[dict[str, Any]]) -> Table:
 
 
 def _tables(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("session", "table", "rows")
-    for one in sessions:
-        for name, rows in one["rows"].items():
-            drawn.add_row(one["id"][:8], name, wording.count(rows))
+    drawn = _table("rows", *(one["id"][:8] for one in sessions), left=1)
+    for name in dict.fromkeys(name for one in sessions for name in one["rows"]):
+        drawn.add_row(name, *(wording.count(one["rows"].get(name, 0)) for one in sessions))
     return drawn
 
 

@@ -26,6 +26,7 @@ from stellarrow.config.values import (
 from stellarrow.errors import ConfigError
 
 _COUNT = number(1)
+_ON_ERROR = choice(("stop", "quarantine"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +154,10 @@ class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
+    reader_patience: float | None = setting(
+        DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
+    )
+    on_error: str = setting(_ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -223,11 +228,7 @@ class Extract(_Stored, _Logged):
         _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
     )
     budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
-    on_error: str = setting(
-        choice(("stop", "quarantine")),
-        "stop",
-        help="At a bad ledger: stop, or put it aside.",
-    )
+    on_error: str = setting(_ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 
 

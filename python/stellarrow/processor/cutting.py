@@ -19,8 +19,8 @@ _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
 class Sent:
     """A batch, the ledgers it is of, and the place behind it.
 
-    Ledgers without rows belong to the batch that follows them. `complete` tells that no row of the last
-    ledger is still to come.
+    Ledgers without rows belong to the batch that follows them; those left out belong to none. `complete`
+    tells that no row of the last ledger is still to come.
     """
 
     rows: pa.RecordBatch
@@ -31,7 +31,7 @@ class Sent:
 
 
 class Cutter:
-    """Cut pieces of consecutive ledgers into batches of at most `size` rows, without copying them."""
+    """Cut pieces in ledger order into batches of at most `size` rows, without copying them."""
 
     def __init__(self, size: int, place: Place, pick: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
         self.place = place
@@ -41,9 +41,12 @@ class Cutter:
         self._silent: pa.RecordBatch | None = None  # an empty batch, where ledgers passed without rows
 
     def cut(self, first: int, last: int, rows: pa.RecordBatch) -> Iterator[Sent]:
-        """Yield the batches of a piece; ledgers without rows wait for what comes after them."""
+        """Yield the batches of a piece; ledgers without rows wait for what comes after them, up to a gap."""
         ledgers = _ledgers(rows)
         at = self.place.row if first == self.place.after + 1 else 0
+        if first > self.place.after + 1:
+            yield from self.rest()
+            self._due = None
         self._due = first if self._due is None else self._due
         while at < len(ledgers):
             end = min(at + self._size, len(ledgers))
@@ -76,7 +79,7 @@ def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
     held: list[Piece] = []
     count = 0
     for piece in pieces:
-        if held and count + piece.rows.num_rows > size:
+        if held and (count + piece.rows.num_rows > size or piece.first != held[-1].last + 1):
             yield _joined(held)
             held, count = [], 0
         held.append(piece)

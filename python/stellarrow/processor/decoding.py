@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from bisect import bisect_right
@@ -17,6 +18,7 @@ from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
+from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Recent
 from stellarrow.protocols import Refetching, Source
 
@@ -41,10 +43,12 @@ class Slots:
 
     def __init__(self, count: int, *, metrics: Metrics, kind: str) -> None:
         self.took = Recent()
-        self._free = threading.Semaphore(count)
+        # More threads than cores decode no faster, but let those that answer clients wait.
+        self._free = threading.Semaphore(min(count, os.cpu_count() or count))
         self._metrics = metrics.processing_duration.labels(kind, "decode")
 
     def decode(self, decoder: Decoder, chunk: LedgerChunk) -> LedgerBatch:
+        give_way()
         with self._free:
             began = time.perf_counter()
             batch = decoder(chunk)

@@ -33,7 +33,10 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """How a processor works; `where` holds unless a filter was configured before."""
+    """How a processor works; `where` holds unless a filter was configured before.
+
+    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first.
+    """
 
     state_dir: Path
     tables: tuple[str, ...] = TABLES
@@ -43,6 +46,7 @@ class Options:
     workers: int = 4
     memory_mb: int = 1_024
     retention: Retention = field(default_factory=Retention)
+    dead_letters: Path | None = None
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -89,6 +93,7 @@ class Processor:
             workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,
+            dead_letters=options.dead_letters,
             commits=self.commits,
             metrics=self.metrics,
             kind=kind,

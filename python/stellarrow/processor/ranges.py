@@ -20,9 +20,10 @@ from stellarrow.processor.cursor import Cursor, Place
 from stellarrow.processor.cutting import Cutter, Sent
 from stellarrow.processor.decoding import agreed_network
 from stellarrow.processor.engine import Processor
-from stellarrow.processor.streams import GLANCE, Stream, cursor_of, picker
+from stellarrow.processor.streams import Stream, cursor_of, picker
 from stellarrow.protocols import Source
 
+_GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
 _AHEAD: Final = 2  # batches of ledgers decoded before the reader wants them, beside those in the pipeline
 _ROOM_SECONDS: Final = 30.0  # how long a reader waits for one of the places
 _ENDPOINTS: Final = 8
@@ -78,7 +79,7 @@ def _sent(
     with _room(processor, cancelled), closing(decoding):
         decoding.start()
         while not cancelled():
-            if (batch := decoding.next(GLANCE)) is _NOTHING_YET:
+            if (batch := decoding.next(_GLANCE)) is _NOTHING_YET:
                 yield from cutter.rest()
             elif batch is None:
                 yield from cutter.rest()
@@ -97,7 +98,7 @@ def _sent(
 def _room(processor: Processor, cancelled: Callable[[], bool]) -> Iterator[None]:
     """Wait for one of the places there are for ranges."""
     deadline = time.monotonic() + _ROOM_SECONDS
-    while not processor.ranges.acquire(timeout=GLANCE):
+    while not processor.ranges.acquire(timeout=_GLANCE):
         if cancelled() or processor.draining.is_set() or time.monotonic() > deadline:
             raise Unavailable("as many ranges are being decoded as fit into the memory: try again later")
     try:
@@ -192,7 +193,7 @@ class _Decoding:
     def _hand(self, made: LedgerBatch | StellarrowError | None) -> None:
         while not self._stop.is_set():
             try:
-                return self._made.put(made, timeout=GLANCE)
+                return self._made.put(made, timeout=_GLANCE)
             except Full:
                 continue
         raise Stopped("the reader has gone")

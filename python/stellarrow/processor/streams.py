@@ -18,10 +18,11 @@ from stellarrow.processor.commands import EARLIEST, LATEST, Command
 from stellarrow.processor.cursor import Cursor, Place
 from stellarrow.processor.cutting import Cutter, Sent, gathered
 from stellarrow.processor.engine import Processor
+from stellarrow.processor.versions import converter
 from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
 
-GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+_LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there
 
 Stream = Generator[tuple[Sent, str]]
 
@@ -80,7 +81,8 @@ class _Reader:
         self._id = f"{name} {command.table} {uuid.uuid4().hex[:8]}"
         self._processor = processor
         self._command = command
-        self._pick = picker(command)
+        pick, convert = picker(command), converter(command.table)
+        self._pick = lambda rows: pick(convert(rows))
         self._cursor = cursor_of(command)
         self._latest = command.origin == LATEST
         self._taken: dict[str, _Taken] = {}
@@ -108,6 +110,7 @@ class _Reader:
         for piece in gathered(pieces, work.session.batch_size):
             for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
                 yield self._told(work, sent)
+                taken.spool.register(self._id, after=sent.place.after)
                 if sent.complete and self._processor.draining.is_set():
                     return
             taken.spool.register(self._id, after=piece.last)
@@ -117,7 +120,7 @@ class _Reader:
     def wait(self) -> None:
         """Return when there may be more, or it is time to look whether the client is still there."""
         with self._processor.changed:
-            self._processor.changed.wait_for(self._has_more, GLANCE)
+            self._processor.changed.wait_for(self._has_more, _LOOK)
 
     def close(self) -> None:
         for taken in self._taken.values():

@@ -6,27 +6,30 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from stellarrow import pipeline
+from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import table
 from stellarrow.errors import SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
+from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
+from stellarrow.processor.output import Kept, Output
+from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Rate, Recent
-from stellarrow.processor.session import Counts, Session, Status
+from stellarrow.processor.session import Session, Status
 from stellarrow.processor.store import Store
+from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
 from stellarrow.spool import Retention, Spool
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
-_COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _SAVE_SECONDS: Final = 1.0  # between notes of how far a session is
 _log: Final = logging.getLogger(__name__)
@@ -36,8 +39,8 @@ _log: Final = logging.getLogger(__name__)
 class Surroundings:
     """What the sessions of one processor share.
 
-    `network` is None where each source has to tell; `commits` are seconds; `changed` is told of everything
-    readers wait for.
+    `network` is None where each source has to tell; without `dead_letters`, a ledger that cannot be decoded
+    ends its session; `commits` are seconds; `changed` is told of everything readers wait for.
     """
 
     open_source: Callable[[], Source]
@@ -47,6 +50,7 @@ class Surroundings:
     workers: int
     budget_mb: int
     retention: Retention
+    dead_letters: Path | None
     commits: Recent
     metrics: Metrics
     kind: str
@@ -58,8 +62,11 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
+        self._spooled = {name: newest(name) for name in session.tables}
+        self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
-        self.rows: dict[str, int] = dict.fromkeys(session.tables, 0)
+        self._stored = tuple(dict.fromkeys(self._spooled.values()))
+        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self._folder = folder
@@ -83,19 +90,39 @@ class Work:
                     self._fail(str(error))
 
     @property
-    def kept_tables(self) -> dict[str, str]:
-        """Its tables, under `name@version`, as the spool names them."""
-        return {str(table(name)): name for name in self.session.tables}
+    def rows(self) -> dict[str, int]:
+        """How many rows of each table became durable since the processor began."""
+        return {name: self._rows[stored] for name, stored in self._spooled.items()}
+
+    @property
+    def lag(self) -> float | None:
+        """How old the last ledger is, in seconds; None before the first, and of a session that has ended."""
+        if self.closed_at is None or self.session.status.is_final:
+            return None
+        return max(0.0, time.time() - self.closed_at)
+
+    @property
+    def left_out(self) -> LedgerSet:
+        """The ledgers that could not be decoded, and went to the dead letters."""
+        return self.spool.left_out if self.spool else LedgerSet()
 
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
+        told = []
+        if left_out := self.left_out:
+            which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
+            told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
+        return "; ".join([one for one in (self._waits_for(), *told) if one])
+
+    def _waits_for(self) -> str:
         if self.session.status.is_final:
             return self.session.message
         if self.spool and self.spool.is_full:
-            readers = len(self.spool.readers)
-            noun = "reader has" if readers == 1 else "readers have"
-            return f"paused: the spool is full of what {readers} {noun} not taken yet"
+            readers = self.spool.readers
+            noun = "reader has" if len(readers) == 1 else "readers have"
+            slowest = min(readers, key=lambda name: readers[name], default="")
+            return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
         guards = getattr(self.source, "guards", ())
         waits = [guard.last_error for guard in guards if guard.state != "closed"]
         return self.session.message or (f"waiting: {waits[0]}" if waits else "")
@@ -134,6 +161,7 @@ class Work:
             self.source.close()
 
     def _run(self) -> None:
+        give_way()
         try:
             self._persist()
         except StellarrowError as error:
@@ -176,24 +204,46 @@ class Work:
             if self.spool is None:
                 self._open_spool(network)
             decoder = self._begun(network)
-            assert self.spool is not None  # noqa: S101  for the type checker
+            spool = self.spool
+            assert spool is not None  # noqa: S101  for the type checker
+            output = Output(spool, decoder, batch_size=self.session.batch_size, kept=self._note)
             pipeline.run(
                 decoder.feeding(source),
-                tables=self.session.tables,
-                sinks=[_Output(self, self.spool, decoder)],
+                tables=self._stored,
+                sinks=[output],
                 network=network,
                 ledgers=self.session.ledgers,
-                decoder=decoder,
+                decoder=lambda chunk: spool.prepared(decoder(chunk)),
                 workers=self._shared.workers,
                 budget_mb=self._shared.budget_mb,
                 commit_every=_COMMIT_SECONDS,
+                dead_letters=self._dead_letters(network, output),
                 stop=self._stop,
             )
+
+    def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
+        """Return where to put aside what cannot be decoded; a retry makes all rows, not those of a filter."""
+        if self._shared.dead_letters is None:
+            return None
+        job = {
+            "service": "processor",
+            "session": self.session.id,
+            "network": network.passphrase,
+            "where": "",
+            "decoded": False,
+            "transfers": "derive",
+        }
+
+        def leave_out(letter: DeadLetter) -> None:
+            output.leave_out(letter)
+            self._note_loss(letter)
+
+        return DeadLetters(self._shared.dead_letters, job=job, put_aside=leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
             self._decoder = Filtered(
-                self.session.tables, network=network, where=self._where, slots=self._shared.slots
+                self._stored, network=network, where=self._where, slots=self._shared.slots
             )
             self.session = replace(self.session, network=network.passphrase, message="")
             if self.session.status is Status.STARTING:
@@ -205,7 +255,7 @@ class Work:
     def _open_spool(self, network: Network) -> None:
         self.spool = Spool(
             self._folder,
-            self.session.tables,
+            self._stored,
             network=network,
             retention=self._shared.retention,
             changed=self._shared.changed,
@@ -221,27 +271,30 @@ class Work:
             spool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def kept(self, batch: LedgerBatch, counts: Counts, rows: Mapping[str, int], *, took: float) -> None:
-        """Note what has become durable, up to this batch, in a commit of so many seconds."""
+    def _note(self, kept: Kept) -> None:
         self._has_worked = True
-        self.closed_at = batch.run.last_closed_at
-        self.rate.add(counts.entries)
+        self.closed_at = kept.last.run.last_closed_at
+        self.rate.add(kept.counts.entries)
         with self._lock:
-            self.session = self.session.with_progress(batch.last, self.session.counts + counts)
+            self.session = self.session.with_progress(kept.last.last, self.session.counts + kept.counts)
             if self.session.message:
                 self.session = self.session.telling("")
             if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
                 self._save()
-        for name, number in rows.items():
-            self.rows[name] += number
-        self._shared.commits.add(took)
+        for name, number in kept.rows.items():
+            self._rows[name] += number
+        self._shared.commits.add(kept.took)
         metrics, kind = self._shared.metrics, self._shared.kind
-        metrics.processing_duration.labels(kind, "commit").observe(took)
-        metrics.ledgers_processed.labels(kind, "success").inc(counts.ledgers)
-        metrics.batches_generated.labels(kind).inc(counts.batches)
-        metrics.contracts_found.inc(counts.entries)
-        metrics.current_ledger.labels(kind).set(batch.last)
-        metrics.ledger_lag.set(max(0.0, time.time() - batch.run.last_closed_at))
+        metrics.processing_duration.labels(kind, "commit").observe(kept.took)
+        metrics.ledgers_processed.labels(kind, "success").inc(kept.counts.ledgers)
+        metrics.batches_generated.labels(kind).inc(kept.counts.batches)
+        metrics.contracts_found.inc(kept.counts.entries)
+        metrics.current_ledger.labels(kind).set(kept.last.last)
+
+    def _note_loss(self, letter: DeadLetter) -> None:
+        _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
+        quarantined = self._shared.metrics.ledgers_processed.labels(self._shared.kind, "quarantined")
+        quarantined.inc(letter.last - letter.ledger + 1)
 
     def _is_done(self) -> bool:
         last = self.session.ledgers.last
@@ -272,50 +325,3 @@ class Work:
     def _save(self) -> None:
         self._shared.store.save(self.session)
         self._saved_at = time.monotonic()
-
-
-class _Output:
-    """The spool as the pipeline sees it: commits as often as they are cheap, and counts what they bring."""
-
-    def __init__(self, work: Work, spool: Spool, decoder: Filtered) -> None:
-        self._work = work
-        self._spool = spool
-        self._decoder = decoder
-        self._pending = Counts()
-        self._rows: dict[str, int] = {}
-        self._last: LedgerBatch | None = None
-        self._due = 0.0
-
-    def write(self, batch: LedgerBatch) -> None:
-        if self._spool.is_full:
-            self.commit()  # readers make room, but only by what they can see
-        self._spool.write(batch)
-        entries = self._decoder.entries(batch)
-        self._pending += Counts(
-            ledgers=batch.run.count,
-            entries=entries,
-            skipped=self._decoder.skipped(batch),
-            batches=-(-entries // self._work.session.batch_size),
-            bytes=batch.run.size_bytes,
-        )
-        self._last = batch
-        for name, rows in batch.tables.items():
-            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
-        if time.monotonic() >= self._due:
-            self.commit()
-
-    def commit(self) -> None:
-        began = time.monotonic()
-        self._spool.commit()
-        now = time.monotonic()
-        self._due = now + (now - began) * _COMMIT_SHARE
-        last, pending, rows = self._last, self._pending, self._rows
-        self._last, self._pending, self._rows = None, Counts(), {}
-        if last:
-            self._work.kept(last, pending, rows, took=now - began)
-
-    def coverage(self) -> LedgerSet:
-        return self._spool.coverage()
-
-    def close(self) -> None:
-        """Do nothing: readers go on with the spool."""

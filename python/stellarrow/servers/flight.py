@@ -18,6 +18,7 @@ from stellarrow.processor.engine import Processor
 from stellarrow.processor.ranges import endpoints, of_range
 from stellarrow.processor.streams import Stream, of_sessions
 from stellarrow.servers.arrow import Unimplemented, answering, arguments, write_options
+from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls
 
 _CLOSE_SECONDS: Final = 3.0  # for calls that are under way
@@ -43,6 +44,7 @@ class FlightServer:
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
             ) from error
         self.address = Address(address.host, self._server.port)
+        keep_asking(self.address.port)
 
     def close(self) -> bool:
         """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""

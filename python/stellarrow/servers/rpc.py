@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from stellarrow.address import Address
 from stellarrow.errors import ConfigError, LedgerMissing, StellarrowError, Unavailable, UnknownSession
+from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:
@@ -84,6 +85,7 @@ class RpcServer:
             raise ConfigError(
                 f"cannot listen on {address}: choose another address, or stop what is there"
             ) from error
+        keep_asking(port)
         return Address(address.host, port)
 
 

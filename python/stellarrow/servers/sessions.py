@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 from starlette.requests import Request
@@ -17,15 +16,17 @@ from stellarrow.servers.health import Check, Component, guards_of
 
 
 class Sessions:
-    """The sessions as a part of the service; one that has failed degrades it, the others go on."""
+    """The sessions as a part of the service; one that failed, or left ledgers out, degrades it."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
 
     def check(self) -> Check:
-        works = [work for work in self._processor.works() if not work.session.status.is_final]
-        failed = [work for work in self._processor.works() if work.session.status is Status.ERROR]
-        trouble = [f"{work.session.id}: {work.message}" for work in (*failed, *works) if work.message]
+        every = self._processor.works()
+        works = [work for work in every if not work.session.status.is_final]
+        failed = [work for work in every if work.session.status is Status.ERROR]
+        told = ((work.session.id, work.message) for work in every)
+        trouble = [f"{name}: {message}" for name, message in told if message]
         return Check(
             "sessions",
             not trouble,
@@ -33,6 +34,7 @@ class Sessions:
             {
                 "active": len(works),
                 "failed": len(failed),
+                "left_out": sum(work.left_out.count for work in every),
                 "entries_per_second": round(sum(work.rate.per_second for work in works), 1),
                 "decode_p99_ms": round(self._processor.slots.took.percentile(0.99) * 1_000, 3),
                 "commit_p99_ms": round(self._processor.commits.percentile(0.99) * 1_000, 3),
@@ -91,6 +93,8 @@ def metrics(processor: Processor) -> bytes:
     """Return Prometheus text, with what only shows when asked for."""
     behind = [reader["behind"] for work in processor.works() for reader in _readers(work)]
     processor.metrics.queue_depth.set(max(behind, default=0))
+    lags = [work.lag for work in processor.works()]
+    processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
     return processor.metrics.text()
 
 
@@ -107,7 +111,6 @@ def told(work: Work) -> dict[str, Any]:
     """Say all there is about a session; lag is in seconds, behind in ledgers."""
     session, spool = work.session, work.spool
     counts = session.counts
-    lag = None if work.closed_at is None or session.status.is_final else time.time() - work.closed_at
     return {
         "id": session.id,
         "status": session.status.name,
@@ -115,10 +118,11 @@ def told(work: Work) -> dict[str, Any]:
         "last": session.ledgers.last,
         "current": session.current,
         "message": work.message,
-        "lag": lag,
+        "lag": work.lag,
         "ledgers": counts.ledgers,
         "entries": counts.entries,
         "skipped": counts.skipped,
+        "left_out": str(work.left_out),
         "bytes": counts.bytes,
         "entries_per_second": work.rate.per_second,
         "rows": dict(work.rows),

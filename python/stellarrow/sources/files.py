@@ -10,13 +10,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow.decode import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.pieces import pieces
+
+if TYPE_CHECKING:
+    from stellarrow.metrics import Metrics  # its library is slow to import
 
 _NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
 _BLOCK: Final = 1 << 20  # bytes a read
@@ -55,8 +58,9 @@ class _Index:
 class FileSource:
     """Read ledgers from files. Ledgers that lie in several files are read once."""
 
-    def __init__(self, location: str | os.PathLike[str]) -> None:
+    def __init__(self, location: str | os.PathLike[str], *, metrics: Metrics | None = None) -> None:
         self._location = self.name = os.fspath(location)
+        self._metrics = metrics
         self._index: _Index | None = None
 
     def available(self) -> LedgerSet:
@@ -73,6 +77,8 @@ class FileSource:
         for stored in self._indexed().holding(wanted):
             if stored.last >= due:
                 last = min(stored.last, wanted.end)
+                if self._metrics:
+                    self._metrics.received(last - due + 1, _size(stored.path))
                 yield from _chunks(stored, LedgerRange(due, last))
                 due = last + 1
 

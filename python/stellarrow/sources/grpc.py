@@ -140,8 +140,7 @@ class GrpcSource:
 
     def _chunk(self, message: RawLedger) -> LedgerChunk:
         meta = message.ledger_close_meta_xdr
-        self._metrics.ledgers_received.inc()
-        self._metrics.bytes_received.inc(len(meta))
+        self._metrics.received(1, len(meta))
         return LedgerChunk(meta, "single", message.sequence, message.sequence, self.name)
 
     def _check_skip(self, due: int, given: int, *, before: int | None) -> None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow.decode import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+
+if TYPE_CHECKING:
+    from stellarrow.metrics import Metrics  # its library is slow to import
 
 _WHERE: Final = "stdin"
 _BLOCK: Final = 1 << 20  # bytes of the pipe that make a chunk at most, compressed or not
@@ -18,8 +21,9 @@ _BLOCK: Final = 1 << 20  # bytes of the pipe that make a chunk at most, compress
 class StdinSource:
     """Read ledgers from a pipe. They pass once, so ranges must be read in ascending order."""
 
-    def __init__(self, descriptor: int = 0) -> None:
+    def __init__(self, descriptor: int = 0, *, metrics: Metrics | None = None) -> None:
         self._pieces = _chunks(descriptor)
+        self._metrics = metrics
         self._next: LedgerChunk | None = None
         self._begun = False
 
@@ -39,6 +43,8 @@ class StdinSource:
                 )
             if chunk.last >= due:
                 last = min(chunk.last, ledgers.end)
+                if self._metrics:
+                    self._metrics.received(last - due + 1, len(chunk.data))
                 yield LedgerChunk(chunk.data, chunk.framing, due, last, chunk.where)
                 due = last + 1
             if chunk.last <= ledgers.end:

@@ -11,14 +11,36 @@ use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
 use arrow_buffer::{NullBuffer, NullBufferBuilder};
 use arrow_schema::{ArrowError, DataType};
 
+/// How much columns hold: values, texts in lists, and bytes of text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Size {
+    /// Values up to the last that was set.
+    pub rows: usize,
+    /// Texts in all lists.
+    pub items: usize,
+    /// Bytes of all texts.
+    pub bytes: usize,
+}
+
+impl Size {
+    /// So many times as much, of bytes no more than Arrow's 32-bit offsets can address.
+    pub fn times(self, times: f64) -> Self {
+        let scale = |count: usize| (count as f64 * times) as usize;
+        let bytes = scale(self.bytes).min(i32::MAX as usize);
+        Self { rows: scale(self.rows), items: scale(self.items), bytes }
+    }
+}
+
 /// A column of one type that can be cut back to fewer rows.
 pub trait Column: Default {
     /// The Arrow type of the column.
     fn data_type() -> DataType;
     /// Forget everything from this row on.
     fn truncate(&mut self, rows: usize);
-    /// Make room for this many rows in all, with as many bytes a row as until now.
-    fn reserve(&mut self, rows: usize, held: usize);
+    /// How much it holds.
+    fn size(&self) -> Size;
+    /// Make room for so much in all.
+    fn reserve(&mut self, size: Size);
     /// Whether the column has outgrown what Arrow's 32-bit offsets can address.
     fn oversized(&self) -> bool {
         false
@@ -90,8 +112,12 @@ impl<T: ArrowPrimitiveType> Column for Number<T> {
         self.0.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize, _held: usize) {
-        self.0.reserve(rows.saturating_sub(self.0.len()));
+    fn size(&self) -> Size {
+        Size { rows: self.0.len(), ..Size::default() }
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.0.reserve(size.rows.saturating_sub(self.0.len()));
     }
 
     fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
@@ -140,8 +166,12 @@ impl<T: ArrowPrimitiveType> Column for Nullable<T> {
         self.valid.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize, _held: usize) {
-        self.values.reserve(rows.saturating_sub(self.values.len()));
+    fn size(&self) -> Size {
+        Size { rows: self.values.len(), ..Size::default() }
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.values.reserve(size.rows.saturating_sub(self.values.len()));
     }
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
@@ -184,8 +214,12 @@ impl Column for Boolean {
         }
     }
 
-    fn reserve(&mut self, rows: usize, _held: usize) {
-        self.0.reserve(rows.saturating_sub(self.0.len()));
+    fn size(&self) -> Size {
+        Size { rows: self.0.len(), ..Size::default() }
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.0.reserve(size.rows.saturating_sub(self.0.len()));
     }
 
     fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {

@@ -50,9 +50,15 @@ macro_rules! columns {
                 $(self.$field.truncate(rows);)*
             }
 
-            fn reserve(&mut self, rows: usize) {
+            fn sizes(&self) -> Vec<$crate::tables::column::Size> {
                 use $crate::tables::column::Column;
-                $(self.$field.reserve(rows, self.rows);)*
+                vec![$(self.$field.size(),)*]
+            }
+
+            fn reserve(&mut self, sizes: &[$crate::tables::column::Size]) {
+                use $crate::tables::column::Column;
+                let mut sizes = sizes.iter();
+                $(self.$field.reserve(sizes.next().copied().unwrap_or_default());)*
             }
 
             /// The first column that Arrow's offsets cannot address any more.

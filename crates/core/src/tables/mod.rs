@@ -16,6 +16,7 @@ mod ttl;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+pub use column::Size;
 pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
@@ -75,8 +76,10 @@ trait Builder {
     fn rows(&self) -> usize;
     /// Forget the rows from this one on.
     fn truncate(&mut self, rows: usize);
-    /// Make room for rows.
-    fn reserve(&mut self, rows: usize);
+    /// How much each column holds.
+    fn sizes(&self) -> Vec<Size>;
+    /// Make room for so much in each column.
+    fn reserve(&mut self, sizes: &[Size]);
     /// A column that has outgrown Arrow's offsets.
     fn oversized(&self) -> Option<&'static str>;
     /// Why the ledger at hand cannot become rows.
@@ -98,8 +101,12 @@ macro_rules! forward_to_columns {
             self.$columns.truncate(rows);
         }
 
-        fn reserve(&mut self, rows: usize) {
-            self.$columns.reserve(rows);
+        fn sizes(&self) -> Vec<crate::tables::column::Size> {
+            self.$columns.sizes()
+        }
+
+        fn reserve(&mut self, sizes: &[crate::tables::column::Size]) {
+            self.$columns.reserve(sizes);
         }
 
         fn oversized(&self) -> Option<&'static str> {
@@ -302,11 +309,16 @@ impl Tables {
         }
     }
 
-    /// Make room for `times` the rows there are.
-    pub fn reserve(&mut self, times: f64) {
-        for builder in &mut self.builders {
-            let builder = builder.get_mut();
-            builder.reserve((builder.rows() as f64 * times) as usize);
+    /// How much each column of each builder holds.
+    pub fn sizes(&self) -> Vec<Vec<Size>> {
+        self.builders.iter().map(|builder| builder.get().sizes()).collect()
+    }
+
+    /// Make room for so many times as much as these.
+    pub fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
+        for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
+            let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
+            builder.get_mut().reserve(&sizes);
         }
     }
 

@@ -6,7 +6,7 @@ use arrow_array::{ArrayRef, BinaryArray, ListArray, StringArray};
 use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
-use super::column::Column;
+use super::column::{Column, Size};
 
 /// A short text known at compile time, padded so that copying it is a few moves of fixed size.
 pub struct Word {
@@ -54,10 +54,14 @@ impl Texts {
         self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
-    fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
-        let bytes = (self.bytes.len() as u128 * rows as u128 / held.max(1) as u128) as usize;
-        self.bytes.reserve(bytes.min(i32::MAX as usize).saturating_sub(self.bytes.len()));
+    fn size(&self) -> Size {
+        Size { rows: self.len(), bytes: self.bytes.len(), ..Size::default() }
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.ends.reserve((size.rows + 1).saturating_sub(self.ends.len()));
+        // A word is written with its padding.
+        self.bytes.reserve((size.bytes + Word::MAX).saturating_sub(self.bytes.len()));
     }
 
     fn oversized(&self) -> bool {
@@ -154,8 +158,12 @@ impl Column for Text {
         self.0.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize, held: usize) {
-        self.0.reserve(rows, held);
+    fn size(&self) -> Size {
+        self.0.size()
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.0.reserve(size);
     }
 
     fn oversized(&self) -> bool {
@@ -226,8 +234,12 @@ impl Column for NullableText {
         self.valid.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize, held: usize) {
-        self.texts.reserve(rows, held);
+    fn size(&self) -> Size {
+        self.texts.size()
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.texts.reserve(size);
     }
 
     fn oversized(&self) -> bool {
@@ -285,10 +297,14 @@ impl Column for TextList {
         self.texts.truncate(self.ends.last().map_or(0, |end| *end as usize));
     }
 
-    fn reserve(&mut self, rows: usize, held: usize) {
-        self.ends.reserve((rows + 1).saturating_sub(self.ends.len()));
-        let texts = self.texts.0.len();
-        self.texts.reserve(texts * rows / held.max(1), texts);
+    fn size(&self) -> Size {
+        let texts = self.texts.size();
+        Size { rows: self.ends.len() - 1, items: texts.rows, bytes: texts.bytes }
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.ends.reserve((size.rows + 1).saturating_sub(self.ends.len()));
+        self.texts.reserve(Size { rows: size.items, ..size });
     }
 
     fn oversized(&self) -> bool {
@@ -323,8 +339,12 @@ impl Column for NullableBinary {
         self.0.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize, held: usize) {
-        self.0.reserve(rows, held);
+    fn size(&self) -> Size {
+        self.0.size()
+    }
+
+    fn reserve(&mut self, size: Size) {
+        self.0.reserve(size);
     }
 
     fn oversized(&self) -> bool {

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -67,8 +68,18 @@ class SoundLedgers:
     A ledger that is not sound is read again once, then put aside whole and raised as LedgerUnsound.
     """
 
-    def __init__(self, source: Source, *, network: Network, letters: DeadLetters, workers: int = 2) -> None:
+    def __init__(
+        self,
+        source: Source,
+        *,
+        network: Network,
+        letters: DeadLetters,
+        workers: int = 2,
+        took: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Read a source; `took` is told the seconds that proving a chunk took."""
         self._source = source
+        self._took = took
         self._decoder = Decoder(["ledgers"], network=network)
         self._letters = letters
         self._workers = workers
@@ -127,6 +138,13 @@ class SoundLedgers:
                 yield part
 
     def _check(self, chunk: LedgerChunk) -> _Checked:
+        began = time.perf_counter()
+        try:
+            return self._proven(chunk)
+        finally:
+            self._took(time.perf_counter() - began)
+
+    def _proven(self, chunk: LedgerChunk) -> _Checked:
         try:
             return _Checked(self._ledgers(chunk, _raw(chunk)))
         except StellarrowError as error:

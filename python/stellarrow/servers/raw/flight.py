@@ -16,6 +16,7 @@ from stellarrow.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.servers.arrow import answering, arguments, write_options
+from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls
 from stellarrow.servers.raw.checking import Ledger
 from stellarrow.servers.raw.relay import Relay
@@ -124,6 +125,7 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
             ) from error
         self.address = Address(address.host, self.port)
+        keep_asking(self.port)
 
     def close(self, grace: float = 0.0) -> bool:
         """Wait so long for the streams under way to end; tell whether they have.

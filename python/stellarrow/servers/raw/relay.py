@@ -177,6 +177,7 @@ class Relay:
             for part in self._ledgers.read(ledgers, budget=budget):
                 if not reel.append(part):
                     break
+                self._count_passed(part)
                 if self._head is None:
                     self._show(part[-1])
             else:
@@ -237,13 +238,16 @@ class Relay:
     def _append(self, head: Reel, ledgers: list[Ledger]) -> None:
         head.append(ledgers)
         self._trouble = None
-        self._metrics.ledgers_processed.labels(self._type, "success").inc(len(ledgers))
+        self._count_passed(ledgers)
         self._metrics.queue_depth.set(head.depth)
         self._show(ledgers[-1])
 
+    def _count_passed(self, ledgers: list[Ledger]) -> None:
+        self._metrics.ledgers_processed.labels(self._type, "success").inc(len(ledgers))
+
     def _show(self, last: Ledger) -> None:
         self._metrics.current_ledger.labels(self._type).set(last.sequence)
-        self._metrics.ledger_lag.set(time.time() - last.closed_at.timestamp())
+        self._metrics.lags_behind(last.closed_at.timestamp())
 
     def _is_to_come(self, ledger: int) -> bool:
         """Tell whether a source has only not come so far yet."""

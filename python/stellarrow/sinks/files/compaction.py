@@ -34,7 +34,7 @@ def remade(
     files = RangeFiles(store, shape)
     try:
         for folder in folders:
-            runs = Runs(shape.schema)
+            runs = Runs(shape.schema, sort_by=shape.sort_by)
             for rows in folder:
                 for run in runs.add(rows):
                     files.write(run)

@@ -104,7 +104,9 @@ class Partition:
         """Return for each row the index of its folder, and the folders."""
         import pyarrow as pa  # noqa: PLC0415  names alone need no Arrow
 
-        encoded = rows.column(self.column).dictionary_encode(null_encoding="encode")
+        column = rows.column(self.column)
+        texts = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+        encoded = texts.dictionary_encode(null_encoding="encode")
         names: dict[str, int] = {}
         places = [names.setdefault(self.folder(one), len(names)) for one in encoded.dictionary.to_pylist()]
         return pa.array(places, pa.int32()).take(encoded.indices), list(names)

@@ -31,6 +31,10 @@ class Shape:
     format: Format
     partition: Partition | None
 
+    @property
+    def sort_by(self) -> str | None:
+        return self.format.sort_by(self.schema)
+
     def path(self, ledgers: LedgerRange, folder: str = "") -> str:
         """Return a file's path below the table's folder."""
         name = file_name(ledgers, self.format.suffix)
@@ -71,8 +75,9 @@ class RangeFiles:
 
     def write(self, run: pa.RecordBatch) -> None:
         """Append a run, sorted and spread over the folders."""
+        shape = self._shape
         for folder, rows in arranged(
-            run, self._shape.format.sort_by(self._shape.schema), self._shape.partition
+            run, sort_by=shape.sort_by, partition=shape.partition, block=shape.format.block
         ):
             self._file(folder).append(rows)
 

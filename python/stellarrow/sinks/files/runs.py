@@ -1,5 +1,7 @@
 """Runs: rows of whole ledgers, as many as fit in memory, put in the order a file keeps them in.
 
+A reader that looks for one contract has to read of every run what holds it, so runs that are sorted are long.
+
 Where a run ends depends on the rows alone, counted from the file's first: neither on how they arrived nor on
 what was written when. So the same ledgers make the same bytes.
 """
@@ -7,7 +9,8 @@ what was written when. So the same ledgers make the same bytes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from struct import unpack_from
 from typing import Final
 
@@ -15,20 +18,35 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.dictionaries import decoded, encoded, ranks
 from stellarrow.sinks.files.layout import Partition
 
-# A run ends with the first ledger that reaches either bound.
-_ROWS: Final = 65_536
-_TEXT: Final = 24 << 20  # bytes of text, which is nearly all there is
-_LOOSE: Final = 64  # batches; a batch of few rows costs more than its rows
+_LOOSE: Final = 64  # batches; those of few rows cost more than their rows
+_BLOCK: Final = 8_192  # rows that are joined before their texts become dictionaries
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """A run ends with the first ledger that reaches either bound; `text` is bytes."""
+
+    rows: int
+    text: int
+
+
+SORTED: Final = Length(rows=262_144, text=96 << 20)
+AS_IT_COMES: Final = Length(rows=65_536, text=24 << 20)
 
 
 class Runs:
-    """Rows in, in ledger order; runs out."""
+    """Rows in, in ledger order; runs out. Of those to be sorted, long texts are dictionaries."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, *, sort_by: str | None) -> None:
         self._schema = schema
+        self._sorted = sort_by is not None
+        self._length = SORTED if self._sorted else AS_IT_COMES
+        self._blocks: list[pa.RecordBatch] = []
         self._loose: list[pa.RecordBatch] = []
+        self._loose_rows = 0
         self._rows = 0
         self._text = 0
 
@@ -41,32 +59,46 @@ class Runs:
                 return
             ends = pc.run_end_encode(rows.column("ledger_sequence")).run_ends.to_pylist()
             stop = ends[bisect_left(ends, True, key=lambda end: self._fills(end, _text_size(rows[:end])))]
-            self._loose.append(rows[:stop])
+            self._keep(rows[:stop], text)
             yield self.rest()
             rows = rows[stop:]
 
     def rest(self) -> pa.RecordBatch:
         """Return the rows that complete no run."""
-        run = _joined(self._loose, self._schema)
-        self._loose, self._rows, self._text = [], 0, 0
+        if self._blocks and self._loose:
+            self._gather()
+        run = _joined(self._blocks or self._loose, self._schema)
+        self._loose_rows = self._rows = self._text = 0
         return run
 
     def _fills(self, rows: int, text: int) -> bool:
-        return self._rows + rows >= _ROWS or self._text + text >= _TEXT
+        return self._rows + rows >= self._length.rows or self._text + text >= self._length.text
 
     def _keep(self, rows: pa.RecordBatch, text: int) -> None:
         self._loose.append(rows)
+        self._loose_rows += rows.num_rows
         self._rows += rows.num_rows
         self._text += text
-        if len(self._loose) > _LOOSE and self._rows // len(self._loose) < _LOOSE:
-            self._loose = [_joined(self._loose, self._schema)]
+        if len(self._loose) >= _LOOSE or (self._sorted and self._loose_rows >= _BLOCK):
+            self._gather()
+
+    def _gather(self) -> None:
+        block = _joined(self._loose, self._schema)
+        self._loose_rows = 0
+        self._blocks.append(encoded(block) if self._sorted else block)
 
 
-def _joined(batches: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    if len(batches) == 1:
-        return batches[0]
-    held = pa.Table.from_batches(batches, schema).combine_chunks().to_batches()
-    return held[0] if held else pa.RecordBatch.from_pylist([], schema)
+def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """Empty a list of batches into one, column by column, so that no more than one is there twice."""
+    if len(batches) < 2:
+        return batches.pop() if batches else pa.RecordBatch.from_pylist([], schema)
+    schema = batches[0].schema
+    columns = [[batch.column(at) for batch in batches] for at in range(len(schema))]
+    batches.clear()
+    whole = []
+    while columns:
+        whole.append(pa.chunked_array(columns.pop(0)).combine_chunks())
+    return pa.RecordBatch.from_arrays(whole, schema=schema)
 
 
 def _text_size(rows: pa.RecordBatch) -> int:
@@ -89,32 +121,38 @@ def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
     return rows.slice(start, stop - start)
 
 
-def in_ledger_order(run: pa.RecordBatch) -> pa.RecordBatch:
-    """Undo `arranged`: rows of one ledger and one contract have never changed places."""
-    return run.take(pc.sort_indices(run.column("ledger_sequence")))
+def in_ledger_order(run: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """Undo `arranged`, in pieces of whole ledgers; rows of one ledger and contract never changed places."""
+    order = pc.sort_indices(run.column("ledger_sequence"))
+    ends = pc.run_end_encode(run.column("ledger_sequence").take(order)).run_ends.to_pylist()
+    start = 0
+    for end in ends:
+        if end - start >= _BLOCK or end == run.num_rows:
+            yield decoded(run.take(order[start:end]), schema)
+            start = end
 
 
 def arranged(
-    run: pa.RecordBatch, sort_by: str | None, partition: Partition | None
+    run: pa.RecordBatch, *, sort_by: str | None, partition: Partition | None, block: int
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
-    """Yield a run's rows folder by folder, sorted by a column where one is named; ties stay in order."""
-    ranks = _ranks(run.column(sort_by)) if sort_by else None
-    if partition is None:
-        yield "", run if ranks is None else run.take(pc.sort_indices(ranks))
+    """Yield a run's rows folder by folder, so many at once, sorted by a column where one is named.
+
+    Ties stay in order. What is taken at once is small, so that the same memory is used over and over.
+    """
+    if sort_by is None and partition is None:
+        for start in range(0, run.num_rows, block):
+            yield "", run.slice(start, block)
         return
-    places, folders = partition.folders(run)
-    keys = {"place": places, **({"rank": ranks} if ranks is not None else {})}
-    order = pc.sort_indices(
-        pa.RecordBatch.from_pydict(keys), sort_keys=[(name, "ascending") for name in keys]
-    )
-    rows = run.take(order)
+    folders, keys = [""], {}
+    if partition:
+        keys["place"], folders = partition.folders(run)
+    if sort_by:
+        keys["rank"] = ranks(run.column(sort_by))
+    by = [(name, "ascending") for name in keys]
+    order = pc.sort_indices(pa.RecordBatch.from_pydict(keys), sort_keys=by)
+    ends = pc.run_end_encode(keys["place"].take(order)).run_ends.to_pylist() if partition else [len(order)]
     start = 0
-    for place, stop in enumerate(pc.run_end_encode(places.take(order)).run_ends.to_pylist()):
-        yield folders[place], rows.slice(start, stop - start)
-        start = stop
-
-
-def _ranks(texts: pa.Array) -> pa.Array:
-    """Replace texts by their place among the different ones, which sorts five times as fast."""
-    encoded = texts.dictionary_encode()
-    return pc.sort_indices(pc.sort_indices(encoded.dictionary)).take(encoded.indices)
+    for folder, end in zip(folders, ends, strict=True):
+        for at in range(start, end, block):
+            yield folder, run.take(order[at : min(at + block, end)])
+        start = end

@@ -31,7 +31,7 @@ class TableFiles:
         self._taken = self.covered
         self._cleaned = False
         self._open: LedgerRange | None = None
-        self._runs = Runs(shape.schema)
+        self._runs = Runs(shape.schema, sort_by=shape.sort_by)
         self._files: RangeFiles | None = None
         self._begun: list[RangeFiles] = []
 

@@ -202,8 +202,7 @@ class LakeSource:
     def _chunks(self, file: LedgerRange, data: bytes, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         where = f"{self._lake.store.where}/{self._lake.layout().key(file.first)}"
         wanted = LedgerRange(max(file.first, ledgers.first), min(file.end, ledgers.end))
-        self._metrics.ledgers_received.inc(wanted.count)
-        self._metrics.bytes_received.inc(len(data))
+        self._metrics.received(wanted.count, len(data))
         if not (data := data or self._lake.file(file.first) or b""):
             raise SourceError(f"{where} is empty: put the file back")
         if len(data) <= _WHOLE or file.count == 1:

@@ -105,8 +105,7 @@ class RpcSource:
                 if page is None:
                     self._stop.wait(self._poll)
                     continue
-                self._metrics.ledgers_received.inc(len(page.metas))
-                self._metrics.bytes_received.inc(page.bytes)
+                self._metrics.received(len(page.metas), page.bytes)
                 due = page.last + 1
                 yield page
         except Stopped:

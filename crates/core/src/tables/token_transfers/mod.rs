@@ -12,7 +12,7 @@ mod token;
 use arrow_array::ArrayRef;
 use arrow_schema::ArrowError;
 
-use super::{Settings, Table, Transfers};
+use super::{Settings, Size, Table, Transfers};
 use crate::envelope::Envelope;
 use crate::ledger::{Ledger, Needs, Refusal, Totals, Transaction};
 use crate::operation::{OPERATION_NAMES, Operation, Operations, Outcome, Results};
@@ -200,8 +200,12 @@ impl super::Builder for Builder {
         self.writer.truncate(rows);
     }
 
-    fn reserve(&mut self, rows: usize) {
-        self.writer.reserve(rows);
+    fn sizes(&self) -> Vec<Size> {
+        self.writer.sizes()
+    }
+
+    fn reserve(&mut self, sizes: &[Size]) {
+        self.writer.reserve(sizes);
     }
 
     fn oversized(&self) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use crate::address::{Address, Kind as Holder};
 use crate::asset::RawAsset;
 use crate::ledger::Ledger;
 use crate::operation::OPERATION_NAMES;
-use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
+use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Timestamp, UInt32};
 use crate::tables::columns::columns;
 use crate::tables::text::{NullableText, Text, Word};
 use crate::token_event::Kind;
@@ -127,9 +127,14 @@ impl Writer {
         self.columns.truncate(rows);
     }
 
-    /// Make room for rows.
-    pub fn reserve(&mut self, rows: usize) {
-        self.columns.reserve(rows);
+    /// How much each column holds.
+    pub fn sizes(&self) -> Vec<Size> {
+        self.columns.sizes()
+    }
+
+    /// Make room for so much in each column.
+    pub fn reserve(&mut self, sizes: &[Size]) {
+        self.columns.reserve(sizes);
     }
 
     /// A column that has outgrown Arrow's offsets.

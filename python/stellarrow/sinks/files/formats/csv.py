@@ -17,7 +17,6 @@ from stellarrow.sinks.files.formats.jsonl import value
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     base64_of,
-    blocks,
     compressing,
     decompressing,
     moments,
@@ -76,11 +75,8 @@ class _Writing:
         self._schema = plain
 
     def write(self, rows: pa.RecordBatch) -> None:
-        for block in blocks(rows):
-            columns = [
-                _text(column, name) for column, name in zip(block.columns, block.schema.names, strict=True)
-            ]
-            self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        columns = [_text(column, name) for column, name in zip(rows.columns, rows.schema.names, strict=True)]
+        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
         self._writer.close()

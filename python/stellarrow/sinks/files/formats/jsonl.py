@@ -18,7 +18,6 @@ import pyarrow.json as pj
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     base64_of,
-    blocks,
     compressing,
     decompressing,
     moments,
@@ -65,8 +64,7 @@ class _Writing:
         self._out = out
 
     def write(self, rows: pa.RecordBatch) -> None:
-        for block in blocks(rows):
-            self._out.write(_encoded(block))
+        self._out.write(_encoded(rows))
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
         self._out.close()

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from base64 import b64encode
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from stellarrow.sinks.files.dictionaries import REPEATED, encoded, encoded_schema
 from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.runs import in_ledger_order
 
@@ -18,14 +20,15 @@ _ROWS_A_GROUP: Final = 8_192
 _CONTRACTS_A_GROUP: Final = 512  # what the bloom filter of a group is made for: 1 KB
 _FALSE_POSITIVES: Final = 0.01
 _FACTS: Final = "stellarrow."
+_SCHEMA: Final = "ARROW:schema"  # where every Arrow reader looks for it
 
-# Texts of few values, measured on real ledgers. Elsewhere zstd alone is smaller and faster than a dictionary,
-# even for a transaction's hash, which repeats row after row.
+# Texts of few values, measured on real ledgers. A dictionary serves them, and the long ones that repeat;
+# elsewhere zstd alone is smaller and faster.
 _FEW_VALUES: Final = frozenset(
     (
-        *("asset_code", "asset_issuer", "asset_type", "change_type", "contract_durability", "contract_id"),
-        *("contract_instance_type", "contract_instance_wasm_hash", "contract_key_type", "event_name"),
-        *("event_type", "stage"),
+        *("asset_code", "asset_issuer", "asset_type", "balance_holder", "change_type", "contract_durability"),
+        *("contract_id", "contract_instance_type", "contract_instance_wasm_hash", "contract_key_type"),
+        *("event_name", "event_type", "stage"),
     )
 )
 
@@ -34,6 +37,7 @@ class Parquet:
     """The format Parquet, compressed with zstd unless told."""
 
     name = "parquet"
+    block = _ROWS_A_GROUP
 
     def __init__(self, codec: str | None = None) -> None:
         self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
@@ -43,32 +47,37 @@ class Parquet:
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:
         sorted_by = self.sort_by(schema)
+        written = encoded_schema(schema) if sorted_by else schema
         file = buffered(out)
         filtered = {"ndv": _CONTRACTS_A_GROUP, "fpp": _FALSE_POSITIVES}
-        return _Writing(
+        writer = pq.ParquetWriter(
             file,
-            pq.ParquetWriter(
-                file,
-                schema,
-                compression=self.codec,
-                compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
-                use_dictionary=[name for name in schema.names if name in _FEW_VALUES],
-                write_statistics=[field.name for field in schema if not field.name.endswith("_xdr")],
-                write_page_index=True,
-                sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
-                bloom_filter_options={sorted_by: filtered} if sorted_by else None,
-            ),
+            written,
+            compression=self.codec,
+            compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
+            use_dictionary=_leaves(schema, _FEW_VALUES | REPEATED if sorted_by else _FEW_VALUES),
+            write_statistics=[field.name for field in schema if _tells(field)],
+            write_page_index=True,
+            sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
+            bloom_filter_options={sorted_by: filtered} if sorted_by else None,
+            store_schema=False,
         )
+        # The table's own, not that of the dictionaries it is written from.
+        writer.add_key_value_metadata({_SCHEMA: b64encode(schema.serialize()).decode()})
+        return _Writing(file, writer, written)
 
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        held = pq.ParquetFile(file)
-        if not held.schema_arrow.equals(schema):
+        told = pq.read_metadata(file)
+        if not told.schema.to_arrow_schema().equals(schema):
             raise ValueError("its columns are not the table's")
-        for groups in _runs(held.metadata):
-            read = held.read_row_groups(groups, columns and [*columns], use_threads=False)
-            yield from map(in_ledger_order, read.combine_chunks().to_batches())
+        held = pq.ParquetFile(file, metadata=told, read_dictionary=_leaves(schema, REPEATED))
+        asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
+        for groups in _runs(told):
+            read = held.read_row_groups(groups, asked.names, use_threads=False).select(asked.names)
+            for run in read.combine_chunks().to_batches():
+                yield from in_ledger_order(run, asked)
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
         told = pq.read_metadata(file).metadata or {}
@@ -80,18 +89,33 @@ class Parquet:
 
 
 class _Writing:
-    def __init__(self, file: pa.NativeFile, writer: pq.ParquetWriter) -> None:
+    def __init__(self, file: pa.NativeFile, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
         self._file = file
         self._writer = writer
+        self._encode = any(pa.types.is_dictionary(kind) for kind in schema.types)
 
     def write(self, rows: pa.RecordBatch) -> None:
         if rows.num_rows:
-            self._writer.write_batch(rows, row_group_size=_ROWS_A_GROUP)
+            self._writer.write_batch(encoded(rows) if self._encode else rows)
 
     def close(self, facts: Mapping[str, str]) -> None:
         self._writer.add_key_value_metadata({_FACTS + fact: value for fact, value in facts.items()})
         self._writer.close()
         self._file.close()
+
+
+def _tells(field: pa.Field) -> bool:
+    """Whether the least and greatest value of a row group tell a reader that it may pass over it."""
+    return field.name in _FEW_VALUES or not (pa.types.is_string(field.type) or pa.types.is_list(field.type))
+
+
+def _leaves(schema: pa.Schema, names: Container[str]) -> list[str]:
+    """Return the paths by which Parquet knows columns."""
+    return [
+        f"{field.name}.list.element" if pa.types.is_list(field.type) else field.name
+        for field in schema
+        if field.name in names
+    ]
 
 
 def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:

@@ -14,13 +14,13 @@ from stellarrow.sinks.files.formats import buffered, codec_of
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
 _MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
 _SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lose anything is an error
-_ROWS: Final = 16_384  # whose text stays near the processor
 
 
 class TextFormat:
     """A format of lines, not compressed unless told; rows stay in the order of the ledgers."""
 
     name: str
+    block = 16_384  # whose text stays near the processor
 
     def __init__(self, codec: str | None, *, suffix: str, told: str) -> None:
         suffixes = {name: suffix + behind for name, behind in _CODECS.items()}
@@ -40,11 +40,6 @@ def compressing(out: Any, codec: str) -> Any:
 
 def decompressing(file: pa.NativeFile, codec: str) -> Any:
     return file if codec == "none" else pa.CompressedInputStream(file, codec)
-
-
-def blocks(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
-    for start in range(0, rows.num_rows, _ROWS):
-        yield rows.slice(start, _ROWS)
 
 
 def moments(column: pa.Array) -> pa.Array:

@@ -1,0 +1,21 @@
+"""Threads that work in bulk, and those that answer: a control call shall not wait for either core."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from contextlib import suppress
+from typing import Final
+
+_NICENESS: Final = 15  # of 19
+
+_this_thread: Final = threading.local()
+
+
+def give_way() -> None:
+    """Let threads that answer clients run before this one; only Linux knows a thread's niceness."""
+    if sys.platform == "linux" and not getattr(_this_thread, "gives_way", False):
+        _this_thread.gives_way = True
+        with suppress(OSError):  # a container may forbid it
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
