@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import groupby
@@ -117,6 +117,17 @@ _SOURCES: Final[dict[str, Callable[[str, _Seams], Source]]] = {
     **dict.fromkeys(("s3", "gs", "az", "https", "http", "file"), _open_lake),
     "grpcs": _open_grpc,
 }
+
+
+def check_apart(sinks: Iterable[object]) -> None:
+    """Refuse two sinks of files in one place: both would keep a table in the folder of its name."""
+    taken: dict[str, str] = {}
+    for sink in sinks:
+        if isinstance(sink, str) and sink.partition(":")[0] in FORMATS:
+            root = Place.parse(sink).root
+            if root in taken:
+                raise ConfigError(f"{taken[root]} and {sink} are one place: give each a folder of its own")
+            taken[root] = sink
 
 
 def open_sink(

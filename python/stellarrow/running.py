@@ -46,6 +46,7 @@ def run(
     from stellarrow import places  # noqa: PLC0415  loads sources and sinks
 
     chosen = Filter.of(where, select=select)
+    places.check_apart(sinks)
     with ExitStack() as stack:
         opened = source
         if isinstance(opened, str | os.PathLike):

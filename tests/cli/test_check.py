@@ -135,3 +135,13 @@ def test_sql_sees_the_tables_of_every_format(
     assert done.code == 0
     assert done.out == stellarrow("sql", query, "--data", tmp_path / "other", "--json").out
     assert done.out
+
+
+def test_two_sinks_of_files_in_one_place_are_refused_before_anything_is_read(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path
+) -> None:
+    to = (f"jsonl:{tmp_path}/out", f"csv:{tmp_path}/x/../out/?codec=gzip")
+    done = stellarrow("extract", make_lake(), "--tables", "ledgers", "--to", to[0], "--to", to[1])
+    assert done.code == 2
+    assert f"{to[0]} and {to[1]} are one place: give each a folder of its own" in done.err
+    assert not (tmp_path / "out").exists()

@@ -125,6 +125,7 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
+    places.check_apart(settings.to)
     with ExitStack() as stack:
         opened = stack.enter_context(
             closing(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -46,6 +47,12 @@ class Place:
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
         return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
+
+    @property
+    def root(self) -> str:
+        """Name the place alike, however it is written."""
+        location = self.location.removeprefix("file://")
+        return location.rstrip("/") if "://" in location else os.path.realpath(location)
 
     def open(self) -> FileStore:
         """Open the place itself."""
