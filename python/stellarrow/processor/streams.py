@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from stellarrow.compute import compile_sql
 from stellarrow.decode import schema
-from stellarrow.errors import ConfigError, LedgerMissing, UnknownSession
+from stellarrow.errors import ConfigError, LedgerMissing, SinkError, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.processor.commands import EARLIEST, LATEST, Command
 from stellarrow.processor.cursor import Cursor, Place
@@ -51,6 +51,7 @@ def _followed(
                 if processor.draining.is_set():
                     return
             if over or not follow:
+                reader.tell_lost()
                 return
             reader.wait()
     finally:
@@ -122,6 +123,13 @@ class _Reader:
         with self._processor.changed:
             self._processor.changed.wait_for(self._has_more, _LOOK)
 
+    def tell_lost(self) -> None:
+        """Fail where a session kept more than can be read now: what was sent is not all."""
+        for work in self.works():
+            place = self._cursor.places.get(work.session.id)
+            if work.lost and not (place and place.after >= work.session.current):
+                raise SinkError(f"session {work.session.id}: {work.lost}")
+
     def close(self) -> None:
         for taken in self._taken.values():
             taken.spool.forget(self._id)
@@ -144,7 +152,8 @@ class _Reader:
             return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)
         if work.spool is None:
-            if place and place.after < work.session.current:
+            is_gone = work.session.status.is_final and not work.lost  # or it is only away
+            if is_gone and place and place.after < work.session.current:
                 raise LedgerMissing(
                     f"session {work.session.id} keeps nothing any more: ask for a range, it is decoded anew"
                 )
