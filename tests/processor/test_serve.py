@@ -26,6 +26,7 @@ from stellarrow.decode import frame, synthetic
 
 from .conftest import Tables
 from .serving import Serving
+from .test_sessions import until
 
 FIRST, LAST = 100, 399
 Serve = Callable[..., Serving]
@@ -123,6 +124,12 @@ def test_readers_of_a_processor_that_is_killed_end_with_exactly_the_golden_rows(
         for table, reader in readers.items():
             wanted = [row for row in golden(table) if row["ledger_sequence"] not in bad]
             assert reader.result() == wanted, table
+        kept = [len(one) for ledger, one in enumerate(made, FIRST) if ledger not in bad]
+        until(lambda: fetched(service, "/sessions")[0]["status"] == "STOPPED")
+        (session,) = fetched(service, "/sessions")
+        rows = [row for row in golden("contract_data") if row["ledger_sequence"] not in bad]
+        counts = [session[name] for name in ("ledgers", "entries", "bytes", "current")]
+        assert counts == [len(kept), len(rows), sum(kept), LAST]
         letters = sa.DeadLetters(service.state / "dead-letters").entries()
         assert {one.ledger for one in letters} == bad
     assert service.log.read_text().count("goes on behind ledger") >= kills * 0.6

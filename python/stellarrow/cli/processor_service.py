@@ -8,13 +8,14 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import places
 from stellarrow.cli.source_service import tls_of
 from stellarrow.config import Processor as Settings
 from stellarrow.config.values import masked
 from stellarrow.deadletters import FOLDER
+from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -24,6 +25,9 @@ from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer
 from stellarrow.servers.health import Check, HealthServer
 from stellarrow.spool import Retention
+
+if TYPE_CHECKING:
+    from stellarrow.flowctl import Registration
 
 _log: Final = logging.getLogger("stellarrow.processor")
 _DRAIN_SECONDS: Final = 6.0  # of the ten that orchestrators give
@@ -35,7 +39,10 @@ class ProcessorService:
     """The processor and what it is reached by; made, it listens on every address."""
 
     def __init__(self, settings: Settings) -> None:
+        if settings.end_ledger and not settings.start_ledger:
+            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
         location = settings.source or f"grpc://{settings.source_endpoint}"
+        places.open_source(location, network=settings.network).close()  # refuses what is no place
         self.source = masked(location)
         self._settings = settings
         self._ready = threading.Event()
@@ -103,31 +110,35 @@ class ProcessorService:
 
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
-        first, last = self._settings.start_ledger, self._settings.end_ledger or None
-        if first and LedgerRange(first, last) not in [
-            work.session.ledgers for work in self.processor.works()
-        ]:
-            self.processor.start(first, last or 0)
+        first, last = self._settings.start_ledger, self._settings.end_ledger or 0
+        if first and not self.processor.has(LedgerRange(first, last or None)):
+            self.processor.start(first, last)
 
 
 class _Flowctl:
-    """The optional control plane as a part of the service."""
+    """The optional control plane as a part of the service, which it learns of once that listens."""
 
     def __init__(self, settings: Settings, service: ProcessorService) -> None:
+        self._settings = settings
+        self._service = service
+        self._registration: Registration | None = None
+
+    def start(self) -> None:
         from stellarrow.flowctl import Registration, Service  # noqa: PLC0415  few use it
 
-        self._service = service
+        settings, service = self._settings, self._service
+        scheme = "https" if settings.tls_certificate else "http"
         name = settings.flowctl_component_id or f"stellarrow-processor-{socket.gethostname()}-{os.getpid()}"
         told = Service(
             id=name,
             kind="PROCESSOR",
             takes=_TAKES,
             gives=_GIVES,
-            health=f"http://{settings.health_port}/health",
+            health=f"{scheme}://{service.http.address}/health",
             component_id=settings.flowctl_component_id or "",
             metadata={
-                "flight_endpoint": str(settings.flight_address),
-                "grpc_endpoint": str(settings.grpc_address),
+                "flight_endpoint": str(service.flight.address),
+                "grpc_endpoint": str(service.grpc.address),
             },
         )
         self._registration = Registration(
@@ -136,15 +147,14 @@ class _Flowctl:
             interval=settings.flowctl_heartbeat_interval,
             measure=self._measured,
         )
-
-    def start(self) -> None:
         self._registration.start()
 
     def close(self) -> None:
-        self._registration.close()
+        if self._registration:
+            self._registration.close()
 
     def check(self) -> Check:
-        trouble = self._registration.trouble
+        trouble = self._registration.trouble if self._registration else "not registered yet"
         return Check("flowctl", not trouble, trouble, essential=False)
 
     def _measured(self) -> dict[str, float]:

@@ -139,8 +139,7 @@ def _wanted(settings: Processor, source: Any) -> LedgerSet:
 
 
 def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
-    known = [work.session.ledgers for work in service.processor.works()]
-    return (part for part in ledgers if part not in known)
+    return (part for part in ledgers if not service.processor.has(part))
 
 
 class _Feed:

@@ -15,6 +15,7 @@ from stellarrow.config.values import (
     FOLDER,
     LEDGER,
     LIST,
+    PERIOD,
     SECRET,
     TEXT,
     TRUTH,
@@ -52,7 +53,7 @@ class _Flowctl(Settings):
         ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="The control plane."
     )
     flowctl_heartbeat_interval: float = setting(
-        DURATION, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
+        PERIOD, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
     )
     flowctl_component_id: str | None = setting(
         TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."

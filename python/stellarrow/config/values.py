@@ -42,6 +42,13 @@ def _read_duration(text: str) -> float:
     return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
 
 
+def _read_period(text: str) -> float:
+    seconds = _read_duration(text)
+    if not seconds:
+        raise ValueError(text)
+    return seconds
+
+
 def _read_truth(text: str) -> bool:
     try:
         return _TRUTH[text.lower()]
@@ -91,6 +98,7 @@ FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
 DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", "DURATION")
+PERIOD: Final = Kind(_read_period, "a duration such as 500ms, 5s or 1m30s, and more than 0", "DURATION")
 TRUTH: Final = Kind(_read_truth, "true or false", "BOOL")
 LIST: Final = Kind(_read_list, "a list separated by commas", "LIST")
 URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", masked)

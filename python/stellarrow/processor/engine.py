@@ -28,6 +28,7 @@ from stellarrow.spool import Retention
 TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
 
 _AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
+_ENDED: Final = 100  # sessions of which the output stays
 _BATCH_LIMIT: Final = 1_000_000  # rows
 _log: Final = logging.getLogger(__name__)
 
@@ -115,6 +116,7 @@ class Processor:
     def resume(self) -> None:
         """Let the sessions go on that were running when the processor ended."""
         self._discard_old()
+        self._discard_many()
         for work in self.works():
             status = work.session.status
             if not status.is_final:
@@ -147,6 +149,10 @@ class Processor:
             work = self._works[session.id] = self._work(session)
         work.start()
         return session
+
+    def has(self, ledgers: LedgerRange) -> bool:
+        """Tell whether a session is of these ledgers, other than one that failed before it kept anything."""
+        return any(work.session.ledgers == ledgers and not work.session.is_vain for work in self.works())
 
     def stop(self, session_id: str) -> Session:
         """Let a session end soon; one that has ended stays as it is."""
@@ -211,6 +217,17 @@ class Processor:
             is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
             if is_old and work.spool and not work.spool.readers:
                 work.discard()
+
+    def _discard_many(self) -> None:
+        """Let go of what all but the latest sessions that ended had kept, and of those that never had."""
+        ended = [work for work in self.works() if work.session.status.is_final]
+        ended.sort(key=lambda work: work.session.updated_at)
+        for work in ended[:-_ENDED]:
+            work.discard()
+            if work.session.is_vain:
+                self._store.forget(work.session.id)
+                with self._lock:
+                    del self._works[work.session.id]
 
     def _work(self, session: Session) -> Work:
         return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)

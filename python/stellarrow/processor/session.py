@@ -110,6 +110,11 @@ class Session:
     def counts(self) -> Counts:
         return self.reached.counts
 
+    @property
+    def is_vain(self) -> bool:
+        """Whether it failed before it kept anything."""
+        return self.status is Status.ERROR and self.current == 0
+
     def became(self, status: Status, message: str = "") -> Session:
         """Take one step; any other than to the next status, or to ERROR, is refused."""
         if status is not Status.ERROR and _NEXT.get(self.status) is not status:

@@ -71,6 +71,10 @@ class Store:
                 f"insert or replace into sessions ({', '.join(_COLUMNS)}) values ({marks})", values
             )
 
+    def forget(self, session_id: str) -> None:
+        with self._told():
+            self._database.execute("delete from sessions where id = ?", (session_id,))
+
     def filter(self) -> Filter | None:
         """Return the filter that was configured last, if any was."""
         with self._told():

@@ -88,7 +88,8 @@ class _Reader:
         self._latest = command.origin == LATEST
         self._taken: dict[str, _Taken] = {}
         known = {work.session.id for work in processor.works()}
-        if lost := set(self._cursor.places) - known:
+        # Who had nothing of a session misses nothing of it: it was forgotten as it never kept any.
+        if lost := {name for name, place in self._cursor.places.items() if place.after} - known:
             raise UnknownSession(
                 f"the resume token is of session {min(lost)}, which is no longer here: read from earliest"
             )

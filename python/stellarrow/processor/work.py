@@ -61,6 +61,7 @@ class Work:
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
         self.session = session
+        self.is_past = session.status.is_final  # it ended before the processor began
         self._spooled = {name: newest(name) for name in session.tables}
         self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()

@@ -16,7 +16,7 @@ from stellarrow.servers.health import Check, Component, guards_of
 
 
 class Sessions:
-    """The sessions as a part of the service; one that failed, or left ledgers out, degrades it."""
+    """The sessions as a part of the service; what failed, or was left out, since the start degrades it."""
 
     def __init__(self, processor: Processor) -> None:
         self._processor = processor
@@ -24,8 +24,9 @@ class Sessions:
     def check(self) -> Check:
         every = self._processor.works()
         works = [work for work in every if not work.session.status.is_final]
-        failed = [work for work in every if work.session.status is Status.ERROR]
-        told = ((work.session.id, work.message) for work in every)
+        of_now = [work for work in every if not work.is_past or work.lost]
+        failed = [work for work in of_now if work.session.status is Status.ERROR]
+        told = ((work.session.id, work.message) for work in of_now)
         trouble = [f"{name}: {message}" for name, message in told if message]
         return Check(
             "sessions",
