@@ -88,15 +88,7 @@ class Client:
         self, address: Address, asked: str | dict[str, Any], *, compression: str = "none", batches: int = 0
     ) -> Answer:
         """Ask for a path or a command, and return what came; `batches` of each endpoint, 0 is all."""
-        descriptor = asked if isinstance(asked, str) else json.dumps(asked)
-        argv = self._filled(self._language.start)
-        done = subprocess.run(
-            [*argv, str(address), descriptor, compression, str(batches)],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        done = self._run(address, asked, compression, batches)
         assert done.returncode == 0, done.stderr
         first, *lines = map(json.loads, done.stdout.splitlines())
         answer = Answer(**first)
@@ -104,6 +96,24 @@ class Client:
             answer.rows += line["rows"]
             answer.told.append(line["told"])
         return answer
+
+    def refused(self, address: Address, asked: str | dict[str, Any], *, compression: str = "none") -> str:
+        """Return what it shows of an error."""
+        done = self._run(address, asked, compression, 0)
+        assert done.returncode != 0, done.stdout
+        return done.stderr
+
+    def _run(
+        self, address: Address, asked: str | dict[str, Any], compression: str, batches: int
+    ) -> subprocess.CompletedProcess[str]:
+        descriptor = asked if isinstance(asked, str) else json.dumps(asked)
+        return subprocess.run(
+            [*self._filled(self._language.start), str(address), descriptor, compression, str(batches)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
     def _done(self, command: Sequence[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

@@ -64,6 +64,25 @@ def test_it_reads_a_range_endpoint_by_endpoint(start: Start, client: Client, exp
     assert (answer.told[0]["first_ledger"], answer.told[-1]["last_ledger"]) == (110, 120)
 
 
+@pytest.mark.parametrize(
+    ("asked", "compression", "sentence"),
+    [
+        ("contract/dta", "none", "there is no table"),
+        ({"table": "ledgers", "strat_ledger": 5}, "none", "did you mean 'start_ledger'?"),
+        ({"table": "ledgers"}, "snappy", "the header compression is 'snappy': it must be none, lz4, zstd"),
+        (
+            {"table": "ledgers", "start_ledger": 500, "end_ledger": 501},
+            "none",
+            "ledger 500 and 1 more are missing",
+        ),
+    ],
+)
+def test_it_shows_what_is_wrong_and_what_to_do(
+    start: Start, client: Client, asked: str | dict[str, Any], compression: str, sentence: str
+) -> None:
+    assert sentence in client.refused(start().flight.address, asked, compression=compression)
+
+
 def plain(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Write values alike, as the languages print times and decimals each in their own way."""
     return [{name: _plain(name, value) for name, value in row.items()} for row in rows]

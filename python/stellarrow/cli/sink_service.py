@@ -78,7 +78,7 @@ class SinkService:
             mode="live",
             policy=Policy(attempts=self._settings.max_retries + 1),
             metrics=self._metrics,
-            watch=partial(self._stored, self._stats[table]),
+            watch=partial(self._stored, table),
         )
 
     def _bring(self, sinks: Mapping[str, PostgresSink]) -> None:
@@ -144,6 +144,9 @@ class SinkService:
         tables = {name: stats.told() for name, stats in self._stats.items()}
         return JSONResponse({**self._together().told(), "tables": tables})
 
+    def _together(self) -> Stats:
+        return Stats.together(self._stats.values())
+
     def _progressed(self, state: pipeline.Progress) -> None:
         for name, stats in self._stats.items():
             rows = state.rows[name]
@@ -153,18 +156,16 @@ class SinkService:
         if state.last_closed_at is not None:
             self._metrics.lags_behind(state.last_closed_at)
 
-    def _together(self) -> Stats:
-        return Stats.together(self._stats.values())
-
-    def _stored(self, stats: Stats, flush: Flush) -> None:
-        stats.batches_processed += 1
-        stats.records_inserted += flush.rows
+    def _stored(self, table: str, flush: Flush) -> None:
+        self._stats[table].batches_processed += 1
+        self._stats[table].records_inserted += flush.rows
         self._counted.batches.inc()
         self._counted.inserted.inc(flush.rows)
         self._counted.seconds.observe(flush.seconds)
         self._counted.batch_size.set(flush.rows)
         kind = "source" if self._settings.source else "flight"
-        self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
+        if table == self._settings.tables[0]:  # each ledger counts once
+            self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
         self._metrics.current_ledger.labels(kind).set(flush.ledgers.last)
         self._metrics.export_duration.labels(FORMAT).observe(flush.seconds)
 

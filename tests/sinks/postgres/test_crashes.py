@@ -191,6 +191,19 @@ def test_a_server_that_crashes_is_waited_for(lake: Path, fragile: PrivateServer,
     crash_and_compare(lake, fragile, golden, rounds=2)
 
 
+def test_a_server_that_crashes_before_the_last_partition_is_attached_is_waited_for(
+    lake: Path, fragile: PrivateServer, golden: Told
+) -> None:
+    choices: dict[str, Any] = {"mode": "backfill", "batch_rows": 150, "partition_ledgers": 64}
+    with closing(PostgresSink(fragile.url, TABLES, network="synthetic", policy=PATIENT, **choices)) as sink:
+        sa.run(FileSource(lake), tables=TABLES, sinks=[sink], network="synthetic")
+        fragile.crash()
+        back = threading.Timer(0.3, fragile.start)
+        back.start()
+    back.join()
+    assert_whole(fragile.url, golden)
+
+
 @pytest.mark.slow
 def test_a_server_that_crashes_20_times_loses_nothing(
     lake: Path, fragile: PrivateServer, golden: Told

@@ -17,10 +17,12 @@ import pyarrow.compute as pc
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded
-from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
+from stellarrow.sinks.files.output import enter
 
 _BLOCK: Final = 1 << 20
+_DIED_WITH: Final = 8  # files at most that a writer had placed but not entered
 _ABANDONED: Final = 3_600  # seconds after which a file without an entry is not about to get one
 
 
@@ -83,6 +85,21 @@ def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile, path: str) 
     if kept.sha256 and rows != kept.rows:
         return Fault(path, f"has {rows} rows, not {kept.rows}", ledgers)
     return Sound(path, rows, size)
+
+
+def enter_rest(listing: Listing, entered: set[LedgerRange]) -> None:
+    """Enter files whose writer died before it did so; where it is many, an older stellarrow made them."""
+    if listing.shape.partition or not (rest := set(listing.parts()) - entered) or len(rest) > _DIED_WITH:
+        return
+    with listing.store.alone(listing.shape.folder):
+        for ledgers in rest:
+            path = listing.shape.path(ledgers)
+            whole = f"{listing.shape.folder}/{path}"
+            with readable(listing.store, whole), listing.store.read(whole) as file:
+                size, digest = _digest(file)
+                file.seek(0)
+                kept = KeptFile(path, size, _rows(listing, ledgers, file), digest)
+            enter(listing.store, listing.shape, ledgers, [kept], new=True)
 
 
 def _digest(file: pa.NativeFile) -> tuple[int, str]:

@@ -61,8 +61,8 @@ class Listing:
         path = entry_path(self.shape.folder, ledgers)
         return read_entry(self.store, path)
 
-    def check(self) -> None:
-        """Refuse a folder that holds something else than what is about to be written."""
+    def check(self) -> set[LedgerRange]:
+        """Refuse a folder of something else than what is to be written; return the ranges entered there."""
         folder = f"{self.shape.folder}/{MANIFEST}"
         entries = self.store.list(folder)
         for file in {*entries[:1], *entries[-1:]}:
@@ -71,8 +71,7 @@ class Listing:
             except SinkError:
                 if file.path in {one.path for one in self.store.list(folder)}:
                     raise
-                self.check()  # another writer's compaction has just removed it
-                return
+                return self.check()  # another writer's compaction has just removed it
             self._compare(entry.facts)
         parts = [] if entries else self.parts()
         if parts:  # files of an older stellarrow, which had no manifest
@@ -82,6 +81,7 @@ class Listing:
                     told = self.shape.format.facts(file)
                 if told:
                     self._compare(told)
+        return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
 
     def _compare(self, held: Mapping[str, str]) -> None:
         for fact, value in self.shape.facts.items():

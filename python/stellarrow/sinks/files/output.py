@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -63,6 +64,18 @@ def shape_of(
     return Shape(folder or kept.name, columns, facts, format, partition)
 
 
+def enter(
+    store: FileStore, shape: Shape, ledgers: LedgerRange, files: Iterable[KeptFile], *, new: bool
+) -> None:
+    """Write a range's entry; a `new` one only where there is none."""
+    entry = store.create()
+    try:
+        entry.write(Entry(ledgers, shape.facts, tuple(files)).encode())
+        entry.place(entry_path(shape.folder, ledgers), new=new)
+    finally:
+        entry.discard()
+
+
 class RangeFiles:
     """Files on their way, until they are placed or discarded."""
 
@@ -108,12 +121,7 @@ class RangeFiles:
         for folder, file in sorted(self._files.items()):
             placed &= file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole)
         kept = (file.kept(shape.path(ledgers, folder)) for folder, file in sorted(self._files.items()))
-        entry = self._store.create()
-        entry.write(Entry(ledgers, shape.facts, tuple(kept)).encode())
-        try:
-            entry.place(entry_path(shape.folder, ledgers), new=not (whole and placed))
-        finally:
-            entry.discard()
+        enter(self._store, shape, ledgers, kept, new=not (whole and placed))
 
     def written(self) -> list[pa.NativeFile]:
         """Open the ended files for reading."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 
 import pyarrow as pa
 
+from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.check import enter_rest
 from stellarrow.sinks.files.compaction import compact, remade
 from stellarrow.sinks.files.lane import Lane
 from stellarrow.sinks.files.layout import aligned, window
@@ -26,7 +29,9 @@ class TableFiles:
         self._compactions = compactions
         self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
         self._listing = Listing(store, shape)
-        self._listing.check()
+        entered = self._listing.check()
+        with suppress(SinkError):  # check tells of what cannot be entered
+            enter_rest(self._listing, entered)
         self.covered = self._listing.ranges()
         self._taken = self.covered
         self._cleaned = False

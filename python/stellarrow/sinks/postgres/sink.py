@@ -17,7 +17,7 @@ from typing import Final
 import psycopg
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
+from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
@@ -167,15 +167,21 @@ class PostgresSink:
             )
 
     def _finish(self) -> None:
-        with suppress(SinkUnavailable):  # what is loaded is durable: whoever comes next attaches it
-            for writer in self._writers:
+        """Attach what is loaded, side by side, or leave it to whoever comes next: it is durable."""
+        for writer in self._writers:
+            with suppress(SinkUnavailable):  # a connection that broke has left
                 writer.leave()
-            for _ in self._threads.map(self._finish_one, self._writers[0].left()):
+        with suppress(SinkUnavailable, Stopped):
+            for _ in self._threads.map(self._finish_one, self._left()):
                 pass
+
+    def _left(self) -> list[tuple[Layout, int]]:
+        with self._borrowed() as writer:
+            return self._guard.call("finish", writer.left)
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
         with self._borrowed() as writer:
-            writer.finish(*place)
+            self._guard.call("finish", lambda: writer.finish(*place))
 
     def _writer(self, assets: Assets) -> Writer:
         return Writer(
