@@ -1,6 +1,7 @@
 """The processor, measured over loopback: spool to clients, source to client, live, and its control calls.
 
-python benchmarks/processor.py [LEDGERS]; they are synthetic, 1.33 MB each.
+python benchmarks/processor.py [LEDGERS]; they are synthetic, 1.33 MB each. The heavy ones of a load test are
+measured too, where the shared ledgers are.
 """
 
 from __future__ import annotations
@@ -14,20 +15,26 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+from corpora import SHARED, shared_ledgers
+from peers.stepping import split
+
 import stellarrow as sa
 from stellarrow.address import Address
 from stellarrow.decode import synthetic
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.engine import TABLES, Options, Processor
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer
 
 FIRST = 100
 LEDGER_BYTES = 1_330_000
 ANYWHERE = Address("127.0.0.1", 0)
+SESSIONS = 8
 STALLS = 8
 TURNS = 5
 
@@ -82,24 +89,28 @@ print(json.dumps(took))
 class Memory:
     """Ledgers out of memory, given out one after the other, all at once or when `due` says."""
 
-    def __init__(self, made: Sequence[bytes], pace: float = 0.0) -> None:
+    def __init__(
+        self, made: Sequence[bytes], pace: float = 0.0, *, first: int = FIRST, network: str = "synthetic"
+    ) -> None:
         self._made = made
+        self._known = sa.LedgerRange(first, first + len(made) - 1)
+        self._network = sa.Network.of(network)
         self._pace = pace
         self._stop = threading.Event()
         self.given: dict[int, float] = {}
 
     def available(self) -> sa.LedgerSet:
-        return sa.LedgerSet([sa.LedgerRange(FIRST, FIRST + len(self._made) - 1)])
+        return sa.LedgerSet([self._known])
 
     def network(self) -> sa.Network:
-        return sa.Network.of("synthetic")
+        return self._network
 
     def read(self, ledgers: sa.LedgerRange) -> Iterator[sa.LedgerChunk]:
-        for ledger in range(ledgers.first, min(ledgers.end, FIRST + len(self._made) - 1) + 1):
+        for ledger in range(ledgers.first, min(ledgers.end, self._known.end) + 1):
             if self._stop.wait(self._pace):
                 return
             self.given[ledger] = time.monotonic()
-            yield sa.LedgerChunk(self._made[ledger - FIRST], "single", ledger, ledger, "memory")
+            yield sa.LedgerChunk(self._made[ledger - self._known.first], "single", ledger, ledger, "memory")
 
     def close(self) -> None:
         """Do nothing: the next session reads on."""
@@ -142,6 +153,32 @@ def anonymous_mb() -> int:
     """Memory of this process that is not files mapped from disk."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) // 1_000 for line in lines if line.startswith("RssAnon"))
+
+
+def load_test(tables: Sequence[str]) -> None:
+    """Process the shared ledgers of a load test in as many sessions as run at once: they are only thirty."""
+    folder = shared_ledgers()
+    if folder is None:
+        print("ledgers of a load test: not measured, the shared ledgers are not here")
+        return
+    with pa.input_stream(folder / SHARED[0].file, compression="zstd") as stream:
+        made = split(stream.read())
+    network = SHARED[0].passphrase
+    first = sa.decode(made[0], ["ledgers"], network=network)["ledgers"]["ledger_sequence"][0].as_py()
+    source = partial(Memory, made, first=first, network=network)
+    size = sum(map(len, made)) / 1e6 * SESSIONS
+    with serving(source, tables) as (processor, address):
+        reader = Reader(address, "contract_data")
+        reader.go()
+        began = time.monotonic()
+        for _ in range(SESSIONS):
+            processor.start(first, first + len(made) - 1)
+        rows, *_ = reader.result()
+        seconds = time.monotonic() - began
+    print(
+        f"source to client, {len(tables)} tables of a load test's ledgers: {size / seconds:,.0f} MB/s of XDR,"
+        f" {rows / seconds:,.0f} rows/s of one table at the client"
+    )
 
 
 def end_to_end(made: Sequence[bytes], tables: Sequence[str]) -> None:
@@ -229,7 +266,7 @@ def control(made: Sequence[bytes], tables: Sequence[str]) -> None:
             print(json.dumps(ids), file=caller.stdin, flush=True)
             took = json.loads(caller.stdout.readline())
     print(
-        f"GetStatus while two sessions run: p50 {percentile(took, 0.5):.2f} ms,"
+        f"GetStatus while two sessions of {len(tables)} tables run: p50 {percentile(took, 0.5):.2f} ms,"
         f" p99 {percentile(took, 0.99):.2f} ms of {len(took)}"
     )
 
@@ -237,13 +274,14 @@ def control(made: Sequence[bytes], tables: Sequence[str]) -> None:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 300
     made = list(islice(synthetic(2_000, first=FIRST, ledger_bytes=LEDGER_BYTES), count))
-    end_to_end(made, ["contract_data@2.0"])
-    end_to_end(
-        made, ["contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers"]
-    )
-    presence(made, ["contract_data@2.0"])
-    live(made[:60], ["contract_data@2.0"])
-    control(made, ["contract_data@2.0"])
+    one = ["contract_data@2.0"]
+    for tables in (one, TABLES):
+        end_to_end(made, tables)
+        load_test(tables)
+    presence(made, one)
+    live(made[:60], one)
+    for tables in (one, TABLES):
+        control(made, tables)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-_NICENESS: Final = 15  # of 19
+_NICENESS: Final = 5  # of 19: enough to go second on this machine, not to starve beside other processes
 
 _this_thread: Final = threading.local()
 
@@ -17,5 +17,6 @@ def give_way() -> None:
     """Let threads that answer clients run before this one; only Linux knows a thread's niceness."""
     if sys.platform == "linux" and not getattr(_this_thread, "gives_way", False):
         _this_thread.gives_way = True
+        thread = threading.get_native_id()
         with suppress(OSError):  # a container may forbid it
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+            os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
