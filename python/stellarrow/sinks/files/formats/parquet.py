@@ -26,9 +26,9 @@ _SCHEMA: Final = "ARROW:schema"  # where every Arrow reader looks for it
 # elsewhere zstd alone is smaller and faster.
 _FEW_VALUES: Final = frozenset(
     (
-        *("asset_code", "asset_issuer", "asset_type", "balance_holder", "change_type", "contract_durability"),
-        *("contract_id", "contract_instance_type", "contract_instance_wasm_hash", "contract_key_type"),
-        *("event_name", "event_type", "stage"),
+        *("asset_code", "asset_issuer", "asset_type", "change_type", "contract_durability", "contract_id"),
+        *("contract_instance_type", "contract_instance_wasm_hash", "contract_key_type", "event_name"),
+        *("event_type", "stage"),
     )
 )
 
