@@ -100,6 +100,7 @@ class Spool:
         self._room = threading.Condition()
         self._readers: dict[str, _Reading] = {}
         self._closed = False
+        self.before_commit: Callable[[], None] = lambda: None
         made_from = {
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
@@ -128,6 +129,7 @@ class Spool:
                 self._writable(part.first).append(packed, part.first, part.end, now=int(self._clock() * 1000))
 
     def commit(self) -> None:
+        self.before_commit()
         with _told(self._folder, self._rollback):
             for segment in self._segments[-1:]:
                 segment.commit()

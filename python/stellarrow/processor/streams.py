@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.errors import ConfigError, LedgerMissing, UnknownSession
+from stellarrow.errors import ConfigError, LedgerMissing, SinkError, UnknownSession
 from stellarrow.processor.commands import LATEST, Command
 from stellarrow.processor.cursor import Place, cursor_of
 from stellarrow.processor.cutting import Cutter, Sent, Stream, gathered
@@ -44,6 +44,7 @@ def _followed(
                 if processor.draining.is_set():
                     return
             if over or not follow:
+                reader.tell_lost()
                 return
             reader.wait()
     finally:
@@ -115,6 +116,13 @@ class _Reader:
         with self._processor.changed:
             self._processor.changed.wait_for(self._has_more, _LOOK)
 
+    def tell_lost(self) -> None:
+        """Fail where a session kept more than can be read now: what was sent is not all."""
+        for work in self.works():
+            place = self._cursor.places.get(work.session.id)
+            if work.lost and not (place and place.after >= work.session.current):
+                raise SinkError(f"session {work.session.id}: {work.lost}")
+
     def close(self) -> None:
         for taken in self._taken.values():
             taken.spool.forget(self._id)
@@ -137,7 +145,8 @@ class _Reader:
             return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)
         if work.spool is None:
-            if place and place.after < work.session.current:
+            is_gone = work.session.status.is_final and not work.lost  # or it is only away
+            if is_gone and place and place.after < work.session.current:
                 raise LedgerMissing(
                     f"session {work.session.id} keeps nothing any more: ask for a range, it is decoded anew"
                 )
