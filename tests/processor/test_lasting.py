@@ -202,6 +202,8 @@ def test_a_session_whose_folder_is_away_waits_for_it(
     service = start(endless)
     endless.give(139)
     until(lambda: message(service, session).startswith("paused: the spool in"))
+    with pytest.raises(flight.FlightInternalError, match=f"session {session}: paused: the spool in"):
+        service.tables.read(table="ledgers", follow=False)
     assert service.processor.work(session).session.status is Status.RUNNING
     folder.unlink(missing_ok=True)
     aside.rename(folder)

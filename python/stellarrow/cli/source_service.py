@@ -7,7 +7,6 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Final
 
 from stellarrow.config import Listening
@@ -57,15 +56,16 @@ class SourceService:
                 settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
             )
             stack.callback(self._flight.close)
-            self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
             parts = [*self._relay.components, *guards_of(source)]
-            if self._flowctl:
-                parts.append(Part(partial(_registered, self._flowctl)))
-                stack.callback(self._flowctl.close)
+            if settings.flowctl_enabled:
+                parts.append(Part(self._registered))
             self._http = HealthServer(
                 settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
             )
             stack.callback(self._http.close)
+            self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
+            if self._flowctl:
+                stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
 
     @property
@@ -99,6 +99,10 @@ class SourceService:
         self._relay.close()
         self._doors.close()
 
+    def _registered(self) -> Check:
+        trouble = self._flowctl.trouble if self._flowctl else ""
+        return Check("flowctl", not trouble, trouble, essential=False)
+
     def _registration(self, settings: Settings) -> Registration:
         named = settings.flowctl_component_id
         told = Service(
@@ -106,7 +110,7 @@ class SourceService:
             kind="SOURCE",
             takes=(),
             gives=("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta"),
-            health=f"http://{settings.health_port}/health",
+            health=f"{'https' if settings.tls_certificate else 'http'}://{self._http.address}/health",
             component_id=named or "",
             metadata={
                 "grpc_endpoint": str(self._grpc.address),
@@ -115,10 +119,6 @@ class SourceService:
         )
         interval = settings.flowctl_heartbeat_interval
         return Registration(settings.flowctl_endpoint, told, interval=interval, measure=self._relay.measured)
-
-
-def _registered(registration: Registration) -> Check:
-    return Check("flowctl", not registration.trouble, registration.trouble, essential=False)
 
 
 def tls_of(settings: Listening) -> Tls | None:

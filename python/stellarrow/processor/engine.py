@@ -215,12 +215,13 @@ class Processor:
         age = self.options.retention.age
         for work in self.works() if age else ():
             is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
-            if is_old and work.spool and not work.spool.readers:
+            if is_old and (work.lost or (work.spool and not work.spool.readers)):
                 work.discard()
 
     def _discard_many(self) -> None:
         """Let go of what all but the latest sessions that ended had kept, and of those that never had."""
-        ended = [work for work in self.works() if work.session.status.is_final]
+        # One without tables is of a newer version, which may want to go on with it.
+        ended = [work for work in self.works() if work.session.status.is_final and work.session.tables]
         ended.sort(key=lambda work: work.session.updated_at)
         for work in ended[:-_ENDED]:
             work.discard()

@@ -146,8 +146,7 @@ class _Reader:
             return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)
         if work.spool is None:
-            is_gone = work.session.status.is_final and not work.lost  # or it is only away
-            if is_gone and place and place.after < work.session.current:
+            if place and place.after < work.session.current and not work.lost:
                 raise LedgerMissing(
                     f"session {work.session.id} keeps nothing any more: ask for a range, it is decoded anew"
                 )

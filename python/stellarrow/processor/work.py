@@ -69,7 +69,7 @@ class Work:
         self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
-        self.lost = ""  # why what an ended session kept cannot be read
+        self.lost = ""  # why what it kept cannot be read
         self._folder = folder
         self._where = where
         self._shared = shared
@@ -94,7 +94,7 @@ class Work:
                 self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is let go"
                 _log.error("session %s: %s", self.session.id, self.lost)
             elif isinstance(error, SinkUnavailable):
-                self._tell(f"paused: {error}")
+                self.lost = f"paused: {error}"
             else:
                 self._fail(str(error))
 
@@ -122,7 +122,7 @@ class Work:
         if left_out := self.left_out:
             which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
             told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        return "; ".join([one for one in (self._waits_for(), self.lost, *told) if one])
+        return "; ".join(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
 
     def _waits_for(self) -> str:
         if self.session.status.is_final:
@@ -301,6 +301,7 @@ class Work:
                 changed=self._shared.changed,
                 stop=self._stop,
             )
+            self.lost = ""
         with self._lock:
             self.session = self.session.settled(self.spool.last)
         return self.spool
