@@ -63,7 +63,7 @@ class Store:
             *(session.id, session.ledgers.first, session.ledgers.last, session.batch_size),
             *(json.dumps(session.tables), session.network, session.status.name, session.current),
             *(session.message, json.dumps(asdict(session.counts)), session.created_at, session.updated_at),
-            *(session.reached.hash, json.dumps([asdict(mark) for mark in session.ahead])),
+            *(session.reached.hash, json.dumps([_told(mark) for mark in session.ahead])),
         )
         marks = ", ".join("?" * len(_COLUMNS))
         with self._told():
@@ -140,5 +140,15 @@ def _session(row: dict[str, Any]) -> Session:
         return Session(ledgers=ledgers, tables=(), status=Status.ERROR, message=message, **known)
 
 
-def _mark(told: dict[str, Any]) -> Mark:
-    return Mark(**{**told, "counts": Counts(**told["counts"])})
+def _told(mark: Mark) -> list[Any]:
+    counts = mark.counts
+    return [
+        *(mark.ledger, mark.hash),
+        *(counts.ledgers, counts.entries, counts.skipped, counts.batches, counts.bytes),
+    ]
+
+
+def _mark(told: list[Any]) -> Mark:
+    ledger, digest, ledgers, entries, skipped, batches, size = told
+    counts = Counts(ledgers=ledgers, entries=entries, skipped=skipped, batches=batches, bytes=size)
+    return Mark(ledger, digest, counts)
