@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 import stellarrow as sa
 from sinks.contract import SinkContract
 from stellarrow.errors import LedgerMissing, SchemaMismatch, SinkError, Stopped
+from stellarrow.segments import Entry
 from stellarrow.spool import Retention, Spool
 
 TABLES = ("ledgers", "contract_data")
@@ -135,16 +137,87 @@ def test_files_cut_anywhere_open_as_some_commit_left_them_and_can_be_completed(
     spool.close()
 
 
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def stored(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_damaged_byte_is_an_error_not_a_row(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
     bring(opened(tmp_path), batches).close()
     path = min(tmp_path.glob("*/contract_data.arrows"))
-    damaged = bytearray(path.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    path.write_bytes(damaged)
+    flip(path, path.stat().st_size // 2)
     with pytest.raises(SinkError, match="is damaged at byte"):
         rows(opened(tmp_path))
+
+
+ENTRY = Entry.size(len(TABLES))
+
+
+@pytest.mark.parametrize(("segment", "byte"), [(0, 3), (0, 12), (0, 8 + ENTRY), (-2, -1), (-1, 3), (-1, 12)])
+def test_a_damaged_index_is_told_with_file_and_byte_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], segment: int, byte: int
+) -> None:
+    bring(opened(tmp_path), batches[:-1]).close()
+    index = sorted(tmp_path.glob("*/index"))[segment]
+    slots, rest = divmod(index.stat().st_size - 8, ENTRY)
+    assert (slots > 1, rest) == (True, 0)
+    flip(index, byte)
+    before = stored(tmp_path)
+    damaged = 0 if byte == 3 else 8 + (byte - 8) // ENTRY * ENTRY if byte > 0 else 8 + (slots - 1) * ENTRY
+    with pytest.raises(SinkError, match=f"{index} is damaged at byte {damaged} "):
+        opened(tmp_path)
+    assert stored(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["index", "ledgers.arrows", "contract_data.arrows"])
+@pytest.mark.parametrize("left", [0, 4, -1, None])
+def test_an_older_segment_cut_short_is_told_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], name: str, left: int | None
+) -> None:
+    bring(opened(tmp_path), batches).close()
+    path = min(tmp_path.glob(f"*/{name}"))
+    if left is None:
+        path.unlink()
+    else:
+        os.truncate(path, left if left >= 0 else path.stat().st_size + left)
+    before = stored(tmp_path)
+    with pytest.raises(SinkError, match=f"{path} is damaged at byte"):
+        opened(tmp_path)
+    assert stored(tmp_path) == before
+
+
+def test_rows_that_became_unreadable_while_it_was_open_are_told_with_the_file(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches)
+    assert rows(spool) == expected(batches)
+    path = min(tmp_path.glob("*/contract_data.arrows"))
+    sound = path.read_bytes()
+    path.write_bytes(b"\1" * len(sound))
+    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+        rows(spool)
+    os.truncate(path, 10)
+    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+        rows(spool)
+
+
+def test_reading_leaves_no_file_open_and_rows_outlive_their_file(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches)
+    before = len(os.listdir("/proc/self/fd"))
+    held = list(spool.read("contract_data", after=0))
+    assert len(os.listdir("/proc/self/fd")) == before
+    spool.close()
+    shutil.rmtree(tmp_path)
+    assert [row for piece in held for row in piece.rows.to_pylist()] == expected(batches)
 
 
 def test_old_segments_go_but_their_ledgers_stay_covered(
@@ -234,6 +307,7 @@ FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import stellarrow as sa
+from stellarrow.segments import Entry
 from stellarrow.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["contract_data"], network="synthetic")
@@ -264,6 +338,7 @@ def test_a_full_disk_loses_nothing_and_the_spool_goes_on_when_there_is_room(tmp_
 WRITER = """
 import sys
 import stellarrow as sa
+from stellarrow.segments import Entry
 from stellarrow.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["ledgers", "contract_data"], network="synthetic")

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -178,20 +178,25 @@ class Spool:
 
         What retention has removed is LedgerMissing.
         """
+        segments = self._segments[:]  # before the look at what is gone: what goes in between is then missed
         gone = self._facts.gone
         if gone and gone.last > after:
             raise LedgerMissing(
                 f"the spool keeps nothing up to ledger {gone.last} any more: begin behind it, or ask for a"
                 " bounded range, which is decoded anew"
             )
-        begun = [segment for segment in self._segments[:] if segment.entries]
-        for segment in sorted(begun, key=lambda one: one.first):
-            entries = segment.entries[:]
-            for at in range(bisect_right(entries, after, key=attrgetter("last")), len(entries)):
-                first = max(entries[at].first, after + 1)
-                rows = self._rows(segment, name, at)
-                whole = first == entries[at].first
-                yield Piece(first, entries[at].last, rows if whole else _behind(rows, after))
+        for segment in sorted((one for one in segments if one.entries), key=attrgetter("first")):
+            try:
+                for entry, rows in segment.read(name, after=after):
+                    whole = entry.first > after
+                    yield Piece(
+                        max(entry.first, after + 1), entry.last, rows if whole else _behind(rows, after)
+                    )
+            except FileNotFoundError as error:  # trimmed before it was read
+                raise LedgerMissing(
+                    f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
+                    " ask for a bounded range, which is decoded anew, or begin behind it"
+                ) from error
 
     def wait(self, *, after: int, timeout: float) -> bool:
         """Wait, at most `timeout` seconds, for something behind a ledger; tell whether it is there."""
@@ -233,15 +238,6 @@ class Spool:
                 self._note(replace(self._facts, gone=gone))
                 self._segments.remove(segment)
                 segment.remove()
-
-    def _rows(self, segment: Segment, name: str, at: int) -> pa.RecordBatch:
-        try:
-            return segment.read(name, at)
-        except FileNotFoundError as error:  # trimmed while it was being read
-            raise LedgerMissing(
-                f"ledger {segment.entries[at].first} was removed from the spool before it was read: ask for a"
-                " bounded range, which is decoded anew, or begin behind it"
-            ) from error
 
     def _is_over(self) -> bool:
         return self.size_bytes >= self._retention.size_bytes
@@ -317,11 +313,13 @@ class Spool:
                 self._segments.pop()
 
     def _opened(self) -> Iterator[Segment]:
-        for path in sorted(self._folder.iterdir()):
-            if path.is_dir() and path.name.isdecimal() and int(path.name) not in self._facts.gone:
-                segment = Segment.open(path, self._schemas)
-                if segment:
-                    yield segment
+        paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
+        for first in [first for first in paths if first in self._facts.gone]:
+            shutil.rmtree(paths.pop(first), ignore_errors=True)  # a crash left it
+        for first in sorted(paths):
+            segment = Segment.open(paths[first], self._schemas, newest=first == max(paths))
+            if segment:
+                yield segment
 
 
 def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
