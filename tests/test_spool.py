@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from itertools import pairwise
@@ -19,7 +21,8 @@ from hypothesis import strategies as st
 import stellarrow as sa
 from sinks.contract import SinkContract
 from stellarrow.errors import LedgerMissing, SchemaMismatch, SinkError, Stopped
-from stellarrow.spool import Retention, Spool
+from stellarrow.segments import Entry
+from stellarrow.spool import Piece, Retention, Spool
 
 TABLES = ("ledgers", "contract_data")
 
@@ -135,16 +138,87 @@ def test_files_cut_anywhere_open_as_some_commit_left_them_and_can_be_completed(
     spool.close()
 
 
+def flip(path: Path, at: int) -> None:
+    data = bytearray(path.read_bytes())
+    data[at] ^= 1
+    path.write_bytes(data)
+
+
+def stored(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def test_a_damaged_byte_is_an_error_not_a_row(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
     bring(opened(tmp_path), batches).close()
     path = min(tmp_path.glob("*/contract_data.arrows"))
-    damaged = bytearray(path.read_bytes())
-    damaged[len(damaged) // 2] ^= 1
-    path.write_bytes(damaged)
+    flip(path, path.stat().st_size // 2)
     with pytest.raises(SinkError, match="is damaged at byte"):
         rows(opened(tmp_path))
+
+
+ENTRY = Entry.size(len(TABLES))
+
+
+@pytest.mark.parametrize(("segment", "byte"), [(0, 3), (0, 12), (0, 8 + ENTRY), (-2, -1), (-1, 3), (-1, 12)])
+def test_a_damaged_index_is_told_with_file_and_byte_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], segment: int, byte: int
+) -> None:
+    bring(opened(tmp_path), batches[:-1]).close()
+    index = sorted(tmp_path.glob("*/index"))[segment]
+    slots, rest = divmod(index.stat().st_size - 8, ENTRY)
+    assert (slots > 1, rest) == (True, 0)
+    flip(index, byte)
+    before = stored(tmp_path)
+    damaged = 0 if byte == 3 else 8 + (byte - 8) // ENTRY * ENTRY if byte > 0 else 8 + (slots - 1) * ENTRY
+    with pytest.raises(SinkError, match=f"{index} is damaged at byte {damaged} "):
+        opened(tmp_path)
+    assert stored(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", ["index", "ledgers.arrows", "contract_data.arrows"])
+@pytest.mark.parametrize("left", [0, 4, -1, None])
+def test_an_older_segment_cut_short_is_told_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], name: str, left: int | None
+) -> None:
+    bring(opened(tmp_path), batches).close()
+    path = min(tmp_path.glob(f"*/{name}"))
+    if left is None:
+        path.unlink()
+    else:
+        os.truncate(path, left if left >= 0 else path.stat().st_size + left)
+    before = stored(tmp_path)
+    with pytest.raises(SinkError, match=f"{path} is damaged at byte"):
+        opened(tmp_path)
+    assert stored(tmp_path) == before
+
+
+def test_rows_that_became_unreadable_while_it_was_open_are_told_with_the_file(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches)
+    assert rows(spool) == expected(batches)
+    path = min(tmp_path.glob("*/contract_data.arrows"))
+    sound = path.read_bytes()
+    path.write_bytes(b"\1" * len(sound))
+    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+        rows(spool)
+    os.truncate(path, 10)
+    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+        rows(spool)
+
+
+def test_reading_leaves_no_file_open_and_rows_outlive_their_file(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path), batches)
+    before = len(os.listdir("/proc/self/fd"))
+    held = list(spool.read("contract_data", after=0))
+    assert len(os.listdir("/proc/self/fd")) == before
+    spool.close()
+    shutil.rmtree(tmp_path)
+    assert [row for piece in held for row in piece.rows.to_pylist()] == expected(batches)
 
 
 def test_old_segments_go_but_their_ledgers_stay_covered(
@@ -159,19 +233,121 @@ def test_old_segments_go_but_their_ledgers_stay_covered(
         rows(again)
 
 
-def test_segments_go_when_they_are_old(opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]) -> None:
+def ledgers(spool: Spool) -> str:
+    return str(sa.LedgerSet(sa.LedgerRange(one.first, one.last) for one in kept(spool)))
+
+
+def kept(spool: Spool) -> list[Piece]:
+    return list(spool.read("ledgers", after=spool.register("looking")))
+
+
+def test_nothing_is_kept_that_is_older_than_the_age_and_an_eighth(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
     now = [1_000.0]
-    spool = bring(opened(tmp_path, retention=Retention(age=60), clock=lambda: now[0]), batches)
-    before = spool.size_bytes
-    now[0] += 61
+    spool = opened(tmp_path, retention=Retention(age=60), clock=lambda: now[0])
+    for batch in batches:  # three ledgers in ten seconds
+        bring(spool, [batch])
+        now[0] += 10
+    assert ledgers(spool) == "41:61"
+    spool.register("looking", after=58)
+    now[0] += 3_600
     spool.trim()
-    assert spool.size_bytes < before / 2
+    assert ledgers(spool) == "59:61"
+    spool.forget("looking")
+    spool.trim()
+    assert list(tmp_path.iterdir()) == [tmp_path / "spool.json"]
+    spool.close()
+    again = opened(tmp_path)
+    assert str(again.coverage()) == "2:61"
+    with pytest.raises(LedgerMissing, match="keeps nothing up to ledger 61"):
+        rows(again, after=30)
+
+
+def test_a_spool_that_nobody_reads_never_waits(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    for size_bytes in (1, 50_000):  # less than a batch, less than a segment
+        spool = opened(tmp_path / str(size_bytes), retention=Retention(size_bytes=size_bytes))
+        writer = threading.Thread(target=bring, args=(spool, batches), daemon=True)
+        writer.start()
+        writer.join(20)
+        assert not writer.is_alive()
+        assert not spool.is_full
+        assert spool.last == 61
+
+
+class Revolving(threading.Condition):
+    """Lets another in, when it is armed, as soon as the writer lets go."""
+
+    def __init__(self, enter: Callable[[], object]) -> None:
+        super().__init__()
+        self._enter = enter
+        self.armed = False
+
+    def __exit__(self, *args: Any) -> None:
+        super().__exit__(*args)
+        if self.armed and threading.current_thread().name == "writer":
+            self.armed = False
+            threading.Thread(target=self._enter).start()
+            time.sleep(0.05)
+
+
+def test_a_reader_that_comes_as_another_makes_room_does_not_stop_the_writer(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000))
+    spool.register("first")
+    spool._room = room = Revolving(lambda: spool.register("second"))
+    failed: list[Exception] = []
+
+    def write() -> None:
+        try:
+            bring(spool, batches)
+        except Stopped as error:
+            failed.append(error)
+
+    writer = threading.Thread(target=write, name="writer")
+    writer.start()
+    while not spool.is_full:
+        time.sleep(0.01)
+    room.armed = True
+    spool.register("first", after=61)
+    while room.armed or "second" not in spool.readers:
+        time.sleep(0.01)
+    spool.forget("second")
+    writer.join()
+    assert not failed
+    assert spool.last == 61
+
+
+def test_whether_it_is_full_is_told_while_readers_come_and_go(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path, retention=Retention(size_bytes=1)), batches[:3])
+    for at in range(1_000):
+        spool.register(f"reader {at}", after=61)
+    over = threading.Event()
+
+    def come_and_go() -> None:
+        while not over.is_set():
+            spool.register("another", after=61)
+            spool.forget("another")
+
+    guest = threading.Thread(target=come_and_go)
+    guest.start()
+    try:
+        assert not any(spool.is_full for _ in range(3_000))
+    finally:
+        over.set()
+        guest.join()
 
 
 def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
-    spool = opened(tmp_path, retention=Retention(size_bytes=100_000))
+    changed = threading.Condition()
+    spool = opened(tmp_path, retention=Retention(size_bytes=100_000), changed=changed)
     spool.register("slow", after=1)
     written = threading.Event()
 
@@ -185,7 +361,9 @@ def test_a_registered_reader_keeps_its_rows_and_makes_the_writer_wait(
     assert spool.is_full
     seen: list[dict[str, Any]] = []
     after = 1
-    while after < 61 and spool.wait(after=after, timeout=5):
+    while after < 61:
+        with changed:
+            assert changed.wait_for(lambda: spool.last > after, 5)  # noqa: B023
         for piece in spool.read("contract_data", after=after):
             seen += piece.rows.to_pylist()
             after = piece.last
@@ -234,6 +412,7 @@ FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import stellarrow as sa
+from stellarrow.segments import Entry
 from stellarrow.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["contract_data"], network="synthetic")
@@ -264,6 +443,7 @@ def test_a_full_disk_loses_nothing_and_the_spool_goes_on_when_there_is_room(tmp_
 WRITER = """
 import sys
 import stellarrow as sa
+from stellarrow.segments import Entry
 from stellarrow.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["ledgers", "contract_data"], network="synthetic")

@@ -2,18 +2,21 @@
 
 A segment is a folder. `<table>.arrows` is an IPC stream any Arrow reader opens: the schema, then batches as
 they came. `index` has an entry for each batch of ledgers, with its place in every table's file. Data is
-durable before its entry is, so an entry never promises too much; what lies behind the last whole one was not
-committed.
+durable before its entry is, so an entry never promises too much. What lies behind the last whole one of the
+newest segment was not committed, and is cut; anything else that is not whole is damage, and left as it is.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-import threading
 import zlib
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
@@ -27,6 +30,7 @@ _MAGIC: Final = b"SAINDEX1"
 _LEDGERS: Final = Struct("<IIQ")  # first, last, unix milliseconds
 _PART: Final = Struct("<QQII")  # offset, length, rows, crc32 of the bytes
 _CHECK: Final = Struct("<I")  # crc32 of the entry before it
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,27 +106,29 @@ class Segment:
     def create(cls, path: Path, schemas: Mapping[str, pa.Schema]) -> Segment:
         """Begin an empty segment; it is there from its first commit on."""
         shutil.rmtree(path, ignore_errors=True)
-        path.mkdir(parents=True)
         segment = cls(path, schemas)
-        for file in segment._files:
-            file.begin()
-        segment._index = (path / _INDEX).open("wb", buffering=0)
-        write_all(segment._index, _MAGIC)
-        sync_folder(path)
-        sync_folder(path.parent)
+        try:
+            segment._begin()
+        except OSError:
+            segment.remove()
+            raise
         return segment
 
     @classmethod
-    def open(cls, path: Path, schemas: Mapping[str, pa.Schema]) -> Segment | None:
-        """Open a segment, cut back to its last commit; None where it never had one, and was removed."""
+    def open(cls, path: Path, schemas: Mapping[str, pa.Schema], *, newest: bool) -> Segment | None:
+        """Open what was committed; SinkError where that is damaged, and nothing is changed.
+
+        The newest is cut back to its last commit; None where it never had one, and was removed.
+        """
         segment = cls(path, schemas)
-        segment.entries = segment._committed()
+        segment.entries = segment._committed(newest=newest)
         if not segment.entries:
             segment.remove()
             return None
-        for file in segment._files:
-            file.check_schema()
-        segment._cut()
+        for file, part in zip(segment._files, segment.entries[-1].parts, strict=True):
+            file.resume(part.end)
+        if newest:
+            segment._cut()
         return segment
 
     @property
@@ -138,6 +144,16 @@ class Segment:
     @property
     def size_bytes(self) -> int:
         return sum(file.end for file in self._files)
+
+    @property
+    def written_at(self) -> int:
+        """When the first ledgers came, in unix milliseconds."""
+        return (self.entries or self._pending)[0].written_at
+
+    @property
+    def is_pending(self) -> bool:
+        """Tell whether something waits for the next commit."""
+        return bool(self._pending)
 
     def append(self, packed: Mapping[str, Packed], first: int, last: int, *, now: int) -> None:
         """Add the rows of ledgers, which count from the next commit on; `now` is unix milliseconds."""
@@ -162,12 +178,18 @@ class Segment:
         self._pending = []
         self._cut()
 
-    def read(self, table: str, at: int) -> pa.RecordBatch:
-        """Return a table's rows of a committed entry, without copying them."""
-        return self._files[self._tables.index(table)].read(self.entries[at].parts[self._tables.index(table)])
+    def read(self, table: str, *, after: int) -> Iterator[tuple[Entry, pa.RecordBatch]]:
+        """Yield committed entries with ledgers behind one, and a table's rows of each, without a copy.
+
+        FileNotFoundError where the segment was removed before.
+        """
+        at = self._tables.index(table)
+        wanted = self.entries[bisect_right(self.entries, after, key=attrgetter("last")) :]
+        if wanted:
+            yield from zip(wanted, self._files[at].read([one.parts[at] for one in wanted]), strict=True)
 
     def close(self) -> None:
-        """Close the files; reading and appending open them again."""
+        """Close the files; appending opens them again."""
         if self._index:
             self._index.close()
             self._index = None
@@ -185,26 +207,38 @@ class Segment:
         for at, file in enumerate(self._files):
             file.cut(self.entries[-1].parts[at].end if self.entries else None)
 
-    def _committed(self) -> list[Entry]:
-        """Return the entries up to the first that is not whole, or whose rows are not all there."""
-        try:
-            index = (self.path / _INDEX).read_bytes()
-        except FileNotFoundError:
+    def _begin(self) -> None:
+        self.path.mkdir(parents=True)
+        for file in self._files:
+            file.begin()
+        self._index = (self.path / _INDEX).open("wb", buffering=0)
+        write_all(self._index, _MAGIC)
+        os.fdatasync(self._index.fileno())
+        sync_folder(self.path)
+        sync_folder(self.path.parent)
+
+    def _committed(self, *, newest: bool) -> list[Entry]:
+        path = self.path / _INDEX
+        index = path.read_bytes() if path.exists() else b""
+        if newest and _MAGIC.startswith(index):
             return []
         if not index.startswith(_MAGIC):
-            return []
-        sizes = [file.stored_bytes() for file in self._files]
+            raise _damaged(path, 0, f"{index[: len(_MAGIC)]!r}, not {_MAGIC!r}: another version's?")
         size = Entry.size(len(self._tables))
-        entries: list[Entry] = []
-        for at in range(len(_MAGIC), len(index) - size + 1, size):
-            entry = Entry.unpacked(index[at : at + size])
-            if entry is None or any(p.end > held for p, held in zip(entry.parts, sizes, strict=True)):
-                break
-            entries.append(entry)
-        # What the last commit wrote may be torn even so, where a disk says it is done before it is.
-        while entries and not all(map(_TableFile.is_sound, self._files, entries[-1].parts)):
-            entries.pop()
+        slots = [index[at : at + size] for at in range(len(_MAGIC), len(index), size)]
+        found = [Entry.unpacked(slot) if len(slot) == size else None for slot in slots]
+        while newest and found and not self._is_whole(found[-1]):
+            found.pop()
+        if len(found) < len(slots):
+            _log.warning("%s: the last %d entries were not committed whole", path, len(slots) - len(found))
+        entries = [entry for entry in found if entry]
+        if len(entries) < len(found):
+            raise _damaged(path, len(_MAGIC) + found.index(None) * size, "no whole entry is there")
         return entries
+
+    def _is_whole(self, entry: Entry | None) -> bool:
+        """Tell whether entry and rows are there; a disk may have said so of either before it was true."""
+        return entry is not None and all(map(_TableFile.holds, self._files, entry.parts))
 
 
 class _TableFile:
@@ -215,8 +249,6 @@ class _TableFile:
         self._path = path
         self._schema = schema
         self._file: BinaryIO | None = None
-        self._map: pa.MemoryMappedFile | None = None
-        self._mapping = threading.Lock()
         self._sound: set[int] = set()  # offsets that were written here, or whose checksum was right
 
     def begin(self) -> None:
@@ -224,11 +256,15 @@ class _TableFile:
         write_all(self._file, self._schema.serialize())
         self.end = self._file.tell()
 
-    def check_schema(self) -> None:
-        with pa.OSFile(os.fspath(self._path)) as file:
+    def resume(self, end: int) -> None:
+        """Go on with a file of which so many bytes count."""
+        if self._stored_bytes() < end:
+            raise _damaged(self._path, self._stored_bytes(), f"it ends there, and not at {end}")
+        with _readable(self._path), pa.OSFile(os.fspath(self._path)) as file:
             held = pa.ipc.read_schema(file)
         if not held.equals(self._schema, check_metadata=True):
             raise SchemaMismatch(f"{self._path} was written with other columns: begin a new session")
+        self.end = end
 
     def append(self, packed: Packed) -> Part:
         offset = self.end
@@ -249,33 +285,68 @@ class _TableFile:
         self.end = self._schema.serialize().size if end is None else end
         os.truncate(self._path, self.end)
 
-    def stored_bytes(self) -> int:
-        return self._path.stat().st_size if self._path.exists() else 0
+    def holds(self, part: Part) -> bool:
+        """Tell whether the rows of a part, and all before it, are there, and these as they were written."""
+        if self._stored_bytes() < part.end:
+            return False
+        return not part.length or self._is_sound(part, self._mapped(part.offset, part.end))
 
-    def is_sound(self, part: Part) -> bool:
-        return part.offset in self._sound or zlib.crc32(self._bytes(part)) == part.checksum
-
-    def read(self, part: Part) -> pa.RecordBatch:
-        if not part.rows:
-            return pa.RecordBatch.from_pylist([], schema=self._schema)
-        if not self.is_sound(part):
-            raise SinkError(f"{self._path} is damaged at byte {part.offset}: begin the session anew")
-        self._sound.add(part.offset)
-        return pa.ipc.read_record_batch(pa.ipc.read_message(self._bytes(part)), self._schema)
-
-    def _bytes(self, part: Part) -> pa.Buffer:
-        with self._mapping:
-            if self._map is None or self._map.size() < part.end:
-                self._map = pa.memory_map(os.fspath(self._path))
-            self._map.seek(part.offset)
-            return self._map.read_buffer(part.length)
+    def read(self, parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of consecutive parts; they keep the file mapped, but not open."""
+        start = parts[0].offset
+        mapped = self._mapped(start, parts[-1].end)
+        for part in parts:
+            if part.rows:
+                yield self._rows(part, mapped.slice(part.offset - start, part.length))
+            else:
+                yield pa.RecordBatch.from_pylist([], schema=self._schema)
 
     def close(self) -> None:
-        with self._mapping:
-            self._map = None
         if self._file:
             self._file.close()
             self._file = None
+
+    def _rows(self, part: Part, data: pa.Buffer) -> pa.RecordBatch:
+        if not self._is_sound(part, data):
+            raise _damaged(self._path, part.offset, "the checksum of the rows there is another")
+        with _readable(self._path):
+            return pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)
+
+    def _is_sound(self, part: Part, data: pa.Buffer) -> bool:
+        if part.offset not in self._sound and zlib.crc32(data) == part.checksum:
+            self._sound.add(part.offset)
+        return part.offset in self._sound
+
+    def _mapped(self, start: int, end: int) -> pa.Buffer:
+        with _readable(self._path), pa.memory_map(os.fspath(self._path)) as file:
+            file.seek(start)
+            data = file.read_buffer(end - start)
+        if data.size < end - start:
+            raise _damaged(self._path, start + data.size, f"it ends there, and not at {end}")
+        return data
+
+    def _stored_bytes(self) -> int:
+        return self._path.stat().st_size if self._path.exists() else 0
+
+
+def _damaged(path: Path, at: int, why: str) -> SinkError:
+    return SinkError(
+        f"{path} is damaged at byte {at} ({why}): nothing was changed; put a sound copy back, or begin a new"
+        " session"
+    )
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Translate what the file system and Arrow refuse, but for a file that is gone."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except (OSError, pa.ArrowException) as error:
+        raise SinkError(
+            f"{path} cannot be read ({error}): mend it, put a sound copy back, or begin a new session"
+        ) from error
 
 
 def write_all(file: BinaryIO, data: bytes | pa.Buffer) -> None:

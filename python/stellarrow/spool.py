@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import threading
 import time
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,12 +23,12 @@ import pyarrow.compute as pc
 
 from stellarrow.decode import schema, table
 from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
-from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.segments import Packed, Segment
 from stellarrow.spool_facts import Facts
 
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
+_SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
 _log: Final = logging.getLogger(__name__)
 
 
@@ -78,9 +78,6 @@ class Spool:
         tables: Sequence[str],
         *,
         network: str | Network,
-        where: Filter | None = None,
-        decoded: bool = False,
-        transfers: str = "derive",
         retention: Retention | None = None,
         segment_bytes: int = 64 << 20,
         changed: threading.Condition | None = None,
@@ -91,26 +88,24 @@ class Spool:
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
         self._folder = Path(folder)
-        self._schemas = {name: schema(name, decoded=decoded) for name in tables}
+        self._schemas = {name: schema(name) for name in tables}
         self._retention = retention or Retention()
-        self._segment_bytes = segment_bytes
+        self._segment_bytes = min(segment_bytes, self._retention.size_bytes // _SHARE)
         self._clock = clock
         self._changed = changed or threading.Condition()
         self._stop = stop or threading.Event()
-        self._room = threading.Condition()
+        self._writing = threading.RLock()  # whoever adds or removes segments
+        self._room = threading.Condition()  # of readers, and of what may be removed
         self._readers: dict[str, _Reading] = {}
         self._closed = False
         self.before_commit: Callable[[], None] = lambda: None
         made_from = {
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
-            "filter": str(where or ""),
-            "decoded": decoded,
-            "transfers": transfers,
         }
         with _told(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = list(self._opened())
+            self._segments = tuple(self._opened())
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
 
@@ -121,28 +116,33 @@ class Spool:
 
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
-        self._await_room()
-        known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in self._segments[-1:])
-        with _told(self._folder, self._rollback):
-            for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                packed = {name: _packed(batch, name, part) for name in self._schemas}
-                self._writable(part.first).append(packed, part.first, part.end, now=int(self._clock() * 1000))
+        with self._writing:
+            self._await_room()
+            newest = self._segments[-1:]
+            known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
+            with _told(self._folder, self._rollback):
+                for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
+                    packed = {name: _packed(batch, name, part) for name in self._schemas}
+                    now = int(self._clock() * 1000)
+                    self._writable(part.first).append(packed, part.first, part.end, now=now)
 
     def commit(self) -> None:
-        self.before_commit()
-        with _told(self._folder, self._rollback):
-            for segment in self._segments[-1:]:
-                segment.commit()
-                with self._changed:
-                    self._covered |= LedgerSet([LedgerRange(segment.first, segment.last)])
-                    self._changed.notify_all()
-        self.trim()
+        with self._writing:
+            self.before_commit()
+            with _told(self._folder, self._rollback):
+                for segment in self._segments[-1:]:
+                    segment.commit()
+                    with self._changed:
+                        self._covered |= LedgerSet([LedgerRange(segment.first, segment.last)])
+                        self._changed.notify_all()
+            self.trim()
 
     def leave_out(self, ledgers: LedgerRange) -> None:
         """Note, once what came before is durable, that these never will be."""
-        self.commit()
-        with _told(self._folder), self._room:
-            self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
+        with self._writing:
+            self.commit()
+            with _told(self._folder), self._room:
+                self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
 
     @property
     def left_out(self) -> LedgerSet:
@@ -173,33 +173,34 @@ class Spool:
     @property
     def is_full(self) -> bool:
         """Tell whether a writer has to wait for a reader."""
-        return self.size_bytes >= self._retention.size_bytes and not self._removable()
+        with self._room:
+            oldest = self._oldest()
+            return self._is_over() and oldest is not None and self._is_needed(oldest)
 
     def read(self, name: str, *, after: int) -> Iterator[Piece]:
         """Yield what is committed of a table behind a ledger, in ledger order, then end.
 
         What retention has removed is LedgerMissing.
         """
+        segments = self._segments  # before the look at what is gone: what goes in between is then missed
         gone = self._facts.gone
         if gone and gone.last > after:
             raise LedgerMissing(
                 f"the spool keeps nothing up to ledger {gone.last} any more: begin behind it, or ask for a"
                 " bounded range, which is decoded anew"
             )
-        begun = [segment for segment in self._segments[:] if segment.entries]
-        for segment in sorted(begun, key=lambda one: one.first):
-            entries = segment.entries[:]
-            for at in range(bisect_right(entries, after, key=attrgetter("last")), len(entries)):
-                first = max(entries[at].first, after + 1)
-                rows = self._rows(segment, name, at)
-                whole = first == entries[at].first
-                yield Piece(first, entries[at].last, rows if whole else _behind(rows, after))
-
-    def wait(self, *, after: int, timeout: float) -> bool:
-        """Wait, at most `timeout` seconds, for something behind a ledger; tell whether it is there."""
-        with self._changed:
-            self._changed.wait_for(lambda: self.last > after or self._closed, timeout)
-            return self.last > after
+        for segment in sorted((one for one in segments if one.entries), key=attrgetter("first")):
+            try:
+                for entry, rows in segment.read(name, after=after):
+                    whole = entry.first > after
+                    yield Piece(
+                        max(entry.first, after + 1), entry.last, rows if whole else _behind(rows, after)
+                    )
+            except FileNotFoundError as error:  # trimmed before it was read
+                raise LedgerMissing(
+                    f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
+                    " ask for a bounded range, which is decoded anew, or begin behind it"
+                ) from error
 
     def register(self, reader: str, *, after: int | None = None) -> int:
         """Keep everything behind a ledger until this reader registers a later one or is forgotten.
@@ -224,44 +225,50 @@ class Spool:
             return {name: reading.behind for name, reading in self._readers.items()}
 
     def trim(self) -> None:
-        """Remove the oldest segments where there are too many, but for what readers need."""
-        while self._is_over() or self._is_stale():
-            with _told(self._folder), self._room:
-                segment = self._removable()
-                if segment is None:
-                    return
-                # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
-                gone = self._facts.gone | LedgerSet([LedgerRange(segment.first, segment.last)])
-                self._note(replace(self._facts, gone=gone))
-                self._segments.remove(segment)
-                segment.remove()
+        """Remove the oldest segments where there are too many or they are too old, but for what readers need.
 
-    def _rows(self, segment: Segment, name: str, at: int) -> pa.RecordBatch:
+        Any thread may call; while another one writes nothing is done, as that one trims.
+        """
+        if self._closed or not self._writing.acquire(blocking=False):
+            return
         try:
-            return segment.read(name, at)
-        except FileNotFoundError as error:  # trimmed while it was being read
-            raise LedgerMissing(
-                f"ledger {segment.entries[at].first} was removed from the spool before it was read: ask for a"
-                " bounded range, which is decoded anew, or begin behind it"
-            ) from error
+            while self._remove_oldest():
+                pass
+        finally:
+            self._writing.release()
+
+    def _remove_oldest(self) -> bool:
+        """Remove the oldest segment if it may go, and tell whether it did."""
+        with _told(self._folder), self._room:
+            oldest = self._oldest()
+            if oldest is None or oldest.is_pending or self._is_needed(oldest):
+                return False
+            is_too_much = self._is_over() and oldest is not self._segments[-1]
+            if not (is_too_much or self._is_stale(oldest.entries[-1].written_at)):
+                return False
+            # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
+            gone = self._facts.gone | LedgerSet([LedgerRange(oldest.first, oldest.last)])
+            self._note(replace(self._facts, gone=gone))
+            self._segments = tuple(one for one in self._segments if one is not oldest)
+            oldest.remove()
+            return True
 
     def _is_over(self) -> bool:
         return self.size_bytes >= self._retention.size_bytes
 
-    def _is_stale(self) -> bool:
-        oldest = self._oldest()
+    def _is_stale(self, written_at: int, *, share: int = 1) -> bool:
+        """Tell whether what was written then, in unix milliseconds, is older than a share of the age kept."""
         age = self._retention.age
-        return bool(age and oldest and oldest.entries[-1].written_at / 1000 + age < self._clock())
+        return age is not None and written_at / 1000 + age / share < self._clock()
 
     def _oldest(self) -> Segment | None:
-        """Return the segment with the lowest ledgers that is no longer written to."""
-        return min(self._segments[:-1], key=lambda one: one.first, default=None)
+        """Return the segment with the lowest ledgers of those that have a commit."""
+        return min((one for one in self._segments if one.entries), key=attrgetter("first"), default=None)
 
-    def _removable(self) -> Segment | None:
-        oldest = self._oldest()
-        if oldest is None or any(one.behind < oldest.last for one in self._readers.values()):
-            return None
-        return oldest
+    def _is_needed(self, segment: Segment) -> bool:
+        """Tell whether a reader has not taken all that is committed of it."""
+        last = segment.entries[-1].last
+        return any(reading.behind < last for reading in self._readers.values())
 
     def _await_room(self) -> None:
         self.trim()
@@ -272,9 +279,9 @@ class Spool:
             while self.is_full and not (self._closed or self._stop.is_set()):
                 self._lose_patience(began)
                 self._room.wait(_GLANCE)
-        if self._closed or self.is_full:
-            raise Stopped("the spool was full of what its readers need, and is told to stop")
-        self.trim()
+                self.trim()
+            if self._closed or self.is_full:
+                raise Stopped("the spool was full of what its readers need, and is told to stop")
 
     def _lose_patience(self, began: float) -> None:
         """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
@@ -288,19 +295,22 @@ class Spool:
                 _log.warning("%s has taken nothing for %g s: it is waited for no longer", name, patience)
 
     def _writable(self, first: int) -> Segment:
-        """Return the segment to append to: a new one after a gap, or when the last is large enough.
+        """Return the segment to append to: a new one after a gap, or when the last is large or old enough.
 
         What was left out is no gap: it will not be written.
         """
         last = self._segments[-1] if self._segments else None
-        if last and last.size_bytes < self._segment_bytes and self._goes_on(last.last + 1, first):
+        if last and self._goes_on(last.last + 1, first) and not self._is_done(last):
             return last
         if last:
             self.commit()
             last.close()
         made = Segment.create(self._folder / f"{first:010d}", self._schemas)
-        self._segments.append(made)
+        self._segments += (made,)
         return made
+
+    def _is_done(self, segment: Segment) -> bool:
+        return segment.size_bytes >= self._segment_bytes or self._is_stale(segment.written_at, share=_SHARE)
 
     def _goes_on(self, due: int, first: int) -> bool:
         if due == first:
@@ -316,14 +326,16 @@ class Spool:
             segment.rollback()
             if not segment.entries:
                 segment.remove()
-                self._segments.pop()
+                self._segments = self._segments[:-1]
 
     def _opened(self) -> Iterator[Segment]:
-        for path in sorted(self._folder.iterdir()):
-            if path.is_dir() and path.name.isdecimal() and int(path.name) not in self._facts.gone:
-                segment = Segment.open(path, self._schemas)
-                if segment:
-                    yield segment
+        paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
+        for first in [first for first in paths if first in self._facts.gone]:
+            shutil.rmtree(paths.pop(first), ignore_errors=True)  # a crash left it
+        for first in sorted(paths):
+            segment = Segment.open(paths[first], self._schemas, newest=first == max(paths))
+            if segment:
+                yield segment
 
 
 def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
