@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -226,7 +226,8 @@ class Processor:
         for work in ended[:-_ENDED]:
             work.discard()
             if work.session.is_vain:
-                self._store.forget(work.session.id)
+                with suppress(Unavailable):  # without room, the next start does it
+                    self._store.forget(work.session.id)
                 with self._lock:
                     del self._works[work.session.id]
 

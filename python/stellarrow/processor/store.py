@@ -98,8 +98,10 @@ class Store:
         (held,) = self._database.execute("pragma user_version").fetchone()
         if held > _FORMAT:
             raise ConfigError(f"{self._path} {_UNREADABLE} (format {held}, not {_FORMAT}): {_REMEDY}")
+        if held == _FORMAT:
+            return  # and write nothing: there may be no room
         has_begun = self._database.execute("select 1 from sqlite_schema where name = 'sessions'").fetchone()
-        added = _ADDED if has_begun and held == 0 else ""
+        added = _ADDED if has_begun else ""
         self._database.executescript(f"begin; {added} {_SCHEMA} pragma user_version = {_FORMAT}; commit;")
 
     @contextmanager
