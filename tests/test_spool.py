@@ -278,19 +278,24 @@ def test_a_spool_that_nobody_reads_never_waits(
 
 
 class Revolving(threading.Condition):
-    """Lets another in, when it is armed, as soon as the writer lets go."""
+    """Lets another in as soon as who has waited lets go."""
 
     def __init__(self, enter: Callable[[], object]) -> None:
         super().__init__()
-        self._enter = enter
-        self.armed = False
+        self._guests = [threading.Thread(target=enter)]
+        self.waiter: threading.Thread | None = None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.waiter = threading.current_thread()
+        return super().wait(timeout)
 
     def __exit__(self, *args: Any) -> None:
         super().__exit__(*args)
-        if self.armed and threading.current_thread().name == "writer":
-            self.armed = False
-            threading.Thread(target=self._enter).start()
-            time.sleep(0.05)
+        if self.waiter is threading.current_thread() and self._guests:
+            self.waiter = None
+            guest = self._guests.pop()
+            guest.start()
+            guest.join(0.05)
 
 
 def test_a_reader_that_comes_as_another_makes_room_does_not_stop_the_writer(
@@ -307,13 +312,12 @@ def test_a_reader_that_comes_as_another_makes_room_does_not_stop_the_writer(
         except Stopped as error:
             failed.append(error)
 
-    writer = threading.Thread(target=write, name="writer")
+    writer = threading.Thread(target=write)
     writer.start()
-    while not spool.is_full:
+    while not room.waiter:
         time.sleep(0.01)
-    room.armed = True
     spool.register("first", after=61)
-    while room.armed or "second" not in spool.readers:
+    while "second" not in spool.readers or not (room.waiter or failed):
         time.sleep(0.01)
     spool.forget("second")
     writer.join()
@@ -324,7 +328,8 @@ def test_a_reader_that_comes_as_another_makes_room_does_not_stop_the_writer(
 def test_whether_it_is_full_is_told_while_readers_come_and_go(
     opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
 ) -> None:
-    spool = bring(opened(tmp_path, retention=Retention(size_bytes=1)), batches[:3])
+    spool = bring(opened(tmp_path), batches)
+    spool._retention = Retention(size_bytes=1)
     for at in range(1_000):
         spool.register(f"reader {at}", after=61)
     over = threading.Event()
