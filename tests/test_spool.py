@@ -413,6 +413,33 @@ def test_another_network_is_refused(opened: Opener, tmp_path: Path, batches: lis
         Spool(tmp_path, TABLES, network="pubnet")
 
 
+@pytest.mark.parametrize(
+    ("facts", "why"),
+    [
+        (b"", "is damaged"),
+        (b"\xff", "is damaged"),
+        (b"[]", "is damaged"),
+        (b'{"gone": 7}', "is damaged"),
+        (b'{"tables": []}', "is damaged"),
+        (b'{"format": 2}', "is of another version"),
+        (None, "is missing"),
+    ],
+)
+def test_facts_that_cannot_be_read_are_told_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], facts: bytes | None, why: str
+) -> None:
+    bring(opened(tmp_path), batches[:2]).close()
+    path = tmp_path / "spool.json"
+    if facts is None:
+        path.unlink()
+    else:
+        path.write_bytes(facts)
+    before = stored(tmp_path)
+    with pytest.raises(SinkError, match=f"{path} {why}"):
+        opened(tmp_path)
+    assert stored(tmp_path) == before
+
+
 FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
