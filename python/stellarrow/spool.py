@@ -98,6 +98,7 @@ class Spool:
         self._room = threading.Condition()  # of readers, and of what may be removed
         self._readers: dict[str, _Reading] = {}
         self._closed = False
+        self.before_commit: Callable[[], None] = lambda: None
         made_from = {
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
@@ -127,6 +128,7 @@ class Spool:
 
     def commit(self) -> None:
         with self._writing:
+            self.before_commit()
             with _told(self._folder, self._rollback):
                 for segment in self._segments[-1:]:
                     segment.commit()

@@ -174,7 +174,8 @@ def expected(ledgers: tuple[bytes, ...]) -> Callable[..., list[dict[str, Any]]]:
 class Endless:
     """A source that follows a chain of forty ledgers, as far as the test lets it be."""
 
-    def __init__(self, ledgers: tuple[bytes, ...]) -> None:
+    def __init__(self, ledgers: tuple[bytes, ...], *, network: str = "synthetic") -> None:
+        self.network = sa.Network.of(network)
         self._ledgers = ledgers
         self._changed = threading.Condition()
         self._last = 99
@@ -215,7 +216,7 @@ class _Follower:
         return sa.LedgerSet([sa.LedgerRange(100)])
 
     def network(self) -> sa.Network:
-        return sa.Network.of("synthetic")
+        return self._chain.network
 
     def read(self, ledgers: sa.LedgerRange) -> Iterator[sa.LedgerChunk]:
         for ledger in range(ledgers.first, ledgers.end + 1):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -195,7 +197,7 @@ def test_the_client_chooses_the_compression(done: Service, expected: Expected, c
         ({}, pa.ArrowInvalid, "names no table"),
         ({"table": "ledgers", "start_ledger": 9, "end_ledger": 3}, pa.ArrowInvalid, "ends before it begins"),
         ({"table": "ledgers", "end_ledger": 3}, pa.ArrowInvalid, "no start_ledger"),
-        ({"table": "ledgers", "start_ledger": -1}, pa.ArrowInvalid, "it must be a whole number"),
+        ({"table": "ledgers", "start_ledger": -1}, pa.ArrowInvalid, "it must be a ledger's number"),
         ({"table": "ledgers", "start_ledger": 5, "end_ledger": 6}, pa.ArrowKeyError, "ledger 5 and 1 more"),
         ({"table": "ledgers", "columns": ["hash"]}, pa.ArrowInvalid, "no column 'hash'"),
         ({"table": "ledgers", "from": "yesterday"}, pa.ArrowInvalid, "earliest, latest, or the resume"),
@@ -218,6 +220,10 @@ def test_the_client_chooses_the_compression(done: Service, expected: Expected, c
             "asset_codes cannot be told",
         ),
         ({"table": "contract_data", "decoded": True}, pa.ArrowInvalid, "sessions keep no decoded columns"),
+        ({"table": "contract_data", "event_names": ["mint"]}, pa.ArrowInvalid, "has no event_name: leave"),
+        ({"table": "contract_data", "contract_ids": ["C"]}, pa.ArrowInvalid, "contract_ids"),
+        ({"table": "contract_data", "contract_ids": ["\ud800"]}, pa.ArrowInvalid, "a list of texts"),
+        ({"table": "ledgers", "start_ledger": 10**20}, pa.ArrowInvalid, "it must be a ledger's number"),
     ],
 )
 def test_what_cannot_be_meant_is_told_in_a_sentence(
@@ -246,6 +252,35 @@ def test_a_token_of_another_command_or_of_a_lost_session_is_refused(done: Servic
     other = start(state_dir=done.processor.options.state_dir.with_name("other"))
     with pytest.raises(pa.ArrowKeyError, match="no longer here: read from earliest"):
         other.tables.read(table="contract_events", **since(begun.resume))
+
+
+@pytest.mark.parametrize(
+    "place", ["[99, -5]", "[-5, 0]", "[1e999, 0]", "[99, Infinity]", f"[{10**30}, 0]", "7"]
+)
+def test_a_token_made_up_is_refused(done: Service, place: str) -> None:
+    shape, held = _opened(done.tables.read(table="contract_data", most=1).resume)
+    (session,) = held
+    made_up = base64.urlsafe_b64encode(f'["{shape}", {{"{session}": {place}}}]'.encode()).decode()
+    with pytest.raises(pa.ArrowInvalid, match="earliest, latest, or the resume"):
+        done.tables.read(table="contract_data", **since(made_up))
+
+
+def test_a_token_of_more_rows_than_a_ledger_has_is_refused_instead_of_losing_them(done: Service) -> None:
+    shape, held = _opened(done.tables.read(table="contract_data", most=1).resume)
+    (session,) = held
+    made_up = base64.urlsafe_b64encode(json.dumps([shape, {session: [99, 10**6]}]).encode()).decode()
+    with pytest.raises(pa.ArrowInvalid, match="of ledger 100, which has fewer"):
+        done.tables.read(table="contract_data", **since(made_up))
+
+
+def test_a_command_that_nests_too_deep_is_refused(done: Service) -> None:
+    ticket = flight.Ticket(b'{"table":' + b"[" * 200_000)
+    with pytest.raises(pa.ArrowInvalid, match="the command is no JSON"):
+        done.tables.client.do_get(ticket).read_all()
+
+
+def _opened(token: str) -> Any:
+    return json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
 
 
 def test_a_reader_that_leaves_holds_nothing_back(done: Service) -> None:

@@ -149,20 +149,6 @@ def test_running_sessions_go_on_after_a_restart_and_stopped_ones_do_not(
     assert again.processor.work(running).session.counts.entries == len(expected("contract_data"))
 
 
-def test_a_session_of_which_the_spool_is_damaged_is_an_error_and_the_others_go_on(start: Start) -> None:
-    service = start()
-    session = service.processor.start(100, 139).id
-    other = service.processor.start(100, 139).id
-    service.finished(session)
-    service.finished(other)
-    service.close()
-    facts = service.processor.options.state_dir / "sessions" / session / "spool.json"
-    facts.write_text(facts.read_text().replace("Synthetic", "Another"))
-    again = start()
-    assert again.tables.path("ledgers").num_rows == 40
-    assert again.processor.work(session).spool is None
-
-
 def test_the_output_of_sessions_that_ended_goes_when_it_is_old(start: Start) -> None:
     service = start(retention=Retention(age=0.3))
     session = service.processor.start(100, 139).id

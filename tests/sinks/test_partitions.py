@@ -7,6 +7,8 @@ import pytest
 
 import stellarrow as sa
 from sinks.kept import FileContract, FormatContract
+from stellarrow.sinks.files import runs
+from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import NO_VALUE, Partition
 
 
@@ -25,6 +27,13 @@ class TestByContract(FileContract):
             )
             contracts = {row[:4] for batch in rows for row in batch.column("contract_id").to_pylist()}
             assert {f"contract_prefix={one}" for one in contracts} == {path.parent.name}
+
+    def test_rows_come_back_from_many_runs_of_dictionaries(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Parquet, "block", 7)
+        monkeypatch.setattr(runs, "SORTED", runs.Length(rows=20, text=1 << 20))
+        monkeypatch.setattr(runs, "_BLOCK", 9)
+        self.keep((100, 119))
+        self.assert_holds("100:119")
 
     def test_a_table_without_the_column_has_no_folders(self) -> None:
         self.keep((100, 109))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from contextlib import closing
 from typing import Final
@@ -56,5 +57,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         _log.info("processing ledgers from %s: %s", service.source, service.addresses)
         stop.wait()
         _log.info("draining: streams end at a ledger, sessions go on with the next start")
-        service.drain()
+        ended = service.drain()
     _log.info("stopped")
+    if not ended:
+        os._exit(0)  # with all that counts on disk

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, Final
@@ -23,9 +25,10 @@ from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
 from stellarrow.config.values import masked
 from stellarrow.decode import table
-from stellarrow.errors import ConfigError, SinkError, StellarrowError
+from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.metrics import Metrics
+from stellarrow.protocols import Sink
 
 _EXAMPLE = """\b
 Examples:
@@ -40,6 +43,7 @@ _SINK: Final = "parquet:./stellarrow-data/up"
 _PRIVATE: Final = "postgres:"  # a server of our own
 _DATABASE: Final = Path("stellarrow-data/up-postgres")
 _COMMIT_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
 _LOOK: Final = 0.2  # seconds between looks at whether the source can be read
 _log: Final = logging.getLogger("stellarrow.up")
 
@@ -59,7 +63,8 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     Without --source it takes the real ledgers that come with the package. What the source's own servers
     are told stands in section [source] of the settings file.
     """
-    source = read(Source, {"source": settings.source}, environ={}, file=find_file())
+    file = find_file(click.get_current_context().params["config"])
+    source = read(Source, {"source": settings.source}, environ={}, file=file)
     if services:
         _show(_planned(source, settings))
         return
@@ -68,7 +73,9 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         stopping() as stop,
         _located(settings) as location,
     ):
-        _run(replace(settings, source=location), replace(source, source=location), to, stop.event)
+        ended = _run(replace(settings, source=location), replace(source, source=location), to, stop.event)
+    if not ended:
+        os._exit(0)  # a client that takes nothing would keep the interpreter from its end
 
 
 @contextmanager
@@ -96,7 +103,8 @@ def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
             _log.warning("PostgreSQL is left out: %s", error)
 
 
-def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> None:
+def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> bool:
+    """Run until told to stop; tell whether every client has let go."""
     from stellarrow.cli.processor_service import ProcessorService  # noqa: PLC0415  extras
     from stellarrow.cli.source_service import SourceService  # noqa: PLC0415
 
@@ -125,10 +133,10 @@ def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threadi
         )
         while not stop.wait(_LOOK):
             ledgers_out.look()
-        ledgers_out.drain()
+        ended = ledgers_out.drain()
         for sink in sinks:
             sink.close()
-        tables_out.drain()
+        return tables_out.drain() and ended
 
 
 def _wanted(settings: Processor, source: Any) -> LedgerSet:
@@ -144,11 +152,10 @@ def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
 
 
 class _Feed:
-    """A sink that is fed from the source, beside the sessions, in a thread."""
+    """A sink that is fed from the source, beside the sessions, in a thread; it waits for what is away."""
 
     def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
         self._place = masked(place)
-        self._settings = settings
         self._ledgers = ledgers
         # A sink has one version of a table: the newest.
         self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
@@ -156,9 +163,10 @@ class _Feed:
         self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
         self._source = places.open_source(settings.source, network=settings.network)
         self._network = places.find_network(self._source, settings.network)
-        self._sink = places.open_sink(
-            place, self._tables, network=self._network, where=None, expected=lambda: ledgers
+        self._open = partial(
+            places.open_sink, place, self._tables, network=self._network, where=None, expected=lambda: ledgers
         )
+        self._sink: Sink | None = self._open()
 
     def start(self) -> None:
         self._thread.start()
@@ -169,23 +177,42 @@ class _Feed:
         self._source.close()
         if self._thread.ident is not None:
             self._thread.join()
-        self._sink.close()
+        if self._sink:
+            self._sink.close()
 
     def _run(self) -> None:
-        try:
-            report = pipeline.run(
-                self._source,
-                tables=self._tables,
-                sinks=[self._sink],
-                network=self._network,
-                ledgers=self._ledgers,
-                workers=1,
-                commit_every=_COMMIT_SECONDS,
-                stop=self._stop,
-            )
-            _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)
-        except StellarrowError as error:
-            _log.error("%s: %s", self._place, error)
+        while not self._stop.is_set():
+            try:
+                self._bring()
+                return
+            except Unavailable as error:
+                _log.warning("%s: %s; trying again", self._place, error)
+                self._let_go()
+                self._stop.wait(_RETRY_SECONDS)
+            except StellarrowError as error:
+                _log.error("%s: %s; restart to go on", self._place, error)
+                return
+
+    def _let_go(self) -> None:
+        """Close the sink: what it held that was not durable is gone, and read again."""
+        sink, self._sink = self._sink, None
+        with suppress(StellarrowError):
+            if sink:
+                sink.close()
+
+    def _bring(self) -> None:
+        self._sink = self._sink or self._open()
+        report = pipeline.run(
+            self._source,
+            tables=self._tables,
+            sinks=[self._sink],
+            network=self._network,
+            ledgers=self._ledgers,
+            workers=1,
+            commit_every=_COMMIT_SECONDS,
+            stop=self._stop,
+        )
+        _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)
 
 
 def _planned(source: Source, settings: Processor) -> dict[str, str]:

@@ -26,22 +26,25 @@ _READERS: Final = 12  # shown, those farthest behind first
 
 @click.command(epilog="\b\nExample:\n  stellarrow watch --at :8089")
 @click.option("--at", default=":8089", metavar="ADDRESS", help="The processor's HTTP.  [:8089]")
-@click.option("--every", type=click.FloatRange(0.1), default=1.0, metavar="SECONDS", help="[1]")
+@click.option("--every", type=click.FloatRange(0.1, 3_600), default=1.0, metavar="SECONDS", help="[1]")
 @click.option("--once", is_flag=True, help="Show it once, and end.")
 def command(at: str, every: float, once: bool) -> None:
     """Watch a processor: its sessions, how fast they are, their tables, and who reads them."""
     address = Address.parse(at)
     console = Console()
-    if once:
-        console.print(_drawn(_sessions(address)))
-        return
-    with Live(console=console, screen=console.is_terminal, auto_refresh=False) as live:
+    if once or not console.is_terminal:
+        while True:
+            console.print(_drawn(_sessions(address)))
+            if once:
+                return
+            time.sleep(max(0.1, every))
+    with Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
                 live.update(_drawn(_sessions(address)), refresh=True)
             except Unavailable as error:
                 live.update(Text(f"{error}: waiting for it", style="yellow"), refresh=True)
-            time.sleep(every)
+            time.sleep(max(0.1, every))
 
 
 def _sessions(address: Address) -> list[dict[str, Any]]:
@@ -54,12 +57,15 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
         raise Unavailable(f"no processor answers on http://{address}") from error
     finally:
         connection.close()
-    if answer.status != 200:
-        raise StellarrowError(
-            f"http://{address} is no processor's (it answers {answer.status}): give --at its HTTP address"
-        )
-    told: list[dict[str, Any]] = json.loads(content)
-    return told
+    try:
+        told: list[dict[str, Any]] = json.loads(content) if answer.status == 200 else []
+        if answer.status == 200 and all("readers" in one for one in told):
+            return told
+    except (ValueError, TypeError):
+        pass
+    raise StellarrowError(
+        f"http://{address} is no processor's (/sessions answers {answer.status}): give --at its HTTP address"
+    )
 
 
 def _drawn(sessions: list[dict[str, Any]]) -> Group:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ _KEYS: Final = (
     *("table", "version", "start_ledger", "end_ledger", "contract_ids", "asset_codes", "event_names"),
     *("columns", "where", "from", "follow", "decoded"),
 )
+# The column by which rows are told to be among those listed; a contract also tells its asset.
+_LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "event_names": "event_name"}
 
 
 class NoCommand(Exception):
@@ -49,18 +51,23 @@ class Command:
         if self.decoded and not self.ledgers:
             raise ConfigError("sessions keep no decoded columns: name start_ledger too, and they are made")
         known = schema(self.table, decoded=self.decoded).names
+        for listed, column in _LISTS.items():
+            if getattr(self.where, listed) and column not in known and not self._decodes_keys:
+                raise ConfigError(f"{self.table} has no {column}: leave {listed} out")
         for column in self.columns:
             if column not in known:
                 raise ConfigError(f"{self.table} has no column {column!r}: {_nearest(column, known)}")
 
     @property
+    def _decodes_keys(self) -> bool:
+        """Whether contracts are seen while decoding, though no column tells them."""
+        return self.ledgers is not None and self.table.startswith("evictions@")
+
+    @property
     def shape(self) -> str:
         """What a resume token must have been made for: the same of the same rows in the same order."""
-        told = json.dumps([self.table, str(self.where), self.ledgers is not None])
+        told = json.dumps([self.table, str(self.where), self.ledgers.first if self.ledgers else None])
         return f"{zlib.crc32(told.encode()):08x}"
-
-    def over(self, ledgers: LedgerRange) -> Command:
-        return replace(self, ledgers=ledgers)
 
     def ticket(self) -> bytes:
         """Return the command as parse() reads it, the same bytes for the same command."""
@@ -92,7 +99,7 @@ def parse(command: bytes) -> Command:
         raise NoCommand
     try:
         told = json.loads(command)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"the command is no JSON ({error}): write an object in UTF-8") from error
     for key in told:
         if key not in _KEYS:
@@ -132,13 +139,13 @@ class _Asked:
         self._told = told
 
     def text(self, key: str) -> str:
-        return str(self._of(key, "", lambda value: isinstance(value, str), "a text"))
+        return str(self._of(key, "", _is_text, "a text"))
 
     def truth(self, key: str, *, default: bool) -> bool:
         return bool(self._of(key, default, lambda value: isinstance(value, bool), "true or false"))
 
     def whole(self, key: str) -> int:
-        return int(self._of(key, 0, lambda value: type(value) is int and value >= 0, "a whole number"))
+        return int(self._of(key, 0, _is_ledger, "a ledger's number"))
 
     def texts(self, key: str) -> tuple[str, ...]:
         return tuple(self._of(key, (), _are_texts, "a list of texts"))
@@ -146,12 +153,20 @@ class _Asked:
     def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
         value = self._told.get(key)
         if value is not None and not fits(value):
-            raise ConfigError(f"{key} is {value!r}: it must be {allowed}")
+            raise ConfigError(f"{key} is {value!r:.80}: it must be {allowed}")
         return default if value is None else value
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
 def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_ledger(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
 
 
 def _text(word: bytes | str) -> str:

@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from stellarrow.errors import ConfigError
+from stellarrow.processor.commands import EARLIEST, LATEST, Command
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,8 +39,8 @@ class Cursor:
         try:
             padded = token.encode() + b"=" * (-len(token) % 4)
             made_for, held = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-            places = {str(key): Place(int(after), int(row)) for key, (after, row) in held.items()}
-        except (ValueError, TypeError, AttributeError) as error:
+            places = {str(key): _place(after, row) for key, (after, row) in held.items()}
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConfigError(
                 f'"from" is {token[:40]!r}: it must be earliest, latest, or the resume of a batch'
             ) from error
@@ -48,3 +49,16 @@ class Cursor:
                 "the resume token is of another command: table, filter and range must be the same as then"
             )
         return cls(shape, places)
+
+
+def cursor_of(command: Command) -> Cursor:
+    """Return where a command begins: at a resume token's places, or nowhere yet."""
+    if command.origin in (EARLIEST, LATEST):
+        return Cursor(command.shape)
+    return Cursor.of_token(command.origin, shape=command.shape)
+
+
+def _place(after: object, row: object) -> Place:
+    if type(after) is int and type(row) is int and 0 <= after < 1 << 32 and 0 <= row < 1 << 31:
+        return Place(after, row)
+    raise ValueError(f"{after!r} and {row!r} are no place")

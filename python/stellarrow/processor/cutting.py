@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.errors import ConfigError
 from stellarrow.processor.cursor import Place
 from stellarrow.spool import Piece
 
@@ -30,6 +31,9 @@ class Sent:
     place: Place
 
 
+Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it
+
+
 class Cutter:
     """Cut pieces in ledger order into batches of at most `size` rows, without copying them."""
 
@@ -44,6 +48,10 @@ class Cutter:
         """Yield the batches of a piece; ledgers without rows wait for what comes after them, up to a gap."""
         ledgers = _ledgers(rows)
         at = self.place.row if first == self.place.after + 1 else 0
+        if at > bisect_right(ledgers, first):
+            raise ConfigError(
+                f"the resume token is of row {at} of ledger {first}, which has fewer: read from earliest"
+            )
         if first > self.place.after + 1:
             yield from self.rest()
             self._due = None

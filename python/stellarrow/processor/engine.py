@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -70,8 +71,8 @@ class Processor:
         kind: str = "source",
         metrics: Metrics | None = None,
     ) -> None:
-        for name in options.tables:
-            table(name)
+        if not options.tables:
+            raise ConfigError("there is no table for sessions to keep: name at least one")
         self.options = options
         self.kind = kind
         self.metrics = metrics or Metrics()
@@ -83,8 +84,14 @@ class Processor:
         self.commits = Recent()  # seconds
         self._lock = threading.Lock()
         self._claim = Claim(options.state_dir)
-        self._store = Store(options.state_dir / "sessions.sqlite3")
-        self._where = self._store.filter() or options.where
+        with ExitStack() as stack:
+            stack.callback(self._claim.release)
+            self._store = Store(options.state_dir / "sessions.sqlite3")
+            stack.callback(self._store.close)
+            self._where = self._store.filter() or options.where
+            self._check_filter(self._where)
+            remembered = self._store.sessions()
+            stack.pop_all()
         self._shared = Surroundings(
             open_source=open_source,
             network=options.network,
@@ -99,7 +106,7 @@ class Processor:
             kind=kind,
             changed=self.changed,
         )
-        self._works = {one.id: self._work(one) for one in self._store.sessions()}
+        self._works = {one.id: self._work(one) for one in remembered}
 
     def listens_on(self, where: str) -> None:
         """Write down where, for a second processor to name."""
@@ -165,12 +172,15 @@ class Processor:
 
     def configure(self, where: Filter) -> None:
         """Let a filter hold from the next ledger on, in every session, and remember it."""
-        Decoder(self.options.tables, network=self.options.network or "pubnet", where=where)  # checks it
+        self._check_filter(where)
         with self._lock:
             self._store.save_filter(where)
             self._where = where
             for work in self._works.values():
                 work.configure(where)
+
+    def _check_filter(self, where: Filter) -> None:
+        Decoder(self.options.tables, network=self.options.network or "pubnet", where=where)
 
     def drain(self) -> None:
         """Let streams end at a ledger's border, and sessions for now."""

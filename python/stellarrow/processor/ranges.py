@@ -14,13 +14,13 @@ from typing import Final
 from stellarrow import pipeline
 from stellarrow.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet, Network
-from stellarrow.processor.commands import EARLIEST, Command
-from stellarrow.processor.cursor import Cursor, Place
-from stellarrow.processor.cutting import Cutter, Sent
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.processor.commands import Command
+from stellarrow.processor.cursor import Cursor, Place, cursor_of
+from stellarrow.processor.cutting import Cutter, Sent, Stream
 from stellarrow.processor.decoding import agreed_network
 from stellarrow.processor.engine import Processor
-from stellarrow.processor.streams import Stream, cursor_of, picker
+from stellarrow.processor.picking import selector
 from stellarrow.protocols import Source
 
 _GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
@@ -36,15 +36,23 @@ def endpoints(command: Command) -> list[Command]:
     ledgers = command.ledgers
     if ledgers is None or ledgers.last is None:
         return [command]
-    first = _place(command, cursor_of(command)).after + 1
+    place = _place(command, cursor_of(command))
+    first = place.after + 1
     count = ledgers.last - first + 1
     parts = min(_ENDPOINTS, count // _LEDGERS)
     if parts < 2:
         return [command]
     ends = [first + count * part // parts for part in range(parts + 1)]
-    split = [command.over(LedgerRange(ends[part], ends[part + 1] - 1)) for part in range(parts)]
-    # A resume token is of a place in the first part.
-    return [split[0], *(replace(part, origin=EARLIEST) for part in split[1:])]
+    # Each part begins where a token of the whole says: so its own tokens are such, too.
+    places = [place, *(Place(end - 1) for end in ends[1:-1])]
+    return [
+        replace(
+            command,
+            ledgers=LedgerRange(ledgers.first, end - 1),
+            origin=Cursor(command.shape, {"": one}).token(),
+        )
+        for one, end in zip(places, ends[1:], strict=True)
+    ]
 
 
 def _place(command: Command, cursor: Cursor) -> Place:
@@ -61,7 +69,7 @@ def of_range(processor: Processor, command: Command, *, cancelled: Callable[[], 
     """Return the rows of a range, each batch with its token; an open range follows the chain."""
     cursor = cursor_of(command)
     place = _place(command, cursor)
-    cutter = Cutter(processor.options.batch_size, place, picker(command))
+    cutter = Cutter(processor.options.batch_size, place, selector(command))
     return _told(
         cursor, _sent(processor, _Decoding(processor, command, behind=place.after), cutter, cancelled)
     )
@@ -79,17 +87,20 @@ def _sent(
     with _room(processor, cancelled), closing(decoding):
         decoding.start()
         while not cancelled():
-            if (batch := decoding.next(_GLANCE)) is _NOTHING_YET:
+            try:
+                batch = decoding.next(_GLANCE)
+            except Empty:
                 yield from cutter.rest()
-            elif batch is None:
+                if processor.draining.is_set():
+                    return
+                continue
+            if batch is None:
                 yield from cutter.rest()
                 return
-            else:
-                rows = batch.tables[decoding.table]
-                for sent in cutter.cut(batch.first, batch.last, rows):
-                    yield sent
-                    if sent.complete and processor.draining.is_set():
-                        return
+            for sent in cutter.cut(batch.first, batch.last, batch.tables[decoding.table]):
+                yield sent
+                if sent.complete and processor.draining.is_set():
+                    return
             if processor.draining.is_set():
                 return
 
@@ -128,11 +139,8 @@ class _Decoding:
         self._thread.start()
 
     def next(self, timeout: float) -> LedgerBatch | None:
-        """Return the next batch, None at the end, _NOTHING_YET where it takes longer, or raise."""
-        try:
-            made = self._made.get(timeout=timeout)
-        except Empty:
-            return _NOTHING_YET
+        """Return the next batch, None at the end, or raise: Empty where it takes longer."""
+        made = self._made.get(timeout=timeout)
         if isinstance(made, StellarrowError):
             raise made
         return made
@@ -201,6 +209,3 @@ class _Decoding:
     def _hand_error(self, error: StellarrowError) -> None:
         with suppress(Stopped):
             self._hand(error)
-
-
-_NOTHING_YET: Final = LedgerBatch(0, 0, {}, LedgerRun(0, 0, 0, 0, 0, "", "", 0, 0))

@@ -59,12 +59,22 @@ class Counts:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a session is: its last durable ledger, 0 before the first, that one's hash, and all it made."""
+
+    ledger: int = 0
+    hash: str = ""
+    counts: Counts = field(default_factory=Counts)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
     """One session as it is remembered; times are unix seconds.
 
-    `network` is a passphrase, empty until the source or the settings told it. `current` is the last durable
-    ledger, 0 before the first. `message` says what is wrong, or what is being waited for.
+    `network` is a passphrase, empty until the source or the settings told it. `ahead` are the marks that the
+    commit under way reaches, remembered before it: whatever a crash leaves of it, its counts are known.
+    `message` says what is wrong, or what is being waited for.
     """
 
     id: str
@@ -73,9 +83,9 @@ class Session:
     tables: tuple[str, ...]
     network: str = ""
     status: Status = Status.UNKNOWN
-    current: int = 0
+    reached: Mark = field(default_factory=Mark)
+    ahead: tuple[Mark, ...] = ()
     message: str = ""
-    counts: Counts = field(default_factory=Counts)
     created_at: float = 0.0
     updated_at: float = 0.0
 
@@ -91,6 +101,15 @@ class Session:
             updated_at=now,
         )
 
+    @property
+    def current(self) -> int:
+        """The last durable ledger, 0 before the first."""
+        return self.reached.ledger
+
+    @property
+    def counts(self) -> Counts:
+        return self.reached.counts
+
     def became(self, status: Status, message: str = "") -> Session:
         """Take one step; any other than to the next status, or to ERROR, is refused."""
         if status is not Status.ERROR and _NEXT.get(self.status) is not status:
@@ -99,8 +118,16 @@ class Session:
             raise ConfigError(f"session {self.id} has ended: start another")
         return replace(self, status=status, message=message, updated_at=time.time())
 
-    def with_progress(self, current: int, counts: Counts) -> Session:
-        return replace(self, current=current, counts=counts, updated_at=time.time())
+    def at(self, mark: Mark) -> Session:
+        return replace(self, reached=mark, updated_at=time.time())
+
+    def settled(self, last: int) -> Session:
+        """Return it with what is known to be durable up to this ledger."""
+        marks = [mark for mark in (self.reached, *self.ahead) if mark.ledger <= last]
+        mark = max(marks, key=lambda mark: mark.ledger, default=self.reached)
+        if mark.ledger < last:
+            mark = Mark(last, counts=mark.counts)
+        return self if mark == self.reached else self.at(mark)
 
     def telling(self, message: str) -> Session:
         return replace(self, message=message, updated_at=time.time())

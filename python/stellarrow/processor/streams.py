@@ -1,30 +1,23 @@
-"""What a reader is sent: out of the sessions' spools, or decoded for it alone."""
+"""What a reader is sent out of the sessions' spools."""
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from stellarrow.compute import compile_sql
-from stellarrow.decode import schema
-from stellarrow.errors import ConfigError, LedgerMissing, UnknownSession
-from stellarrow.filter import Filter
-from stellarrow.processor.commands import EARLIEST, LATEST, Command
-from stellarrow.processor.cursor import Cursor, Place
-from stellarrow.processor.cutting import Cutter, Sent, gathered
+from stellarrow.errors import ConfigError, LedgerMissing, SinkError, UnknownSession
+from stellarrow.processor.commands import LATEST, Command
+from stellarrow.processor.cursor import Place, cursor_of
+from stellarrow.processor.cutting import Cutter, Sent, Stream, gathered
 from stellarrow.processor.engine import Processor
+from stellarrow.processor.picking import picker
 from stellarrow.processor.versions import converter
 from stellarrow.processor.work import Work
 from stellarrow.spool import Spool
 
 _LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there
-
-Stream = Generator[tuple[Sent, str]]
 
 
 def of_sessions(
@@ -43,7 +36,7 @@ def _followed(
 ) -> Stream:
     try:
         reader.begin()
-        while not cancelled():
+        while not (cancelled() or processor.draining.is_set()):
             works = reader.works()
             over = bool(works) and all(work.session.status.is_final for work in works)
             for work in works:
@@ -51,6 +44,7 @@ def _followed(
                 if processor.draining.is_set():
                     return
             if over or not follow:
+                reader.tell_lost()
                 return
             reader.wait()
     finally:
@@ -122,6 +116,13 @@ class _Reader:
         with self._processor.changed:
             self._processor.changed.wait_for(self._has_more, _LOOK)
 
+    def tell_lost(self) -> None:
+        """Fail where a session kept more than can be read now: what was sent is not all."""
+        for work in self.works():
+            place = self._cursor.places.get(work.session.id)
+            if work.lost and not (place and place.after >= work.session.current):
+                raise SinkError(f"session {work.session.id}: {work.lost}")
+
     def close(self) -> None:
         for taken in self._taken.values():
             taken.spool.forget(self._id)
@@ -144,7 +145,8 @@ class _Reader:
             return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)
         if work.spool is None:
-            if place and place.after < work.session.current:
+            is_gone = work.session.status.is_final and not work.lost  # or it is only away
+            if is_gone and place and place.after < work.session.current:
                 raise LedgerMissing(
                     f"session {work.session.id} keeps nothing any more: ask for a range, it is decoded anew"
                 )
@@ -157,41 +159,3 @@ class _Reader:
         taken = _Taken(work.spool, work.kept_tables[self._command.table], cutter)
         self._taken[work.session.id] = taken
         return taken
-
-
-def picker(command: Command) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
-    """Return what makes the rows and columns asked for out of those a session keeps."""
-    columns = list(command.columns)
-    where = command.where
-    if not str(where) or command.ledgers:  # a range is decoded with its filter
-        return lambda rows: rows.select(columns) if columns else rows
-    if where.asset_codes:
-        raise ConfigError(
-            "asset_codes cannot be told from what sessions keep: name start_ledger, and it is decoded for"
-            " you, or set it for the sessions (ConfigureFilters)"
-        )
-    whole = schema(command.table)
-    lists = {
-        column: pa.array(wanted, pa.string())
-        for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
-        if wanted and column in whole.names
-    }
-    fits = compile_sql(
-        command.table, whole, Filter(where=where.where), whole=schema(command.table, decoded=True)
-    )
-
-    def pick(rows: pa.RecordBatch) -> pa.RecordBatch:
-        for column, wanted in lists.items():
-            rows = rows.filter(pc.is_in(rows.column(column), wanted))
-        if fits:
-            rows = fits(rows)
-        return rows.select(columns) if columns else rows
-
-    return pick
-
-
-def cursor_of(command: Command) -> Cursor:
-    """Return where a command begins: at a resume token's places, or nowhere yet."""
-    if command.origin in (EARLIEST, LATEST):
-        return Cursor(command.shape)
-    return Cursor.of_token(command.origin, shape=command.shape)

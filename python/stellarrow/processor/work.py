@@ -15,7 +15,7 @@ from typing import Final
 from stellarrow import pipeline
 from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.decode import table
-from stellarrow.errors import SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
@@ -23,7 +23,7 @@ from stellarrow.processor.decoding import Filtered, Slots, agreed_network
 from stellarrow.processor.output import Kept, Output
 from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Rate, Recent
-from stellarrow.processor.session import Session, Status
+from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
@@ -31,7 +31,6 @@ from stellarrow.spool import Retention, Spool
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
-_SAVE_SECONDS: Final = 1.0  # between notes of how far a session is
 _log: Final = logging.getLogger(__name__)
 
 
@@ -69,25 +68,34 @@ class Work:
         self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
+        self.lost = ""  # why what an ended session kept cannot be read
         self._folder = folder
         self._where = where
         self._shared = shared
         self._stop = threading.Event()
-        self._draining = False
+        self._draining = threading.Event()
         self._has_worked = session.status is Status.RUNNING
         self._lock = threading.Lock()
-        self._saved_at = 0.0
         self.source: Source | None = None
         self._decoder: Filtered | None = None
         # A daemon: what is durable counts, whatever a source keeps it waiting for.
         name = f"stellarrow-session-{session.id[:8]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        if session.network:
-            try:
-                self._open_spool(Network.of(session.network))
-            except StellarrowError as error:
-                if not session.status.is_final:
-                    self._fail(str(error))
+        if session.network and (self._folder.exists() or not session.status.is_final):
+            self._look_at_spool(Network.of(session.network))
+
+    def _look_at_spool(self, network: Network) -> None:
+        """Open what an earlier start kept; one that only is away is waited for at work."""
+        try:
+            self._opened(network)
+        except StellarrowError as error:
+            if self.session.status.is_final:
+                self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is let go"
+                _log.error("session %s: %s", self.session.id, self.lost)
+            elif isinstance(error, SinkUnavailable):
+                self._tell(f"paused: {error}")
+            else:
+                self._fail(str(error))
 
     @property
     def rows(self) -> dict[str, int]:
@@ -113,7 +121,7 @@ class Work:
         if left_out := self.left_out:
             which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
             told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        return "; ".join([one for one in (self._waits_for(), *told) if one])
+        return "; ".join([one for one in (self._waits_for(), self.lost, *told) if one])
 
     def _waits_for(self) -> str:
         if self.session.status.is_final:
@@ -131,15 +139,15 @@ class Work:
         self._thread.start()
 
     def stop(self) -> None:
-        """Let it end for good, soon; what was read is kept."""
-        with self._lock:
-            if self.session.status is Status.RUNNING:
-                self._become(Status.STOPPING)
-        self._let_go()
+        """Let it end for good, soon, also where that cannot be remembered yet; what was read is kept."""
+        try:
+            self._reach(Status.STOPPING)
+        finally:
+            self._let_go()
 
     def drain(self) -> None:
         """Let it end for now: it goes on when the processor starts again."""
-        self._draining = True
+        self._draining.set()
         self._let_go()
 
     def join(self, timeout: float) -> bool:
@@ -181,32 +189,50 @@ class Work:
             try:
                 self._bring()
                 break
-            except Unavailable as error:
-                if not (self._has_worked or isinstance(error, SinkUnavailable)):
+            except StellarrowError as error:
+                if self._stop.is_set():
+                    _log.info("session %s let go while: %s", self.session.id, error)
+                    break
+                waits = isinstance(error, SinkUnavailable) or (
+                    self._has_worked and isinstance(error, Unavailable)
+                )
+                if not waits:
                     raise
                 self._tell(f"paused: {error}")
                 if self._stop.wait(_RETRY_SECONDS):
                     break
-        if self._draining and not self._is_done():
-            self._save()
-            return
-        with self._lock:
-            for status in (Status.RUNNING, Status.STOPPING, Status.STOPPED):
-                if self.session.status < status:
-                    self._become(status)
+        self._end()
+
+    def _end(self) -> None:
+        """Remember that it ended, or how far it is for the next start, once there is room for that."""
+        while True:
+            try:
+                if self._draining.is_set() and not self._is_done():
+                    self._remember()
+                else:
+                    self._reach(Status.STOPPED)
+                break
+            except Unavailable as error:
+                self._tell(f"paused: {error}")
+                if self._draining.wait(_RETRY_SECONDS):
+                    break
 
     def _bring(self) -> None:
         with closing(self._shared.open_source()) as source:
             self.source = source
             if self._stop.is_set():
                 return
-            network = agreed_network(source, self._shared.network)
-            if self.spool is None:
-                self._open_spool(network)
+            network = self._agreed(source)
+            spool = self._opened(network)
             decoder = self._begun(network)
-            spool = self.spool
-            assert spool is not None  # noqa: S101  for the type checker
-            output = Output(spool, decoder, batch_size=self.session.batch_size, kept=self._note)
+            output = Output(
+                spool,
+                decoder,
+                batch_size=self.session.batch_size,
+                after=self.session.reached,
+                expect=self._expect,
+                kept=self._note,
+            )
             pipeline.run(
                 decoder.feeding(source),
                 tables=self._stored,
@@ -245,42 +271,57 @@ class Work:
             self._decoder = Filtered(
                 self._stored, network=network, where=self._where, slots=self._shared.slots
             )
-            self.session = replace(self.session, network=network.passphrase, message="")
-            if self.session.status is Status.STARTING:
-                self._become(Status.RUNNING)
-            else:
-                self._save()
-            return self._decoder
+        self._reach(Status.RUNNING, network=network.passphrase, message="")
+        return self._decoder
 
-    def _open_spool(self, network: Network) -> None:
-        self.spool = Spool(
-            self._folder,
-            self._stored,
-            network=network,
-            retention=self._shared.retention,
-            changed=self._shared.changed,
-            stop=self._stop,
-        )
-        if self.spool.last > self.session.current:
-            self.session = self.session.with_progress(self.spool.last, self.session.counts)
+    def _agreed(self, source: Source) -> Network:
+        """Return the network of the source, which must be the one the session began with."""
+        network = agreed_network(source, self._shared.network)
+        begun = self.session.network
+        if begun and begun != network.passphrase:
+            raise NetworkMismatch(
+                f"the session began with ledgers of {Network.of(begun)}, and now they are of {network}: mend"
+                " the source or NETWORK_PASSPHRASE, or start another session"
+            )
+        return network
+
+    def _opened(self, network: Network) -> Spool:
+        """Return the spool, with what its last commit left taken note of, as an earlier try may not have."""
+        if self.spool is None:
+            if self.session.current and not self._folder.exists():
+                raise SinkUnavailable(
+                    f"the spool in {self._folder} is not there: mount its disk, and it goes on"
+                )
+            self.spool = Spool(
+                self._folder,
+                self._stored,
+                network=network,
+                retention=self._shared.retention,
+                changed=self._shared.changed,
+                stop=self._stop,
+            )
+        with self._lock:
+            self.session = self.session.settled(self.spool.last)
+        return self.spool
 
     def discard(self) -> None:
         """Delete what an ended session kept; what it was stays known."""
-        spool, self.spool = self.spool, None
+        spool, self.spool, self.lost = self.spool, None, ""
         if spool:
             spool.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _expect(self, marks: tuple[Mark, ...]) -> None:
+        with self._lock:
+            self.session = replace(self.session, ahead=marks)
+        self._remember()
 
     def _note(self, kept: Kept) -> None:
         self._has_worked = True
         self.closed_at = kept.last.run.last_closed_at
         self.rate.add(kept.counts.entries)
         with self._lock:
-            self.session = self.session.with_progress(kept.last.last, self.session.counts + kept.counts)
-            if self.session.message:
-                self.session = self.session.telling("")
-            if time.monotonic() - self._saved_at >= _SAVE_SECONDS:
-                self._save()
+            self.session = replace(self.session.at(kept.mark), message="")
         for name, number in kept.rows.items():
             self._rows[name] += number
         self._shared.commits.add(kept.took)
@@ -300,10 +341,16 @@ class Work:
         last = self.session.ledgers.last
         return last is not None and self.session.current >= last
 
-    def _become(self, status: Status, message: str = "") -> None:
-        self.session = self.session.became(status, message)
-        _log.info("session %s: %s", self.session.id, status.name)
-        self._save()
+    def _reach(self, status: Status, **told: str) -> None:
+        """Take the steps up to a status, once they are remembered; those behind it are not taken back."""
+        with self._lock:
+            session = replace(self.session, **told)  # type: ignore[arg-type]
+            while session.status < status:
+                session = session.became(Status(session.status + 1))
+            self._shared.store.save(session)
+            if session.status is not self.session.status:
+                _log.info("session %s: %s", session.id, session.status.name)
+            self.session = session
 
     def _tell(self, message: str) -> None:
         _log.warning("session %s: %s", self.session.id, message)
@@ -318,10 +365,10 @@ class Work:
                 return  # it had ended, which could not be remembered
             self.session = self.session.became(Status.ERROR, message)
             try:
-                self._save()
+                self._shared.store.save(self.session)
             except StellarrowError:
                 _log.exception("session %s: its error could not be remembered", self.session.id)
 
-    def _save(self) -> None:
-        self._shared.store.save(self.session)
-        self._saved_at = time.monotonic()
+    def _remember(self) -> None:
+        with self._lock:
+            self._shared.store.save(self.session)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -16,13 +17,14 @@ from stellarrow.errors import (
     Unavailable,
     UnknownSession,
 )
-from stellarrow.servers.listening import Authenticator, Tls, guarded
+from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:
     from pyarrow import flight
 except ImportError as error:
     raise ConfigError("Arrow Flight is not in this build of pyarrow: pip install pyarrow") from error
 
+_log: Final = logging.getLogger(__name__)
 COMPRESSION: Final = "compression"  # the call header by which a client chooses
 _CODECS: Final = ("none", "lz4", "zstd")
 
@@ -32,6 +34,8 @@ def arguments(
 ) -> dict[str, Any]:
     """Return what flight.FlightServerBase is made with, or refuse an address open to others."""
     guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+    if address.port:
+        bound(address).close()  # says by whom and why it cannot be, which Arrow does not
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
         "middleware": {"calls": _Calls(authenticator)},
@@ -67,7 +71,7 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         self._authenticator = authenticator
 
     def start_call(self, _: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
-        plain = {name.lower(): _text(values[-1]) for name, values in headers.items() if values}
+        plain = {name.lower(): text_of(values[-1]) for name, values in headers.items() if values}
         if self._authenticator:
             try:
                 self._authenticator(plain)
@@ -76,7 +80,8 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]
         return _Call(plain.get(COMPRESSION, "none").strip().lower() or "none")
 
 
-def _text(value: Any) -> str:
+def text_of(value: Any) -> str:
+    """Return a header's or a peer's text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
@@ -119,3 +124,9 @@ def answering() -> Generator[None]:
         yield
     except StellarrowError as error:
         raise translated(error) from None
+    except (_Refused, flight.FlightError):
+        raise
+    except Exception as error:
+        _log.exception("a call met what it does not know")
+        told = f"unexpected: {type(error).__name__}; the server's log has more"
+        raise flight.FlightInternalError(told) from None

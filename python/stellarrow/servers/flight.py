@@ -14,10 +14,11 @@ from stellarrow.address import Address
 from stellarrow.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.processor.commands import COMPATIBLE, Command, NoCommand, of_path, parse
+from stellarrow.processor.cutting import Stream
 from stellarrow.processor.engine import Processor
 from stellarrow.processor.ranges import endpoints, of_range
-from stellarrow.processor.streams import Stream, of_sessions
-from stellarrow.servers.arrow import Unimplemented, answering, arguments, write_options
+from stellarrow.processor.streams import of_sessions
+from stellarrow.servers.arrow import Unimplemented, answering, arguments, text_of, write_options
 from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls
 
@@ -44,14 +45,18 @@ class FlightServer:
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
             ) from error
         self.address = Address(address.host, self._server.port)
+        self._closing: threading.Thread | None = None
         keep_asking(self.address.port)
 
     def close(self) -> bool:
         """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
-        closing = threading.Thread(target=self._server.shutdown, name="stellarrow-flight-close", daemon=True)
-        closing.start()
-        closing.join(_CLOSE_SECONDS)
-        return not closing.is_alive()
+        if self._closing is None:
+            self._closing = threading.Thread(
+                target=self._server.shutdown, name="stellarrow-flight-close", daemon=True
+            )
+            self._closing.start()
+            self._closing.join(_CLOSE_SECONDS)
+        return not self._closing.is_alive()
 
 
 class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
@@ -82,7 +87,7 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
             if command.ledgers:
                 stream = of_range(self._processor, command, cancelled=gone)
             else:
-                stream = of_sessions(self._processor, command, cancelled=gone, reader=_text(context.peer()))
+                stream = of_sessions(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
             return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
 
     def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
@@ -91,10 +96,6 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
             # No location: where the client is already connected.
             parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
             return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
-
-
-def _text(peer: str | bytes) -> str:
-    return peer.decode("latin-1") if isinstance(peer, bytes) else peer
 
 
 def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:

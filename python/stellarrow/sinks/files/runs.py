@@ -22,7 +22,7 @@ from stellarrow.sinks.files.dictionaries import decoded, encoded, ranks
 from stellarrow.sinks.files.layout import Partition
 
 _LOOSE: Final = 64  # batches; those of few rows cost more than their rows
-_BLOCK: Final = 8_192  # rows that are joined before their texts become dictionaries
+_BLOCK: Final = 16_384  # rows that are joined before their texts become dictionaries
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ class Writing(Protocol):
     """A file being written."""
 
     def write(self, rows: pa.RecordBatch) -> None:
-        """Append rows, already in their order."""
+        """Append a block of rows, in their order; of those that were sorted, long texts are dictionaries."""
 
     def close(self, facts: Mapping[str, str]) -> None:
         """End the file; it tells the facts where its format can."""
