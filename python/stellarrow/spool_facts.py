@@ -40,8 +40,8 @@ class Facts:
         for fact, value in made_from.items():
             if held.made_from.get(fact) != value:
                 raise SchemaMismatch(
-                    f"{folder} was written with {fact} {held.made_from.get(fact)!r}, not {value!r}: ask for the"
-                    " same again, or choose another folder"
+                    f"{folder} was written with {fact} {held.made_from.get(fact)!r}, not {value!r}: ask for"
+                    " the same again, or choose another folder"
                 )
         return held
 
@@ -70,7 +70,8 @@ def _held(path: Path) -> Facts:
             return Facts(told, gone, left_out)
     except (LookupError, ValueError, TypeError) as error:
         raise SinkError(
-            f"{path} is damaged ({error!r}): nothing was changed; put a sound copy back, or begin a new session"
+            f"{path} is damaged ({error!r}): nothing was changed; put a sound copy back, or begin a new"
+            " session"
         ) from error
     raise SinkError(f"{path} is of another version: use the one that wrote it, or begin a new session")
 
