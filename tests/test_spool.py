@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 import stellarrow as sa
 from sinks.contract import SinkContract
-from stellarrow.errors import LedgerMissing, SchemaMismatch, SinkError, Stopped
+from stellarrow.errors import LedgerMissing, SchemaMismatch, SinkError, SinkUnavailable, Stopped
 from stellarrow.segments import Entry
 from stellarrow.spool import Piece, Retention, Spool
 
@@ -470,6 +471,26 @@ def test_a_full_disk_loses_nothing_and_the_spool_goes_on_when_there_is_room(tmp_
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
     assert "cannot be written" in told[0]
     assert told[1:] == ["2:21", "2:61"]
+
+
+def test_a_disk_that_takes_nothing_more_loses_nothing_and_the_spool_goes_on_when_it_does(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool = bring(opened(tmp_path), batches[:3])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for batch in batches[3:]:  # also where a segment ends
+        with monkeypatch.context() as disk:
+            for call in ("fdatasync", "truncate"):
+                disk.setattr(os, call, refuse)
+            with pytest.raises(SinkUnavailable, match="Read-only file system"):
+                bring(spool, [batch])
+        bring(spool, [batch])
+    assert rows(spool) == expected(batches)
+    spool.close()
+    assert rows(opened(tmp_path)) == expected(batches)
 
 
 WRITER = """
