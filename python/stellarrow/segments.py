@@ -128,7 +128,7 @@ class Segment:
         for file, part in zip(segment._files, segment.entries[-1].parts, strict=True):
             file.resume(part.end)
         if newest:
-            segment._cut()
+            segment.cut()
         return segment
 
     @property
@@ -167,16 +167,25 @@ class Segment:
         for file in self._files:
             file.sync()
         if self._index is None:
-            self._index = (self.path / _INDEX).open("ab", buffering=0)
+            self._index = _appendable(self.path / _INDEX, self._index_bytes)
         write_all(self._index, b"".join(entry.packed() for entry in self._pending))
         os.fdatasync(self._index.fileno())
         self.entries += self._pending
         self._pending = []
 
     def rollback(self) -> None:
-        """Forget what was appended since the last commit."""
+        """Forget what was appended since the last commit; a disk that refuses writing need not be asked."""
         self._pending = []
-        self._cut()
+        self.close()
+        for file, part in zip(self._files, self.entries[-1].parts, strict=True):
+            file.end = part.end
+
+    def cut(self) -> None:
+        """Close the files behind the last commit; nothing may be pending."""
+        self.close()
+        os.truncate(self.path / _INDEX, self._index_bytes)
+        for file in self._files:
+            file.cut()
 
     def read(self, table: str, *, after: int) -> Iterator[tuple[Entry, pa.RecordBatch]]:
         """Yield committed entries with ledgers behind one, and a table's rows of each, without a copy.
@@ -201,11 +210,9 @@ class Segment:
         self.close()
         shutil.rmtree(self.path, ignore_errors=True)
 
-    def _cut(self) -> None:
-        self.close()
-        os.truncate(self.path / _INDEX, len(_MAGIC) + len(self.entries) * Entry.size(len(self._tables)))
-        for at, file in enumerate(self._files):
-            file.cut(self.entries[-1].parts[at].end if self.entries else None)
+    @property
+    def _index_bytes(self) -> int:
+        return len(_MAGIC) + len(self.entries) * Entry.size(len(self._tables))
 
     def _begin(self) -> None:
         self.path.mkdir(parents=True)
@@ -270,7 +277,7 @@ class _TableFile:
         offset = self.end
         if packed.message.size:
             if self._file is None:
-                self._file = self._path.open("ab", buffering=0)
+                self._file = _appendable(self._path, self.end)
             write_all(self._file, packed.message)
             self.end += packed.message.size
             self._sound.add(offset)
@@ -280,9 +287,7 @@ class _TableFile:
         if self._file:
             os.fdatasync(self._file.fileno())
 
-    def cut(self, end: int | None) -> None:
-        """Let the file end here; None is behind the schema."""
-        self.end = self._schema.serialize().size if end is None else end
+    def cut(self) -> None:
         os.truncate(self._path, self.end)
 
     def holds(self, part: Part) -> bool:
@@ -327,6 +332,12 @@ class _TableFile:
 
     def _stored_bytes(self) -> int:
         return self._path.stat().st_size if self._path.exists() else 0
+
+
+def _appendable(path: Path, end: int) -> BinaryIO:
+    """Open a file to go on at a byte; what lies behind was not committed."""
+    os.truncate(path, end)
+    return path.open("ab", buffering=0)
 
 
 def _damaged(path: Path, at: int, why: str) -> SinkError:

@@ -304,7 +304,8 @@ class Spool:
             return last
         if last:
             self.commit()
-            last.close()
+            if last in self._segments:  # else it was too old
+                last.cut()
         made = Segment.create(self._folder / f"{first:010d}", self._schemas)
         self._segments += (made,)
         return made
@@ -323,8 +324,9 @@ class Spool:
 
     def _rollback(self) -> None:
         for segment in self._segments[-1:]:
-            segment.rollback()
-            if not segment.entries:
+            if segment.entries:
+                segment.rollback()
+            else:
                 segment.remove()
                 self._segments = self._segments[:-1]
 
