@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.decode import Decoder, table
-from stellarrow.errors import ConfigError, Unavailable, UnknownSession
+from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -29,6 +29,7 @@ TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "t
 
 _AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
 _ENDED: Final = 100  # sessions of which the output stays
+_LOOK_AT_AGE: Final = 30.0  # seconds between looks at what is too old, at most
 _BATCH_LIMIT: Final = 1_000_000  # rows
 _log: Final = logging.getLogger(__name__)
 
@@ -124,6 +125,8 @@ class Processor:
                 work.start()
                 if status is Status.STOPPING:
                     work.stop()
+        if self.options.retention.age:
+            threading.Thread(target=self._forget_in_time, name="stellarrow-age", daemon=True).start()
 
     def start(self, first: int, last: int = 0, *, batch_size: int = 0) -> Session:
         """Begin a session; without a last ledger it follows the chain."""
@@ -209,6 +212,15 @@ class Processor:
             self._claim.release()
         else:
             _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))
+
+    def _forget_in_time(self) -> None:
+        """Let go of what has become too old, also where nothing is written any more."""
+        while not self.draining.wait(min(_LOOK_AT_AGE, (self.options.retention.age or 0) / 4)):
+            for work in self.works():
+                with suppress(StellarrowError):  # a disk that refuses is tried again
+                    if work.spool:
+                        work.spool.trim()
+            self._discard_old()
 
     def _discard_old(self) -> None:
         """Delete the output of sessions that ended longer ago than it is kept, unless someone reads it."""
