@@ -145,7 +145,7 @@ class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
         ADDRESS, ":8089", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
     batch_size: int = setting(_COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
-    worker_count: int = setting(_COUNT, "4", "WORKER_COUNT", help="Decoding threads, at most one less than cores work at once.")
+    worker_count: int = setting(_COUNT, "4", "WORKER_COUNT", help="Decoding threads; a core stays free.")
     max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
     tables: tuple[str, ...] = setting(
         LIST,
