@@ -8,7 +8,7 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-_NICENESS: Final = 10  # of 19: enough to go second on this machine, not to starve beside other processes
+_NICENESS: Final = 10  # of 19: answers come first, and so do other busy processes of the machine
 
 _this_thread: Final = threading.local()
 
