@@ -40,7 +40,16 @@ ALLOWED = {
     "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
     "stellarrow.deadletters": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.salvage": {"stellarrow.decode", "stellarrow.errors", "stellarrow.ledgers"},
-    "stellarrow.config.values": {"stellarrow.address", "stellarrow.ledgers"},
+    "stellarrow.net.redaction": set[str](),
+    "stellarrow.net.proxies": {"stellarrow.errors", "stellarrow.net.redaction"},
+    "stellarrow.net.credentials": {"stellarrow.errors", "stellarrow.net.redaction"},
+    "stellarrow.config.values": {
+        "stellarrow.address",
+        "stellarrow.errors",
+        "stellarrow.ledgers",
+        "stellarrow.net.credentials",
+        "stellarrow.net.redaction",
+    },
     "stellarrow.config.services": {
         "stellarrow.address",
         *("stellarrow.config.settings", "stellarrow.config.values"),
