@@ -80,6 +80,8 @@ EDGES = {
     "stellarrow.lake.reading",
     "stellarrow.ledgers",
     "stellarrow.metrics",
+    *(f"stellarrow.net.{name}" for name in ("credentials", "flight_client", "grpc_channel", "http_client")),
+    *(f"stellarrow.net.{name}" for name in ("identity", "proxies", "redaction", "http_get")),
     "stellarrow.ordered",
     "stellarrow.pieces",
     "stellarrow.proto.raw_ledger_service_pb2",
