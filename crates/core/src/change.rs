@@ -1,6 +1,6 @@
 //! Changes of ledger entries, as a transaction's meta tells them.
 
-use crate::tables::Word;
+use crate::fixed_text::Word;
 use crate::xdr::layout::{
     ContractCodeEntryExt, ContractDataDurability, LedgerEntryChange, LedgerEntryData,
     LedgerEntryExt, LedgerKey, SCAddress, SCVal,

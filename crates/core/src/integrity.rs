@@ -4,8 +4,8 @@ use sha2::{Digest, Sha256};
 
 use crate::envelope;
 use crate::error::{Error, Result};
+use crate::fixed_text::hex;
 use crate::ledger::{Ledger, NEWEST_PROTOCOL};
-use crate::tables::hex;
 use crate::xdr::layout::{FeeBumpTransaction, Transaction, TransactionEnvelope, TransactionV0};
 use crate::xdr::schema::Optional;
 use crate::xdr::{self, Input, between, skip};

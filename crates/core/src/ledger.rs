@@ -3,10 +3,11 @@
 use crate::change::{self, Change, EntryTypes};
 use crate::envelope::{Envelope, Envelopes};
 use crate::event::Events;
+use crate::fixed_text::hex;
 pub use crate::header::{Ledger, header};
 use crate::meta::{Meta, OperationMeta};
 use crate::operation;
-use crate::tables::{Tables, hex};
+use crate::tables::Tables;
 use crate::xdr::layout::{
     ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
     LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,

@@ -12,6 +12,7 @@ pub mod error;
 mod event;
 mod fee;
 pub mod filter;
+mod fixed_text;
 pub mod frame;
 mod header;
 mod integrity;

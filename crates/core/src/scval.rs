@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
-use crate::tables::Word;
+use crate::fixed_text::Word;
 use crate::xdr;
 
 macro_rules! type_names {

@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
-use super::text::{NullableText, Text, Word, hex};
+use super::text::{NullableText, Text};
 use super::{Older, Settings, Table};
 use crate::asset::Asset;
 use crate::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
+use crate::fixed_text::{Word, hex};
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::{balance, json, scval, strkey};
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, TextList, Word, hex};
+use super::text::{NullableText, Text, TextList};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::event::{Event, Events, STAGES};
 use crate::filter::Filter;
+use crate::fixed_text::{Word, hex};
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::{json, scval, strkey};
 

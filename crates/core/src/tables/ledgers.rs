@@ -2,8 +2,9 @@
 
 use super::column::{Int64, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{Text, hex};
+use super::text::Text;
 use super::{Settings, Table};
+use crate::fixed_text::hex;
 use crate::ledger::{Ledger, Totals};
 
 pub(super) const LEDGERS: Table = Table {

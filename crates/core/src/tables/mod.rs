@@ -17,7 +17,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use column::Size;
-pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};

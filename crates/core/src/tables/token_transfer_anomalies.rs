@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, TextList, hex};
+use super::text::{NullableText, Text, TextList};
 use super::{Settings, Table};
 use crate::asset::Asset;
 use crate::event::STAGES;
 use crate::filter::Filter;
+use crate::fixed_text::hex;
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::token_event::{RawEvent, Reading};
 use crate::xdr::{self, Input};

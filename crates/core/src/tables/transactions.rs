@@ -4,9 +4,10 @@ use arrow_array::types::Int64Type;
 
 use super::column::{Boolean, Int64, Nullable, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, Word, hex};
+use super::text::{NullableText, Text};
 use super::{Settings, Table};
 use crate::envelope::{Envelope, Memo, Muxed};
+use crate::fixed_text::{Word, hex};
 use crate::ledger::{Ledger, Needs, Refusal, Transaction};
 use crate::operation::Outcome;
 use crate::{fee, strkey};

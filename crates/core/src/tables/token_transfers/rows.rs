@@ -7,11 +7,12 @@ use super::journal::{HeldMemo, Journal, Row, Section};
 use super::token::Token;
 use crate::address::{Address, Kind as Holder};
 use crate::asset::RawAsset;
+use crate::fixed_text::Word;
 use crate::ledger::Ledger;
 use crate::operation::OPERATION_NAMES;
 use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Timestamp, UInt32};
 use crate::tables::columns::columns;
-use crate::tables::text::{NullableText, Text, Word};
+use crate::tables::text::{NullableText, Text};
 use crate::token_event::Kind;
 use crate::{scval, strkey};
 
