@@ -3,7 +3,7 @@
 
 use std::marker::PhantomData;
 
-use crate::json;
+use crate::values::xdr_json;
 use crate::xdr::{self, Input};
 
 /// How deep types may nest in types; a hundred is more than any compiler takes.
@@ -34,7 +34,7 @@ struct Text<const MAX: usize>;
 impl<const MAX: usize> Json for Text<MAX> {
     fn json<'a>(bytes: Input<'a>, _: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
         let (text, rest) = xdr::opaque(bytes).filter(|(text, _)| text.len() <= MAX)?;
-        json::string(out, text);
+        xdr_json::string(out, text);
         Some(rest)
     }
 }

@@ -1,7 +1,7 @@
 //! Contract events read as events of a token: SEP-41, and CAP-67 for meta of version 4.
 
-use crate::address::Address;
-use crate::scval;
+use crate::values::address::Address;
+use crate::values::scval;
 use crate::xdr::layout::{ExtensionPoint, SCVal};
 use crate::xdr::{self, Input, between, skip};
 

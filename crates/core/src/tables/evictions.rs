@@ -10,7 +10,7 @@ use super::text::Text;
 use super::{Settings, Table};
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Totals};
-use crate::scval;
+use crate::values::scval;
 
 pub(super) const EVICTIONS: Table = Table {
     name: "evictions",

@@ -7,10 +7,11 @@ use super::columns::columns;
 use super::text::{NullableText, Text};
 use super::{Settings, Table};
 use crate::envelope::{Envelope, Memo, Muxed};
+use crate::fee;
 use crate::fixed_text::{Word, hex};
 use crate::ledger::{Ledger, Needs, Refusal, Transaction};
 use crate::operation::Outcome;
-use crate::{fee, strkey};
+use crate::values::strkey;
 
 pub(super) const TRANSACTIONS: Table = Table {
     name: "transactions",

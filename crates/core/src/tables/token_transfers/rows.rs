@@ -5,8 +5,6 @@ use arrow_schema::{ArrowError, Field};
 
 use super::journal::{HeldMemo, Journal, Row, Section};
 use super::token::Token;
-use crate::address::{Address, Kind as Holder};
-use crate::asset::RawAsset;
 use crate::fixed_text::Word;
 use crate::ledger::Ledger;
 use crate::operation::OPERATION_NAMES;
@@ -14,7 +12,9 @@ use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Time
 use crate::tables::columns::columns;
 use crate::tables::text::{NullableText, Text};
 use crate::token_event::Kind;
-use crate::{scval, strkey};
+use crate::values::address::{Address, Kind as Holder};
+use crate::values::asset::RawAsset;
+use crate::values::{scval, strkey};
 
 columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",

@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use crate::strkey;
+use crate::values::strkey;
 use crate::xdr::{self, Input};
 
 const ERROR_TYPES: [&str; 10] = [

@@ -4,7 +4,7 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use crate::strkey;
+use crate::values::strkey;
 use crate::xdr::{self, Input, layout};
 
 /// What a token of the classic ledger is.

@@ -3,9 +3,9 @@
 use std::fmt::Write;
 
 use crate::error::{Error, Result};
+use crate::values::{scval, strkey};
 use crate::xdr::layout::SCVal;
 use crate::xdr::{self, Input, between, locate, skip};
-use crate::{scval, strkey};
 
 /// Say a base64 SCVal in words: `transfer`, `["a", 7]`, `{amount: 100, …}`, a strkey, `0x…`.
 pub fn describe(base64: &str) -> Result<String> {

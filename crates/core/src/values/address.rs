@@ -1,7 +1,7 @@
 //! Who can hold a token: accounts, contracts, claimable balances and liquidity pools.
 
 use crate::envelope::Muxed;
-use crate::strkey;
+use crate::values::strkey;
 use crate::xdr;
 
 /// What an address stands for.
