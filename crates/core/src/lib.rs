@@ -2,6 +2,7 @@
 
 mod balance;
 mod change;
+pub mod contract;
 pub mod decode;
 mod entry;
 mod envelope;
@@ -16,10 +17,8 @@ mod integrity;
 mod ledger;
 mod meta;
 mod operation;
-mod spec;
 pub mod synth;
 pub mod tables;
 mod token_event;
 pub mod values;
-pub mod wasm;
 pub mod xdr;

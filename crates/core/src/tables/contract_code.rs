@@ -7,9 +7,9 @@ use super::columns::columns;
 use super::text::{NullableBinary, NullableText, Text};
 use super::{Settings, Table};
 use crate::change::{self, CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
+use crate::contract::wasm;
 use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
-use crate::wasm;
 
 pub(super) const CONTRACT_CODE: Table = Table {
     name: "contract_code",

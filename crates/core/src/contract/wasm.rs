@@ -1,6 +1,6 @@
 //! Custom sections of a contract's WebAssembly: its interface (SEP-48) and meta (SEP-46).
 
-use crate::spec;
+use crate::contract::spec;
 
 /// Code may say anything; a section that large is no interface.
 const MOST_BYTES: usize = 1 << 20;
