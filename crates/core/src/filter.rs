@@ -1,9 +1,9 @@
 //! Which rows are wanted: lists within one field are OR, fields are AND, an empty list is no filter.
 
-use crate::change;
 use crate::error::{Error, Result};
-use crate::operation::OPERATION_NAMES;
-use crate::token_event::{KIND_NAMES, Kind};
+use crate::ledger::change;
+use crate::ledger::operation::OPERATION_NAMES;
+use crate::ledger::token_event::{KIND_NAMES, Kind};
 use crate::values::address::Address;
 use crate::values::asset::{Asset, Code};
 use crate::values::strkey;

@@ -13,10 +13,11 @@ use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32}
 use super::columns::{columns, field};
 use super::text::{NullableText, Text};
 use super::{Older, Settings, Table};
-use crate::balance;
-use crate::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::fixed_text::{Word, hex};
-use crate::ledger::{Ledger, Needs, Transaction};
+use crate::ledger::balance;
+use crate::ledger::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
 use crate::values::asset::Asset;
 use crate::values::{scval, strkey, xdr_json};
 

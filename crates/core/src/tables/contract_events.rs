@@ -6,10 +6,11 @@ use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::{NullableText, Text, TextList};
 use super::{Settings, Table};
-use crate::event::{Event, Events, STAGES};
 use crate::filter::Filter;
 use crate::fixed_text::{Word, hex};
-use crate::ledger::{Ledger, Needs, Transaction};
+use crate::ledger::event::{Event, Events, STAGES};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
 use crate::values::asset::Asset;
 use crate::values::{scval, strkey, xdr_json};
 

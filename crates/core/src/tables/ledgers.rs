@@ -5,7 +5,8 @@ use super::columns::columns;
 use super::text::Text;
 use super::{Settings, Table};
 use crate::fixed_text::hex;
-use crate::ledger::{Ledger, Totals};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::Totals;
 
 pub(super) const LEDGERS: Table = Table {
     name: "ledgers",

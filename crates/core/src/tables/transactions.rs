@@ -6,11 +6,12 @@ use super::column::{Boolean, Int64, Nullable, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::{NullableText, Text};
 use super::{Settings, Table};
-use crate::envelope::{Envelope, Memo, Muxed};
-use crate::fee;
 use crate::fixed_text::{Word, hex};
-use crate::ledger::{Ledger, Needs, Refusal, Transaction};
-use crate::operation::Outcome;
+use crate::ledger::envelope::{Envelope, Memo, Muxed};
+use crate::ledger::fee;
+use crate::ledger::header::Ledger;
+use crate::ledger::operation::Outcome;
+use crate::ledger::walk::{Needs, Refusal, Transaction};
 use crate::values::strkey;
 
 pub(super) const TRANSACTIONS: Table = Table {

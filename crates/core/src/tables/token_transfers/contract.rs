@@ -2,8 +2,8 @@
 
 use super::journal::{Journal, Movement, Part};
 use super::step;
-use crate::ledger::Transaction;
-use crate::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::ledger::walk::Transaction;
 use crate::values::address::Address;
 use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};

@@ -2,10 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::envelope;
 use crate::error::{Error, Result};
 use crate::fixed_text::hex;
-use crate::ledger::{Ledger, NEWEST_PROTOCOL};
+use crate::ledger::envelope;
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::NEWEST_PROTOCOL;
 use crate::xdr::layout::{FeeBumpTransaction, Transaction, TransactionEnvelope, TransactionV0};
 use crate::xdr::schema::Optional;
 use crate::xdr::{self, Input, between, skip};

@@ -1,6 +1,6 @@
 //! Balances as the Stellar Asset Contract keeps them for contracts.
 
-use crate::change::ContractData;
+use crate::ledger::change::ContractData;
 use crate::xdr;
 
 /// SCVal Vec[Symbol "Balance", Address of a contract …]

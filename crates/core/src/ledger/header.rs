@@ -52,7 +52,7 @@ impl Ledger<'_> {
 }
 
 /// Read a LedgerCloseMeta as far as its transaction set.
-pub fn header(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
+pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
     let whole = bytes;
     let (meta_version, bytes) = xdr::u32(bytes)?;
     let bytes = match meta_version {

@@ -1,8 +1,8 @@
 //! What a Soroban transaction paid and got back: its result has only the difference, the changes
 //! of the paying account have both.
 
-use crate::change::Kind;
-use crate::entry::{self, Pairs};
+use crate::ledger::change::Kind;
+use crate::ledger::entry::{self, Pairs};
 use crate::xdr::Input;
 
 /// How much an account's balance rose over some LedgerEntryChanges; `None` where the sum cannot be.

@@ -1,12 +1,12 @@
 //! The one walk over a ledger behind its header: transactions, changes and events, handed to the tables.
 
-use crate::change::{self, Change, EntryTypes};
-use crate::envelope::{Envelope, Envelopes};
-use crate::event::Events;
 use crate::fixed_text::hex;
-pub use crate::header::{Ledger, header};
-use crate::meta::{Meta, OperationMeta};
-use crate::operation;
+use crate::ledger::change::{self, Change, EntryTypes};
+use crate::ledger::envelope::{Envelope, Envelopes};
+use crate::ledger::event::Events;
+use crate::ledger::header::Ledger;
+use crate::ledger::meta::{Meta, OperationMeta};
+use crate::ledger::operation;
 use crate::tables::Tables;
 use crate::xdr::layout::{
     ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,

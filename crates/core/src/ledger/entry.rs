@@ -1,6 +1,6 @@
 //! Entries of the classic ledger before and after a change, looked at where they lie.
 
-use crate::change::Kind;
+use crate::ledger::change::Kind;
 use crate::xdr::layout::{Asset, Claimant, LedgerEntryData, LedgerEntryExt, LedgerKey};
 use crate::xdr::schema::Array;
 use crate::xdr::{self, Input, between, skip};
