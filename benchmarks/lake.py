@@ -26,7 +26,7 @@ from stellarrow.decode import synthetic
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.stores import open_store
+from stellarrow.storage import open_store
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 from servers.process import Process, free_port, program

@@ -76,9 +76,9 @@ EDGES = {
     "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
     "stellarrow.resilience",
-    "stellarrow.stores",
-    "stellarrow.stores.cloud",
-    "stellarrow.stores.refusals",
+    "stellarrow.storage",
+    "stellarrow.storage.object_store",
+    "stellarrow.storage.errors",
 }
 BANNED_AT_IMPORT = {
     *("pyarrow.compute", "pyarrow.parquet", "pyarrow.dataset", "pyarrow.flight", "pandas"),

@@ -13,7 +13,7 @@ from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.resilience import Guard
-from stellarrow.stores import open_store
+from stellarrow.storage import open_store
 
 LAYOUT = Layout(4, 4)
 

@@ -19,7 +19,7 @@ from stellarrow.lake.writing import LakeWriter
 from stellarrow.resilience import Guard, Policy
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeSource
-from stellarrow.stores import Store, StoreOptions, open_store
+from stellarrow.storage import Store, StoreOptions, open_store
 
 SYNTHETIC = Network.of("synthetic")
 QUICK = Policy(first_wait=0.005, longest_wait=0.02, reset_after=0.02)

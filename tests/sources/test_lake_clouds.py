@@ -16,7 +16,7 @@ from stellarrow.lake.writing import LakeWriter, packed
 from stellarrow.resilience import Guard
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.stores import StoreOptions, open_store
+from stellarrow.storage import StoreOptions, open_store
 
 SYNTHETIC = Network.of("synthetic")
 

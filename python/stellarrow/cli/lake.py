@@ -20,7 +20,7 @@ from stellarrow.lake.writing import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.protocols import Source
 from stellarrow.resilience import Guard
-from stellarrow.stores import StoreOptions, open_store
+from stellarrow.storage import StoreOptions, open_store
 
 _SHOWN: Final = 20  # faults told one by one
 

@@ -22,7 +22,7 @@ from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
 from stellarrow.ordered import ordered
 from stellarrow.resilience import Guard
-from stellarrow.stores import Store
+from stellarrow.storage import Store
 
 _READERS: Final = 16  # at once: they wait for the store more than they work
 _BUDGET: Final = 64 << 20  # stored bytes in flight

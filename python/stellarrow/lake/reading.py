@@ -18,7 +18,7 @@ from stellarrow.lake.layout import (
 )
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet, Network
 from stellarrow.resilience import Guard
-from stellarrow.stores import Store
+from stellarrow.storage import Store
 
 Result = TypeVar("Result")
 

@@ -16,7 +16,7 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.protocols import Source
 from stellarrow.resilience import Guard
-from stellarrow.stores import Store
+from stellarrow.storage import Store
 
 _LEVEL: Final = 3  # of zstd; another level makes other bytes
 _STORED: Final = 32 << 20  # bytes of stored ledgers on their way in

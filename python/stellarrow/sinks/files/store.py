@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from stellarrow.errors import ConfigError
-from stellarrow.stores import StoreOptions
+from stellarrow.storage import StoreOptions
 
 if TYPE_CHECKING:
     import pyarrow as pa

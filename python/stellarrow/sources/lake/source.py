@@ -17,7 +17,7 @@ from stellarrow.metrics import Metrics
 from stellarrow.pieces import pieces
 from stellarrow.resilience import Guard, Policy
 from stellarrow.sources.lake.prefetch import Tuning, fetched
-from stellarrow.stores import StoreOptions, open_store
+from stellarrow.storage import StoreOptions, open_store
 
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stellarrow import ConfigError
-from stellarrow.stores.aws import s3_config
+from stellarrow.storage.aws import s3_config
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 SIGNED = {"access_key_id": "key", "secret_access_key": "secret"}

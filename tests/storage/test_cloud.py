@@ -13,7 +13,7 @@ import pytest
 from servers.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, SourceError
 from stellarrow.sources.lake import LakeSource
-from stellarrow.stores import Store, StoreOptions, open_store
+from stellarrow.storage import Store, StoreOptions, open_store
 
 
 class Trap:
@@ -161,6 +161,6 @@ def _files(lake: Path) -> type[BaseHTTPRequestHandler]:
 
 def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
-    monkeypatch.delitem(sys.modules, "stellarrow.stores.cloud", raising=False)
+    monkeypatch.delitem(sys.modules, "stellarrow.storage.object_store", raising=False)
     with pytest.raises(ConfigError, match=r"need obstore: pip install 'stellarrow\[lake\]'"):
         open_store("s3://bucket")

@@ -10,8 +10,8 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from stellarrow.errors import ConfigError, SinkError
-from stellarrow.stores import StoreOptions, refusals
-from stellarrow.stores.aws import bucket_region, s3_config
+from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage.aws import bucket_region, s3_config
 
 try:
     import obstore
@@ -56,7 +56,7 @@ class CloudStore:
 
         try:
             return self._done(work, key)
-        except refusals.Absent:
+        except errors.Absent:
             return None
 
     def page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
@@ -83,12 +83,12 @@ class CloudStore:
 
         try:
             return self._done(work, key)
-        except refusals.Absent:
+        except errors.Absent:
             return {}
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
         if self._config.get("skip_signature"):
-            raise SinkError(f"{self.where} cannot be written without credentials: {refusals.ADVICE}")
+            raise SinkError(f"{self.where} cannot be written without credentials: {errors.ADVICE}")
 
         # Azure takes names only that could be a variable's.
         told = {name.replace("-", "_") if self._is_azure else name: metadata[name] for name in metadata}
@@ -107,14 +107,14 @@ class CloudStore:
         try:
             return work()
         except (BaseError, OSError, ValueError) as error:
-            refusal = refusals.Refusal.of(error)
+            refusal = errors.Refusal.of(error)
             if self._mended(refusal):
                 return self._done(work, key, writing=writing)
             anonymous = bool(self._config.get("skip_signature"))
             place = f"{self.where}/{key}" if key else self.where
             raise refusal.told(place, writing=writing, anonymous=anonymous) from error
 
-    def _mended(self, refusal: refusals.Refusal) -> bool:
+    def _mended(self, refusal: errors.Refusal) -> bool:
         before = self._config
         if refusal.is_elsewhere and self._region is None and self.where.startswith("s3://"):
             bucket = urlsplit(self.where).netloc
@@ -132,7 +132,7 @@ class CloudStore:
         except (BaseError, OSError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise ConfigError(f"{self.where} cannot be opened: {refusals.first_line(error)}") from error
+            raise ConfigError(f"{self.where} cannot be opened: {errors.first_line(error)}") from error
 
     def _s3(self, bucket: str, prefix: str) -> Any:
         self._config = s3_config(os.environ, self._options.endpoint)

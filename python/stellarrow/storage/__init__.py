@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from stellarrow.errors import ConfigError
-from stellarrow.stores.local import LocalStore
+from stellarrow.storage.local import LocalStore
 
 _CLOUD: Final = ("s3", "gs", "az", "https", "http")
 
@@ -59,6 +59,6 @@ def open_store(location: str, options: StoreOptions | None = None) -> Store:
         raise ConfigError(
             f"{scheme}:// is no place objects are kept: choose {', '.join(_CLOUD)}, file or a path"
         )
-    from stellarrow.stores.cloud import CloudStore  # noqa: PLC0415  an extra
+    from stellarrow.storage.object_store import CloudStore  # noqa: PLC0415  an extra
 
     return CloudStore(location, options or StoreOptions())
