@@ -26,13 +26,13 @@ ALLOWED = {
     "stellarrow.filter": {"stellarrow.errors"},
     "stellarrow.decode": {
         "stellarrow._core",
-        *("stellarrow.compute", "stellarrow.compute.computation"),
+        *("stellarrow.sql", "stellarrow.sql.computation"),
         "stellarrow.errors",
         "stellarrow.filter",
         "stellarrow.ledgers",
     },
-    "stellarrow.compute": {
-        "stellarrow.compute.computation",
+    "stellarrow.sql": {
+        "stellarrow.sql.computation",
         "stellarrow.errors",
         "stellarrow.filter",
     },

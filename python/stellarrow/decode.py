@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from stellarrow import _core
-from stellarrow.compute import compile_sql
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -22,9 +21,10 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, Network
+from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
-    from stellarrow.compute.computation import Computation
+    from stellarrow.sql.computation import Computation
 
 __version__ = _core.__version__
 

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.dataset as ds
 
-from stellarrow.compute import compile_sql
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import listings, rows_of
 from stellarrow.sinks.files.store import open_files
+from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
-    from stellarrow.compute.computation import Computation
+    from stellarrow.sql.computation import Computation
 
 _LEDGER: Final = "ledger_sequence"
 _BATCH: Final = 1 << 15  # rows

@@ -12,7 +12,6 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from stellarrow.chain import Chain
-from stellarrow.compute import compile_sql
 from stellarrow.decode import Decoder, schema, stream
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -20,6 +19,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ordered import ordered
 from stellarrow.pipeline import is_open, wanted_ledgers, weight
 from stellarrow.protocols import Source
+from stellarrow.sql import compile_sql
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]

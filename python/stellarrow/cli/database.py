@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stellarrow.cli.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
-from stellarrow.queries import ready_made
+from stellarrow.sql.saved_queries import ready_made
 
 
 class Database:

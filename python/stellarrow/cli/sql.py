@@ -13,8 +13,8 @@ import pyarrow as pa
 from stellarrow import places
 from stellarrow.cli import prompt, results, wording
 from stellarrow.cli.database import Database
-from stellarrow.queries import queries
 from stellarrow.scanning import scan
+from stellarrow.sql.saved_queries import queries
 
 _EXAMPLE: Final = """\b
 Examples:

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.compute import compile_sql
 from stellarrow.decode import Decoder, schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.processor.commands import Command
+from stellarrow.sql import compile_sql
 
 Pick = Callable[[pa.RecordBatch], pa.RecordBatch]
 

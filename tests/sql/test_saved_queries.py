@@ -13,7 +13,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli import invoke
-from stellarrow.queries import queries, query
+from stellarrow.sql.saved_queries import queries, query
 
 LEDGERS = Path(sa.__file__).parent / "data" / "ledgers"
 Ask = Callable[..., list[dict[str, Any]]]

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from stellarrow.compute.expressions import Value, compiled
-from stellarrow.compute.parsing import Condition, parse_columns, parse_condition, shown
-from stellarrow.compute.projection import Column, column, projected
-from stellarrow.compute.pushdown import pushed
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
+from stellarrow.sql.compiler import Value, compiled
+from stellarrow.sql.parsing import Condition, parse_columns, parse_condition, shown
+from stellarrow.sql.projection import Column, column, projected
+from stellarrow.sql.pushdown import pushed
 
 _LEDGER = "ledger_sequence"
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import expressions as sql
 
-from stellarrow.compute import functions
-from stellarrow.compute.numbers import Datum, calculate, compare, convert, literal, moment, remainder
-from stellarrow.compute.parsing import Condition, shown
 from stellarrow.errors import ConfigError
+from stellarrow.sql import functions
+from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
+from stellarrow.sql.parsing import Condition, shown
 
 
 @dataclass(frozen=True, slots=True)

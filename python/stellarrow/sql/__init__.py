@@ -20,7 +20,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 
 if TYPE_CHECKING:
-    from stellarrow.compute.computation import Computation
+    from stellarrow.sql.computation import Computation
 
 __all__ = ["compile_sql"]
 
@@ -33,7 +33,7 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
     if not (where.where or where.select):
         return None
     try:
-        from stellarrow.compute.computation import computation  # noqa: PLC0415  an extra
+        from stellarrow.sql.computation import computation  # noqa: PLC0415  an extra
     except ModuleNotFoundError as error:
         if error.name != "sqlglot":
             raise

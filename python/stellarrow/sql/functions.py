@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from sqlglot import expressions as sql
 
-from stellarrow.compute.numbers import Datum, calculate, compare
 from stellarrow.errors import ConfigError
+from stellarrow.sql.numbers import Datum, calculate, compare
 
 Call: TypeAlias = tuple[Callable[..., Datum], Sequence[Any]]
 

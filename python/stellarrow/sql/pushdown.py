@@ -10,8 +10,8 @@ from typing import Any, Final
 import pyarrow as pa
 from sqlglot import expressions as sql
 
-from stellarrow.compute.parsing import Condition
 from stellarrow.filter import Filter
+from stellarrow.sql.parsing import Condition
 
 # By column: the filter's field that keeps every row with one of its values, and what such a value looks like.
 # It may keep others, as the condition is asked again; one field must not mix two columns.

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.compute.computation import computation
+from stellarrow.sql.computation import computation
 
 CONTRACT = "CAS3J7GYLGXMF6TDJBBYYSE3HQ6BBSMLNUQ34T6TZMYMW2EVH34XOWMA"
 ISSUER = "GA5ZSEJYB37JRC5AVCIA5MOP4RHTM335X2KGX3IHOJAPP5RE34K4KZVN"

@@ -9,10 +9,10 @@ from typing import Any
 import pyarrow as pa
 from sqlglot import expressions as sql
 
-from stellarrow.compute.expressions import Value, compiled, field_named
-from stellarrow.compute.numbers import narrow
-from stellarrow.compute.parsing import Condition, shown
 from stellarrow.errors import ConfigError
+from stellarrow.sql.compiler import Value, compiled, field_named
+from stellarrow.sql.numbers import narrow
+from stellarrow.sql.parsing import Condition, shown
 
 
 @dataclass(frozen=True, slots=True)
