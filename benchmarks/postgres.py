@@ -26,7 +26,7 @@ from postgres_rows import CONTRACTS, HOT, contract_id, generated
 
 import stellarrow as sa
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.copying import copy_rows

@@ -26,7 +26,7 @@ from peers.stepping import split
 
 import stellarrow as sa
 from stellarrow.address import Address
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.processor.engine import TABLES, Options, Processor
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer

@@ -20,7 +20,7 @@ import report
 from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_grpc, serve_rpc, source_service
 
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import Decoder, frame
+from stellarrow.core.decode import Decoder, frame
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.ordered import ordered
 from stellarrow.protocols import Source

@@ -27,7 +27,7 @@ from sinks.postgres.made import asked, batch, entry, folded, states
 from stellarrow.address import Address
 from stellarrow.cli.synth import write_lake
 from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Guard, Policy

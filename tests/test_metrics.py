@@ -8,7 +8,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow import places
-from stellarrow.decode import frame
+from stellarrow.core.decode import frame
 from stellarrow.metrics import Metrics
 from stellarrow.sources.stdin import StdinSource
 

@@ -15,7 +15,7 @@ import pytest
 import stellarrow as sa
 from servers.postgres import url_of
 from sinks.postgres.made import asked
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
 

@@ -10,7 +10,7 @@ import pytest
 
 import stellarrow as sa
 from memory import MemorySink, MemorySource
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 

@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 
 import stellarrow as sa
-from stellarrow.decode import frame
+from stellarrow.core.decode import frame
 from stellarrow.salvage import Outcome, apart, outcomes
 
 DECODER = sa.Decoder(["ledgers"], network="synthetic")

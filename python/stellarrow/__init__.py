@@ -1,7 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.core.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
 from stellarrow.deadletters import DeadLetter, DeadLetters
-from stellarrow.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,

@@ -13,8 +13,8 @@ from typing import Final
 
 from stellarrow.chain import Chain
 from stellarrow.commits import Commits, covered_ledgers
+from stellarrow.core.decode import Decoder
 from stellarrow.deadletters import DeadLetters
-from stellarrow.decode import Decoder
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,

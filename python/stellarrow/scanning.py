@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from stellarrow.chain import Chain
-from stellarrow.decode import Decoder, schema, stream
+from stellarrow.core.decode import Decoder, schema, stream
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stellarrow.cli.synth import lake_path, write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 
 Run = Callable[..., Any]

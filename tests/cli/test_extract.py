@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stellarrow.cli import meter, wording
-from stellarrow.decode import frame
+from stellarrow.core.decode import frame
 from stellarrow.pipeline import Progress
 
 Run = Callable[..., Any]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 
 

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -23,7 +23,7 @@ from pyarrow import flight
 import stellarrow as sa
 from servers.rpc import RpcNode, serving
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.sources.grpc import GrpcSource
 
 MakeLake = Callable[..., Path]

@@ -9,7 +9,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli.synth import lake_path
-from stellarrow.decode import framing, sequences
+from stellarrow.core.decode import framing, sequences
 from stellarrow.sources.files import FileSource
 
 Run = Callable[..., Any]

@@ -8,7 +8,7 @@ import pytest
 
 from servers.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, Network, SourceError
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed

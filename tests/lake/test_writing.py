@@ -12,7 +12,7 @@ import pytest
 from servers.faulty import Fault, FaultyProxy
 from servers.versitygw import Bucket
 from stellarrow import ChainBroken, ConfigError, LedgerRange, LedgerSet, Network, SinkError, SinkUnavailable
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.lake.layout import Layout
 from stellarrow.lake.reading import Lake
 from stellarrow.lake.writing import LakeWriter

@@ -19,7 +19,7 @@ from pyarrow import flight
 
 import stellarrow as sa
 from stellarrow.address import Address
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.proto import control_service_pb2 as messages

@@ -17,7 +17,7 @@ from pyarrow import flight
 import stellarrow as sa
 from servers.process import free_port
 from stellarrow import places
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.segments import Segment

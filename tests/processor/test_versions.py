@@ -7,7 +7,7 @@ from itertools import islice
 import pyarrow as pa
 
 import stellarrow as sa
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.processor.versions import converter, newest
 
 

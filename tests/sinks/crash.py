@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import stellarrow as sa
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 
 DIED = 77
 

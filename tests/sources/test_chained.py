@@ -14,7 +14,7 @@ import pytest
 import servers.raw_ledgers
 import stellarrow as sa
 from servers.rpc import RpcNode, html, reset, serving, status
-from stellarrow.decode import sequences, synthetic
+from stellarrow.core.decode import sequences, synthetic
 from stellarrow.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource

@@ -16,7 +16,7 @@ from stellarrow import (
     SourceError,
     SourceUnavailable,
 )
-from stellarrow.decode import frame, sequences, synthetic
+from stellarrow.core.decode import frame, sequences, synthetic
 from stellarrow.sources.files import FileSource
 
 

@@ -15,7 +15,7 @@ from servers.process import free_port
 from servers.raw_ledgers import RawLedgers, serving
 from servers.toxiproxy import Toxiproxy
 from sources.following import followed
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
 from stellarrow.sources.grpc import GrpcSource

@@ -16,7 +16,7 @@ import stellarrow as sa
 from servers.faulty import Fault, FaultyProxy
 from servers.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.resilience import Policy

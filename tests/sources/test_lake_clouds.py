@@ -9,7 +9,7 @@ import pytest
 from servers.azurite import Azure
 from servers.fake_gcs import Gcs
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, SinkUnavailable
-from stellarrow.decode import frame
+from stellarrow.core.decode import frame
 from stellarrow.lake.checking import LakeCheck
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import LakeWriter, packed

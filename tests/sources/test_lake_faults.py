@@ -25,8 +25,8 @@ from stellarrow import (
     SourceUnavailable,
     StellarrowError,
 )
+from stellarrow.core.decode import Decoder
 from stellarrow.deadletters import DeadLetters
-from stellarrow.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.metrics import Metrics

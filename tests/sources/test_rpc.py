@@ -16,7 +16,7 @@ import stellarrow as sa
 from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
 from servers.toxiproxy import Toxiproxy
 from sources.following import followed
-from stellarrow.decode import Decoder, sequences, synthetic
+from stellarrow.core.decode import Decoder, sequences, synthetic
 from stellarrow.metrics import Metrics
 from stellarrow.resilience import Policy
 from stellarrow.sources.rpc import RpcSource

@@ -9,7 +9,7 @@ from typing import Final
 import click
 import pyarrow.parquet as pq
 
-from stellarrow.decode import meta_json, spec_json
+from stellarrow.core.decode import meta_json, spec_json
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.interface import signatures
 

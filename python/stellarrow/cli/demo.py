@@ -17,7 +17,7 @@ from rich.console import Console
 from stellarrow import pipeline
 from stellarrow.cli import events, meter, results, wording
 from stellarrow.cli.synth import lake_path, write_lake
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
 from stellarrow.sinks.parquet import ParquetSink

@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli import wording
-from stellarrow.decode import describe
+from stellarrow.core.decode import describe
 
 _LONGEST: Final = 110  # characters a line
 

@@ -19,7 +19,7 @@ from stellarrow import places
 from stellarrow.cli import wording
 from stellarrow.config import SERVICES, read
 from stellarrow.config.values import masked
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.protocols import Source

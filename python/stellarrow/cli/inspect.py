@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli import events, wording
-from stellarrow.decode import Batches, decode, framing, split, tables
+from stellarrow.core.decode import Batches, decode, framing, split, tables
 from stellarrow.errors import ConfigError, NetworkMismatch, SourceError
 from stellarrow.ledgers import KNOWN_NETWORKS, Network
 from stellarrow.sources.files import FileSource

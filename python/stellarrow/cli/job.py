@@ -17,8 +17,8 @@ from stellarrow.cli.told import Told
 from stellarrow.commits import covered_ledgers
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
+from stellarrow.core.decode import table
 from stellarrow.deadletters import FOLDER, DeadLetters
-from stellarrow.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet

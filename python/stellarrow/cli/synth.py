@@ -10,7 +10,7 @@ from typing import Final
 import click
 
 from stellarrow.cli import wording
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.writing import packed

@@ -24,7 +24,7 @@ from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
 from stellarrow.config.values import masked
-from stellarrow.decode import table
+from stellarrow.core.decode import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.metrics import Metrics

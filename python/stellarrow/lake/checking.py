@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,

@@ -8,7 +8,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.decode import Decoder, __version__, frame, sequences, split
+from stellarrow.core.decode import Decoder, __version__, frame, sequences, split
 from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reading import Lake

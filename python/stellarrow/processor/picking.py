@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.decode import Decoder, schema
+from stellarrow.core.decode import Decoder, schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.processor.commands import Command

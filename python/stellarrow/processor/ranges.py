@@ -12,7 +12,7 @@ from queue import Empty, Full, Queue
 from typing import Final
 
 from stellarrow import pipeline
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.processor.commands import Command

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow import pipeline
+from stellarrow.core.decode import table
 from stellarrow.deadletters import DeadLetter, DeadLetters
-from stellarrow.decode import table
 from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network

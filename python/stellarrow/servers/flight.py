@@ -11,7 +11,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.address import Address
-from stellarrow.decode import schema
+from stellarrow.core.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.processor.commands import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.cutting import Stream

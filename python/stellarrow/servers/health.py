@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from stellarrow.address import Address
-from stellarrow.decode import __version__
+from stellarrow.core.decode import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.resilience import Guard
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded

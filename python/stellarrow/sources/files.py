@@ -12,7 +12,7 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.decode import sequences, split
+from stellarrow.core.decode import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
@@ -156,7 +156,7 @@ def _runs(path: Path) -> Iterator[_Stored]:
         elif ledger <= last:
             raise SourceError(
                 f"{path} holds ledger {ledger} after ledger {last}: put its ledgers in order, each once"
-                " (stellarrow.decode takes them as they are)"
+                " (stellarrow.core.decode takes them as they are)"
             )
         elif ledger != last + 1:
             yield _Stored(first, last, path)

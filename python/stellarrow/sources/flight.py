@@ -14,7 +14,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.address import Address
-from stellarrow.decode import table
+from stellarrow.core.decode import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange
 

@@ -23,7 +23,7 @@ from servers.process import free_port
 from servers.toxiproxy import Toxiproxy
 from sinks.postgres.made import asked, folded, states
 from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink

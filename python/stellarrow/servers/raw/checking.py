@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
+from stellarrow.core.decode import Decoder, sequences, split
 from stellarrow.deadletters import DeadLetters
-from stellarrow.decode import Decoder, sequences, split
 from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.ordered import ordered

@@ -12,7 +12,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.address import Address
-from stellarrow.decode import schema
+from stellarrow.core.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.servers.arrow import answering, arguments, write_options

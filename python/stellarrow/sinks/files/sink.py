@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from threading import Timer
 from typing import Final
 
-from stellarrow.decode import table
+from stellarrow.core.decode import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
