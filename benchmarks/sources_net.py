@@ -22,7 +22,7 @@ from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_gr
 from stellarrow.cli.synth import write_lake
 from stellarrow.core.decode import Decoder, frame
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.sources.grpc import GrpcSource
 from stellarrow.sources.rpc import RpcSource

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
-from stellarrow import pipeline
-from stellarrow.deadletters import DeadLetters
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.pipeline import Progress, Report
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.loop import Progress, Report
 from stellarrow.protocols import Sink, Source
 
 
@@ -64,11 +64,11 @@ def run(
                 where=chosen,
                 decoded=decoded,
                 transfers=transfers,
-                expected=lambda: pipeline.wanted_ledgers(reading, ledgers),
+                expected=lambda: loop.wanted_ledgers(reading, ledgers),
             )
             return stack.enter_context(closing(made))
 
-        return pipeline.run(
+        return loop.run(
             reading,
             tables=tables,
             sinks=[sink(place) for place in sinks],

@@ -11,13 +11,13 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from stellarrow.chain import Chain
 from stellarrow.core.decode import Decoder, schema, stream
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.ordered import ordered
-from stellarrow.pipeline import is_open, wanted_ledgers, weight
+from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.sql import compile_sql
 

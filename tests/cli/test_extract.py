@@ -13,7 +13,7 @@ import pytest
 
 from stellarrow.cli import meter, wording
 from stellarrow.core.decode import frame
-from stellarrow.pipeline import Progress
+from stellarrow.pipeline.loop import Progress
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]

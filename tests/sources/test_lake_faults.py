@@ -26,11 +26,11 @@ from stellarrow import (
     StellarrowError,
 )
 from stellarrow.core.decode import Decoder
-from stellarrow.deadletters import DeadLetters
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.metrics import Metrics
-from stellarrow.pipeline import run
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.loop import run
 from stellarrow.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from stellarrow import pipeline
 from stellarrow.cli import wording
 from stellarrow.cli.holdings import Holding, counted
 from stellarrow.cli.told import Told
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.pipeline import loop
 
 _SHOWN: Final = 10  # differences that people are told
 
@@ -54,7 +54,7 @@ class Census:
     def close(self) -> None:
         """Hold nothing."""
 
-    def told(self, report: pipeline.Report, *, lacking: LedgerSet, unreadable: LedgerSet) -> Told:
+    def told(self, report: loop.Report, *, lacking: LedgerSet, unreadable: LedgerSet) -> Told:
         """Say what was found; differences are a failure, ledgers not yet extracted are not."""
         verdict = "every row count agrees" if not self.differences else _many(self.differences)
         took = wording.seconds(report.seconds)

@@ -14,12 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from stellarrow import pipeline
 from stellarrow.cli import events, meter, results, wording
 from stellarrow.cli.synth import lake_path, write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
+from stellarrow.pipeline import loop
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 
@@ -47,7 +47,7 @@ def command(data: Path, to: str | None) -> None:
     _tell(console, "Two real ledgers of the public network", real, data / "pubnet")
     _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
     if made.ledgers:
-        alone = pipeline.run(
+        alone = loop.run(
             FileSource(data / "ledgers-synthetic"), tables=_TABLES, sinks=[], network="synthetic"
         )
         console.print(f"  decoding them without keeping them: {_speed(alone)}")
@@ -78,14 +78,12 @@ def _made_up(lake: Path, console: Console) -> None:
         )
 
 
-def _extract(title: str, source: Path, folder: Path, network: str) -> pipeline.Report:
+def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Report:
     with closing(ParquetSink(folder, _TABLES, network=network)) as sink, meter.shown(title) as progress:
-        return pipeline.run(
-            FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress
-        )
+        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
 
 
-def _tell(console: Console, title: str, report: pipeline.Report, folder: Path) -> None:
+def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
     console.print(f"\n[bold]{title}[/bold] → {folder}")
     if report.ledgers:
         console.print(f"  {wording.size(report.bytes)} of XDR to Parquet in {_speed(report)}")
@@ -103,7 +101,7 @@ def _tell(console: Console, title: str, report: pipeline.Report, folder: Path) -
         console.print(f"  · {line}", markup=False, soft_wrap=True)
 
 
-def _speed(report: pipeline.Report) -> str:
+def _speed(report: loop.Report) -> str:
     rate = report.bytes / max(report.seconds, 1e-9) / 1e6
     return f"{wording.seconds(report.seconds)}, {rate:,.0f} MB/s"
 

@@ -13,9 +13,9 @@ from typing import Any, Final
 import psycopg
 from rich.console import Console
 
-from stellarrow import pipeline
 from stellarrow.cli import meter, results, wording
 from stellarrow.ledgers import Network
+from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
@@ -68,7 +68,7 @@ def show(console: Console, source: Source, network: Network, *, url: str | None,
             closing(PostgresSink(place, _TABLES, network=network, mode="auto")) as sink,
             meter.shown("PostgreSQL") as progress,
         ):
-            report = pipeline.run(source, tables=_TABLES, sinks=[sink], network=network, progress=progress)
+            report = loop.run(source, tables=_TABLES, sinks=[sink], network=network, progress=progress)
         console.print(f"\n[bold]The synthetic ledgers in PostgreSQL[/bold] → {name}", soft_wrap=True)
         rows = sum(report.rows.values())
         if rows:

@@ -14,16 +14,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow import pipeline, places
+from stellarrow import places
 from stellarrow.cli import wording
 from stellarrow.cli.settings import config_option
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.values import MASK
-from stellarrow.deadletters import FOLDER, DeadLetter, DeadLetters
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.dead_letters import FOLDER, DeadLetter, DeadLetters
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow dlq "
 
@@ -195,7 +196,7 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
         sinks = [
             stack.enter_context(closing(places.open_sink(place, letter.tables, **choices))) for place in to
         ]
-        pipeline.run(_Letter(chunk), tables=letter.tables, sinks=sinks, **choices)
+        loop.run(_Letter(chunk), tables=letter.tables, sinks=sinks, **choices)
 
 
 class _Letter:

@@ -9,19 +9,20 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from stellarrow import pipeline, places
+from stellarrow import places
 from stellarrow.cli import meter, signals, wording
 from stellarrow.cli.census import Census
 from stellarrow.cli.holdings import holdings
 from stellarrow.cli.told import Told
-from stellarrow.commits import covered_ledgers
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
 from stellarrow.core.decode import table
-from stellarrow.deadletters import FOLDER, DeadLetters
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.commits import covered_ledgers
+from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
 
@@ -48,11 +49,11 @@ class Job:
             where=self._where,
             decoded=self._settings.decoded,
             transfers=self._settings.transfers,
-            expected=lambda: pipeline.wanted_ledgers(self._source, self._settings.ledgers),
+            expected=lambda: loop.wanted_ledgers(self._source, self._settings.ledgers),
         )
 
     def run(self, sinks: Sequence[Sink]) -> Told:
-        wanted = pipeline.wanted_ledgers(self._source, self._settings.ledgers)
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         letters = self._dead_letters()
         with signals.stopping() as stop, meter.shown("extract", stop.event) as progress:
             report = self._bring(
@@ -94,8 +95,8 @@ class Job:
         }
         return DeadLetters(settings.state_dir / FOLDER, job=job)
 
-    def _bring(self, sinks: Sequence[Sink], ledgers: LedgerSet, **choices: Any) -> pipeline.Report:
-        return pipeline.run(
+    def _bring(self, sinks: Sequence[Sink], ledgers: LedgerSet, **choices: Any) -> loop.Report:
+        return loop.run(
             self._source,
             tables=self._tables,
             sinks=sinks,
@@ -116,9 +117,9 @@ class Job:
         if isinstance(self._source, StdinSource):
             raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
         held = self._source.available()
-        wanted = pipeline.wanted_ledgers(self._source, self._settings.ledgers)
-        if pipeline.is_open(wanted):
-            if pipeline.is_open(held):
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        if loop.is_open(wanted):
+            if loop.is_open(held):
                 raise ConfigError("the source has no end that is known: give --ledgers A:B to try --dry-run")
             wanted &= LedgerSet([LedgerRange(0, held.last)])
         missing = wanted - covered_ledgers(sinks)
@@ -149,7 +150,7 @@ class Job:
 
     def verify(self, sinks: Sequence[Sink]) -> Told:
         """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
-        wanted = pipeline.wanted_ledgers(self._source, self._settings.ledgers)
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         covered = covered_ledgers(sinks) & wanted
         readable = covered & self._source.available()
         census = Census(
@@ -158,7 +159,7 @@ class Job:
         )
         with signals.stopping() as stop, meter.shown("verify", stop.event) as progress:
             report = self._bring([census], readable, progress=progress, stop=stop.event)
-        lacking = LedgerSet() if pipeline.is_open(wanted) else wanted - covered
+        lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
         told = census.told(report, lacking=lacking, unreadable=covered - readable)
         return replace(told, exit_code=stop.exit_code) if report.stopped else told
 
@@ -187,7 +188,7 @@ def _where(settings: Extract) -> Filter | None:
     return where if str(where) else None
 
 
-def _told(report: pipeline.Report, gaps: LedgerSet) -> str:
+def _told(report: loop.Report, gaps: LedgerSet) -> str:
     skipped = f", {wording.many(report.skipped, 'ledger')} already there" if report.skipped else ""
     told = []
     if report.stopped:

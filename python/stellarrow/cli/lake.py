@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import pipeline, places
+from stellarrow import places
 from stellarrow.cli import meter, wording
 from stellarrow.cli.verbs import Verbs
 from stellarrow.errors import SinkUnavailable
@@ -18,6 +18,7 @@ from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
 from stellarrow.lake.writing import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
 from stellarrow.resilience import Guard
 from stellarrow.storage import StoreOptions, open_store
@@ -65,11 +66,11 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
             layout=_layout(options["ledgers_per_file"], options["files_per_partition"]),
             verify_chain=not options["no_verify_chain"],
         )
-        wanted = pipeline.wanted_ledgers(opened, options["ledgers"])
+        wanted = loop.wanted_ledgers(opened, options["ledgers"])
         whole = writer.whole(wanted)
         lacking = writer.lacking(whole)
         report = _written(writer, opened, lacking) | {
-            "skipped": 0 if pipeline.is_open(whole) else (whole - lacking).count,
+            "skipped": 0 if loop.is_open(whole) else (whole - lacking).count,
             "left_out": str(wanted - whole),
         }
     told = (
@@ -82,7 +83,7 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
 
 
 def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
-    state = pipeline.Progress(None if pipeline.is_open(lacking) else lacking.count, 0)
+    state = loop.Progress(None if loop.is_open(lacking) else lacking.count, 0)
     files = 0
     with meter.shown("lake write") as progress:
         for part in lacking:

@@ -20,13 +20,13 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from stellarrow import pipeline
 from stellarrow.cli import wording
+from stellarrow.pipeline import loop
 
 _LINE_EVERY: Final = 10.0  # seconds
 _WIDE: Final = 100  # columns of a terminal with room for more
 
-Report = Callable[[pipeline.Progress], None]
+Report = Callable[[loop.Progress], None]
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def shown(title: str, stop: Event | None = None) -> Iterator[Report]:
     with Progress(*_columns(console.width), console=console, transient=True, expand=True) as bar:
         task = bar.add_task(title, total=None)
 
-        def report(state: pipeline.Progress) -> None:
+        def report(state: loop.Progress) -> None:
             told = "finishing" if stop.is_set() else title
             bar.update(task, description=told, total=state.wanted, completed=state.ledgers, state=state)
 
@@ -60,7 +60,7 @@ class _Share(ProgressColumn):
     """How much is done of what is wanted; where the chain is followed, the ledger it is at."""
 
     def render(self, task: Task) -> Text:
-        state: pipeline.Progress | None = task.fields.get("state")
+        state: loop.Progress | None = task.fields.get("state")
         if task.total is None:
             return Text(f"at {state.last}," if state and state.last is not None else "", no_wrap=True)
         return Text(f"{task.percentage:>3.0f} %", no_wrap=True)
@@ -70,7 +70,7 @@ class _Remaining(ProgressColumn):
     """How long it will take; where the chain is followed, how far behind it is."""
 
     def render(self, task: Task) -> Text:
-        state: pipeline.Progress | None = task.fields.get("state")
+        state: loop.Progress | None = task.fields.get("state")
         if not state:
             return Text("")
         if state.wanted is None:
@@ -83,7 +83,7 @@ class _Remaining(ProgressColumn):
         return Text(f"{wording.seconds(round(left))} left", no_wrap=True)
 
 
-def lag(state: pipeline.Progress) -> float:
+def lag(state: loop.Progress) -> float:
     """Return how long ago the last ledger closed, in seconds."""
     return max(0.0, time.time() - state.last_closed_at) if state.last_closed_at else 0.0
 
@@ -96,7 +96,7 @@ class _Speed(ProgressColumn):
         self._wide = wide
 
     def render(self, task: Task) -> Text:
-        state: pipeline.Progress | None = task.fields.get("state")
+        state: loop.Progress | None = task.fields.get("state")
         if not state or not task.elapsed:
             return Text("reading what is there", no_wrap=True)
         rate = wording.count(state.ledgers / task.elapsed)
@@ -109,7 +109,7 @@ class _Speed(ProgressColumn):
 def _lines(stop: Event) -> Report:
     began = told = time.monotonic()
 
-    def report(state: pipeline.Progress) -> None:
+    def report(state: loop.Progress) -> None:
         nonlocal told
         now = time.monotonic()
         if now - told < _LINE_EVERY:

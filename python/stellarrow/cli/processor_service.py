@@ -14,11 +14,11 @@ from stellarrow import places
 from stellarrow.cli.source_service import tls_of
 from stellarrow.config import Processor as Settings
 from stellarrow.config.values import masked
-from stellarrow.deadletters import FOLDER
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.servers import sessions
 from stellarrow.servers.control import ControlServer

@@ -15,12 +15,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from stellarrow import pipeline, places
+from stellarrow import places
 from stellarrow.config import Consumer as Settings
 from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline import loop
 from stellarrow.resilience import Guard, Policy
 from stellarrow.servers.health import Check, HealthServer
 from stellarrow.sinks.postgres import PostgresSink
@@ -114,7 +115,7 @@ class SinkService:
         settings = self._settings
         with closing(places.open_source(place, metrics=self._metrics)) as source:
             ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
-            pipeline.run(
+            loop.run(
                 source,
                 tables=settings.tables,
                 sinks=sinks,
@@ -147,7 +148,7 @@ class SinkService:
     def _together(self) -> Stats:
         return Stats.together(self._stats.values())
 
-    def _progressed(self, state: pipeline.Progress) -> None:
+    def _progressed(self, state: loop.Progress) -> None:
         for name, stats in self._stats.items():
             rows = state.rows[name]
             self._counted.received.inc(max(0, rows - stats.records_received))  # fewer where it starts over

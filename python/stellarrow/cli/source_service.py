@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
-from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ConfigError
 from stellarrow.flowctl import Registration, Service
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Source
 from stellarrow.servers.health import Check, HealthServer, Part, guards_of
 from stellarrow.servers.listening import Tls

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from stellarrow import pipeline, places
+from stellarrow import places
 from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
@@ -28,6 +28,7 @@ from stellarrow.core.decode import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
 
 _EXAMPLE = """\b
@@ -143,7 +144,7 @@ def _wanted(settings: Processor, source: Any) -> LedgerSet:
     """Return the ledgers the settings name, or all the source has."""
     if settings.start_ledger:
         return LedgerSet([LedgerRange(settings.start_ledger, settings.end_ledger or None)])
-    return pipeline.wanted_ledgers(source, None)
+    return loop.wanted_ledgers(source, None)
 
 
 def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
@@ -201,7 +202,7 @@ class _Feed:
 
     def _bring(self) -> None:
         self._sink = self._sink or self._open()
-        report = pipeline.run(
+        report = loop.run(
             self._source,
             tables=self._tables,
             sinks=[self._sink],

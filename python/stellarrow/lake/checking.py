@@ -20,7 +20,7 @@ from stellarrow.errors import (
 from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
 from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.resilience import Guard
 from stellarrow.storage import Store
 

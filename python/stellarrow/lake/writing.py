@@ -13,7 +13,7 @@ from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.resilience import Guard
 from stellarrow.storage import Store

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.deadletters import DeadLetter
 from stellarrow.errors import ChainBroken
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.pipeline.dead_letters import DeadLetter
 from stellarrow.processor.decoding import Filtered
 from stellarrow.processor.session import Counts, Mark
 from stellarrow.spool import Spool

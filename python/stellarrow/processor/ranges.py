@@ -11,10 +11,10 @@ from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import Final
 
-from stellarrow import pipeline
 from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline import loop
 from stellarrow.processor.commands import Command
 from stellarrow.processor.cursor import Cursor, Place, cursor_of
 from stellarrow.processor.cutting import Cutter, Sent, Stream
@@ -182,7 +182,7 @@ class _Decoding:
                 return
             network = agreed_network(source, self._processor.options.network)
             decoder = self._decoder(network)
-            pipeline.run(
+            loop.run(
                 source,
                 tables=[self.table],
                 sinks=[self],

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from stellarrow import pipeline
 from stellarrow.core.decode import table
-from stellarrow.deadletters import DeadLetter, DeadLetters
 from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.decoding import Filtered, Slots, agreed_network
 from stellarrow.processor.output import Kept, Output
 from stellarrow.processor.priority import give_way
@@ -234,7 +234,7 @@ class Work:
                 expect=self._expect,
                 kept=self._note,
             )
-            pipeline.run(
+            loop.run(
                 decoder.feeding(source),
                 tables=self._stored,
                 sinks=[output],

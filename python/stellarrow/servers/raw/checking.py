@@ -11,10 +11,10 @@ from datetime import datetime
 from typing import Final
 
 from stellarrow.core.decode import Decoder, sequences, split
-from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"

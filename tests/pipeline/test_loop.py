@@ -96,7 +96,7 @@ def test_an_error_leaves_what_was_committed(numbered: dict[int, bytes]) -> None:
 def test_an_error_stops_the_reading(numbered: dict[int, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
     numbered[101] = numbered[101][:-8]
     source = MemorySource(numbered, size=1)
-    monkeypatch.setattr("stellarrow.pipeline.weight", lambda _: 1 << 20)
+    monkeypatch.setattr("stellarrow.pipeline.loop.weight", lambda _: 1 << 20)
     with pytest.raises(sa.DecodeError):
         run(source, MemorySink(), budget_mb=2)
     assert source.taken <= 5  # two were good or bad, two in flight, one at the door

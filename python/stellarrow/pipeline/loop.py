@@ -11,10 +11,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from stellarrow.chain import Chain
-from stellarrow.commits import Commits, covered_ledgers
 from stellarrow.core.decode import Decoder
-from stellarrow.deadletters import DeadLetters
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -27,9 +24,12 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.ordered import Ordered, ordered
+from stellarrow.pipeline.commits import Commits, covered_ledgers
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.isolation import Outcome, apart, outcomes
+from stellarrow.pipeline.parallel import Ordered, ordered
 from stellarrow.protocols import Refetching, Sink, Source
-from stellarrow.salvage import Outcome, apart, outcomes
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_RATIO: Final = 11  # of ledgers with many transactions

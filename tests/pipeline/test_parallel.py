@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.parallel import ordered
 
 
 class Watch:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow.deadletters import DeadLetters
+from stellarrow.pipeline.dead_letters import DeadLetters
 
 WRONG = sa.DecodeError("ledger 7: no such arm", ledger=7, path="v2.ext", offset=12)
 
@@ -101,7 +101,7 @@ def test_a_place_one_cannot_write_to_is_told(tmp_path: Path) -> None:
 
 def test_a_letter_killed_while_it_is_written_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     program = (
-        "import sys\nfrom stellarrow.deadletters import DeadLetters\n"
+        "import sys\nfrom stellarrow.pipeline.dead_letters import DeadLetters\n"
         "letters = DeadLetters(sys.argv[1])\nprint('on', flush=True)\n"
         "for ledger in range(10**9): letters.put(bytes(200_000), 'single', ledger, ValueError('x'), 'here')"
     )

@@ -6,7 +6,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.core.decode import frame
-from stellarrow.salvage import Outcome, apart, outcomes
+from stellarrow.pipeline.isolation import Outcome, apart, outcomes
 
 DECODER = sa.Decoder(["ledgers"], network="synthetic")
 

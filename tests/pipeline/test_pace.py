@@ -152,7 +152,7 @@ def test_a_source_that_was_waiting_when_told_to_stop_is_no_error(numbered: dict[
 def test_a_slow_sink_holds_the_source_back(
     numbered: dict[int, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.pipeline.weight", lambda _: 1 << 20)
+    monkeypatch.setattr("stellarrow.pipeline.loop.weight", lambda _: 1 << 20)
     source, sink = MemorySource(numbered, size=1), SlowSink()
     ahead: list[int] = []
     sa.run(
