@@ -25,8 +25,8 @@ from corpora import SHARED, shared_ledgers
 from peers.stepping import split
 
 import stellarrow as sa
-from stellarrow.address import Address
 from stellarrow.core.decode import synthetic
+from stellarrow.net.address import Address
 from stellarrow.processor.engine import TABLES, Options, Processor
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer

@@ -24,13 +24,13 @@ from processor.serving import Serving
 from servers.process import free_port
 from servers.processor import HALF, Processor
 from sinks.postgres.made import asked, batch, entry, folded, states
-from stellarrow.address import Address
 from stellarrow.cli.synth import write_lake
 from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.flight import FlightTable

@@ -11,8 +11,8 @@ import pytest
 
 from servers.control_plane import ControlPlane
 from servers.process import free_port
-from stellarrow.address import Address
 from stellarrow.flowctl import Registration, Service
+from stellarrow.net.address import Address
 from stellarrow.proto import flowctl_pb2 as messages
 
 TOLD = Service(

@@ -37,12 +37,12 @@ ALLOWED = {
         "stellarrow.filter",
     },
     "stellarrow.metrics": set[str](),
-    "stellarrow.resilience": {"stellarrow.errors", "stellarrow.metrics"},
+    "stellarrow.net.resilience": {"stellarrow.errors", "stellarrow.metrics"},
     "stellarrow.pipeline.dead_letters": {"stellarrow.errors", "stellarrow.ledgers"},
     "stellarrow.pipeline.isolation": {"stellarrow.core.decode", "stellarrow.errors", "stellarrow.ledgers"},
-    "stellarrow.config.values": {"stellarrow.address", "stellarrow.ledgers"},
+    "stellarrow.config.values": {"stellarrow.net.address", "stellarrow.ledgers"},
     "stellarrow.config.services": {
-        "stellarrow.address",
+        "stellarrow.net.address",
         *("stellarrow.config.settings", "stellarrow.config.values"),
         "stellarrow.errors",
     },
@@ -63,7 +63,7 @@ ALLOWED = {
 }
 # What sources, sinks and servers may know of the rest.
 EDGES = {
-    "stellarrow.address",
+    "stellarrow.net.address",
     "stellarrow.core.decode",
     "stellarrow.errors",
     "stellarrow.filter",
@@ -75,7 +75,7 @@ EDGES = {
     "stellarrow.pieces",
     "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
-    "stellarrow.resilience",
+    "stellarrow.net.resilience",
     "stellarrow.storage",
     "stellarrow.storage.object_store",
     "stellarrow.storage.errors",

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
 
 try:
     import grpc

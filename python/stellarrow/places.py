@@ -14,8 +14,8 @@ from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
+from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Sink, Source
-from stellarrow.resilience import Policy
 from stellarrow.sinks.files.place import FORMATS, Place
 from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink

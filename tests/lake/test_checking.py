@@ -12,7 +12,7 @@ from stellarrow.core.decode import synthetic
 from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
-from stellarrow.resilience import Guard
+from stellarrow.net.resilience import Guard
 from stellarrow.storage import open_store
 
 LAYOUT = Layout(4, 4)

@@ -16,7 +16,7 @@ from stellarrow.core.decode import frame, synthetic
 from stellarrow.lake.layout import Layout
 from stellarrow.lake.reading import Lake
 from stellarrow.lake.writing import LakeWriter
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeSource
 from stellarrow.storage import Store, StoreOptions, open_store

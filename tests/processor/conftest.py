@@ -18,8 +18,8 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from stellarrow.address import Address
 from stellarrow.core.decode import synthetic
+from stellarrow.net.address import Address
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.proto import control_service_pb2 as messages

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from stellarrow.address import Address
+from stellarrow.net.address import Address
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.servers.flight import FlightServer
 from stellarrow.sources.files import FileSource

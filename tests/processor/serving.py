@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from servers.process import free_port
-from stellarrow.address import Address
+from stellarrow.net.address import Address
 
 _START_SECONDS = 30.0
 

@@ -13,7 +13,7 @@ import trustme
 from pyarrow import flight
 
 import stellarrow as sa
-from stellarrow.address import Address
+from stellarrow.net.address import Address
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
 from stellarrow.servers.control import SERVICE, ControlServer

@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import stellarrow as sa
-from stellarrow.address import Address
+from stellarrow.net.address import Address
 from stellarrow.servers.health import Check, HealthServer
 from stellarrow.servers.listening import Tls, guarded
 

@@ -15,7 +15,7 @@ import servers.raw_ledgers
 import stellarrow as sa
 from servers.rpc import RpcNode, html, reset, serving, status
 from stellarrow.core.decode import sequences, synthetic
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource

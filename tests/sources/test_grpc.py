@@ -17,7 +17,7 @@ from servers.toxiproxy import Toxiproxy
 from sources.following import followed
 from stellarrow.core.decode import Decoder
 from stellarrow.metrics import Metrics
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.grpc import GrpcSource
 
 BRISK = Policy(attempts=6, first_wait=0.01, longest_wait=0.1, timeout=0.5, reset_after=0.05)

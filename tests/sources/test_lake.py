@@ -19,7 +19,7 @@ from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, S
 from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 
 QUICK = Policy(first_wait=0.005, longest_wait=0.02, reset_after=0.02, attempts=6)

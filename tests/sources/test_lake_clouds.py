@@ -13,7 +13,7 @@ from stellarrow.core.decode import frame
 from stellarrow.lake.checking import LakeCheck
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import LakeWriter, packed
-from stellarrow.resilience import Guard
+from stellarrow.net.resilience import Guard
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeOptions, LakeSource
 from stellarrow.storage import StoreOptions, open_store

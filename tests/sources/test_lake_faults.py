@@ -29,9 +29,9 @@ from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
 from stellarrow.metrics import Metrics
+from stellarrow.net.resilience import Policy
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.loop import run
-from stellarrow.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 
 FIRST, LAST = 100, 139

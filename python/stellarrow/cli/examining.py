@@ -22,8 +22,8 @@ from stellarrow.config.values import masked
 from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Source
-from stellarrow.resilience import Policy
 
 State = Literal["ok", "warning", "broken"]
 

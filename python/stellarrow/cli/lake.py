@@ -18,9 +18,9 @@ from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
 from stellarrow.lake.writing import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Guard
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
-from stellarrow.resilience import Guard
 from stellarrow.storage import StoreOptions, open_store
 
 _SHOWN: Final = 20  # faults told one by one

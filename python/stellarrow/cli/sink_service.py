@@ -21,8 +21,8 @@ from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
-from stellarrow.resilience import Guard, Policy
 from stellarrow.servers.health import Check, HealthServer
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush

@@ -13,9 +13,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.address import Address
 from stellarrow.cli import wording
 from stellarrow.errors import StellarrowError, Unavailable
+from stellarrow.net.address import Address
 
 _STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
 _TIMEOUT: Final = 5.0  # seconds

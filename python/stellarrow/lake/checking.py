@@ -20,8 +20,8 @@ from stellarrow.errors import (
 from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
 from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
+from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered
-from stellarrow.resilience import Guard
 from stellarrow.storage import Store
 
 _READERS: Final = 16  # at once: they wait for the store more than they work

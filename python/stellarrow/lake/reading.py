@@ -17,7 +17,7 @@ from stellarrow.lake.layout import (
     partition_named,
 )
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet, Network
-from stellarrow.resilience import Guard
+from stellarrow.net.resilience import Guard
 from stellarrow.storage import Store
 
 Result = TypeVar("Result")

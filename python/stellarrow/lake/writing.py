@@ -13,9 +13,9 @@ from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.resilience import Guard
 from stellarrow.storage import Store
 
 _LEVEL: Final = 3  # of zstd; another level makes other bytes

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.address import Address
 from stellarrow.errors import (
     ConfigError,
     LedgerMissing,
@@ -17,6 +16,7 @@ from stellarrow.errors import (
     Unavailable,
     UnknownSession,
 )
+from stellarrow.net.address import Address
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
+from stellarrow.net.address import Address
 from stellarrow.processor.engine import Processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.listening import Authenticator, Tls

@@ -10,9 +10,9 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.address import Address
 from stellarrow.core.decode import schema
 from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
 from stellarrow.processor.commands import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.cutting import Stream
 from stellarrow.processor.engine import Processor

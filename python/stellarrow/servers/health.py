@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, Protocol
 
-from stellarrow.address import Address
 from stellarrow.core.decode import __version__
 from stellarrow.errors import ConfigError
-from stellarrow.resilience import Guard
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Guard
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 
 try:

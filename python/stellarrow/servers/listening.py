@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from stellarrow.address import LOOPBACK, Address
 from stellarrow.errors import ConfigError
+from stellarrow.net.address import LOOPBACK, Address
 
 
 class Authenticator(Protocol):

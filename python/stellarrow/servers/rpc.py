@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError, LedgerMissing, StellarrowError, Unavailable, UnknownSession
+from stellarrow.net.address import Address
 from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
 

@@ -13,10 +13,10 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.address import Address
 from stellarrow.core.decode import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.net.address import Address
 
 EARLIEST: Final = "earliest"
 

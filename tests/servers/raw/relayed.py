@@ -14,10 +14,10 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import stellarrow as sa
 from servers.rpc import RpcNode
-from stellarrow.address import Address
 from stellarrow.metrics import Metrics
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Policy
 from stellarrow.pipeline.dead_letters import DeadLetters
-from stellarrow.resilience import Policy
 from stellarrow.servers.raw.checking import Ledger, SoundLedgers
 from stellarrow.servers.raw.relay import Relay
 

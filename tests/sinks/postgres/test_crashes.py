@@ -25,7 +25,7 @@ from sinks.postgres.made import asked, folded, states
 from stellarrow.cli.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 from stellarrow.sources.files import FileSource

@@ -11,10 +11,10 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.address import Address
 from stellarrow.core.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.net.address import Address
 from stellarrow.servers.arrow import answering, arguments, write_options
 from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls

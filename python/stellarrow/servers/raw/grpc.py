@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.net.address import Address
 from stellarrow.servers.listening import Authenticator, Tls
 from stellarrow.servers.raw.checking import LedgerUnsound
 from stellarrow.servers.raw.relay import Relay

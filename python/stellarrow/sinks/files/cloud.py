@@ -18,7 +18,7 @@ import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError
 
 from stellarrow.errors import SinkError, SinkUnavailable
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.files.local import told
 from stellarrow.sinks.files.store import Found
 from stellarrow.storage import StoreOptions, errors

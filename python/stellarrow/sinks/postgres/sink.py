@@ -21,7 +21,7 @@ from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavai
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import coverage, flush, loading
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.kept import Making, keep

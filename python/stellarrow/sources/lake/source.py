@@ -14,8 +14,8 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
 from stellarrow.lake.reading import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pieces import pieces
-from stellarrow.resilience import Guard, Policy
 from stellarrow.sources.lake.prefetch import Tuning, fetched
 from stellarrow.storage import StoreOptions, open_store
 

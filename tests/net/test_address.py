@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
 
 
 @pytest.mark.parametrize(
