@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.core.decode import frame
 from stellarrow.metrics import Metrics
 from stellarrow.sources.stdin import StdinSource
@@ -43,7 +43,7 @@ def counted(metrics: Metrics) -> tuple[float | None, float | None]:
 def test_files_count_the_ledgers_they_bring_and_the_bytes_as_they_lie(make_lake: Callable[..., Path]) -> None:
     lake, metrics = make_lake(), Metrics()
     stored = sum(path.stat().st_size for path in lake.rglob("*.xdr.zst"))
-    source = places.open_source(str(lake), metrics=metrics)
+    source = registry.open_source(str(lake), metrics=metrics)
     assert sum(1 for _ in source.read(sa.LedgerRange(100, 139))) == 40
     assert counted(metrics) == (40, stored)
 

@@ -159,13 +159,13 @@ class _Reading:
         if not isinstance(self.source, str | os.PathLike):
             yield from self._all(self.source)
             return
-        from stellarrow.places import open_source  # noqa: PLC0415  loads sources and sinks
+        from stellarrow.registry import open_source  # noqa: PLC0415  loads sources and sinks
 
         with closing(open_source(os.fspath(self.source))) as source:
             yield from self._all(source)
 
     def _all(self, source: Source) -> Iterator[pa.RecordBatch]:
-        from stellarrow.places import find_network  # noqa: PLC0415  loads sources and sinks
+        from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
         decoder = self.decoder(find_network(source, self.network))
         for part in _ending(wanted_ledgers(source, self.asked), source):

@@ -16,7 +16,7 @@ from pyarrow import flight
 
 import stellarrow as sa
 from servers.process import free_port
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.core.decode import synthetic
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.processor.session import Status
@@ -40,7 +40,7 @@ def begun(start: Start, endless: Endless) -> tuple[Path, str]:
 
 
 def node_away() -> sa.Source:
-    return places.open_source(f"rpc+http://127.0.0.1:{free_port()}")
+    return registry.open_source(f"rpc+http://127.0.0.1:{free_port()}")
 
 
 def test_a_processor_that_ends_while_its_node_is_away_goes_on_when_both_are_back(

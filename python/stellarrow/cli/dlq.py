@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import wording
 from stellarrow.cli.settings import config_option
 from stellarrow.cli.verbs import Verbs
@@ -194,7 +194,7 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
     }
     with ExitStack() as stack:
         sinks = [
-            stack.enter_context(closing(places.open_sink(place, letter.tables, **choices))) for place in to
+            stack.enter_context(closing(registry.open_sink(place, letter.tables, **choices))) for place in to
         ]
         loop.run(_Letter(chunk), tables=letter.tables, sinks=sinks, **choices)
 

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import wording
 from stellarrow.config import SERVICES, read
 from stellarrow.config.values import masked
@@ -97,14 +97,14 @@ def _source(
 ) -> Iterator[Finding]:
     name = masked(location)
     try:
-        opened = places.open_source(location, endpoint=endpoint, policy=_POLICY)
+        opened = registry.open_source(location, endpoint=endpoint, policy=_POLICY)
         with closing(opened) as source:
             name = str(getattr(source, "name", name))
             known = source.network()
             if known:
                 told[name] = known
             if known or network:
-                places.find_network(source, network)
+                registry.find_network(source, network)
             if ping := getattr(source, "ping", None):
                 yield Finding(name, "ok", "answers", latency_ms=_latency(ping))
                 return

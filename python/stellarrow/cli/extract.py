@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli.job import Job
 from stellarrow.cli.paged import Paged, option
 from stellarrow.config import Extract, find_file, read
@@ -125,11 +125,11 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
-    places.check_apart(settings.to)
+    registry.check_apart(settings.to)
     with ExitStack() as stack:
         opened = stack.enter_context(
             closing(
-                places.open_source(
+                registry.open_source(
                     settings.source,
                     rpc=settings.rpc,
                     network=settings.network,

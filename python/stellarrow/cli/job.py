@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import meter, signals, wording
 from stellarrow.cli.census import Census
 from stellarrow.cli.holdings import holdings
@@ -35,14 +35,14 @@ class Job:
     def __init__(self, source: Source, settings: Extract) -> None:
         self._source = source
         self._settings = settings
-        self._tables = places.table_names(",".join(settings.tables))
+        self._tables = registry.table_names(",".join(settings.tables))
         for name in self._tables:
             table(name)
-        self._network = places.find_network(source, settings.network)
+        self._network = registry.find_network(source, settings.network)
         self._where = _where(settings)
 
     def open_sink(self, place: str) -> Sink:
-        return places.open_sink(
+        return registry.open_sink(
             place,
             self._tables,
             network=self._network,

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import meter, wording
 from stellarrow.cli.verbs import Verbs
 from stellarrow.errors import SinkUnavailable
@@ -57,12 +57,12 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
 
     The same ledgers make the same bytes, so two writers do each other no harm.
     """
-    with closing(places.open_source(source, network=network, endpoint=endpoint)) as opened:
+    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
         store = open_store(to, StoreOptions(endpoint=options["to_endpoint"]))
         writer = LakeWriter(
             store,
             Guard(store.where, refusal=SinkUnavailable),
-            network=places.find_network(opened, network),
+            network=registry.find_network(opened, network),
             layout=_layout(options["ledgers_per_file"], options["files_per_partition"]),
             verify_chain=not options["no_verify_chain"],
         )

@@ -10,7 +10,7 @@ import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli.source_service import tls_of
 from stellarrow.config import Processor as Settings
 from stellarrow.config.values import masked
@@ -42,7 +42,7 @@ class ProcessorService:
         if settings.end_ledger and not settings.start_ledger:
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
         location = settings.source or f"grpc://{settings.source_endpoint}"
-        places.open_source(location, network=settings.network).close()  # refuses what is no place
+        registry.open_source(location, network=settings.network).close()  # refuses what is no place
         self.source = masked(location)
         self._settings = settings
         self._ready = threading.Event()
@@ -50,7 +50,7 @@ class ProcessorService:
         doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
             self.processor = Processor(
-                lambda: places.open_source(location, network=settings.network, metrics=metrics),
+                lambda: registry.open_source(location, network=settings.network, metrics=metrics),
                 _options(settings),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
@@ -171,7 +171,7 @@ class _Flowctl:
 def _options(settings: Settings) -> Options:
     return Options(
         state_dir=settings.state_dir,
-        tables=tuple(places.table_names(",".join(settings.tables))),
+        tables=tuple(registry.table_names(",".join(settings.tables))),
         network=Network.of(settings.network) if settings.network else None,
         where=Filter(
             contract_ids=settings.filter_contract_ids,

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.config import Consumer as Settings
 from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
@@ -113,7 +113,7 @@ class SinkService:
     def _bring_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
-        with closing(places.open_source(place, metrics=self._metrics)) as source:
+        with closing(registry.open_source(place, metrics=self._metrics)) as source:
             ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
             loop.run(
                 source,

@@ -10,7 +10,7 @@ from typing import Final
 
 import click
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
@@ -49,7 +49,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
     from stellarrow.cli.source_service import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
-    opened = places.open_source(
+    opened = registry.open_source(
         settings.source,
         rpc=settings.rpc,
         network=settings.network,
@@ -58,7 +58,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         metrics=metrics,
     )
     with closing(opened) as source:
-        network = places.find_network(source, settings.network)
+        network = registry.find_network(source, settings.network)
         with closing(SourceService(settings, source, network, metrics)) as service:
             service.start()
             _log.info("serving ledgers of %s from %s: %s", network, service.url, service.addresses)

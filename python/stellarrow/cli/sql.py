@@ -10,7 +10,7 @@ from typing import Any, Final
 import click
 import pyarrow as pa
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import prompt, results, wording
 from stellarrow.cli.database import Database
 from stellarrow.scanning import scan
@@ -48,7 +48,7 @@ def command(
         database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"
     elif source := ledgers.pop("source"):
-        names = places.table_names("all")
+        names = registry.table_names("all")
         database = Database({name: scan(source, table=name, **ledgers) for name in names})
     else:
         database = Database(data)

@@ -17,7 +17,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from stellarrow import places
+from stellarrow import registry
 from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
@@ -111,9 +111,9 @@ def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threadi
 
     metrics = Metrics()
     with ExitStack() as stack:
-        opened = places.open_source(settings.source, network=settings.network, metrics=metrics)
+        opened = registry.open_source(settings.source, network=settings.network, metrics=metrics)
         stack.enter_context(closing(opened))
-        network = places.find_network(opened, settings.network)
+        network = registry.find_network(opened, settings.network)
         ledgers = _wanted(settings, opened)
         ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
         tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
@@ -161,10 +161,15 @@ class _Feed:
         self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
-        self._source = places.open_source(settings.source, network=settings.network)
-        self._network = places.find_network(self._source, settings.network)
+        self._source = registry.open_source(settings.source, network=settings.network)
+        self._network = registry.find_network(self._source, settings.network)
         self._open = partial(
-            places.open_sink, place, self._tables, network=self._network, where=None, expected=lambda: ledgers
+            registry.open_sink,
+            place,
+            self._tables,
+            network=self._network,
+            where=None,
+            expected=lambda: ledgers,
         )
         self._sink: Sink | None = self._open()
 
