@@ -20,7 +20,7 @@ from stellarrow import registry
 from stellarrow.core.decode import synthetic
 from stellarrow.processor.engine import Options, Processor
 from stellarrow.processor.session import Status
-from stellarrow.segments import Segment
+from stellarrow.spool.segment import Segment
 
 from .conftest import Endless, Service, Start
 from .test_sessions import message, until

@@ -24,7 +24,7 @@ from stellarrow.servers import sessions
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer
 from stellarrow.servers.health import Check, HealthServer
-from stellarrow.spool import Retention
+from stellarrow.spool.spool import Retention
 
 if TYPE_CHECKING:
     from stellarrow.flowctl import Registration

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError
 from stellarrow.processor.cursor import Place
-from stellarrow.spool import Piece
+from stellarrow.spool.spool import Piece
 
 _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
 

@@ -23,7 +23,7 @@ from stellarrow.processor.session import Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.processor.work import Surroundings, Work
 from stellarrow.protocols import Source
-from stellarrow.spool import Retention
+from stellarrow.spool.spool import Retention
 
 TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
 

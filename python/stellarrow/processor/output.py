@@ -12,7 +12,7 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline.dead_letters import DeadLetter
 from stellarrow.processor.decoding import Filtered
 from stellarrow.processor.session import Counts, Mark
-from stellarrow.spool import Spool
+from stellarrow.spool.spool import Spool
 
 _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 

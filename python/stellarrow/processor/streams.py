@@ -15,7 +15,7 @@ from stellarrow.processor.engine import Processor
 from stellarrow.processor.picking import picker
 from stellarrow.processor.versions import converter
 from stellarrow.processor.work import Work
-from stellarrow.spool import Spool
+from stellarrow.spool.spool import Spool
 
 _LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there
 

@@ -27,7 +27,7 @@ from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.store import Store
 from stellarrow.processor.versions import newest
 from stellarrow.protocols import Source
-from stellarrow.spool import Retention, Spool
+from stellarrow.spool.spool import Retention, Spool
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written

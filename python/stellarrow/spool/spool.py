@@ -24,8 +24,8 @@ import pyarrow.compute as pc
 from stellarrow.core.decode import schema, table
 from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.segments import Packed, Segment
-from stellarrow.spool_facts import Facts
+from stellarrow.spool.metadata import Facts
+from stellarrow.spool.segment import Packed, Segment
 
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
