@@ -27,7 +27,7 @@ from peers.stepping import split
 import stellarrow as sa
 from stellarrow.core.decode import synthetic
 from stellarrow.net.address import Address
-from stellarrow.processor.engine import TABLES, Options, Processor
+from stellarrow.processor.processor import TABLES, Options, Processor
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer
 

@@ -20,7 +20,7 @@ from pyarrow import flight
 import stellarrow as sa
 from stellarrow.core.decode import synthetic
 from stellarrow.net.address import Address
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.proto import control_service_pb2 as messages
 from stellarrow.servers.control import SERVICE, ControlServer

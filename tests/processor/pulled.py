@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from stellarrow.net.address import Address
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.servers.flight import FlightServer
 from stellarrow.sources.files import FileSource
 

@@ -17,7 +17,7 @@ from stellarrow.cli.processor_service import ProcessorService
 from stellarrow.cli.up import _lacking
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
-from stellarrow.processor import engine
+from stellarrow.processor import processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.sessions import components
 
@@ -121,7 +121,7 @@ def test_a_failure_of_an_earlier_start_degrades_no_more(start: Start) -> None:
 def test_of_many_sessions_that_ended_the_latest_keep_their_output(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_ENDED", 2)
+    monkeypatch.setattr(processor, "_ENDED", 2)
     service = start()
     failed, *kept = (
         service.processor.start(*ends).id for ends in ((7, 9), (100, 109), (110, 119), (120, 124))

@@ -14,7 +14,7 @@ from pyarrow import flight
 
 import stellarrow as sa
 from stellarrow.net.address import Address
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
 from stellarrow.servers.control import SERVICE, ControlServer
 from stellarrow.servers.flight import FlightServer

@@ -18,7 +18,7 @@ import stellarrow as sa
 from servers.process import free_port
 from stellarrow import registry
 from stellarrow.core.decode import synthetic
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.spool.segment import Segment
 
@@ -146,7 +146,7 @@ def fill(service: Service, *, full: bool = True) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("quick")

@@ -34,7 +34,7 @@ def message(service: Service, session: str) -> str:
 def test_a_full_disk_pauses_a_session_which_then_goes_on(
     start: Start, endless: Endless, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
     service = start(endless)
     endless.give(110)
     session = service.processor.start(100, 139).id
@@ -105,7 +105,7 @@ class Flaky:
 def test_a_session_that_has_worked_outlasts_its_source(
     start: Start, endless: Endless, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
     source = Flaky(endless)
     service = start(source)
     session = service.processor.start(100, 139).id

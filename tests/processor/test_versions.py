@@ -8,7 +8,7 @@ import pyarrow as pa
 
 import stellarrow as sa
 from stellarrow.core.decode import synthetic
-from stellarrow.processor.versions import converter, newest
+from stellarrow.processor.reads.versions import converter, newest
 
 
 def test_an_older_version_is_what_decoding_makes_of_it() -> None:

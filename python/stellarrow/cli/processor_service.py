@@ -19,7 +19,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
 from stellarrow.pipeline.dead_letters import FOLDER
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.servers import sessions
 from stellarrow.servers.control import ControlServer
 from stellarrow.servers.flight import FlightServer

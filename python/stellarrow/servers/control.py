@@ -7,7 +7,7 @@ from typing import Any, Final
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.net.address import Address
-from stellarrow.processor.engine import Processor
+from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.listening import Authenticator, Tls
 from stellarrow.servers.rpc import RpcServer, unary

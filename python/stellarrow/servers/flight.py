@@ -13,11 +13,11 @@ from pyarrow import flight
 from stellarrow.core.decode import schema
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
-from stellarrow.processor.commands import COMPATIBLE, Command, NoCommand, of_path, parse
-from stellarrow.processor.cutting import Stream
-from stellarrow.processor.engine import Processor
-from stellarrow.processor.ranges import endpoints, of_range
-from stellarrow.processor.streams import of_sessions
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.batching import Stream
+from stellarrow.processor.reads.range_stream import endpoints, of_range
+from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
+from stellarrow.processor.reads.session_stream import of_sessions
 from stellarrow.servers.arrow import Unimplemented, answering, arguments, text_of, write_options
 from stellarrow.servers.keepalive import keep_asking
 from stellarrow.servers.listening import Authenticator, Tls

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from stellarrow.processor.engine import Processor
+from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
-from stellarrow.processor.work import Work
+from stellarrow.processor.session_worker import Work
 from stellarrow.servers.health import Check, Component, guards_of
 
 

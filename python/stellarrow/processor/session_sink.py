@@ -10,8 +10,8 @@ from typing import Final
 from stellarrow.errors import ChainBroken
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline.dead_letters import DeadLetter
-from stellarrow.processor.decoding import Filtered
 from stellarrow.processor.session import Counts, Mark
+from stellarrow.processor.session_decoder import Filtered
 from stellarrow.spool.spool import Spool
 
 _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from stellarrow.core.decode import Decoder, schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
-from stellarrow.processor.commands import Command
+from stellarrow.processor.reads.request import Command
 from stellarrow.sql import compile_sql
 
 Pick = Callable[[pa.RecordBatch], pa.RecordBatch]

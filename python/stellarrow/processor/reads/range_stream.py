@@ -15,12 +15,12 @@ from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
-from stellarrow.processor.commands import Command
-from stellarrow.processor.cursor import Cursor, Place, cursor_of
-from stellarrow.processor.cutting import Cutter, Sent, Stream
-from stellarrow.processor.decoding import agreed_network
-from stellarrow.processor.engine import Processor
-from stellarrow.processor.picking import selector
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.batching import Cutter, Sent, Stream
+from stellarrow.processor.reads.cursor import Cursor, Place, cursor_of
+from stellarrow.processor.reads.projection import selector
+from stellarrow.processor.reads.request import Command
+from stellarrow.processor.session_decoder import agreed_network
 from stellarrow.protocols import Source
 
 _GLANCE: Final = 0.25  # seconds between looks whether the reader is still there

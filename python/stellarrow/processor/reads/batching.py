@@ -10,7 +10,7 @@ from typing import Final
 import pyarrow as pa
 
 from stellarrow.errors import ConfigError
-from stellarrow.processor.cursor import Place
+from stellarrow.processor.reads.cursor import Place
 from stellarrow.spool.spool import Piece
 
 _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field
 
 from stellarrow.errors import ConfigError
-from stellarrow.processor.commands import EARLIEST, LATEST, Command
+from stellarrow.processor.reads.request import EARLIEST, LATEST, Command
 
 
 @dataclass(frozen=True, slots=True, order=True)

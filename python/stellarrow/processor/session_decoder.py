@@ -18,8 +18,8 @@ from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.metrics import Metrics
-from stellarrow.processor.priority import give_way
 from stellarrow.processor.recent import Recent
+from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Refetching, Source
 
 COUNTED = "contract_data"

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SinkError, UnknownSession
-from stellarrow.processor.commands import LATEST, Command
-from stellarrow.processor.cursor import Place, cursor_of
-from stellarrow.processor.cutting import Cutter, Sent, Stream, gathered
-from stellarrow.processor.engine import Processor
-from stellarrow.processor.picking import picker
-from stellarrow.processor.versions import converter
-from stellarrow.processor.work import Work
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.batching import Cutter, Sent, Stream, gathered
+from stellarrow.processor.reads.cursor import Place, cursor_of
+from stellarrow.processor.reads.projection import picker
+from stellarrow.processor.reads.request import LATEST, Command
+from stellarrow.processor.reads.versions import converter
+from stellarrow.processor.session_worker import Work
 from stellarrow.spool.spool import Spool
 
 _LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there

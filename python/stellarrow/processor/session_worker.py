@@ -19,13 +19,13 @@ from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.metrics import Metrics
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
-from stellarrow.processor.decoding import Filtered, Slots, agreed_network
-from stellarrow.processor.output import Kept, Output
-from stellarrow.processor.priority import give_way
+from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Mark, Session, Status
-from stellarrow.processor.store import Store
-from stellarrow.processor.versions import newest
+from stellarrow.processor.session_decoder import Filtered, Slots, agreed_network
+from stellarrow.processor.session_sink import Kept, Output
+from stellarrow.processor.session_store import Store
+from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention, Spool
 

@@ -16,12 +16,12 @@ from stellarrow.errors import ConfigError, StellarrowError, Unavailable, Unknown
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
-from stellarrow.processor.claim import Claim
-from stellarrow.processor.decoding import Slots
 from stellarrow.processor.recent import Recent
 from stellarrow.processor.session import Session, Status
-from stellarrow.processor.store import Store
-from stellarrow.processor.work import Surroundings, Work
+from stellarrow.processor.session_decoder import Slots
+from stellarrow.processor.session_store import Store
+from stellarrow.processor.session_worker import Surroundings, Work
+from stellarrow.processor.state_lock import Claim
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
 
