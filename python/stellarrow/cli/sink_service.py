@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from stellarrow import registry
 from stellarrow.config import Consumer as Settings
-from stellarrow.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
@@ -26,7 +27,6 @@ from stellarrow.pipeline import loop
 from stellarrow.servers.health import Check, HealthServer
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
-from stellarrow.sources.flight import FlightTable
 
 _log: Final = logging.getLogger("stellarrow.sink")
 

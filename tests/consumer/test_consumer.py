@@ -25,7 +25,8 @@ from servers.process import free_port
 from servers.processor import HALF, Processor
 from sinks.postgres.made import asked, batch, entry, folded, states
 from stellarrow.cli.synth import write_lake
-from stellarrow.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
@@ -33,7 +34,6 @@ from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
-from stellarrow.sources.flight import FlightTable
 
 SYNTHETIC = Network.of("synthetic")
 EAGER = Policy(attempts=None, first_wait=0.02, longest_wait=0.1, failures_to_open=1_000)
