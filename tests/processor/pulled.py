@@ -14,7 +14,7 @@ from pathlib import Path
 
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Options, Processor
-from stellarrow.servers.flight import FlightServer
+from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.sources.files import FileSource
 
 _PATIENCE_SECONDS = 120

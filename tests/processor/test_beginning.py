@@ -19,7 +19,7 @@ from stellarrow.config import Processor as Settings
 from stellarrow.config import read
 from stellarrow.processor import processor
 from stellarrow.processor.session import Status
-from stellarrow.servers.sessions import components
+from stellarrow.servers.processor_http import components
 
 from .conftest import Start
 from .test_sessions import message, until

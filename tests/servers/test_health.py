@@ -17,8 +17,8 @@ from starlette.routing import Route
 
 import stellarrow as sa
 from stellarrow.net.address import Address
-from stellarrow.servers.health import Check, HealthServer
-from stellarrow.servers.listening import Tls, guarded
+from stellarrow.security.access import Tls, guarded
+from stellarrow.servers.http import Check, HealthServer
 
 ANYWHERE = Address.parse(":0")
 Start = Callable[..., HealthServer]

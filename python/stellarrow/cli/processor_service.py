@@ -20,10 +20,10 @@ from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
-from stellarrow.servers import sessions
-from stellarrow.servers.control import ControlServer
-from stellarrow.servers.flight import FlightServer
-from stellarrow.servers.health import Check, HealthServer
+from stellarrow.servers import processor_http
+from stellarrow.servers.http import Check, HealthServer
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.spool.spool import Retention
 
 if TYPE_CHECKING:
@@ -61,13 +61,13 @@ class ProcessorService:
             self.flight = FlightServer(settings.flight_address, self.processor, **doors)
             stack.callback(self.flight.close)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
-            parts = sessions.components(self.processor)
+            parts = processor_http.components(self.processor)
             self.http = HealthServer(
                 settings.health_port,
                 [*parts, *([self._flowctl] if self._flowctl else [])],
                 ready=self._ready,
-                metrics=lambda: sessions.metrics(self.processor),
-                routes=[sessions.route(self.processor)],
+                metrics=lambda: processor_http.metrics(self.processor),
+                routes=[processor_http.route(self.processor)],
                 **doors,
             )
             stack.callback(self.http.close)

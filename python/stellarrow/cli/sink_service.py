@@ -24,7 +24,7 @@ from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
-from stellarrow.servers.health import Check, HealthServer
+from stellarrow.servers.http import Check, HealthServer
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 

@@ -17,12 +17,12 @@ from stellarrow.ledgers import Network
 from stellarrow.metrics import Metrics
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Source
-from stellarrow.servers.health import Check, HealthServer, Part, guards_of
-from stellarrow.servers.listening import Tls
-from stellarrow.servers.raw.checking import SoundLedgers
+from stellarrow.security.access import Tls
+from stellarrow.servers.http import Check, HealthServer, Part, guards_of
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
+from stellarrow.servers.raw.verified import SoundLedgers
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 

@@ -17,7 +17,7 @@ from servers import raw_ledgers
 from servers.raw.relayed import MakeRelay, Relayed, checks, corrupted, numbers, until
 from servers.rpc import RpcNode, html, reset, serving, slow, status
 from stellarrow.core.decode import frame, sequences, synthetic
-from stellarrow.servers.raw.checking import LedgerUnsound
+from stellarrow.servers.raw.verified import LedgerUnsound
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
 

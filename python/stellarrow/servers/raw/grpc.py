@@ -8,10 +8,10 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
 from stellarrow.net.address import Address
-from stellarrow.servers.listening import Authenticator, Tls
-from stellarrow.servers.raw.checking import LedgerUnsound
+from stellarrow.security.access import Authenticator, Tls
+from stellarrow.servers.grpc_base import RpcServer
 from stellarrow.servers.raw.relay import Relay
-from stellarrow.servers.rpc import RpcServer
+from stellarrow.servers.raw.verified import LedgerUnsound
 
 try:
     import grpc

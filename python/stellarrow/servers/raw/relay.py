@@ -13,9 +13,9 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, Ste
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import Check, Component, Part
-from stellarrow.servers.raw.checking import Ledger, LedgerUnsound, SoundLedgers
-from stellarrow.servers.raw.reel import Reader, Reel
+from stellarrow.servers.http import Check, Component, Part
+from stellarrow.servers.raw.fanout import Reader, Reel
+from stellarrow.servers.raw.verified import Ledger, LedgerUnsound, SoundLedgers
 
 _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
 _SOON: Final = 0.02

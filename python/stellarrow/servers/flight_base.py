@@ -17,7 +17,7 @@ from stellarrow.errors import (
     UnknownSession,
 )
 from stellarrow.net.address import Address
-from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, Tls, bound, guarded
 
 try:
     from pyarrow import flight

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import Work
-from stellarrow.servers.health import Check, Component, guards_of
+from stellarrow.servers.http import Check, Component, guards_of
 
 
 class Sessions:

@@ -9,8 +9,8 @@ from typing import Any, Final, TypeVar
 
 from stellarrow.errors import ConfigError, LedgerMissing, StellarrowError, Unavailable, UnknownSession
 from stellarrow.net.address import Address
-from stellarrow.servers.keepalive import keep_asking
-from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, Tls, bound, guarded
+from stellarrow.servers.tcp_keepalive import keep_asking
 
 try:
     import grpc

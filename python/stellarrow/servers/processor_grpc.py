@@ -9,8 +9,8 @@ from stellarrow.filter import Filter
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
-from stellarrow.servers.listening import Authenticator, Tls
-from stellarrow.servers.rpc import RpcServer, unary
+from stellarrow.security.access import Authenticator, Tls
+from stellarrow.servers.grpc_base import RpcServer, unary
 
 try:
     from stellarrow.proto import control_service_pb2 as messages

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from stellarrow.servers.raw.checking import Ledger
+from stellarrow.servers.raw.verified import Ledger
 
 _HELPING: Final = 4 << 20  # bytes a reader takes at once
 _LOOK: Final = 0.5  # seconds after which a waiting reader sees whether its client has gone

@@ -18,9 +18,9 @@ from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
 from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.reads.session_stream import of_sessions
-from stellarrow.servers.arrow import Unimplemented, answering, arguments, text_of, write_options
-from stellarrow.servers.keepalive import keep_asking
-from stellarrow.servers.listening import Authenticator, Tls
+from stellarrow.security.access import Authenticator, Tls
+from stellarrow.servers.flight_base import Unimplemented, answering, arguments, text_of, write_options
+from stellarrow.servers.tcp_keepalive import keep_asking
 
 _CLOSE_SECONDS: Final = 3.0  # for calls that are under way
 

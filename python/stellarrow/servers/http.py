@@ -14,7 +14,7 @@ from stellarrow.core.decode import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard
-from stellarrow.servers.listening import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, Tls, bound, guarded
 
 try:
     import uvicorn
