@@ -13,7 +13,6 @@ from stellarrow.core.decode import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Sink, Source
 from stellarrow.sinks.files.place import FORMATS, Place
@@ -21,6 +20,7 @@ from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.telemetry.metrics import Metrics
 
 _FORMS = {
     "parquet": "parquet:FOLDER",

@@ -29,11 +29,11 @@ from stellarrow.consumer.consumer import Consumer, ConsumerMetrics, Stats
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
-from stellarrow.metrics import Metrics
 from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
+from stellarrow.telemetry.metrics import Metrics
 
 SYNTHETIC = Network.of("synthetic")
 EAGER = Policy(attempts=None, first_wait=0.02, longest_wait=0.1, failures_to_open=1_000)

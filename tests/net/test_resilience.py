@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from stellarrow.errors import ConfigError, SinkUnavailable, SourceError, SourceUnavailable, Stopped
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.telemetry.metrics import Metrics
 
 HASTY = Policy(first_wait=0.001, longest_wait=0.002, timeout=0.05, reset_after=0.05)
 

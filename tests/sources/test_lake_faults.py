@@ -28,11 +28,11 @@ from stellarrow import (
 from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writing import packed
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Policy
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.loop import run
 from stellarrow.sources.lake import LakeOptions, LakeSource
+from stellarrow.telemetry.metrics import Metrics
 
 FIRST, LAST = 100, 139
 LAYOUT = Layout(1, 16)

@@ -17,9 +17,9 @@ from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, st
 from servers.toxiproxy import Toxiproxy
 from sources.following import followed
 from stellarrow.core.decode import Decoder, sequences, synthetic
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Policy
 from stellarrow.sources.rpc import RpcSource
+from stellarrow.telemetry.metrics import Metrics
 
 BRISK = Policy(attempts=6, first_wait=0.01, longest_wait=0.05, timeout=5.0, reset_after=0.05)
 Serve = Callable[..., RpcNode]

@@ -10,12 +10,12 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Processor as Settings
+from stellarrow.telemetry import logs
 
 _EXAMPLE = (
     "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"

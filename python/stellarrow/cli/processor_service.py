@@ -17,7 +17,6 @@ from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.metrics import Metrics
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.servers import processor_http
@@ -25,6 +24,7 @@ from stellarrow.servers.http import Check, HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.spool.spool import Retention
+from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
     from stellarrow.flowctl import Registration

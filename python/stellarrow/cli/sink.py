@@ -6,12 +6,12 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Consumer as Settings
+from stellarrow.telemetry import logs
 
 _EXAMPLE: Final = (
     "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"

@@ -21,12 +21,12 @@ from stellarrow.consumer.consumer import FORMAT, Consumer, ConsumerMetrics, Stat
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.servers.http import Check, HealthServer
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
+from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger("stellarrow.sink")
 

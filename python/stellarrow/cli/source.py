@@ -11,13 +11,13 @@ from typing import Final
 import click
 
 from stellarrow import registry
-from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
 from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Source as Settings
-from stellarrow.metrics import Metrics
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.metrics import Metrics
 
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
 

@@ -14,7 +14,6 @@ from stellarrow.config import Source as Settings
 from stellarrow.errors import ConfigError
 from stellarrow.flowctl import Registration, Service
 from stellarrow.ledgers import Network
-from stellarrow.metrics import Metrics
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Source
 from stellarrow.security.access import Tls
@@ -23,6 +22,7 @@ from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
+from stellarrow.telemetry.metrics import Metrics
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 

@@ -18,7 +18,6 @@ from rich.console import Console
 from rich.text import Text
 
 from stellarrow import registry
-from stellarrow.cli import logs
 from stellarrow.cli.paged import Paged
 from stellarrow.cli.settings import options
 from stellarrow.cli.signals import stopping
@@ -27,9 +26,10 @@ from stellarrow.config.values import masked
 from stellarrow.core.decode import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.metrics import Metrics
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.metrics import Metrics
 
 _EXAMPLE = """\b
 Examples:

@@ -15,9 +15,9 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from stellarrow.errors import SinkError, SourceError, SourceUnavailable, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard
 from stellarrow.protocols import Sink
+from stellarrow.telemetry.metrics import Metrics
 
 EARLIEST: Final = "earliest"
 FORMAT: Final = "postgresql"

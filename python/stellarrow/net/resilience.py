@@ -17,7 +17,7 @@ from typing import Final, Literal, TypeVar
 import tenacity
 
 from stellarrow.errors import ConfigError, SourceUnavailable, Stopped, Unavailable
-from stellarrow.metrics import Metrics
+from stellarrow.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
 State = Literal["closed", "open", "half-open"]

@@ -15,8 +15,6 @@ from stellarrow.core.decode import Decoder, table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.metrics import Metrics
-from stellarrow.processor.recent import Recent
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_decoder import Slots
 from stellarrow.processor.session_store import Store
@@ -24,6 +22,8 @@ from stellarrow.processor.session_worker import Surroundings, Work
 from stellarrow.processor.state_lock import Claim
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
+from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.rates import Recent
 
 TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
 

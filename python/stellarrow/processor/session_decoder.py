@@ -17,10 +17,10 @@ from stellarrow.core.decode import Decoder, table
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
-from stellarrow.processor.recent import Recent
 from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Refetching, Source
+from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.rates import Recent
 
 COUNTED = "contract_data"
 

@@ -16,11 +16,9 @@ from stellarrow.core.decode import table
 from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
-from stellarrow.metrics import Metrics
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.reads.versions import newest
-from stellarrow.processor.recent import Rate, Recent
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_decoder import Filtered, Slots, agreed_network
 from stellarrow.processor.session_sink import Kept, Output
@@ -28,6 +26,8 @@ from stellarrow.processor.session_store import Store
 from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention, Spool
+from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.rates import Rate, Recent
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written

@@ -19,7 +19,7 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.pieces import pieces
 
 if TYPE_CHECKING:
-    from stellarrow.metrics import Metrics  # its library is slow to import
+    from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
 
 _NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
 _BLOCK: Final = 1 << 20  # bytes a read

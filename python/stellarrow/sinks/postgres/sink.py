@@ -20,7 +20,6 @@ import pyarrow as pa
 from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import coverage, flush, loading
 from stellarrow.sinks.postgres.assets import Assets
@@ -30,6 +29,7 @@ from stellarrow.sinks.postgres.migrations import migrate
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
+from stellarrow.telemetry.metrics import Metrics
 
 MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder

@@ -22,12 +22,12 @@ from stellarrow.errors import (
     Stopped,
 )
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pieces import read_again
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
+from stellarrow.telemetry.metrics import Metrics
 
 Found = TypeVar("Found")
 

@@ -9,8 +9,8 @@ import pytest
 import stellarrow as sa
 from stellarrow import registry
 from stellarrow.core.decode import frame
-from stellarrow.metrics import Metrics
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.telemetry.metrics import Metrics
 
 # The names dashboards know, of which prometheus text shows the family without labels too.
 NAMES = [
