@@ -24,7 +24,7 @@ from builds import HERE
 import stellarrow as sa
 from stellarrow.core.decode import synthetic
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.writer import packed
 from stellarrow.sources.lake import LakeOptions, LakeSource
 from stellarrow.storage import open_store
 

@@ -68,7 +68,7 @@ EDGES = {
     "stellarrow.errors",
     "stellarrow.filter",
     "stellarrow.lake.layout",
-    "stellarrow.lake.reading",
+    "stellarrow.lake.reader",
     "stellarrow.ledgers",
     "stellarrow.telemetry.metrics",
     "stellarrow.pipeline.parallel",

@@ -9,9 +9,9 @@ import pytest
 from servers.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, Network, SourceError
 from stellarrow.core.decode import synthetic
-from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.verify import Fault, LakeCheck
+from stellarrow.lake.writer import packed
 from stellarrow.net.resilience import Guard
 from stellarrow.storage import open_store
 

@@ -14,8 +14,8 @@ from servers.versitygw import Bucket
 from stellarrow import ChainBroken, ConfigError, LedgerRange, LedgerSet, Network, SinkError, SinkUnavailable
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.lake.layout import Layout
-from stellarrow.lake.reading import Lake
-from stellarrow.lake.writing import LakeWriter
+from stellarrow.lake.reader import Lake
+from stellarrow.lake.writer import LakeWriter
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeSource

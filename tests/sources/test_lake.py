@@ -18,7 +18,7 @@ from servers.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
 from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.writer import packed
 from stellarrow.net.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 

@@ -10,9 +10,9 @@ from servers.azurite import Azure
 from servers.fake_gcs import Gcs
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, SinkUnavailable
 from stellarrow.core.decode import frame
-from stellarrow.lake.checking import LakeCheck
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import LakeWriter, packed
+from stellarrow.lake.verify import LakeCheck
+from stellarrow.lake.writer import LakeWriter, packed
 from stellarrow.net.resilience import Guard
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeOptions, LakeSource

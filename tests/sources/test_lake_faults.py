@@ -27,7 +27,7 @@ from stellarrow import (
 )
 from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.writer import packed
 from stellarrow.net.resilience import Policy
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.loop import run

@@ -8,9 +8,9 @@ from typing import Final
 import click
 
 from stellarrow.cli import wording
-from stellarrow.cli.holdings import opened
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.check import Fault, check, repair
+from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 

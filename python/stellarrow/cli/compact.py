@@ -7,8 +7,8 @@ from typing import Final
 import click
 
 from stellarrow.cli import wording
-from stellarrow.cli.holdings import opened
 from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
 

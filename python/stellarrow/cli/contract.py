@@ -9,9 +9,9 @@ from typing import Final
 import click
 import pyarrow.parquet as pq
 
+from stellarrow.contracts.interface import signatures
 from stellarrow.core.decode import meta_json, spec_json
 from stellarrow.errors import ConfigError, SourceError
-from stellarrow.interface import signatures
 
 _STRKEY_LENGTH: Final = 56
 

@@ -16,12 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli import wording
-from stellarrow.cli.audit import Audit, audited
 from stellarrow.cli.bar import drawn_bar
-from stellarrow.cli.holdings import Holding, holdings
 from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.verification.read_back import Audit, audited
+from stellarrow.verification.stored_tables import Holding, holdings
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
 _LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a row

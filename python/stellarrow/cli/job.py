@@ -11,8 +11,6 @@ from typing import Any, Final
 
 from stellarrow import registry
 from stellarrow.cli import meter, signals, wording
-from stellarrow.cli.census import Census
-from stellarrow.cli.holdings import holdings
 from stellarrow.cli.told import Told
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
@@ -25,6 +23,8 @@ from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.verification.row_counts import Census
+from stellarrow.verification.stored_tables import holdings
 
 _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
 

@@ -14,9 +14,9 @@ from stellarrow import registry
 from stellarrow.cli import meter, wording
 from stellarrow.cli.verbs import Verbs
 from stellarrow.errors import SinkUnavailable
-from stellarrow.lake.checking import Fault, LakeCheck
 from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
-from stellarrow.lake.writing import LakeWriter
+from stellarrow.lake.verify import Fault, LakeCheck
+from stellarrow.lake.writer import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline import loop

@@ -13,7 +13,7 @@ from stellarrow.cli import wording
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.writer import packed
 from stellarrow.ledgers import LAST_POSSIBLE, Network
 
 _LEVEL: Final = 3  # zstd

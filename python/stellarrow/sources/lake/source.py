@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
-from stellarrow.lake.reading import Lake
+from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pieces import pieces

@@ -11,7 +11,7 @@ from typing import Final
 from stellarrow.core.decode import Decoder, __version__, frame, sequences, split
 from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
-from stellarrow.lake.reading import Lake
+from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered

@@ -18,7 +18,7 @@ from stellarrow.errors import (
     Unavailable,
 )
 from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
-from stellarrow.lake.reading import Lake
+from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered

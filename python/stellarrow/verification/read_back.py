@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stellarrow.cli import wording
-from stellarrow.cli.holdings import Holding
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.verification.stored_tables import Holding
 
 _AT_ONCE: Final = 10_000  # ledgers
 _HASHES: Final = ["ledger_sequence", "ledger_hash", "previous_ledger_hash"]

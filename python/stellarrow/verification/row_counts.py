@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from stellarrow.cli import wording
-from stellarrow.cli.holdings import Holding, counted
 from stellarrow.cli.told import Told
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline import loop
+from stellarrow.verification.stored_tables import Holding, counted
 
 _SHOWN: Final = 10  # differences that people are told
 

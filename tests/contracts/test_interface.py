@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.interface import signatures, type_name
+from stellarrow.contracts.interface import signatures, type_name
 
 
 def said(kind: str, **body: Any) -> str:
