@@ -13,13 +13,13 @@ import trustme
 import stellarrow as sa
 from servers.control_plane import ControlPlane
 from servers.process import free_port
-from stellarrow.cli.processor_service import ProcessorService
 from stellarrow.cli.up import _lacking
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
 from stellarrow.processor import processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.processor_http import components
+from stellarrow.services.processor import ProcessorService
 
 from .conftest import Start
 from .test_sessions import message, until

@@ -50,7 +50,7 @@ def serve(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
-    from stellarrow.cli.processor_service import ProcessorService  # noqa: PLC0415  extras
+    from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
 
     with closing(ProcessorService(settings)) as service:
         service.start()

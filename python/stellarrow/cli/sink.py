@@ -40,7 +40,7 @@ def postgres() -> None:
 @options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
     """Bring a processor's tables into PostgreSQL; SIGTERM commits what has come and exits."""
-    from stellarrow.cli.sink_service import SinkService  # noqa: PLC0415  extras
+    from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
     with logs.written(settings.log_level, settings.log_format), stopping() as stop:
         SinkService(settings, stop.event).run()

@@ -46,7 +46,7 @@ def serve(settings: Settings) -> None:
 
 
 def _serve(settings: Settings, stop: threading.Event) -> None:
-    from stellarrow.cli.source_service import SourceService  # noqa: PLC0415  extras
+    from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
     opened = registry.open_source(

@@ -106,8 +106,8 @@ def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
 
 def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> bool:
     """Run until told to stop; tell whether every client has let go."""
-    from stellarrow.cli.processor_service import ProcessorService  # noqa: PLC0415  extras
-    from stellarrow.cli.source_service import SourceService  # noqa: PLC0415
+    from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
+    from stellarrow.services.source import SourceService  # noqa: PLC0415
 
     metrics = Metrics()
     with ExitStack() as stack:

@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import registry
-from stellarrow.cli.source_service import tls_of
 from stellarrow.config import Processor as Settings
 from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError
@@ -23,11 +22,12 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import Check, HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
+from stellarrow.services.source import tls_of
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
-    from stellarrow.flowctl import Registration
+    from stellarrow.services.flowctl import Registration
 
 _log: Final = logging.getLogger("stellarrow.processor")
 _DRAIN_SECONDS: Final = 6.0  # of the ten that orchestrators give
@@ -124,7 +124,7 @@ class _Flowctl:
         self._registration: Registration | None = None
 
     def start(self) -> None:
-        from stellarrow.flowctl import Registration, Service  # noqa: PLC0415  few use it
+        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
 
         settings, service = self._settings, self._service
         scheme = "https" if settings.tls_certificate else "http"

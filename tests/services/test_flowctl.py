@@ -11,9 +11,9 @@ import pytest
 
 from servers.control_plane import ControlPlane
 from servers.process import free_port
-from stellarrow.flowctl import Registration, Service
 from stellarrow.net.address import Address
 from stellarrow.proto import flowctl_pb2 as messages
+from stellarrow.services.flowctl import Registration, Service
 
 TOLD = Service(
     id="processor-1",
@@ -83,7 +83,7 @@ def test_it_registers_again_when_the_control_plane_has_restarted(
 def test_a_control_plane_that_is_down_or_hangs_hinders_nothing(
     register: Callable[[int], Registration], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.flowctl._TIMEOUT", 0.2)
+    monkeypatch.setattr("stellarrow.services.flowctl._TIMEOUT", 0.2)
     port = free_port()
     began = time.monotonic()
     registration = register(port)

@@ -12,7 +12,6 @@ from typing import Any, Final
 from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
 from stellarrow.errors import ConfigError
-from stellarrow.flowctl import Registration, Service
 from stellarrow.ledgers import Network
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Source
@@ -22,6 +21,7 @@ from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
+from stellarrow.services.flowctl import Registration, Service
 from stellarrow.telemetry.metrics import Metrics
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
