@@ -25,7 +25,7 @@ import psycopg
 from postgres_rows import CONTRACTS, HOT, contract_id, generated
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.postgres import PostgresSink

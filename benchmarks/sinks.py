@@ -24,7 +24,7 @@ import machine
 from extract_memory import sample
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.files.formats.parquet import Parquet

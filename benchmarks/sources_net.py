@@ -19,7 +19,7 @@ import machine
 import report
 from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_grpc, serve_rpc, source_service
 
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import Decoder, frame
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.pipeline.parallel import ordered

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli.synth import lake_path, write_lake
+from stellarrow.cli.commands.synth import lake_path, write_lake
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 

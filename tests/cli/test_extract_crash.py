@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 

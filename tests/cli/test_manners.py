@@ -14,7 +14,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli import invoke
-from stellarrow.cli.commands import stellarrow as group
+from stellarrow.cli.app import stellarrow as group
 from stellarrow.config import Consumer, Processor, Settings, Source
 from stellarrow.config.settings import settings_of
 

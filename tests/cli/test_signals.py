@@ -16,7 +16,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
 

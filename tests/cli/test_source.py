@@ -22,7 +22,7 @@ from pyarrow import flight
 
 import stellarrow as sa
 from servers.rpc import RpcNode, serving
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.sources.grpc import GrpcSource
 

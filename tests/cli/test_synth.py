@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.cli.synth import lake_path
+from stellarrow.cli.commands.synth import lake_path
 from stellarrow.core.decode import framing, sequences
 from stellarrow.sources.files import FileSource
 

@@ -24,7 +24,7 @@ from processor.serving import Serving
 from servers.process import free_port
 from servers.processor import HALF, Processor
 from sinks.postgres.made import asked, batch, entry, folded, states
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.consumer.consumer import Consumer, ConsumerMetrics, Stats
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.core.decode import synthetic

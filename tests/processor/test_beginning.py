@@ -13,7 +13,7 @@ import trustme
 import stellarrow as sa
 from servers.control_plane import ControlPlane
 from servers.process import free_port
-from stellarrow.cli.up import _lacking
+from stellarrow.cli.commands.up import _lacking
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
 from stellarrow.processor import processor

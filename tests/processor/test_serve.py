@@ -21,7 +21,7 @@ from pyarrow import ArrowException, flight
 
 import stellarrow as sa
 from servers.raw_ledgers import RawLedgers, serving
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import frame, synthetic
 
 from .conftest import Tables

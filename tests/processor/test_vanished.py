@@ -13,7 +13,7 @@ import pytest
 from pyarrow import ArrowKeyError, flight
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.processor.session import Status
 from stellarrow.sources.files import FileSource

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Final
 
-from stellarrow.cli import wording
-from stellarrow.cli.told import Told
+from stellarrow.cli.output import formatting
+from stellarrow.cli.output.outcome import Told
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline import loop
 from stellarrow.verification.stored_tables import Holding, counted
@@ -57,19 +57,19 @@ class Census:
     def told(self, report: loop.Report, *, lacking: LedgerSet, unreadable: LedgerSet) -> Told:
         """Say what was found; differences are a failure, ledgers not yet extracted are not."""
         verdict = "every row count agrees" if not self.differences else _many(self.differences)
-        took = wording.seconds(report.seconds)
+        took = formatting.seconds(report.seconds)
         told = [
-            f"compared {wording.many(report.ledgers, 'ledger')} in {took}: {verdict}",
-            f"rows: {wording.columns(report.rows)}",
+            f"compared {formatting.many(report.ledgers, 'ledger')} in {took}: {verdict}",
+            f"rows: {formatting.columns(report.rows)}",
         ]
         told += [
             f"{one.table} of ledger {one.ledger}: {one.source} rows in the source, {one.sink} in the sink"
             for one in self.differences[:_SHOWN]
         ]
         if lacking:
-            told.append(f"not extracted: {wording.ranges(lacking)}")
+            told.append(f"not extracted: {formatting.ranges(lacking)}")
         if unreadable:
-            told.append(f"not in the source, so not compared: {wording.ranges(unreadable)}")
+            told.append(f"not in the source, so not compared: {formatting.ranges(unreadable)}")
         return Told(
             "\n".join(told),
             {
@@ -85,8 +85,8 @@ class Census:
 
 
 def _many(differences: Sequence[Difference]) -> str:
-    return f"{wording.many(len(differences), 'difference')}, in ledgers {_ledgers(differences)}"
+    return f"{formatting.many(len(differences), 'difference')}, in ledgers {_ledgers(differences)}"
 
 
 def _ledgers(differences: Sequence[Difference]) -> str:
-    return wording.ranges(LedgerSet.of({one.ledger for one in differences}))
+    return formatting.ranges(LedgerSet.of({one.ledger for one in differences}))

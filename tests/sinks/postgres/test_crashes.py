@@ -22,7 +22,7 @@ from servers.postgres import open_folder, url_of
 from servers.process import free_port
 from servers.toxiproxy import Toxiproxy
 from sinks.postgres.made import asked, folded, states
-from stellarrow.cli.synth import write_lake
+from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.net.resilience import Policy

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.settings import config_option
-from stellarrow.cli.verbs import Verbs
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import SERVICES, Settings, find_file, read
 from stellarrow.config.settings import DEFAULT
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow.cli.paged import option
+from stellarrow.cli.options import option
 from stellarrow.config import Settings, find_file, read
 from stellarrow.config.settings import Setting, settings_of
 

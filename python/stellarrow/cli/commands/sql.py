@@ -11,8 +11,9 @@ import click
 import pyarrow as pa
 
 from stellarrow import registry
-from stellarrow.cli import prompt, results, wording
-from stellarrow.cli.database import Database
+from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.query import prompt
+from stellarrow.cli.query.database import Database
 from stellarrow.scanning import scan
 from stellarrow.sql.saved_queries import queries
 
@@ -57,11 +58,11 @@ def command(
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
     if out:
-        written = results.write(rows, out)
-        click.echo(f"{wording.many(written, 'row')} in {out}")
+        written = result_table.write(rows, out)
+        click.echo(f"{formatting.many(written, 'row')} in {out}")
     elif as_json:
-        results.write_json(rows, sys.stdout)
+        result_table.write_json(rows, sys.stdout)
     elif as_csv:
-        results.write_csv(rows, sys.stdout)
+        result_table.write_csv(rows, sys.stdout)
     else:
-        results.show(rows)
+        result_table.show(rows)

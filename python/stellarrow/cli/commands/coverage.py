@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli import wording
-from stellarrow.cli.bar import drawn_bar
+from stellarrow.cli.output import formatting
+from stellarrow.cli.output.coverage_bar import drawn_bar
 from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -113,10 +113,10 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
     for one in seen:
         drawn.add_row(
             Text(one.held.table, style="bold"),
-            wording.count(one.held.ledgers.count),
-            Text(wording.count(one.missing.count), style="yellow" if one.missing else "green"),
-            wording.moment(int(one.closed_at.timestamp())) if one.closed_at else "-",
-            *([wording.count(one.audit.rows)] if one.audit else []),
+            formatting.count(one.held.ledgers.count),
+            Text(formatting.count(one.missing.count), style="yellow" if one.missing else "green"),
+            formatting.moment(int(one.closed_at.timestamp())) if one.closed_at else "-",
+            *([formatting.count(one.audit.rows)] if one.audit else []),
         )
     console.print(drawn)
     console.print()
@@ -126,7 +126,7 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
     for one in seen:
         if one.missing:
             console.print(
-                f"{one.held.table} lacks {wording.ranges(one.missing)}", markup=False, soft_wrap=True
+                f"{one.held.table} lacks {formatting.ranges(one.missing)}", markup=False, soft_wrap=True
             )
         for fault in one.audit.faults if one.audit else ():
             console.print(Text(f"{one.held.table}: {fault}", style="red"), soft_wrap=True)

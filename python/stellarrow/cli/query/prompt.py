@@ -11,8 +11,8 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import results, wording
-from stellarrow.cli.database import Database
+from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.query.database import Database
 from stellarrow.errors import StellarrowError
 
 _KEPT: Final = 10_000  # lines of history
@@ -35,7 +35,7 @@ def ask(database: Database) -> None:
                     _obey(text, database, last)
                 else:
                     last = text
-                    results.show(database.rows(text))
+                    result_table.show(database.rows(text))
             except StellarrowError as error:
                 click.secho("error: ", fg="red", bold=True, err=True, nl=False)
                 click.echo(str(error), err=True)
@@ -70,8 +70,8 @@ def _obey(text: str, database: Database, last: str) -> None:
     if name == ".tables":
         click.echo("\n".join(database.tables()))
     elif name == ".out" and argument.strip() and last:
-        written = results.write(database.rows(last), Path(argument.strip()))
-        click.echo(f"{wording.many(written, 'row')} in {argument.strip()}")
+        written = result_table.write(database.rows(last), Path(argument.strip()))
+        click.echo(f"{formatting.many(written, 'row')} in {argument.strip()}")
     elif name == ".out":
         click.echo("ask something first, then write .out FILE")
     else:

@@ -7,7 +7,7 @@ from importlib import import_module
 import click
 
 from stellarrow import __version__
-from stellarrow.cli.verbs import Verbs
+from stellarrow.cli.groups import Verbs
 
 _VERBS = (
     "extract",

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.pipeline import loop
 
 _LINE_EVERY: Final = 10.0  # seconds
@@ -75,12 +75,12 @@ class _Remaining(ProgressColumn):
             return Text("")
         if state.wanted is None:
             return Text(
-                f"lag {wording.seconds(round(lag(state)))}" if state.last_closed_at else "", no_wrap=True
+                f"lag {formatting.seconds(round(lag(state)))}" if state.last_closed_at else "", no_wrap=True
             )
         if not state.ledgers or not task.elapsed:
             return Text("")
         left = (state.wanted - state.ledgers) * task.elapsed / state.ledgers
-        return Text(f"{wording.seconds(round(left))} left", no_wrap=True)
+        return Text(f"{formatting.seconds(round(left))} left", no_wrap=True)
 
 
 def lag(state: loop.Progress) -> float:
@@ -99,9 +99,9 @@ class _Speed(ProgressColumn):
         state: loop.Progress | None = task.fields.get("state")
         if not state or not task.elapsed:
             return Text("reading what is there", no_wrap=True)
-        rate = wording.count(state.ledgers / task.elapsed)
+        rate = formatting.count(state.ledgers / task.elapsed)
         speed = state.bytes / task.elapsed / 1e6
-        rows = f", {wording.count(sum(state.rows.values()))} rows" if self._wide else ""
+        rows = f", {formatting.count(sum(state.rows.values()))} rows" if self._wide else ""
         aside = f", {state.quarantined} put aside" if state.quarantined else ""
         return Text(f"{rate} ledgers/s, {speed:,.0f} MB/s{rows}{aside}", no_wrap=True)
 

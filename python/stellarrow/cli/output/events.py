@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.core.decode import describe
 
 _LONGEST: Final = 110  # characters a line
@@ -33,8 +33,10 @@ def in_words(
 
 
 def _in_words(event: dict[str, Any]) -> str:
-    contract = wording.address(event["contract_id"] or "no contract")
+    contract = formatting.address(event["contract_id"] or "no contract")
     topics = ", ".join(describe(topic) for topic in event["topics_xdr"][1:])
     about = f" ({topics})" if topics else ""
-    line = wording.shortened(f"{event['event_name']}{about} → {describe(event['data_xdr'])}, by {contract}")
+    line = formatting.shortened(
+        f"{event['event_name']}{about} → {describe(event['data_xdr'])}, by {contract}"
+    )
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

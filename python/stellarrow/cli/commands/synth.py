@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
@@ -41,7 +41,7 @@ def command(
     if first + ledgers - 1 > LAST_POSSIBLE:
         raise ConfigError(f"{ledgers} ledgers from {first} go beyond the last possible one, {LAST_POSSIBLE}")
     meant = Network.of(network)
-    ledger_bytes = wording.read_size(size) if size else None
+    ledger_bytes = formatting.read_size(size) if size else None
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=meant)
     made = islice(endless, ledgers)
     place = Path(out)
@@ -52,7 +52,7 @@ def command(
             stored = _write_stream(place, made)
     except OSError as error:
         raise SinkError(f"cannot write to {out} ({error.strerror}): choose another place") from error
-    click.echo(f"{wording.many(ledgers, 'ledger')} from {first} in {out}, {wording.size(stored)}")
+    click.echo(f"{formatting.many(ledgers, 'ledger')} from {first} in {out}, {formatting.size(stored)}")
 
 
 def write_lake(folder: Path, ledgers: Iterator[bytes], *, first: int, network: Network) -> int:

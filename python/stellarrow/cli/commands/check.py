@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.check import Fault, check, repair
 from stellarrow.verification.stored_tables import opened
@@ -42,7 +42,9 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         told = [{"path": one.path, "what": one.what, "ledgers": str(one.ledgers or "")} for one in faults]
         click.echo(json.dumps({"files": files, "rows": rows, "bytes": stored, "faults": told}))
     else:
-        click.echo(f"{wording.many(files, 'file')} sound: {wording.count(rows)} rows, {wording.size(stored)}")
+        click.echo(
+            f"{formatting.many(files, 'file')} sound: {formatting.count(rows)} rows, {formatting.size(stored)}"
+        )
         for one in faults:
             click.secho(f"{one.path}: {one.what}", fg="red")
         click.echo(_remedy(faults, lost, is_repair=is_repair), nl=bool(faults))
@@ -53,9 +55,9 @@ def _remedy(faults: list[Fault], lost: LedgerSet, *, is_repair: bool) -> str:
     if not faults:
         return ""
     if not is_repair:
-        return (
-            f"{wording.many(len(faults), 'fault')}: --repair takes them away, and extract fetches them again"
-        )
+        return f"{formatting.many(len(faults), 'fault')}: --repair takes them away, and extract fetches them again"
     return (
-        f"taken away: run the same extract again, which fetches {wording.ranges(lost)}" if lost else "mended"
+        f"taken away: run the same extract again, which fetches {formatting.ranges(lost)}"
+        if lost
+        else "mended"
     )

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli import events, wording
+from stellarrow.cli.output import events, formatting
 from stellarrow.core.decode import Batches, decode, framing, split, tables
 from stellarrow.errors import ConfigError, NetworkMismatch, SourceError
 from stellarrow.ledgers import KNOWN_NETWORKS, Network
@@ -112,13 +112,13 @@ def _show(file: Path, found: _Found) -> None:
 
 def _facts(found: _Found) -> Iterator[tuple[str, str]]:
     first, last = found.first, found.last
-    yield "stored", f"{wording.size(found.stored)}, {found.framing}; {wording.size(found.size)} of XDR"
+    yield "stored", f"{formatting.size(found.stored)}, {found.framing}; {formatting.size(found.size)} of XDR"
     if not first:
         yield "ledgers", "none"
         return
     span = str(first["ledger_sequence"])
     if found.rows["ledgers"] > 1:
-        span = f"{wording.count(found.rows['ledgers'])}, from {span} to {last['ledger_sequence']}"
+        span = f"{formatting.count(found.rows['ledgers'])}, from {span} to {last['ledger_sequence']}"
     yield "ledgers", span
     yield (
         "closed",
@@ -128,7 +128,10 @@ def _facts(found: _Found) -> Iterator[tuple[str, str]]:
     yield "protocol", f"{first['protocol_version']}, meta V{first['meta_version']}"
     yield "last hash", str(last["ledger_hash"])
     yield "network", f"{found.network}" + ("" if found.transactions else " (no transaction proves it)")
-    yield "transactions", f"{wording.count(found.transactions)}, {wording.count(found.successful)} successful"
-    yield "rows", wording.columns(found.rows)
+    yield (
+        "transactions",
+        f"{formatting.count(found.transactions)}, {formatting.count(found.successful)} successful",
+    )
+    yield "rows", formatting.columns(found.rows)
     for number, line in enumerate(found.events):
         yield "" if number else "events", line

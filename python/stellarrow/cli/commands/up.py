@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.text import Text
 
 from stellarrow import registry
-from stellarrow.cli.paged import Paged
-from stellarrow.cli.settings import options
+from stellarrow.cli.options import Paged
+from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
 from stellarrow.config.values import masked

@@ -6,7 +6,7 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.verification.stored_tables import opened
 
@@ -30,4 +30,4 @@ def command(place: str, ledgers_per_file: int) -> None:
     for listing in opened(place):
         listing.clean()
         gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
-    click.echo(f"{wording.many(gone, 'range')} merged into others" if gone else "nothing to merge")
+    click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")

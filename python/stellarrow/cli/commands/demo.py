@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from stellarrow.cli import events, meter, results, wording
-from stellarrow.cli.synth import lake_path, write_lake
+from stellarrow.cli.commands.synth import lake_path, write_lake
+from stellarrow.cli.output import events, formatting, progress_bar, result_table
 from stellarrow.core.decode import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
@@ -79,20 +79,23 @@ def _made_up(lake: Path, console: Console) -> None:
 
 
 def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Report:
-    with closing(ParquetSink(folder, _TABLES, network=network)) as sink, meter.shown(title) as progress:
+    with (
+        closing(ParquetSink(folder, _TABLES, network=network)) as sink,
+        progress_bar.shown(title) as progress,
+    ):
         return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
 
 
 def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
     console.print(f"\n[bold]{title}[/bold] → {folder}")
     if report.ledgers:
-        console.print(f"  {wording.size(report.bytes)} of XDR to Parquet in {_speed(report)}")
+        console.print(f"  {formatting.size(report.bytes)} of XDR to Parquet in {_speed(report)}")
     else:
-        console.print(f"  all {wording.many(report.skipped, 'ledger')} were already there, nothing to do")
+        console.print(f"  all {formatting.many(report.skipped, 'ledger')} were already there, nothing to do")
     kept = ((name, *_measured(folder / name)) for name in _TABLES)
-    results.bare(
+    result_table.bare(
         {"table": False, "rows": True, "on disk": True},
-        ((name, wording.count(rows), wording.size(stored)) for name, rows, stored in kept),
+        ((name, formatting.count(rows), formatting.size(stored)) for name, rows, stored in kept),
         console,
     )
     seen = _read(folder / "contract_events", ["contract_id", "event_name", "topics_xdr", "data_xdr"])
@@ -103,7 +106,7 @@ def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> No
 
 def _speed(report: loop.Report) -> str:
     rate = report.bytes / max(report.seconds, 1e-9) / 1e6
-    return f"{wording.seconds(report.seconds)}, {rate:,.0f} MB/s"
+    return f"{formatting.seconds(report.seconds)}, {rate:,.0f} MB/s"
 
 
 def _measured(folder: Path) -> tuple[int, int]:
@@ -119,7 +122,7 @@ def _read(folder: Path, columns: Sequence[str]) -> pa.Table:
 def _busiest(seen: pa.Table) -> Iterator[str]:
     counts = pc.value_counts(seen.column("contract_id").drop_null()).to_pylist()
     for one in sorted(counts, key=lambda one: (-one["counts"], one["values"]))[:4]:
-        yield f"{wording.address(one['values'])} ({wording.many(one['counts'], 'event')})"
+        yield f"{formatting.address(one['values'])} ({formatting.many(one['counts'], 'event')})"
 
 
 def _tell_next(console: Console, data: Path) -> None:

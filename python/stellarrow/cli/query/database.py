@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.cli.views import views
+from stellarrow.cli.query.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.sql.saved_queries import ready_made
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 import click
 
 from stellarrow import registry
-from stellarrow.cli import meter, wording
-from stellarrow.cli.verbs import Verbs
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output import formatting, progress_bar
 from stellarrow.errors import SinkUnavailable
 from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
 from stellarrow.lake.verify import Fault, LakeCheck
@@ -74,18 +74,18 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
             "left_out": str(wanted - whole),
         }
     told = (
-        f"{wording.many(report['ledgers'], 'ledger')} in {wording.many(report['files'], 'file')},"
-        f" {wording.size(report['stored_bytes'])}, in {to}; {report['skipped']:,} were there"
+        f"{formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
+        f" {formatting.size(report['stored_bytes'])}, in {to}; {report['skipped']:,} were there"
     )
     if report["left_out"]:
-        told += f"\nleft out, for they make no whole file: {wording.ranges(wanted - whole)}"
+        told += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
     click.echo(json.dumps(report) if options["as_json"] else told)
 
 
 def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
     state = loop.Progress(None if loop.is_open(lacking) else lacking.count, 0)
     files = 0
-    with meter.shown("lake write") as progress:
+    with progress_bar.shown("lake write") as progress:
         for part in lacking:
             for written in writer.write(source, part):
                 files += 1
@@ -121,13 +121,13 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
 
 def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
     looked = (
-        f"{place}: {wording.many(report['ledgers'], 'ledger')} in {wording.many(report['files'], 'file')},"
-        f" {wording.size(report['stored_bytes'])}"
+        f"{place}: {formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
+        f" {formatting.size(report['stored_bytes'])}"
     )
     if not faults:
         return f"{looked}: all is well"
     kinds = Counter(fault.kind for fault in faults)
-    lines = [f"{looked}: {wording.columns(dict(kinds))}"]
+    lines = [f"{looked}: {formatting.columns(dict(kinds))}"]
     lines += [f"  {fault.kind:9}  {fault.place}: {fault.told}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"  and {len(faults) - _SHOWN:,} more: --json tells them all")

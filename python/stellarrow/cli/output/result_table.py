@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.errors import ConfigError, SinkError
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
@@ -41,7 +41,7 @@ def show(rows: pa.RecordBatchReader) -> None:
     else:
         console.print(drawn)
     if total > _SHOWN:
-        console.print(f"{_SHOWN} of {wording.count(total)} rows; --csv or --json prints all, --out writes")
+        console.print(f"{_SHOWN} of {formatting.count(total)} rows; --csv or --json prints all, --out writes")
 
 
 def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:

@@ -10,9 +10,9 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import examining
-from stellarrow.cli.examining import Finding
-from stellarrow.cli.settings import config_option
+from stellarrow.cli import diagnostics
+from stellarrow.cli.diagnostics import Finding
+from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
 
@@ -70,11 +70,11 @@ def _examined(
     network: str | None,
     endpoint: str | None,
 ) -> Iterator[Finding]:
-    yield examining.installation()
-    yield from examining.settings(file)
-    yield from examining.sources(locations, network, endpoint)
+    yield diagnostics.installation()
+    yield from diagnostics.settings(file)
+    yield from diagnostics.sources(locations, network, endpoint)
     for place in sinks:
-        yield from examining.sink(place)
+        yield from diagnostics.sink(place)
 
 
 def _locations(sources: Iterable[str], rpc: Iterable[str]) -> list[str]:

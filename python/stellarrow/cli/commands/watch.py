@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
 
@@ -75,7 +75,9 @@ def _drawn(sessions: list[dict[str, Any]]) -> Group:
     older = ended[:-_RECENT]
     shown = [one for one in sessions if one not in older]
     more = (
-        [Text(f"and {wording.many(len(older), 'session')} that ended before", style="dim")] if older else []
+        [Text(f"and {formatting.many(len(older), 'session')} that ended before", style="dim")]
+        if older
+        else []
     )
     return Group(_overview(shown), *more, Text(), _tables(shown), Text(), _readers(shown))
 
@@ -96,11 +98,11 @@ def _overview(sessions: list[dict[str, Any]]) -> Table:
             Text(one["status"], style=_STYLES.get(one["status"], "dim")),
             str(one["current"] or "-"),
             str(one["last"] or "open"),
-            "-" if one["lag"] is None else wording.seconds(one["lag"]),
-            wording.count(one["entries_per_second"]),
-            wording.count(one["entries"]),
-            wording.size(one["bytes"]),
-            wording.size(one["spool_bytes"]),
+            "-" if one["lag"] is None else formatting.seconds(one["lag"]),
+            formatting.count(one["entries_per_second"]),
+            formatting.count(one["entries"]),
+            formatting.size(one["bytes"]),
+            formatting.size(one["spool_bytes"]),
         )
         if one["message"]:
             drawn.add_row("", Text(one["message"], style="yellow"))
@@ -110,14 +112,14 @@ def _overview(sessions: list[dict[str, Any]]) -> Table:
 def _tables(sessions: list[dict[str, Any]]) -> Table:
     drawn = _table("rows", *(one["id"][:8] for one in sessions), left=1)
     for name in dict.fromkeys(name for one in sessions for name in one["rows"]):
-        drawn.add_row(name, *(wording.count(one["rows"].get(name, 0)) for one in sessions))
+        drawn.add_row(name, *(formatting.count(one["rows"].get(name, 0)) for one in sessions))
     return drawn
 
 
 def _readers(sessions: list[dict[str, Any]]) -> Table:
     readers = [(one["id"][:8], reader) for one in sessions for reader in one["readers"]]
     readers.sort(key=lambda pair: -pair[1]["behind"])
-    drawn = _table("session", f"{wording.many(len(readers), 'reader')}", "ledgers behind")
+    drawn = _table("session", f"{formatting.many(len(readers), 'reader')}", "ledgers behind")
     for session, reader in readers[:_READERS]:
-        drawn.add_row(session, reader["name"].rpartition(" ")[0], wording.count(reader["behind"]))
+        drawn.add_row(session, reader["name"].rpartition(" ")[0], formatting.count(reader["behind"]))
     return drawn

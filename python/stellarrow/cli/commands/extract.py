@@ -10,8 +10,8 @@ from typing import Any, Final
 import click
 
 from stellarrow import registry
-from stellarrow.cli.job import Job
-from stellarrow.cli.paged import Paged, option
+from stellarrow.cli.extraction import Job
+from stellarrow.cli.options import Paged, option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.settings import settings_of
 from stellarrow.core.decode import tables

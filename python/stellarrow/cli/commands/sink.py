@@ -6,10 +6,10 @@ from typing import Final
 
 import click
 
-from stellarrow.cli.paged import Paged
-from stellarrow.cli.settings import options
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.options import Paged
+from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import stopping
-from stellarrow.cli.verbs import Verbs
 from stellarrow.config import Consumer as Settings
 from stellarrow.telemetry import logs
 

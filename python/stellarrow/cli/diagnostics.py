@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from stellarrow import registry
-from stellarrow.cli import wording
+from stellarrow.cli.output import formatting
 from stellarrow.config import SERVICES, read
 from stellarrow.config.values import masked
 from stellarrow.core.decode import Decoder
@@ -117,7 +117,7 @@ def _source(
 
 
 def _extent(held: LedgerSet) -> str:
-    return f"ledgers {wording.ranges(held)}" if held else "no ledgers"
+    return f"ledgers {formatting.ranges(held)}" if held else "no ledgers"
 
 
 def _sampled(name: str, source: Source, held: LedgerSet, network: Network | None) -> Iterator[Finding]:
@@ -141,14 +141,16 @@ def _sampled(name: str, source: Source, held: LedgerSet, network: Network | None
             if time.monotonic() - began > _SAMPLE_SECONDS:
                 break
     rate = size / max(time.monotonic() - began, 1e-6) / 1e6
-    message = f"{wording.many(count, 'ledger')} read and proven, of {wording.size(size / max(1, count))} each"
+    message = (
+        f"{formatting.many(count, 'ledger')} read and proven, of {formatting.size(size / max(1, count))} each"
+    )
     yield Finding(name, "ok", message, mb_per_s=rate)
     age = datetime.now(UTC).timestamp() - closed
     if "rpc" in type(source).__module__ and age > _OLD_SECONDS:
         yield Finding(
             name,
             "warning",
-            f"its latest ledger closed {wording.seconds(age)} ago: it is behind, use another node",
+            f"its latest ledger closed {formatting.seconds(age)} ago: it is behind, use another node",
         )
 
 
@@ -192,7 +194,7 @@ def _folder(place: str) -> Iterator[Finding]:
         return
     state: State = "ok" if room > _LEAST_ROOM else "warning"
     advice = "" if room > _LEAST_ROOM else ": make room"
-    yield Finding(place, state, f"writable, {wording.size(room)} free{advice}", mb_per_s=rate)
+    yield Finding(place, state, f"writable, {formatting.size(room)} free{advice}", mb_per_s=rate)
 
 
 def _written(folder: Path) -> float:

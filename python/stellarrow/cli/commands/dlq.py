@@ -15,9 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow import registry
-from stellarrow.cli import wording
-from stellarrow.cli.settings import config_option
-from stellarrow.cli.verbs import Verbs
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output import formatting
+from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.values import MASK
 from stellarrow.errors import ConfigError, StellarrowError
@@ -63,7 +63,7 @@ def _chosen(letters: DeadLetters, ledgers: str | None) -> list[DeadLetter]:
     wanted = LedgerSet.parse(ledgers)
     chosen = [one for one in held if wanted & LedgerSet([LedgerRange(one.ledger, one.last)])]
     if not chosen:
-        there = f"there are {wording.ranges(_ledgers(held))}" if held else "there is none at all"
+        there = f"there are {formatting.ranges(_ledgers(held))}" if held else "there is none at all"
         raise ConfigError(f"no dead letter of {ledgers} in {letters.folder}: {there}")
     return chosen
 
@@ -88,10 +88,10 @@ def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     for heading, style in (("ledger", "bold"), ("size", ""), ("when", "dim"), ("error", "")):
         drawn.add_column(heading, style=style, no_wrap=heading != "error", overflow="fold")
     for one in held:
-        drawn.add_row(*map(Text, (_name(one), wording.size(one.size), _when(one), one.message)))
+        drawn.add_row(*map(Text, (_name(one), formatting.size(one.size), _when(one), one.message)))
     console = Console(highlight=False)
     console.print(drawn)
-    many = wording.many(_ledgers(held).count, "ledger")
+    many = formatting.many(_ledgers(held).count, "ledger")
     console.print(f"{many} in {letters.folder}: stellarrow dlq retry", markup=False, soft_wrap=True)
 
 
@@ -132,7 +132,7 @@ def _facts(letter: DeadLetter, letters: DeadLetters) -> Iterator[tuple[str, str]
     yield "put aside", letter.at
     yield "tables", ", ".join(letter.tables)
     yield "meant for", ", ".join(letter.job.get("to", ()))
-    yield "bytes", f"{letters.folder / letter.name}.xdr ({letter.framing}, {wording.size(letter.size)})"
+    yield "bytes", f"{letters.folder / letter.name}.xdr ({letter.framing}, {formatting.size(letter.size)})"
 
 
 @command.command(short_help="Try them again from the bytes kept.", epilog=_EXAMPLE + "retry 58752000:+1000")
@@ -155,7 +155,7 @@ def retry(
     else:
         for one in failed:
             click.echo(f"still failing: {one.ledgers}: {one.error}")
-        click.echo(f"{len(results) - len(failed)} of {wording.many(len(results), 'letter')} closed")
+        click.echo(f"{len(results) - len(failed)} of {formatting.many(len(results), 'letter')} closed")
     return 1 if failed else 0
 
 
@@ -229,4 +229,4 @@ def drop(ledgers: str, config: str | None, state_dir: str | None, as_json: bool)
     for one in chosen:
         letters.forget(one)
     told = {"dropped": [_name(one) for one in chosen]}
-    click.echo(json.dumps(told) if as_json else f"{wording.many(len(chosen), 'letter')} dropped")
+    click.echo(json.dumps(told) if as_json else f"{formatting.many(len(chosen), 'letter')} dropped")

@@ -10,8 +10,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stellarrow import registry
-from stellarrow.cli import meter, signals, wording
-from stellarrow.cli.told import Told
+from stellarrow.cli import signals
+from stellarrow.cli.output import formatting, progress_bar
+from stellarrow.cli.output.outcome import Told
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
 from stellarrow.core.decode import table
@@ -55,7 +56,7 @@ class Job:
     def run(self, sinks: Sequence[Sink]) -> Told:
         wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         letters = self._dead_letters()
-        with signals.stopping() as stop, meter.shown("extract", stop.event) as progress:
+        with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
             report = self._bring(
                 sinks,
                 wanted,
@@ -126,15 +127,15 @@ class Job:
         absent = missing - held
         eta, plain = self._sampled(missing - absent) if missing - absent else (0.0, 0)
         stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
-        size = f"{wording.size(plain)} of XDR" if stored is None else f"{wording.size(stored)} stored"
+        size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
         told = [
-            f"would extract {wording.many(missing.count, 'ledger')}"
-            + (f" ({wording.ranges(missing)})" if missing else "")
-            + f", {size}, in about {wording.seconds(eta)}",
-            f"already there: {wording.many((wanted - missing).count, 'ledger')}",
+            f"would extract {formatting.many(missing.count, 'ledger')}"
+            + (f" ({formatting.ranges(missing)})" if missing else "")
+            + f", {size}, in about {formatting.seconds(eta)}",
+            f"already there: {formatting.many((wanted - missing).count, 'ledger')}",
         ]
         if absent:
-            told.append(f"missing in the source: {wording.ranges(absent)}")
+            told.append(f"missing in the source: {formatting.ranges(absent)}")
         return Told(
             "\n".join(told),
             {
@@ -157,7 +158,7 @@ class Job:
             {name: table(name).name for name in self._tables},
             [one for place in self._settings.to for one in holdings(place)],
         )
-        with signals.stopping() as stop, meter.shown("verify", stop.event) as progress:
+        with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
             report = self._bring([census], readable, progress=progress, stop=stop.event)
         lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
         told = census.told(report, lacking=lacking, unreadable=covered - readable)
@@ -189,20 +190,20 @@ def _where(settings: Extract) -> Filter | None:
 
 
 def _told(report: loop.Report, gaps: LedgerSet) -> str:
-    skipped = f", {wording.many(report.skipped, 'ledger')} already there" if report.skipped else ""
+    skipped = f", {formatting.many(report.skipped, 'ledger')} already there" if report.skipped else ""
     told = []
     if report.stopped:
         told.append("stopped as asked: the same command line goes on from there")
     if report.quarantined:
-        many = wording.many(report.quarantined.count, "ledger")
-        told.append(f"put aside: {many} ({wording.ranges(report.quarantined)}), see stellarrow dlq list")
+        many = formatting.many(report.quarantined.count, "ledger")
+        told.append(f"put aside: {many} ({formatting.ranges(report.quarantined)}), see stellarrow dlq list")
     if gaps:
-        told.append(f"not in the source: {wording.ranges(gaps)}")
+        told.append(f"not in the source: {formatting.ranges(gaps)}")
     if not report.ledgers:
         return "\n".join([f"nothing to do{skipped}" if not told else f"nothing new{skipped}", *told])
     speed = report.bytes / max(report.seconds, 1e-9) / 1e6
     done = (
-        f"{wording.many(report.ledgers, 'ledger')} ({wording.ranges(report.ranges)}) in"
-        f" {wording.seconds(report.seconds)}, {speed:,.0f} MB/s{skipped}"
+        f"{formatting.many(report.ledgers, 'ledger')} ({formatting.ranges(report.ranges)}) in"
+        f" {formatting.seconds(report.seconds)}, {speed:,.0f} MB/s{skipped}"
     )
-    return "\n".join([done, f"rows: {wording.columns(report.rows)}", *told])
+    return "\n".join([done, f"rows: {formatting.columns(report.rows)}", *told])
