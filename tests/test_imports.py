@@ -72,7 +72,7 @@ EDGES = {
     "stellarrow.ledgers",
     "stellarrow.telemetry.metrics",
     "stellarrow.pipeline.parallel",
-    "stellarrow.pieces",
+    "stellarrow.sources.chunking",
     "stellarrow.proto.raw_ledger_service_pb2",
     "stellarrow.protocols",
     "stellarrow.net.resilience",

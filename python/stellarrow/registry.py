@@ -15,7 +15,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Sink, Source
-from stellarrow.sinks.files.place import FORMATS, Place
+from stellarrow.sinks.files.location import FORMATS, Place
 from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sources.files import FileSource

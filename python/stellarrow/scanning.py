@@ -76,7 +76,7 @@ def scan(
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
     if isinstance(source, str | os.PathLike) and "://" not in str(source):
-        from stellarrow.extracted import find_table  # noqa: PLC0415  loads Arrow's datasets
+        from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
         if (folder := find_table(Path(source), table)) is not None:
             picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)

@@ -173,7 +173,7 @@ def test_stored_bytes_are_those_of_the_files(place: Place) -> None:
 
 def test_a_big_file_comes_in_pieces(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stellarrow.sources.lake.source._WHOLE", 10_000)
-    monkeypatch.setattr("stellarrow.pieces._PIECE", 20_000)
+    monkeypatch.setattr("stellarrow.sources.chunking._PIECE", 20_000)
     place.put(Layout(20, 1), 100, 139)
     chunks = list(place.open().read(LedgerRange(103, 137)))
     assert len(chunks) > 4

@@ -16,7 +16,7 @@ from stellarrow.core.decode import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.pieces import pieces
+from stellarrow.sources.chunking import pieces
 
 if TYPE_CHECKING:
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import

@@ -12,7 +12,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
-from stellarrow.pieces import read_again
+from stellarrow.sources.chunking import read_again
 from stellarrow.telemetry.metrics import Metrics
 
 try:

@@ -12,7 +12,7 @@ import pyarrow as pa
 from stellarrow.errors import ConfigError, SinkUnavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.place import FORMATS, Place
+from stellarrow.sinks.files.location import FORMATS, Place
 from stellarrow.sinks.files.reading import listings, rows_of
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]

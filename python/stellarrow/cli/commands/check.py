@@ -9,7 +9,7 @@ import click
 
 from stellarrow.cli.output import formatting
 from stellarrow.ledgers import LedgerSet
-from stellarrow.sinks.files.check import Fault, check, repair
+from stellarrow.sinks.files.verify import Fault, check, repair
 from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"

@@ -14,7 +14,7 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
 from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
-from stellarrow.pieces import pieces
+from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
 from stellarrow.storage import StoreOptions, open_store
 from stellarrow.telemetry.metrics import Metrics

@@ -23,8 +23,8 @@ from stellarrow.errors import (
 )
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
-from stellarrow.pieces import read_again
 from stellarrow.pipeline.parallel import ordered
+from stellarrow.sources.chunking import read_again
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
 from stellarrow.telemetry.metrics import Metrics

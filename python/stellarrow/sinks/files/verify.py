@@ -19,7 +19,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
-from stellarrow.sinks.files.output import enter
+from stellarrow.sinks.files.range_writer import enter
 
 _BLOCK: Final = 1 << 20
 _DIED_WITH: Final = 8  # files at most that a writer had placed but not entered

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from stellarrow.errors import LedgersRefused
-from stellarrow.sinks.postgres.layout import Layout
+from stellarrow.sinks.postgres.ddl import Layout
 
 _ROWS_A_MESSAGE: Final = 4_096  # what is encoded at once; more takes memory and is no faster
 

@@ -16,9 +16,9 @@ import psycopg
 
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.sinks.postgres import coverage, partitions
-from stellarrow.sinks.postgres.copying import copy_rows
+from stellarrow.sinks.postgres.copy import copy_rows
+from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.flush import Overtaken, Writing, advance_states, note
-from stellarrow.sinks.postgres.layout import Layout
 from stellarrow.sinks.postgres.rows import rows_of
 
 

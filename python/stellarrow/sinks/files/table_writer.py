@@ -9,14 +9,14 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.check import enter_rest
 from stellarrow.sinks.files.compaction import compact, remade
-from stellarrow.sinks.files.lane import Lane
 from stellarrow.sinks.files.layout import aligned, window
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.output import RangeFiles, Shape
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.verify import enter_rest
+from stellarrow.sinks.files.worker import Lane
 
 
 class TableFiles:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import psycopg
 
 from stellarrow.errors import SchemaMismatch
-from stellarrow.sinks.postgres.layout import Layout
+from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.migrations import LOCK
 
 
