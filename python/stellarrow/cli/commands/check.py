@@ -43,7 +43,8 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         click.echo(json.dumps({"files": files, "rows": rows, "bytes": stored, "faults": told}))
     else:
         click.echo(
-            f"{formatting.many(files, 'file')} sound: {formatting.count(rows)} rows, {formatting.size(stored)}"
+            f"{formatting.many(files, 'file')} sound: {formatting.count(rows)} rows,"
+            f" {formatting.size(stored)}"
         )
         for one in faults:
             click.secho(f"{one.path}: {one.what}", fg="red")
@@ -55,7 +56,8 @@ def _remedy(faults: list[Fault], lost: LedgerSet, *, is_repair: bool) -> str:
     if not faults:
         return ""
     if not is_repair:
-        return f"{formatting.many(len(faults), 'fault')}: --repair takes them away, and extract fetches them again"
+        many = formatting.many(len(faults), "fault")
+        return f"{many}: --repair takes them away, and extract fetches them again"
     return (
         f"taken away: run the same extract again, which fetches {formatting.ranges(lost)}"
         if lost

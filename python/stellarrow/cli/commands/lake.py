@@ -121,7 +121,8 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
 
 def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
     looked = (
-        f"{place}: {formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
+        f"{place}: {formatting.many(report['ledgers'], 'ledger')}"
+        f" in {formatting.many(report['files'], 'file')},"
         f" {formatting.size(report['stored_bytes'])}"
     )
     if not faults:
