@@ -29,8 +29,8 @@ from stellarrow.sources.lake import LakeOptions, LakeSource
 from stellarrow.storage import open_store
 
 sys.path.insert(0, str(HERE.parent / "tests"))
-from servers.process import Process, free_port, program
-from servers.toxiproxy import Toxiproxy
+from fakes.process import Process, free_port, program
+from fakes.toxiproxy import Toxiproxy
 
 TABLES = ("contract_data", "contract_events")
 LEDGER_BYTES = 1_700_000

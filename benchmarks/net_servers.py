@@ -21,7 +21,7 @@ from stellarrow.sources.grpc import GrpcSource
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from servers import raw_ledgers, rpc  # the tests' own: real servers, once well behaved
+from fakes import raw_ledgers, rpc  # the tests' own: real servers, once well behaved
 
 FIRST = 100
 _spawning = multiprocessing.get_context("spawn")

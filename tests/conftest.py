@@ -15,10 +15,10 @@ from stellarrow.core.decode import synthetic
 from stellarrow.ledgers import Network
 
 # A server's file brings its fixture.
-pytest.register_assert_rewrite("servers")
+pytest.register_assert_rewrite("fakes")
 pytest_plugins = [
-    f"servers.{path.stem}"
-    for path in Path(__file__).with_name("servers").glob("*.py")
+    f"fakes.{path.stem}"
+    for path in Path(__file__).with_name("fakes").glob("*.py")
     if not path.name.startswith(("_", "test_"))
 ]
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 import stellarrow as sa
-from servers.postgres import url_of
+from fakes.postgres import url_of
 from sinks.postgres.made import asked
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.sinks.postgres import PostgresSink

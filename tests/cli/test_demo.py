@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from servers.postgres import open_folder
+from fakes.postgres import open_folder
 from stellarrow.cli.output import result_table
 
 Run = Callable[..., Any]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import pytest
 
 import stellarrow as sa
-from servers.rpc import RpcNode, serving
+from fakes.rpc import RpcNode, serving
 from stellarrow import registry
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource

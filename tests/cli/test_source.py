@@ -21,7 +21,7 @@ import urllib3
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.rpc import RpcNode, serving
+from fakes.rpc import RpcNode, serving
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic
 from stellarrow.sources.grpc import GrpcSource

@@ -20,9 +20,9 @@ import psycopg
 import pytest
 
 import stellarrow as sa
+from fakes.process import free_port
+from fakes.processor import HALF, Processor
 from processor.serving import Serving
-from servers.process import free_port
-from servers.processor import HALF, Processor
 from sinks.postgres.made import asked, batch, entry, folded, states
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.consumer.consumer import Consumer, ConsumerMetrics, Stats

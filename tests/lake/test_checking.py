@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, Network, SourceError
 from stellarrow.core.decode import synthetic
 from stellarrow.lake.layout import Layout, manifest

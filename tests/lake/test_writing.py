@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from servers.faulty import Fault, FaultyProxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.versitygw import Bucket
 from stellarrow import ChainBroken, ConfigError, LedgerRange, LedgerSet, Network, SinkError, SinkUnavailable
 from stellarrow.core.decode import frame, synthetic
 from stellarrow.lake.layout import Layout

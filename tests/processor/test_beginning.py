@@ -11,8 +11,8 @@ import pytest
 import trustme
 
 import stellarrow as sa
-from servers.control_plane import ControlPlane
-from servers.process import free_port
+from fakes.control_plane import ControlPlane
+from fakes.process import free_port
 from stellarrow.cli.commands.up import _lacking
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read

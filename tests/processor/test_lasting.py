@@ -15,7 +15,7 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.process import free_port
+from fakes.process import free_port
 from stellarrow import registry
 from stellarrow.core.decode import synthetic
 from stellarrow.processor.processor import Options, Processor

@@ -20,7 +20,7 @@ import pytest
 from pyarrow import ArrowException, flight
 
 import stellarrow as sa
-from servers.raw_ledgers import RawLedgers, serving
+from fakes.raw_ledgers import RawLedgers, serving
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import frame, synthetic
 

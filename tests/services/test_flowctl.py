@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from servers.control_plane import ControlPlane
-from servers.process import free_port
+from fakes.control_plane import ControlPlane
+from fakes.process import free_port
 from stellarrow.net.address import Address
 from stellarrow.proto import flowctl_pb2 as messages
 from stellarrow.services.flowctl import Registration, Service

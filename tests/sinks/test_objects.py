@@ -5,7 +5,7 @@ import time
 import pytest
 
 import stellarrow as sa
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from sinks.kept import FileContract
 from stellarrow.net.resilience import Policy
 from stellarrow.sinks.files import cloud, sink

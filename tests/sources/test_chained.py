@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-import servers.raw_ledgers
+import fakes.raw_ledgers
 import stellarrow as sa
-from servers.rpc import RpcNode, html, reset, serving, status
+from fakes.rpc import RpcNode, html, reset, serving, status
 from stellarrow.core.decode import sequences, synthetic
 from stellarrow.net.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
@@ -200,9 +200,9 @@ def test_it_follows_the_chain_until_closed(
 def test_a_source_that_cannot_tell_what_it_has_gives_the_live_edge(
     make_lake: MakeLake, ledgers: tuple[bytes, ...]
 ) -> None:
-    service: Any = servers.raw_ledgers.RawLedgers(ledgers)
+    service: Any = fakes.raw_ledgers.RawLedgers(ledgers)
     with (
-        servers.raw_ledgers.serving(service) as port,
+        fakes.raw_ledgers.serving(service) as port,
         closing(
             ChainedSource([FileSource(make_lake(100, 124)), GrpcSource(f"grpc://127.0.0.1:{port}")])
         ) as chain,

@@ -11,9 +11,9 @@ import grpc
 import pytest
 
 import stellarrow as sa
-from servers.process import free_port
-from servers.raw_ledgers import RawLedgers, serving
-from servers.toxiproxy import Toxiproxy
+from fakes.process import free_port
+from fakes.raw_ledgers import RawLedgers, serving
+from fakes.toxiproxy import Toxiproxy
 from sources.following import followed
 from stellarrow.core.decode import Decoder
 from stellarrow.net.resilience import Policy

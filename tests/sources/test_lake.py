@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers.faulty import Fault, FaultyProxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
 from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from servers.azurite import Azure
-from servers.fake_gcs import Gcs
+from fakes.azurite import Azure
+from fakes.fake_gcs import Gcs
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, SinkUnavailable
 from stellarrow.core.decode import frame
 from stellarrow.lake.layout import Layout, manifest

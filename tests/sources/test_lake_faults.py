@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from servers.faulty import Fault, FaultyProxy
-from servers.toxiproxy import Proxy, Toxiproxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.toxiproxy import Proxy, Toxiproxy
+from fakes.versitygw import Bucket
 from stellarrow import (
     DecodeError,
     LedgerChunk,

@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 import stellarrow as sa
-from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
-from servers.toxiproxy import Toxiproxy
+from fakes.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
+from fakes.toxiproxy import Toxiproxy
 from sources.following import followed
 from stellarrow.core.decode import Decoder, sequences, synthetic
 from stellarrow.net.resilience import Policy

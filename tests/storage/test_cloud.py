@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, SourceError
 from stellarrow.sources.lake import LakeSource
 from stellarrow.storage import Store, StoreOptions, open_store

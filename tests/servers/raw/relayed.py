@@ -13,7 +13,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import stellarrow as sa
-from servers.rpc import RpcNode
+from fakes.rpc import RpcNode
 from stellarrow.net.address import Address
 from stellarrow.net.resilience import Policy
 from stellarrow.pipeline.dead_letters import DeadLetters

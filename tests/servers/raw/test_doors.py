@@ -11,8 +11,8 @@ import trustme
 from grpc_health.v1 import health_pb2
 from pyarrow import flight
 
+from fakes.rpc import RpcNode
 from servers.raw.relayed import ANYWHERE, MakeRelay, health_of, known
-from servers.rpc import RpcNode
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
 from stellarrow.security.access import Tls
 from stellarrow.servers.raw.flight import RawLedgerFlight

@@ -11,7 +11,7 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.rpc import RpcNode
+from fakes.rpc import RpcNode
 from stellarrow.core.decode import synthetic
 from stellarrow.servers.raw.flight import SCHEMA
 

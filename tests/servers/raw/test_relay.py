@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers import raw_ledgers
+from fakes import raw_ledgers
+from fakes.rpc import RpcNode, html, reset, serving, slow, status
 from servers.raw.relayed import MakeRelay, Relayed, checks, corrupted, numbers, until
-from servers.rpc import RpcNode, html, reset, serving, slow, status
 from stellarrow.core.decode import frame, sequences, synthetic
 from stellarrow.servers.raw.verified import LedgerUnsound
 from stellarrow.sources.files import FileSource

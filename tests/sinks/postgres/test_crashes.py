@@ -18,9 +18,9 @@ import psycopg
 import pytest
 
 import stellarrow as sa
-from servers.postgres import open_folder, url_of
-from servers.process import free_port
-from servers.toxiproxy import Toxiproxy
+from fakes.postgres import open_folder, url_of
+from fakes.process import free_port
+from fakes.toxiproxy import Toxiproxy
 from sinks.postgres.made import asked, folded, states
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import synthetic

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from servers.postgres import url_of
+from fakes.postgres import url_of
 from sinks.postgres.made import asked, balance, batch, entry
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.ddl import layout, sql_type

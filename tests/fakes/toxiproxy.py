@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from servers.process import Process, free_port, program
+from fakes.process import Process, free_port, program
 
 
 class Toxiproxy:

@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from servers.process import Process, free_port, program
+from fakes.process import Process, free_port, program
 
 _ACCOUNT: Final = "devstoreaccount1"
 # The key everybody knows: azurite's documentation gives it.

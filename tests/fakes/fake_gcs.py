@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import pytest
 
-from servers.process import Process, free_port, program
+from fakes.process import Process, free_port, program
 
 
 @dataclass(frozen=True, slots=True)

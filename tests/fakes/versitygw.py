@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from servers.process import Process, free_port, program
+from fakes.process import Process, free_port, program
 
 _ACCESS_KEY: Final = "stellarrow-tests"
 _SECRET_KEY: Final = "not-a-secret"

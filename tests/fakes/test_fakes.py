@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from servers.toxiproxy import Toxiproxy
-from servers.versitygw import Bucket
+from fakes.toxiproxy import Toxiproxy
+from fakes.versitygw import Bucket
 
 
 def spoken(address: str) -> bytes:

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from servers.process import free_port
+from fakes.process import free_port
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 
 
