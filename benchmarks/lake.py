@@ -22,7 +22,7 @@ import report
 from builds import HERE
 
 import stellarrow as sa
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writer import packed
 from stellarrow.sources.lake import LakeOptions, LakeSource

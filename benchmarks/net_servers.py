@@ -15,7 +15,7 @@ from typing import Any
 
 from builds import HERE
 
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sources.grpc import GrpcSource
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from sinks import FIRST, LEDGER_BYTES, extract
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 TABLES = ("contract_events", "token_transfers", "contract_data")

@@ -26,7 +26,8 @@ from postgres_rows import CONTRACTS, HOT, contract_id, generated
 
 import stellarrow as sa
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.copy import copy_rows

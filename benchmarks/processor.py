@@ -25,7 +25,7 @@ from corpora import SHARED, shared_ledgers
 from peers.stepping import split
 
 import stellarrow as sa
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import TABLES, Options, Processor
 from stellarrow.servers.processor_flight import FlightServer

@@ -20,7 +20,8 @@ import report
 from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_grpc, serve_rpc, source_service
 
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import Decoder, frame
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import frame
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings
 
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 # A server's file brings its fixture.

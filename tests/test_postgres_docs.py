@@ -15,7 +15,8 @@ import pytest
 import stellarrow as sa
 from fakes.postgres import url_of
 from sinks.postgres.made import asked
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
 

@@ -1,6 +1,8 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
-from stellarrow.core.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
+from stellarrow.core.decode import Decoder, decode
+from stellarrow.core.synthetic import synth
+from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,

@@ -9,7 +9,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-from stellarrow.core.decode import tables
+from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network

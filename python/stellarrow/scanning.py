@@ -11,7 +11,9 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from stellarrow.core.decode import Decoder, schema, stream
+from stellarrow.core.decode import Decoder
+from stellarrow.core.stream import stream
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network

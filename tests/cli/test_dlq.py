@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from stellarrow.cli.commands.synth import lake_path, write_lake
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 Run = Callable[..., Any]

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from stellarrow.cli.output import formatting, progress_bar
-from stellarrow.core.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.pipeline.loop import Progress
 
 Run = Callable[..., Any]

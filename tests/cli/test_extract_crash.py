@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 

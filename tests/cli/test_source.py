@@ -23,7 +23,7 @@ from pyarrow import flight
 import stellarrow as sa
 from fakes.rpc import RpcNode, serving
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sources.grpc import GrpcSource
 
 MakeLake = Callable[..., Path]

@@ -9,7 +9,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli.commands.synth import lake_path
-from stellarrow.core.decode import framing, sequences
+from stellarrow.core.framing import framing, sequences
 from stellarrow.sources.files import FileSource
 
 Run = Callable[..., Any]

@@ -25,9 +25,10 @@ from fakes.processor import HALF, Processor
 from processor.serving import Serving
 from sinks.postgres.made import asked, batch, entry, folded, states
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.consumer.consumer import Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.consumer import Consumer
 from stellarrow.consumer.flight_client import FlightTable
-from stellarrow.core.decode import synthetic
+from stellarrow.consumer.stats import ConsumerMetrics, Stats
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard, Policy

@@ -8,7 +8,7 @@ import pytest
 
 from fakes.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, Network, SourceError
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.verify import Fault, LakeCheck
 from stellarrow.lake.writer import packed

@@ -12,7 +12,8 @@ import pytest
 from fakes.faulty import Fault, FaultyProxy
 from fakes.versitygw import Bucket
 from stellarrow import ChainBroken, ConfigError, LedgerRange, LedgerSet, Network, SinkError, SinkUnavailable
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout
 from stellarrow.lake.reader import Lake
 from stellarrow.lake.writer import LakeWriter

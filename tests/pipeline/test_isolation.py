@@ -5,7 +5,7 @@ from itertools import chain
 import pytest
 
 import stellarrow as sa
-from stellarrow.core.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.pipeline.isolation import Outcome, apart, outcomes
 
 DECODER = sa.Decoder(["ledgers"], network="synthetic")

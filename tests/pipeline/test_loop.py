@@ -8,7 +8,7 @@ import pytest
 
 import stellarrow as sa
 from memory import MemorySink, MemorySource
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sources.files import FileSource
 
 

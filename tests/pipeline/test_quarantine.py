@@ -10,7 +10,8 @@ import pytest
 
 import stellarrow as sa
 from memory import MemorySink, MemorySource
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 

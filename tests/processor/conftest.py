@@ -18,7 +18,7 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status

@@ -13,12 +13,12 @@ import trustme
 import stellarrow as sa
 from fakes.control_plane import ControlPlane
 from fakes.process import free_port
-from stellarrow.cli.commands.up import _lacking
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
 from stellarrow.processor import processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.processor_http import components
+from stellarrow.services.all_in_one import _lacking
 from stellarrow.services.processor import ProcessorService
 
 from .conftest import Start

@@ -16,7 +16,7 @@ import stellarrow as sa
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
-from stellarrow.security.access import Tls
+from stellarrow.security.tls import Tls
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import SERVICE, ControlServer
 from stellarrow.sources.files import FileSource

@@ -17,7 +17,7 @@ from pyarrow import flight
 import stellarrow as sa
 from fakes.process import free_port
 from stellarrow import registry
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.spool.segment import Segment

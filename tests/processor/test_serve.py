@@ -22,7 +22,8 @@ from pyarrow import ArrowException, flight
 import stellarrow as sa
 from fakes.raw_ledgers import RawLedgers, serving
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 
 from .conftest import Tables
 from .serving import Serving

@@ -12,8 +12,8 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.processor.session import Status
-from stellarrow.spool import segment
 from stellarrow.spool.spool import Retention
+from stellarrow.storage import atomic
 
 from .conftest import Endless, Service, Start
 
@@ -39,7 +39,7 @@ def test_a_full_disk_pauses_a_session_which_then_goes_on(
     endless.give(110)
     session = service.processor.start(100, 139).id
     until(lambda: service.processor.work(session).session.current == 110)
-    write = segment.write_all
+    write = atomic.write_all
     room = threading.Event()
 
     def refusing(file: Any, data: Any) -> None:
@@ -47,7 +47,7 @@ def test_a_full_disk_pauses_a_session_which_then_goes_on(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(file, data)
 
-    monkeypatch.setattr(segment, "write_all", refusing)
+    monkeypatch.setattr("stellarrow.spool.segment.write_all", refusing)
     endless.give(139)
     until(lambda: "No space left on device" in message(service, session))
     assert service.processor.work(session).session.status is Status.RUNNING

@@ -14,7 +14,7 @@ from pyarrow import ArrowKeyError, flight
 
 import stellarrow as sa
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.session import Status
 from stellarrow.sources.files import FileSource
 from stellarrow.spool.spool import Retention

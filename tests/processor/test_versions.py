@@ -7,7 +7,7 @@ from itertools import islice
 import pyarrow as pa
 
 import stellarrow as sa
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.reads.versions import converter, newest
 
 

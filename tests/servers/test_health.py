@@ -17,8 +17,10 @@ from starlette.routing import Route
 
 import stellarrow as sa
 from stellarrow.net.address import Address
-from stellarrow.security.access import Tls, guarded
-from stellarrow.servers.http import Check, HealthServer
+from stellarrow.security.access import guarded
+from stellarrow.security.tls import Tls
+from stellarrow.servers.http import HealthServer
+from stellarrow.telemetry.health import Check
 
 ANYWHERE = Address.parse(":0")
 Start = Callable[..., HealthServer]

@@ -14,7 +14,8 @@ import pytest
 import fakes.raw_ledgers
 import stellarrow as sa
 from fakes.rpc import RpcNode, html, reset, serving, status
-from stellarrow.core.decode import sequences, synthetic
+from stellarrow.core.framing import sequences
+from stellarrow.core.synthetic import synthetic
 from stellarrow.net.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource

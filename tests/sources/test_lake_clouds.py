@@ -9,7 +9,7 @@ import pytest
 from fakes.azurite import Azure
 from fakes.fake_gcs import Gcs
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, SinkUnavailable
-from stellarrow.core.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.verify import LakeCheck
 from stellarrow.lake.writer import LakeWriter, packed

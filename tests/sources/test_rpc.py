@@ -16,7 +16,9 @@ import stellarrow as sa
 from fakes.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
 from fakes.toxiproxy import Toxiproxy
 from sources.following import followed
-from stellarrow.core.decode import Decoder, sequences, synthetic
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import sequences
+from stellarrow.core.synthetic import synthetic
 from stellarrow.net.resilience import Policy
 from stellarrow.sources.rpc import RpcSource
 from stellarrow.telemetry.metrics import Metrics

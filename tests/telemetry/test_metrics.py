@@ -8,7 +8,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow import registry
-from stellarrow.core.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.sources.stdin import StdinSource
 from stellarrow.telemetry.metrics import Metrics
 

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from stellarrow import registry
 from stellarrow.cli import signals
-from stellarrow.cli.output import formatting, progress_bar
+from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Told
 from stellarrow.config import Extract
 from stellarrow.config.values import masked
-from stellarrow.core.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -161,7 +161,7 @@ class Job:
         with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
             report = self._bring([census], readable, progress=progress, stop=stop.event)
         lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
-        told = census.told(report, lacking=lacking, unreadable=covered - readable)
+        told = row_counts.compared(census.differences, report, lacking=lacking, unreadable=covered - readable)
         return replace(told, exit_code=stop.exit_code) if report.stopped else told
 
     def _sampled(self, missing: LedgerSet) -> tuple[float, int]:

@@ -13,7 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.core.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.address import Address

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final, TypeVar
 
-from stellarrow.core.decode import sequences
+from stellarrow.core.framing import sequences
 from stellarrow.errors import SourceError
 from stellarrow.lake.layout import (
     MANIFEST,

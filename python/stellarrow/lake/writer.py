@@ -8,7 +8,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.core.decode import Decoder, __version__, frame, sequences, split
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import frame, sequences, split
+from stellarrow.core.tables import __version__
 from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reader import Lake

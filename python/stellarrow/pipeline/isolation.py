@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stellarrow.core.decode import framing, sequences, split
+from stellarrow.core.framing import framing, sequences, split
 from stellarrow.errors import ChainBroken, DecodeError, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerBatch, LedgerChunk
 

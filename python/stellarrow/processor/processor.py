@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from stellarrow.core.decode import Decoder, table
+from stellarrow.core.decode import Decoder
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network

@@ -13,7 +13,8 @@ from operator import itemgetter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.decode import Decoder, table
+from stellarrow.core.decode import Decoder
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network

@@ -11,7 +11,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.core.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from stellarrow.core.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network

@@ -17,7 +17,8 @@ from stellarrow.errors import (
     UnknownSession,
 )
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.tls import Tls
 
 try:
     from pyarrow import flight

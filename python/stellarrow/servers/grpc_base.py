@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar
 
 from stellarrow.errors import ConfigError, LedgerMissing, StellarrowError, Unavailable, UnknownSession
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.tls import Tls
 from stellarrow.servers.tcp_keepalive import keep_asking
 
 try:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, Final, Protocol
+from typing import Final
 
-from stellarrow.core.decode import __version__
+from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard
-from stellarrow.security.access import Authenticator, Tls, bound, guarded
+from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.tls import Tls
+from stellarrow.telemetry.health import Check, Component, Part
 
 try:
     import uvicorn
@@ -32,41 +32,6 @@ except ImportError as error:
 _OPEN_TO_ALL: Final = frozenset(("/health/live", "/health/ready", "/ready"))
 _START_SECONDS: Final = 10.0
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
-
-
-@dataclass(frozen=True, slots=True)
-class Check:
-    """How a part of a service is; a service whose inessential part is not well is degraded, not unhealthy."""
-
-    name: str
-    healthy: bool
-    message: str = ""
-    metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
-    essential: bool = True
-    last_check: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-    def told(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "healthy": self.healthy,
-            "last_check": self.last_check.isoformat(),
-            "message": self.message,
-            "metrics": dict(self.metrics),
-        }
-
-
-class Component(Protocol):
-    """A part of a service that knows how it is."""
-
-    def check(self) -> Check:
-        """Say how it is, at once: from what is known, not by asking elsewhere. Any thread may call it."""
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A component that asks its owner."""
-
-    check: Callable[[], Check]
 
 
 def guards_of(source: object) -> list[Component]:

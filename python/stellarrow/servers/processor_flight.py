@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.core.decode import schema
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
@@ -18,7 +18,8 @@ from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
 from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.reads.session_stream import of_sessions
-from stellarrow.security.access import Authenticator, Tls
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import Unimplemented, answering, arguments, text_of, write_options
 from stellarrow.servers.tcp_keepalive import keep_asking
 

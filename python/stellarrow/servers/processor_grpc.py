@@ -9,7 +9,8 @@ from stellarrow.filter import Filter
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
-from stellarrow.security.access import Authenticator, Tls
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
 from stellarrow.servers.grpc_base import RpcServer, unary
 
 try:

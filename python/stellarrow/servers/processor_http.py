@@ -12,7 +12,8 @@ from starlette.routing import Route
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import Work
-from stellarrow.servers.http import Check, Component, guards_of
+from stellarrow.servers.http import guards_of
+from stellarrow.telemetry.health import Check, Component
 
 
 class Sessions:

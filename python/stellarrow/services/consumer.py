@@ -17,15 +17,17 @@ from starlette.routing import Route
 
 from stellarrow import registry
 from stellarrow.config import Consumer as Settings
-from stellarrow.consumer.consumer import FORMAT, Consumer, ConsumerMetrics, Stats
+from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
+from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
-from stellarrow.servers.http import Check, HealthServer
+from stellarrow.servers.http import HealthServer
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
+from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger("stellarrow.sink")

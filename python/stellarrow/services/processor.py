@@ -19,11 +19,12 @@ from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.servers import processor_http
-from stellarrow.servers.http import Check, HealthServer
+from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.source import tls_of
 from stellarrow.spool.spool import Retention
+from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:

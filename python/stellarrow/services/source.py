@@ -15,13 +15,14 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Source
-from stellarrow.security.access import Tls
-from stellarrow.servers.http import Check, HealthServer, Part, guards_of
+from stellarrow.security.tls import Tls
+from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
 from stellarrow.services.flowctl import Registration, Service
+from stellarrow.telemetry.health import Check, Part
 from stellarrow.telemetry.metrics import Metrics
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten

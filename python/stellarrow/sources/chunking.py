@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Final
 
-from stellarrow.core.decode import sequences, split
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 

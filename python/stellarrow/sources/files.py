@@ -12,7 +12,7 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.core.decode import sequences, split
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network

@@ -7,7 +7,7 @@ import select
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.core.decode import sequences, split
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 

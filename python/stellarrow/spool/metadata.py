@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.spool.segment import sync_folder, write_all
+from stellarrow.storage.atomic import sync_folder, write_all
 
 _FILE: Final = "spool.json"
 _FORMAT: Final = 1

@@ -24,6 +24,7 @@ from typing import BinaryIO, Final
 import pyarrow as pa
 
 from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.storage.atomic import sync_folder, write_all
 
 _INDEX: Final = "index"
 _MAGIC: Final = b"SAINDEX1"
@@ -358,19 +359,3 @@ def _readable(path: Path) -> Iterator[None]:
         raise SinkError(
             f"{path} cannot be read ({error}): mend it, put a sound copy back, or begin a new session"
         ) from error
-
-
-def write_all(file: BinaryIO, data: bytes | pa.Buffer) -> None:
-    """Write all of it: a raw file may take a part."""
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

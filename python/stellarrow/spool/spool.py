@@ -21,7 +21,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.decode import schema, table
+from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from stellarrow.errors import ConfigError, SinkError
-from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage import errors
 from stellarrow.storage.aws import bucket_region, s3_config
+from stellarrow.storage.store import StoreOptions
 
 try:
     import obstore

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from stellarrow.cli.output import formatting
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.verification.stored_tables import Holding
@@ -38,7 +37,7 @@ def audited(held: Holding) -> Audit:
         if is_ledgers:
             wrong = LedgerSet.of(one for one in range(part.first, part.end + 1) if counted[one] != 1)
             if wrong:
-                audit.faults.append(f"{formatting.ranges(wrong)} should have one row each, but has not")
+                audit.faults.append(f"{wrong} should have one row each, but has not")
     if is_ledgers:
         _follow(held, audit)
     return audit

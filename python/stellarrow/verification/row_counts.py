@@ -3,16 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Final
+from dataclasses import dataclass
 
-from stellarrow.cli.output import formatting
-from stellarrow.cli.output.outcome import Told
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
-from stellarrow.pipeline import loop
 from stellarrow.verification.stored_tables import Holding, counted
-
-_SHOWN: Final = 10  # differences that people are told
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,40 +47,3 @@ class Census:
 
     def close(self) -> None:
         """Hold nothing."""
-
-    def told(self, report: loop.Report, *, lacking: LedgerSet, unreadable: LedgerSet) -> Told:
-        """Say what was found; differences are a failure, ledgers not yet extracted are not."""
-        verdict = "every row count agrees" if not self.differences else _many(self.differences)
-        took = formatting.seconds(report.seconds)
-        told = [
-            f"compared {formatting.many(report.ledgers, 'ledger')} in {took}: {verdict}",
-            f"rows: {formatting.columns(report.rows)}",
-        ]
-        told += [
-            f"{one.table} of ledger {one.ledger}: {one.source} rows in the source, {one.sink} in the sink"
-            for one in self.differences[:_SHOWN]
-        ]
-        if lacking:
-            told.append(f"not extracted: {formatting.ranges(lacking)}")
-        if unreadable:
-            told.append(f"not in the source, so not compared: {formatting.ranges(unreadable)}")
-        return Told(
-            "\n".join(told),
-            {
-                "ledgers": report.ledgers,
-                "rows": report.rows,
-                "differences": [asdict(one) for one in self.differences],
-                "lacking": str(lacking),
-                "unreadable": str(unreadable),
-                "stopped": report.stopped,
-            },
-            1 if self.differences else 0,
-        )
-
-
-def _many(differences: Sequence[Difference]) -> str:
-    return f"{formatting.many(len(differences), 'difference')}, in ledgers {_ledgers(differences)}"
-
-
-def _ledgers(differences: Sequence[Difference]) -> str:
-    return formatting.ranges(LedgerSet.of({one.ledger for one in differences}))

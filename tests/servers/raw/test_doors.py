@@ -14,7 +14,7 @@ from pyarrow import flight
 from fakes.rpc import RpcNode
 from servers.raw.relayed import ANYWHERE, MakeRelay, health_of, known
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
-from stellarrow.security.access import Tls
+from stellarrow.security.tls import Tls
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 

@@ -12,7 +12,7 @@ from pyarrow import flight
 
 import stellarrow as sa
 from fakes.rpc import RpcNode
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.servers.raw.flight import SCHEMA
 
 

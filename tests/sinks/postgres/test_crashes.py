@@ -23,7 +23,7 @@ from fakes.process import free_port
 from fakes.toxiproxy import Toxiproxy
 from sinks.postgres.made import asked, folded, states
 from stellarrow.cli.commands.synth import write_lake
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.net.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink

@@ -10,7 +10,7 @@ import click
 import pyarrow.parquet as pq
 
 from stellarrow.contracts.interface import signatures
-from stellarrow.core.decode import meta_json, spec_json
+from stellarrow.core.contract import meta_json, spec_json
 from stellarrow.errors import ConfigError, SourceError
 
 _STRKEY_LENGTH: Final = 56

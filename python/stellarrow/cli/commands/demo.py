@@ -16,7 +16,7 @@ from rich.console import Console
 
 from stellarrow.cli.commands.synth import lake_path, write_lake
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
-from stellarrow.core.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
 from stellarrow.pipeline import loop

@@ -14,7 +14,7 @@ from stellarrow.cli.extraction import Job
 from stellarrow.cli.options import Paged, option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.settings import settings_of
-from stellarrow.core.decode import tables
+from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import KNOWN_NETWORKS
 

@@ -14,7 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.output import events, formatting
-from stellarrow.core.decode import Batches, decode, framing, split, tables
+from stellarrow.core.decode import Batches, decode
+from stellarrow.core.framing import framing, split
+from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError, NetworkMismatch, SourceError
 from stellarrow.ledgers import KNOWN_NETWORKS, Network
 from stellarrow.sources.files import FileSource

@@ -10,7 +10,8 @@ from typing import Final
 import click
 
 from stellarrow.cli.output import formatting
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.writer import packed

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from importlib.resources import as_file, files
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from stellarrow import registry
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import stopping
 from stellarrow.config import Processor, Source, find_file, read
-from stellarrow.config.values import masked
-from stellarrow.core.decode import table
-from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
-from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.pipeline import loop
-from stellarrow.protocols import Sink
+from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
-from stellarrow.telemetry.metrics import Metrics
 
 _EXAMPLE = """\b
 Examples:
@@ -40,13 +29,6 @@ _PAGE: Final = {
     "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
     "How it serves": ("grpc_address", "flight_address", "health_port"),
 }
-_SINK: Final = "parquet:./stellarrow-data/up"
-_PRIVATE: Final = "postgres:"  # a server of our own
-_DATABASE: Final = Path("stellarrow-data/up-postgres")
-_COMMIT_SECONDS: Final = 5.0
-_RETRY_SECONDS: Final = 5.0
-_LOOK: Final = 0.2  # seconds between looks at whether the source can be read
-_log: Final = logging.getLogger("stellarrow.up")
 
 
 @click.command(cls=Paged, epilog=_EXAMPLE)
@@ -55,7 +37,7 @@ _log: Final = logging.getLogger("stellarrow.up")
     "--to",
     multiple=True,
     metavar="SINK",
-    help=f"Sinks; `{_PRIVATE}` is a private server.  [{_SINK} and {_PRIVATE}]",
+    help=f"Sinks; `{PRIVATE_SERVER}` is a private server.  [{DEFAULT_SINK} and {PRIVATE_SERVER}]",
 )
 @click.option("--services", is_flag=True, help="Show what would listen where, and end.")
 def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
@@ -74,7 +56,13 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         stopping() as stop,
         _located(settings) as location,
     ):
-        ended = _run(replace(settings, source=location), replace(source, source=location), to, stop.event)
+        ended = run(
+            replace(settings, source=location),
+            replace(source, source=location),
+            to,
+            stop.event,
+            announce=_show,
+        )
     if not ended:
         os._exit(0)  # a client that takes nothing would keep the interpreter from its end
 
@@ -86,138 +74,6 @@ def _located(settings: Processor) -> Iterator[str]:
         return
     with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
         yield str(bundled)
-
-
-def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
-    """Yield the places; the private server is started, or left out where it cannot be and was not named."""
-    for place in to or (_SINK, _PRIVATE):
-        if place != _PRIVATE:
-            yield place
-            continue
-        try:
-            from stellarrow.sinks.postgres.embedded import PrivateServer  # noqa: PLC0415  an extra
-
-            yield stack.enter_context(PrivateServer(_DATABASE)).url
-        except (ConfigError, SinkError) as error:
-            if to:
-                raise
-            _log.warning("PostgreSQL is left out: %s", error)
-
-
-def _run(settings: Processor, source: Source, to: tuple[str, ...], stop: threading.Event) -> bool:
-    """Run until told to stop; tell whether every client has let go."""
-    from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
-    from stellarrow.services.source import SourceService  # noqa: PLC0415
-
-    metrics = Metrics()
-    with ExitStack() as stack:
-        opened = registry.open_source(settings.source, network=settings.network, metrics=metrics)
-        stack.enter_context(closing(opened))
-        network = registry.find_network(opened, settings.network)
-        ledgers = _wanted(settings, opened)
-        ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
-        tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
-        reached = [*_reached(to, stack)]
-        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in reached]
-        ledgers_out.start()
-        tables_out.start()
-        for part in _lacking(ledgers, tables_out):
-            tables_out.processor.start(part.first, part.last or 0)
-        for sink in sinks:
-            sink.start()
-        _show(
-            {
-                "source": ledgers_out.addresses,
-                "processor": tables_out.addresses,
-                "sinks": ", ".join(map(masked, reached)),
-            }
-        )
-        while not stop.wait(_LOOK):
-            ledgers_out.look()
-        ended = ledgers_out.drain()
-        for sink in sinks:
-            sink.close()
-        return tables_out.drain() and ended
-
-
-def _wanted(settings: Processor, source: Any) -> LedgerSet:
-    """Return the ledgers the settings name, or all the source has."""
-    if settings.start_ledger:
-        return LedgerSet([LedgerRange(settings.start_ledger, settings.end_ledger or None)])
-    return loop.wanted_ledgers(source, None)
-
-
-def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
-    return (part for part in ledgers if not service.processor.has(part))
-
-
-class _Feed:
-    """A sink that is fed from the source, beside the sessions, in a thread; it waits for what is away."""
-
-    def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
-        self._place = masked(place)
-        self._ledgers = ledgers
-        # A sink has one version of a table: the newest.
-        self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
-        self._source = registry.open_source(settings.source, network=settings.network)
-        self._network = registry.find_network(self._source, settings.network)
-        self._open = partial(
-            registry.open_sink,
-            place,
-            self._tables,
-            network=self._network,
-            where=None,
-            expected=lambda: ledgers,
-        )
-        self._sink: Sink | None = self._open()
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def close(self) -> None:
-        """Finish what is in hand; twice is harmless."""
-        self._stop.set()
-        self._source.close()
-        if self._thread.ident is not None:
-            self._thread.join()
-        if self._sink:
-            self._sink.close()
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                self._bring()
-                return
-            except Unavailable as error:
-                _log.warning("%s: %s; trying again", self._place, error)
-                self._let_go()
-                self._stop.wait(_RETRY_SECONDS)
-            except StellarrowError as error:
-                _log.error("%s: %s; restart to go on", self._place, error)
-                return
-
-    def _let_go(self) -> None:
-        """Close the sink: what it held that was not durable is gone, and read again."""
-        sink, self._sink = self._sink, None
-        with suppress(StellarrowError):
-            if sink:
-                sink.close()
-
-    def _bring(self) -> None:
-        self._sink = self._sink or self._open()
-        report = loop.run(
-            self._source,
-            tables=self._tables,
-            sinks=[self._sink],
-            network=self._network,
-            ledgers=self._ledgers,
-            workers=1,
-            commit_every=_COMMIT_SECONDS,
-            stop=self._stop,
-        )
-        _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)
 
 
 def _planned(source: Source, settings: Processor) -> dict[str, str]:

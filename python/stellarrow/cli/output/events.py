@@ -8,7 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.output import formatting
-from stellarrow.core.decode import describe
+from stellarrow.core.contract import describe
 
 _LONGEST: Final = 110  # characters a line
 

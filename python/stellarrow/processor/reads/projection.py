@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.decode import Decoder, schema
+from stellarrow.core.decode import Decoder
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.processor.reads.request import Command

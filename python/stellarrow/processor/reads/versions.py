@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.decode import schema, table
+from stellarrow.core.tables import schema, table
 
 _INT64: Final = (-(2**63), 2**63 - 1)
 

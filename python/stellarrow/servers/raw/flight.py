@@ -11,11 +11,12 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.core.decode import schema
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, Tls
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import answering, arguments, write_options
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger

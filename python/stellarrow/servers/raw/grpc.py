@@ -8,7 +8,8 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, Tls
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
 from stellarrow.servers.grpc_base import RpcServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import LedgerUnsound

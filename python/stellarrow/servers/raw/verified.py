@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from stellarrow.core.decode import Decoder, sequences, split
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters

@@ -14,8 +14,8 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.reading import listings, rows_of
-from stellarrow.sinks.files.store import open_files
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:

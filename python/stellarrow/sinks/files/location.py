@@ -10,7 +10,8 @@ from urllib.parse import parse_qsl
 
 from stellarrow.errors import ConfigError
 from stellarrow.sinks.files.layout import Partition
-from stellarrow.sinks.files.store import FileStore, open_files
+from stellarrow.sinks.files.store import FileStore
+from stellarrow.storage import StoreOptions
 
 FORMATS: Final = ("parquet", "jsonl", "csv")
 _OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
@@ -57,3 +58,22 @@ class Place:
     def open(self) -> FileStore:
         """Open the place itself."""
         return open_files(self.location, endpoint=self.endpoint)
+
+
+_CLOUD: Final = ("s3", "gs", "az")
+
+
+def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
+    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
+    scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
+    if scheme not in _CLOUD and scheme != "file":
+        raise ConfigError(
+            f"{scheme}:// is no place files are kept in: choose {', '.join(_CLOUD)} or a folder"
+        )
+    if scheme != "file":
+        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
+
+        return CloudFiles(str(place), StoreOptions(endpoint=endpoint))
+    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
+
+    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

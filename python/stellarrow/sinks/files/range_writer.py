@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.core.decode import Table, schema
+from stellarrow.core.tables import Table, schema
 from stellarrow.errors import SinkError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange

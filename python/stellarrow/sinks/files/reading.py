@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format

@@ -7,7 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.decode import keys, schema, table
+from stellarrow.core.tables import keys, schema, table
 from stellarrow.errors import ConfigError
 
 ENTRIES: Final = "contract_data.entries"

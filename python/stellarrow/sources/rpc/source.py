@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import pybase64
 
-from stellarrow.core.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.errors import (
     ConfigError,
     LedgerMissing,
