@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import SinkError, SourceError
+from stellarrow.storage.exclusive import make_folders, put_new, write_synced
 
 _PAGE: Final = 1_000  # keys, as S3 gives
 
@@ -66,19 +69,20 @@ class LocalStore:
         path = self._folder / key
         aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_folders(path.parent)
             try:
-                aside.write_bytes(data)
-                os.link(aside, path)  # unlike a rename it fails where there is a file already
-            except FileExistsError:
-                return False
-            finally:
-                aside.unlink(missing_ok=True)
+                write_synced(aside, data)
+                return put_new(aside, path)
+            except OSError:
+                with suppress(OSError):  # what cannot be removed must not hide why
+                    aside.unlink()
+                raise
         except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            remedy = "make room, or choose another place" if full else "choose another place"
             raise SinkError(
-                f"{path} cannot be written ({os.strerror(error.errno or 0)}): choose another place"
+                f"{path} cannot be written ({os.strerror(error.errno or 0)}): {remedy}"
             ) from error
-        return True
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow as pa
 
 from stellarrow.core.tables import Table, schema
-from stellarrow.errors import SinkError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format, Writing
@@ -148,12 +147,14 @@ class _File:
         self._writing.write(rows)
 
     def close(self, facts: dict[str, str]) -> None:
+        self._closed = True  # also where it fails: a library must not be asked to end a file twice
         self._writing.close(facts)
-        self._closed = True
 
     def discard(self) -> None:
+        """Release everything; nothing it meets may take the place of the error that led here."""
+        self._out.drop()
         if not self._closed:
-            with suppress(SinkError, OSError, pa.ArrowException):  # a full disk, which was told already
+            with suppress(Exception):
                 self.close({})
         self.upload.discard()
 
@@ -168,10 +169,17 @@ class _Measured:
 
     def __init__(self, upload: Upload) -> None:
         self._upload = upload
+        self._dropped = False
         self.bytes = 0
         self.sha256 = hashlib.sha256()
 
+    def drop(self) -> None:
+        """Take whatever still comes, and keep nothing of it."""
+        self._dropped = True
+
     def write(self, data: Any) -> int:
+        if self._dropped:
+            return len(data)
         self.sha256.update(data)
         self.bytes += len(data)
         return self._upload.write(data)

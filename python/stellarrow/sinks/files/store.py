@@ -7,8 +7,22 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stellarrow.errors import SinkError
+
 if TYPE_CHECKING:
     import pyarrow as pa
+
+
+class Gone(SinkError):
+    """The store answers, and there is no such file."""
+
+
+class Damaged(SinkError):
+    """Bytes that were read are not what was written: proven, unlike a store that does not answer."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file} {what}: run stellarrow check --repair, then the same again")
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,13 +63,16 @@ class FileStore(Protocol):
         """
 
     def read(self, path: str) -> pa.NativeFile:
-        """Open a file, seekable."""
+        """Open a file, seekable; one that is not there is Gone."""
 
     def create(self) -> Upload:
         """Begin a file; the first time, remove what writers that died left on its way."""
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files; one that is not there is no error."""
+
+    def move(self, path: str, to: str) -> None:
+        """Give a file another name, durably; at no moment is it under neither. One not there is Gone."""
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         """Keep other writers from placing into a folder; yields whether the place can promise it."""
