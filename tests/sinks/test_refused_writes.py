@@ -12,10 +12,10 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import stellarrow as sa
-from stellarrow.deadletters import DeadLetters
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.ledgers import Network
-from stellarrow.places import open_sink
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.registry import open_sink
 
 TABLES = ("contract_data", "contract_events")
 SINKS = ("parquet:{}", "jsonl:{}?codec=zstd", "csv:{}", "parquet:{}?partition=contract_id")
@@ -25,9 +25,9 @@ NOBODY = 65_534
 UNPRIVILEGED = """
 import os, sys
 import stellarrow as sa
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.decode import frame, synthetic
 from stellarrow.ledgers import Network
-from stellarrow.places import open_sink
+from stellarrow.registry import open_sink
 from itertools import islice
 place, folder, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
 import stellarrow.sinks.files.local, fcntl, secrets, shutil, encodings.idna

@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers.rpc import Answer, Fault, RpcNode, serving
-from stellarrow.decode import Decoder
-from stellarrow.resilience import Policy
+from fakes.rpc import Answer, Fault, RpcNode, serving
+from stellarrow.core.decode import Decoder
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.rpc import RpcSource
 
 BRISK = Policy(attempts=6, first_wait=0.02, longest_wait=0.2, timeout=5.0, reset_after=0.05)

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.net.address import Address
 from stellarrow.net.credentials import Header
 from stellarrow.net.redaction import MASK, redacted_url
 

@@ -1,7 +1,6 @@
 """By which name every client of ours introduces itself."""
 
+from importlib.metadata import version
 from typing import Final
 
-from stellarrow.decode import __version__
-
-USER_AGENT: Final = f"stellarrow/{__version__}"
+USER_AGENT: Final = f"stellarrow/{version('stellarrow')}"
