@@ -18,11 +18,11 @@ import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError
 
 from stellarrow.errors import SinkError, SinkUnavailable
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.files.local import told
 from stellarrow.sinks.files.store import Found, Gone
-from stellarrow.stores import StoreOptions, refusals
-from stellarrow.stores.cloud import CloudStore
+from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage.object_store import CloudStore
 
 Result = TypeVar("Result")
 
@@ -74,7 +74,7 @@ class CloudFiles(CloudStore):
 
     def create(self) -> CloudUpload:
         if self._config.get("skip_signature"):
-            raise SinkError(f"{self.where} cannot be written without credentials: {refusals.ADVICE}")
+            raise SinkError(f"{self.where} cannot be written without credentials: {errors.ADVICE}")
         return CloudUpload(self)
 
     def place(self, file: Any, size: int, path: str, *, new: bool) -> bool:
@@ -116,7 +116,7 @@ class CloudFiles(CloudStore):
     def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
         try:
             return self._guard.call(operation, lambda: self._done(work, path, writing=True))
-        except refusals.Absent as error:
+        except errors.Absent as error:
             raise Gone(
                 f"{self}/{path} is gone: run stellarrow check --repair, then the same again"
             ) from error

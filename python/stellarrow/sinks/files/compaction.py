@@ -21,8 +21,8 @@ from stellarrow.sinks.files.entering import place_or_prove
 from stellarrow.sinks.files.layout import trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile
-from stellarrow.sinks.files.output import RangeFiles, Shape
 from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows_by_ledger
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, drop

@@ -10,8 +10,8 @@ from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
-from stellarrow.sinks.files.output import RangeFiles, enter
 from stellarrow.sinks.files.proof import held_files, measured
+from stellarrow.sinks.files.range_writer import RangeFiles, enter
 from stellarrow.sinks.files.store import Gone
 from stellarrow.sinks.files.superseding import Contradicted
 

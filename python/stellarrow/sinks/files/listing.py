@@ -13,7 +13,7 @@ from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
 from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
-from stellarrow.sinks.files.output import Shape
+from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.sinks.files.store import Damaged, FileStore, Found
 
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell

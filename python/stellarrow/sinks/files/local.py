@@ -168,7 +168,8 @@ class LocalUpload:
 
     def discard(self) -> None:
         self._waiting, self._waiting_bytes = [], 0
-        self._aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the next writer removes it; the error that led here must be the one told
+            self._aside.unlink()
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from stellarrow.errors import ConfigError, SinkError
-from stellarrow.stores import StoreOptions
+from stellarrow.errors import SinkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-_CLOUD: Final = ("s3", "gs", "az")
 
 
 class Gone(SinkError):
@@ -83,19 +79,3 @@ class FileStore(Protocol):
 
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""
-
-
-def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
-    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
-    scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
-    if scheme not in _CLOUD and scheme != "file":
-        raise ConfigError(
-            f"{scheme}:// is no place files are kept in: choose {', '.join(_CLOUD)} or a folder"
-        )
-    if scheme != "file":
-        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
-
-        return CloudFiles(str(place), StoreOptions(endpoint=endpoint))
-    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
-
-    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

@@ -1,0 +1,136 @@
+"""One table's files: what they cover, the range being written, and the thread that writes it."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.compaction import compact, remade
+from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all
+from stellarrow.sinks.files.layout import aligned, window
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
+from stellarrow.sinks.files.runs import Runs, between
+from stellarrow.sinks.files.store import FileStore, Gone
+from stellarrow.sinks.files.superseding import clean, replaced
+from stellarrow.sinks.files.worker import Lane
+
+_CHANCES: Final = 5  # to list what other writers are merging at the same moment
+
+
+class TableFiles:
+    """A table being kept. `write` and `finish` hand over to the thread, `wait` waits for it."""
+
+    def __init__(self, store: FileStore, shape: Shape, *, ledgers_per_file: int, compactions: Lane) -> None:
+        self._store = store
+        self._shape = shape
+        self._ledgers_per_file = ledgers_per_file
+        self._compactions = compactions
+        self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
+        self._listing = Listing(store, shape)
+        enter_rest(self._listing, self._listing.check())
+        for _ in replaced(self._listing, self._listing.parts()):
+            pass  # what lies within a wider range is removed with the first write, but proven now
+        self.covered = self._listing.ranges()
+        self._taken = self.covered
+        self._cleaned = False
+        self._open: LedgerRange | None = None
+        self._runs = Runs(shape.schema, sort_by=shape.sort_by)
+        self._files: RangeFiles | None = None
+        self._begun: list[RangeFiles] = []
+
+    def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        for missing in self._missing(ledgers):
+            for part in aligned(missing, self._ledgers_per_file):
+                self._append(rows if part == ledgers else between(rows, part), part)
+
+    def _missing(self, ledgers: LedgerRange) -> LedgerSet:
+        if self._open and self._open.end + 1 == ledgers.first and self._reach < ledgers.first:
+            return LedgerSet([ledgers])  # most batches, and small ones must not wait for set arithmetic
+        return LedgerSet([ledgers]) - self._taken - LedgerSet([self._open] if self._open else [])
+
+    @property
+    def _reach(self) -> int:
+        return self._taken.last if self._taken else -1
+
+    def _append(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        if self._open and self._open.end + 1 != ledgers.first:
+            self.finish()
+        if self._files is None:
+            if not self._cleaned:
+                clean(self._listing)
+                self._cleaned = True
+            self._files = RangeFiles(self._store, self._shape)
+            self._begun.append(self._files)
+        self._open = LedgerRange(self._open.first if self._open else ledgers.first, ledgers.last)
+        for run in self._runs.add(rows):
+            self._lane.do(partial(self._files.write, run))
+        if (ledgers.end + 1) % self._ledgers_per_file == 0:
+            self.finish()
+
+    def finish(self) -> None:
+        """Let the range being written become durable; it is when `wait` returns."""
+        if self._files and self._open:
+            self._lane.do(partial(self._finish, self._files, self._runs.rest(), self._open))
+            self._taken |= LedgerSet([self._open])
+            self._files, self._open = None, None
+
+    def _finish(self, files: RangeFiles, rest: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        try:
+            files.write(rest)
+            files.close(ledgers)
+            with self._store.alone(self._shape.folder):
+                self._place(files, ledgers)
+        finally:
+            files.discard()
+            self._begun.remove(files)
+        self.covered |= LedgerSet([ledgers])
+        self._compact_if_full(window(ledgers.first, self._ledgers_per_file), ledgers)
+
+    def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:
+        """Place the files, but not what another writer has placed since."""
+        missing = LedgerSet([ledgers]) - LedgerSet(self._placed_since(ledgers))
+        if missing == LedgerSet([ledgers]):
+            place_or_prove(self._listing, files, ledgers)
+            return
+        for part in missing:
+            folders = [
+                [between(rows, part) for rows in self._shape.format.read(file, self._shape.schema)]
+                for file in files.written().values()
+            ]
+            anew = remade(self._store, self._shape, part, folders)
+            try:
+                place_or_prove(self._listing, anew, part)
+            finally:
+                anew.discard()
+
+    def _placed_since(self, ledgers: LedgerRange) -> list[LedgerRange]:
+        """Return what another writer has placed of these ledgers, proven to hold them."""
+        for chance in reversed(range(_CHANCES)):
+            parts = self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first)
+            there = [part for part in parts if part.first <= ledgers.end and ledgers.first <= part.end]
+            try:
+                prove_all(self._listing, there)
+                break
+            except Gone:  # merged by the other writer, just now
+                if not chance:
+                    raise
+        return there
+
+    def _compact_if_full(self, around: LedgerRange, last: LedgerRange) -> None:
+        if last != around and not LedgerSet([around]) - self.covered:
+            self._compactions.do(partial(compact, self._listing, around, self._compactions.stopped))
+
+    def wait(self) -> None:
+        self._lane.wait()
+
+    def discard(self, *, patience: float = 0.0) -> None:
+        """End the thread; what is full may still be placed, what was being filled is dropped."""
+        self._lane.stop(patience=patience)
+        for files in self._begun:
+            files.discard()
+        self._begun.clear()
+        self._files, self._open = None, None
