@@ -133,9 +133,9 @@ class Session:
         mark = marks.get(last)
         if mark is None and self._knows_marks:
             raise Damaged(
-                f"session {self.id} is remembered to be at ledger {self.current}, but its spool ends with {last}:"
-                " the store of sessions is older, or damaged; nothing was changed; put a sound copy back, or"
-                " begin a new session"
+                f"session {self.id} is remembered to be at ledger {self.current}, but its spool ends with"
+                f" {last}: the database of sessions is older, or damaged; nothing was changed; put a sound copy"
+                " back, or begin a new session"
             )
         mark = mark or Mark(last, counts=self.counts)
         return self if mark == self.reached else self.at(mark)
