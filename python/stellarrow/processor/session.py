@@ -134,7 +134,7 @@ class Session:
         if mark is None and self._knows_marks:
             raise Damaged(
                 f"session {self.id} is remembered to be at ledger {self.current}, but its spool ends with"
-                f" {last}: the database of sessions is older, or damaged; nothing was changed; put a sound copy"
+                f" {last}: the session database is older or damaged; nothing was changed; put a sound copy"
                 " back, or begin a new session"
             )
         mark = mark or Mark(last, counts=self.counts)

@@ -90,7 +90,7 @@ def _held(path: Path) -> Facts:
             raise ValueError(f"it says {', '.join(told)}, not tables and network")
     except (LookupError, ValueError, TypeError, RecursionError) as error:
         raise Damaged(
-            f"{path} is damaged ({error!r}): nothing was changed; restore a sound copy, or begin a new session"
+            f"{path} is damaged ({error!r}): nothing was changed; restore a sound copy or begin a new session"
         ) from error
     return Facts(told, gone, left_out, sealed)
 
