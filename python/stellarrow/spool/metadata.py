@@ -24,8 +24,8 @@ _CHECKSUM: Final = "sha256"  # of all else that the file says
 class Facts:
     """What a spool is made from, which ledgers are gone from it, and which were left out.
 
-    `sealed` are first and last ledger of each segment that is complete, in no order; None where an earlier
-    version wrote the folder, which did not note them.
+    `sealed` are first and last ledger of each segment that is complete, in no order; None where an
+    earlier version wrote the folder, which did not note them.
     """
 
     made_from: Mapping[str, Any]

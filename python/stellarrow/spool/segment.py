@@ -3,8 +3,8 @@
 A segment is a folder. `<table>.arrows` is an IPC stream any Arrow reader opens: the schema, then batches as
 they came. `index` has an entry for each batch of ledgers, with its place in every table's file. Data is
 durable before its entry is, so an entry never promises too much. What lies behind the last whole one of the
-newest segment, behind the last ledger known to be committed, is what a crash left of a commit under way: it
-is written over. Anything else that is not whole is damage, and left as it is.
+newest segment, behind the last ledger known to be committed, is what a crash left of a commit under
+way: it is written over. Anything else that is not whole is damage, and left as it is.
 """
 
 from __future__ import annotations

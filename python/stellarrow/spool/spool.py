@@ -1,7 +1,7 @@
 """A session's output on disk, from which any number of readers take at their own pace.
 
 A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
-segments (segments.py), `<folder>/spool.json` says what they were made from (spool_facts.py).
+segments (segment.py), `<folder>/spool.json` says what they were made from (metadata.py).
 """
 
 from __future__ import annotations
