@@ -17,9 +17,10 @@ from stellarrow.errors import ConfigError, StellarrowError, Unavailable, Unknown
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.processor.session import Session, Status
+from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots
 from stellarrow.processor.session_store import Store
-from stellarrow.processor.session_worker import Surroundings, Work
+from stellarrow.processor.session_worker import Work
 from stellarrow.processor.state_lock import Claim
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
@@ -96,7 +97,7 @@ class Processor:
             remembered = self._store.sessions()
             self.forgotten = self._found_forgotten(remembered)
             stack.pop_all()
-        self._shared = Surroundings(
+        self._shared = SessionContext(
             open_source=open_source,
             network=options.network,
             store=self._store,

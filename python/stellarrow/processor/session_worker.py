@@ -6,9 +6,8 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -20,46 +19,23 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
-from stellarrow.processor.session_decoder import Filtered, Slots, agreed_network
+from stellarrow.processor.session_context import SessionContext
+from stellarrow.processor.session_decoder import Filtered, agreed_network
 from stellarrow.processor.session_sink import Kept, Output
-from stellarrow.processor.session_store import Store
 from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Source
-from stellarrow.spool.spool import Retention, Spool
-from stellarrow.telemetry.metrics import Metrics
-from stellarrow.telemetry.rates import Rate, Recent
+from stellarrow.spool.spool import Spool
+from stellarrow.telemetry.rates import Rate
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the sessions of one processor share.
-
-    `network` is None where each source has to tell; without `dead_letters`, a ledger that cannot be decoded
-    ends its session; `commits` are seconds; `changed` is told of everything readers wait for.
-    """
-
-    open_source: Callable[[], Source]
-    network: Network | None
-    store: Store
-    slots: Slots
-    workers: int
-    budget_mb: int
-    retention: Retention
-    dead_letters: Path | None
-    commits: Recent
-    metrics: Metrics
-    kind: str
-    changed: threading.Condition
-
-
 class Work:
     """A session being worked on, or having been; its spool is read from while and after that."""
 
-    def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
+    def __init__(self, session: Session, folder: Path, where: Filter, shared: SessionContext) -> None:
         self.session = session
         self.is_past = session.status.is_final  # it ended before the processor began
         self._spooled = {name: newest(name) for name in session.tables}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.spool.segment import readable
+from stellarrow.spool.table_file import readable
 from stellarrow.storage.atomic import sync_folder, write_all
 
 _FILE: Final = "spool.json"

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -25,7 +24,10 @@ from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts
-from stellarrow.spool.segment import Packed, Segment, damaged
+from stellarrow.spool.opening import open_segments
+from stellarrow.spool.packing import PackedBatch, packed
+from stellarrow.spool.segment import Segment
+from stellarrow.spool.table_file import Packed
 
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
@@ -60,13 +62,6 @@ class _Reading:
 
     behind: int
     since: float
-
-
-@dataclass(frozen=True, slots=True)
-class PackedBatch(LedgerBatch):
-    """A batch with its rows as the spool stores them."""
-
-    packed: dict[str, Packed] = field(repr=False)
 
 
 class Spool:
@@ -110,7 +105,14 @@ class Spool:
         }
         with _told(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = tuple(self._opened(committed))
+            self._segments = tuple(
+                open_segments(self._folder, self._facts, self._schemas, committed=committed)
+            )
+            if self._facts.sealed is None:
+                with suppress(OSError):  # without room, the next start does it
+                    self._note(
+                        replace(self._facts, sealed={one.first: one.last for one in self._segments[:-1]})
+                    )
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
 
@@ -127,9 +129,9 @@ class Spool:
             known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
             with _told(self._folder, self._rollback):
                 for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                    packed = {name: _packed(batch, name, part) for name in self._schemas}
+                    rows = {name: packed(batch, name, part) for name in self._schemas}
                     now = int(self._clock() * 1000)
-                    self._writable(part.first).append(packed, part.first, part.end, now=now)
+                    self._writable(part.first).append(rows, part.first, part.end, now=now)
 
     def commit(self) -> None:
         with self._writing:
@@ -350,57 +352,6 @@ class Spool:
         """Return the first and last ledger of each complete segment."""
         sealed = self._facts.sealed or {}
         return {first: last for first, last in sealed.items() if but is None or first != but.first}
-
-    def _opened(self, committed: int) -> list[Segment]:
-        """Open the segments, all of them whole; then the folder says which are complete."""
-        paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
-        left = [first for first in paths if first in self._facts.gone]
-        if self._facts.sealed is None and len(left) > 1:  # a crash leaves one; no checksum says which it was
-            raise Damaged(
-                f"{self._folder} says that the ledgers of {len(left)} segments are gone, but they are there:"
-                " nothing was changed; put a sound copy of its spool.json back, or begin a new session"
-            )
-        for first in left:
-            shutil.rmtree(paths.pop(first), ignore_errors=True)
-        opened = [segment for segment in map(self._whole(paths, committed), sorted(paths)) if segment]
-        kept = LedgerSet(LedgerRange(one.first, one.last) for one in opened) | self._facts.gone
-        if committed > (kept.last if kept else 0):
-            raise Damaged(
-                f"{self._folder} ends with ledger {kept.last if kept else 0}, but ledger {committed} was"
-                " committed: nothing was changed; put a sound copy back, or begin a new session"
-            )
-        if self._facts.sealed is None:
-            with suppress(OSError):  # without room, the next start does it
-                self._note(replace(self._facts, sealed={one.first: one.last for one in opened[:-1]}))
-        return opened
-
-    def _whole(self, paths: dict[int, Path], committed: int) -> Callable[[int], Segment | None]:
-        """Return what opens the segment that begins with a ledger."""
-        sealed = self._facts.sealed
-        if missing := set(sealed or ()) - set(paths):
-            raise damaged(self._folder / f"{min(missing):010d}", 0, "it is missing")
-
-        def opened(first: int) -> Segment | None:
-            if first == max(paths) and first not in (sealed or ()):
-                return Segment.open(paths[first], self._schemas, tail=committed)
-            if sealed is not None and first not in sealed:
-                return Segment.open(paths[first], self._schemas, tail=0)  # it was begun, but never used
-            segment = Segment.open(paths[first], self._schemas)
-            if segment and sealed and segment.last != sealed[first]:
-                raise damaged(paths[first], 0, f"it ends with ledger {segment.last}, not {sealed[first]}")
-            return segment
-
-        return opened
-
-
-def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
-    """Return a table's rows of a part of the batch."""
-    rows = batch.tables[name]
-    if (part.first, part.end) == (batch.first, batch.last):
-        return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
-    ledgers = rows.column("ledger_sequence")
-    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
-    return Packed.of(rows.filter(within))
 
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
