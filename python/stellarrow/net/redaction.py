@@ -12,6 +12,7 @@ MASK: Final = "********"
 
 # What follows a scheme belongs to the URL, up to a space, a quotation mark or the end of a sentence.
 _IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^\s\"'<>`]+")
+_QUOTED: Final = re.compile(r"(?P<quote>['\"])(?P<url>[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^'\"\n]*)(?P=quote)")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-:]*?):(?P<slashes>/{1,3})(?P<rest>.*)", re.DOTALL)
 _BARE_LOGIN: Final = re.compile(r"(?<![\w/.@%+\-])[^\s:/@\"'(]+:[^\s/@\"']+@(?=[\w\[*])")
 _FORMATS: Final = re.compile(r"(?:parquet|jsonl|csv|delta|iceberg):", re.IGNORECASE)
@@ -61,6 +62,7 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
 
 def redacted_text(text: str) -> str:
     """Return a sentence, such as another library's error, with every URL and login in it for people."""
+    text = _QUOTED.sub(lambda found: f"{found['quote']}{redacted_url(found['url'])}{found['quote']}", text)
     return _loose(_IN_TEXT.sub(lambda found: _in_sentence(found[0]), text))
 
 

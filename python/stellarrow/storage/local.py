@@ -21,6 +21,7 @@ class LocalStore:
     """A folder; names that begin with a dot are objects too, those that end in .tmp are being written."""
 
     lists = True
+    doubt = ""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)

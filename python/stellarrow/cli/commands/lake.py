@@ -18,6 +18,8 @@ from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
 from stellarrow.lake.verify import Fault, LakeCheck
 from stellarrow.lake.writer import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import SourceAccess
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
@@ -36,6 +38,13 @@ Examples:
   stellarrow lake check s3://bucket/lake --endpoint http://127.0.0.1:9000 --ledgers 58752000:"""
 
 
+_instance = click.option(
+    "--instance-credentials",
+    is_flag=True,
+    help="Stores may ask this machine's metadata service for keys.",
+)
+
+
 @click.group(cls=Verbs, epilog=_CHECK)
 def command() -> None:
     """Write a data lake of ledgers (SEP-54), or check one."""
@@ -50,6 +59,7 @@ def command() -> None:
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
 @click.option("--to-endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@_instance
 @click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def write(source: str, to: str, network: str | None, endpoint: str | None, **options: Any) -> None:
@@ -57,8 +67,10 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
 
     The same ledgers make the same bytes, so two writers do each other no harm.
     """
-    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
-        store = open_store(to, StoreOptions(endpoint=options["to_endpoint"]))
+    access = _access(options)
+    asks = access.instance_credentials
+    with closing(registry.open_source(source, network=network, endpoint=endpoint, access=access)) as opened:
+        store = open_store(to, StoreOptions(endpoint=options["to_endpoint"], instance_credentials=asks))
         writer = LakeWriter(
             store,
             Guard(store.where, refusal=SinkUnavailable),
@@ -75,11 +87,17 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
         }
     told = (
         f"{formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
-        f" {formatting.size(report['stored_bytes'])}, in {to}; {report['skipped']:,} were there"
+        f" {formatting.size(report['stored_bytes'])}, in {redacted_url(to)}; {report['skipped']:,} were there"
     )
     if report["left_out"]:
         told += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
     click.echo(json.dumps(report) if options["as_json"] else told)
+
+
+def _access(options: dict[str, Any]) -> SourceAccess:
+    """Return what the environment says of credentials, and what the flag adds."""
+    told = SourceAccess.of_environment()
+    return replace(told, instance_credentials=True) if options["instance_credentials"] else told
 
 
 def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
@@ -102,10 +120,15 @@ def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str
 @click.option("--names", is_flag=True, help="Look at the names and sizes of files only, not into them.")
 @click.option("--network", metavar="NAME", help="Where the lake does not tell: a name or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@_instance
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(place: str, network: str | None, endpoint: str | None, **options: Any) -> int:
     """Find gaps, misplaced, short and damaged files, and broken chains in the lake at PLACE."""
-    store = open_store(place, StoreOptions(endpoint=endpoint))
+    access = _access(options)
+    choices = StoreOptions(
+        endpoint=endpoint, credentials=access.source, instance_credentials=access.instance_credentials
+    )
+    store = open_store(place, choices)
     checker = LakeCheck(store, Guard(store.where), network=Network.of(network) if network else None)
     files = checker.names(LedgerRange.parse(options["ledgers"]) if options["ledgers"] else None)
     faults = list(checker.manifest)
@@ -115,7 +138,7 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
         count += file.ledgers.count if file.ledgers else 0
         faults += file.faults
     report = {"files": number, "ledgers": count, "stored_bytes": stored, "faults": [*map(asdict, faults)]}
-    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, place))
+    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, redacted_url(place)))
     return 1 if faults else 0
 
 

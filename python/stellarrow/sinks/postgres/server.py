@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,6 +11,7 @@ import psycopg
 from psycopg import conninfo, errors
 
 from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.net.redaction import MASK
 
 # A cut connection is noticed within half a minute; the user's own choices win.
 _PATIENCE: Final = {
@@ -47,10 +49,14 @@ class Server:
             for port in str(parts.get("port", "")).split(","):
                 int(port or 0)
         except (psycopg.ProgrammingError, ValueError) as error:
-            raise ConfigError(f"the database URL cannot be read ({_first_line(error)}): {_FORM}") from error
+            # libpq repeats what it cannot read, which may be the password.
+            reason = re.split(r"[\"':]", _first_line(error))[0].strip()
+            raise ConfigError(f"the database URL cannot be read ({reason}): {_FORM}") from None
         self._conninfo = conninfo.make_conninfo("", **{**_PATIENCE, **parts})
         place = f"{parts.get('host', 'the local socket')}:{parts.get('port', '5432')}"
-        self.name = f"PostgreSQL {parts.get('dbname', '')!r} at {place}"
+        login, at, database = str(parts.get("dbname", "")).rpartition("@")
+        # Behind an @ stands what was meant as the host: the password before it holds a slash.
+        self.name = f"PostgreSQL {(MASK + at if login else '') + database!r} at {place}"
 
     def connect(self) -> psycopg.Connection:
         """Open a connection whose statements commit unless they are in a transaction block."""
