@@ -69,7 +69,7 @@ def advice(url: str, *, anonymous: bool) -> str:
     if scheme not in _CREDENTIALS:
         return _WEB
     if anonymous:
-        return f"no credentials were found: {_CREDENTIALS[scheme]}; {_MACHINE}"
+        return f"{_CREDENTIALS[scheme]}; {_MACHINE}"
     without = "; AWS_SKIP_SIGNATURE=true goes without them" if scheme == "s3" else ""
     return f"check the credentials and what they may do{without}"
 
@@ -145,8 +145,10 @@ class Refusal:
         return f"{self.code}: {self.message}" if self.message else self.code
 
     def _refused(self, asked: Asked) -> SourceError | SinkError:
-        answer = " ".join(filter(None, (str(self.status or ""), self.code)))
+        answer = self.code or str(self.status)
         remedy = advice(asked.url, anonymous=asked.anonymous)
+        if asked.anonymous and remedy != _WEB:
+            remedy = f"no credentials were found, {remedy}"
         if asked.writing:
             return SinkError(f"{asked.place}: the server refuses ({answer}): {remedy}")
         if self.status == 401 or self.code in _WRONG_KEYS:

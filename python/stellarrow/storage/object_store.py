@@ -52,6 +52,7 @@ class CloudStore:
         self._store: Any = None
         self._given: str | None = None  # an object that was given to us: what else is refused may be missing
         self._given_at = 0.0
+        self._told_names = False  # it listed: then it says of what is missing that it is
         self._is_conditional = True  # it knows how to put only what is not there
         self._connect()
 
@@ -79,7 +80,7 @@ class CloudStore:
     def _is_as_missing(self, key: str, refused: errors.Forbidden) -> bool:
         """Tell whether a refusal may say no more than that there is no such object."""
         given = self._given
-        if given is None:
+        if given is None or self._told_names:
             return False
         if time.monotonic() - self._given_at > _TRUSTED_SECONDS:
             try:
@@ -102,7 +103,9 @@ class CloudStore:
                     return found
             return []
 
-        return self._done(work, prefix)
+        found = self._done(work, prefix)
+        self._told_names = True
+        return found
 
     def _pages(self, prefix: str, after: str) -> Any:
         seconds = self._options.timeout + 5  # the client's own limit of a request says more

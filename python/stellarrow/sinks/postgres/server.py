@@ -65,6 +65,16 @@ class Server:
         connection.prepare_threshold = None  # poolers hand sessions on between transactions
         return connection
 
+    def shares_sessions(self) -> bool:
+        """Tell whether a pooler between gives one session to several clients, statement by statement."""
+        with self.told("look at"), self.connect() as one:
+            if one.info.backend_pid == _session(one):
+                return False  # what answers is the server itself
+            with self.connect() as other:
+                told = [(_session(one), _session(other)) for _ in range(_LOOKS)]
+        first, second = ({pids[which] for pids in told} for which in (0, 1))
+        return len(first) > 1 or len(second) > 1 or bool(first & second)
+
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
         """Translate what libpq or the server refuses."""
@@ -106,6 +116,13 @@ def without_mode(url: str) -> tuple[str, str | None]:
     return head + ("?" + rest if rest else ""), modes[-1] if modes else None
 
 
+def _session(connection: psycopg.Connection) -> int:
+    """Return the process of the server that works for a connection now."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0
+
+
+_LOOKS: Final = 8  # statements of two clients by turns; a pooler gives both the session last set free
 _FORM: Final = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 _DOOR: Final = {
     "password authentication failed": "28P01",
