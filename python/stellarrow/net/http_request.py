@@ -22,6 +22,10 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes = field(repr=False)
 
+    def header(self, name: str) -> str | None:
+        """Return a header, however its name is spelled."""
+        return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
+
 
 def ask(method: str, url: str, *, timeout: float) -> Answer:
     """Return the answer, whatever its status; OSError or HTTPException where there is none."""
@@ -35,9 +39,9 @@ def ask(method: str, url: str, *, timeout: float) -> Answer:
             body = answer.read(_LARGEST + 1)
             if len(body) > _LARGEST:
                 raise OSError(f"the answer has more than {_LARGEST:,} bytes")
-            return Answer(answer.status, answer.headers, body)
+            return Answer(answer.status, dict(answer.headers.items()), body)
     except HTTPError as error:
-        return Answer(error.code, error.headers, b"")
+        return Answer(error.code, dict(error.headers.items()), b"")
 
 
 class _NoRedirect(HTTPRedirectHandler):

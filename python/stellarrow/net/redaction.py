@@ -92,7 +92,7 @@ def _parts(rest: str, scheme: str) -> tuple[str | None, str, str, str | None, st
     # "user:pa/ss@host": what looks like host and port is none, so the login goes on to the last @.
     unfinished = "@" not in authority and "@" in rest and not _PORT.fullmatch(authority)
     could_have_login = scheme not in _STORES and "@" in re.split(r"[?#]", rest[end:])[0]
-    login = None
+    login: str | None = None
     if "@" in authority or unfinished or could_have_login:
         login, _, rest = rest.rpartition("@") if unfinished or could_have_login else rest.partition("@")
         while "@" in rest[: found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)]:
@@ -126,7 +126,7 @@ def _is_key(part: str, *, rpc: bool) -> bool:
 
 
 def _query(query: str) -> str:
-    shown = []
+    shown: list[str] = []
     for part in query.split("&"):
         name, equals, value = part.partition("=")
         if not part:

@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -183,7 +183,7 @@ class _Stream:
         due: int,
         *,
         name: str,
-        metadata: Sequence[tuple[str, str]],
+        metadata: tuple[tuple[str, str], ...],
         timeout: float,
         stop: threading.Event,
     ) -> None:

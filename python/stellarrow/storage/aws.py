@@ -93,6 +93,6 @@ def bucket_region(bucket: str, endpoint: str | None, *, timeout: float) -> str |
     """Ask where a bucket is, without credentials; None where the server does not say."""
     url = f"{(endpoint or 'https://s3.amazonaws.com').rstrip('/')}/{bucket}"
     try:
-        return ask("HEAD", url, timeout=timeout).headers.get("x-amz-bucket-region")
+        return ask("HEAD", url, timeout=timeout).header("x-amz-bucket-region")
     except (OSError, HTTPException):
         return None

@@ -82,8 +82,8 @@ def _wait_of(data: Any) -> float | None:
     """Return the seconds to wait that the error's data name."""
     if not isinstance(data, dict):
         return None
-    for place in (data, data.get("rate")):
-        for name in _WAITS if isinstance(place, dict) else ():
-            if isinstance(value := place.get(name), int | float) and math.isfinite(value) and value >= 0:
+    for place in filter(lambda one: isinstance(one, dict), (data, data.get("rate"))):
+        for name in filter(place.__contains__, _WAITS):
+            if isinstance(value := place[name], int | float) and math.isfinite(value) and value >= 0:
                 return float(value)
     return None
