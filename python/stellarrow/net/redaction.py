@@ -94,7 +94,8 @@ def _parts(rest: str, scheme: str) -> tuple[str | None, str, str, str | None, st
     could_have_login = scheme not in _STORES and "@" in re.split(r"[?#]", rest[end:])[0]
     login: str | None = None
     if "@" in authority or unfinished or could_have_login:
-        login, _, rest = rest.rpartition("@") if unfinished or could_have_login else rest.partition("@")
+        split = rest.rpartition("@") if unfinished or could_have_login else rest.partition("@")
+        login, rest = split[0], split[2]
         while "@" in rest[: found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)]:
             rest = rest.partition("@")[2]
         end = found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)
