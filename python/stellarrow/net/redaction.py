@@ -79,9 +79,9 @@ def _redacted(url: str, *, rpc: bool) -> str:
         return _loose(place + options)
     scheme = match["scheme"].lower().rpartition(":")[2]
     rpc = rpc or scheme.startswith("rpc")
-    login, host, path, query, fragment = _parts(match["rest"], scheme)
+    login, host, path, asked, fragment = _parts(match["rest"], scheme)
     shown = f"{match['scheme']}:{match['slashes']}{_login(login, scheme)}{host}{_path(path, scheme, rpc=rpc)}"
-    shown += f"?{_query(query)}" if query is not None else ""
+    shown += f"?{_query(asked)}" if asked is not None else ""
     return shown + (f"#{MASK}" if fragment else "")
 
 
