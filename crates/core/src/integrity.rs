@@ -4,8 +4,9 @@ use sha2::{Digest, Sha256};
 
 use crate::envelope;
 use crate::error::{Error, Result};
-use crate::ledger::{Ledger, NEWEST_PROTOCOL};
+use crate::ledger::{Contents, Ledger, NEWEST_PROTOCOL};
 use crate::tables::hex;
+use crate::tx_set;
 use crate::xdr::layout::{FeeBumpTransaction, Transaction, TransactionEnvelope, TransactionV0};
 use crate::xdr::schema::Optional;
 use crate::xdr::{self, Input, between, skip};
@@ -57,6 +58,38 @@ pub fn check(ledger: &Ledger<'_>, base: usize) -> Result<()> {
             "header.scp_value.close_time",
             header + 4 + 32 + 32, // after ledger_version, previous_ledger_hash and tx_set_hash
             format!("is {} s, which no timestamp in microseconds can hold", ledger.close_time),
+        );
+    }
+    Ok(())
+}
+
+/// Check that a ledger's transaction set and results are those its header commits to; `count` is how
+/// many results there are, `set_at` where the set lies in the data.
+pub fn contents(ledger: &Ledger<'_>, found: Contents<'_>, count: u32, set_at: usize) -> Result<()> {
+    let results_at = set_at + found.tx_set.len();
+    let differs = |field, offset, what, named, hash| {
+        let (named, hash) = (hash_text(named), hash_text(&hash));
+        Err(Error::Decode {
+            ledger: Some(ledger.sequence),
+            path: format!("v{}.{field}", ledger.meta_version),
+            offset,
+            reason: format!(
+                "hashes to {hash} but the header's {what} is {named}; the data is damaged, fetch it again"
+            ),
+        })
+    };
+    let hash = tx_set::hash(ledger, found.tx_set);
+    if hash != *ledger.tx_set_hash {
+        return differs("tx_set", set_at, "scp_value.tx_set_hash", ledger.tx_set_hash, hash);
+    }
+    let hash = found.results.finish(ledger, count);
+    if hash != *ledger.results_hash {
+        return differs(
+            "tx_processing",
+            results_at,
+            "tx_set_result_hash",
+            ledger.results_hash,
+            hash,
         );
     }
     Ok(())
