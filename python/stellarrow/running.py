@@ -42,8 +42,8 @@ def run(
     `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all before
     durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded, or whose
     rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the batch in
-    hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether transaction
-    sets and results are checked against their ledger's header; None checks what comes over a network.
+    hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
+    transaction sets and results are checked against headers; None checks what comes over a network.
     """
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 

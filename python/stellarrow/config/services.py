@@ -228,7 +228,7 @@ class Extract(_Stored, _Logged):
     verify_hashes: bool | None = setting(
         TRUTH,
         None,
-        help="Check transaction sets and results against their header; by default over a network.",
+        help="Check transactions and results against headers; by default over a network.",
     )
     workers: int | None = setting(
         _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."

@@ -65,8 +65,8 @@ def decode(
     `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
     `transfers` says what token_transfers are read from: `derive`, operations, results and contract events;
     `unified`, the events of CAP-67 alone, an error where a ledger has none.
-    `verify_chain` checks that each ledger names the hash of the one before, `verify_hashes` that its transaction
-    set and results have the hashes its header names, which takes about 0.13 ms a MB.
+    `verify_chain` checks that each ledger names the hash of the one before; `verify_hashes` that its
+    transaction set and results have the hashes its header names, which takes about 0.13 ms a MB.
     """
     choice = _Choice(
         tables,

@@ -110,9 +110,9 @@ def run(
     before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
     or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
     batch in hand, commits and returns. What was written is committed when a chain that is followed has
-    nothing more, and when nothing became durable for `commit_every` seconds. Without `verify_hashes`, what headers
-    commit to is verified of ledgers that come over a network. Nothing is closed. `decoder` is
-    one that makes these tables, instead of one made for this run.
+    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. Where
+    `verify_hashes` is None, what headers commit to is verified of ledgers fetched over a network.
+    `decoder` is one that makes these tables, instead of one made for this run.
     """
     began = time.monotonic()
     if budget_mb < 1:

@@ -66,7 +66,7 @@ class LakeSource:
         )
         self._guard = Guard(store.where, policy, metrics=self._metrics, stop=self._stop)
         self._lake = Lake(store, self._guard)
-        self._fetched = not isinstance(store, LocalStore)
+        self._remote = not isinstance(store, LocalStore)
         self._tuning = Tuning(policy.concurrency, fixed=self._options.fetchers)
 
     @property
@@ -208,6 +208,6 @@ class LakeSource:
         if not (data := data or self._lake.file(file.first) or b""):
             raise SourceError(f"{where} is empty: put the file back")
         if len(data) <= _WHOLE or file.count == 1:
-            yield LedgerChunk(data, "auto", wanted.first, wanted.end, where, self._fetched)
+            yield LedgerChunk(data, "auto", wanted.first, wanted.end, where, self._remote)
         else:
-            yield from pieces([data], wanted, where=where, fetched=self._fetched)
+            yield from pieces([data], wanted, where=where, fetched=self._remote)
