@@ -14,11 +14,11 @@ from stellarrow.cli import signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Told
 from stellarrow.config import Extract
-from stellarrow.config.values import masked
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
@@ -85,9 +85,9 @@ class Job:
     def _dead_letters(self) -> DeadLetters:
         settings = self._settings
         job = {
-            "source": [masked(place) for place in (settings.source or "", *settings.rpc) if place],
+            "source": [redacted_url(place) for place in (settings.source or "", *settings.rpc) if place],
             "cwd": str(Path.cwd()),
-            "to": [masked(place) for place in settings.to],
+            "to": [redacted_url(place) for place in settings.to],
             "tables": self._tables,
             "network": self._network.passphrase,
             "where": str(self._where or ""),

@@ -19,10 +19,10 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
-from stellarrow.config.values import MASK
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import MASK
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetter, DeadLetters
 
