@@ -27,6 +27,7 @@ pub struct Request {
     framing: Option<Framing>,
     ledgers: Option<(u32, u32)>,
     verify_chain: bool,
+    verify_hashes: bool,
     learned: Arc<Learned>,
 }
 
@@ -67,6 +68,7 @@ impl Request {
             framing: None,
             ledgers: None,
             verify_chain: true,
+            verify_hashes: false,
             learned: Arc::default(),
         })
     }
@@ -104,6 +106,12 @@ impl Request {
     /// Whether each ledger must follow the one before.
     pub fn verify_chain(mut self, verify_chain: bool) -> Self {
         self.verify_chain = verify_chain;
+        self
+    }
+
+    /// Whether transaction sets and results must be those that the headers commit to.
+    pub fn verify_hashes(mut self, verify_hashes: bool) -> Self {
+        self.verify_hashes = verify_hashes;
         self
     }
 }
@@ -189,7 +197,8 @@ impl<'r> Decoder<'r> {
 
     fn ledgers(&mut self, opened: &Opened<'_>) -> Result<()> {
         let mut frames = opened.frames();
-        let mut walk = Walk::new(self.tables.needs(), self.request.settings.network_id);
+        let network_id = self.request.settings.network_id;
+        let mut walk = Walk::new(self.tables.needs(), network_id, self.request.verify_hashes);
         let mut reserved = self.reserve_as_learned(opened.size());
         while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
@@ -266,6 +275,10 @@ impl<'r> Decoder<'r> {
             .ok_or_else(|| fault(Some(ledger.sequence), frame))?;
         if frame.exact && !rest.is_empty() {
             return Err(trailing(ledger, frame, rest));
+        }
+        if let Some(contents) = walk.contents() {
+            let set_at = frame.base + frame.bytes.len() - body.len();
+            contents.check(ledger, set_at)?;
         }
         if awaited && transactions > 0 {
             if walk.still_expects() {

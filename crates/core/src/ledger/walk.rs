@@ -2,6 +2,7 @@
 
 use crate::fixed_text::hex;
 use crate::ledger::change::{self, Change, EntryTypes};
+use crate::ledger::contents::Contents;
 use crate::ledger::envelope::{Envelope, Envelopes};
 use crate::ledger::event::Events;
 use crate::ledger::header::Ledger;
@@ -104,12 +105,21 @@ pub struct Walk<'a> {
     evicted: Vec<&'a [u8]>,
     /// A transaction hash that must turn up: the proof of the network.
     awaited: Option<[u8; 32]>,
+    /// Whether `contents` are to be kept.
+    keeps_contents: bool,
+    contents: Option<Contents<'a>>,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that shows what is needed and passes over the rest.
-    pub fn new(needs: Needs, network_id: [u8; 32]) -> Self {
-        Self { needs, network_id, ..Self::default() }
+    /// A walk that shows what is needed and passes over the rest; it keeps, if asked, what the header
+    /// commits to.
+    pub fn new(needs: Needs, network_id: [u8; 32], keeps_contents: bool) -> Self {
+        Self { needs, network_id, keeps_contents, ..Self::default() }
+    }
+
+    /// What the header of the ledger walked last commits to, where that is kept.
+    pub fn contents(&mut self) -> Option<Contents<'a>> {
+        self.contents.take()
     }
 
     /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
@@ -142,12 +152,15 @@ impl<'a> Walk<'a> {
     ) -> Option<(u32, u32, Input<'a>)> {
         self.refusal = None;
         self.unread = Some(bytes);
+        let set = bytes;
         let bytes = match ledger.meta_version {
             version if self.needs.envelopes => self.read_envelopes(version)?,
             0 => skip::<TransactionSet>(bytes)?,
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
+        let tx_set = between(set, bytes);
         let (count, mut bytes) = xdr::u32(bytes)?;
+        self.contents = self.keeps_contents.then(|| Contents::new(tx_set, count));
         let mut successes = 0;
         for index in 1..=count {
             let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
@@ -209,6 +222,9 @@ impl<'a> Walk<'a> {
         let code = xdr::i32(result.get(8..)?)?.0;
         let successful = matches!(code, 0 | 1);
         let fees = skip::<TransactionResult>(result)?;
+        if let Some(contents) = &mut self.contents {
+            contents.add(between(bytes, fees));
+        }
         let meta = change::pass(fees)?;
         // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
         // meta although it was undone.
