@@ -11,4 +11,5 @@ pub mod integrity;
 pub mod meta;
 pub mod operation;
 pub mod token_event;
+pub mod visitor;
 pub mod walk;
