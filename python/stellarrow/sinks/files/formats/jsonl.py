@@ -64,14 +64,16 @@ class _Writing:
         self._out = out
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self._out.write(_encoded(rows))
+        self._out.write(lines_of(rows))
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
         self._out.close()
 
 
-def _encoded(rows: pa.RecordBatch) -> pa.Buffer:
-    """Join names and values of each row; the joined column's buffer is the file's text."""
+def lines_of(rows: pa.RecordBatch) -> pa.Buffer:
+    """Return rows as lines of text.
+
+    Joins names and values of each row; the joined column's buffer is the file's text."""
     parts: list[Any] = []
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]
