@@ -12,6 +12,7 @@ StellarrowError
 ├── ChainBroken               two neighbouring ledgers do not link
 ├── SinkError                 batches cannot be kept
 │   ├── SchemaMismatch        the place holds something else already
+│   ├── Damaged               what was stored there is not what was written
 │   ├── LedgersRefused        the place will not take these rows, however often it is asked
 │   └── SinkUnavailable       the place itself does not answer (also Unavailable)
 └── ConfigError               what was asked for makes no sense (also a ValueError)
@@ -87,6 +88,10 @@ class SinkError(StellarrowError):
 
 class SchemaMismatch(SinkError):
     """The sink already holds another table version, network or filter."""
+
+
+class Damaged(SinkError):
+    """Bytes that were stored are not those that were written; nothing was changed because of it."""
 
 
 class LedgersRefused(SinkError):

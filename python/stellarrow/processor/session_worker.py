@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.core.tables import table
-from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.pipeline import loop
@@ -69,7 +69,8 @@ class Work:
         self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
-        self.lost = ""  # why what it kept cannot be read
+        self.lost = session.damage  # why what it kept cannot be read
+        self._damage = session.damage
         self._folder = folder
         self._where = where
         self._shared = shared
@@ -92,11 +93,22 @@ class Work:
         except StellarrowError as error:
             if self.session.status.is_final:
                 self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is let go"
+                self._note_damage(error)
                 _log.error("session %s: %s", self.session.id, self.lost)
             elif isinstance(error, SinkUnavailable):
                 self.lost = f"paused: {error}"
             else:
-                self._fail(str(error))
+                self.lost = str(error)
+                self._fail(error)
+
+    def _note_damage(self, error: StellarrowError) -> None:
+        if isinstance(error, Damaged):
+            self._damage = str(error)
+
+    @property
+    def damage(self) -> str:
+        """What of it on the disk is not what was written there, as far as was seen."""
+        return self._damage or (self.spool.damage if self.spool else "")
 
     @property
     def rows(self) -> dict[str, int]:
@@ -122,7 +134,10 @@ class Work:
         if left_out := self.left_out:
             which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
             told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        return "; ".join(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
+        told = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
+        if not any(self.damage in one for one in told):
+            told.append(self.damage)
+        return "; ".join(told)
 
     def _waits_for(self) -> str:
         if self.session.status.is_final:
@@ -174,10 +189,10 @@ class Work:
         try:
             self._persist()
         except StellarrowError as error:
-            self._fail(str(error))
+            self._fail(error)
         except Exception as error:
             _log.exception("session %s met what it does not know", self.session.id)
-            self._fail(f"unexpected: {error!r}; the log has more")
+            self._fail(StellarrowError(f"unexpected: {error!r}; the log has more"))
         finally:
             if self.spool:
                 self.spool.trim()
@@ -293,18 +308,28 @@ class Work:
                 raise SinkUnavailable(
                     f"the spool in {self._folder} is not there: mount its disk, and it goes on"
                 )
-            self.spool = Spool(
+            spool = Spool(
                 self._folder,
                 self._stored,
                 network=network,
                 retention=self._shared.retention,
                 changed=self._shared.changed,
                 stop=self._stop,
+                committed=self.session.current,
             )
-            self.lost = ""
-        with self._lock:
-            self.session = self.session.settled(self.spool.last)
+            try:
+                self._settle(spool)
+            except Damaged:
+                spool.close()
+                raise
+            self.spool, self.lost = spool, ""
+        else:
+            self._settle(self.spool)
         return self.spool
+
+    def _settle(self, spool: Spool) -> None:
+        with self._lock:
+            self.session = self.session.settled(spool.last)
 
     def discard(self) -> None:
         """Delete what an ended session kept; what it was stays known."""
@@ -316,7 +341,7 @@ class Work:
     def _expect(self, marks: tuple[Mark, ...]) -> None:
         with self._lock:
             self.session = replace(self.session, ahead=marks)
-        self._remember()
+            self._shared.store.save_marks(self.session)
 
     def _note(self, kept: Kept) -> None:
         self._has_worked = True
@@ -359,13 +384,18 @@ class Work:
         with self._lock:
             self.session = self.session.telling(message)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, error: StellarrowError) -> None:
+        """End with an error; one about damage is not remembered: once that is mended it goes on."""
+        message = str(error)
+        self._note_damage(error)
         _log.error("session %s: %s", self.session.id, message)
         self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
         with self._lock:
             if self.session.status.is_final:
                 return  # it had ended, which could not be remembered
             self.session = self.session.became(Status.ERROR, message)
+            if isinstance(error, Damaged):
+                return
             try:
                 self._shared.store.save(self.session)
             except StellarrowError:

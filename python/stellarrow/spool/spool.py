@@ -12,7 +12,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
 from pathlib import Path
@@ -22,10 +22,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.tables import schema, table
-from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts
-from stellarrow.spool.segment import Packed, Segment
+from stellarrow.spool.segment import Packed, Segment, damaged
 
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
@@ -83,8 +83,12 @@ class Spool:
         changed: threading.Condition | None = None,
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
+        committed: int = 0,
     ) -> None:
-        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room."""
+        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room.
+
+        `committed` is the last ledger that is known to have been committed: Damaged where it is not there.
+        """
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
         self._folder = Path(folder)
@@ -98,6 +102,7 @@ class Spool:
         self._room = threading.Condition()  # of readers, and of what may be removed
         self._readers: dict[str, _Reading] = {}
         self._closed = False
+        self.damage = ""  # the first that a reader met
         self.before_commit: Callable[[], None] = lambda: None
         made_from = {
             "tables": [str(table(name)) for name in tables],
@@ -105,7 +110,7 @@ class Spool:
         }
         with _told(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = tuple(self._opened())
+            self._segments = tuple(self._opened(committed))
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
 
@@ -196,11 +201,19 @@ class Spool:
                     yield Piece(
                         max(entry.first, after + 1), entry.last, rows if whole else _behind(rows, after)
                     )
+            except Damaged as error:
+                self._note_damage(error)
+                raise
             except FileNotFoundError as error:  # trimmed before it was read
                 raise LedgerMissing(
                     f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
                     " ask for a bounded range, which is decoded anew, or begin behind it"
                 ) from error
+
+    def _note_damage(self, error: Damaged) -> None:
+        if not self.damage:
+            _log.error("%s", error)
+            self.damage = str(error)
 
     def register(self, reader: str, *, after: int | None = None) -> int:
         """Keep everything behind a ledger until this reader registers a later one or is forgotten.
@@ -248,7 +261,7 @@ class Spool:
                 return False
             # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
             gone = self._facts.gone | LedgerSet([LedgerRange(oldest.first, oldest.last)])
-            self._note(replace(self._facts, gone=gone))
+            self._note(replace(self._facts, gone=gone, sealed=self._sealed(but=oldest)))
             self._segments = tuple(one for one in self._segments if one is not oldest)
             oldest.remove()
             return True
@@ -306,11 +319,14 @@ class Spool:
             self.commit()
             if last in self._segments:  # else it was too old
                 last.cut()
+                self._note(replace(self._facts, sealed=self._sealed() | {last.first: last.last}))
         made = Segment.create(self._folder / f"{first:010d}", self._schemas)
         self._segments += (made,)
         return made
 
     def _is_done(self, segment: Segment) -> bool:
+        if segment.first in self._sealed():
+            return True
         return segment.size_bytes >= self._segment_bytes or self._is_stale(segment.written_at, share=_SHARE)
 
     def _goes_on(self, due: int, first: int) -> bool:
@@ -330,14 +346,51 @@ class Spool:
                 segment.remove()
                 self._segments = self._segments[:-1]
 
-    def _opened(self) -> Iterator[Segment]:
+    def _sealed(self, *, but: Segment | None = None) -> dict[int, int]:
+        """Return the first and last ledger of each complete segment."""
+        sealed = self._facts.sealed or {}
+        return {first: last for first, last in sealed.items() if but is None or first != but.first}
+
+    def _opened(self, committed: int) -> list[Segment]:
+        """Open the segments, all of them whole; then the folder says which are complete."""
         paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
-        for first in [first for first in paths if first in self._facts.gone]:
-            shutil.rmtree(paths.pop(first), ignore_errors=True)  # a crash left it
-        for first in sorted(paths):
-            segment = Segment.open(paths[first], self._schemas, newest=first == max(paths))
-            if segment:
-                yield segment
+        left = [first for first in paths if first in self._facts.gone]
+        if self._facts.sealed is None and len(left) > 1:  # a crash leaves one; no checksum says which it was
+            raise Damaged(
+                f"{self._folder} says that the ledgers of {len(left)} segments are gone, but they are there:"
+                " nothing was changed; put a sound copy of its spool.json back, or begin a new session"
+            )
+        for first in left:
+            shutil.rmtree(paths.pop(first), ignore_errors=True)
+        opened = [segment for segment in map(self._whole(paths, committed), sorted(paths)) if segment]
+        kept = LedgerSet(LedgerRange(one.first, one.last) for one in opened) | self._facts.gone
+        if committed > (kept.last if kept else 0):
+            raise Damaged(
+                f"{self._folder} ends with ledger {kept.last if kept else 0}, but ledger {committed} was"
+                " committed: nothing was changed; put a sound copy back, or begin a new session"
+            )
+        if self._facts.sealed is None:
+            with suppress(OSError):  # without room, the next start does it
+                self._note(replace(self._facts, sealed={one.first: one.last for one in opened[:-1]}))
+        return opened
+
+    def _whole(self, paths: dict[int, Path], committed: int) -> Callable[[int], Segment | None]:
+        """Return what opens the segment that begins with a ledger."""
+        sealed = self._facts.sealed
+        if missing := set(sealed or ()) - set(paths):
+            raise damaged(self._folder / f"{min(missing):010d}", 0, "it is missing")
+
+        def opened(first: int) -> Segment | None:
+            if first == max(paths) and first not in (sealed or ()):
+                return Segment.open(paths[first], self._schemas, tail=committed)
+            if sealed is not None and first not in sealed:
+                return Segment.open(paths[first], self._schemas, tail=0)  # it was begun, but never used
+            segment = Segment.open(paths[first], self._schemas)
+            if segment and sealed and segment.last != sealed[first]:
+                raise damaged(paths[first], 0, f"it ends with ledger {segment.last}, not {sealed[first]}")
+            return segment
+
+        return opened
 
 
 def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
