@@ -26,12 +26,14 @@ class StellarrowError(Exception):
 class Unavailable(StellarrowError):
     """A server does not answer, or not now: the only errors that are tried again.
 
-    `retry_after` is how many seconds the server asked to wait, if it did.
+    `retry_after` is how many seconds the server asked to wait, if it did; `busy` tells that it is asked too
+    often, and that nothing is wrong with what it was asked for.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, busy: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.busy = busy
 
 
 class Stopped(StellarrowError):

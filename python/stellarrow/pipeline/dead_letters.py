@@ -31,7 +31,8 @@ _ASIDE: Final = ".tmp"
 class DeadLetter:
     """What is known of a ledger that was put aside; `last` differs where a chunk could not be taken apart.
 
-    `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done.
+    `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done,
+    `fetched` whether it came over a network.
     """
 
     name: str
@@ -48,6 +49,7 @@ class DeadLetter:
     tables: tuple[str, ...]
     at: str
     job: Mapping[str, Any] = field(default_factory=dict)
+    fetched: bool = False
 
 
 class DeadLetters:
@@ -78,6 +80,7 @@ class DeadLetters:
         *,
         last: int | None = None,
         tables: Sequence[str] = (),
+        fetched: bool = False,
     ) -> DeadLetter:
         """Return once the ledger's bytes and what is known of it are durable."""
         content = hashlib.sha256(data)
@@ -98,6 +101,7 @@ class DeadLetters:
             tables=tuple(tables),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             job=self._job,
+            fetched=fetched,
         )
         with self._told():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,7 +131,7 @@ class DeadLetters:
             ) from error
         if hashlib.sha256(data).hexdigest() != letter.sha256:
             raise SourceError(f"{path} is not what was put there: restore it, or drop the letter")
-        return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path))
+        return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path), letter.fetched)
 
     def close_gaps(self, ledgers: LedgerSet) -> None:
         """Forget this job's letters of ledgers that have become durable after all."""
