@@ -151,7 +151,7 @@ def test_extract_verifies_on_request_and_with_verify(
 def test_what_a_dead_letter_was_refused_for_is_refused_again(
     stellarrow: Callable[..., Any], place: Callable[[str], str], tmp_path: Path
 ) -> None:
-    state = ["--state-dir", tmp_path / "state"]
+    state: list[str] = ["--state-dir", str(tmp_path / "state")]
     asked_for: dict[str, list[str]] = {"grpc": [], "file": ["--verify-hashes"]}
     for kind, asked in asked_for.items():
         line = [
