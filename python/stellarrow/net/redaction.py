@@ -74,8 +74,8 @@ def _in_sentence(found: str) -> str:
 def _redacted(url: str, *, rpc: bool) -> str:
     match = _URL.fullmatch(url)
     if not match:
-        place, mark, query = url.partition("?")
-        options = f"{mark}{_query(query)}" if _FORMATS.match(url) else f"{mark}{query}"
+        place, mark, options = url.partition("?")
+        options = f"{mark}{_query(options)}" if _FORMATS.match(url) else f"{mark}{options}"
         return _loose(place + options)
     scheme = match["scheme"].lower().rpartition(":")[2]
     rpc = rpc or scheme.startswith("rpc")

@@ -8,6 +8,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 import pybase64
@@ -206,7 +207,7 @@ def _chunks(page: Page) -> list[LedgerChunk]:
         except (Base64Error, ValueError):
             # The decoder will say what is wrong with it, in its turn.
             chunks += _grouped(group, number - 1, page.where)
-            chunks.append(LedgerChunk(meta.encode(), "base64-lines", number, number, page.where))
+            chunks.append(_chunk(meta.encode(), "base64-lines", number, number, page.where))
             group, held = [], 0
             continue
         group.append(ledger)
@@ -217,11 +218,13 @@ def _chunks(page: Page) -> list[LedgerChunk]:
     return chunks + _grouped(group, page.last, page.where)
 
 
+_chunk = partial(LedgerChunk, fetched=True)
+
+
 def _grouped(ledgers: list[bytes], last: int, where: str) -> list[LedgerChunk]:
     if not ledgers:
         return []
     if len(ledgers) == 1:
-        return [LedgerChunk(ledgers[0], "single", last, last, where)]
-    return [
-        LedgerChunk(frame(ledgers, "record-marked"), "record-marked", last - len(ledgers) + 1, last, where)
-    ]
+        return [_chunk(ledgers[0], "single", last, last, where)]
+    marked = frame(ledgers, "record-marked")
+    return [_chunk(marked, "record-marked", last - len(ledgers) + 1, last, where)]
