@@ -13,9 +13,6 @@ pub mod meta;
 pub mod operation;
 pub mod results_hash;
 pub mod token_event;
-<<<<<<< HEAD
 pub mod tx_set;
-=======
 pub mod visitor;
->>>>>>> rooms
 pub mod walk;

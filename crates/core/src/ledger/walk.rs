@@ -2,14 +2,9 @@
 
 use super::visitor::{Needs, Refusal, Transaction, Visitor};
 use crate::fixed_text::hex;
-<<<<<<< HEAD
-use crate::ledger::change::{self, Change, EntryTypes};
-use crate::ledger::contents::Contents;
-use crate::ledger::envelope::{Envelope, Envelopes};
-=======
 use crate::ledger::change::{self, Change};
+use crate::ledger::contents::Contents;
 use crate::ledger::envelope::Envelopes;
->>>>>>> rooms
 use crate::ledger::event::Events;
 use crate::ledger::header::Ledger;
 use crate::ledger::meta::{Meta, OperationMeta};
