@@ -152,7 +152,8 @@ def test_what_a_dead_letter_was_refused_for_is_refused_again(
     stellarrow: Callable[..., Any], place: Callable[[str], str], tmp_path: Path
 ) -> None:
     state = ["--state-dir", tmp_path / "state"]
-    for kind, asked in (("grpc", []), ("file", ["--verify-hashes"])):
+    asked_for: dict[str, list[str]] = {"grpc": [], "file": ["--verify-hashes"]}
+    for kind, asked in asked_for.items():
         line = [
             "extract",
             place(kind),

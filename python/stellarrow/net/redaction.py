@@ -72,8 +72,8 @@ def _in_sentence(found: str) -> str:
 def _redacted(url: str, *, rpc: bool) -> str:
     match = _URL.fullmatch(url)
     if not match:
-        place, mark, query = url.partition("?")
-        options = f"{mark}{_query(query)}" if _FORMATS.match(url) else f"{mark}{query}"
+        place, mark, options = url.partition("?")
+        options = f"{mark}{_query(options)}" if _FORMATS.match(url) else f"{mark}{options}"
         return _loose(place + options)
     scheme = match["scheme"].lower().rpartition(":")[2]
     rpc = rpc or scheme.startswith("rpc")
@@ -124,7 +124,7 @@ def _is_key(part: str, *, rpc: bool) -> bool:
 
 
 def _query(query: str) -> str:
-    shown = []
+    shown: list[str] = []
     for part in query.split("&"):
         name, equals, value = part.partition("=")
         if not part:

@@ -88,10 +88,8 @@ class DeadLetters:
     ) -> DeadLetter:
         """Return once the ledger's bytes and what is known of it are durable."""
         content = hashlib.sha256(data)
-        mark = content.copy()
-        mark.update(json.dumps([ledger, last, list(tables), self._job], sort_keys=True).encode())
         letter = DeadLetter(
-            name=f"{ledger:010d}-{mark.hexdigest()[:_DIGEST]}",
+            name=_name(content, ledger, last, tables, self._job),
             ledger=ledger,
             last=ledger if last is None else last,
             kind=type(error).__name__,
@@ -120,8 +118,13 @@ class DeadLetters:
         return [one for one in self._read("*.json") if isinstance(one, DeadLetter)]
 
     def get(self, ledger: int) -> list[DeadLetter]:
-        """Return the sound letters of a ledger, one a job that failed over it."""
-        return [one for one in self._read(f"{ledger:010d}-*.json") if isinstance(one, DeadLetter)]
+        """Return the letters of a ledger, one a job that failed over it; SourceError where one is damaged."""
+        found = []
+        for one in self._read(f"{ledger:010d}-*.json"):
+            if isinstance(one, Damaged):
+                raise SourceError(str(one)) from one
+            found.append(one)
+        return found
 
     def damaged(self) -> list[Damaged]:
         """Return what is wrong with each letter that is damaged."""
@@ -142,10 +145,25 @@ class DeadLetters:
         return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path), letter.fetched)
 
     def close_gaps(self, ledgers: LedgerSet) -> None:
-        """Forget this job's letters of ledgers that have become durable after all."""
+        """Forget this job's letters of ledgers that have become durable after all.
+
+        A letter that is not as it was put may name a ledger that it is not of: it stays.
+        """
         for letter in self.entries() if ledgers else ():
-            if letter.job == self._job and not LedgerSet([LedgerRange(letter.ledger, letter.last)]) - ledgers:
+            durable = not LedgerSet([LedgerRange(letter.ledger, letter.last)]) - ledgers
+            if durable and letter.job == self._job and self._is_as_put(letter):
                 self.forget(letter)
+
+    def _is_as_put(self, letter: DeadLetter) -> bool:
+        """Tell whether a letter's name is that of its bytes and of what it says it is of."""
+        try:
+            data = (self.folder / f"{letter.name}.xdr").read_bytes()
+        except OSError:
+            return False
+        lasts = (letter.last, None) if letter.last == letter.ledger else (letter.last,)
+        return letter.name in [
+            _name(hashlib.sha256(data), letter.ledger, last, letter.tables, letter.job) for last in lasts
+        ]
 
     def drop(self, ledger: int) -> int:
         """Forget the letters of a ledger and return how many there were."""
@@ -210,13 +228,13 @@ def _letter(path: Path) -> DeadLetter:
     try:
         held = dict(json.loads(data))
         checksum = held.pop(_CHECKSUM, None)
+        if held["name"] != path.stem:  # by which its files are found, and removed
+            raise ValueError(f"it says that its name is {held['name']}")
         if checksum is not None and checksum != _checksum(held):
             raise ValueError("its checksum is another")
         if held.pop("format", 1) != (1 if checksum is None else _FORMAT):
             raise ValueError("it is of another version")
         letter = DeadLetter(**{**held, "tables": tuple(held["tables"])})
-        if letter.name != path.stem:
-            raise ValueError(f"it says that it is {letter.name}")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is no dead letter ({error}): put a sound copy back, or delete it") from error
     return letter
@@ -232,3 +250,11 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _name(
+    content: hashlib._Hash, ledger: int, last: int | None, tables: Sequence[str], job: Mapping[str, Any]
+) -> str:
+    mark = content.copy()
+    mark.update(json.dumps([ledger, last, list(tables), dict(job)], sort_keys=True).encode())
+    return f"{ledger:010d}-{mark.hexdigest()[:_DIGEST]}"

@@ -14,4 +14,5 @@ pub mod operation;
 pub mod results_hash;
 pub mod token_event;
 pub mod tx_set;
+pub mod visitor;
 pub mod walk;

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod asset;
 pub mod describe;
+pub(crate) mod muxed;
 pub(crate) mod scval;
 pub(crate) mod strkey;
 pub(crate) mod xdr_json;

@@ -101,12 +101,14 @@ class Listing:
 
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""
-        there = {file_name(ledgers, self.shape.format.suffix) for ledgers in self.parts()}
-        return [file for file in self._data() if file.path.rpartition("/")[2] not in there]
-
-    def _data(self) -> list[Found]:
-        found = self.store.list(self.shape.folder, deep=True)
-        return [file for file in found if f"/{MANIFEST}/" not in file.path]
+        there = set(self.parts())
+        found = []
+        for file in self.store.list(self.shape.folder, deep=True):
+            folder = file.path.removeprefix(f"{self.shape.folder}/").rpartition("/")[0]
+            ledgers = named_range(file.path, self.shape.format.suffix)
+            if "=" in folder and "/" not in folder and ledgers and ledgers not in there:
+                found.append(file)
+        return found
 
 
 def read_entry(store: FileStore, path: str) -> Entry:

@@ -31,9 +31,10 @@ class TableFiles:
         self._compactions = compactions
         self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
         self._listing = Listing(store, shape)
-        enter_rest(self._listing, self._listing.check())
+        entered = self._listing.check()
         for _ in replaced(self._listing, self._listing.parts()):
             pass  # what lies within a wider range is removed with the first write, but proven now
+        enter_rest(self._listing, entered)
         self.covered = self._listing.ranges()
         self._taken = self.covered
         self._cleaned = False

@@ -107,7 +107,8 @@ class Node:
             self._limit = limit // 2
             return self._asked(due, last, cursor)
         except Unavailable as error:
-            return self._after_failure(error, due)
+            self._after_failure(error, due)
+            return None
         page = self._shaped("getLedgers", lambda: _page(answer, due, last, size, self.name))
         if page.metas:
             self._refuses_early = False

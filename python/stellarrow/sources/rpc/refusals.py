@@ -82,8 +82,9 @@ def _wait_of(data: Any) -> float | None:
     """Return the seconds to wait that the error's data name."""
     if not isinstance(data, dict):
         return None
-    for place in (data, data.get("rate")):
-        for name in _WAITS if isinstance(place, dict) else ():
+    rate = data.get("rate")
+    for place in (data, rate if isinstance(rate, dict) else {}):
+        for name in _WAITS:
             if isinstance(value := place.get(name), int | float) and math.isfinite(value) and value >= 0:
                 return float(value)
     return None
