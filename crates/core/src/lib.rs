@@ -9,6 +9,7 @@ pub mod describe;
 mod entry;
 mod envelope;
 pub mod error;
+pub mod escape;
 mod event;
 mod fee;
 pub mod filter;

@@ -13,7 +13,7 @@ use crate::filter::Filter;
 use crate::ledger::{Ledger, Needs, Transaction};
 use crate::token_event::{RawEvent, Reading};
 use crate::xdr::{self, Input};
-use crate::{json, scval, strkey};
+use crate::{describe, escape, json, strkey};
 
 pub(super) const TOKEN_TRANSFER_ANOMALIES: Table = Table {
     name: "token_transfer_anomalies",
@@ -38,6 +38,7 @@ columns! {
     reason: required Text = "How the event deviates.",
     topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
     data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
+    event_text: on_request NullableText = "The event in words, such as mint(G…) → 13804333; for people, not to be parsed.",
 }
 
 pub(super) struct Builder {
@@ -74,11 +75,11 @@ impl Builder {
     }
 
     /// ContractEvent<>
-    fn of_operation(&mut self, events: Input<'_>, version: u32, operation: u32) -> Option<()> {
+    fn of_operation(&mut self, events: Input<'_>, operation: u32) -> Option<()> {
         let (count, mut bytes) = xdr::u32(events)?;
         for index in 0..count {
             let (event, rest) = RawEvent::read(bytes)?;
-            if let Reading::Deviant(reason) = Reading::of_operation(&event, version) {
+            if let Reading::Deviant(reason) = Reading::of_operation(&event) {
                 self.row(&event, (Some(operation), None, index), reason);
             }
             bytes = rest;
@@ -111,7 +112,7 @@ impl Builder {
         if let Some(contract) = event.contract {
             columns.contract_id.set(row, &strkey::encode(strkey::CONTRACT, contract));
         }
-        columns.event_name.push(scval::text(event.name().unwrap_or_default()).as_bytes());
+        columns.event_name.push(escape::text(event.name().unwrap_or_default()).as_bytes());
         let topics: Vec<_> = event.topics().collect();
         columns.topics_xdr.base64(&topics);
         columns.data_xdr.base64(event.data);
@@ -119,6 +120,7 @@ impl Builder {
         if columns.decoded {
             columns.topics_json.push_with(&topics, json::append);
             columns.data_json.set_with(row, |out| json::append(event.data, out));
+            columns.event_text.set(row, describe::event(&topics, event.data).as_bytes());
         }
     }
 }
@@ -133,7 +135,7 @@ impl super::Builder for Builder {
         self.of_transaction(meta.events);
         if transaction.successful {
             for (operation, _) in (0..).zip(&meta.operations) {
-                self.of_operation(meta.events(operation), meta.version, operation);
+                self.of_operation(meta.events(operation), operation);
             }
         }
         let columns = &mut self.columns;

@@ -89,15 +89,13 @@ fn row(
 fn asset_cells(asset: Option<Asset>) -> Row {
     let (kind, credit) = match asset {
         None => (None, None),
-        Some(Asset::Native) => (Some("AssetTypeAssetTypeNative"), None),
-        Some(Asset::CreditAlphanum4(asset)) => (
-            Some("AssetTypeAssetTypeCreditAlphanum4"),
-            Some((asset.asset_code.to_string(), asset.issuer)),
-        ),
-        Some(Asset::CreditAlphanum12(asset)) => (
-            Some("AssetTypeAssetTypeCreditAlphanum12"),
-            Some((asset.asset_code.to_string(), asset.issuer)),
-        ),
+        Some(Asset::Native) => (Some("native"), None),
+        Some(Asset::CreditAlphanum4(asset)) => {
+            (Some("credit_alphanum4"), Some((asset.asset_code.to_string(), asset.issuer)))
+        }
+        Some(Asset::CreditAlphanum12(asset)) => {
+            (Some("credit_alphanum12"), Some((asset.asset_code.to_string(), asset.issuer)))
+        }
     };
     let (code, issuer) = credit.unzip();
     vec![
