@@ -22,15 +22,15 @@ import report
 from builds import HERE
 
 import stellarrow as sa
-from stellarrow.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
+from stellarrow.lake.writer import packed
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.stores import open_store
+from stellarrow.storage import open_store
 
 sys.path.insert(0, str(HERE.parent / "tests"))
-from servers.process import Process, free_port, program
-from servers.toxiproxy import Toxiproxy
+from fakes.process import Process, free_port, program
+from fakes.toxiproxy import Toxiproxy
 
 TABLES = ("contract_data", "contract_events")
 LEDGER_BYTES = 1_700_000

@@ -15,13 +15,13 @@ from typing import Any
 
 from builds import HERE
 
-from stellarrow.decode import synthetic
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sources.grpc import GrpcSource
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from servers import raw_ledgers, rpc  # the tests' own: real servers, once well behaved
+from fakes import raw_ledgers, rpc  # the tests' own: real servers, once well behaved
 
 FIRST = 100
 _spawning = multiprocessing.get_context("spawn")

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from sinks import FIRST, LEDGER_BYTES, extract
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 TABLES = ("contract_events", "token_transfers", "contract_data")

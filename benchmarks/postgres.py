@@ -25,13 +25,14 @@ import psycopg
 from postgres_rows import CONTRACTS, HOT, contract_id, generated
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.postgres import PostgresSink
-from stellarrow.sinks.postgres.copying import copy_rows
+from stellarrow.sinks.postgres.copy import copy_rows
+from stellarrow.sinks.postgres.ddl import layout
 from stellarrow.sinks.postgres.embedded import PrivateServer
-from stellarrow.sinks.postgres.layout import layout
 
 SETTINGS = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min", "jit": "off"}
 LIVE_GOAL, BACKFILL_GOAL = 50_000, 100_000

@@ -25,11 +25,11 @@ from corpora import SHARED, shared_ledgers
 from peers.stepping import split
 
 import stellarrow as sa
-from stellarrow.address import Address
-from stellarrow.decode import synthetic
-from stellarrow.processor.engine import TABLES, Options, Processor
-from stellarrow.servers.control import ControlServer
-from stellarrow.servers.flight import FlightServer
+from stellarrow.core.synthetic import synthetic
+from stellarrow.net.address import Address
+from stellarrow.processor.processor import TABLES, Options, Processor
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.servers.processor_grpc import ControlServer
 
 FIRST = 100
 LEDGER_BYTES = 1_330_000
@@ -68,7 +68,7 @@ CALLER = """
 import json, sys, time
 import grpc
 from stellarrow.proto import control_service_pb2 as messages
-from stellarrow.servers.control import SERVICE
+from stellarrow.servers.processor_grpc import SERVICE
 channel = grpc.insecure_channel(sys.argv[1])
 call = channel.unary_unary(
     f"/{SERVICE}/GetStatus",

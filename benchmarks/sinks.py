@@ -24,8 +24,8 @@ import machine
 from extract_memory import sample
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.reading import format_of

@@ -19,10 +19,11 @@ import machine
 import report
 from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_grpc, serve_rpc, source_service
 
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import Decoder, frame
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import frame
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.ordered import ordered
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.sources.grpc import GrpcSource
 from stellarrow.sources.rpc import RpcSource

@@ -10,7 +10,7 @@ import pyarrow as pa
 import stellarrow as sa
 from stellarrow.config import SERVICES
 from stellarrow.config.settings import Setting, settings_of
-from stellarrow.decode import Table, keys
+from stellarrow.core.tables import Table, keys
 
 _FOLDER = Path(__file__).parent / "tables"
 _OF_CONTRACTS = ("contract_ids", "asset_codes", "asset_issuers")

@@ -10,15 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 # A server's file brings its fixture.
-pytest.register_assert_rewrite("servers")
+pytest.register_assert_rewrite("fakes")
 pytest_plugins = [
-    f"servers.{path.stem}"
-    for path in Path(__file__).with_name("servers").glob("*.py")
+    f"fakes.{path.stem}"
+    for path in Path(__file__).with_name("fakes").glob("*.py")
     if not path.name.startswith(("_", "test_"))
 ]
 

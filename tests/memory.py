@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import stellarrow as sa
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 
 
 class MemorySource:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow.address import Address
 from stellarrow.config import SERVICES, Consumer, Extract, Processor, Source, find_file, read
 from stellarrow.config.values import masked
+from stellarrow.net.address import Address
 
 File = Callable[[str], Path]
 

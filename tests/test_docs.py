@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stellarrow.compute.functions import NAMES
-from stellarrow.queries import queries
+from stellarrow.sql.functions import NAMES
+from stellarrow.sql.saved_queries import queries
 
 DOCS = Path(__file__).parents[1] / "docs"
 

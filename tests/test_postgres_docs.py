@@ -13,9 +13,10 @@ import psycopg
 import pytest
 
 import stellarrow as sa
-from servers.postgres import url_of
+from fakes.postgres import url_of
 from sinks.postgres.made import asked
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
 

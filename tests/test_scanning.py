@@ -208,7 +208,7 @@ def test_sql_expressions_need_an_extra_that_is_named(
 ) -> None:
     import sys  # noqa: PLC0415
 
-    for name in [name for name in sys.modules if name.startswith("stellarrow.compute")]:
+    for name in [name for name in sys.modules if name.startswith("stellarrow.sql")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "sqlglot", None)
     lake = make_lake()

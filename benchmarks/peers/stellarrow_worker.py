@@ -1,4 +1,4 @@
-"""Measure `stellarrow.decode` from bytes in memory to record batches, under the same flags as its peers."""
+"""Measure `sa.decode` from bytes in memory to record batches, under the same flags as its peers."""
 
 import argparse
 from collections.abc import Callable

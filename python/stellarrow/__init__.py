@@ -1,7 +1,8 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
-from stellarrow.deadletters import DeadLetter, DeadLetters
-from stellarrow.decode import Decoder, Table, __version__, decode, keys, schema, synth, tables
+from stellarrow.core.decode import Decoder, decode
+from stellarrow.core.synthetic import synth
+from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -21,7 +22,8 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
-from stellarrow.pipeline import Progress, Report
+from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
+from stellarrow.pipeline.loop import Progress, Report
 from stellarrow.protocols import Measured, Refetching, Sink, Source
 from stellarrow.running import run
 from stellarrow.scanning import Scan, scan

@@ -1,4 +1,4 @@
-"""The Rust core. Only `stellarrow.decode` imports it."""
+"""The Rust core. Only `stellarrow.core.decode` imports it."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Final

@@ -7,11 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 
-from stellarrow import pipeline
-from stellarrow.deadletters import DeadLetters
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.pipeline import Progress, Report
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.loop import Progress, Report
 from stellarrow.protocols import Sink, Source
 
 
@@ -43,32 +43,32 @@ def run(
     rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the batch in
     hand, commits and returns. `progress` is called after every batch.
     """
-    from stellarrow import places  # noqa: PLC0415  loads sources and sinks
+    from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 
     chosen = Filter.of(where, select=select)
-    places.check_apart(sinks)
+    registry.check_apart(sinks)
     with ExitStack() as stack:
         opened = source
         if isinstance(opened, str | os.PathLike):
-            opened = stack.enter_context(closing(places.open_source(os.fspath(opened))))
-        known = places.find_network(opened, network)
+            opened = stack.enter_context(closing(registry.open_source(os.fspath(opened))))
+        known = registry.find_network(opened, network)
         reading = opened
 
         def sink(place: str | Sink) -> Sink:
             if not isinstance(place, str):
                 return place
-            made = places.open_sink(
+            made = registry.open_sink(
                 place,
                 tables,
                 network=known,
                 where=chosen,
                 decoded=decoded,
                 transfers=transfers,
-                expected=lambda: pipeline.wanted_ledgers(reading, ledgers),
+                expected=lambda: loop.wanted_ledgers(reading, ledgers),
             )
             return stack.enter_context(closing(made))
 
-        return pipeline.run(
+        return loop.run(
             reading,
             tables=tables,
             sinks=[sink(place) for place in sinks],

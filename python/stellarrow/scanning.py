@@ -11,15 +11,17 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
-from stellarrow.chain import Chain
-from stellarrow.compute import compile_sql
-from stellarrow.decode import Decoder, schema, stream
+from stellarrow.core.decode import Decoder
+from stellarrow.core.stream import stream
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.ordered import ordered
-from stellarrow.pipeline import is_open, wanted_ledgers, weight
+from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
+from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.sql import compile_sql
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -76,7 +78,7 @@ def scan(
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
     if isinstance(source, str | os.PathLike) and "://" not in str(source):
-        from stellarrow.extracted import find_table  # noqa: PLC0415  loads Arrow's datasets
+        from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
         if (folder := find_table(Path(source), table)) is not None:
             picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
@@ -159,13 +161,13 @@ class _Reading:
         if not isinstance(self.source, str | os.PathLike):
             yield from self._all(self.source)
             return
-        from stellarrow.places import open_source  # noqa: PLC0415  loads sources and sinks
+        from stellarrow.registry import open_source  # noqa: PLC0415  loads sources and sinks
 
         with closing(open_source(os.fspath(self.source))) as source:
             yield from self._all(source)
 
     def _all(self, source: Source) -> Iterator[pa.RecordBatch]:
-        from stellarrow.places import find_network  # noqa: PLC0415  loads sources and sinks
+        from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
         decoder = self.decoder(find_network(source, self.network))
         for part in _ending(wanted_ledgers(source, self.asked), source):

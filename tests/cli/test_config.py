@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from stellarrow.cli.settings import options
+from stellarrow.cli.setting_flags import options
 from stellarrow.config import Processor
 
 Run = Callable[..., Any]

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import stellarrow as sa
-from stellarrow.decode import spec_json
+from stellarrow.core.contract import spec_json
 
 Run = Callable[..., Any]
 

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
-from stellarrow.cli.bar import drawn_bar, shares
+from stellarrow.cli.output.coverage_bar import drawn_bar, shares
 from stellarrow.ledgers import LedgerRange, LedgerSet
 
 Run = Callable[..., Any]

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from servers.postgres import open_folder
-from stellarrow.cli import results
+from fakes.postgres import open_folder
+from stellarrow.cli.output import result_table
 
 Run = Callable[..., Any]
 
@@ -18,8 +18,8 @@ Run = Callable[..., Any]
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A demo of twenty small ledgers, in a folder of its own."""
-    monkeypatch.setattr("stellarrow.cli.demo._LEDGERS", 20)
-    monkeypatch.setattr("stellarrow.cli.demo._LEDGER_BYTES", 20_000)
+    monkeypatch.setattr("stellarrow.cli.commands.demo._LEDGERS", 20)
+    monkeypatch.setattr("stellarrow.cli.commands.demo._LEDGER_BYTES", 20_000)
     monkeypatch.setenv("COLUMNS", "150")
     monkeypatch.chdir(tmp_path)
 
@@ -81,7 +81,9 @@ def test_without_postgres_the_demo_says_so_in_a_line(
 
 def test_the_longest_amount_stays_whole_where_lines_are_short(capsys: pytest.CaptureFixture[str]) -> None:
     amount = f"{-(10**39 - 1):,}"
-    results.bare({"asset": False, "balance": True}, [["A", amount], ["ABCDEFGHIJKL", "1"]], Console(width=40))
+    result_table.bare(
+        {"asset": False, "balance": True}, [["A", amount], ["ABCDEFGHIJKL", "1"]], Console(width=40)
+    )
     assert capsys.readouterr().out.splitlines() == [
         f"    asset         {'balance':>52}",
         f"    A             {amount}",

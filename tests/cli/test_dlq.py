@@ -9,8 +9,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli.synth import lake_path, write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.cli.commands.synth import lake_path, write_lake
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 Run = Callable[..., Any]

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from servers import raw_ledgers
-from servers.rpc import RpcNode, html, serving, status
+from fakes import raw_ledgers
+from fakes.rpc import RpcNode, html, serving, status
 
 Run = Callable[..., Any]
 MakeLake = Callable[..., Path]

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli import meter, wording
-from stellarrow.decode import frame
-from stellarrow.pipeline import Progress
+from stellarrow.cli.output import formatting, progress_bar
+from stellarrow.core.framing import frame
+from stellarrow.pipeline.loop import Progress
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]
@@ -136,9 +136,9 @@ def test_off_a_terminal_a_line_is_told_every_ten_seconds(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     now = iter([0.0, 4.0, 10.0, 12.0, 21.0])
-    monkeypatch.setattr("stellarrow.cli.meter.time.monotonic", lambda: next(now))
+    monkeypatch.setattr("stellarrow.cli.output.progress_bar.time.monotonic", lambda: next(now))
     state = Progress(wanted=100, skipped=0, ledgers=50, bytes=20_000_000, rows={"a": 7}, last=149)
-    with meter.shown("extract") as report:
+    with progress_bar.shown("extract") as report:
         for _ in range(4):
             report(state)
     lines = capsys.readouterr().err.splitlines()
@@ -155,7 +155,7 @@ def test_on_a_terminal_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stderr", drawn)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setenv("COLUMNS", "120")
-    with meter.shown("extract") as report:
+    with progress_bar.shown("extract") as report:
         report(Progress(wanted=100, skipped=0, ledgers=50, bytes=20_000_000, rows={"a": 7}))
     assert "50 %" in drawn.getvalue()
     assert "ledgers/s" in drawn.getvalue()
@@ -166,7 +166,7 @@ def test_on_a_terminal_a_bar_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     [("4KB", 4_000), ("1.7MB", 1_700_000), ("14.5MiB", 15_204_352), ("900", 900), ("2 gb", 2_000_000_000)],
 )
 def test_sizes_are_read(text: str, size: int) -> None:
-    assert wording.read_size(text) == size
+    assert formatting.read_size(text) == size
 
 
 def test_transfers_come_from_unified_events_on_request(

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 
 Run = Callable[..., Any]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from stellarrow.lake.layout import Layout
 
 Run = Callable[..., Any]

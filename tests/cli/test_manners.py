@@ -14,7 +14,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli import invoke
-from stellarrow.cli.commands import stellarrow as group
+from stellarrow.cli.app import stellarrow as group
 from stellarrow.config import Consumer, Processor, Settings, Source
 from stellarrow.config.settings import settings_of
 
@@ -102,7 +102,7 @@ def test_an_interruption_is_exit_code_130(stellarrow: Run, monkeypatch: pytest.M
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("stellarrow.places.open_source", interrupted)
+    monkeypatch.setattr("stellarrow.registry.open_source", interrupted)
     done = stellarrow("extract", ".", "--tables", "ledgers")
     assert done.code == 130
     assert "same command line" in done.err

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import pytest
 
 import stellarrow as sa
-from servers.rpc import RpcNode, serving
-from stellarrow import places
+from fakes.rpc import RpcNode, serving
+from stellarrow import registry
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
@@ -48,7 +48,7 @@ def node(ledgers: tuple[bytes, ...]) -> Iterator[RpcNode]:
     ],
 )
 def test_a_place_is_opened_by_what_it_looks_like(location: str | None, rpc: list[str], kind: type) -> None:
-    source = places.open_source(location, rpc=rpc)
+    source = registry.open_source(location, rpc=rpc)
     assert type(source) is kind
     source.close()
 
@@ -63,7 +63,7 @@ def test_a_place_is_opened_by_what_it_looks_like(location: str | None, rpc: list
 )
 def test_what_is_no_place_is_said(location: str | None, told: str) -> None:
     with pytest.raises(sa.ConfigError) as error:
-        places.open_source(location)
+        registry.open_source(location)
     assert str(error.value).startswith(told)
 
 

@@ -16,8 +16,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import frame, synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}

@@ -21,9 +21,9 @@ import urllib3
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.rpc import RpcNode, serving
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from fakes.rpc import RpcNode, serving
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sources.grpc import GrpcSource
 
 MakeLake = Callable[..., Path]

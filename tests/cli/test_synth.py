@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.cli.synth import lake_path
-from stellarrow.decode import framing, sequences
+from stellarrow.cli.commands.synth import lake_path
+from stellarrow.core.framing import framing, sequences
 from stellarrow.sources.files import FileSource
 
 Run = Callable[..., Any]

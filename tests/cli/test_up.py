@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow import ArrowException, flight
 
-from servers.process import free_port
+from fakes.process import free_port
 from stellarrow.sinks.postgres.embedded import find_binaries
 
 PROGRAM = (sys.executable, "-m", "stellarrow.cli")

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, Network, SourceError
-from stellarrow.decode import synthetic
-from stellarrow.lake.checking import Fault, LakeCheck
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
-from stellarrow.resilience import Guard
-from stellarrow.stores import open_store
+from stellarrow.lake.verify import Fault, LakeCheck
+from stellarrow.lake.writer import packed
+from stellarrow.net.resilience import Guard
+from stellarrow.storage import open_store
 
 LAYOUT = Layout(4, 4)
 

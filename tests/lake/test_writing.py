@@ -9,17 +9,18 @@ from typing import Any
 
 import pytest
 
-from servers.faulty import Fault, FaultyProxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.versitygw import Bucket
 from stellarrow import ChainBroken, ConfigError, LedgerRange, LedgerSet, Network, SinkError, SinkUnavailable
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout
-from stellarrow.lake.reading import Lake
-from stellarrow.lake.writing import LakeWriter
-from stellarrow.resilience import Guard, Policy
+from stellarrow.lake.reader import Lake
+from stellarrow.lake.writer import LakeWriter
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeSource
-from stellarrow.stores import Store, StoreOptions, open_store
+from stellarrow.storage import Store, StoreOptions, open_store
 
 SYNTHETIC = Network.of("synthetic")
 QUICK = Policy(first_wait=0.005, longest_wait=0.02, reset_after=0.02)

@@ -18,13 +18,13 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from stellarrow.address import Address
-from stellarrow.decode import synthetic
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.core.synthetic import synthetic
+from stellarrow.net.address import Address
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
 from stellarrow.proto import control_service_pb2 as messages
-from stellarrow.servers.control import SERVICE, ControlServer
-from stellarrow.servers.flight import FlightServer
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.servers.processor_grpc import SERVICE, ControlServer
 from stellarrow.sources.files import FileSource
 
 ANYWHERE = Address("127.0.0.1", 0)

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import pytest
 
-from stellarrow.address import Address
+from stellarrow.net.address import Address
 
 _SOURCES: Final = Path(__file__).with_name("clients")
 _JAVA_OPENS: Final = ("--add-opens=java.base/java.nio=ALL-UNNAMED", "-Darrow.memory.debug.allocator=false")

@@ -12,9 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-from stellarrow.address import Address
-from stellarrow.processor.engine import Options, Processor
-from stellarrow.servers.flight import FlightServer
+from stellarrow.net.address import Address
+from stellarrow.processor.processor import Options, Processor
+from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.sources.files import FileSource
 
 _PATIENCE_SECONDS = 120

@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from servers.process import free_port
-from stellarrow.address import Address
+from fakes.process import free_port
+from stellarrow.net.address import Address
 
 _START_SECONDS = 30.0
 

@@ -11,15 +11,15 @@ import pytest
 import trustme
 
 import stellarrow as sa
-from servers.control_plane import ControlPlane
-from servers.process import free_port
-from stellarrow.cli.processor_service import ProcessorService
-from stellarrow.cli.up import _lacking
+from fakes.control_plane import ControlPlane
+from fakes.process import free_port
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
-from stellarrow.processor import engine
+from stellarrow.processor import processor
 from stellarrow.processor.session import Status
-from stellarrow.servers.sessions import components
+from stellarrow.servers.processor_http import components
+from stellarrow.services.all_in_one import _lacking
+from stellarrow.services.processor import ProcessorService
 
 from .conftest import Start
 from .test_sessions import message, until
@@ -121,7 +121,7 @@ def test_a_failure_of_an_earlier_start_degrades_no_more(start: Start) -> None:
 def test_of_many_sessions_that_ended_the_latest_keep_their_output(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "_ENDED", 2)
+    monkeypatch.setattr(processor, "_ENDED", 2)
     service = start()
     failed, *kept = (
         service.processor.start(*ends).id for ends in ((7, 9), (100, 109), (110, 119), (120, 124))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.decode import schema
+from stellarrow.core.tables import schema
 
 from .conftest import Start
 from .foreign import LANGUAGES, Client, Language

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.sources.flight import Arrival, FlightTable, ResumeRefused
+from stellarrow.consumer.flight_client import Arrival, FlightTable, ResumeRefused
 
 from .conftest import Start
 

@@ -13,12 +13,12 @@ import trustme
 from pyarrow import flight
 
 import stellarrow as sa
-from stellarrow.address import Address
-from stellarrow.processor.engine import Options, Processor
+from stellarrow.net.address import Address
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
-from stellarrow.servers.control import SERVICE, ControlServer
-from stellarrow.servers.flight import FlightServer
-from stellarrow.servers.listening import Tls
+from stellarrow.security.tls import Tls
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.servers.processor_grpc import SERVICE, ControlServer
 from stellarrow.sources.files import FileSource
 
 from .conftest import ANYWHERE

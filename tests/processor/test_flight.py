@@ -130,7 +130,7 @@ def test_latest_begins_behind_what_is_there(done: Service) -> None:
 def test_a_bounded_command_needs_no_session_and_is_split_for_parallel_readers(
     start: Start, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.ranges._LEDGERS", 10)
+    monkeypatch.setattr("stellarrow.processor.reads.range_stream._LEDGERS", 10)
     service = start()
     info = service.tables.info(table="contract_data", start_ledger=100, end_ledger=139)
     assert len(info.endpoints) == 4
@@ -142,7 +142,7 @@ def test_a_bounded_command_needs_no_session_and_is_split_for_parallel_readers(
 def test_a_token_goes_on_in_a_range_that_is_split(
     start: Start, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.ranges._LEDGERS", 10)
+    monkeypatch.setattr("stellarrow.processor.reads.range_stream._LEDGERS", 10)
     command: dict[str, Any] = {"table": "contract_events", "start_ledger": 100, "end_ledger": 139}
     tables = start().tables
     whole = tables.read(**command)

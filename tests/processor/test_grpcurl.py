@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from servers.process import program
+from fakes.process import program
 
 from .conftest import Service, Start
 

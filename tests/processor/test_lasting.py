@@ -15,12 +15,12 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.process import free_port
-from stellarrow import places
-from stellarrow.decode import synthetic
-from stellarrow.processor.engine import Options, Processor
+from fakes.process import free_port
+from stellarrow import registry
+from stellarrow.core.synthetic import synthetic
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
-from stellarrow.segments import Segment
+from stellarrow.spool.segment import Segment
 
 from .conftest import Endless, Service, Start
 from .test_sessions import message, until
@@ -40,7 +40,7 @@ def begun(start: Start, endless: Endless) -> tuple[Path, str]:
 
 
 def node_away() -> sa.Source:
-    return places.open_source(f"rpc+http://127.0.0.1:{free_port()}")
+    return registry.open_source(f"rpc+http://127.0.0.1:{free_port()}")
 
 
 def test_a_processor_that_ends_while_its_node_is_away_goes_on_when_both_are_back(
@@ -146,7 +146,7 @@ def fill(service: Service, *, full: bool = True) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
 
 
 @pytest.mark.usefixtures("quick")

@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from stellarrow.processor.priority import give_way
+from stellarrow.processor.thread_priority import give_way
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows a thread's niceness")

@@ -11,7 +11,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.cli import invoke
 from stellarrow.processor.session import Status
-from stellarrow.servers.sessions import components, metrics, told
+from stellarrow.servers.processor_http import components, metrics, told
 
 from .conftest import Endless, Service, Start
 from .test_sessions import message, until

@@ -20,9 +20,10 @@ import pytest
 from pyarrow import ArrowException, flight
 
 import stellarrow as sa
-from servers.raw_ledgers import RawLedgers, serving
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import frame, synthetic
+from fakes.raw_ledgers import RawLedgers, serving
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 
 from .conftest import Tables
 from .serving import Serving

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow import segments
 from stellarrow.processor.session import Status
-from stellarrow.spool import Retention
+from stellarrow.spool.spool import Retention
+from stellarrow.storage import atomic
 
 from .conftest import Endless, Service, Start
 
@@ -34,12 +34,12 @@ def message(service: Service, session: str) -> str:
 def test_a_full_disk_pauses_a_session_which_then_goes_on(
     start: Start, endless: Endless, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
     service = start(endless)
     endless.give(110)
     session = service.processor.start(100, 139).id
     until(lambda: service.processor.work(session).session.current == 110)
-    write = segments.write_all
+    write = atomic.write_all
     room = threading.Event()
 
     def refusing(file: Any, data: Any) -> None:
@@ -47,7 +47,7 @@ def test_a_full_disk_pauses_a_session_which_then_goes_on(
             raise OSError(errno.ENOSPC, "No space left on device")
         write(file, data)
 
-    monkeypatch.setattr(segments, "write_all", refusing)
+    monkeypatch.setattr("stellarrow.spool.segment.write_all", refusing)
     endless.give(139)
     until(lambda: "No space left on device" in message(service, session))
     assert service.processor.work(session).session.status is Status.RUNNING
@@ -105,7 +105,7 @@ class Flaky:
 def test_a_session_that_has_worked_outlasts_its_source(
     start: Start, endless: Endless, expected: Expected, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.work._RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("stellarrow.processor.session_worker._RETRY_SECONDS", 0.05)
     source = Flaky(endless)
     service = start(source)
     session = service.processor.start(100, 139).id

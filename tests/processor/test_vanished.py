@@ -13,11 +13,11 @@ import pytest
 from pyarrow import ArrowKeyError, flight
 
 import stellarrow as sa
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.session import Status
 from stellarrow.sources.files import FileSource
-from stellarrow.spool import Retention
+from stellarrow.spool.spool import Retention
 
 from .conftest import Start
 from .test_sessions import message, until

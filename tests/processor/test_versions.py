@@ -7,8 +7,8 @@ from itertools import islice
 import pyarrow as pa
 
 import stellarrow as sa
-from stellarrow.decode import synthetic
-from stellarrow.processor.versions import converter, newest
+from stellarrow.core.synthetic import synthetic
+from stellarrow.processor.reads.versions import converter, newest
 
 
 def test_an_older_version_is_what_decoding_makes_of_it() -> None:

@@ -16,9 +16,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import stellarrow as sa
-from stellarrow.address import Address
-from stellarrow.servers.health import Check, HealthServer
-from stellarrow.servers.listening import Tls, guarded
+from stellarrow.net.address import Address
+from stellarrow.security.access import guarded
+from stellarrow.security.tls import Tls
+from stellarrow.servers.http import HealthServer
+from stellarrow.telemetry.health import Check
 
 ANYWHERE = Address.parse(":0")
 Start = Callable[..., HealthServer]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 
 
 class SinkContract:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 import stellarrow as sa
-from stellarrow.decode import frame, synthetic
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 
 DIED = 77
 

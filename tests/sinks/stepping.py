@@ -36,6 +36,10 @@ class Stepping:
             self._step()
             self._store.remove([path])
 
+    def move(self, path: str, to: str) -> None:
+        self._step()
+        self._store.move(path, to)
+
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         return self._store.alone(folder)
 

@@ -5,9 +5,9 @@ import time
 import pytest
 
 import stellarrow as sa
-from servers.versitygw import Bucket
+from fakes.versitygw import Bucket
 from sinks.kept import FileContract
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.files import cloud, sink
 from stellarrow.sinks.files.cloud import CloudFiles
 from stellarrow.sinks.files.store import FileStore

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 import stellarrow as sa
 from sinks.kept import FileContract
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.sinks.files import runs
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.parquet import ParquetSink

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 
 import stellarrow as sa
-from stellarrow.decode import sequences
+from stellarrow.core.framing import sequences
 
 
 def followed(

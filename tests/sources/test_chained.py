@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-import servers.raw_ledgers
+import fakes.raw_ledgers
 import stellarrow as sa
-from servers.rpc import RpcNode, html, reset, serving, status
-from stellarrow.decode import sequences, synthetic
-from stellarrow.resilience import Policy
+from fakes.rpc import RpcNode, html, reset, serving, status
+from stellarrow.core.framing import sequences
+from stellarrow.core.synthetic import synthetic
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.chained import ChainedSource
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
@@ -200,9 +201,9 @@ def test_it_follows_the_chain_until_closed(
 def test_a_source_that_cannot_tell_what_it_has_gives_the_live_edge(
     make_lake: MakeLake, ledgers: tuple[bytes, ...]
 ) -> None:
-    service: Any = servers.raw_ledgers.RawLedgers(ledgers)
+    service: Any = fakes.raw_ledgers.RawLedgers(ledgers)
     with (
-        servers.raw_ledgers.serving(service) as port,
+        fakes.raw_ledgers.serving(service) as port,
         closing(
             ChainedSource([FileSource(make_lake(100, 124)), GrpcSource(f"grpc://127.0.0.1:{port}")])
         ) as chain,

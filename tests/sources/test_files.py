@@ -16,7 +16,8 @@ from stellarrow import (
     SourceError,
     SourceUnavailable,
 )
-from stellarrow.decode import frame, sequences, synthetic
+from stellarrow.core.framing import frame, sequences
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sources.files import FileSource
 
 

@@ -11,14 +11,14 @@ import grpc
 import pytest
 
 import stellarrow as sa
-from servers.process import free_port
-from servers.raw_ledgers import RawLedgers, serving
-from servers.toxiproxy import Toxiproxy
+from fakes.process import free_port
+from fakes.raw_ledgers import RawLedgers, serving
+from fakes.toxiproxy import Toxiproxy
 from sources.following import followed
-from stellarrow.decode import Decoder
-from stellarrow.metrics import Metrics
-from stellarrow.resilience import Policy
+from stellarrow.core.decode import Decoder
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.grpc import GrpcSource
+from stellarrow.telemetry.metrics import Metrics
 
 BRISK = Policy(attempts=6, first_wait=0.01, longest_wait=0.1, timeout=0.5, reset_after=0.05)
 Connect = Callable[..., GrpcSource]

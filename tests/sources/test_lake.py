@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers.faulty import Fault, FaultyProxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.versitygw import Bucket
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, Source, SourceError
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
-from stellarrow.resilience import Policy
+from stellarrow.lake.writer import packed
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.lake import LakeOptions, LakeSource
 
 QUICK = Policy(first_wait=0.005, longest_wait=0.02, reset_after=0.02, attempts=6)
@@ -173,7 +173,7 @@ def test_stored_bytes_are_those_of_the_files(place: Place) -> None:
 
 def test_a_big_file_comes_in_pieces(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stellarrow.sources.lake.source._WHOLE", 10_000)
-    monkeypatch.setattr("stellarrow.pieces._PIECE", 20_000)
+    monkeypatch.setattr("stellarrow.sources.chunking._PIECE", 20_000)
     place.put(Layout(20, 1), 100, 139)
     chunks = list(place.open().read(LedgerRange(103, 137)))
     assert len(chunks) > 4

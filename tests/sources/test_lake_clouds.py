@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from servers.azurite import Azure
-from servers.fake_gcs import Gcs
+from fakes.azurite import Azure
+from fakes.fake_gcs import Gcs
 from stellarrow import LedgerMissing, LedgerRange, LedgerSet, Network, SinkUnavailable
-from stellarrow.decode import frame
-from stellarrow.lake.checking import LakeCheck
+from stellarrow.core.framing import frame
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import LakeWriter, packed
-from stellarrow.resilience import Guard
+from stellarrow.lake.verify import LakeCheck
+from stellarrow.lake.writer import LakeWriter, packed
+from stellarrow.net.resilience import Guard
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.stores import StoreOptions, open_store
+from stellarrow.storage import StoreOptions, open_store
 
 SYNTHETIC = Network.of("synthetic")
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from servers.faulty import Fault, FaultyProxy
-from servers.toxiproxy import Proxy, Toxiproxy
-from servers.versitygw import Bucket
+from fakes.faulty import Fault, FaultyProxy
+from fakes.toxiproxy import Proxy, Toxiproxy
+from fakes.versitygw import Bucket
 from stellarrow import (
     DecodeError,
     LedgerChunk,
@@ -25,14 +25,14 @@ from stellarrow import (
     SourceUnavailable,
     StellarrowError,
 )
-from stellarrow.deadletters import DeadLetters
-from stellarrow.decode import Decoder
+from stellarrow.core.decode import Decoder
 from stellarrow.lake.layout import Layout, manifest
-from stellarrow.lake.writing import packed
-from stellarrow.metrics import Metrics
-from stellarrow.pipeline import run
-from stellarrow.resilience import Policy
+from stellarrow.lake.writer import packed
+from stellarrow.net.resilience import Policy
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.loop import run
 from stellarrow.sources.lake import LakeOptions, LakeSource
+from stellarrow.telemetry.metrics import Metrics
 
 FIRST, LAST = 100, 139
 LAYOUT = Layout(1, 16)

@@ -13,13 +13,15 @@ import pytest
 import trustme
 
 import stellarrow as sa
-from servers.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
-from servers.toxiproxy import Toxiproxy
+from fakes.rpc import Fault, RpcNode, html, internal, reset, serving, slow, status
+from fakes.toxiproxy import Toxiproxy
 from sources.following import followed
-from stellarrow.decode import Decoder, sequences, synthetic
-from stellarrow.metrics import Metrics
-from stellarrow.resilience import Policy
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import sequences
+from stellarrow.core.synthetic import synthetic
+from stellarrow.net.resilience import Policy
 from stellarrow.sources.rpc import RpcSource
+from stellarrow.telemetry.metrics import Metrics
 
 BRISK = Policy(attempts=6, first_wait=0.01, longest_wait=0.05, timeout=5.0, reset_after=0.05)
 Serve = Callable[..., RpcNode]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stellarrow import DecodeError, LedgerMissing, LedgerRange, Source, SourceError
-from stellarrow.decode import frame, sequences
+from stellarrow.core.framing import frame, sequences
 from stellarrow.sources.stdin import StdinSource
 
 Piped = Callable[[bytes], StdinSource]

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.spool import Spool
+from stellarrow.spool.spool import Spool
 
 TABLES = ("ledgers", "contract_data")
 

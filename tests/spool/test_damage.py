@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 import stellarrow as sa
 from stellarrow.errors import SchemaMismatch, SinkError, SinkUnavailable
-from stellarrow.segments import Entry
-from stellarrow.spool import Spool
+from stellarrow.spool.segment import Entry
+from stellarrow.spool.spool import Spool
 
 from .conftest import TABLES, Opener, bring, expected, rows
 
@@ -150,8 +150,8 @@ FULL_DISK = """
 import resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 import stellarrow as sa
-from stellarrow.segments import Entry
-from stellarrow.spool import Spool
+from stellarrow.spool.segment import Entry
+from stellarrow.spool.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["contract_data"], network="synthetic")
 spool = Spool(sys.argv[1], ["contract_data"], network="synthetic")
@@ -201,8 +201,8 @@ def test_a_disk_that_takes_nothing_more_loses_nothing_and_the_spool_goes_on_when
 WRITER = """
 import sys
 import stellarrow as sa
-from stellarrow.segments import Entry
-from stellarrow.spool import Spool
+from stellarrow.spool.segment import Entry
+from stellarrow.spool.spool import Spool
 data = sa.synth(60, 20, ledger_bytes=10_000)
 decoder = sa.Decoder(["ledgers", "contract_data"], network="synthetic")
 spool = Spool(sys.argv[1], ["ledgers", "contract_data"], network="synthetic", segment_bytes=40_000)

@@ -12,7 +12,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.errors import LedgerMissing, Stopped
-from stellarrow.spool import Piece, Retention, Spool
+from stellarrow.spool.spool import Piece, Retention, Spool
 
 from .conftest import Opener, bring, expected, rows
 

@@ -13,7 +13,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.contract import SinkContract
-from stellarrow.spool import Spool
+from stellarrow.spool.spool import Spool
 
 from .conftest import Opener, bring, expected, rows
 

@@ -15,7 +15,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 import stellarrow as sa
-from stellarrow.decode import sequences
+from stellarrow.core.framing import sequences
 
 Row = dict[str, Any]
 

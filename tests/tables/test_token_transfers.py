@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from stellarrow.decode import split
+from stellarrow.core.framing import split
 from tables.golden import CORPORA, Known, Row, compare, renamed
 
 UNTOLD = ("transaction_successful", "operation_type", "event_index", "amount_raw")

@@ -7,9 +7,10 @@ use arrow_array::RecordBatch;
 use crate::error::{Error, Result};
 use crate::filter::{Filter, Wanted};
 use crate::frame::{self, Frame, Framing, Opened};
-pub use crate::integrity::hash_text;
-use crate::integrity::{self, network_id};
-use crate::ledger::{self, Ledger, Refusal, Totals, Walk};
+use crate::ledger::header::{self, Ledger};
+pub use crate::ledger::integrity::hash_text;
+use crate::ledger::integrity::{self, network_id};
+use crate::ledger::walk::{Refusal, Totals, Walk};
 use crate::tables::{Settings, Size, Table, Tables, Transfers};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, locate, skip};
@@ -154,7 +155,7 @@ pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
     let mut frames = opened.frames();
     let mut sequences = Vec::new();
     while let Some(frame) = frames.advance()? {
-        let (ledger, _) = ledger::header(frame.bytes).ok_or_else(|| fault(None, &frame))?;
+        let (ledger, _) = header::read(frame.bytes).ok_or_else(|| fault(None, &frame))?;
         sequences.push(ledger.sequence);
         if !frame.exact {
             let rest = skip::<LedgerCloseMeta>(frame.bytes);
@@ -217,7 +218,7 @@ impl<'r> Decoder<'r> {
 
     /// Take in one ledger, whole or not at all.
     fn ledger<'a>(&mut self, walk: &mut Walk<'a>, frame: &Frame<'a>) -> Result<&'a [u8]> {
-        let (ledger, body) = ledger::header(frame.bytes).ok_or_else(|| fault(None, frame))?;
+        let (ledger, body) = header::read(frame.bytes).ok_or_else(|| fault(None, frame))?;
         let sequence = Some(ledger.sequence);
         if frame.sequence.is_some() && frame.sequence != sequence {
             return Err(misplaced(&ledger, frame));

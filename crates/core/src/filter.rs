@@ -1,13 +1,12 @@
 //! Which rows are wanted: lists within one field are OR, fields are AND, an empty list is no filter.
 
-use crate::address::Address;
-use crate::asset::RawAsset;
-use crate::change;
 use crate::error::{Error, Result};
-use crate::escape;
-use crate::operation::OPERATION_NAMES;
-use crate::strkey;
-use crate::token_event::{KIND_NAMES, Kind};
+use crate::ledger::change;
+use crate::ledger::operation::OPERATION_NAMES;
+use crate::ledger::token_event::{KIND_NAMES, Kind};
+use crate::values::address::Address;
+use crate::values::asset::RawAsset;
+use crate::values::{escape, strkey};
 
 /// A filter as the caller writes it.
 #[derive(Debug, Clone, Default)]

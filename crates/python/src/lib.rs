@@ -12,13 +12,12 @@ use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
+use stellarrow_core::contract::wasm;
 use stellarrow_core::decode::{self, Run};
-use stellarrow_core::describe;
 use stellarrow_core::error::Error;
-use stellarrow_core::escape;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
-use stellarrow_core::wasm;
+use stellarrow_core::values::{describe, escape};
 
 use handover::py_stream;
 use options::Options;

@@ -13,9 +13,9 @@ from typing import Any, Final
 import psycopg
 from rich.console import Console
 
-from stellarrow import pipeline
-from stellarrow.cli import meter, results, wording
+from stellarrow.cli.output import formatting, progress_bar, result_table
 from stellarrow.ledgers import Network
+from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
@@ -66,13 +66,15 @@ def show(console: Console, source: Source, network: Network, *, url: str | None,
     with _database(url, folder) as (place, name):
         with (
             closing(PostgresSink(place, _TABLES, network=network, mode="auto")) as sink,
-            meter.shown("PostgreSQL") as progress,
+            progress_bar.shown("PostgreSQL") as progress,
         ):
-            report = pipeline.run(source, tables=_TABLES, sinks=[sink], network=network, progress=progress)
+            report = loop.run(source, tables=_TABLES, sinks=[sink], network=network, progress=progress)
         console.print(f"\n[bold]The synthetic ledgers in PostgreSQL[/bold] → {name}", soft_wrap=True)
         rows = sum(report.rows.values())
         if rows:
-            console.print(f"  {wording.count(rows)} rows in {wording.seconds(time.monotonic() - began)}")
+            console.print(
+                f"  {formatting.count(rows)} rows in {formatting.seconds(time.monotonic() - began)}"
+            )
         else:
             console.print("  all were already there, nothing to do")
         with closing(Server(place).connect()) as connection:
@@ -94,16 +96,16 @@ def _answer(console: Console, connection: psycopg.Connection, query: _Query) -> 
     began = time.monotonic()
     cursor = connection.execute(query.sql.encode())
     rows = cursor.fetchall()
-    took = wording.seconds(time.monotonic() - began)
+    took = formatting.seconds(time.monotonic() - began)
     numbers = {
         column.name: bool(rows) and not isinstance(rows[0][at], str)
         for at, column in enumerate(cursor.description or ())
     }
     console.print(f"  {query.asked} ({took})")
-    results.bare(numbers, ([_text(value) for value in row] for row in rows), console)
+    result_table.bare(numbers, ([_text(value) for value in row] for row in rows), console)
 
 
 def _text(value: Any) -> str:
     if isinstance(value, Decimal | int):
         return f"{value:,}"
-    return wording.address(value) if isinstance(value, str) else str(value)
+    return formatting.address(value) if isinstance(value, str) else str(value)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from stellarrow.address import Address
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
@@ -25,6 +24,7 @@ from stellarrow.config.values import (
     number,
 )
 from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
 
 _COUNT = number(1)
 _ON_ERROR = choice(("stop", "quarantine"))

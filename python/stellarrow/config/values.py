@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
-from stellarrow.address import Address
 from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.net.address import Address
 
 Value = TypeVar("Value")
 

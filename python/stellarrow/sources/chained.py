@@ -10,8 +10,8 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, NetworkMismatch, SourceError, SourceUnavailable
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Guard
 from stellarrow.protocols import Refetching, Source
-from stellarrow.resilience import Guard
 
 _log: Final = logging.getLogger(__name__)
 

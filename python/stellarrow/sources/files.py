@@ -12,14 +12,14 @@ from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.decode import sequences, split
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.pieces import pieces
+from stellarrow.sources.chunking import pieces
 
 if TYPE_CHECKING:
-    from stellarrow.metrics import Metrics  # its library is slow to import
+    from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
 
 _NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
 _BLOCK: Final = 1 << 20  # bytes a read
@@ -156,7 +156,7 @@ def _runs(path: Path) -> Iterator[_Stored]:
         elif ledger <= last:
             raise SourceError(
                 f"{path} holds ledger {ledger} after ledger {last}: put its ledgers in order, each once"
-                " (stellarrow.decode takes them as they are)"
+                " (stellarrow.core.decode takes them as they are)"
             )
         elif ledger != last + 1:
             yield _Stored(first, last, path)

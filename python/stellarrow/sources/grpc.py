@@ -11,9 +11,9 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
-from stellarrow.pieces import read_again
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.sources.chunking import read_again
+from stellarrow.telemetry.metrics import Metrics
 
 try:
     import grpc

@@ -7,12 +7,12 @@ import select
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.decode import sequences, split
+from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 
 if TYPE_CHECKING:
-    from stellarrow.metrics import Metrics  # its library is slow to import
+    from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
 
 _WHERE: Final = "stdin"
 _BLOCK: Final = 1 << 20  # bytes of the pipe that make a chunk at most, compressed or not

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pyarrow import flight
 
+from fakes.rpc import RpcNode, serving
 from servers.raw.relayed import ANYWHERE, BRISK, MakeRelay, Relayed, until
-from servers.rpc import RpcNode, serving
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.sources.rpc import RpcSource

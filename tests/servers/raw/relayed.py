@@ -13,13 +13,13 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 import stellarrow as sa
-from servers.rpc import RpcNode
-from stellarrow.address import Address
-from stellarrow.deadletters import DeadLetters
-from stellarrow.metrics import Metrics
-from stellarrow.resilience import Policy
-from stellarrow.servers.raw.checking import Ledger, SoundLedgers
+from fakes.rpc import RpcNode
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Policy
+from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.servers.raw.relay import Relay
+from stellarrow.servers.raw.verified import Ledger, SoundLedgers
+from stellarrow.telemetry.metrics import Metrics
 
 BRISK = Policy(attempts=6, first_wait=0.01, longest_wait=0.05, timeout=5.0, reset_after=0.05)
 ANYWHERE = Address("127.0.0.1", 0)

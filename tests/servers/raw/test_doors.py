@@ -11,10 +11,10 @@ import trustme
 from grpc_health.v1 import health_pb2
 from pyarrow import flight
 
+from fakes.rpc import RpcNode
 from servers.raw.relayed import ANYWHERE, MakeRelay, health_of, known
-from servers.rpc import RpcNode
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
-from stellarrow.servers.listening import Tls
+from stellarrow.security.tls import Tls
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 

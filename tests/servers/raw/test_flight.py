@@ -11,8 +11,8 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
-from servers.rpc import RpcNode
-from stellarrow.decode import synthetic
+from fakes.rpc import RpcNode
+from stellarrow.core.synthetic import synthetic
 from stellarrow.servers.raw.flight import SCHEMA
 
 

@@ -12,8 +12,8 @@ from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 import stellarrow as sa
+from fakes.rpc import RpcNode
 from servers.raw.relayed import ANYWHERE, BRISK, MakeRelay, corrupted, health_of
-from servers.rpc import RpcNode
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.sources.grpc import GrpcSource

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
-from servers import raw_ledgers
+from fakes import raw_ledgers
+from fakes.rpc import RpcNode, html, reset, serving, slow, status
 from servers.raw.relayed import MakeRelay, Relayed, checks, corrupted, numbers, until
-from servers.rpc import RpcNode, html, reset, serving, slow, status
-from stellarrow.decode import frame, sequences, synthetic
-from stellarrow.servers.raw.checking import LedgerUnsound
+from stellarrow.core.framing import frame, sequences
+from stellarrow.core.synthetic import synthetic
+from stellarrow.servers.raw.verified import LedgerUnsound
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
 

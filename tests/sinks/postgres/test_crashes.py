@@ -18,14 +18,14 @@ import psycopg
 import pytest
 
 import stellarrow as sa
-from servers.postgres import open_folder, url_of
-from servers.process import free_port
-from servers.toxiproxy import Toxiproxy
+from fakes.postgres import open_folder, url_of
+from fakes.process import free_port
+from fakes.toxiproxy import Toxiproxy
 from sinks.postgres.made import asked, folded, states
-from stellarrow.cli.synth import write_lake
-from stellarrow.decode import synthetic
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 from stellarrow.sources.files import FileSource

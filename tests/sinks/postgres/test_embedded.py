@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 import stellarrow as sa
-from servers.postgres import open_folder
+from fakes.postgres import open_folder
 from stellarrow.sinks.postgres import embedded
 from stellarrow.sinks.postgres.embedded import PrivateServer
 

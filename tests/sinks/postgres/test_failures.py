@@ -16,10 +16,10 @@ import pytest
 import trustme
 
 import stellarrow as sa
-from servers.postgres import open_folder, url_of
-from servers.process import free_port
+from fakes.postgres import open_folder, url_of
+from fakes.process import free_port
 from sinks.postgres.made import Row, asked, balance, batch, entry
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 

@@ -11,7 +11,7 @@ from psycopg.rows import dict_row
 import stellarrow as sa
 from sinks.contract import SinkContract
 from stellarrow.sinks.postgres import PostgresSink
-from stellarrow.sinks.postgres.layout import layout
+from stellarrow.sinks.postgres.ddl import layout
 
 
 class TestPostgresSink(SinkContract):

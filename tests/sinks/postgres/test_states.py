@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from servers.postgres import url_of
+from fakes.postgres import url_of
 from sinks.postgres.made import Row, asked, batch, entry, folded, states
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from servers.postgres import url_of
+from fakes.postgres import url_of
 from sinks.postgres.made import asked, balance, batch, entry
 from stellarrow.sinks.postgres import PostgresSink
-from stellarrow.sinks.postgres.layout import layout, sql_type
+from stellarrow.sinks.postgres.ddl import layout, sql_type
 
 I128_MOST = 2**127 - 1
 MODES = pytest.mark.parametrize("mode", ["live", "backfill"])

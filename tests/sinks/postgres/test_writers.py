@@ -15,7 +15,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.postgres.made import Row, asked, batch, entry, folded, states
-from stellarrow.resilience import Policy
+from stellarrow.net.resilience import Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.migrations import known
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::records::{LAST_FRAGMENT, lines};
 use super::{Batch, Framing};
 use crate::error::{Error, Result};
-use crate::ledger;
+use crate::ledger::header;
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{self, locate};
 
@@ -32,7 +32,7 @@ pub fn detect(bytes: &[u8]) -> Result<Framing> {
 }
 
 fn first_header_fits(bytes: &[u8], framing: Framing) -> bool {
-    let header = |bytes: &[u8]| ledger::header(bytes).map(|(ledger, _)| ledger.sequence);
+    let header = |bytes: &[u8]| header::read(bytes).map(|(ledger, _)| ledger.sequence);
     let fits = || match framing {
         Framing::Batch => {
             let (batch, ledgers) = Batch::read(bytes)?;

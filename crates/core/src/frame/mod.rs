@@ -142,7 +142,7 @@ pub fn write(ledgers: &[&[u8]], framing: Framing) -> Result<Vec<u8>> {
 /// First sequence, last sequence and count of a batch of these ledgers.
 fn batch_head(ledgers: &[&[u8]]) -> Result<[u32; 3]> {
     let sequence = |ledger: Option<&&[u8]>| {
-        let header = ledger.and_then(|ledger| crate::ledger::header(ledger));
+        let header = ledger.and_then(|ledger| crate::ledger::header::read(ledger));
         header.map_or(0, |(ledger, _)| ledger.sequence)
     };
     let (first, last) = (sequence(ledgers.first()), sequence(ledgers.last()));

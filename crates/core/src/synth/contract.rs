@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use super::Now;
 use super::account::Market;
 use super::asset::{Asset, contract_id, write_deployer_preimage};
+use super::call::Call;
 use super::dice::Dice;
 use super::entry::Entry;
 use super::event::Token;
 use super::scval::Address;
-use super::soroban::Call;
 use super::writer::{Array, Hash, Writer};
 
 /// Live entries over all contracts; a contract's share is bounded on both sides.

@@ -9,6 +9,7 @@
 
 mod account;
 mod asset;
+mod call;
 mod classic;
 mod contract;
 mod dice;

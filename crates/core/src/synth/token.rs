@@ -1,10 +1,11 @@
 //! What calls do to the balances that a token contract keeps for other contracts.
 
+use super::call::Call;
 use super::contract::Kind;
 use super::entry::{Balance, Entry};
 use super::event::{Memo, Movement, put_movement};
 use super::scval::Address;
-use super::soroban::{Ask, Call};
+use super::soroban::Ask;
 use super::storage::lifetime;
 use super::world::World;
 use super::writer::{Hash, Writer};

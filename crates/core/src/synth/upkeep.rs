@@ -1,10 +1,11 @@
 //! Transactions that bring contracts and codes into being and keep entries alive.
 
 use super::asset::{Asset, write_deployer_preimage};
+use super::call::{Call, INVOKE};
 use super::contract::{Kind, LONG};
 use super::entry::Entry;
 use super::event::put_code_exchange;
-use super::soroban::{Ask, Call, EXTEND_TTL, INVOKE, RESTORE_FOOTPRINT};
+use super::soroban::{Ask, EXTEND_TTL, RESTORE_FOOTPRINT};
 use super::world::World;
 use super::writer::Writer;
 

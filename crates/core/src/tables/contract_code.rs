@@ -6,10 +6,11 @@ use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::{NullableBinary, NullableText, Text};
 use super::{Settings, Table};
-use crate::change::{self, CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
+use crate::contract::wasm;
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Transaction};
-use crate::wasm;
+use crate::ledger::change::{self, CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
 
 pub(super) const CONTRACT_CODE: Table = Table {
     name: "contract_code",

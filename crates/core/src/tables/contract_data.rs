@@ -11,12 +11,15 @@ use sha2::{Digest, Sha256};
 
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
-use super::text::{NullableText, Text, Word, hex};
+use super::text::{NullableText, Text};
 use super::{Older, Settings, Table};
-use crate::asset::{Asset, RawAsset};
-use crate::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
-use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{balance, json, scval, strkey};
+use crate::fixed_text::{Word, hex};
+use crate::ledger::balance;
+use crate::ledger::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
+use crate::values::asset::{Asset, RawAsset};
+use crate::values::{scval, strkey, xdr_json};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
 
@@ -177,7 +180,7 @@ impl Builder {
         columns.ledger_key_hash.hex(&hash);
         columns.key_xdr.base64(data.key);
         if columns.decoded {
-            columns.key_json.set_with(row, |out| json::append(data.key, out));
+            columns.key_json.set_with(row, |out| xdr_json::append(data.key, out));
         }
         if let Some(live_until) = live_until {
             columns.expiration_ledger_seq.set(row, live_until);
@@ -193,7 +196,7 @@ impl Columns {
     /// What the value says beyond its bytes.
     fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
         if self.decoded {
-            self.val_json.set_with(row, |out| json::append(val, out));
+            self.val_json.set_with(row, |out| xdr_json::append(val, out));
         }
         if let Some((holder, amount)) = balance::read(data, val) {
             self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));

@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, TextList, Word, hex};
+use super::text::{NullableText, Text, TextList};
 use super::{Settings, Table};
-use crate::asset::{Asset, RawAsset};
-use crate::event::{Event, Events, STAGES};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Transaction};
-use crate::{describe, escape, json, scval, strkey};
+use crate::fixed_text::{Word, hex};
+use crate::ledger::event::{Event, Events, STAGES};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
+use crate::values::asset::{Asset, RawAsset};
+use crate::values::{describe, escape, scval, strkey, xdr_json};
 
 pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
@@ -103,8 +105,8 @@ impl Builder {
         columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
         if columns.decoded {
-            columns.topics_json.push_with(topics, json::append);
-            columns.data_json.set_with(row, |out| json::append(event.data, out));
+            columns.topics_json.push_with(topics, xdr_json::append);
+            columns.data_json.set_with(row, |out| xdr_json::append(event.data, out));
             columns.event_text.set(row, describe::event(topics, event.data).as_bytes());
         }
     }

@@ -9,8 +9,9 @@ use super::columns::columns;
 use super::text::Text;
 use super::{Settings, Table};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Totals};
-use crate::scval;
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Totals};
+use crate::values::scval;
 
 pub(super) const EVICTIONS: Table = Table {
     name: "evictions",

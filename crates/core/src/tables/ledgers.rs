@@ -2,9 +2,11 @@
 
 use super::column::{Int64, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{Text, hex};
+use super::text::Text;
 use super::{Settings, Table};
-use crate::ledger::{Ledger, Totals};
+use crate::fixed_text::hex;
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::Totals;
 
 pub(super) const LEDGERS: Table = Table {
     name: "ledgers",

@@ -17,14 +17,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use column::Size;
-pub use text::{Word, hex};
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Refusal, Totals, Transaction};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Refusal, Totals, Transaction};
 
 /// What every builder is made with.
 #[derive(Debug, Clone)]

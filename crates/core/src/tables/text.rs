@@ -7,23 +7,7 @@ use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
 use super::column::{Column, Size};
-
-/// A short text known at compile time, padded so that copying it is a few moves of fixed size.
-pub struct Word {
-    bytes: [u8; Word::MAX],
-    length: usize,
-}
-
-impl Word {
-    const MAX: usize = 48;
-
-    /// Make a word of at most 48 bytes; longer ones do not compile.
-    pub const fn new(text: &str) -> Self {
-        let mut bytes = [0; Word::MAX];
-        bytes.split_at_mut(text.len()).0.copy_from_slice(text.as_bytes());
-        Self { bytes, length: text.len() }
-    }
-}
+use crate::fixed_text::{Word, hex};
 
 /// Where each text ends, and all texts in one piece. Arrow checks their UTF-8 once, at the end.
 struct Texts {
@@ -93,8 +77,8 @@ impl Text {
     /// Add a row that holds a word.
     #[inline(always)]
     pub fn word(&mut self, word: &Word) {
-        let end = self.0.bytes.len() + word.length;
-        self.0.bytes.extend_from_slice(&word.bytes);
+        let end = self.0.bytes.len() + word.length();
+        self.0.bytes.extend_from_slice(word.padded());
         self.0.bytes.truncate(end);
         self.0.end();
     }
@@ -139,14 +123,6 @@ impl Text {
             self.push(text);
         }
     }
-}
-
-/// 32 bytes in lower-case hex.
-pub fn hex(bytes: &[u8; 32]) -> [u8; 64] {
-    let mut text = [0; 64];
-    let _ =
-        hex_simd::encode(bytes, hex_simd::Out::from_slice(&mut text), hex_simd::AsciiCase::Lower);
-    text
 }
 
 impl Column for Text {

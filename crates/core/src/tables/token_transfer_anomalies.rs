@@ -5,15 +5,17 @@ use std::sync::Arc;
 
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, TextList, hex};
+use super::text::{NullableText, Text, TextList};
 use super::{Settings, Table};
-use crate::asset::Asset;
-use crate::event::STAGES;
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Transaction};
-use crate::token_event::{RawEvent, Reading};
+use crate::fixed_text::hex;
+use crate::ledger::event::STAGES;
+use crate::ledger::header::Ledger;
+use crate::ledger::token_event::{RawEvent, Reading};
+use crate::ledger::walk::{Needs, Transaction};
+use crate::values::asset::Asset;
+use crate::values::{describe, escape, strkey, xdr_json};
 use crate::xdr::{self, Input};
-use crate::{describe, escape, json, strkey};
 
 pub(super) const TOKEN_TRANSFER_ANOMALIES: Table = Table {
     name: "token_transfer_anomalies",
@@ -118,8 +120,8 @@ impl Builder {
         columns.data_xdr.base64(event.data);
         columns.reason.push(reason.as_bytes());
         if columns.decoded {
-            columns.topics_json.push_with(&topics, json::append);
-            columns.data_json.set_with(row, |out| json::append(event.data, out));
+            columns.topics_json.push_with(&topics, xdr_json::append);
+            columns.data_json.set_with(row, |out| xdr_json::append(event.data, out));
             columns.event_text.set(row, describe::event(&topics, event.data).as_bytes());
         }
     }

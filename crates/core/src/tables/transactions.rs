@@ -4,12 +4,15 @@ use arrow_array::types::Int64Type;
 
 use super::column::{Boolean, Int64, Nullable, Timestamp, UInt32};
 use super::columns::columns;
-use super::text::{NullableText, Text, Word, hex};
+use super::text::{NullableText, Text};
 use super::{Settings, Table};
-use crate::envelope::{Envelope, Memo, Muxed};
-use crate::ledger::{Ledger, Needs, Refusal, Transaction};
-use crate::operation::Outcome;
-use crate::{escape, fee, strkey};
+use crate::fixed_text::{Word, hex};
+use crate::ledger::envelope::{Envelope, Memo, Muxed};
+use crate::ledger::fee;
+use crate::ledger::header::Ledger;
+use crate::ledger::operation::Outcome;
+use crate::ledger::walk::{Needs, Refusal, Transaction};
+use crate::values::{escape, strkey};
 
 pub(super) const TRANSACTIONS: Table = Table {
     name: "transactions",

@@ -6,9 +6,10 @@ use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
 use super::text::Text;
 use super::{Settings, Table};
-use crate::change::{self, Entry, Kind};
 use crate::filter::Filter;
-use crate::ledger::{Ledger, Needs, Transaction};
+use crate::ledger::change::{self, Entry, Kind};
+use crate::ledger::header::Ledger;
+use crate::ledger::walk::{Needs, Transaction};
 
 pub(super) const TTL: Table = Table {
     name: "ttl",

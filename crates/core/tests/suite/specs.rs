@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use stellar_xdr::{ScMetaEntry, ScSpecEntry, ScSpecTypeDef, ScSpecTypeOption, WriteXdr};
-use stellarrow_core::wasm::{meta_json, spec_json};
+use stellarrow_core::contract::wasm::{meta_json, spec_json};
 
 use crate::dice::Dice;
 use crate::mutate::mutate;

@@ -191,7 +191,7 @@ fn topics_alone_say_whether_an_administrator_stands_before_the_holder() {
         assert_eq!(sides("clawback", &shape), told);
         assert_eq!(sides("mint", &shape), (told.1.clone(), told.0.clone()));
     }
-    assert_eq!(sides("burn", &[holder.clone()]), told);
+    assert_eq!(sides("burn", std::slice::from_ref(&holder)), told);
     assert_eq!(sides("burn", &[holder, name]), told);
 }
 

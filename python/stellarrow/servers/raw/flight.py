@@ -11,15 +11,16 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.address import Address
-from stellarrow.decode import schema
+from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
-from stellarrow.servers.arrow import answering, arguments, write_options
-from stellarrow.servers.keepalive import keep_asking
-from stellarrow.servers.listening import Authenticator, Tls
-from stellarrow.servers.raw.checking import Ledger
+from stellarrow.net.address import Address
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
+from stellarrow.servers.flight_base import answering, arguments, write_options
 from stellarrow.servers.raw.relay import Relay
+from stellarrow.servers.raw.verified import Ledger
+from stellarrow.servers.tcp_keepalive import keep_asking
 
 TABLE: Final = "raw_ledgers"
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once

@@ -6,12 +6,13 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from stellarrow.address import Address
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
-from stellarrow.servers.listening import Authenticator, Tls
-from stellarrow.servers.raw.checking import LedgerUnsound
+from stellarrow.net.address import Address
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
+from stellarrow.servers.grpc_base import RpcServer
 from stellarrow.servers.raw.relay import Relay
-from stellarrow.servers.rpc import RpcServer
+from stellarrow.servers.raw.verified import LedgerUnsound
 
 try:
     import grpc

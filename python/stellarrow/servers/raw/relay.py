@@ -11,11 +11,11 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
-from stellarrow.metrics import Metrics
 from stellarrow.protocols import Source
-from stellarrow.servers.health import Check, Component, Part
-from stellarrow.servers.raw.checking import Ledger, LedgerUnsound, SoundLedgers
-from stellarrow.servers.raw.reel import Reader, Reel
+from stellarrow.servers.raw.fanout import Reader, Reel
+from stellarrow.servers.raw.verified import Ledger, LedgerUnsound, SoundLedgers
+from stellarrow.telemetry.health import Check, Component, Part
+from stellarrow.telemetry.metrics import Metrics
 
 _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
 _SOON: Final = 0.02

@@ -18,11 +18,11 @@ import pyarrow as pa
 from obstore.exceptions import AlreadyExistsError
 
 from stellarrow.errors import SinkError, SinkUnavailable
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.files.local import told
-from stellarrow.sinks.files.store import Found
-from stellarrow.stores import StoreOptions, refusals
-from stellarrow.stores.cloud import CloudStore
+from stellarrow.sinks.files.store import Found, Gone
+from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage.object_store import CloudStore
 
 Result = TypeVar("Result")
 
@@ -30,10 +30,6 @@ _IN_MEMORY: Final = 8 << 20  # bytes of a file on its way; beyond it lies on dis
 _AT_ONCE: Final = 32 << 20  # bytes put as one object; beyond it in parts
 _PART: Final = 8 << 20
 _READ: Final = 1 << 20
-
-
-class _Gone(SinkError):
-    """There is no such object."""
 
 
 class CloudFiles(CloudStore):
@@ -78,7 +74,7 @@ class CloudFiles(CloudStore):
 
     def create(self) -> CloudUpload:
         if self._config.get("skip_signature"):
-            raise SinkError(f"{self.where} cannot be written without credentials: {refusals.ADVICE}")
+            raise SinkError(f"{self.where} cannot be written without credentials: {errors.ADVICE}")
         return CloudUpload(self)
 
     def place(self, file: Any, size: int, path: str, *, new: bool) -> bool:
@@ -103,8 +99,12 @@ class CloudFiles(CloudStore):
     def remove(self, paths: Iterable[str]) -> None:
         gone = [*paths]
         if gone:
-            with suppress(_Gone):
+            with suppress(Gone):
                 self._tried("delete", lambda: obstore.delete(self._store, gone), gone[0])
+
+    def move(self, path: str, to: str) -> None:
+        self._tried("copy", lambda: obstore.copy(self._store, path, to), path)
+        self.remove([path])
 
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
@@ -116,8 +116,8 @@ class CloudFiles(CloudStore):
     def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
         try:
             return self._guard.call(operation, lambda: self._done(work, path, writing=True))
-        except refusals.Absent as error:
-            raise _Gone(
+        except errors.Absent as error:
+            raise Gone(
                 f"{self}/{path} is gone: run stellarrow check --repair, then the same again"
             ) from error
 

@@ -15,7 +15,7 @@ from stellarrow.errors import SinkError, Stopped
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.output import RangeFiles, Shape
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore
 

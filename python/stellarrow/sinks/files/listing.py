@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
@@ -12,8 +13,8 @@ from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
 from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
-from stellarrow.sinks.files.output import Shape
-from stellarrow.sinks.files.store import FileStore, Found
+from stellarrow.sinks.files.range_writer import Shape
+from stellarrow.sinks.files.store import Damaged, FileStore, Found
 
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
 
@@ -125,16 +126,21 @@ class Listing:
 
 
 def read_entry(store: FileStore, path: str) -> Entry:
-    with store.read(path) as file:
+    with readable(store, path), store.read(path) as file:
         return Entry.decode(file.read(), f"{store}/{path}")
 
 
 @contextmanager
 def readable(store: FileStore, path: str) -> Iterator[None]:
-    """Translate what a reader says of a damaged file."""
+    """Translate what a reader says of a damaged file, and tell it from what the system refuses."""
     try:
         yield
+    except (MemoryError, pa.ArrowCancelled):
+        raise
     except (pa.ArrowException, ValueError, OSError) as error:
-        raise SinkError(
-            f"{store}/{path} is damaged ({error}): run stellarrow check --repair, then the same again"
-        ) from error
+        if isinstance(error, OSError) and error.errno:  # Arrow's own, of bytes, have no number
+            reason = os.strerror(error.errno)
+            raise SinkError(
+                f"{store}/{path} cannot be read ({reason}): nothing is proven damaged; run it again later"
+            ) from error
+        raise Damaged(f"{store}/{path}", f"is damaged ({error})") from error

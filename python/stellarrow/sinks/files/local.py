@@ -16,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.errors import SinkError
-from stellarrow.sinks.files.store import Found
+from stellarrow.sinks.files.store import Found, Gone
 
 # Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
 # It holds a lock on the folder for as long as it lives.
@@ -56,7 +56,10 @@ class LocalFiles:
 
     def read(self, path: str) -> pa.NativeFile:
         with self._told(path, "read"):
-            return pa.OSFile(str(self._folder / path), "rb")
+            try:
+                return pa.OSFile(str(self._folder / path), "rb")
+            except FileNotFoundError as error:
+                raise _gone(self._folder / path) from error
 
     def create(self) -> LocalUpload:
         with self._told(""), self._beginning:
@@ -83,9 +86,19 @@ class LocalFiles:
             with self._told(path):
                 target = self._folder / path
                 target.unlink(missing_ok=True)
-                with suppress(OSError):  # a partition's folder that still holds something
-                    if "=" in target.parent.name:
-                        target.parent.rmdir()
+                _remove_if_empty(target.parent)
+
+    def move(self, path: str, to: str) -> None:
+        source, target = self._folder / path, self._folder / to
+        with self._told(path):
+            made = _make_folders(target.parent)
+            try:
+                source.rename(target)
+            except FileNotFoundError as error:
+                raise _gone(source) from error
+            for folder in (target.parent, *made, source.parent):
+                _sync_folder(folder)
+            _remove_if_empty(source.parent)
 
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:
@@ -155,7 +168,8 @@ class LocalUpload:
 
     def discard(self) -> None:
         self._waiting, self._waiting_bytes = [], 0
-        self._aside.unlink(missing_ok=True)
+        with suppress(OSError):  # the next writer removes it; the error that led here must be the one told
+            self._aside.unlink()
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:
@@ -198,6 +212,16 @@ def _make_folders(folder: Path) -> list[Path]:
         missing = missing.parent
     folder.mkdir(parents=True, exist_ok=True)
     return changed
+
+
+def _remove_if_empty(folder: Path) -> None:
+    with suppress(OSError):  # a partition's folder that still holds something
+        if "=" in folder.name:
+            folder.rmdir()
+
+
+def _gone(path: Path) -> Gone:
+    return Gone(f"{path} is gone: run stellarrow check --repair, then the same again")
 
 
 def _sync_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format
@@ -17,7 +17,7 @@ from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
-from stellarrow.sinks.files.output import Shape, shape_of
+from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.store import FileStore
 

@@ -8,16 +8,17 @@ from collections.abc import Sequence
 from threading import Timer
 from typing import Final
 
-from stellarrow.decode import table
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.sinks.files.formats import Format
-from stellarrow.sinks.files.lane import Lane
 from stellarrow.sinks.files.layout import Partition
-from stellarrow.sinks.files.output import shape_of
-from stellarrow.sinks.files.store import FileStore, open_files
-from stellarrow.sinks.files.table import TableFiles
+from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.range_writer import shape_of
+from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.table_writer import TableFiles
+from stellarrow.sinks.files.worker import Lane
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from stellarrow.errors import ConfigError
-from stellarrow.stores import StoreOptions
+from stellarrow.errors import SinkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_CLOUD: Final = ("s3", "gs", "az")
+
+class Gone(SinkError):
+    """The store answers, and there is no such file."""
+
+
+class Damaged(SinkError):
+    """Bytes that were read are not what was written: proven, unlike a store that does not answer."""
+
+    def __init__(self, file: str, what: str) -> None:
+        super().__init__(f"{file} {what}: run stellarrow check --repair, then the same again")
+        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,7 @@ class FileStore(Protocol):
         """
 
     def read(self, path: str) -> pa.NativeFile:
-        """Open a file, seekable."""
+        """Open a file, seekable; one that is not there is Gone."""
 
     def create(self) -> Upload:
         """Begin a file; the first time, remove what writers that died left on its way."""
@@ -63,24 +71,11 @@ class FileStore(Protocol):
     def remove(self, paths: Iterable[str]) -> None:
         """Remove files; one that is not there is no error."""
 
+    def move(self, path: str, to: str) -> None:
+        """Give a file another name, durably; at no moment is it under neither. One not there is Gone."""
+
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         """Keep other writers from placing into a folder; yields whether the place can promise it."""
 
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""
-
-
-def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
-    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
-    scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
-    if scheme not in _CLOUD and scheme != "file":
-        raise ConfigError(
-            f"{scheme}:// is no place files are kept in: choose {', '.join(_CLOUD)} or a folder"
-        )
-    if scheme != "file":
-        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
-
-        return CloudFiles(str(place), StoreOptions(endpoint=endpoint))
-    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
-
-    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

@@ -18,8 +18,8 @@ from psycopg.errors import UniqueViolation
 
 from stellarrow.ledgers import LedgerBatch, LedgerSet
 from stellarrow.sinks.postgres import assets, coverage, partitions
-from stellarrow.sinks.postgres.copying import copy_rows
-from stellarrow.sinks.postgres.layout import Layout
+from stellarrow.sinks.postgres.copy import copy_rows
+from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.rows import rows_of
 
 Wanted = Mapping[Layout, LedgerSet]

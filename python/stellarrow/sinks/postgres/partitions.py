@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.postgres.layout import Layout
+from stellarrow.sinks.postgres.ddl import Layout
 
 
 def aligned(ledgers: LedgerSet, size: int) -> Iterator[tuple[int, LedgerSet]]:

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.postgres import coverage
-from stellarrow.sinks.postgres.layout import ENTRIES
+from stellarrow.sinks.postgres.ddl import ENTRIES
 from stellarrow.sinks.postgres.server import Server, without_mode
 
 _AT_ONCE = 50_000  # rows

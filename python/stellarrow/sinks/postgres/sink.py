@@ -20,16 +20,16 @@ import pyarrow as pa
 from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
-from stellarrow.resilience import Guard, Policy
-from stellarrow.sinks.postgres import coverage, flush, loading
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.sinks.postgres import bulk_load, coverage, flush
 from stellarrow.sinks.postgres.assets import Assets
-from stellarrow.sinks.postgres.kept import Making, keep
-from stellarrow.sinks.postgres.layout import Layout, layout
+from stellarrow.sinks.postgres.catalog import Making, keep
+from stellarrow.sinks.postgres.ddl import Layout, layout
 from stellarrow.sinks.postgres.migrations import migrate
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
+from stellarrow.telemetry.metrics import Metrics
 
 MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
@@ -217,7 +217,7 @@ class PostgresSink:
         connection = writer.writing().connection
         with self._server.told("read from"):
             # First what is being loaded: what is attached in between is then seen twice, not never.
-            loaded = loading.durable(connection, places)
+            loaded = bulk_load.durable(connection, places)
             covered = coverage.read(connection, places)
         first, *others = (covered[place] | loaded[place] for place in places)
         for other in others:

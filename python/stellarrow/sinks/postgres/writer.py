@@ -8,10 +8,10 @@ import psycopg
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerBatch, LedgerSet
-from stellarrow.sinks.postgres import flush, loading, partitions
+from stellarrow.sinks.postgres import bulk_load, flush, partitions
 from stellarrow.sinks.postgres.assets import Assets
+from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.flush import Writing
-from stellarrow.sinks.postgres.layout import Layout
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server
 
@@ -62,7 +62,7 @@ class Writer:
             while True:
                 live, bare = self._sorted(writing, span(batches))
                 for (kept, first), ledgers in bare.items():
-                    loaded = loading.load(writing, kept, first, ledgers=ledgers, batches=batches)
+                    loaded = bulk_load.load(writing, kept, first, ledgers=ledgers, batches=batches)
                     if loaded is None:  # someone has finished it
                         self._leave(writing, kept, first)
                         live[kept] = live.get(kept, LedgerSet()) | ledgers
@@ -90,14 +90,16 @@ class Writer:
         connection = self.writing().connection
         with self._server.told("read from"):
             return [
-                (kept, first) for kept in self._tables for first in loading.under_way(connection, kept.place)
+                (kept, first)
+                for kept in self._tables
+                for first in bulk_load.under_way(connection, kept.place)
             ]
 
     def finish(self, kept: Layout, first: int) -> None:
         """Attach a partition, unless others still load it."""
         writing = self.writing()
         with self._server.told("finish loading"):
-            loading.finish(writing, kept, first, wait=False)
+            bulk_load.finish(writing, kept, first, wait=False)
 
     def close(self) -> None:
         if self._writing is not None:
@@ -121,9 +123,9 @@ class Writer:
         known = self._bare.get((kept, first))
         if known is None:
             if self._joins:
-                known = loading.join(writing, kept, first, begin=self._is_worth_loading(first))
+                known = bulk_load.join(writing, kept, first, begin=self._is_worth_loading(first))
             else:
-                loading.finish(writing, kept, first, wait=True)
+                bulk_load.finish(writing, kept, first, wait=True)
                 known = False
             self._bare[kept, first] = known
         return known
@@ -132,9 +134,9 @@ class Writer:
         """Attach the partitions that the ledgers have left behind, unless others still load them."""
         for (kept, first), loads in list(self._bare.items()):
             if loads and first + writing.partition_ledgers <= ledgers.last + 1:
-                loading.finish(writing, kept, first, wait=False)
+                bulk_load.finish(writing, kept, first, wait=False)
                 self._leave(writing, kept, first)
 
     def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
-        loading.leave(writing, kept, first)
+        bulk_load.leave(writing, kept, first)
         self._bare[kept, first] = False

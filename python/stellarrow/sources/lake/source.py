@@ -11,13 +11,13 @@ from itertools import islice
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
-from stellarrow.lake.reading import Lake
+from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
-from stellarrow.pieces import pieces
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
-from stellarrow.stores import StoreOptions, open_store
+from stellarrow.storage import StoreOptions, open_store
+from stellarrow.telemetry.metrics import Metrics
 
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again

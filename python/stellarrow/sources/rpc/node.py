@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable, Unavailable
 from stellarrow.ledgers import LedgerRange, Network
-from stellarrow.resilience import Guard
+from stellarrow.net.resilience import Guard
 from stellarrow.sources.rpc.connection import Connection, Refused
 
 Result = TypeVar("Result")

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 import pybase64
 
-from stellarrow.decode import frame
+from stellarrow.core.framing import frame
 from stellarrow.errors import (
     ConfigError,
     LedgerMissing,
@@ -22,12 +22,12 @@ from stellarrow.errors import (
     Stopped,
 )
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.metrics import Metrics
-from stellarrow.ordered import ordered
-from stellarrow.pieces import read_again
-from stellarrow.resilience import Guard, Policy
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.pipeline.parallel import ordered
+from stellarrow.sources.chunking import read_again
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
+from stellarrow.telemetry.metrics import Metrics
 
 Found = TypeVar("Found")
 

@@ -3,12 +3,12 @@
 
 use super::pools;
 use super::step::{Meant, Step};
-use crate::address::Address;
-use crate::asset::RawAsset;
-use crate::change::Kind as Changed;
-use crate::entry::{self, ClaimableBalance, Pairs};
-use crate::envelope::Muxed;
-use crate::token_event::{Kind, Memo};
+use crate::ledger::change::Kind as Changed;
+use crate::ledger::entry::{self, ClaimableBalance, Pairs};
+use crate::ledger::envelope::Muxed;
+use crate::ledger::token_event::{Kind, Memo};
+use crate::values::address::Address;
+use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};
 
 /// An operation and what came of it.

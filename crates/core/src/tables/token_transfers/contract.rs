@@ -2,10 +2,10 @@
 
 use super::journal::{Journal, Movement, Part};
 use super::step;
-use crate::address::Address;
-use crate::asset::RawAsset;
-use crate::ledger::Transaction;
-use crate::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::ledger::walk::Transaction;
+use crate::values::address::Address;
+use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};
 
 const NO_FEE: &str = "there is none; a node that emits no events for classic operations wrote the \

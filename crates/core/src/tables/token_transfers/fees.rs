@@ -1,12 +1,13 @@
 //! Fees and refunds, out of results and the changes of the account that pays.
 
 use super::journal::{Journal, Movement, Part};
-use crate::address::Address;
-use crate::envelope::Envelope;
-use crate::fee;
-use crate::ledger::{Ledger, Transaction};
-use crate::operation::Outcome;
-use crate::token_event::{Kind, Memo};
+use crate::ledger::envelope::Envelope;
+use crate::ledger::fee;
+use crate::ledger::header::Ledger;
+use crate::ledger::operation::Outcome;
+use crate::ledger::token_event::{Kind, Memo};
+use crate::ledger::walk::Transaction;
+use crate::values::address::Address;
 
 /// The part a refund belongs to: since protocol 23 they are paid after all transactions (CAP-62).
 pub fn refund_part(ledger: &Ledger<'_>) -> Part {

@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use super::token::{TokenId, Tokens};
-use crate::address::Address;
 use crate::filter::Filter;
-use crate::token_event::{Kind, Memo};
+use crate::ledger::token_event::{Kind, Memo};
+use crate::values::address::Address;
 
 /// A movement as it is told.
 #[derive(Debug, Clone, Copy)]

@@ -13,9 +13,10 @@ use arrow_array::ArrayRef;
 use arrow_schema::ArrowError;
 
 use super::{Settings, Size, Table, Transfers};
-use crate::envelope::Envelope;
-use crate::ledger::{Ledger, Needs, Refusal, Totals, Transaction};
-use crate::operation::{OPERATION_NAMES, Operation, Operations, Outcome, Results};
+use crate::ledger::envelope::Envelope;
+use crate::ledger::header::Ledger;
+use crate::ledger::operation::{OPERATION_NAMES, Operation, Operations, Outcome, Results};
+use crate::ledger::walk::{Needs, Refusal, Totals, Transaction};
 use classic::Done;
 use journal::{Journal, Seen};
 use rows::Writer;

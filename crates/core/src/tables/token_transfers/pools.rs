@@ -3,11 +3,11 @@
 use sha2::{Digest, Sha256};
 
 use super::step::{Meant, Step};
-use crate::address::Address;
-use crate::asset::RawAsset;
-use crate::change::Kind as Changed;
-use crate::entry::{self, ClaimableBalance, LiquidityPool, Pairs};
-use crate::token_event::{Kind, Memo};
+use crate::ledger::change::Kind as Changed;
+use crate::ledger::entry::{self, ClaimableBalance, LiquidityPool, Pairs};
+use crate::ledger::token_event::{Kind, Memo};
+use crate::values::address::Address;
+use crate::values::asset::RawAsset;
 use crate::xdr::Input;
 
 /// A pool and how much of each of its assets came or went.

@@ -5,14 +5,15 @@ use arrow_schema::{ArrowError, Field};
 
 use super::journal::{HeldMemo, Journal, Row, Section};
 use super::token::Token;
-use crate::address::{Address, Kind as Holder};
-use crate::ledger::Ledger;
-use crate::operation::OPERATION_NAMES;
+use crate::fixed_text::Word;
+use crate::ledger::header::Ledger;
+use crate::ledger::operation::OPERATION_NAMES;
+use crate::ledger::token_event::Kind;
 use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Timestamp, UInt32};
 use crate::tables::columns::columns;
-use crate::tables::text::{NullableText, Text, Word};
-use crate::token_event::Kind;
-use crate::{escape, strkey};
+use crate::tables::text::{NullableText, Text};
+use crate::values::address::{Address, Kind as Holder};
+use crate::values::{escape, strkey};
 
 columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",

@@ -1,12 +1,12 @@
 //! One classic operation at hand: whose it is, and what it has moved so far.
 
 use super::journal::{Journal, Mark, Movement, Part};
-use crate::address::{Address, Kind as Holder};
-use crate::asset::RawAsset;
-use crate::entry::{self, Pairs};
-use crate::envelope::{self, Envelope, Muxed};
-use crate::operation::Operation;
-use crate::token_event::{Kind, Memo};
+use crate::ledger::entry::{self, Pairs};
+use crate::ledger::envelope::{self, Envelope, Muxed};
+use crate::ledger::operation::Operation;
+use crate::ledger::token_event::{Kind, Memo};
+use crate::values::address::{Address, Kind as Holder};
+use crate::values::asset::RawAsset;
 use crate::xdr::Input;
 
 /// An operation that is being followed.

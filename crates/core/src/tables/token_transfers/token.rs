@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::asset::{Asset, RawAsset};
 use crate::filter::Filter;
-use crate::strkey;
+use crate::values::asset::{Asset, RawAsset};
+use crate::values::strkey;
 
 /// A token by its place among the known ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@ use stellar_xdr::{
     ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, LedgerCloseMeta, ScVal,
     TransactionEvent, TransactionEventStage, TransactionMeta,
 };
-use stellarrow_core::describe;
+use stellarrow_core::values::describe;
 
 use super::{Transaction, base64, cell, json, place, transactions};
 use crate::rows::{Row, Value};

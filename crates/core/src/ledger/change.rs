@@ -1,0 +1,275 @@
+//! Changes of ledger entries, as a transaction's meta tells them.
+
+use crate::fixed_text::Word;
+use crate::xdr::layout::{
+    ContractCodeEntryExt, ContractDataDurability, LedgerEntryChange, LedgerEntryData,
+    LedgerEntryExt, LedgerKey, SCAddress, SCVal,
+};
+use crate::xdr::{self, Input, between, skip};
+
+/// Which entry types are wanted: bit N for LedgerEntryType N.
+pub type EntryTypes = u16;
+/// Contract data, as `EntryTypes`.
+pub const CONTRACT_DATA: EntryTypes = 1 << 6;
+/// Contract code, as `EntryTypes`.
+pub const CONTRACT_CODE: EntryTypes = 1 << 7;
+/// Time to live of contract data and code, as `EntryTypes`.
+pub const TTL: EntryTypes = 1 << 9;
+
+/// What happened to an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// It came into being.
+    Created,
+    /// It was written again.
+    Updated,
+    /// It is gone.
+    Removed,
+    /// It came back from the archive (CAP-66).
+    Restored,
+}
+
+static CREATED: Word = Word::new("created");
+static UPDATED: Word = Word::new("updated");
+static REMOVED: Word = Word::new("removed");
+static RESTORED: Word = Word::new("restored");
+
+impl Kind {
+    /// The kind's name in every table.
+    #[inline]
+    pub fn word(self) -> &'static Word {
+        match self {
+            Self::Created => &CREATED,
+            Self::Updated => &UPDATED,
+            Self::Removed => &REMOVED,
+            Self::Restored => &RESTORED,
+        }
+    }
+}
+
+/// One change; a removed entry is shown as it was last.
+#[derive(Debug, Clone, Copy)]
+pub struct Change<'a> {
+    /// What happened.
+    pub kind: Kind,
+    /// The operation's index; `None` for what belongs to the whole transaction.
+    pub operation: Option<u32>,
+    /// Ledger of the entry's last change; `None` for a removal without the state before it.
+    pub last_modified: Option<u32>,
+    /// The entry.
+    pub entry: Entry<'a>,
+}
+
+/// An entry of a type that some table wants.
+#[derive(Debug, Clone, Copy)]
+pub enum Entry<'a> {
+    /// A value in a contract's storage.
+    ContractData(ContractData<'a>),
+    /// A contract's code.
+    ContractCode(ContractCode<'a>),
+    /// How long contract data or code lives.
+    Ttl(Ttl<'a>),
+}
+
+/// ContractDataEntry; each field as XDR.
+#[derive(Debug, Clone, Copy)]
+pub struct ContractData<'a> {
+    /// Contract, key and durability as they lie: a LedgerKey without its type.
+    pub ledger_key: &'a [u8],
+    /// SCAddress
+    pub contract: &'a [u8],
+    /// SCVal
+    pub key: &'a [u8],
+    /// 0 temporary, 1 persistent.
+    pub durability: u32,
+    /// SCVal; `None` for a removal without the state before it.
+    pub val: Option<&'a [u8]>,
+}
+
+/// ContractCodeEntry
+#[derive(Debug, Clone, Copy)]
+pub struct ContractCode<'a> {
+    /// sha256 of the code.
+    pub hash: &'a [u8; 32],
+    /// WebAssembly; `None` for a removal without the state before it.
+    pub code: Option<&'a [u8]>,
+    /// Instructions and functions in it, where they were counted (since protocol 21).
+    pub costs: Option<(u32, u32)>,
+}
+
+/// TTLEntry
+#[derive(Debug, Clone, Copy)]
+pub struct Ttl<'a> {
+    /// sha256 of the LedgerKey it is about.
+    pub key_hash: &'a [u8; 32],
+    /// The last ledger it lives in; `None` for a removal without the state before it.
+    pub live_until: Option<u32>,
+}
+
+impl<'a> Entry<'a> {
+    /// The contract's code it is, if it is one.
+    pub fn contract_code(&self) -> Option<&ContractCode<'a>> {
+        if let Self::ContractCode(code) = self { Some(code) } else { None }
+    }
+
+    /// The time to live it is, if it is one.
+    pub fn ttl(&self) -> Option<&Ttl<'a>> {
+        if let Self::Ttl(ttl) = self { Some(ttl) } else { None }
+    }
+
+    /// LedgerEntryType and the LedgerKey's bytes behind it: they order and identify entries.
+    fn key(&self) -> (u32, &'a [u8]) {
+        match self {
+            Self::ContractData(data) => (6, data.ledger_key),
+            Self::ContractCode(code) => (7, code.hash),
+            Self::Ttl(ttl) => (9, ttl.key_hash),
+        }
+    }
+}
+
+/// Read a group of changes into `changes`: those of wanted entries, ordered by LedgerKey, each
+/// removal with the state before it.
+pub fn read<'a>(
+    bytes: Input<'a>,
+    wanted: EntryTypes,
+    operation: Option<u32>,
+    changes: &mut Vec<Change<'a>>,
+) -> Option<Input<'a>> {
+    let (count, mut bytes) = xdr::u32(bytes)?;
+    let first = changes.len();
+    let mut before: Option<Change<'a>> = None;
+    for _ in 0..count {
+        let (arm, body) = xdr::u32(bytes)?;
+        let kind = match arm {
+            0 => Some(Kind::Created),
+            1 => Some(Kind::Updated),
+            2 => Some(Kind::Removed),
+            3 => None,
+            4 => Some(Kind::Restored),
+            _ => return None,
+        };
+        let (entry, rest) = match kind {
+            Some(Kind::Removed) => removed(body, wanted, before)?,
+            _ => entry(body, wanted)?,
+        };
+        bytes = rest;
+        before = entry.map(|(last_modified, entry)| Change {
+            kind: kind.unwrap_or(Kind::Updated),
+            operation,
+            last_modified,
+            entry,
+        });
+        if let (Some(change), Some(_)) = (before, kind) {
+            changes.push(change);
+        }
+    }
+    if let Some(group) = changes.get_mut(first..) {
+        order(group);
+    }
+    Some(bytes)
+}
+
+/// The changes whose entries `pick` takes, each with its place among them: a table's change_index.
+pub fn numbered<'c, 'a, E>(
+    changes: &'c [Change<'a>],
+    pick: impl Fn(&'c Entry<'a>) -> Option<E>,
+) -> impl Iterator<Item = (u32, &'c Change<'a>, E)> {
+    let picked = changes.iter().filter_map(move |change| Some((change, pick(&change.entry)?)));
+    (0..).zip(picked).map(|(index, (change, entry))| (index, change, entry))
+}
+
+/// Order by LedgerKey as the chain's Go SDK does; what concerns the same key keeps its order.
+fn order(group: &mut [Change<'_>]) {
+    if group.len() > 1 {
+        group.sort_by(|one, other| one.entry.key().cmp(&other.entry.key()));
+    }
+}
+
+/// Pass over a group of changes.
+pub fn pass(bytes: Input<'_>) -> Option<Input<'_>> {
+    skip::<xdr::schema::Array<LedgerEntryChange>>(bytes)
+}
+
+type Found<'a> = (Option<(Option<u32>, Entry<'a>)>, Input<'a>);
+
+fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
+    let (last_modified, data) = xdr::u32(bytes)?;
+    let (entry_type, body) = xdr::u32(data)?;
+    let (entry, rest) = match entry_type {
+        6 if wanted & CONTRACT_DATA != 0 => {
+            let ext = skip::<xdr::layout::ExtensionPoint>(body)?;
+            let (data, val) = contract_data_key(ext)?;
+            let rest = skip::<SCVal>(val)?;
+            let data = ContractData { val: Some(between(val, rest)), ..data };
+            (Some(Entry::ContractData(data)), rest)
+        }
+        7 if wanted & CONTRACT_CODE != 0 => {
+            let (code, rest) = contract_code(body)?;
+            (Some(Entry::ContractCode(code)), rest)
+        }
+        9 if wanted & TTL != 0 => {
+            let (key_hash, rest) = xdr::array(body)?;
+            let (live_until, rest) = xdr::u32(rest)?;
+            (Some(Entry::Ttl(Ttl { key_hash, live_until: Some(live_until) })), rest)
+        }
+        _ => (None, skip::<LedgerEntryData>(data)?),
+    };
+    let rest = skip::<LedgerEntryExt>(rest)?;
+    Some((entry.map(|entry| (Some(last_modified), entry)), rest))
+}
+
+/// A removal carries only a key; the entry is the one just before it.
+fn removed<'a>(
+    bytes: Input<'a>,
+    wanted: EntryTypes,
+    before: Option<Change<'a>>,
+) -> Option<Found<'a>> {
+    let (entry_type, body) = xdr::u32(bytes)?;
+    let (entry, rest) = match entry_type {
+        6 if wanted & CONTRACT_DATA != 0 => {
+            let (data, rest) = contract_data_key(body)?;
+            (Entry::ContractData(data), rest)
+        }
+        7 if wanted & CONTRACT_CODE != 0 => {
+            let (hash, rest) = xdr::array(body)?;
+            (Entry::ContractCode(ContractCode { hash, code: None, costs: None }), rest)
+        }
+        9 if wanted & TTL != 0 => {
+            let (key_hash, rest) = xdr::array(body)?;
+            (Entry::Ttl(Ttl { key_hash, live_until: None }), rest)
+        }
+        _ => return Some((None, skip::<LedgerKey>(bytes)?)),
+    };
+    let last = before.filter(|before| before.entry.key() == entry.key());
+    let found = last.map_or((None, entry), |before| (before.last_modified, before.entry));
+    Some((Some(found), rest))
+}
+
+fn contract_data_key(bytes: Input<'_>) -> Option<(ContractData<'_>, Input<'_>)> {
+    let key = skip::<SCAddress>(bytes)?;
+    let durability = skip::<SCVal>(key)?;
+    let rest = skip::<ContractDataDurability>(durability)?;
+    let data = ContractData {
+        ledger_key: between(bytes, rest),
+        contract: between(bytes, key),
+        key: between(key, durability),
+        durability: xdr::u32(durability)?.0,
+        val: None,
+    };
+    Some((data, rest))
+}
+
+/// ContractCodeEntry: its ext holds the cost inputs, instructions and functions first.
+fn contract_code(bytes: Input<'_>) -> Option<(ContractCode<'_>, Input<'_>)> {
+    let ext = skip::<ContractCodeEntryExt>(bytes)?;
+    let costs = match between(bytes, ext).get(12..) {
+        Some(costs) => {
+            let (instructions, rest) = xdr::u32(costs)?;
+            Some((instructions, xdr::u32(rest)?.0))
+        }
+        None => None,
+    };
+    let (hash, rest) = xdr::array(ext)?;
+    let (code, rest) = xdr::opaque(rest)?;
+    Some((ContractCode { hash, code: Some(code), costs }, rest))
+}

@@ -1,0 +1,96 @@
+//! What a ledger says of itself: LedgerCloseMeta as far as its transaction set.
+
+use crate::xdr::layout::{
+    LedgerCloseMetaExt, LedgerHeaderExt, LedgerHeaderHistoryEntryExt, StellarValueExt, UpgradeType,
+};
+use crate::xdr::schema::{Array, Opaque};
+use crate::xdr::{self, Input, between, skip};
+
+/// What the ledger's header says.
+#[derive(Debug, Clone, Copy)]
+pub struct Ledger<'a> {
+    /// The arm of LedgerCloseMeta: 0, 1 or 2.
+    pub meta_version: u32,
+    /// The hash that stands beside the header.
+    pub hash: &'a [u8; 32],
+    /// LedgerHeader as XDR.
+    pub header: &'a [u8],
+    /// Where the header begins in the LedgerCloseMeta.
+    pub header_at: usize,
+    /// Protocol version.
+    pub protocol: u32,
+    /// Hash of the ledger before.
+    pub previous_hash: &'a [u8; 32],
+    /// Unix time in seconds.
+    pub close_time: u64,
+    /// Sequence number.
+    pub sequence: u32,
+    /// Where the sequence number stands in the LedgerCloseMeta.
+    pub sequence_at: usize,
+    /// Stroops in existence.
+    pub total_coins: i64,
+    /// Stroops in the fee pool.
+    pub fee_pool: i64,
+    /// Stroops.
+    pub base_fee: u32,
+    /// Stroops.
+    pub base_reserve: u32,
+    /// Transactions, up to protocol 10; operations since.
+    pub max_tx_set_size: u32,
+}
+
+impl Ledger<'_> {
+    /// When it closed, in microseconds since the epoch; that this fits, `integrity::check` has seen.
+    pub fn closed_at(&self) -> i64 {
+        (self.close_time as i64).wrapping_mul(1_000_000)
+    }
+
+    /// The path of what stands there in its LedgerHeaderHistoryEntry.
+    pub fn path(&self, field: &str) -> String {
+        format!("v{}.ledger_header.{field}", self.meta_version)
+    }
+}
+
+/// Read a LedgerCloseMeta as far as its transaction set.
+pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
+    let whole = bytes;
+    let (meta_version, bytes) = xdr::u32(bytes)?;
+    let bytes = match meta_version {
+        0 => bytes,
+        1 | 2 => skip::<LedgerCloseMetaExt>(bytes)?,
+        _ => return None,
+    };
+    let (hash, start) = xdr::array(bytes)?;
+    let (protocol, bytes) = xdr::u32(start)?;
+    let (previous_hash, bytes) = xdr::array(bytes)?;
+    let (close_time, bytes) = xdr::u64(skip::<Opaque<32>>(bytes)?)?;
+    let bytes = skip::<StellarValueExt>(skip::<Array<UpgradeType, 6>>(bytes)?)?;
+    let bytes = skip::<Opaque<64>>(bytes)?;
+    let sequence_at = between(whole, bytes).len();
+    let (sequence, bytes) = xdr::u32(bytes)?;
+    let (total_coins, bytes) = xdr::i64(bytes)?;
+    let (fee_pool, bytes) = xdr::i64(bytes)?;
+    let (base_fee, bytes) = xdr::u32(skip::<Opaque<12>>(bytes)?)?;
+    let (base_reserve, bytes) = xdr::u32(bytes)?;
+    let (max_tx_set_size, bytes) = xdr::u32(bytes)?;
+    let end = skip::<LedgerHeaderExt>(skip::<Opaque<128>>(bytes)?)?;
+    let (header, header_at) = (between(start, end), between(whole, start).len());
+    let rest = skip::<LedgerHeaderHistoryEntryExt>(end)?;
+    let ledger = Ledger {
+        meta_version,
+        hash,
+        header,
+        header_at,
+        protocol,
+        previous_hash,
+        close_time,
+        sequence,
+        sequence_at,
+        total_coins,
+        fee_pool,
+        base_fee,
+        base_reserve,
+        max_tx_set_size,
+    };
+    Some((ledger, rest))
+}

@@ -1,0 +1,354 @@
+//! The one walk over a ledger behind its header: transactions, changes and events, handed to the tables.
+
+use crate::fixed_text::hex;
+use crate::ledger::change::{self, Change, EntryTypes};
+use crate::ledger::envelope::{Envelope, Envelopes};
+use crate::ledger::event::Events;
+use crate::ledger::header::Ledger;
+use crate::ledger::meta::{Meta, OperationMeta};
+use crate::ledger::operation;
+use crate::tables::Tables;
+use crate::xdr::layout::{
+    ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
+    LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,
+    TransactionEvent, TransactionMeta, TransactionResult, TransactionSet, UpgradeEntryMeta,
+};
+use crate::xdr::schema::{Array, Opaque, Optional};
+use crate::xdr::{self, Input, between, skip};
+
+/// The newest protocol whose ledgers this version knows how to read.
+pub const NEWEST_PROTOCOL: u32 = 30;
+
+/// What a ledger held in all.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Totals<'w, 'a> {
+    /// Transactions, failed ones too.
+    pub transactions: u32,
+    /// Transactions that succeeded.
+    pub successful: u32,
+    /// Bytes of its LedgerCloseMeta.
+    pub size: usize,
+    /// LedgerKeys of the entries that were evicted, where the tables want them.
+    pub evicted: &'w [&'a [u8]],
+}
+
+/// One transaction as it was applied.
+#[derive(Debug)]
+pub struct Transaction<'w, 'a> {
+    /// Place in the order of application, from 1.
+    pub index: u32,
+    /// Bytes from where it stands to the end of what the walk was given.
+    pub left: usize,
+    /// The transaction's hash.
+    pub hash: &'a [u8; 32],
+    /// Whether it took effect.
+    pub successful: bool,
+    /// Changes of the entries that the tables want.
+    pub changes: &'w [Change<'a>],
+    /// Events, where the tables want them.
+    pub events: &'w Events<'a>,
+    /// Its envelope, where the tables want it or cannot do without.
+    pub envelope: Option<&'w Envelope<'a>>,
+    /// TransactionResult
+    pub result: &'a [u8],
+    /// LedgerEntryChanges of charging the fee.
+    pub fee_changes: &'a [u8],
+    /// LedgerEntryChanges of paying fees back after all transactions; empty before protocol 23.
+    pub refund_changes: &'a [u8],
+    /// Where the parts of its meta lie, where the tables want that.
+    pub meta: &'w Meta<'a>,
+}
+
+/// What the tables need to be shown.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Needs {
+    /// Changes of these entries.
+    pub entries: EntryTypes,
+    /// Contract events.
+    pub events: bool,
+    /// Diagnostic events too.
+    pub diagnostics: bool,
+    /// Envelopes, which takes the hash of every one.
+    pub envelopes: bool,
+    /// Where the parts of the meta lie.
+    pub meta: bool,
+    /// Transactions with events of all they do: meta of version 4 (CAP-67), or an error.
+    pub unified: bool,
+    /// Keys of evicted entries.
+    pub evictions: bool,
+}
+
+/// Why a ledger whose layout is sound is refused all the same.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    /// The transaction's place, from 1.
+    pub transaction: u32,
+    /// As in `Transaction`.
+    pub left: usize,
+    /// What is wrong and what to do.
+    pub reason: String,
+}
+
+/// The walk, with what it keeps from one ledger to the next only to reuse its memory.
+#[derive(Debug, Default)]
+pub struct Walk<'a> {
+    needs: Needs,
+    changes: Vec<Change<'a>>,
+    events: Events<'a>,
+    meta: Meta<'a>,
+    envelopes: Envelopes<'a>,
+    /// The transaction set as it lies, until its envelopes are read.
+    unread: Option<Input<'a>>,
+    network_id: [u8; 32],
+    refusal: Option<Refusal>,
+    evicted: Vec<&'a [u8]>,
+    /// A transaction hash that must turn up: the proof of the network.
+    awaited: Option<[u8; 32]>,
+}
+
+impl<'a> Walk<'a> {
+    /// A walk that shows what is needed and passes over the rest.
+    pub fn new(needs: Needs, network_id: [u8; 32]) -> Self {
+        Self { needs, network_id, ..Self::default() }
+    }
+
+    /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
+    pub fn expect(&mut self, hash: Option<[u8; 32]>) {
+        self.awaited = hash;
+    }
+
+    /// Whether a transaction is awaited that has not turned up.
+    pub fn still_expects(&self) -> bool {
+        self.awaited.is_some()
+    }
+
+    /// Why the ledger walked last is to be refused, if it is.
+    pub fn refusal(&mut self) -> Option<Refusal> {
+        self.refusal.take()
+    }
+
+    /// LedgerKeys that the ledger last walked over evicted, where the tables want them.
+    pub fn evicted(&self) -> &[&'a [u8]] {
+        &self.evicted
+    }
+
+    /// Walk over what follows the header and show the transactions to the tables; how many there
+    /// are and how many succeeded comes back with what follows the ledger.
+    pub fn body(
+        &mut self,
+        ledger: &Ledger<'a>,
+        bytes: Input<'a>,
+        tables: &mut Tables,
+    ) -> Option<(u32, u32, Input<'a>)> {
+        self.refusal = None;
+        self.unread = Some(bytes);
+        let bytes = match ledger.meta_version {
+            version if self.needs.envelopes => self.read_envelopes(version)?,
+            0 => skip::<TransactionSet>(bytes)?,
+            _ => skip::<GeneralizedTransactionSet>(bytes)?,
+        };
+        let (count, mut bytes) = xdr::u32(bytes)?;
+        let mut successes = 0;
+        for index in 1..=count {
+            let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
+            successes += u32::from(successful);
+            bytes = rest;
+        }
+        Some((count, successes, self.tail(ledger.meta_version, bytes)?))
+    }
+
+    /// What follows the transactions.
+    fn tail(&mut self, meta_version: u32, bytes: Input<'a>) -> Option<Input<'a>> {
+        self.evicted.clear();
+        let bytes = skip::<Array<UpgradeEntryMeta>>(bytes)?;
+        let bytes = skip::<Array<SCPHistoryEntry>>(bytes)?;
+        if meta_version == 0 {
+            return Some(bytes);
+        }
+        let bytes = self.evictions(skip::<Opaque<8>>(bytes)?)?;
+        match meta_version {
+            1 => skip::<Array<LedgerEntry>>(bytes),
+            _ => Some(bytes),
+        }
+    }
+
+    fn evictions(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        if !self.needs.evictions {
+            return skip::<Array<LedgerKey>>(bytes);
+        }
+        let (count, mut bytes) = xdr::u32(bytes)?;
+        for _ in 0..count {
+            let rest = skip::<LedgerKey>(bytes)?;
+            self.evicted.push(between(bytes, rest));
+            bytes = rest;
+        }
+        Some(bytes)
+    }
+
+    /// Read the envelopes of the ledger's transaction set.
+    fn read_envelopes(&mut self, meta_version: u32) -> Option<Input<'a>> {
+        self.envelopes.read(&self.network_id, meta_version, self.unread.take()?)
+    }
+
+    fn transaction(
+        &mut self,
+        ledger: &Ledger<'a>,
+        index: u32,
+        bytes: Input<'a>,
+        tables: &mut Tables,
+    ) -> Option<(bool, Input<'a>)> {
+        let left = bytes.len();
+        let bytes = match ledger.meta_version {
+            2 => skip::<ExtensionPoint>(bytes)?,
+            _ => bytes,
+        };
+        let (hash, result) = xdr::array(bytes)?;
+        if self.awaited.as_ref() == Some(hash) {
+            self.awaited = None;
+        }
+        let code = xdr::i32(result.get(8..)?)?.0;
+        let successful = matches!(code, 0 | 1);
+        let fees = skip::<TransactionResult>(result)?;
+        let meta = change::pass(fees)?;
+        // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
+        // meta although it was undone.
+        let undone = ledger.protocol <= 12 && code == -11;
+        let refunds = self.meta(meta, undone)?;
+        let rest = match ledger.meta_version {
+            2 => change::pass(refunds)?,
+            _ => refunds,
+        };
+        let result = between(result, fees);
+        let demand = self.needs.envelopes
+            || self.needs.unified && successful && operation::is_ambiguous(result);
+        if demand && self.unread.is_some() {
+            self.read_envelopes(ledger.meta_version)?;
+        }
+        let transaction = Transaction {
+            index,
+            left,
+            hash,
+            successful,
+            changes: &self.changes,
+            events: &self.events,
+            envelope: if demand { self.envelopes.find(hash) } else { None },
+            result,
+            fee_changes: between(fees, meta),
+            refund_changes: between(refunds, rest),
+            meta: &self.meta,
+        };
+        if let Some(reason) = lack(self.needs.unified, demand, &transaction) {
+            let refusal = Refusal { transaction: index, left, reason };
+            self.refusal.get_or_insert(refusal);
+        }
+        tables.transaction(ledger, &transaction);
+        Some((successful, rest))
+    }
+
+    fn meta(&mut self, bytes: Input<'a>, undone: bool) -> Option<Input<'a>> {
+        if self.needs.entries == 0 && !self.needs.events && !self.needs.meta {
+            return skip::<TransactionMeta>(bytes);
+        }
+        self.changes.clear();
+        self.events.clear();
+        self.meta.clear();
+        let (version, bytes) = xdr::u32(bytes)?;
+        self.meta.version = version;
+        let bytes = match version {
+            0 => bytes,
+            1 | 2 => self.changes(bytes, None)?,
+            3 | 4 => self.changes(skip::<ExtensionPoint>(bytes)?, None)?,
+            _ => return None,
+        };
+        let kept = self.changes.len();
+        let after = self.operations(bytes, version == 4)?;
+        let bytes = if version >= 2 { self.changes(after, None)? } else { after };
+        self.meta.changes_after = between(after, bytes);
+        if undone {
+            self.changes.truncate(kept);
+        }
+        match version {
+            3 => self.soroban(bytes),
+            4 => self.transaction_events(skip::<Optional<SorobanTransactionMetaV2>>(bytes)?),
+            _ => Some(bytes),
+        }
+    }
+
+    #[inline]
+    fn changes(&mut self, bytes: Input<'a>, operation: Option<u32>) -> Option<Input<'a>> {
+        match self.needs.entries {
+            0 => change::pass(bytes),
+            wanted => change::read(bytes, wanted, operation, &mut self.changes),
+        }
+    }
+
+    /// OperationMeta, or OperationMetaV2 where `with_events`.
+    fn operations(&mut self, bytes: Input<'a>, with_events: bool) -> Option<Input<'a>> {
+        let (count, mut bytes) = xdr::u32(bytes)?;
+        for index in 0..count {
+            if with_events {
+                bytes = skip::<ExtensionPoint>(bytes)?;
+            }
+            let events = self.changes(bytes, Some(index))?;
+            let rest = if with_events { self.operation_events(events, index)? } else { events };
+            if self.needs.meta {
+                let (changes, events) = (between(bytes, events), between(events, rest));
+                self.meta.operations.push(OperationMeta { changes, events });
+            }
+            bytes = rest;
+        }
+        Some(bytes)
+    }
+
+    #[inline]
+    fn operation_events(&mut self, bytes: Input<'a>, index: u32) -> Option<Input<'a>> {
+        match self.needs.events {
+            true => self.events.read_operation(bytes, index),
+            false => skip::<Array<ContractEvent>>(bytes),
+        }
+    }
+
+    /// SorobanTransactionMeta of TransactionMetaV3: a Soroban transaction has one operation.
+    fn soroban(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        let bytes = match xdr::u32(bytes)? {
+            (0, rest) => return Some(rest),
+            (1, rest) => skip::<SorobanTransactionMetaExt>(rest)?,
+            _ => return None,
+        };
+        let rest = self.operation_events(bytes, 0)?;
+        self.meta.soroban_events = between(bytes, rest);
+        self.diagnostics(skip::<SCVal>(rest)?)
+    }
+
+    fn transaction_events(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        let rest = match self.needs.events {
+            true => self.events.read_transaction(bytes)?,
+            false => skip::<Array<TransactionEvent>>(bytes)?,
+        };
+        self.meta.events = between(bytes, rest);
+        self.diagnostics(rest)
+    }
+
+    fn diagnostics(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        match self.needs.diagnostics {
+            true => self.events.read_diagnostics(bytes),
+            false => skip::<Array<DiagnosticEvent>>(bytes),
+        }
+    }
+}
+
+/// What a transaction lacks of what the tables cannot do without.
+fn lack(unified: bool, envelope: bool, transaction: &Transaction<'_, '_>) -> Option<String> {
+    if unified && transaction.meta.version != 4 {
+        return Some(format!(
+            "has meta of version {}, but unified transfers are read from the events in version 4; \
+             ask for derived transfers",
+            transaction.meta.version
+        ));
+    }
+    (envelope && transaction.envelope.is_none()).then(|| {
+        let hash = hex(transaction.hash);
+        let hash = String::from_utf8_lossy(&hash);
+        format!("has hash {hash}, but the ledger's transaction set holds no such transaction")
+    })
+}

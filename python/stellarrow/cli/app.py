@@ -1,0 +1,62 @@
+"""The verbs, each in the module of its name."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import click
+
+from stellarrow import __version__
+from stellarrow.cli.groups import Verbs
+
+_VERBS = (
+    "extract",
+    "inspect",
+    "contract",
+    "synth",
+    "lake",
+    "sql",
+    "source",
+    "processor",
+    "up",
+    "watch",
+    "sink",
+    "coverage",
+    "check",
+    "compact",
+    "dlq",
+    "config",
+    "doctor",
+    "completion",
+    "demo",
+)
+
+
+class _Lazy(Verbs):
+    """The verbs, each imported when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
+        return list(_VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in _VERBS:
+            return None
+        command: click.Command = import_module(f"stellarrow.cli.app.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=_Lazy,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="\b\nExample:\n  stellarrow extract ./lake --tables contract_events --ledgers 58752000:+1000",
+)
+@click.version_option(__version__, prog_name="stellarrow")
+@click.pass_context
+def stellarrow(context: click.Context) -> None:
+    """Stellar ledgers to Apache Arrow, fast and exactly.
+
+    Every command takes --debug, which shows where an error came from.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())

@@ -1,0 +1,33 @@
+"""`stellarrow compact`: one file where following the chain left many."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import click
+
+from stellarrow.cli.output import formatting
+from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.verification.stored_tables import opened
+
+_EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
+
+
+@click.command(short_help="Merge the small files that following leaves.", epilog=_EXAMPLE)
+@click.argument("place")
+@click.option(
+    "--ledgers-per-file",
+    type=click.IntRange(1),
+    default=1_000,
+    help="Files end where a ledger is a multiple of it.  [1000]",
+)
+def command(place: str, ledgers_per_file: int) -> None:
+    """Merge small neighbouring files in PLACE into one a range, in the bytes one extraction would write.
+
+    It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
+    """
+    gone = 0
+    for listing in opened(place):
+        listing.clean()
+        gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
+    click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")

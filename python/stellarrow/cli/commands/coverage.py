@@ -1,0 +1,142 @@
+"""`stellarrow coverage`: which ledgers a sink holds, and what is missing."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import click
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from stellarrow.cli.output import formatting
+from stellarrow.cli.output.coverage_bar import drawn_bar
+from stellarrow.config.values import masked
+from stellarrow.errors import ConfigError, SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.verification.read_back import Audit, audited
+from stellarrow.verification.stored_tables import Holding, holdings
+
+_EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
+_LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a row
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A table, what it lacks of what is wanted, when its last ledger closed, what reading it all found."""
+
+    held: Holding
+    missing: LedgerSet
+    closed_at: datetime | None
+    audit: Audit | None
+
+
+@click.command(short_help="Show which ledgers a sink holds, and which not.", epilog=_EXAMPLE)
+@click.argument("sink")
+@click.option("--ledgers", metavar="RANGES", help="What should be there; by default all from first to last.")
+@click.option("--verify", is_flag=True, help="Read all of it: is every file whole, does the chain hold?")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
+    """Show which ledgers SINK holds, table by table, and which are missing.
+
+    What is missing, the extract line that wrote it fills in.
+    """
+    held = holdings(sink)
+    if not held:
+        raise ConfigError(f"{masked(sink)} holds no table yet: extract something into it first")
+    every = LedgerSet(part for one in held for part in one.ledgers)
+    wanted = LedgerSet.parse(ledgers, known=lambda: every) if ledgers else LedgerSet([_span(every)])
+    if wanted.ranges[-1].last is None:
+        wanted &= LedgerSet([LedgerRange(0, every.last)])
+    seen = [
+        _Seen(one, wanted - one.ledgers, _closed_at(one), audited(one) if verify else None) for one in held
+    ]
+    if as_json:
+        click.echo(json.dumps(_plain(sink, wanted, seen)))
+    else:
+        _show(wanted, seen)
+    return 1 if any(one.audit and one.audit.faults for one in seen) else 0
+
+
+def _span(ledgers: LedgerSet) -> LedgerRange:
+    return LedgerRange(ledgers.first, ledgers.last)
+
+
+def _closed_at(held: Holding) -> datetime | None:
+    """Return when the last ledger with a row closed; None where it is not found or damaged."""
+    last = held.ledgers.ranges[-1]
+    found = None
+    with suppress(SinkError):  # --verify tells what is damaged
+        for rows in held.read(["ledger_sequence", "closed_at"], _end_of(last)):
+            if rows.num_rows:
+                found = rows.column("closed_at")[-1].as_py()
+    return found
+
+
+def _end_of(ledgers: LedgerRange) -> LedgerRange:
+    return LedgerRange(max(ledgers.first, ledgers.end - _LOOK_BACK), ledgers.end)
+
+
+def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any]:
+    tables = [
+        {
+            "table": one.held.table,
+            "version": one.held.version,
+            "network": one.held.network.name if one.held.network else None,
+            "ledgers": str(one.held.ledgers),
+            "count": one.held.ledgers.count,
+            "missing": str(one.missing),
+            "last_ledger": one.held.ledgers.last,
+            "last_closed_at": one.closed_at.isoformat() if one.closed_at else None,
+            **(asdict(one.audit) if one.audit else {}),
+        }
+        for one in seen
+    ]
+    return {"sink": masked(sink), "wanted": str(wanted), "tables": tables}
+
+
+def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    span = _span(wanted)
+    drawn = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("table", "ledgers", "missing", "last closed"):
+        right = heading in ("ledgers", "missing")
+        drawn.add_column(heading, justify="right" if right else "left", no_wrap=True)
+    if any(one.audit for one in seen):
+        drawn.add_column("rows", justify="right", no_wrap=True)
+    for one in seen:
+        drawn.add_row(
+            Text(one.held.table, style="bold"),
+            formatting.count(one.held.ledgers.count),
+            Text(formatting.count(one.missing.count), style="yellow" if one.missing else "green"),
+            formatting.moment(int(one.closed_at.timestamp())) if one.closed_at else "-",
+            *([formatting.count(one.audit.rows)] if one.audit else []),
+        )
+    console.print(drawn)
+    console.print()
+    indent = max(len(one.held.table) for one in seen)
+    for one in seen:
+        console.print(drawn_bar(one.held.table, one.held.ledgers, span, console, indent=indent))
+    for one in seen:
+        if one.missing:
+            console.print(
+                f"{one.held.table} lacks {formatting.ranges(one.missing)}", markup=False, soft_wrap=True
+            )
+        for fault in one.audit.faults if one.audit else ():
+            console.print(Text(f"{one.held.table}: {fault}", style="red"), soft_wrap=True)
+    console.print(_verdict(seen), markup=False, soft_wrap=True)
+
+
+def _verdict(seen: Sequence[_Seen]) -> str:
+    audits = [one.audit for one in seen if one.audit]
+    if not audits:
+        return "chain of hashes: verified when written, run by run; --verify reads it again"
+    chain = next((one.chain for one in audits if one.chain), None)
+    unread = "verified when written, run by run; no table ledgers is here to read it again"
+    return f"chain of hashes: {chain or unread}"

@@ -1,0 +1,145 @@
+"""`stellarrow demo`: real and synthetic ledgers turned into tables, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Final
+
+import click
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from rich.console import Console
+
+from stellarrow.cli.commands.synth import lake_path, write_lake
+from stellarrow.cli.output import events, formatting, progress_bar, result_table
+from stellarrow.core.synthetic import synthetic
+from stellarrow.errors import ConfigError, SinkError
+from stellarrow.ledgers import Network
+from stellarrow.pipeline import loop
+from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.sources.files import FileSource
+
+_TABLES: Final = ("ledgers", "contract_data", "contract_events")
+_LEDGERS: Final = 300  # synthetic ones
+_LEDGER_BYTES: Final = 250_000
+_FIRST: Final = 2
+
+
+@click.command(
+    short_help="Extract some ledgers and say what is in them.",
+    epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data",
+)
+@click.option(
+    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
+)
+@click.option("--to", metavar="URL", help="A PostgreSQL of yours, postgres://…, instead of a private one.")
+def command(data: Path, to: str | None) -> None:
+    """Extract two real and a few hundred synthetic ledgers into files and PostgreSQL, and look at them."""
+    console = Console(highlight=False)
+    with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
+        real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
+    _made_up(data / "ledgers-synthetic", console)
+    made = _extract("synthetic ledgers", data / "ledgers-synthetic", data / "synthetic", "synthetic")
+    _tell(console, "Two real ledgers of the public network", real, data / "pubnet")
+    _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
+    if made.ledgers:
+        alone = loop.run(
+            FileSource(data / "ledgers-synthetic"), tables=_TABLES, sinks=[], network="synthetic"
+        )
+        console.print(f"  decoding them without keeping them: {_speed(alone)}")
+    _ask_postgres(console, data, to)
+    _tell_next(console, data)
+
+
+def _ask_postgres(console: Console, data: Path, url: str | None) -> None:
+    """Show the ledgers in a database, or say why not: the rest of the demo does not need one."""
+    try:
+        from stellarrow.cli import demo_postgres  # noqa: PLC0415  an extra
+
+        source = FileSource(data / "ledgers-synthetic")
+        demo_postgres.show(console, source, Network.of("synthetic"), url=url, folder=data / "postgres")
+    except (ConfigError, SinkError) as error:
+        if url:
+            raise
+        console.print(f"\n[bold]PostgreSQL[/bold] left out: {error}", soft_wrap=True)
+
+
+def _made_up(lake: Path, console: Console) -> None:
+    if (lake / lake_path(_FIRST + _LEDGERS - 1)).exists():
+        return
+    with console.status(f"making {_LEDGERS} synthetic ledgers"):
+        endless = synthetic(first=_FIRST, ledger_bytes=_LEDGER_BYTES)
+        write_lake(
+            lake, (next(endless) for _ in range(_LEDGERS)), first=_FIRST, network=Network.of("synthetic")
+        )
+
+
+def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Report:
+    with (
+        closing(ParquetSink(folder, _TABLES, network=network)) as sink,
+        progress_bar.shown(title) as progress,
+    ):
+        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
+
+
+def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
+    console.print(f"\n[bold]{title}[/bold] → {folder}")
+    if report.ledgers:
+        console.print(f"  {formatting.size(report.bytes)} of XDR to Parquet in {_speed(report)}")
+    else:
+        console.print(f"  all {formatting.many(report.skipped, 'ledger')} were already there, nothing to do")
+    kept = ((name, *_measured(folder / name)) for name in _TABLES)
+    result_table.bare(
+        {"table": False, "rows": True, "on disk": True},
+        ((name, formatting.count(rows), formatting.size(stored)) for name, rows, stored in kept),
+        console,
+    )
+    seen = _read(folder / "contract_events", ["contract_id", "event_name", "topics_xdr", "data_xdr"])
+    console.print("  busiest contracts: " + ", ".join(_busiest(seen)), soft_wrap=True)
+    for line in events.in_words(seen, 3):
+        console.print(f"  · {line}", markup=False, soft_wrap=True)
+
+
+def _speed(report: loop.Report) -> str:
+    rate = report.bytes / max(report.seconds, 1e-9) / 1e6
+    return f"{formatting.seconds(report.seconds)}, {rate:,.0f} MB/s"
+
+
+def _measured(folder: Path) -> tuple[int, int]:
+    paths = sorted(folder.glob("*.parquet"))
+    return sum(pq.read_metadata(path).num_rows for path in paths), sum(path.stat().st_size for path in paths)
+
+
+def _read(folder: Path, columns: Sequence[str]) -> pa.Table:
+    tables = [pq.ParquetFile(path).read(list(columns)) for path in sorted(folder.glob("*.parquet"))]
+    return pa.concat_tables(tables)
+
+
+def _busiest(seen: pa.Table) -> Iterator[str]:
+    counts = pc.value_counts(seen.column("contract_id").drop_null()).to_pylist()
+    for one in sorted(counts, key=lambda one: (-one["counts"], one["values"]))[:4]:
+        yield f"{formatting.address(one['values'])} ({formatting.many(one['counts'], 'event')})"
+
+
+def _tell_next(console: Console, data: Path) -> None:
+    lake, compatible = data / "ledgers-synthetic", data / "compatible"
+    here = "" if data == Path("stellarrow-data") else f" --data {data}"
+    console.print("\n[bold]Try next[/bold]")
+    for line in (
+        (
+            f'stellarrow sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
+            ' group by all order by 2 desc limit 5"'
+        ),
+        (
+            f'stellarrow sql{here} "select balance_holder, balance from pubnet.contract_data'
+            ' where balance is not null order by 2 desc limit 5"'
+        ),
+        f"stellarrow extract {lake} --tables contract_data@1.0 --to parquet:{compatible}",
+        f"stellarrow synth --ledgers 10 --size 1.7MB --out {data}/heavy.xdr.zst",
+        f"stellarrow inspect {data}/heavy.xdr.zst",
+    ):
+        console.print(f"  .venv/bin/{line}", markup=False, soft_wrap=True)

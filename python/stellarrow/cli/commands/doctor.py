@@ -1,0 +1,106 @@
+"""`stellarrow doctor`: what is wrong, and how to mend it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import click
+
+from stellarrow.cli import diagnostics
+from stellarrow.cli.diagnostics import Finding
+from stellarrow.cli.setting_flags import config_option
+from stellarrow.config import Extract, find_file, read
+from stellarrow.errors import ConfigError
+
+_EXAMPLE = """\b
+Example:
+  stellarrow doctor ./lake --rpc https://host --to postgres://user@localhost/stellar"""
+_MARKS: Final = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "broken": ("BROKEN", "red")}
+
+
+@click.command(short_help="Say what is wrong, and how to mend it.", epilog=_EXAMPLE)
+@click.argument("sources", nargs=-1)
+@click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes; may be repeated.")
+@click.option("--to", multiple=True, metavar="SINK", help="A sink; may be repeated.")
+@click.option("--network", metavar="NAME", help="What they should be of; by name or passphrase.")
+@click.option("--endpoint", metavar="URL", help="Where an S3-compatible store is.")
+@config_option
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+def command(
+    *,
+    sources: Sequence[str],
+    rpc: Sequence[str],
+    to: Sequence[str],
+    network: str | None,
+    endpoint: str | None,
+    config: str | None,
+    as_json: bool,
+) -> int:
+    """Check settings, reach every source and sink, measure them, and say what is wrong.
+
+    Without any named, those of the settings are looked at. Nothing is changed anywhere. The exit code is 1 if
+    something is broken.
+    """
+    file = find_file(config)
+    locations = _locations(sources, rpc)
+    sinks = list(to)
+    if not locations and not sinks:
+        locations, sinks, network = _settled(file, network)
+    found: list[Finding] = []
+    for finding in _examined(file, locations, sinks, network, endpoint):
+        found.append(finding)
+        if not as_json:
+            _tell(finding)
+    broken = sum(finding.state == "broken" for finding in found)
+    if as_json:
+        click.echo(json.dumps({"healthy": not broken, "findings": [asdict(finding) for finding in found]}))
+    elif not locations:
+        click.echo("no source was looked at: name some, such as ./lake or --rpc https://host")
+    return 1 if broken else 0
+
+
+def _examined(
+    file: Path | None,
+    locations: Sequence[str],
+    sinks: Iterable[str],
+    network: str | None,
+    endpoint: str | None,
+) -> Iterator[Finding]:
+    yield diagnostics.installation()
+    yield from diagnostics.settings(file)
+    yield from diagnostics.sources(locations, network, endpoint)
+    for place in sinks:
+        yield from diagnostics.sink(place)
+
+
+def _locations(sources: Iterable[str], rpc: Iterable[str]) -> list[str]:
+    """Take chains apart: each link is looked at by itself."""
+    parts: list[str] = []
+    for source in sources:
+        parts += [source] if Path(source).exists() else [*filter(None, source.split(","))]
+    return parts + [url if url.startswith("rpc+") else f"rpc+{url}" for url in rpc]
+
+
+def _settled(file: Path | None, network: str | None) -> tuple[list[str], list[str], str | None]:
+    """Return what the settings name; wrong ones are told elsewhere."""
+    try:
+        settings = read(Extract, file=file)
+    except ConfigError:
+        return [], [], network
+    sinks = list(settings.to) if "to" in settings.origins else []
+    return _locations(filter(None, [settings.source]), settings.rpc), sinks, network or settings.network
+
+
+def _tell(finding: Finding) -> None:
+    mark, colour = _MARKS[finding.state]
+    measured = [
+        *([f"{finding.latency_ms:.1f} ms"] if finding.latency_ms is not None else []),
+        *([f"{finding.mb_per_s:,.0f} MB/s"] if finding.mb_per_s is not None else []),
+    ]
+    click.secho(f"{mark:>6} ", fg=colour, nl=False)
+    subject = "" if finding.message.startswith(finding.subject) else f"{finding.subject}: "
+    click.echo(f"{subject}{finding.message}" + (f" ({', '.join(measured)})" if measured else ""))

@@ -1,0 +1,145 @@
+"""`stellarrow lake`: write a data lake, and check one."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from contextlib import closing
+from dataclasses import asdict, replace
+from typing import Any, Final
+
+import click
+
+from stellarrow import registry
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output import formatting, progress_bar
+from stellarrow.errors import SinkUnavailable
+from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
+from stellarrow.lake.verify import Fault, LakeCheck
+from stellarrow.lake.writer import LakeWriter
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Guard
+from stellarrow.pipeline import loop
+from stellarrow.protocols import Source
+from stellarrow.storage import StoreOptions, open_store
+
+_SHOWN: Final = 20  # faults told one by one
+
+_WRITE: Final = """\b
+Examples:
+  stellarrow lake write ledgers.xdr.zst --to ./lake --network pubnet
+  stellarrow lake write s3://aws-public-blockchain/v1.1/stellar/ledgers/pubnet \\
+    --ledgers 58752000:+64000 --ledgers-per-file 64 --to s3://bucket/lake"""
+_CHECK: Final = """\b
+Examples:
+  stellarrow lake check ./lake
+  stellarrow lake check s3://bucket/lake --endpoint http://127.0.0.1:9000 --ledgers 58752000:"""
+
+
+@click.group(cls=Verbs, epilog=_CHECK)
+def command() -> None:
+    """Write a data lake of ledgers (SEP-54), or check one."""
+
+
+@command.command(epilog=_WRITE)
+@click.argument("source")
+@click.option("--to", required=True, metavar="PLACE", help="A folder, or s3://, gs://, az:// with a prefix.")
+@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A: (follow), or a list; all by default.")
+@click.option("--ledgers-per-file", type=click.IntRange(1, MOST_LEDGERS_A_FILE), help="Of a new lake.  [1]")
+@click.option("--files-per-partition", type=click.IntRange(1), help="Of a new lake; 1: no folders.  [64000]")
+@click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
+@click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
+@click.option("--to-endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def write(source: str, to: str, network: str | None, endpoint: str | None, **options: Any) -> None:
+    """Write the ledgers of SOURCE as a lake; what is there already is left as it is.
+
+    The same ledgers make the same bytes, so two writers do each other no harm.
+    """
+    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
+        store = open_store(to, StoreOptions(endpoint=options["to_endpoint"]))
+        writer = LakeWriter(
+            store,
+            Guard(store.where, refusal=SinkUnavailable),
+            network=registry.find_network(opened, network),
+            layout=_layout(options["ledgers_per_file"], options["files_per_partition"]),
+            verify_chain=not options["no_verify_chain"],
+        )
+        wanted = loop.wanted_ledgers(opened, options["ledgers"])
+        whole = writer.whole(wanted)
+        lacking = writer.lacking(whole)
+        report = _written(writer, opened, lacking) | {
+            "skipped": 0 if loop.is_open(whole) else (whole - lacking).count,
+            "left_out": str(wanted - whole),
+        }
+    told = (
+        f"{formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
+        f" {formatting.size(report['stored_bytes'])}, in {to}; {report['skipped']:,} were there"
+    )
+    if report["left_out"]:
+        told += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
+    click.echo(json.dumps(report) if options["as_json"] else told)
+
+
+def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
+    state = loop.Progress(None if loop.is_open(lacking) else lacking.count, 0)
+    files = 0
+    with progress_bar.shown("lake write") as progress:
+        for part in lacking:
+            for written in writer.write(source, part):
+                files += 1
+                state.ledgers += written.ledgers.count
+                state.bytes += written.stored
+                state.last = written.ledgers.end
+                progress(state)
+    return {"ledgers": state.ledgers, "files": files, "stored_bytes": state.bytes}
+
+
+@command.command(epilog=_CHECK)
+@click.argument("place")
+@click.option("--ledgers", metavar="RANGE", help="A:B, A:+N, A: or :B; all by default.")
+@click.option("--names", is_flag=True, help="Look at the names and sizes of files only, not into them.")
+@click.option("--network", metavar="NAME", help="Where the lake does not tell: a name or a passphrase.")
+@click.option("--endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def check(place: str, network: str | None, endpoint: str | None, **options: Any) -> int:
+    """Find gaps, misplaced, short and damaged files, and broken chains in the lake at PLACE."""
+    store = open_store(place, StoreOptions(endpoint=endpoint))
+    checker = LakeCheck(store, Guard(store.where), network=Network.of(network) if network else None)
+    files = checker.names(LedgerRange.parse(options["ledgers"]) if options["ledgers"] else None)
+    faults = list(checker.manifest)
+    number = stored = count = 0
+    for file in files if options["names"] else checker.ledgers(files):
+        number, stored = number + 1, stored + file.stored
+        count += file.ledgers.count if file.ledgers else 0
+        faults += file.faults
+    report = {"files": number, "ledgers": count, "stored_bytes": stored, "faults": [*map(asdict, faults)]}
+    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, place))
+    return 1 if faults else 0
+
+
+def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
+    looked = (
+        f"{place}: {formatting.many(report['ledgers'], 'ledger')}"
+        f" in {formatting.many(report['files'], 'file')},"
+        f" {formatting.size(report['stored_bytes'])}"
+    )
+    if not faults:
+        return f"{looked}: all is well"
+    kinds = Counter(fault.kind for fault in faults)
+    lines = [f"{looked}: {formatting.columns(dict(kinds))}"]
+    lines += [f"  {fault.kind:9}  {fault.place}: {fault.told}" for fault in faults[:_SHOWN]]
+    if len(faults) > _SHOWN:
+        lines.append(f"  and {len(faults) - _SHOWN:,} more: --json tells them all")
+    return "\n".join(lines)
+
+
+def _layout(ledgers_per_file: int | None, files_per_partition: int | None) -> Layout | None:
+    if ledgers_per_file is None and files_per_partition is None:
+        return None
+    return replace(
+        Layout(),
+        ledgers_per_file=ledgers_per_file or Layout().ledgers_per_file,
+        files_per_partition=files_per_partition or Layout().files_per_partition,
+    )

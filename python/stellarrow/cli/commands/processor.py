@@ -1,0 +1,63 @@
+"""`stellarrow processor serve`: sessions over gRPC, their tables over Arrow Flight."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from contextlib import closing
+from typing import Final
+
+import click
+
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.options import Paged
+from stellarrow.cli.setting_flags import options
+from stellarrow.cli.signals import stopping
+from stellarrow.config import Processor as Settings
+from stellarrow.telemetry import logs
+
+_EXAMPLE = (
+    "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"
+)
+
+_PAGE: Final = {
+    "Options": ("source", "source_endpoint", "network", "start_ledger", "end_ledger", "state_dir"),
+    "Sessions": (
+        *("tables", "filter_contract_ids", "filter_asset_codes", "include_deleted", "spool_mb", "on_error"),
+    ),
+    "How it serves": (
+        *("grpc_address", "flight_address", "health_port", "insecure", "worker_count", "max_memory_mb"),
+    ),
+}
+_log: Final = logging.getLogger("stellarrow.processor")
+
+
+@click.group(cls=Verbs, epilog=_EXAMPLE)
+def command() -> None:
+    """Turn ledgers into tables for others."""
+
+
+@command.command(cls=Paged, epilog=_EXAMPLE)
+@options(Settings, _PAGE)
+def serve(settings: Settings) -> None:
+    """Serve sessions (gRPC), tables (Arrow Flight), health and metrics (HTTP).
+
+    With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
+    """
+    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+        _serve(settings, stop.event)
+
+
+def _serve(settings: Settings, stop: threading.Event) -> None:
+    from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
+
+    with closing(ProcessorService(settings)) as service:
+        service.start()
+        _log.info("processing ledgers from %s: %s", service.source, service.addresses)
+        stop.wait()
+        _log.info("draining: streams end at a ledger, sessions go on with the next start")
+        ended = service.drain()
+    _log.info("stopped")
+    if not ended:
+        os._exit(0)  # with all that counts on disk

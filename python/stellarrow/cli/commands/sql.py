@@ -1,0 +1,68 @@
+"""`stellarrow sql`: DuckDB over what extract wrote."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import pyarrow as pa
+
+from stellarrow import registry
+from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.query import prompt
+from stellarrow.cli.query.database import Database
+from stellarrow.scanning import scan
+from stellarrow.sql.saved_queries import queries
+
+_EXAMPLE: Final = """\b
+Examples:
+  stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5"
+  stellarrow sql "from token_transfers" --out transfers.parquet
+  stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100"""
+
+
+@click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
+@click.argument("query", required=False)
+@click.option(
+    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
+)
+@click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
+@click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
+@click.option("--out", type=click.Path(path_type=Path), help="A .parquet, .csv or .jsonl file to write.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
+@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
+def command(
+    query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool, **ledgers: Any
+) -> None:
+    """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
+
+    A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME is a query that is
+    ready made, @ lists them. Amounts are exact: a sum that 38 digits cannot hold is an error.
+    """
+    if sum((as_json, as_csv, out is not None)) > 1:
+        raise click.UsageError("only one of --json, --csv and --out can be meant: choose one")
+    if query == "@":
+        database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
+        query = "select name, description from queries"
+    elif source := ledgers.pop("source"):
+        names = registry.table_names("all")
+        database = Database({name: scan(source, table=name, **ledgers) for name in names})
+    else:
+        database = Database(data)
+    if query is None and sys.stdin.isatty():
+        prompt.ask(database)
+        return
+    rows = database.rows(sys.stdin.read() if query is None else query)
+    if out:
+        written = result_table.write(rows, out)
+        click.echo(f"{formatting.many(written, 'row')} in {out}")
+    elif as_json:
+        result_table.write_json(rows, sys.stdout)
+    elif as_csv:
+        result_table.write_csv(rows, sys.stdout)
+    else:
+        result_table.show(rows)

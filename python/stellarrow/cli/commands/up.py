@@ -1,0 +1,89 @@
+"""`stellarrow up`: source, processor and sinks in one process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.resources import as_file, files
+from typing import Final
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from stellarrow.cli.options import Paged
+from stellarrow.cli.setting_flags import options
+from stellarrow.cli.signals import stopping
+from stellarrow.config import Processor, Source, find_file, read
+from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
+from stellarrow.telemetry import logs
+
+_EXAMPLE = """\b
+Examples:
+  stellarrow up
+  stellarrow up --source ./lake --network pubnet --to parquet:./out"""
+
+_PAGE: Final = {
+    "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
+    "How it serves": ("grpc_address", "flight_address", "health_port"),
+}
+
+
+@click.command(cls=Paged, epilog=_EXAMPLE)
+@options(Processor, _PAGE)
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="SINK",
+    help=f"Sinks; `{PRIVATE_SERVER}` is a private server.  [{DEFAULT_SINK} and {PRIVATE_SERVER}]",
+)
+@click.option("--services", is_flag=True, help="Show what would listen where, and end.")
+def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
+    """Run source, processor and sinks in one process, until Ctrl-C.
+
+    Without --source it takes the real ledgers that come with the package. What the source's own servers
+    are told stands in section [source] of the settings file.
+    """
+    file = find_file(click.get_current_context().params["config"])
+    source = read(Source, {"source": settings.source}, environ={}, file=file)
+    if services:
+        _show(_planned(source, settings))
+        return
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        stopping() as stop,
+        _located(settings) as location,
+    ):
+        ended = run(
+            replace(settings, source=location),
+            replace(source, source=location),
+            to,
+            stop.event,
+            announce=_show,
+        )
+    if not ended:
+        os._exit(0)  # a client that takes nothing would keep the interpreter from its end
+
+
+@contextmanager
+def _located(settings: Processor) -> Iterator[str]:
+    if settings.source:
+        yield settings.source
+        return
+    with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
+        yield str(bundled)
+
+
+def _planned(source: Source, settings: Processor) -> dict[str, str]:
+    return {
+        name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
+        for name, one in (("source", source), ("processor", settings))
+    }
+
+
+def _show(services: dict[str, str]) -> None:
+    console = Console(highlight=False)
+    for name, where in services.items():
+        console.print(Text(f"{name:<11}", style="bold") + Text(where), soft_wrap=True)

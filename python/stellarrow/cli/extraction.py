@@ -1,0 +1,209 @@
+"""One extraction, as it was asked for: run, foretold or verified, and what is told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Final
+
+from stellarrow import registry
+from stellarrow.cli import signals
+from stellarrow.cli.output import formatting, progress_bar, row_counts
+from stellarrow.cli.output.outcome import Told
+from stellarrow.config import Extract
+from stellarrow.config.values import masked
+from stellarrow.core.tables import table
+from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.commits import covered_ledgers
+from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
+from stellarrow.protocols import Measured, Sink, Source
+from stellarrow.sources.stdin import StdinSource
+from stellarrow.verification.row_counts import Census
+from stellarrow.verification.stored_tables import holdings
+
+_SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
+
+
+class Job:
+    """Ledgers of a source into tables in sinks."""
+
+    def __init__(self, source: Source, settings: Extract) -> None:
+        self._source = source
+        self._settings = settings
+        self._tables = registry.table_names(",".join(settings.tables))
+        for name in self._tables:
+            table(name)
+        self._network = registry.find_network(source, settings.network)
+        self._where = _where(settings)
+
+    def open_sink(self, place: str) -> Sink:
+        return registry.open_sink(
+            place,
+            self._tables,
+            network=self._network,
+            where=self._where,
+            decoded=self._settings.decoded,
+            transfers=self._settings.transfers,
+            expected=lambda: loop.wanted_ledgers(self._source, self._settings.ledgers),
+        )
+
+    def run(self, sinks: Sequence[Sink]) -> Told:
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        letters = self._dead_letters()
+        with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
+            report = self._bring(
+                sinks,
+                wanted,
+                progress=progress,
+                stop=stop.event,
+                dead_letters=letters if self._settings.on_error == "quarantine" else None,
+            )
+        letters.close_gaps(report.ranges)
+        gaps = LedgerSet() if self._settings.ledgers else wanted.holes
+        return Told(
+            _told(report, gaps),
+            {
+                "ledgers": report.ledgers,
+                "bytes": report.bytes,
+                "rows": report.rows,
+                "seconds": round(report.seconds, 3),
+                "skipped": report.skipped,
+                "ranges": str(report.ranges),
+                "gaps": str(gaps),
+                "quarantined": str(report.quarantined),
+                "stopped": report.stopped,
+            },
+            stop.exit_code if report.stopped else 0,
+        )
+
+    def _dead_letters(self) -> DeadLetters:
+        settings = self._settings
+        job = {
+            "source": [masked(place) for place in (settings.source or "", *settings.rpc) if place],
+            "cwd": str(Path.cwd()),
+            "to": [masked(place) for place in settings.to],
+            "tables": self._tables,
+            "network": self._network.passphrase,
+            "where": str(self._where or ""),
+            "decoded": settings.decoded,
+            "transfers": settings.transfers,
+        }
+        return DeadLetters(settings.state_dir / FOLDER, job=job)
+
+    def _bring(self, sinks: Sequence[Sink], ledgers: LedgerSet, **choices: Any) -> loop.Report:
+        return loop.run(
+            self._source,
+            tables=self._tables,
+            sinks=sinks,
+            network=self._network,
+            ledgers=ledgers,
+            where=self._where,
+            decoded=self._settings.decoded,
+            transfers=self._settings.transfers,
+            verify_chain=self._settings.verify_chain,
+            workers=self._settings.workers,
+            budget_mb=self._settings.budget_mb,
+            commit_every=self._settings.commit_every,
+            **choices,
+        )
+
+    def foretell(self, sinks: Sequence[Sink]) -> Told:
+        """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
+        if isinstance(self._source, StdinSource):
+            raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
+        held = self._source.available()
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        if loop.is_open(wanted):
+            if loop.is_open(held):
+                raise ConfigError("the source has no end that is known: give --ledgers A:B to try --dry-run")
+            wanted &= LedgerSet([LedgerRange(0, held.last)])
+        missing = wanted - covered_ledgers(sinks)
+        absent = missing - held
+        eta, plain = self._sampled(missing - absent) if missing - absent else (0.0, 0)
+        stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
+        size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
+        told = [
+            f"would extract {formatting.many(missing.count, 'ledger')}"
+            + (f" ({formatting.ranges(missing)})" if missing else "")
+            + f", {size}, in about {formatting.seconds(eta)}",
+            f"already there: {formatting.many((wanted - missing).count, 'ledger')}",
+        ]
+        if absent:
+            told.append(f"missing in the source: {formatting.ranges(absent)}")
+        return Told(
+            "\n".join(told),
+            {
+                "ledgers": missing.count,
+                "ranges": str(missing),
+                "stored_bytes": stored,
+                "xdr_bytes": plain,
+                "skipped": (wanted - missing).count,
+                "missing": str(absent),
+                "eta_seconds": round(eta, 1),
+            },
+        )
+
+    def verify(self, sinks: Sequence[Sink]) -> Told:
+        """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
+        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        covered = covered_ledgers(sinks) & wanted
+        readable = covered & self._source.available()
+        census = Census(
+            {name: table(name).name for name in self._tables},
+            [one for place in self._settings.to for one in holdings(place)],
+        )
+        with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
+            report = self._bring([census], readable, progress=progress, stop=stop.event)
+        lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
+        told = row_counts.compared(census.differences, report, lacking=lacking, unreadable=covered - readable)
+        return replace(told, exit_code=stop.exit_code) if report.stopped else told
+
+    def _sampled(self, missing: LedgerSet) -> tuple[float, int]:
+        """Return the seconds and the bytes of XDR that all would take."""
+        first = missing.ranges[0]
+        sample = LedgerSet([LedgerRange(first.first, min(first.end, first.first + _SAMPLE - 1))])
+        with TemporaryDirectory() as folder, closing(self.open_sink(f"parquet:{folder}")) as sink:
+            report = self._bring([sink], sample)
+        share = missing.count / max(1, report.ledgers)
+        return report.seconds * share, round(report.bytes * share)
+
+
+def _where(settings: Extract) -> Filter | None:
+    where = Filter(
+        contract_ids=settings.contract_ids,
+        asset_codes=settings.asset_codes,
+        asset_issuers=settings.asset_issuers,
+        event_names=settings.event_names,
+        event_types=settings.event_types,
+        accounts=settings.accounts,
+        include_deleted=settings.include_deleted,
+        where=settings.where or "",
+        select=settings.select or "",
+    )
+    return where if str(where) else None
+
+
+def _told(report: loop.Report, gaps: LedgerSet) -> str:
+    skipped = f", {formatting.many(report.skipped, 'ledger')} already there" if report.skipped else ""
+    told = []
+    if report.stopped:
+        told.append("stopped as asked: the same command line goes on from there")
+    if report.quarantined:
+        many = formatting.many(report.quarantined.count, "ledger")
+        told.append(f"put aside: {many} ({formatting.ranges(report.quarantined)}), see stellarrow dlq list")
+    if gaps:
+        told.append(f"not in the source: {formatting.ranges(gaps)}")
+    if not report.ledgers:
+        return "\n".join([f"nothing to do{skipped}" if not told else f"nothing new{skipped}", *told])
+    speed = report.bytes / max(report.seconds, 1e-9) / 1e6
+    done = (
+        f"{formatting.many(report.ledgers, 'ledger')} ({formatting.ranges(report.ranges)}) in"
+        f" {formatting.seconds(report.seconds)}, {speed:,.0f} MB/s{skipped}"
+    )
+    return "\n".join([done, f"rows: {formatting.columns(report.rows)}", *told])

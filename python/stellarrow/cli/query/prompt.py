@@ -1,0 +1,102 @@
+"""A prompt for queries, with history and completion; readline does both and costs nothing to import."""
+
+from __future__ import annotations
+
+import os
+import readline
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+import click
+
+from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.query.database import Database
+from stellarrow.errors import StellarrowError
+
+_KEPT: Final = 10_000  # lines of history
+_COMMANDS: Final = {
+    ".tables": "the tables there are",
+    ".out FILE": "write the last query's rows to a .parquet, .csv or .jsonl file",
+    ".help": "this",
+    ".quit": "end, as Ctrl-D does",
+}
+
+
+def ask(database: Database) -> None:
+    """Ask for queries until there are no more; a query ends with a semicolon."""
+    click.echo(f"tables: {', '.join(database.tables())}\nA query ends with ; and .help tells the rest.")
+    last = ""
+    with _editing(database):
+        for text in _queries():
+            try:
+                if text.startswith("."):
+                    _obey(text, database, last)
+                else:
+                    last = text
+                    result_table.show(database.rows(text))
+            except StellarrowError as error:
+                click.secho("error: ", fg="red", bold=True, err=True, nl=False)
+                click.echo(str(error), err=True)
+            except KeyboardInterrupt:
+                click.echo("interrupted", err=True)
+
+
+def _queries() -> Iterator[str]:
+    """Yield queries and commands; Ctrl-C gives up what was begun, Ctrl-D ends."""
+    lines: list[str] = []
+    while True:
+        try:
+            line = input("     ...> " if lines else "stellar=> ")
+        except KeyboardInterrupt:
+            click.echo()
+            lines = []
+            continue
+        except EOFError:
+            click.echo()
+            return
+        if not lines and line.strip() in (".quit", ".exit", "quit", "exit"):
+            return
+        lines += [line] if lines or line.strip() else []
+        text = "\n".join(lines).strip()
+        if text.startswith(".") or text.endswith(";"):
+            lines = []
+            yield text.rstrip(";")
+
+
+def _obey(text: str, database: Database, last: str) -> None:
+    name, _, argument = text.partition(" ")
+    if name == ".tables":
+        click.echo("\n".join(database.tables()))
+    elif name == ".out" and argument.strip() and last:
+        written = result_table.write(database.rows(last), Path(argument.strip()))
+        click.echo(f"{formatting.many(written, 'row')} in {argument.strip()}")
+    elif name == ".out":
+        click.echo("ask something first, then write .out FILE")
+    else:
+        click.echo("\n".join(f"{one:<10}  {told}" for one, told in _COMMANDS.items()))
+
+
+@contextmanager
+def _editing(database: Database) -> Iterator[None]:
+    """Complete names, and remember lines from one session to the next."""
+    known = sorted({*database.words(), *(one.split()[0] for one in _COMMANDS)})
+
+    def complete(begun: str, number: int) -> str | None:
+        found = [one for one in known if one.startswith(begun.lower())]
+        return found[number] if number < len(found) else None
+
+    path = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser() / "stellarrow" / "history"
+    with suppress(OSError):
+        readline.read_history_file(path)
+    readline.set_history_length(_KEPT)
+    readline.set_completer(complete)
+    readline.set_completer_delims(" \t\n,()=<>;")
+    readline.parse_and_bind("tab: complete")
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # a home one cannot write to is no reason to fail
+            path.parent.mkdir(parents=True, exist_ok=True)
+            readline.write_history_file(path)

@@ -1,0 +1,1 @@
+"""A processor's stream into a sink."""

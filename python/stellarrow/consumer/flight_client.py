@@ -1,0 +1,111 @@
+"""A table out of a processor, over Arrow Flight: whole ledgers, each batch with where to go on."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import flight
+
+from stellarrow.core.tables import table
+from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
+from stellarrow.ledgers import LedgerRange
+from stellarrow.net.address import Address
+
+EARLIEST: Final = "earliest"
+
+_CONNECT_SECONDS: Final = 10.0
+_DETAILS: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # Flight adds them
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted.
+
+    Not `complete`, rows of the last ledger are still to come.
+    """
+
+    first: int
+    last: int
+    rows: pa.RecordBatch = field(repr=False)
+    resume: str
+    complete: bool
+
+
+class ResumeRefused(SourceError):
+    """The server knows no such place to go on from."""
+
+
+class FlightTable:
+    """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
+
+    def __init__(self, endpoint: Address, name: str) -> None:
+        self.name = f"the processor's Flight at {endpoint}"
+        meant = table(name)
+        self._asked = {"table": meant.name, "version": meant.version}
+        self._location = f"grpc://{endpoint}"
+        self._reader: flight.FlightStreamReader | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Arrival]:
+        """Yield what comes after a place, until the server has no more to send or close() is called."""
+        asked: dict[str, Any] = {**self._asked, "from": since}
+        if ledgers:
+            asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
+        asked["follow"] = not (ledgers and ledgers.last)
+        with self._told(since), flight.connect(self._location) as client:
+            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
+            descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
+            told = client.get_flight_info(descriptor, options)
+            for endpoint in told.endpoints:
+                reader = client.do_get(endpoint.ticket)
+                with self._lock:
+                    self._reader = None if self._closed else reader
+                if self._closed:
+                    return
+                yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
+
+    def close(self) -> None:
+        """End the read that is under way, in any thread."""
+        with self._lock:
+            self._closed = True
+            if self._reader is not None:
+                self._reader.cancel()
+
+    @contextmanager
+    def _told(self, since: str) -> Iterator[None]:
+        try:
+            yield
+        except (flight.FlightError, pa.ArrowException) as error:
+            if self._closed:
+                return
+            raise self._translated(error, since) from error
+
+    def _translated(self, error: Exception, since: str) -> StellarrowError:
+        reason = _DETAILS.split(str(error).splitlines()[0])[0]
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
+            return ResumeRefused(f"{self.name} does not know the place to go on from ({reason})")
+        if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
+            return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
+            return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
+        return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
+
+
+def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
+    try:
+        told = json.loads(chunk.app_metadata.to_pybytes())
+        first, last = int(told["first_ledger"]), int(told["last_ledger"])
+        return Arrival(first, last, chunk.data, str(told["resume"]), bool(told.get("complete", True)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SourceError(
+            "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"
+            " use a processor that tells it"
+        ) from error

@@ -1,0 +1,1 @@
+"""The one door to the Rust core: everything that calls it, and the translation of its errors."""

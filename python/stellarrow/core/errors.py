@@ -1,0 +1,37 @@
+"""What crosses the door: bytes in, the core's errors translated to ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stellarrow import _core
+from stellarrow.errors import (
+    ChainBroken,
+    ConfigError,
+    DecodeError,
+    NetworkMismatch,
+    StellarrowError,
+)
+
+
+def bytes_like(data: Any) -> Any:
+    if isinstance(data, bytes):
+        return data
+    try:
+        return memoryview(data).cast("B")
+    except TypeError as error:
+        kind = type(data).__name__
+        raise ConfigError(f"the data is a {kind}, not contiguous bytes: read the file first") from error
+
+
+def translate(error: _core.CoreError, place: str | None = None) -> StellarrowError:
+    kind, message, ledger, path, offset = error.args
+    told = f"{place}: {message}" if place else str(message)
+    if kind == "decode":
+        return DecodeError(told, ledger=ledger, path=path, offset=offset)
+    kinds: dict[str, type[StellarrowError]] = {
+        "network": NetworkMismatch,
+        "chain": ChainBroken,
+        "config": ConfigError,
+    }
+    return kinds[kind](told)

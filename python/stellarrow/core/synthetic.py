@@ -1,0 +1,43 @@
+"""Valid synthetic ledgers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from stellarrow import _core
+from stellarrow.core.errors import translate
+from stellarrow.core.framing import frame
+from stellarrow.ledgers import Network
+
+
+def synth(
+    ledgers: int = 1000,
+    contracts: int = 2000,
+    *,
+    seed: int = 1,
+    first: int = 2,
+    ledger_bytes: int | None = None,
+    network: str | Network = "synthetic",
+) -> bytes:
+    """Make valid ledgers, record-marked; the same arguments make the same bytes."""
+    endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
+    return frame(list(islice(endless, ledgers)), "record-marked")
+
+
+def synthetic(
+    contracts: int = 2000,
+    *,
+    seed: int = 1,
+    first: int = 2,
+    ledger_bytes: int | None = None,
+    network: str | Network = "synthetic",
+) -> Iterator[bytes]:
+    """Return an endless run of valid LedgerCloseMeta values, about `ledger_bytes` each."""
+    try:
+        passphrase = Network.of(network).passphrase
+        return _core.Synth(
+            seed=seed, first=first, contracts=contracts, ledger_bytes=ledger_bytes, passphrase=passphrase
+        )
+    except _core.CoreError as error:
+        raise translate(error) from error

@@ -1,0 +1,82 @@
+"""Tables: names, versions, schemas and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from stellarrow import _core
+from stellarrow.errors import (
+    ConfigError,
+)
+from stellarrow.filter import Filter
+from stellarrow.sql import compile_sql
+
+if TYPE_CHECKING:
+    from stellarrow.sql.computation import Computation
+
+
+__version__ = _core.__version__
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table's name, version and purpose."""
+
+    name: str
+    version: str
+    description: str
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.version}"
+
+
+def tables() -> list[Table]:
+    """Return every table, each version on its own, the newest version of a name last."""
+    return [Table(*row) for row in _core.tables()]
+
+
+def table(name: str) -> Table:
+    """Return the table meant by `name` or `name@version`; the newest version by default."""
+    known = tables()
+    for one in reversed(known):
+        if name in (one.name, str(one)):
+            return one
+    names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
+    raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
+
+
+def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
+    """Return a table's Arrow schema, or what `where` makes of it; metadata has descriptions and version."""
+    if made := compiled(name, Filter.of(where), decoded=decoded):
+        return made.schema
+    made = pa.schema(_core.schema(str(table(name)), decoded))
+    # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
+    columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
+    return pa.schema(columns, metadata=_ordered(made.metadata))
+
+
+def compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
+    if not (where.where or where.select):
+        return None
+    columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
+    return compile_sql(table(name).name, columns, where, whole=whole)
+
+
+def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
+    return dict(sorted((metadata or {}).items()))
+
+
+def keys(name: str) -> list[str]:
+    """Return the columns that make a table's row unique for ever."""
+    return _core.keys(str(table(name)))
+
+
+def _nearest(name: str, known: Sequence[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  only a mistake pays for it
+
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(sorted(known))}"

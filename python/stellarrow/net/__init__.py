@@ -1,0 +1,1 @@
+"""Addresses of servers, and what is done when they fail."""

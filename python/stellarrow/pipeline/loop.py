@@ -1,0 +1,325 @@
+"""The loop: ledgers out of a source, through the decoder, into every sink, each ledger once."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from stellarrow.core.decode import Decoder
+from stellarrow.errors import (
+    ChainBroken,
+    ConfigError,
+    LedgerMissing,
+    LedgersRefused,
+    NetworkMismatch,
+    SinkError,
+    StellarrowError,
+    Stopped,
+)
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.commits import Commits, covered_ledgers
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.isolation import Outcome, apart, outcomes
+from stellarrow.pipeline.parallel import Ordered, ordered
+from stellarrow.protocols import Refetching, Sink, Source
+
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
+_COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
+_IDLE_SECONDS: Final = 0.02  # nothing came for so long: who follows the chain has caught up
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a run did: `ranges` it made durable, ledgers `skipped` as covered, `gaps` in what the source has.
+
+    `quarantined` ledgers are dead letters, and gaps in the sinks; `stopped` tells that it was told to end.
+    """
+
+    ledgers: int
+    bytes: int
+    rows: dict[str, int]
+    seconds: float
+    skipped: int
+    ranges: LedgerSet
+    gaps: LedgerSet
+    quarantined: LedgerSet
+    stopped: bool
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a run is; `wanted` ledgers are its end, None where it follows the chain.
+
+    `last_closed_at` is when the last ledger closed, in unix seconds; `committed` is the last durable one.
+    """
+
+    wanted: int | None
+    skipped: int
+    ledgers: int = 0
+    bytes: int = 0
+    rows: dict[str, int] = field(default_factory=dict)
+    last: int | None = None
+    last_closed_at: int | None = None
+    committed: int | None = None
+    quarantined: int = 0
+
+    def add(self, batch: LedgerBatch) -> None:
+        self.ledgers += batch.run.count
+        self.bytes += batch.run.size_bytes
+        self.last = batch.last
+        self.last_closed_at = batch.run.last_closed_at
+        for name, rows in batch.tables.items():
+            self.rows[name] = self.rows.get(name, 0) + rows.num_rows
+
+    def copy(self) -> Progress:
+        return replace(self, rows=dict(self.rows))
+
+
+def run(
+    source: Source,
+    *,
+    tables: Sequence[str],
+    sinks: Sequence[Sink],
+    network: str | Network,
+    ledgers: LedgerSet | LedgerRange | str | None = None,
+    where: Filter | str | None = None,
+    decoded: bool = False,
+    transfers: str = "derive",
+    verify_chain: bool = True,
+    workers: int | None = None,
+    budget_mb: int = 64,
+    commit_every: float = 60.0,
+    dead_letters: DeadLetters | None = None,
+    stop: threading.Event | None = None,
+    decoder: Callable[[LedgerChunk], LedgerBatch] | None = None,
+    progress: Callable[[Progress], None] | None = None,
+) -> Report:
+    """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
+
+    Without `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all
+    before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
+    or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
+    batch in hand, commits and returns. What was written is committed when a chain that is followed has
+    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. `decoder` is
+    one that makes these tables, instead of one made for this run.
+    """
+    began = time.monotonic()
+    if budget_mb < 1:
+        raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
+    decoder = decoder or Decoder(
+        tables,
+        network=network,
+        where=where,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+    )
+    wanted = wanted_ledgers(source, ledgers)
+    missing = wanted - covered_ledgers(sinks)
+    state = Progress(
+        None if is_open(wanted) else missing.count,
+        (wanted - missing).count,
+        rows=dict.fromkeys(tables, 0),
+    )
+    loop = _Loop(
+        source=source,
+        refetch=source.refetch if isinstance(source, Refetching) else None,
+        decoder=decoder,
+        tables=tables,
+        sinks=sinks,
+        verify_chain=verify_chain,
+        workers=workers or os.cpu_count() or 1,
+        budget=budget_mb << 20,
+        commits=Commits(sinks, commit_every),
+        dead_letters=dead_letters,
+        stop=stop or threading.Event(),
+        progress=progress,
+        state=state,
+        safe=state.copy(),
+    )
+    loop.bring(missing)
+    return Report(
+        ledgers=loop.state.ledgers,
+        bytes=loop.state.bytes,
+        rows=loop.state.rows,
+        seconds=time.monotonic() - began,
+        skipped=loop.state.skipped,
+        ranges=loop.commits.done,
+        gaps=wanted.holes if ledgers is None else LedgerSet(),
+        quarantined=loop.quarantined,
+        stopped=loop.stop.is_set(),
+    )
+
+
+def wanted_ledgers(source: Source, ledgers: LedgerSet | LedgerRange | str | None) -> LedgerSet:
+    """Return what a run would want: everything the source has, unless told."""
+    if ledgers is None:
+        return source.available()
+    if isinstance(ledgers, str):
+        return LedgerSet.parse(ledgers, known=source.available)
+    return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
+
+
+def is_open(ledgers: LedgerSet) -> bool:
+    """Tell whether a set follows the chain."""
+    return bool(ledgers) and ledgers.ranges[-1].last is None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Loop:
+    """One run: what it was asked for, and how far it is."""
+
+    source: Source
+    refetch: Callable[[LedgerChunk], LedgerChunk] | None
+    decoder: Callable[[LedgerChunk], LedgerBatch]
+    tables: Sequence[str]
+    sinks: Sequence[Sink]
+    verify_chain: bool
+    workers: int
+    budget: int
+    commits: Commits
+    dead_letters: DeadLetters | None
+    stop: threading.Event
+    progress: Callable[[Progress], None] | None
+    state: Progress
+    safe: Progress
+    quarantined: LedgerSet = field(default_factory=LedgerSet)
+
+    def bring(self, missing: LedgerSet) -> None:
+        """Bring part after part; whatever ends it, what was written before is durable."""
+        parts = deque((part, False) for part in missing)
+        try:
+            while parts and not self.stop.is_set():
+                part, singly = parts.popleft()
+                try:
+                    self._bring(part, singly=singly)
+                except LedgersRefused:
+                    if singly:
+                        raise
+                    parts.extendleft(reversed(self._doubtful(part)))
+        except Stopped:
+            if not self.stop.is_set():
+                raise
+            with suppress(Stopped):
+                self._commit()
+        except (ChainBroken, NetworkMismatch, SinkError):
+            raise  # what is pending may be of the wrong chain, or half written
+        except StellarrowError:
+            with suppress(StellarrowError):  # the first error is the one to tell
+                self._commit()
+            raise
+
+    def _bring(self, part: LedgerRange, *, singly: bool) -> None:
+        results = ordered(
+            self.source.read(part),
+            self._singly if singly else self._outcomes,
+            workers=self.workers,
+            budget=self.budget,
+            cost=weight,
+        )
+        with closing(results):
+            for outcome in self._linked(self._arriving(results, follows=part.last is None), part):
+                self._take(outcome, singly=singly)
+        self._commit()
+
+    def _doubtful(self, part: LedgerRange) -> list[tuple[LedgerRange, bool]]:
+        """Return what to bring ledger by ledger, to find those that a sink refuses, and what comes after."""
+        last = self.commits.pending.last
+        again = self.commits.drop()
+        self.state = self.safe.copy()
+        rest = LedgerSet([part]) - LedgerSet([LedgerRange(part.first, last)])
+        return [*((one, True) for one in again), *((one, False) for one in rest)]
+
+    def _commit(self) -> None:
+        self.commits.commit()
+        self._note_commit()
+
+    def _note_commit(self) -> None:
+        """Remember how far the run is with nothing pending."""
+        if self.commits.is_clean and self.commits.done:
+            self.state.committed = self.commits.done.last
+            self.safe = self.state.copy()
+
+    def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
+        return outcomes(chunk, self.decoder, self.refetch)
+
+    def _singly(self, chunk: LedgerChunk) -> list[Outcome]:
+        return list(apart(chunk, self.decoder))
+
+    def _arriving(self, results: Ordered[list[Outcome]], *, follows: bool) -> Iterator[Outcome]:
+        """Yield what arrives until it ends or is to stop; while nothing does, keep what was written safe."""
+        while True:
+            while not results.ready(_IDLE_SECONDS) and not self.stop.is_set():
+                if follows:
+                    self._commit()
+                self._idle()
+            if self.stop.is_set() or (arrived := next(results, None)) is None:
+                return
+            yield from arrived
+            del arrived  # or its rows would live until the next are there
+            self._idle()
+
+    def _idle(self) -> None:
+        self.commits.commit_if_due()
+        self._note_commit()
+
+    def _linked(self, arriving: Iterator[Outcome], part: LedgerRange) -> Iterator[Outcome]:
+        """Check what no single decode can see: that one chunk goes on where the other ended."""
+        chain = Chain(part, verify=self.verify_chain)
+        for outcome in arriving:
+            chain.follow(
+                outcome.chunk.first, outcome.chunk.last, outcome.batch.run if outcome.batch else None
+            )
+            yield outcome
+        if not self.stop.is_set():
+            chain.end()
+
+    def _take(self, outcome: Outcome, *, singly: bool) -> None:
+        if outcome.batch is None:
+            self._set_aside(
+                outcome.chunk, outcome.error or LedgerMissing(f"{outcome.chunk.where} has no rows")
+            )
+            return
+        self.commits.expect(LedgerRange(outcome.chunk.first, outcome.chunk.last))
+        try:
+            for sink in self.sinks:
+                sink.write(outcome.batch)
+            if singly:
+                self._commit()
+        except LedgersRefused as error:
+            if not singly:
+                raise
+            self.commits.drop()
+            self._set_aside(outcome.chunk, error)
+            return
+        self.state.add(outcome.batch)
+        self._tell()
+
+    def _set_aside(self, chunk: LedgerChunk, error: StellarrowError) -> None:
+        if self.dead_letters is None:
+            raise error
+        self.dead_letters.put(
+            chunk.data, chunk.framing, chunk.first, error, chunk.where, last=chunk.last, tables=self.tables
+        )
+        self.quarantined |= LedgerSet([LedgerRange(chunk.first, chunk.last)])
+        self.state.quarantined = self.quarantined.count
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.progress:
+            self.progress(self.state)
+
+
+def weight(chunk: LedgerChunk) -> int:
+    """Estimate the memory a chunk takes until its rows are in the sinks."""
+    plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
+    return plain * _COLUMNS

@@ -1,0 +1,248 @@
+"""The processor without its servers: sessions started, stopped, watched and remembered."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from stellarrow.core.decode import Decoder
+from stellarrow.core.tables import table
+from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.processor.session import Session, Status
+from stellarrow.processor.session_decoder import Slots
+from stellarrow.processor.session_store import Store
+from stellarrow.processor.session_worker import Surroundings, Work
+from stellarrow.processor.state_lock import Claim
+from stellarrow.protocols import Source
+from stellarrow.spool.spool import Retention
+from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.rates import Recent
+
+TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
+
+_AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
+_ENDED: Final = 100  # sessions of which the output stays
+_LOOK_AT_AGE: Final = 30.0  # seconds between looks at what is too old, at most
+_BATCH_LIMIT: Final = 1_000_000  # rows
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a processor works; `where` holds unless a filter was configured before.
+
+    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first.
+    """
+
+    state_dir: Path
+    tables: tuple[str, ...] = TABLES
+    network: Network | None = None
+    where: Filter = field(default_factory=Filter)
+    batch_size: int = 1_000
+    workers: int = 4
+    memory_mb: int = 1_024
+    retention: Retention = field(default_factory=Retention)
+    dead_letters: Path | None = None
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What sessions keep, each as `name@version`."""
+        return tuple(str(table(name)) for name in self.tables)
+
+    @property
+    def share_mb(self) -> int:
+        """Of the memory, what one session, or one range decoded on demand, may have in flight."""
+        return max(1, self.memory_mb // (2 * _AT_ONCE))
+
+
+class Processor:
+    """Any number of threads may call; `changed` is told whenever readers may find something new."""
+
+    def __init__(
+        self,
+        open_source: Callable[[], Source],
+        options: Options,
+        *,
+        kind: str = "source",
+        metrics: Metrics | None = None,
+    ) -> None:
+        if not options.tables:
+            raise ConfigError("there is no table for sessions to keep: name at least one")
+        self.options = options
+        self.kind = kind
+        self.metrics = metrics or Metrics()
+        self.changed = threading.Condition()
+        self.draining = threading.Event()
+        self.open_source = open_source
+        self.ranges = threading.BoundedSemaphore(_AT_ONCE)
+        self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
+        self.commits = Recent()  # seconds
+        self._lock = threading.Lock()
+        self._claim = Claim(options.state_dir)
+        with ExitStack() as stack:
+            stack.callback(self._claim.release)
+            self._store = Store(options.state_dir / "sessions.sqlite3")
+            stack.callback(self._store.close)
+            self._where = self._store.filter() or options.where
+            self._check_filter(self._where)
+            remembered = self._store.sessions()
+            stack.pop_all()
+        self._shared = Surroundings(
+            open_source=open_source,
+            network=options.network,
+            store=self._store,
+            slots=self.slots,
+            workers=options.workers,
+            budget_mb=options.share_mb,
+            retention=options.retention,
+            dead_letters=options.dead_letters,
+            commits=self.commits,
+            metrics=self.metrics,
+            kind=kind,
+            changed=self.changed,
+        )
+        self._works = {one.id: self._work(one) for one in remembered}
+
+    def listens_on(self, where: str) -> None:
+        """Write down where, for a second processor to name."""
+        self._claim.note(where)
+
+    def resume(self) -> None:
+        """Let the sessions go on that were running when the processor ended."""
+        self._discard_old()
+        self._discard_many()
+        for work in self.works():
+            status = work.session.status
+            if not status.is_final:
+                _log.info("session %s goes on behind ledger %d", work.session.id, work.session.current)
+                work.start()
+                if status is Status.STOPPING:
+                    work.stop()
+        if self.options.retention.age:
+            threading.Thread(target=self._forget_in_time, name="stellarrow-age", daemon=True).start()
+
+    def start(self, first: int, last: int = 0, *, batch_size: int = 0) -> Session:
+        """Begin a session; without a last ledger it follows the chain."""
+        if first == 0:
+            raise ConfigError("start_ledger is 0: name the first ledger to process")
+        if batch_size > _BATCH_LIMIT:
+            raise ConfigError(f"batch_size is {batch_size}: it must be at most {_BATCH_LIMIT} rows")
+        if last and last < first:
+            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+        if self.draining.is_set():
+            raise Unavailable("the processor is shutting down: start the session when it is back")
+        self._discard_old()
+        session = Session.new(
+            LedgerRange(first, last or None),
+            batch_size=batch_size or self.options.batch_size,
+            tables=self.options.tables,
+        ).became(Status.STARTING)
+        with self._lock:
+            active = sum(not work.session.status.is_final for work in self._works.values())
+            if active >= _AT_ONCE:
+                raise Unavailable(f"{active} sessions run, and no more fit into the memory: stop one first")
+            self._store.save(session)
+            work = self._works[session.id] = self._work(session)
+        work.start()
+        return session
+
+    def has(self, ledgers: LedgerRange) -> bool:
+        """Tell whether a session is of these ledgers, other than one that failed before it kept anything."""
+        return any(work.session.ledgers == ledgers and not work.session.is_vain for work in self.works())
+
+    def stop(self, session_id: str) -> Session:
+        """Let a session end soon; one that has ended stays as it is."""
+        work = self.work(session_id)
+        if not work.session.status.is_final:
+            work.stop()
+        return work.session
+
+    def work(self, session_id: str) -> Work:
+        with self._lock:
+            if session_id in self._works:
+                return self._works[session_id]
+        raise UnknownSession(f"there is no session {session_id!r}: StartProcessing answers with one's id")
+
+    def works(self) -> list[Work]:
+        """Return every session, the oldest first."""
+        with self._lock:
+            return list(self._works.values())
+
+    @property
+    def where(self) -> Filter:
+        return self._where
+
+    def configure(self, where: Filter) -> None:
+        """Let a filter hold from the next ledger on, in every session, and remember it."""
+        self._check_filter(where)
+        with self._lock:
+            self._store.save_filter(where)
+            self._where = where
+            for work in self._works.values():
+                work.configure(where)
+
+    def _check_filter(self, where: Filter) -> None:
+        Decoder(self.options.tables, network=self.options.network or "pubnet", where=where)
+
+    def drain(self) -> None:
+        """Let streams end at a ledger's border, and sessions for now."""
+        self.draining.set()
+        with self.changed:
+            self.changed.notify_all()
+        for work in self.works():
+            work.drain()
+
+    def close(self, *, within: float = 10.0) -> None:
+        """Drain, and let go of everything within so many seconds."""
+        self.drain()
+        deadline = time.monotonic() + within
+        ended = [work.join(max(0.0, deadline - time.monotonic())) for work in self.works()]
+        for work, has_ended in zip(self.works(), ended, strict=True):
+            if work.spool and has_ended:
+                work.spool.close()
+        if all(ended):
+            self._store.close()
+            self._claim.release()
+        else:
+            _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))
+
+    def _forget_in_time(self) -> None:
+        """Let go of what has become too old, also where nothing is written any more."""
+        while not self.draining.wait(min(_LOOK_AT_AGE, (self.options.retention.age or 0) / 4)):
+            for work in self.works():
+                with suppress(StellarrowError):  # a disk that refuses is tried again
+                    if work.spool:
+                        work.spool.trim()
+            self._discard_old()
+
+    def _discard_old(self) -> None:
+        """Delete the output of sessions that ended longer ago than it is kept, unless someone reads it."""
+        age = self.options.retention.age
+        for work in self.works() if age else ():
+            is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
+            if is_old and (work.lost or (work.spool and not work.spool.readers)):
+                work.discard()
+
+    def _discard_many(self) -> None:
+        """Let go of what all but the latest sessions that ended had kept, and of those that never had."""
+        # One without tables is of a newer version, which may want to go on with it.
+        ended = [work for work in self.works() if work.session.status.is_final and work.session.tables]
+        ended.sort(key=lambda work: work.session.updated_at)
+        for work in ended[:-_ENDED]:
+            work.discard()
+            if work.session.is_vain:
+                with suppress(Unavailable):  # without room, the next start does it
+                    self._store.forget(work.session.id)
+                with self._lock:
+                    del self._works[work.session.id]
+
+    def _work(self, session: Session) -> Work:
+        return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)

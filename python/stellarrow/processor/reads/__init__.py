@@ -1,0 +1,1 @@
+"""What a reader of the processor is given: requests, cursors, batches."""

@@ -1,0 +1,120 @@
+"""Rows as they are kept, cut into batches as they are sent: each knows its ledgers and where to resume."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.errors import ConfigError
+from stellarrow.processor.reads.cursor import Place
+from stellarrow.spool.spool import Piece
+
+_LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A batch, the ledgers it is of, and the place behind it.
+
+    Ledgers without rows belong to the batch that follows them; those left out belong to none. `complete`
+    tells that no row of the last ledger is still to come.
+    """
+
+    rows: pa.RecordBatch
+    first: int
+    last: int
+    complete: bool
+    place: Place
+
+
+Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it
+
+
+class Cutter:
+    """Cut pieces in ledger order into batches of at most `size` rows, without copying them."""
+
+    def __init__(self, size: int, place: Place, pick: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
+        self.place = place
+        self._size = size
+        self._pick = pick
+        self._due: int | None = None  # the first ledger no batch was sent for
+        self._silent: pa.RecordBatch | None = None  # an empty batch, where ledgers passed without rows
+
+    def cut(self, first: int, last: int, rows: pa.RecordBatch) -> Iterator[Sent]:
+        """Yield the batches of a piece; ledgers without rows wait for what comes after them, up to a gap."""
+        ledgers = _ledgers(rows)
+        at = self.place.row if first == self.place.after + 1 else 0
+        if at > bisect_right(ledgers, first):
+            raise ConfigError(
+                f"the resume token is of row {at} of ledger {first}, which has fewer: read from earliest"
+            )
+        if first > self.place.after + 1:
+            yield from self.rest()
+            self._due = None
+        self._due = first if self._due is None else self._due
+        while at < len(ledgers):
+            end = min(at + self._size, len(ledgers))
+            sent_last, complete, place = _behind(ledgers, end, last)
+            picked = self._pick(rows.slice(at, end - at))
+            self.place = place
+            if picked.num_rows:
+                yield self._sent(picked, sent_last, complete)
+            else:
+                self._silent = picked
+            at = end
+        if self.place.after < last:
+            self.place = Place(last)
+            self._silent = self._pick(rows.slice(0, 0))
+
+    def rest(self) -> Iterator[Sent]:
+        """Yield an empty batch where ledgers without rows are waiting, so that readers know of them."""
+        if self._silent is not None and self._due is not None and self.place.after >= self._due:
+            yield self._sent(self._silent, self.place.after, self.place.row == 0)
+
+    def _sent(self, rows: pa.RecordBatch, last: int, complete: bool) -> Sent:
+        first = last if self._due is None else min(self._due, last)
+        self._due = last + 1 if complete else last
+        self._silent = None
+        return Sent(rows, first, last, complete, self.place)
+
+
+def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
+    """Join consecutive pieces that together have no more than `size` rows; larger ones are not copied."""
+    held: list[Piece] = []
+    count = 0
+    for piece in pieces:
+        if held and (count + piece.rows.num_rows > size or piece.first != held[-1].last + 1):
+            yield _joined(held)
+            held, count = [], 0
+        held.append(piece)
+        count += piece.rows.num_rows
+    if held:
+        yield _joined(held)
+
+
+def _joined(pieces: Sequence[Piece]) -> Piece:
+    if len(pieces) == 1:
+        return pieces[0]
+    rows = pa.concat_batches([piece.rows for piece in pieces])
+    return Piece(pieces[0].first, pieces[-1].last, rows)
+
+
+def _behind(ledgers: memoryview, end: int, last: int) -> tuple[int, bool, Place]:
+    """Return the last ledger of the rows before `end`, whether it is complete, and the place behind them."""
+    if end == len(ledgers):
+        return last, True, Place(last)
+    ledger, following = ledgers[end - 1], ledgers[end]
+    if ledger != following:
+        return following - 1, True, Place(following - 1)
+    return ledger, False, Place(ledger - 1, end - bisect_left(ledgers, ledger))
+
+
+def _ledgers(rows: pa.RecordBatch) -> memoryview:
+    column = rows.column(_LEDGER)
+    if not len(column):
+        return memoryview(b"").cast("I")
+    return memoryview(column.buffers()[1]).cast("I")[column.offset : column.offset + len(column)]

@@ -1,0 +1,211 @@
+"""Ledgers decoded for one reader, on demand, with its filter pushed down to the walk."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from queue import Empty, Full, Queue
+from typing import Final
+
+from stellarrow.core.decode import Decoder
+from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline import loop
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.batching import Cutter, Sent, Stream
+from stellarrow.processor.reads.cursor import Cursor, Place, cursor_of
+from stellarrow.processor.reads.projection import selector
+from stellarrow.processor.reads.request import Command
+from stellarrow.processor.session_decoder import agreed_network
+from stellarrow.protocols import Source
+
+_GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+_AHEAD: Final = 2  # batches of ledgers decoded before the reader wants them, beside those in the pipeline
+_ROOM_SECONDS: Final = 30.0  # how long a reader waits for one of the places
+_ENDPOINTS: Final = 8
+_LEDGERS: Final = 64  # of an endpoint, at least
+_log: Final = logging.getLogger(__name__)
+
+
+def endpoints(command: Command) -> list[Command]:
+    """Split what is left of a bounded range into parts that readers may take in parallel."""
+    ledgers = command.ledgers
+    if ledgers is None or ledgers.last is None:
+        return [command]
+    place = _place(command, cursor_of(command))
+    first = place.after + 1
+    count = ledgers.last - first + 1
+    parts = min(_ENDPOINTS, count // _LEDGERS)
+    if parts < 2:
+        return [command]
+    ends = [first + count * part // parts for part in range(parts + 1)]
+    # Each part begins where a token of the whole says: so its own tokens are such, too.
+    places = [place, *(Place(end - 1) for end in ends[1:-1])]
+    return [
+        replace(
+            command,
+            ledgers=LedgerRange(ledgers.first, end - 1),
+            origin=Cursor(command.shape, {"": one}).token(),
+        )
+        for one, end in zip(places, ends[1:], strict=True)
+    ]
+
+
+def _place(command: Command, cursor: Cursor) -> Place:
+    """Return the place a range is read from."""
+    if command.ledgers is None:
+        raise ConfigError("the command has no range: name start_ledger")
+    place = cursor.places.get("", Place(command.ledgers.first - 1))
+    if place.after + 1 < command.ledgers.first or place.after > command.ledgers.end:
+        raise ConfigError("the resume token is of another range: send the same range as then")
+    return place
+
+
+def of_range(processor: Processor, command: Command, *, cancelled: Callable[[], bool]) -> Stream:
+    """Return the rows of a range, each batch with its token; an open range follows the chain."""
+    cursor = cursor_of(command)
+    place = _place(command, cursor)
+    cutter = Cutter(processor.options.batch_size, place, selector(command))
+    return _told(
+        cursor, _sent(processor, _Decoding(processor, command, behind=place.after), cutter, cancelled)
+    )
+
+
+def _told(cursor: Cursor, sent: Iterator[Sent]) -> Stream:
+    for one in sent:
+        cursor.places[""] = one.place
+        yield one, cursor.token()
+
+
+def _sent(
+    processor: Processor, decoding: _Decoding, cutter: Cutter, cancelled: Callable[[], bool]
+) -> Iterator[Sent]:
+    with _room(processor, cancelled), closing(decoding):
+        decoding.start()
+        while not cancelled():
+            try:
+                batch = decoding.next(_GLANCE)
+            except Empty:
+                yield from cutter.rest()
+                if processor.draining.is_set():
+                    return
+                continue
+            if batch is None:
+                yield from cutter.rest()
+                return
+            for sent in cutter.cut(batch.first, batch.last, batch.tables[decoding.table]):
+                yield sent
+                if sent.complete and processor.draining.is_set():
+                    return
+            if processor.draining.is_set():
+                return
+
+
+@contextmanager
+def _room(processor: Processor, cancelled: Callable[[], bool]) -> Iterator[None]:
+    """Wait for one of the places there are for ranges."""
+    deadline = time.monotonic() + _ROOM_SECONDS
+    while not processor.ranges.acquire(timeout=_GLANCE):
+        if cancelled() or processor.draining.is_set() or time.monotonic() > deadline:
+            raise Unavailable("as many ranges are being decoded as fit into the memory: try again later")
+    try:
+        yield
+    finally:
+        processor.ranges.release()
+
+
+class _Decoding:
+    """A pipeline in a thread; what it makes waits here for the reader."""
+
+    def __init__(self, processor: Processor, command: Command, *, behind: int) -> None:
+        assert command.ledgers is not None  # noqa: S101  for the type checker
+        self.table = command.table
+        self._processor = processor
+        self._command = command
+        self._ledgers = (
+            LedgerRange(behind + 1, command.ledgers.last) if behind < command.ledgers.end else None
+        )
+        self._made: Queue[LedgerBatch | StellarrowError | None] = Queue(_AHEAD)
+        self._stop = threading.Event()
+        self._source: Source | None = None
+        self._decoder(processor.options.network or Network.of("pubnet"))  # a bad filter shows now
+        self._thread = threading.Thread(target=self._run, name="stellarrow-range", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def next(self, timeout: float) -> LedgerBatch | None:
+        """Return the next batch, None at the end, or raise: Empty where it takes longer."""
+        made = self._made.get(timeout=timeout)
+        if isinstance(made, StellarrowError):
+            raise made
+        return made
+
+    def close(self) -> None:
+        self._stop.set()
+        if self._source:
+            self._source.close()
+
+    def write(self, batch: LedgerBatch) -> None:
+        self._hand(batch)
+
+    def commit(self) -> None:
+        """Do nothing: what the reader was sent is its own."""
+
+    def coverage(self) -> LedgerSet:
+        return LedgerSet()
+
+    def _run(self) -> None:
+        try:
+            self._bring()
+            self._hand(None)
+        except Stopped:
+            return
+        except StellarrowError as error:
+            self._hand_error(error)
+        except Exception as error:
+            _log.exception("a range met what it does not know")
+            self._hand_error(StellarrowError(f"unexpected: {error!r}; the log has more"))
+
+    def _bring(self) -> None:
+        with closing(self._processor.open_source()) as source:
+            self._source = source
+            ledgers = self._ledgers
+            if ledgers and ledgers.last is None and not self._command.follow:
+                last = source.available().last
+                ledgers = LedgerRange(ledgers.first, last) if last >= ledgers.first else None
+            if ledgers is None or self._stop.is_set():
+                return
+            network = agreed_network(source, self._processor.options.network)
+            decoder = self._decoder(network)
+            loop.run(
+                source,
+                tables=[self.table],
+                sinks=[self],
+                network=network,
+                ledgers=ledgers,
+                decoder=lambda chunk: self._processor.slots.decode(decoder, chunk),
+                workers=self._processor.options.workers,
+                budget_mb=self._processor.options.share_mb,
+                stop=self._stop,
+            )
+
+    def _decoder(self, network: Network) -> Decoder:
+        command = self._command
+        return Decoder([command.table], network=network, where=command.where, decoded=command.decoded)
+
+    def _hand(self, made: LedgerBatch | StellarrowError | None) -> None:
+        while not self._stop.is_set():
+            try:
+                return self._made.put(made, timeout=_GLANCE)
+            except Full:
+                continue
+        raise Stopped("the reader has gone")
+
+    def _hand_error(self, error: StellarrowError) -> None:
+        with suppress(Stopped):
+            self._hand(error)

@@ -1,0 +1,178 @@
+"""What a Flight client may ask for: a path, or a JSON command; every mistake is told in a sentence."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, Final
+
+from stellarrow.core.tables import schema, table
+from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange
+
+EARLIEST: Final = "earliest"
+LATEST: Final = "latest"
+COMPATIBLE: Final = (("contract", "data"), "contract_data@1.0")  # the path older clients know, and its table
+
+_KEYS: Final = (
+    *("table", "version", "start_ledger", "end_ledger", "contract_ids", "asset_codes", "event_names"),
+    *("columns", "where", "from", "follow", "decoded"),
+)
+# The column by which rows are told to be among those listed; a contract also tells its asset.
+_LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "event_names": "event_name"}
+
+
+class NoCommand(Exception):
+    """The bytes are another protocol's, such as Flight SQL's; nothing is wrong with them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One table, of ledgers decoded on demand, or, without a range, of what the sessions keep.
+
+    `table` is `name@version`, `origin` is earliest, latest or a resume token.
+    """
+
+    table: str
+    ledgers: LedgerRange | None = None
+    origin: str = EARLIEST
+    follow: bool = True
+    where: Filter = field(default_factory=Filter)
+    columns: tuple[str, ...] = ()
+    decoded: bool = False
+
+    def __post_init__(self) -> None:
+        if self.ledgers and self.origin == LATEST:
+            raise ConfigError('"from": "latest" and start_ledger cannot both be meant: leave one out')
+        if self.decoded and not self.ledgers:
+            raise ConfigError("sessions keep no decoded columns: name start_ledger too, and they are made")
+        known = schema(self.table, decoded=self.decoded).names
+        for listed, column in _LISTS.items():
+            if getattr(self.where, listed) and column not in known and not self._decodes_keys:
+                raise ConfigError(f"{self.table} has no {column}: leave {listed} out")
+        for column in self.columns:
+            if column not in known:
+                raise ConfigError(f"{self.table} has no column {column!r}: {_nearest(column, known)}")
+
+    @property
+    def _decodes_keys(self) -> bool:
+        """Whether contracts are seen while decoding, though no column tells them."""
+        return self.ledgers is not None and self.table.startswith("evictions@")
+
+    @property
+    def shape(self) -> str:
+        """What a resume token must have been made for: the same of the same rows in the same order."""
+        told = json.dumps([self.table, str(self.where), self.ledgers.first if self.ledgers else None])
+        return f"{zlib.crc32(told.encode()):08x}"
+
+    def ticket(self) -> bytes:
+        """Return the command as parse() reads it, the same bytes for the same command."""
+        name, version = self.table.split("@")
+        told: dict[str, Any] = {"table": name, "version": version, "from": self.origin, "follow": self.follow}
+        if self.ledgers:
+            told |= {"start_ledger": self.ledgers.first, "end_ledger": self.ledgers.last or 0}
+        told |= json.loads(str(self.where) or "{}")
+        if self.columns:
+            told["columns"] = self.columns
+        if self.decoded:
+            told["decoded"] = True
+        return json.dumps(told).encode()
+
+
+def of_path(path: Sequence[bytes | str]) -> Command:
+    """Read `contract/data`, `table` or `table/version`."""
+    words = tuple(_text(word) for word in path)
+    if words == COMPATIBLE[0]:
+        return Command(table=COMPATIBLE[1])
+    if len(words) not in (1, 2):
+        raise ConfigError(f"the path {'/'.join(words)!r} names no table: write [table] or [table, version]")
+    return Command(table=str(table("@".join(words))))
+
+
+def parse(command: bytes) -> Command:
+    """Read a JSON command; NoCommand where it is not even meant to be one."""
+    if not command.lstrip().startswith(b"{"):
+        raise NoCommand
+    try:
+        told = json.loads(command)
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"the command is no JSON ({error}): write an object in UTF-8") from error
+    for key in told:
+        if key not in _KEYS:
+            raise ConfigError(f"the command has {key!r}: {_nearest(key, _KEYS)}")
+    asked = _Asked(told)
+    name, version = asked.text("table"), asked.text("version")
+    if not name:
+        raise ConfigError('the command names no table: add "table", such as "contract_events"')
+    ledgers = _ledgers(asked.whole("start_ledger"), asked.whole("end_ledger"))
+    bounded = ledgers is not None and ledgers.last is not None
+    return Command(
+        table=str(table(f"{name}@{version}" if version else name)),
+        ledgers=ledgers,
+        origin=asked.text("from") or EARLIEST,
+        follow=asked.truth("follow", default=not bounded),
+        where=Filter(
+            contract_ids=asked.texts("contract_ids"),
+            asset_codes=asked.texts("asset_codes"),
+            event_names=asked.texts("event_names"),
+            where=asked.text("where"),
+        ),
+        columns=asked.texts("columns"),
+        decoded=asked.truth("decoded", default=False),
+    )
+
+
+def _ledgers(first: int, last: int) -> LedgerRange | None:
+    if last and not first:
+        raise ConfigError(f"end_ledger is {last}, but there is no start_ledger: name it too")
+    return LedgerRange(first, last or None) if first else None
+
+
+class _Asked:
+    """An object's values by key, each of the kind it must be; null is not given."""
+
+    def __init__(self, told: dict[str, Any]) -> None:
+        self._told = told
+
+    def text(self, key: str) -> str:
+        return str(self._of(key, "", _is_text, "a text"))
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        return bool(self._of(key, default, lambda value: isinstance(value, bool), "true or false"))
+
+    def whole(self, key: str) -> int:
+        return int(self._of(key, 0, _is_ledger, "a ledger's number"))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return tuple(self._of(key, (), _are_texts, "a list of texts"))
+
+    def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
+        value = self._told.get(key)
+        if value is not None and not fits(value):
+            raise ConfigError(f"{key} is {value!r:.80}: it must be {allowed}")
+        return default if value is None else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_ledger(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 32
+
+
+def _text(word: bytes | str) -> str:
+    return word if isinstance(word, str) else word.decode("utf-8", "replace")
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"

@@ -1,0 +1,173 @@
+"""Decoding for all sessions: slots they share, and filters that change between two ledgers."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.core.decode import Decoder
+from stellarrow.core.tables import table
+from stellarrow.errors import ConfigError, NetworkMismatch
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.processor.thread_priority import give_way
+from stellarrow.protocols import Refetching, Source
+from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.rates import Recent
+
+COUNTED = "contract_data"
+
+
+def agreed_network(source: Source, named: Network | None) -> Network:
+    """Return the network the source tells, or the one named; they must not differ."""
+    told = source.network()
+    if told and named and told.passphrase != named.passphrase:
+        raise NetworkMismatch(
+            f"the source says its ledgers are of {told}, not {named}: mend NETWORK_PASSPHRASE"
+        )
+    network = told or named
+    if network is None:
+        raise ConfigError("the source does not tell its network: set NETWORK_PASSPHRASE, or --network")
+    return network
+
+
+class Slots:
+    """How much is decoded at once, whoever asks; `took` are the seconds a chunk took lately."""
+
+    def __init__(self, count: int, *, metrics: Metrics, kind: str) -> None:
+        self.took = Recent()
+        # The last core is for those that write and those that answer clients: taking it too makes sessions
+        # a tenth faster at most, and control calls wait twice as long.
+        self._free = threading.Semaphore(min(count, max(1, (os.cpu_count() or count) - 1)))
+        self._metrics = metrics.processing_duration.labels(kind, "decode")
+
+    def decode(self, decoder: Decoder, chunk: LedgerChunk) -> LedgerBatch:
+        give_way()
+        with self._free:
+            began = time.perf_counter()
+            batch = decoder(chunk)
+        took = time.perf_counter() - began
+        self.took.add(took)
+        self._metrics.observe(took)
+        return batch
+
+
+class Filtered:
+    """The decoder of one session.
+
+    A filter holds from the first ledger fed after it was set, whichever thread decodes what: `feeding` notes
+    in ledger order which filter is due, decoding looks it up.
+    """
+
+    def __init__(self, tables: Sequence[str], *, network: Network, where: Filter, slots: Slots) -> None:
+        self._tables = tuple(tables)
+        self._network = network
+        self._slots = slots
+        self._counts_from = next((name for name in tables if table(name).name == COUNTED), None)
+        self._skipped: dict[int, int] = {}  # by the first ledger of a chunk
+        self._next = self._made(where)
+        self._switches: list[tuple[int, _Way]] = []
+
+    def set(self, where: Filter) -> None:
+        """Let a filter hold from the next ledger fed on."""
+        self._next = self._made(where)
+
+    def feeding(self, source: Source) -> Source:
+        """Return the source, noting what passes."""
+        return _Refetching(source, self) if isinstance(source, Refetching) else _Fed(source, self)
+
+    def note(self, ledger: int) -> None:
+        if not self._switches or self._switches[-1][1] is not self._next:
+            self._switches.append((ledger, self._next))
+
+    def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
+        at = bisect_right(self._switches, chunk.first, key=itemgetter(0)) - 1
+        way = self._switches[max(at, 0)][1]
+        batch = self._slots.decode(way.decoder, chunk)
+        every = self._slots.decode(way.unfiltered, chunk) if way.unfiltered else batch
+        if way.drops_deleted:
+            batch = replace(batch, tables={name: _kept(rows) for name, rows in batch.tables.items()})
+        if every is not batch:
+            self._skipped[chunk.first] = _entries(every, self._counts_from) - self.entries(batch)
+        return batch
+
+    def entries(self, batch: LedgerBatch) -> int:
+        """Return how many of a batch's rows count as entries."""
+        return _entries(batch, self._counts_from)
+
+    def skipped(self, batch: LedgerBatch) -> int:
+        """Return, once, how many entries the filter left out of a batch."""
+        return self._skipped.pop(batch.first, 0)
+
+    def _made(self, where: Filter) -> _Way:
+        """Return how to decode so that what a filter leaves out can be counted.
+
+        Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
+        entries without it are decoded too, to be counted.
+        """
+        if where == Filter(include_deleted=False):
+            return _Way(Decoder(self._tables, network=self._network), drops_deleted=True)
+        chosen = Decoder(self._tables, network=self._network, where=where)
+        if not str(where) or self._counts_from is None:
+            return _Way(chosen)
+        return _Way(chosen, unfiltered=Decoder([self._counts_from], network=self._network))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Way:
+    """How chunks are decoded while a filter holds."""
+
+    decoder: Decoder = field(kw_only=False)
+    unfiltered: Decoder | None = None
+    drops_deleted: bool = False
+
+
+class _Fed:
+    """A source of which each chunk is noted, in order, before anybody decodes it."""
+
+    def __init__(self, source: Source, filtered: Filtered) -> None:
+        self._source = source
+        self._filtered = filtered
+
+    def available(self) -> LedgerSet:
+        return self._source.available()
+
+    def network(self) -> Network | None:
+        return self._source.network()
+
+    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
+        for chunk in self._source.read(ledgers):
+            self._filtered.note(chunk.first)
+            yield chunk
+
+    def close(self) -> None:
+        self._source.close()
+
+
+class _Refetching(_Fed):
+    """The same of a source whose bytes may be damaged on their way."""
+
+    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
+        assert isinstance(self._source, Refetching)  # noqa: S101  for the type checker
+        return self._source.refetch(chunk)
+
+
+def _kept(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave out removed entries, without a copy where there are none."""
+    if "deleted" not in rows.schema.names:
+        return rows
+    deleted = rows.column("deleted")
+    return rows.filter(pc.invert(deleted)) if deleted.true_count else rows
+
+
+def _entries(batch: LedgerBatch, name: str | None) -> int:
+    counted = [batch.tables[name]] if name else batch.tables.values()
+    return sum(rows.num_rows for rows in counted)

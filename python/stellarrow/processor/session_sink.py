@@ -1,0 +1,115 @@
+"""What a session's pipeline writes to: its spool, with commits as often as they are cheap."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from stellarrow.errors import ChainBroken
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.pipeline.dead_letters import DeadLetter
+from stellarrow.processor.session import Counts, Mark
+from stellarrow.processor.session_decoder import Filtered
+from stellarrow.spool.spool import Spool
+
+_COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What one commit made durable, in so many seconds: up to a mark in the batch `last`, rows by table."""
+
+    last: LedgerBatch
+    mark: Mark
+    counts: Counts
+    rows: dict[str, int]
+    took: float
+
+
+class Output:
+    """The spool as a sink; `expect` is told of the marks before every commit, `kept` after it."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        decoder: Filtered,
+        *,
+        batch_size: int,
+        after: Mark,
+        expect: Callable[[tuple[Mark, ...]], None],
+        kept: Callable[[Kept], None],
+    ) -> None:
+        self._spool = spool
+        self._decoder = decoder
+        self._batch_size = batch_size
+        self._mark = after
+        self._marks: list[Mark] = []
+        self._expect = expect
+        self._kept = kept
+        self._pending = Counts()
+        self._rows: dict[str, int] = {}
+        self._last: LedgerBatch | None = None
+        self._due = 0.0
+        spool.before_commit = self._foresee
+
+    def write(self, batch: LedgerBatch) -> None:
+        if self._spool.is_full:
+            self.commit()  # readers make room, but only by what they can see
+        self._check_link(batch)
+        self._spool.write(batch)
+        entries = self._decoder.entries(batch)
+        counts = Counts(
+            ledgers=batch.run.count,
+            entries=entries,
+            skipped=self._decoder.skipped(batch),
+            batches=-(-entries // self._batch_size),
+            bytes=batch.run.size_bytes,
+        )
+        self._pending += counts
+        self._mark = Mark(batch.last, batch.run.last_hash, self._mark.counts + counts)
+        self._marks.append(self._mark)
+        self._last = batch
+        for name, rows in batch.tables.items():
+            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
+        if time.monotonic() >= self._due:
+            self.commit()
+
+    def commit(self) -> None:
+        began = time.monotonic()
+        self._spool.commit()
+        now = time.monotonic()
+        self._due = now + (now - began) * _COMMIT_SHARE
+        last, pending, rows = self._last, self._pending, self._rows
+        self._last, self._pending, self._rows = None, Counts(), {}
+        self._marks.clear()
+        if last:
+            self._kept(Kept(last=last, mark=self._mark, counts=pending, rows=rows, took=now - began))
+
+    def leave_out(self, letter: DeadLetter) -> None:
+        """Go on without ledgers that were put aside."""
+        self.commit()
+        self._spool.leave_out(LedgerRange(letter.ledger, letter.last))
+
+    def _foresee(self) -> None:
+        """Tell where the session will be before the spool commits, which it also does by itself."""
+        if self._marks:
+            self._expect(tuple(self._marks))
+
+    def _check_link(self, batch: LedgerBatch) -> None:
+        """Compare a batch with what was kept before it, maybe by an earlier start from another source."""
+        before = self._mark
+        follows = before.hash and batch.first == before.ledger + 1
+        if follows and batch.run.previous_hash != before.hash:
+            raise ChainBroken(
+                f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
+                f" {before.ledger}, which the session keeps, has {before.hash}: the chain was reset, or the"
+                " source is another one; mend the source, or start another session"
+            )
+
+    def coverage(self) -> LedgerSet:
+        return self._spool.coverage()
+
+    def close(self) -> None:
+        """Do nothing: readers go on with the spool."""

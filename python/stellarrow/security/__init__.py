@@ -1,0 +1,1 @@
+"""TLS, who may come in, what they may do."""

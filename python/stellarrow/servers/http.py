@@ -1,0 +1,170 @@
+"""HTTP: how a service is, whether it is ready, and its metrics."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from stellarrow.core.tables import __version__
+from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Guard
+from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.tls import Tls
+from stellarrow.telemetry.health import Check, Component, Part
+
+try:
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import BaseRoute, Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
+except ImportError as error:
+    raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
+
+# Those who may not log in, such as an orchestrator's probe, learn yes or no here, nothing else.
+_OPEN_TO_ALL: Final = frozenset(("/health/live", "/health/ready", "/ready"))
+_START_SECONDS: Final = 10.0
+_PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
+
+
+def guards_of(source: object) -> list[Component]:
+    """Return what /health shows of the servers a source or sink talks to."""
+    return [Part(partial(_guarded, guard)) for guard in getattr(source, "guards", ())]
+
+
+def _guarded(guard: Guard) -> Check:
+    message = str(guard.last_error or "")
+    return Check(
+        guard.name, guard.state == "closed", message, {"circuit_breaker": guard.state}, essential=False
+    )
+
+
+class HealthServer:
+    """Serve /health, /health/live, /health/ready, /ready, /metrics and what else is given, from a thread.
+
+    `ready` is set by the service when it can do its work, and cleared while it drains. `metrics` returns
+    Prometheus text. It listens once made; start() lets it answer.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        components: Iterable[Component] = (),
+        *,
+        ready: threading.Event,
+        metrics: Callable[[], bytes] | None = None,
+        routes: Sequence[BaseRoute] = (),
+        tls: Tls | None = None,
+        authenticator: Authenticator | None = None,
+        insecure: bool = False,
+    ) -> None:
+        self._components = tuple(components)
+        self._ready = ready
+        self._metrics = metrics
+        self._began = time.monotonic()
+        guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        config = uvicorn.Config(
+            self._app(routes, authenticator),
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        if tls:
+            config.load()  # or it would be loaded later, and forget the context
+            config.ssl = tls.context()
+        self._socket = bound(address)
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
+
+    @property
+    def address(self) -> Address:
+        """Where it listens, with the port it was given."""
+        host, port = self._socket.getsockname()[:2]
+        return Address(host, port)
+
+    def start(self) -> None:
+        """Return once requests are answered."""
+        self._thread.start()
+        deadline = time.monotonic() + _START_SECONDS
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise ConfigError(f"the HTTP server on {self.address} did not start: see the log above")
+            time.sleep(0.005)
+
+    def close(self) -> None:
+        """Answer what is being asked, then stop; twice is harmless."""
+        self._server.should_exit = True
+        if self._thread.ident is not None:
+            self._thread.join()
+        self._socket.close()
+
+    def _run(self) -> None:
+        self._server.run(sockets=[self._socket])
+
+    def _app(self, routes: Sequence[BaseRoute], authenticator: Authenticator | None) -> Starlette:
+        own = [
+            Route("/health", self._health),
+            Route("/health/live", _live),
+            Route("/health/ready", self._readiness),
+            Route("/ready", self._readiness),
+            Route("/metrics", self._text),
+        ]
+        guards = [Middleware(_Authenticated, authenticator=authenticator)] if authenticator else []
+        return Starlette(routes=[*own, *routes], middleware=guards)
+
+    def _health(self, _: Request) -> Response:
+        checks = [component.check() for component in self._components]
+        status = _status(checks)
+        told = {
+            "status": status,
+            "version": __version__,
+            "uptime": round(time.monotonic() - self._began, 3),
+            "components": {check.name: check.told() for check in checks},
+        }
+        return JSONResponse(told, status_code=503 if status == "unhealthy" else 200)
+
+    async def _readiness(self, _: Request) -> Response:
+        ready = self._ready.is_set()
+        return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
+
+    def _text(self, _: Request) -> Response:
+        return Response(self._metrics() if self._metrics else b"", media_type=_PROMETHEUS)
+
+
+async def _live(_: Request) -> Response:
+    return JSONResponse({"status": "alive"})
+
+
+def _status(checks: Iterable[Check]) -> str:
+    bad = [check for check in checks if not check.healthy]
+    if any(check.essential for check in bad):
+        return "unhealthy"
+    return "degraded" if bad else "healthy"
+
+
+class _Authenticated:
+    """Lets only callers through whom the authenticator knows."""
+
+    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
+        self._app = app
+        self._authenticator = authenticator
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            try:
+                scope["user"] = await run_in_threadpool(self._authenticator, headers)
+            except PermissionError as error:
+                refused = JSONResponse({"error": str(error) or "who are you?"}, status_code=401)
+                await refused(scope, receive, send)
+                return
+        await self._app(scope, receive, send)

@@ -1,0 +1,133 @@
+"""Arrow Flight: tables of the sessions, and of ledgers decoded on demand."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import flight
+
+from stellarrow.core.tables import schema
+from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.batching import Stream
+from stellarrow.processor.reads.range_stream import endpoints, of_range
+from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
+from stellarrow.processor.reads.session_stream import of_sessions
+from stellarrow.security.access import Authenticator
+from stellarrow.security.tls import Tls
+from stellarrow.servers.flight_base import Unimplemented, answering, arguments, text_of, write_options
+from stellarrow.servers.tcp_keepalive import keep_asking
+
+_CLOSE_SECONDS: Final = 3.0  # for calls that are under way
+
+
+class FlightServer:
+    """Serve a processor's tables; it listens and answers once made."""
+
+    def __init__(
+        self,
+        address: Address,
+        processor: Processor,
+        *,
+        tls: Tls | None = None,
+        authenticator: Authenticator | None = None,
+        insecure: bool = False,
+    ) -> None:
+        made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        try:
+            self._server = _Tables(processor, **made)
+        except (OSError, pa.ArrowException) as error:
+            raise ConfigError(
+                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
+            ) from error
+        self.address = Address(address.host, self._server.port)
+        self._closing: threading.Thread | None = None
+        keep_asking(self.address.port)
+
+    def close(self) -> bool:
+        """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
+        if self._closing is None:
+            self._closing = threading.Thread(
+                target=self._server.shutdown, name="stellarrow-flight-close", daemon=True
+            )
+            self._closing.start()
+            self._closing.join(_CLOSE_SECONDS)
+        return not self._closing.is_alive()
+
+
+class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
+    def __init__(self, processor: Processor, **made: Any) -> None:
+        self._processor = processor
+        super().__init__(**made)
+
+    def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
+        paths = [COMPATIBLE[0], *(tuple(name.split("@")) for name in self._processor.options.kept)]
+        for path in paths:
+            yield self._info(flight.FlightDescriptor.for_path(*path))
+
+    def get_flight_info(
+        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> flight.FlightInfo:
+        return self._info(descriptor)
+
+    def get_schema(
+        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
+    ) -> flight.SchemaResult:
+        with answering():
+            return flight.SchemaResult(_schema(_command(descriptor)))
+
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
+        with answering():
+            command = _parsed(ticket.ticket)
+            gone = context.is_cancelled
+            if command.ledgers:
+                stream = of_range(self._processor, command, cancelled=gone)
+            else:
+                stream = of_sessions(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
+            return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
+
+    def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        with answering():
+            command = _command(descriptor)
+            # No location: where the client is already connected.
+            parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
+            return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
+
+
+def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
+    with answering():
+        for sent, resume in stream:
+            told = {
+                "first_ledger": sent.first,
+                "last_ledger": sent.last,
+                "complete": sent.complete,
+                "resume": resume,
+            }
+            yield sent.rows, pa.py_buffer(json.dumps(told).encode())
+
+
+def _command(descriptor: flight.FlightDescriptor) -> Command:
+    if descriptor.descriptor_type == flight.DescriptorType.PATH:
+        return of_path(descriptor.path)
+    return _parsed(descriptor.command)
+
+
+def _parsed(command: bytes) -> Command:
+    try:
+        return parse(command)
+    except NoCommand:
+        raise Unimplemented(
+            "this is no command of stellarrow's: send a path, or a JSON object with a table"
+        ) from None
+
+
+def _schema(command: Command) -> pa.Schema:
+    whole = schema(command.table, decoded=command.decoded)
+    if not command.columns:
+        return whole
+    return pa.schema([whole.field(name) for name in command.columns], metadata=whole.metadata)

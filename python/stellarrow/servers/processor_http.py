@@ -1,0 +1,144 @@
+"""How a processor is, over HTTP: its health by parts, and /sessions for people who watch."""
+
+from __future__ import annotations
+
+import shutil
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from stellarrow.processor.processor import Processor
+from stellarrow.processor.session import Status
+from stellarrow.processor.session_worker import Work
+from stellarrow.servers.http import guards_of
+from stellarrow.telemetry.health import Check, Component
+
+
+class Sessions:
+    """The sessions as a part of the service; what failed, or was left out, since the start degrades it."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        every = self._processor.works()
+        works = [work for work in every if not work.session.status.is_final]
+        of_now = [work for work in every if not work.is_past or work.lost]
+        failed = [work for work in of_now if work.session.status is Status.ERROR]
+        told = ((work.session.id, work.message) for work in of_now)
+        trouble = [f"{name}: {message}" for name, message in told if message]
+        return Check(
+            "sessions",
+            not trouble,
+            "; ".join(trouble),
+            {
+                "active": len(works),
+                "failed": len(failed),
+                "left_out": sum(work.left_out.count for work in every),
+                "entries_per_second": round(sum(work.rate.per_second for work in works), 1),
+                "decode_p99_ms": round(self._processor.slots.took.percentile(0.99) * 1_000, 3),
+                "commit_p99_ms": round(self._processor.commits.percentile(0.99) * 1_000, 3),
+            },
+            essential=False,
+        )
+
+
+class SpoolDisk:
+    """The place where sessions keep their output."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        folder = self._processor.options.state_dir
+        try:
+            free = shutil.disk_usage(folder).free
+        except OSError as error:
+            return Check("spool", False, f"{folder} cannot be used ({error.strerror}): mend or mount it")
+        spools = [work.spool for work in self._processor.works() if work.spool]
+        full = sum(spool.is_full for spool in spools)
+        return Check(
+            "spool",
+            full == 0,
+            f"{full} of {len(spools)} are full of what readers have not taken" if full else "",
+            {
+                "bytes": sum(spool.size_bytes for spool in spools),
+                "free_bytes": free,
+                "readers": sum(len(spool.readers) for spool in spools),
+            },
+            essential=False,
+        )
+
+
+class Sources:
+    """The servers that sessions read from; it is their guards who know."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        sources = [work.source for work in self._processor.works() if work.source]
+        checks = [guard.check() for source in sources for guard in guards_of(source)]
+        bad = [check for check in checks if not check.healthy]
+        message = bad[0].message if bad else ""
+        return Check("source", not bad, message, {"connections": len(checks)}, essential=False)
+
+
+def components(processor: Processor) -> list[Component]:
+    """Return what /health shows of a processor."""
+    return [Sessions(processor), SpoolDisk(processor), Sources(processor)]
+
+
+def metrics(processor: Processor) -> bytes:
+    """Return Prometheus text, with what only shows when asked for."""
+    behind = [reader["behind"] for work in processor.works() for reader in _readers(work)]
+    processor.metrics.queue_depth.set(max(behind, default=0))
+    lags = [work.lag for work in processor.works()]
+    processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
+    return processor.metrics.text()
+
+
+def route(processor: Processor) -> Route:
+    """Return the route /sessions: every session with its rates, rows, and readers."""
+
+    def answer(_: Request) -> Response:
+        return JSONResponse([told(work) for work in processor.works()])
+
+    return Route("/sessions", answer)
+
+
+def told(work: Work) -> dict[str, Any]:
+    """Say all there is about a session; lag is in seconds, behind in ledgers."""
+    session, spool = work.session, work.spool
+    counts = session.counts
+    return {
+        "id": session.id,
+        "status": session.status.name,
+        "first": session.ledgers.first,
+        "last": session.ledgers.last,
+        "current": session.current,
+        "message": work.message,
+        "lag": work.lag,
+        "ledgers": counts.ledgers,
+        "entries": counts.entries,
+        "skipped": counts.skipped,
+        "left_out": str(work.left_out),
+        "bytes": counts.bytes,
+        "entries_per_second": work.rate.per_second,
+        "rows": dict(work.rows),
+        "spool_bytes": spool.size_bytes if spool else 0,
+        "readers": _readers(work),
+    }
+
+
+def _readers(work: Work) -> list[dict[str, Any]]:
+    spool = work.spool
+    if spool is None:
+        return []
+    first = work.session.ledgers.first - 1
+    return [
+        {"name": name, "behind": max(0, spool.last - max(after, first))}
+        for name, after in spool.readers.items()
+    ]

@@ -1,0 +1,222 @@
+"""Chunks into single, sound ledgers; what is unsound is put aside and goes no further."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Final
+
+from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import sequences, split
+from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
+from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.parallel import ordered
+from stellarrow.protocols import Source
+
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
+_MARK: Final = 4  # bytes before a record (RFC 5531)
+_HEADER: Final = {  # of the table ledgers, and what it is here
+    "ledger_sequence": "sequence",
+    "ledger_hash": "hash",
+    "previous_ledger_hash": "previous_hash",
+    "closed_at": "closed_at",
+    "protocol_version": "protocol_version",
+    "transaction_count": "transaction_count",
+}
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """One sound ledger: its LedgerCloseMeta, and what its header says."""
+
+    sequence: int
+    hash: str
+    previous_hash: str
+    closed_at: datetime
+    protocol_version: int
+    transaction_count: int
+    xdr: bytes = field(repr=False)
+    where: str
+
+
+class LedgerUnsound(SourceError):
+    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on."""
+
+    def __init__(self, ledger: int, message: str) -> None:
+        super().__init__(message)
+        self.ledger = ledger
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """What came of a chunk: the sound ledgers before the first that is not, and that one."""
+
+    ledgers: list[Ledger]
+    bad: LedgerChunk | None = None
+    error: StellarrowError | None = None
+
+
+class SoundLedgers:
+    """Reads a source so that only what is proven comes out.
+
+    A ledger that is not sound is read again once, then put aside whole and raised as LedgerUnsound.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        *,
+        network: Network,
+        letters: DeadLetters,
+        workers: int = 2,
+        took: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        """Read a source; `took` is told the seconds that proving a chunk took."""
+        self._source = source
+        self._took = took
+        self._decoder = Decoder(["ledgers"], network=network)
+        self._letters = letters
+        self._workers = workers
+
+    def read(
+        self, ledgers: LedgerRange, *, budget: int, before: Ledger | None = None
+    ) -> Iterator[list[Ledger]]:
+        """Yield consecutive ledgers in groups, as they lie together.
+
+        `budget` bounds the bytes read ahead; `before` is the ledger they must follow, where it is known.
+        """
+        due = ledgers.first
+        suspect: int | None = None
+        while due <= ledgers.end:
+            begun = due
+            bad: _Checked | None = None
+            # A second look is at one ledger only: there may be none behind it to wait for.
+            wanted = LedgerRange(due, due if suspect == due else ledgers.last)
+            for checked in self._linked(wanted, budget, before):
+                if checked.ledgers:
+                    before = checked.ledgers[-1]
+                    due = before.sequence + 1
+                    yield checked.ledgers
+                if checked.error:
+                    bad = checked
+                    break
+            if bad is None:
+                if wanted.last == ledgers.last or due == begun:
+                    return
+                continue
+            if suspect == due:
+                raise self._put_aside(due, bad)
+            suspect = due
+            _log.warning("ledger %d is not sound, reading it again: %s", due, bad.error)
+
+    def _linked(self, ledgers: LedgerRange, budget: int, before: Ledger | None) -> Iterator[_Checked]:
+        """Check what no single chunk shows: that one goes on where the other ended."""
+        chunks = self._source.read(ledgers)
+        due = ledgers.first
+        with closing(
+            ordered(chunks, self._check, workers=self._workers, budget=budget, cost=_weight)
+        ) as parts:
+            for part in parts:
+                if not part.ledgers:
+                    yield part
+                    continue
+                first = part.ledgers[0]
+                if first.sequence != due:
+                    raise LedgerMissing(f"ledger {due} was due, but the source went on with {first.sequence}")
+                if before and first.previous_hash != before.hash:
+                    alone = LedgerChunk(first.xdr, "single", due, due, first.where)
+                    yield _Checked([], alone, _unlinked(first, before))
+                    return
+                before = part.ledgers[-1]
+                due = before.sequence + 1
+                yield part
+
+    def _check(self, chunk: LedgerChunk) -> _Checked:
+        began = time.perf_counter()
+        try:
+            return self._proven(chunk)
+        finally:
+            self._took(time.perf_counter() - began)
+
+    def _proven(self, chunk: LedgerChunk) -> _Checked:
+        try:
+            return _Checked(self._ledgers(chunk, _raw(chunk)))
+        except StellarrowError as error:
+            whole = error
+        if chunk.first == chunk.last:
+            return _Checked([], chunk, whole)
+        return self._check_each(chunk, whole)
+
+    def _check_each(self, chunk: LedgerChunk, whole: StellarrowError) -> _Checked:
+        """Find the first ledger that is not sound; a chunk that cannot be cut is unsound as a whole."""
+        sound: list[Ledger] = []
+        try:
+            raw = _raw(chunk)
+        except StellarrowError:
+            return _Checked([], chunk, whole)
+        for number, xdr in enumerate(raw, chunk.first):
+            one = LedgerChunk(xdr, "single", number, number, chunk.where)
+            try:
+                (ledger,) = self._ledgers(one, [xdr])
+            except StellarrowError as error:
+                return _Checked(sound, one, error)
+            if sound and ledger.previous_hash != sound[-1].hash:
+                return _Checked(sound, one, _unlinked(ledger, sound[-1]))
+            sound.append(ledger)
+        return _Checked([], chunk, whole)
+
+    def _ledgers(self, chunk: LedgerChunk, raw: Sequence[bytes]) -> list[Ledger]:
+        plain = replace(chunk, data=raw[0], framing="single") if len(raw) == 1 else chunk
+        table = self._decoder(plain).tables["ledgers"]
+        rows = table.select(list(_HEADER)).to_pylist()
+        return [
+            Ledger(**{_HEADER[name]: value for name, value in row.items()}, xdr=xdr, where=chunk.where)
+            for row, xdr in zip(rows, raw, strict=True)
+        ]
+
+    def _put_aside(self, due: int, checked: _Checked) -> LedgerUnsound:
+        error, chunk = checked.error, checked.bad
+        if error is None or chunk is None:
+            raise AssertionError("only what is not sound is put aside")
+        last = None if chunk.first == chunk.last else chunk.last
+        letter = self._letters.put(chunk.data, chunk.framing, due, error, chunk.where, last=last)
+        return LedgerUnsound(
+            due,
+            f"ledger {due} of {chunk.where} is not sound: {error} (kept as {letter.name} in"
+            f" {self._letters.folder}): mend the source",
+        )
+
+
+def _raw(chunk: LedgerChunk) -> list[bytes]:
+    """Return the XDR of each ledger of a chunk."""
+    if chunk.framing == "single" and chunk.data[:4] != _ZSTD_MAGIC:
+        return [chunk.data]
+    pieces = [piece for piece, _ in split([chunk.data], piece_bytes=1, place=chunk.where)]
+    held = [piece[_MARK:] for piece in pieces]
+    if len(held) == chunk.last - chunk.first + 1:
+        return held
+    return _within(chunk, held)
+
+
+def _within(chunk: LedgerChunk, held: Sequence[bytes]) -> list[bytes]:
+    """Leave out what lies in a chunk beside the ledgers it is read for."""
+    numbers = [sequences(one, "single", place=chunk.where)[0] for one in held]
+    return [one for number, one in zip(numbers, held, strict=True) if chunk.first <= number <= chunk.last]
+
+
+def _weight(chunk: LedgerChunk) -> int:
+    return len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
+
+
+def _unlinked(ledger: Ledger, before: Ledger) -> ChainBroken:
+    return ChainBroken(
+        f"ledger {ledger.sequence} names {ledger.previous_hash} as the hash before it, but ledger"
+        f" {before.sequence} has {before.hash}"
+    )

@@ -1,0 +1,1 @@
+"""What a long-running service is made of, usable without the command line."""

@@ -1,0 +1,172 @@
+"""Source, processor and sinks in one process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from stellarrow import registry
+from stellarrow.config import Processor, Source
+from stellarrow.config.values import masked
+from stellarrow.core.tables import table
+from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.pipeline import loop
+from stellarrow.protocols import Sink
+from stellarrow.telemetry.metrics import Metrics
+
+DEFAULT_SINK: Final = "parquet:./stellarrow-data/up"
+PRIVATE_SERVER: Final = "postgres:"  # a server of our own
+_DATABASE: Final = Path("stellarrow-data/up-postgres")
+_COMMIT_SECONDS: Final = 5.0
+_RETRY_SECONDS: Final = 5.0
+_READABLE_POLL_SECONDS: Final = 0.2  # seconds between looks at whether the source can be read
+_log: Final = logging.getLogger("stellarrow.up")
+
+
+def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
+    """Yield the places; the private server is started, or left out where it cannot be and was not named."""
+    for place in to or (DEFAULT_SINK, PRIVATE_SERVER):
+        if place != PRIVATE_SERVER:
+            yield place
+            continue
+        try:
+            from stellarrow.sinks.postgres.embedded import PrivateServer  # noqa: PLC0415  an extra
+
+            yield stack.enter_context(PrivateServer(_DATABASE)).url
+        except (ConfigError, SinkError) as error:
+            if to:
+                raise
+            _log.warning("PostgreSQL is left out: %s", error)
+
+
+def run(
+    settings: Processor,
+    source: Source,
+    to: tuple[str, ...],
+    stop: threading.Event,
+    *,
+    announce: Callable[[dict[str, str]], None],
+) -> bool:
+    """Run until told to stop; tell whether every client has let go.
+
+    `announce` is called once everything listens, with each service's addresses.
+    """
+    from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
+    from stellarrow.services.source import SourceService  # noqa: PLC0415
+
+    metrics = Metrics()
+    with ExitStack() as stack:
+        opened = registry.open_source(settings.source, network=settings.network, metrics=metrics)
+        stack.enter_context(closing(opened))
+        network = registry.find_network(opened, settings.network)
+        ledgers = _wanted_ledgers(settings, opened)
+        ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
+        tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
+        locations = [*_reached(to, stack)]
+        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
+        ledgers_out.start()
+        tables_out.start()
+        for part in _lacking(ledgers, tables_out):
+            tables_out.processor.start(part.first, part.last or 0)
+        for sink in sinks:
+            sink.start()
+        announce(
+            {
+                "source": ledgers_out.addresses,
+                "processor": tables_out.addresses,
+                "sinks": ", ".join(map(masked, locations)),
+            }
+        )
+        while not stop.wait(_READABLE_POLL_SECONDS):
+            ledgers_out.look()
+        ended = ledgers_out.drain()
+        for sink in sinks:
+            sink.close()
+        return tables_out.drain() and ended
+
+
+def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
+    """Return the ledgers the settings name, or all the source has."""
+    if settings.start_ledger:
+        return LedgerSet([LedgerRange(settings.start_ledger, settings.end_ledger or None)])
+    return loop.wanted_ledgers(source, None)
+
+
+def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
+    return (part for part in ledgers if not service.processor.has(part))
+
+
+class _Feed:
+    """A sink that is fed from the source, beside the sessions, in a thread; it waits for what is away."""
+
+    def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
+        self._place = masked(place)
+        self._ledgers = ledgers
+        # A sink has one version of a table: the newest.
+        self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
+        self._source = registry.open_source(settings.source, network=settings.network)
+        self._network = registry.find_network(self._source, settings.network)
+        self._open = partial(
+            registry.open_sink,
+            place,
+            self._tables,
+            network=self._network,
+            where=None,
+            expected=lambda: ledgers,
+        )
+        self._sink: Sink | None = self._open()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def close(self) -> None:
+        """Finish what is in hand; twice is harmless."""
+        self._stop.set()
+        self._source.close()
+        if self._thread.ident is not None:
+            self._thread.join()
+        if self._sink:
+            self._sink.close()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._bring()
+                return
+            except Unavailable as error:
+                _log.warning("%s: %s; trying again", self._place, error)
+                self._let_go()
+                self._stop.wait(_RETRY_SECONDS)
+            except StellarrowError as error:
+                _log.error("%s: %s; restart to go on", self._place, error)
+                return
+
+    def _let_go(self) -> None:
+        """Close the sink: what it held that was not durable is gone, and read again."""
+        sink, self._sink = self._sink, None
+        with suppress(StellarrowError):
+            if sink:
+                sink.close()
+
+    def _bring(self) -> None:
+        self._sink = self._sink or self._open()
+        report = loop.run(
+            self._source,
+            tables=self._tables,
+            sinks=[self._sink],
+            network=self._network,
+            ledgers=self._ledgers,
+            workers=1,
+            commit_every=_COMMIT_SECONDS,
+            stop=self._stop,
+        )
+        _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)

@@ -1,0 +1,187 @@
+"""What `sink postgres serve` is made of: the stream, the sink, HTTP."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing
+from functools import partial
+from typing import Final
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from stellarrow import registry
+from stellarrow.config import Consumer as Settings
+from stellarrow.consumer.consumer import FORMAT, Consumer
+from stellarrow.consumer.flight_client import FlightTable
+from stellarrow.consumer.stats import ConsumerMetrics, Stats
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.pipeline import loop
+from stellarrow.servers.http import HealthServer
+from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sinks.postgres.sink import Flush
+from stellarrow.telemetry.health import Check
+from stellarrow.telemetry.metrics import Metrics
+
+_log: Final = logging.getLogger("stellarrow.sink")
+
+
+class SinkService:
+    """One consumer, from its settings to its end."""
+
+    def __init__(self, settings: Settings, stop: threading.Event) -> None:
+        if settings.network is None:
+            raise ConfigError(
+                "the network is not set: give --network or NETWORK_PASSPHRASE, pubnet or a passphrase"
+            )
+        if not settings.tables:
+            raise ConfigError("tables is empty: name at least one, such as contract_data")
+        if settings.end_ledger and not (settings.start_ledger or settings.source):
+            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+        self._settings = settings
+        self._network = Network.of(settings.network)
+        self._stop = stop
+        self._metrics = Metrics()
+        self._counted = ConsumerMetrics(self._metrics)
+        self._stats = {name: Stats() for name in settings.tables}
+        self._ready = threading.Event()
+
+    def run(self) -> None:
+        """Return when told to stop, or when the end ledger is reached."""
+        settings = self._settings
+        with closing(self._http()) as http, ExitStack() as opened:
+            sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
+            http.start()
+            self._ready.set()
+            place = settings.source or settings.flight_endpoint
+            _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
+            try:
+                if settings.source:
+                    self._bring_source(settings.source, list(sinks.values()))
+                else:
+                    self._bring(sinks)
+            finally:
+                self._ready.clear()
+        last = self._together().committed_ledger
+        _log.info("stopped; %s is durable", "what came" if last is None else f"all up to ledger {last}")
+
+    def _sink(self, table: str) -> PostgresSink:
+        return PostgresSink(
+            database_url(self._settings),
+            [table],
+            network=self._network,
+            batch_rows=self._settings.db_batch_size,
+            mode="live",
+            policy=Policy(attempts=self._settings.max_retries + 1),
+            metrics=self._metrics,
+            watch=partial(self._stored, table),
+        )
+
+    def _bring(self, sinks: Mapping[str, PostgresSink]) -> None:
+        """Consume the tables side by side; one that fails ends all."""
+        consumers = [self._consumer(name, sink) for name, sink in sinks.items()]
+        with ThreadPoolExecutor(len(consumers), thread_name_prefix="stellarrow-consumer") as threads:
+            running = [threads.submit(consumer.run) for consumer in consumers]
+            wait(running, return_when=FIRST_EXCEPTION)
+            if any(one.done() and one.exception() for one in running):
+                self._stop.set()
+        for one in running:
+            one.result()
+
+    def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
+        settings = self._settings
+        stream = FlightTable(settings.flight_endpoint, table)
+        policy = Policy(attempts=None, failures_to_open=1_000)
+        first, last = settings.start_ledger, settings.end_ledger or None
+        return Consumer(
+            stream,
+            sink,
+            table=table,
+            flush_interval=settings.db_flush_interval,
+            guard=Guard(stream.name, policy, metrics=self._metrics, stop=self._stop),
+            stop=self._stop,
+            metrics=self._counted,
+            stats=self._stats[table],
+            ledgers=LedgerRange(first, last) if first else None,
+        )
+
+    def _bring_source(self, place: str, sinks: list[PostgresSink]) -> None:
+        """Decode here what a source has, without a processor."""
+        settings = self._settings
+        with closing(registry.open_source(place, metrics=self._metrics)) as source:
+            ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
+            loop.run(
+                source,
+                tables=settings.tables,
+                sinks=sinks,
+                network=self._network,
+                ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
+                commit_every=settings.db_flush_interval,
+                stop=self._stop,
+                progress=self._progressed,
+            )
+
+    def _http(self) -> HealthServer:
+        return HealthServer(
+            self._settings.metrics_port,
+            [self],
+            ready=self._ready,
+            metrics=self._metrics.text,
+            routes=[Route("/stats", self._told)],
+        )
+
+    def check(self) -> Check:
+        """Say how the consumer is."""
+        stats = self._together().told()
+        healthy = self._ready.is_set()
+        return Check("consumer", healthy, str(stats["last_error"] or ""), stats)
+
+    def _told(self, _: Request) -> JSONResponse:
+        tables = {name: stats.told() for name, stats in self._stats.items()}
+        return JSONResponse({**self._together().told(), "tables": tables})
+
+    def _together(self) -> Stats:
+        return Stats.together(self._stats.values())
+
+    def _progressed(self, state: loop.Progress) -> None:
+        for name, stats in self._stats.items():
+            rows = state.rows[name]
+            self._counted.received.inc(max(0, rows - stats.records_received))  # fewer where it starts over
+            stats.records_received = rows
+            stats.last_ledger, stats.committed_ledger = state.last, state.committed
+        if state.last_closed_at is not None:
+            self._metrics.lags_behind(state.last_closed_at)
+
+    def _stored(self, table: str, flush: Flush) -> None:
+        self._stats[table].batches_processed += 1
+        self._stats[table].records_inserted += flush.rows
+        self._counted.batches.inc()
+        self._counted.inserted.inc(flush.rows)
+        self._counted.seconds.observe(flush.seconds)
+        self._counted.batch_size.set(flush.rows)
+        kind = "source" if self._settings.source else "flight"
+        if table == self._settings.tables[0]:  # each ledger counts once
+            self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
+        self._metrics.current_ledger.labels(kind).set(flush.ledgers.last)
+        self._metrics.export_duration.labels(FORMAT).observe(flush.seconds)
+
+
+def database_url(settings: Settings) -> str:
+    """Return the database's URL, whole or out of its parts."""
+    if settings.database_url:
+        return settings.database_url
+    login = quote(settings.db_user, safe="")
+    if settings.db_password:
+        login += ":" + quote(settings.db_password, safe="")
+    host = quote(settings.db_host, safe="")
+    return (
+        f"postgresql://{login}@{host}:{settings.db_port}/{quote(settings.db_name, safe='')}"
+        f"?sslmode={settings.db_sslmode}"
+    )

@@ -1,0 +1,190 @@
+"""The processor service: the engine, what it is reached by, and its life."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any, Final
+
+from stellarrow import registry
+from stellarrow.config import Processor as Settings
+from stellarrow.config.values import masked
+from stellarrow.errors import ConfigError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.pipeline.dead_letters import FOLDER
+from stellarrow.processor.processor import Options, Processor
+from stellarrow.servers import processor_http
+from stellarrow.servers.http import HealthServer
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.servers.processor_grpc import ControlServer
+from stellarrow.services.source import tls_of
+from stellarrow.spool.spool import Retention
+from stellarrow.telemetry.health import Check
+from stellarrow.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from stellarrow.services.flowctl import Registration
+
+_log: Final = logging.getLogger("stellarrow.processor")
+_DRAIN_SECONDS: Final = 6.0  # of the ten that orchestrators give
+_TAKES: Final = ("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta")
+_GIVES: Final = ("contract_data.ArrowBatch",)
+
+
+class ProcessorService:
+    """The processor and what it is reached by; made, it listens on every address."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.end_ledger and not settings.start_ledger:
+            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+        location = settings.source or f"grpc://{settings.source_endpoint}"
+        registry.open_source(location, network=settings.network).close()  # refuses what is no place
+        self.source = masked(location)
+        self._settings = settings
+        self._ready = threading.Event()
+        metrics = Metrics()
+        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
+        with ExitStack() as stack:
+            self.processor = Processor(
+                lambda: registry.open_source(location, network=settings.network, metrics=metrics),
+                _options(settings),
+                kind=location.partition("://")[0] if "://" in location else "files",
+                metrics=metrics,
+            )
+            stack.callback(self.processor.close)
+            self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
+            stack.callback(self.grpc.close)
+            self.flight = FlightServer(settings.flight_address, self.processor, **doors)
+            stack.callback(self.flight.close)
+            self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
+            parts = processor_http.components(self.processor)
+            self.http = HealthServer(
+                settings.health_port,
+                [*parts, *([self._flowctl] if self._flowctl else [])],
+                ready=self._ready,
+                metrics=lambda: processor_http.metrics(self.processor),
+                routes=[processor_http.route(self.processor)],
+                **doors,
+            )
+            stack.callback(self.http.close)
+            if self._flowctl:
+                stack.callback(self._flowctl.close)
+            self._doors = stack.pop_all()
+        self.processor.listens_on(self.addresses)
+
+    @property
+    def addresses(self) -> str:
+        return f"gRPC {self.grpc.address}, Flight {self.flight.address}, HTTP {self.http.address}"
+
+    def start(self) -> None:
+        """Let sessions go on, begin the one the settings want, and answer."""
+        self.processor.resume()
+        self._begin_session()
+        self.http.start()
+        self.grpc.start()
+        if self._flowctl:
+            self._flowctl.start()
+        self._ready.set()
+
+    def drain(self) -> bool:
+        """End every stream at a ledger and every session for now, while health says that no more may come.
+
+        Tell whether every client has let go; one that takes nothing keeps the interpreter from its end.
+        """
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        self._ready.clear()
+        self.grpc.serving(False)
+        self.processor.drain()
+        all_let_go = self.flight.close()
+        self.processor.close(within=max(0.5, deadline - time.monotonic()))
+        if not all_let_go:
+            _log.warning("a client takes nothing: ending without it")
+        return all_let_go
+
+    def close(self) -> None:
+        self._doors.close()
+
+    def _begin_session(self) -> None:
+        """Begin what START_LEDGER asks for, unless an earlier start has."""
+        first, last = self._settings.start_ledger, self._settings.end_ledger or 0
+        if first and not self.processor.has(LedgerRange(first, last or None)):
+            self.processor.start(first, last)
+
+
+class _Flowctl:
+    """The optional control plane as a part of the service, which it learns of once that listens."""
+
+    def __init__(self, settings: Settings, service: ProcessorService) -> None:
+        self._settings = settings
+        self._service = service
+        self._registration: Registration | None = None
+
+    def start(self) -> None:
+        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
+
+        settings, service = self._settings, self._service
+        scheme = "https" if settings.tls_certificate else "http"
+        name = settings.flowctl_component_id or f"stellarrow-processor-{socket.gethostname()}-{os.getpid()}"
+        told = Service(
+            id=name,
+            kind="PROCESSOR",
+            takes=_TAKES,
+            gives=_GIVES,
+            health=f"{scheme}://{service.http.address}/health",
+            component_id=settings.flowctl_component_id or "",
+            metadata={
+                "flight_endpoint": str(service.flight.address),
+                "grpc_endpoint": str(service.grpc.address),
+            },
+        )
+        self._registration = Registration(
+            settings.flowctl_endpoint,
+            told,
+            interval=settings.flowctl_heartbeat_interval,
+            measure=self._measured,
+        )
+        self._registration.start()
+
+    def close(self) -> None:
+        if self._registration:
+            self._registration.close()
+
+    def check(self) -> Check:
+        trouble = self._registration.trouble if self._registration else "not registered yet"
+        return Check("flowctl", not trouble, trouble, essential=False)
+
+    def _measured(self) -> dict[str, float]:
+        works = self._service.processor.works()
+        active = [work for work in works if not work.session.status.is_final]
+        return {
+            "active_sessions": float(len(active)),
+            "entries_per_second": sum(work.rate.per_second for work in active),
+            "entries_processed": float(sum(work.session.counts.entries for work in works)),
+            "current_ledger": float(max((work.session.current for work in works), default=0)),
+        }
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        state_dir=settings.state_dir,
+        tables=tuple(registry.table_names(",".join(settings.tables))),
+        network=Network.of(settings.network) if settings.network else None,
+        where=Filter(
+            contract_ids=settings.filter_contract_ids,
+            asset_codes=settings.filter_asset_codes,
+            asset_issuers=settings.filter_asset_issuers,
+            include_deleted=settings.include_deleted,
+        ),
+        batch_size=settings.batch_size,
+        workers=settings.worker_count,
+        memory_mb=settings.max_memory_mb,
+        retention=Retention(
+            size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
+        ),
+        dead_letters=settings.state_dir / FOLDER if settings.on_error == "quarantine" else None,
+    )

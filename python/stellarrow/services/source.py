@@ -1,0 +1,132 @@
+"""The source service: a relay, what it is reached by, and its life."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from typing import Any, Final
+
+from stellarrow.config import Listening
+from stellarrow.config import Source as Settings
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import Network
+from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.protocols import Source
+from stellarrow.security.tls import Tls
+from stellarrow.servers.http import HealthServer, guards_of
+from stellarrow.servers.raw.flight import RawLedgerFlight
+from stellarrow.servers.raw.grpc import RawLedgerServer
+from stellarrow.servers.raw.relay import Relay
+from stellarrow.servers.raw.verified import SoundLedgers
+from stellarrow.services.flowctl import Registration, Service
+from stellarrow.telemetry.health import Check, Part
+from stellarrow.telemetry.metrics import Metrics
+
+_DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
+
+
+class SourceService:
+    """The relay and what it is reached by."""
+
+    def __init__(self, settings: Settings, source: Source, network: Network, metrics: Metrics) -> None:
+        kind = type(source).__name__.removesuffix("Source").lower()
+        self.url = str(getattr(source, "name", kind))
+        letters = DeadLetters(settings.state_dir / "dead-letters", job={"service": "source"})
+        self._source = source
+        self._ready = threading.Event()
+        self._relay = Relay(
+            source,
+            SoundLedgers(
+                source,
+                network=network,
+                letters=letters,
+                took=metrics.processing_duration.labels(kind, "check").observe,
+            ),
+            source_type=kind,
+            budget=settings.max_memory_mb << 20,
+            metrics=metrics,
+        )
+        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
+        with ExitStack() as stack:
+            self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
+            stack.callback(self._grpc.close)
+            self._flight = RawLedgerFlight(
+                settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+            )
+            stack.callback(self._flight.close)
+            parts = [*self._relay.components, *guards_of(source)]
+            if settings.flowctl_enabled:
+                parts.append(Part(self._registered))
+            self._http = HealthServer(
+                settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
+            )
+            stack.callback(self._http.close)
+            self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
+            if self._flowctl:
+                stack.callback(self._flowctl.close)
+            self._doors = stack.pop_all()
+
+    @property
+    def addresses(self) -> str:
+        return f"gRPC {self._grpc.address}, Flight {self._flight.address}, HTTP {self._http.address}"
+
+    def start(self) -> None:
+        self._relay.start()
+        self._http.start()
+        self._grpc.start()
+        if self._flowctl:
+            self._flowctl.start()
+
+    def look(self) -> None:
+        """Say that the service is ready as soon as it is."""
+        if self._relay.ready and not self._ready.is_set():
+            self._ready.set()
+            self._grpc.serving(True)
+
+    def drain(self) -> bool:
+        """End every stream at a ledger, while health says that no more may come; tell whether all ended."""
+        deadline = time.monotonic() + _DRAIN_SECONDS
+        self._ready.clear()
+        self._grpc.serving(False)
+        self._relay.close()
+        self._source.close()
+        self._grpc.close(_DRAIN_SECONDS)
+        return self._flight.close(max(0.1, deadline - time.monotonic()))
+
+    def close(self) -> None:
+        self._relay.close()
+        self._doors.close()
+
+    def _registered(self) -> Check:
+        trouble = self._flowctl.trouble if self._flowctl else ""
+        return Check("flowctl", not trouble, trouble, essential=False)
+
+    def _registration(self, settings: Settings) -> Registration:
+        named = settings.flowctl_component_id
+        told = Service(
+            id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
+            kind="SOURCE",
+            takes=(),
+            gives=("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta"),
+            health=f"{'https' if settings.tls_certificate else 'http'}://{self._http.address}/health",
+            component_id=named or "",
+            metadata={
+                "grpc_endpoint": str(self._grpc.address),
+                "flight_endpoint": str(self._flight.address),
+            },
+        )
+        interval = settings.flowctl_heartbeat_interval
+        return Registration(settings.flowctl_endpoint, told, interval=interval, measure=self._relay.measured)
+
+
+def tls_of(settings: Listening) -> Tls | None:
+    """Return what a service's settings say of TLS."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate and key:
+        return Tls(certificate, key, settings.tls_client_ca)
+    if certificate or key or settings.tls_client_ca:
+        raise ConfigError("TLS needs both a certificate and its key: give --tls-certificate and --tls-key")
+    return None

@@ -1,0 +1,135 @@
+"""Tables that were extracted into files, read back as what `scan` yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.dataset as ds
+
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.reading import listings, rows_of
+from stellarrow.sql import compile_sql
+
+if TYPE_CHECKING:
+    from stellarrow.sql.computation import Computation
+
+_LEDGER: Final = "ledger_sequence"
+_BATCH: Final = 1 << 15  # rows
+# A filter's fields that a column of the files answers alone; the rest takes what the walk sees.
+_ANSWERED: Final = {"contract_ids": "contract_id", "event_names": "event_name"}
+_UNANSWERED: Final = ("asset_codes", "asset_issuers", "event_types", "accounts")
+
+Pass = Callable[[], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractedTable:
+    """The files of one table."""
+
+    listing: Listing
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.listing.shape.schema
+
+    @property
+    def ledgers(self) -> LedgerSet:
+        return self.listing.ranges()
+
+    def batches(self, where: Filter, wanted: LedgerSet | None) -> Pass:
+        """Return what makes a pass over the rows of these ledgers, file by file."""
+        compute = compile_sql(self.listing.shape.folder, self.schema, where, whole=self.schema)
+        for field in _UNANSWERED:
+            if getattr(where, field):
+                raise ConfigError(f"{field} cannot be asked of extracted files: ask in SQL, as where")
+        condition = _condition(where if compute is None else compute.filter, self.schema)
+        due = self._covered(wanted)
+        return lambda: self._rows(due, condition, compute)
+
+    def _covered(self, wanted: LedgerSet | None) -> LedgerSet:
+        held = self.ledgers
+        if wanted is None:
+            return held
+        is_open = wanted and wanted.ranges[-1].last is None
+        asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
+        if absent := asked - held:
+            raise LedgerMissing(
+                f"{self.listing} has {held}, but not {absent}: extract them, or ask for what is there"
+            )
+        return asked
+
+    def _rows(self, due: LedgerSet, condition: Any, compute: Computation | None) -> Iterator[pa.RecordBatch]:
+        for part in due:
+            for rows in self._between(part, condition):
+                if rows.num_rows:
+                    yield compute(rows) if compute else rows
+
+    def _between(self, ledgers: LedgerRange, condition: Any) -> Iterator[pa.RecordBatch]:
+        if self.listing.shape.format.name != "parquet":
+            for rows in rows_of(self.listing, ledgers):
+                yield rows if condition is None else rows.filter(condition)
+            return
+        # Arrow's datasets pass over row groups whose statistics rule them out.
+        for _, part, paths in self.listing.trusted():
+            for both in LedgerSet([part]) & LedgerSet([ledgers]):
+                within = (ds.field(_LEDGER) >= both.first) & (ds.field(_LEDGER) <= both.end)
+                yield from self._read(paths, _both(condition, within))
+
+    def _read(self, paths: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
+        whole = [f"{self.listing.store}/{path}" for path in paths]
+        if not whole:
+            return
+        try:
+            held = ds.dataset(whole, schema=self.schema, format="parquet")
+            yield from held.to_batches(filter=condition, batch_size=_BATCH)
+        except (OSError, pa.ArrowException) as error:
+            raise SourceError(f"{whole[0]} cannot be read ({error}): run extract again") from error
+
+
+def find_table(place: Path, table: str) -> ExtractedTable | None:
+    """Find a table's files below a folder; None where nothing was extracted there."""
+    if not place.is_dir():
+        return None
+    name, _, version = table.partition("@")
+    if place.name == name and _was_extracted(place):
+        place = place.parent
+    elif not any(map(_was_extracted, (*place.glob("*/"), *place.glob("*/*/")))):
+        return None
+    found = [one for one in listings(open_files(place)) if one.shape.facts["table"] == name]
+    if len(found) > 1:
+        raise ConfigError(f"{place} holds {name} in {', '.join(map(str, found))}: name one of them")
+    for listing in found:
+        held = listing.shape.facts["schema_version"]
+        if version and held != version:
+            raise SourceError(f"{listing} holds {name}@{held}: ask for that, or extract {table} elsewhere")
+        return ExtractedTable(listing)
+    others = sorted({one.shape.facts["table"] for one in listings(open_files(place))})
+    raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
+
+
+def _was_extracted(folder: Path) -> bool:
+    """Tell a table's folder from one of ledgers."""
+    return (folder / "_manifest").is_dir() or any(folder.glob("*.parquet"))
+
+
+def _condition(chosen: Filter, columns: pa.Schema) -> Any:
+    """Return what columns alone can answer of a filter."""
+    condition = None
+    for name, column in _ANSWERED.items():
+        if (values := getattr(chosen, name)) and column in columns.names:
+            condition = _both(condition, ds.field(column).isin(list(values)))
+    if not chosen.include_deleted and "deleted" in columns.names:
+        condition = _both(condition, ~ds.field("deleted"))
+    return condition
+
+
+def _both(one: Any, other: Any) -> Any:
+    return other if one is None else one & other

@@ -1,0 +1,79 @@
+"""Places of files as words: `parquet:./out?partition=date&codec=zstd`, `jsonl:s3://bucket/prefix`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from stellarrow.errors import ConfigError
+from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.store import FileStore
+from stellarrow.storage import StoreOptions
+
+FORMATS: Final = ("parquet", "jsonl", "csv")
+_OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A format, where its files lie, and how they are made; `ledgers` are those of one file."""
+
+    format: str
+    location: str
+    partition: str = "ledgers"
+    codec: str | None = None
+    ledgers: int = 1_000
+    endpoint: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read FORMAT:PLACE, with options behind a question mark; PLACE is a folder or a URL such as s3://."""
+        kind, _, rest = text.partition(":")
+        location, _, query = rest.partition("?")
+        if not location.removeprefix("//"):
+            raise ConfigError(f"{text!r} names no folder: write {kind}:FOLDER or {kind}:s3://BUCKET/PREFIX")
+        options: dict[str, Any] = {}
+        for name, value in parse_qsl(query, keep_blank_values=True):
+            if name not in _OPTIONS:
+                close = get_close_matches(name, _OPTIONS, n=1)
+                remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(_OPTIONS)}"
+                raise ConfigError(f"{text!r} has an unknown option {name!r}: {remedy}")
+            options[name] = value
+        if "ledgers" in options:
+            if not options["ledgers"].isdecimal() or options["ledgers"] == "0":
+                raise ConfigError(f"{text!r}: ledgers is how many a file holds, such as ledgers=1000")
+            options["ledgers"] = int(options["ledgers"])
+        Partition.of(options.get("partition", ""))
+        return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
+
+    @property
+    def root(self) -> str:
+        """Name the place alike, however it is written."""
+        location = self.location.removeprefix("file://")
+        return location.rstrip("/") if "://" in location else os.path.realpath(location)
+
+    def open(self) -> FileStore:
+        """Open the place itself."""
+        return open_files(self.location, endpoint=self.endpoint)
+
+
+_CLOUD: Final = ("s3", "gs", "az")
+
+
+def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
+    """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
+    scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
+    if scheme not in _CLOUD and scheme != "file":
+        raise ConfigError(
+            f"{scheme}:// is no place files are kept in: choose {', '.join(_CLOUD)} or a folder"
+        )
+    if scheme != "file":
+        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
+
+        return CloudFiles(str(place), StoreOptions(endpoint=endpoint))
+    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
+
+    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

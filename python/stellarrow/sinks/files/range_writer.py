@@ -1,0 +1,191 @@
+"""The files of one ledger range: rows in, a file a folder, all placed and entered in the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from stellarrow.core.tables import Table, schema
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.formats import Format, Writing
+from stellarrow.sinks.files.layout import Partition, file_name
+from stellarrow.sinks.files.manifest import Entry, KeptFile, entry_path
+from stellarrow.sinks.files.runs import arranged
+from stellarrow.sinks.files.store import FileStore, Upload
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What all files of a table have in common; `folder` is the table's, below the place."""
+
+    folder: str
+    schema: pa.Schema
+    facts: dict[str, str]
+    format: Format
+    partition: Partition | None
+
+    @property
+    def sort_by(self) -> str | None:
+        return self.format.sort_by(self.schema)
+
+    def path(self, ledgers: LedgerRange, folder: str = "") -> str:
+        """Return a file's path below the table's folder."""
+        name = file_name(ledgers, self.format.suffix)
+        return f"{folder}/{name}" if folder else name
+
+
+def shape_of(
+    kept: Table,
+    facts: dict[str, str],
+    format: Format,
+    partition: Partition | None,
+    *,
+    folder: str | None = None,
+) -> Shape:
+    """Return what a table's files have in common; one without the partition's column has no partitions."""
+    where = Filter(**json.loads(facts["filter"] or "{}"))
+    columns = schema(str(kept), decoded=bool(facts["decoded"]), where=where)
+    if partition and partition.column not in columns.names:
+        partition = None
+    facts = {
+        "table": kept.name,
+        "schema_version": kept.version,
+        **facts,
+        "partition": partition.name if partition else "",
+    }
+    return Shape(folder or kept.name, columns, facts, format, partition)
+
+
+def enter(
+    store: FileStore, shape: Shape, ledgers: LedgerRange, files: Iterable[KeptFile], *, new: bool
+) -> None:
+    """Write a range's entry; a `new` one only where there is none."""
+    entry = store.create()
+    try:
+        entry.write(Entry(ledgers, shape.facts, tuple(files)).encode())
+        entry.place(entry_path(shape.folder, ledgers), new=new)
+    finally:
+        entry.discard()
+
+
+class RangeFiles:
+    """Files on their way, until they are placed or discarded."""
+
+    def __init__(self, store: FileStore, shape: Shape) -> None:
+        self._store = store
+        self._shape = shape
+        self._files: dict[str, _File] = {}
+        if shape.partition is None:
+            self._file("")  # the file is what tells that ledgers without rows are covered
+
+    def write(self, run: pa.RecordBatch) -> None:
+        """Append a run, sorted and spread over the folders."""
+        shape = self._shape
+        for folder, rows in arranged(
+            run, sort_by=shape.sort_by, partition=shape.partition, block=shape.format.block
+        ):
+            self._file(folder).append(rows)
+
+    def _file(self, folder: str) -> _File:
+        if folder not in self._files:
+            self._files[folder] = _File(self._store.create(), self._shape)
+        return self._files[folder]
+
+    def close(self, ledgers: LedgerRange) -> None:
+        """End every file: they cover these ledgers."""
+        facts = {
+            **self._shape.facts,
+            "first_ledger": str(ledgers.first),
+            "last_ledger": str(ledgers.end),
+        }
+        for file in self._files.values():
+            file.close(facts)
+        # Otherwise Arrow's pool keeps what a run needed, for every thread that ever held one.
+        pa.default_memory_pool().release_unused()
+
+    def place(self, ledgers: LedgerRange) -> None:
+        """Make the range appear in one step; where another writer was first, keep its files.
+
+        Of a table without partitions the one file is that step, of a partitioned one the entry.
+        """
+        shape, whole = self._shape, self._shape.partition is None
+        placed = True
+        for folder, file in sorted(self._files.items()):
+            placed &= file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole)
+        kept = (file.kept(shape.path(ledgers, folder)) for folder, file in sorted(self._files.items()))
+        enter(self._store, shape, ledgers, kept, new=not (whole and placed))
+
+    def written(self) -> list[pa.NativeFile]:
+        """Open the ended files for reading."""
+        return [file.upload.written() for file in self._files.values()]
+
+    def discard(self) -> None:
+        """Forget what was not placed; twice is harmless."""
+        for file in self._files.values():
+            file.discard()
+
+
+class _File:
+    """One file and what the manifest says of it."""
+
+    def __init__(self, upload: Upload, shape: Shape) -> None:
+        self.upload = upload
+        self._closed = False
+        self._rows = 0
+        self._out = _Measured(upload)
+        self._writing: Writing = shape.format.begin(self._out, shape.schema)
+
+    def append(self, rows: pa.RecordBatch) -> None:
+        self._rows += rows.num_rows
+        self._writing.write(rows)
+
+    def close(self, facts: dict[str, str]) -> None:
+        self._closed = True  # also where it fails: a library must not be asked to end a file twice
+        self._writing.close(facts)
+
+    def discard(self) -> None:
+        """Release everything; nothing it meets may take the place of the error that led here."""
+        self._out.drop()
+        if not self._closed:
+            with suppress(Exception):
+                self.close({})
+        self.upload.discard()
+
+    def kept(self, path: str) -> KeptFile:
+        return KeptFile(path, self._out.bytes, self._rows, self._out.sha256.hexdigest())
+
+
+class _Measured:
+    """A file object that counts and digests what passes to an upload."""
+
+    closed = False
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self._dropped = False
+        self.bytes = 0
+        self.sha256 = hashlib.sha256()
+
+    def drop(self) -> None:
+        """Take whatever still comes, and keep nothing of it."""
+        self._dropped = True
+
+    def write(self, data: Any) -> int:
+        if self._dropped:
+            return len(data)
+        self.sha256.update(data)
+        self.bytes += len(data)
+        return self._upload.write(data)
+
+    def flush(self) -> None:
+        """Nothing waits here."""
+
+    def close(self) -> None:
+        """The upload is placed or discarded, not closed."""

@@ -1,0 +1,122 @@
+"""One table's files: what they cover, the range being written, and the thread that writes it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import partial
+
+import pyarrow as pa
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.compaction import compact, remade
+from stellarrow.sinks.files.layout import aligned, window
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
+from stellarrow.sinks.files.runs import Runs, between
+from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.verify import enter_rest
+from stellarrow.sinks.files.worker import Lane
+
+
+class TableFiles:
+    """A table being kept. `write` and `finish` hand over to the thread, `wait` waits for it."""
+
+    def __init__(self, store: FileStore, shape: Shape, *, ledgers_per_file: int, compactions: Lane) -> None:
+        self._store = store
+        self._shape = shape
+        self._ledgers_per_file = ledgers_per_file
+        self._compactions = compactions
+        self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
+        self._listing = Listing(store, shape)
+        entered = self._listing.check()
+        with suppress(SinkError):  # check tells of what cannot be entered
+            enter_rest(self._listing, entered)
+        self.covered = self._listing.ranges()
+        self._taken = self.covered
+        self._cleaned = False
+        self._open: LedgerRange | None = None
+        self._runs = Runs(shape.schema, sort_by=shape.sort_by)
+        self._files: RangeFiles | None = None
+        self._begun: list[RangeFiles] = []
+
+    def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        for missing in self._missing(ledgers):
+            for part in aligned(missing, self._ledgers_per_file):
+                self._append(rows if part == ledgers else between(rows, part), part)
+
+    def _missing(self, ledgers: LedgerRange) -> LedgerSet:
+        if self._open and self._open.end + 1 == ledgers.first and self._reach < ledgers.first:
+            return LedgerSet([ledgers])  # most batches, and small ones must not wait for set arithmetic
+        return LedgerSet([ledgers]) - self._taken - LedgerSet([self._open] if self._open else [])
+
+    @property
+    def _reach(self) -> int:
+        return self._taken.last if self._taken else -1
+
+    def _append(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        if self._open and self._open.end + 1 != ledgers.first:
+            self.finish()
+        if self._files is None:
+            if not self._cleaned:
+                self._listing.clean()
+                self._cleaned = True
+            self._files = RangeFiles(self._store, self._shape)
+            self._begun.append(self._files)
+        self._open = LedgerRange(self._open.first if self._open else ledgers.first, ledgers.last)
+        for run in self._runs.add(rows):
+            self._lane.do(partial(self._files.write, run))
+        if (ledgers.end + 1) % self._ledgers_per_file == 0:
+            self.finish()
+
+    def finish(self) -> None:
+        """Let the range being written become durable; it is when `wait` returns."""
+        if self._files and self._open:
+            self._lane.do(partial(self._finish, self._files, self._runs.rest(), self._open))
+            self._taken |= LedgerSet([self._open])
+            self._files, self._open = None, None
+
+    def _finish(self, files: RangeFiles, rest: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        try:
+            files.write(rest)
+            files.close(ledgers)
+            with self._store.alone(self._shape.folder):
+                self._place(files, ledgers)
+        finally:
+            files.discard()
+            self._begun.remove(files)
+        self.covered |= LedgerSet([ledgers])
+        self._compact_if_full(window(ledgers.first, self._ledgers_per_file), ledgers)
+
+    def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:
+        """Place the files, but not what another writer has placed since."""
+        there = self._listing.ranges(after=window(ledgers.first, self._ledgers_per_file).first)
+        missing = LedgerSet([ledgers]) - there
+        if missing == LedgerSet([ledgers]):
+            files.place(ledgers)
+            return
+        for part in missing:
+            folders = [
+                [between(rows, part) for rows in self._shape.format.read(file, self._shape.schema)]
+                for file in files.written()
+            ]
+            anew = remade(self._store, self._shape, part, folders)
+            try:
+                anew.place(part)
+            finally:
+                anew.discard()
+
+    def _compact_if_full(self, around: LedgerRange, last: LedgerRange) -> None:
+        if last != around and not LedgerSet([around]) - self.covered:
+            self._compactions.do(partial(compact, self._listing, around, self._compactions.stopped))
+
+    def wait(self) -> None:
+        self._lane.wait()
+
+    def discard(self, *, patience: float = 0.0) -> None:
+        """End the thread; what is full may still be placed, what was being filled is dropped."""
+        self._lane.stop(patience=patience)
+        for files in self._begun:
+            files.discard()
+        self._begun.clear()
+        self._files, self._open = None, None

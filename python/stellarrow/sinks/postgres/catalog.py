@@ -1,0 +1,76 @@
+"""Which tables a database keeps, and that they are made the way it was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import psycopg
+
+from stellarrow.errors import SchemaMismatch
+from stellarrow.sinks.postgres.ddl import Layout
+from stellarrow.sinks.postgres.migrations import LOCK
+
+
+@dataclass(frozen=True, slots=True)
+class Making:
+    """What rows are made from, as texts that must stay the same."""
+
+    network: str
+    filter: str
+    decoded: bool
+    transfers: str
+
+
+def keep(connection: psycopg.Connection, tables: Sequence[Layout], making: Making, *, size: int) -> int:
+    """Make the tables that are not there, refuse those made otherwise; return the partitions' size."""
+    there = _there(connection, tables, making)
+    if any(one.place not in there for one in tables):
+        with connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+            there = _there(connection, tables, making)
+            for one in tables:
+                if one.place not in there:
+                    _make(connection, one, making, _size(connection) or size)
+    return _size(connection) or size
+
+
+def _size(connection: psycopg.Connection) -> int | None:
+    """Return the ledgers a partition has, the same for every table: whoever came first has chosen."""
+    row = connection.execute("SELECT partition_ledgers FROM stellar.kept_tables LIMIT 1").fetchone()
+    return int(row[0]) if row else None
+
+
+def _there(connection: psycopg.Connection, tables: Sequence[Layout], making: Making) -> set[str]:
+    found = connection.execute(
+        "SELECT table_name, version, network, filter, decoded, transfers FROM stellar.kept_tables"
+    ).fetchall()
+    versions = {one.place: one.version for one in tables}
+    for place, version, network, where, decoded, transfers in found:
+        asked = versions.get(place, version)
+        _same(place, "network", network, making.network)
+        if place in versions:
+            _same(place, "version", version, asked)
+            _same(place, "filter", where, making.filter)
+            _same(place, "decoded", decoded, making.decoded)
+            _same(place, "transfers", transfers, making.transfers)
+    return {row[0] for row in found}
+
+
+def _same(place: str, fact: str, there: object, asked: object) -> None:
+    if there != asked:
+        raise SchemaMismatch(
+            f"{place} was written with {fact} {there or 'none'!r}, not {asked or 'none'!r}: ask for the same"
+            " again, or choose another database"
+        )
+
+
+def _make(connection: psycopg.Connection, one: Layout, making: Making, size: int) -> None:
+    if not one.is_entries:  # made by a migration, with what is read from it
+        for statement in one.ddl():
+            connection.execute(statement.encode())
+    connection.execute(
+        "INSERT INTO stellar.kept_tables VALUES (%s, %s, %s, %s, %s, %s, %s)",
+        [one.place, one.version, making.network, making.filter, making.decoded, making.transfers, size],
+    )
+    connection.execute("INSERT INTO contract_data.ledger_coverage (table_name) VALUES (%s)", [one.place])

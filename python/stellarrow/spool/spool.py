@@ -1,0 +1,368 @@
+"""A session's output on disk, from which any number of readers take at their own pace.
+
+A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
+segments (segments.py), `<folder>/spool.json` says what they were made from (spool_facts.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.core.tables import schema, table
+from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.spool.metadata import Facts
+from stellarrow.spool.segment import Packed, Segment
+
+_GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
+_SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Rows of consecutive ledgers, as they were written."""
+
+    first: int
+    last: int
+    rows: pa.RecordBatch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """How much a spool keeps, in bytes and seconds.
+
+    What a registered reader still needs is kept beyond its age, and makes the writer wait when the size is
+    reached: for ever, or for `patience` seconds in which the reader takes nothing.
+    """
+
+    size_bytes: int = 4 << 30
+    age: float | None = None
+    patience: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A reader wants what is behind a ledger, and said so at a time of the monotonic clock."""
+
+    behind: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True)
+class PackedBatch(LedgerBatch):
+    """A batch with its rows as the spool stores them."""
+
+    packed: dict[str, Packed] = field(repr=False)
+
+
+class Spool:
+    """Write batches once, in ledger order; read them often."""
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        tables: Sequence[str],
+        *,
+        network: str | Network,
+        retention: Retention | None = None,
+        segment_bytes: int = 64 << 20,
+        changed: threading.Condition | None = None,
+        stop: threading.Event | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room."""
+        if not tables:
+            raise ConfigError("the spool has no table: name at least one")
+        self._folder = Path(folder)
+        self._schemas = {name: schema(name) for name in tables}
+        self._retention = retention or Retention()
+        self._segment_bytes = min(segment_bytes, self._retention.size_bytes // _SHARE)
+        self._clock = clock
+        self._changed = changed or threading.Condition()
+        self._stop = stop or threading.Event()
+        self._writing = threading.RLock()  # whoever adds or removes segments
+        self._room = threading.Condition()  # of readers, and of what may be removed
+        self._readers: dict[str, _Reading] = {}
+        self._closed = False
+        self.before_commit: Callable[[], None] = lambda: None
+        made_from = {
+            "tables": [str(table(name)) for name in tables],
+            "network": Network.of(network).passphrase,
+        }
+        with _told(self._folder):
+            self._facts = Facts.agreed(self._folder, made_from)
+            self._segments = tuple(self._opened())
+        self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
+        self._covered |= self._facts.gone
+
+    def prepared(self, batch: LedgerBatch) -> LedgerBatch:
+        """Do beforehand, in any thread, what write() would do in its own."""
+        packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed)
+
+    def write(self, batch: LedgerBatch) -> None:
+        """Append what is not covered; wait while the spool is full of what its readers need."""
+        with self._writing:
+            self._await_room()
+            newest = self._segments[-1:]
+            known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
+            with _told(self._folder, self._rollback):
+                for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
+                    packed = {name: _packed(batch, name, part) for name in self._schemas}
+                    now = int(self._clock() * 1000)
+                    self._writable(part.first).append(packed, part.first, part.end, now=now)
+
+    def commit(self) -> None:
+        with self._writing:
+            self.before_commit()
+            with _told(self._folder, self._rollback):
+                for segment in self._segments[-1:]:
+                    segment.commit()
+                    with self._changed:
+                        self._covered |= LedgerSet([LedgerRange(segment.first, segment.last)])
+                        self._changed.notify_all()
+            self.trim()
+
+    def leave_out(self, ledgers: LedgerRange) -> None:
+        """Note, once what came before is durable, that these never will be."""
+        with self._writing:
+            self.commit()
+            with _told(self._folder), self._room:
+                self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
+
+    @property
+    def left_out(self) -> LedgerSet:
+        return self._facts.left_out
+
+    def coverage(self) -> LedgerSet:
+        """Return what need not be written: what is kept, what was, and what was left out."""
+        return self._covered | self.left_out
+
+    def close(self) -> None:
+        self._closed = True
+        for condition in (self._changed, self._room):
+            with condition:
+                condition.notify_all()
+        for segment in self._segments:
+            segment.close()
+
+    @property
+    def last(self) -> int:
+        """The last ledger committed, 0 before the first."""
+        return self._covered.last if self._covered else 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What it takes on disk."""
+        return sum(segment.size_bytes for segment in self._segments)
+
+    @property
+    def is_full(self) -> bool:
+        """Tell whether a writer has to wait for a reader."""
+        with self._room:
+            oldest = self._oldest()
+            return self._is_over() and oldest is not None and self._is_needed(oldest)
+
+    def read(self, name: str, *, after: int) -> Iterator[Piece]:
+        """Yield what is committed of a table behind a ledger, in ledger order, then end.
+
+        What retention has removed is LedgerMissing.
+        """
+        segments = self._segments  # before the look at what is gone: what goes in between is then missed
+        gone = self._facts.gone
+        if gone and gone.last > after:
+            raise LedgerMissing(
+                f"the spool keeps nothing up to ledger {gone.last} any more: begin behind it, or ask for a"
+                " bounded range, which is decoded anew"
+            )
+        for segment in sorted((one for one in segments if one.entries), key=attrgetter("first")):
+            try:
+                for entry, rows in segment.read(name, after=after):
+                    whole = entry.first > after
+                    yield Piece(
+                        max(entry.first, after + 1), entry.last, rows if whole else _behind(rows, after)
+                    )
+            except FileNotFoundError as error:  # trimmed before it was read
+                raise LedgerMissing(
+                    f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
+                    " ask for a bounded range, which is decoded anew, or begin behind it"
+                ) from error
+
+    def register(self, reader: str, *, after: int | None = None) -> int:
+        """Keep everything behind a ledger until this reader registers a later one or is forgotten.
+
+        Without a ledger it is all that is kept; the ledger behind which that begins is returned.
+        """
+        with self._room:
+            behind = after if after is not None else self._facts.gone.last if self._facts.gone else 0
+            self._readers[reader] = _Reading(behind, time.monotonic())
+            self._room.notify_all()
+            return behind
+
+    def forget(self, reader: str) -> None:
+        with self._room:
+            self._readers.pop(reader, None)
+            self._room.notify_all()
+
+    @property
+    def readers(self) -> dict[str, int]:
+        """The registered readers, each with the ledger behind which it reads."""
+        with self._room:
+            return {name: reading.behind for name, reading in self._readers.items()}
+
+    def trim(self) -> None:
+        """Remove the oldest segments where there are too many or they are too old, but for what readers need.
+
+        Any thread may call; while another one writes nothing is done, as that one trims.
+        """
+        if self._closed or not self._writing.acquire(blocking=False):
+            return
+        try:
+            while self._remove_oldest():
+                pass
+        finally:
+            self._writing.release()
+
+    def _remove_oldest(self) -> bool:
+        """Remove the oldest segment if it may go, and tell whether it did."""
+        with _told(self._folder), self._room:
+            oldest = self._oldest()
+            if oldest is None or oldest.is_pending or self._is_needed(oldest):
+                return False
+            is_too_much = self._is_over() and oldest is not self._segments[-1]
+            if not (is_too_much or self._is_stale(oldest.entries[-1].written_at)):
+                return False
+            # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
+            gone = self._facts.gone | LedgerSet([LedgerRange(oldest.first, oldest.last)])
+            self._note(replace(self._facts, gone=gone))
+            self._segments = tuple(one for one in self._segments if one is not oldest)
+            oldest.remove()
+            return True
+
+    def _is_over(self) -> bool:
+        return self.size_bytes >= self._retention.size_bytes
+
+    def _is_stale(self, written_at: int, *, share: int = 1) -> bool:
+        """Tell whether what was written then, in unix milliseconds, is older than a share of the age kept."""
+        age = self._retention.age
+        return age is not None and written_at / 1000 + age / share < self._clock()
+
+    def _oldest(self) -> Segment | None:
+        """Return the segment with the lowest ledgers of those that have a commit."""
+        return min((one for one in self._segments if one.entries), key=attrgetter("first"), default=None)
+
+    def _is_needed(self, segment: Segment) -> bool:
+        """Tell whether a reader has not taken all that is committed of it."""
+        last = segment.entries[-1].last
+        return any(reading.behind < last for reading in self._readers.values())
+
+    def _await_room(self) -> None:
+        self.trim()
+        if self.is_full:
+            self.commit()  # readers make room, but only by what they can see
+        began = time.monotonic()
+        with self._room:
+            while self.is_full and not (self._closed or self._stop.is_set()):
+                self._lose_patience(began)
+                self._room.wait(_GLANCE)
+                self.trim()
+            if self._closed or self.is_full:
+                raise Stopped("the spool was full of what its readers need, and is told to stop")
+
+    def _lose_patience(self, began: float) -> None:
+        """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
+        patience, oldest = self._retention.patience, self._oldest()
+        if patience is None or oldest is None:
+            return
+        deadline = time.monotonic() - patience
+        for name, reading in list(self._readers.items()):
+            if reading.behind < oldest.last and max(reading.since, began) <= deadline:
+                del self._readers[name]
+                _log.warning("%s has taken nothing for %g s: it is waited for no longer", name, patience)
+
+    def _writable(self, first: int) -> Segment:
+        """Return the segment to append to: a new one after a gap, or when the last is large or old enough.
+
+        What was left out is no gap: it will not be written.
+        """
+        last = self._segments[-1] if self._segments else None
+        if last and self._goes_on(last.last + 1, first) and not self._is_done(last):
+            return last
+        if last:
+            self.commit()
+            if last in self._segments:  # else it was too old
+                last.cut()
+        made = Segment.create(self._folder / f"{first:010d}", self._schemas)
+        self._segments += (made,)
+        return made
+
+    def _is_done(self, segment: Segment) -> bool:
+        return segment.size_bytes >= self._segment_bytes or self._is_stale(segment.written_at, share=_SHARE)
+
+    def _goes_on(self, due: int, first: int) -> bool:
+        if due == first:
+            return True
+        return due < first and not LedgerSet([LedgerRange(due, first - 1)]) - self.left_out
+
+    def _note(self, facts: Facts) -> None:
+        facts.write(self._folder)
+        self._facts = facts
+
+    def _rollback(self) -> None:
+        for segment in self._segments[-1:]:
+            if segment.entries:
+                segment.rollback()
+            else:
+                segment.remove()
+                self._segments = self._segments[:-1]
+
+    def _opened(self) -> Iterator[Segment]:
+        paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
+        for first in [first for first in paths if first in self._facts.gone]:
+            shutil.rmtree(paths.pop(first), ignore_errors=True)  # a crash left it
+        for first in sorted(paths):
+            segment = Segment.open(paths[first], self._schemas, newest=first == max(paths))
+            if segment:
+                yield segment
+
+
+def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
+    """Return a table's rows of a part of the batch."""
+    rows = batch.tables[name]
+    if (part.first, part.end) == (batch.first, batch.last):
+        return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
+    ledgers = rows.column("ledger_sequence")
+    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
+    return Packed.of(rows.filter(within))
+
+
+def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
+    return rows.filter(pc.greater(rows.column("ledger_sequence"), after))
+
+
+@contextmanager
+def _told(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None]:
+    """Translate what the file system refuses, after undoing what is half done."""
+    try:
+        yield
+    except OSError as error:
+        if undo:
+            undo()
+        why = os.strerror(error.errno) if error.errno else str(error)
+        raise SinkUnavailable(
+            f"the spool in {folder} cannot be written ({why}): make room or mend it, and it goes on"
+        ) from error

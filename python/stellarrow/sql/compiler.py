@@ -1,0 +1,246 @@
+"""From a syntax tree to calls of Arrow's kernels. NULL is SQL's: unknown, and what it touches is unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import partial
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+from sqlglot import expressions as sql
+
+from stellarrow.errors import ConfigError
+from stellarrow.sql import functions
+from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
+from stellarrow.sql.parsing import Condition, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """A compiled expression: how to evaluate it, and what it is of no row; a constant is its own sample."""
+
+    evaluate: Callable[[pa.RecordBatch], Datum]
+    sample: Datum
+
+    @property
+    def type(self) -> pa.DataType:
+        return self.sample.type
+
+
+_COMPARISONS: Final = {
+    sql.EQ: "=", sql.NEQ: "<>", sql.LT: "<", sql.LTE: "<=", sql.GT: ">", sql.GTE: ">=",
+}  # fmt: skip
+_ARITHMETIC: Final = {sql.Add: "+", sql.Sub: "-", sql.Mul: "*", sql.Div: "/"}
+_TYPES: Final = {
+    "TEXT": pa.string(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "DOUBLE": pa.float64(),
+    "INT": pa.int64(), "BIGINT": pa.int64(), "UINT": pa.int64(), "UBIGINT": pa.decimal128(20, 0),
+    "INT128": pa.decimal128(38, 0), "DATE": pa.date32(),
+}  # fmt: skip
+# What a node may be made of; more, such as a regular expression's flags, would go unheard.
+_PARTS: Final = frozenset(
+    (
+        *("this", "expression", "expressions", "table", "is_string", "low", "high", "ifs", "default", "to"),
+        *("true", "false", "start", "length", "unit", "safe", "typed", "offset", "query"),
+    )
+)
+_TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPNTZ", "DATE")
+
+
+def compiled(tree: Condition, columns: pa.Schema, table: str, whole: pa.Schema) -> Value:
+    """Compile an expression over a table's columns; `whole` has the columns on request too."""
+    return _Compiler(columns, table, whole).value(tree)
+
+
+def field_named(name: str, columns: pa.Schema, table: str, whole: pa.Schema | None = None) -> pa.Field:
+    """Find a column, in whatever case it is written."""
+    for field in columns:
+        if field.name.lower() == name.lower():
+            return field
+    if whole is not None and name.lower() in whole.names:
+        raise ConfigError(
+            f"{table} has the column {name!r} only where decoded columns are asked for (--decoded)"
+        )
+    close = get_close_matches(name.lower(), columns.names, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(columns.names)}"
+    raise ConfigError(f"{table} has no column {name!r}: {remedy}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiler:
+    columns: pa.Schema
+    table: str
+    whole: pa.Schema
+
+    def value(self, tree: Any) -> Value:
+        """Compile a node of the tree by what it is."""
+        if {name for name, held in tree.args.items() if held} - _PARTS:
+            raise ConfigError(_not_understood(tree))
+        if isinstance(tree, sql.Paren):
+            return self.value(tree.this)
+        if isinstance(tree, sql.Column):
+            return self._column(tree)
+        if (operator := _COMPARISONS.get(type(tree))) is not None:
+            return self._apply(tree, partial(compare, operator), tree.this, tree.expression)
+        if (operator := _ARITHMETIC.get(type(tree))) is not None:
+            return self._apply(tree, partial(calculate, operator), tree.this, tree.expression)
+        if (special := _SPECIAL.get(type(tree))) is not None:
+            return special(self, tree)
+        if (known := functions.KNOWN.get(type(tree))) is not None:
+            function, arguments = known(tree)
+            return self._apply(tree, function, *arguments)
+        raise ConfigError(_not_understood(tree))
+
+    def _apply(self, tree: Any, function: Callable[..., Datum], *arguments: Any) -> Value:
+        """Call a function of values; of constants alone, now and not for each batch."""
+        values = [self.value(argument) for argument in arguments]
+        samples = [value.sample for value in values]
+        try:
+            sample = function(*samples)
+        except (pa.ArrowException, ValueError) as error:
+            types = " and ".join(_said(one.type) for one in samples)
+            reason = f": {error}".removesuffix(".") if isinstance(error, pa.ArrowInvalid) else f" of {types}"
+            raise ConfigError(f"{shown(tree)} cannot be computed{reason}") from error
+        if all(isinstance(one, pa.Scalar) for one in samples):
+            return Value(lambda _: sample, sample)
+        evaluates = [value.evaluate for value in values]
+        return Value(lambda batch: function(*[evaluate(batch) for evaluate in evaluates]), sample)
+
+    def _column(self, tree: Any) -> Value:
+        if tree.table and tree.table != self.table:
+            raise ConfigError(f"{shown(tree)} is of another table than {self.table}: name the column alone")
+        if tree.this.quoted and tree.name not in self.whole.names:
+            raise ConfigError(f"{self.table} has no column {shown(tree)}: text stands in 'single quotes'")
+        field = field_named(tree.name, self.columns, self.table, self.whole)
+        index = self.columns.get_field_index(field.name)
+        return Value(lambda batch: batch.column(index), pa.array([], field.type))
+
+    def literal(self, tree: Any) -> Value:
+        constant = pa.scalar(str(tree.this)) if tree.is_string else literal(str(tree.this))
+        return Value(lambda _: constant, constant)
+
+    def boolean(self, tree: Any) -> Value:
+        constant = pa.scalar(bool(tree.this))
+        return Value(lambda _: constant, constant)
+
+    def negative(self, tree: Any) -> Value:
+        return self._apply(tree, lambda one: calculate("-", pa.scalar(0), one), tree.this)
+
+    def connected(self, tree: Any) -> Value:
+        function = pc.and_kleene if isinstance(tree, sql.And) else pc.or_kleene
+        return self._apply(tree, function, tree.this, tree.expression)
+
+    def inverted(self, tree: Any) -> Value:
+        return self._apply(tree, pc.invert, tree.this)
+
+    def remainder(self, tree: Any) -> Value:
+        return self._apply(tree, remainder, tree.this, tree.expression)
+
+    def tested(self, tree: Any) -> Value:
+        """IS NULL, IS TRUE, IS FALSE; with NOT around them where it says so."""
+        wanted = tree.expression
+        if isinstance(wanted, sql.Null):
+            return self._apply(tree, pc.is_null, tree.this)
+        if isinstance(wanted, sql.Boolean):
+            match = partial(functions.is_bool, bool(wanted.this))
+            return self._apply(tree, match, tree.this)
+        raise ConfigError(_not_understood(tree))
+
+    def listed(self, tree: Any) -> Value:
+        """IN a list of constants."""
+        if not tree.expressions:
+            raise ConfigError(f"{shown(tree)}: IN takes a list of values in parentheses")
+        held = _held(tree.expressions, self.value(tree.this).type)
+        if held is not None:
+            return self._apply(tree, partial(functions.is_in, held), tree.this)
+        alternatives = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
+        return self._apply(tree, functions.any_of, *alternatives)
+
+    def between(self, tree: Any) -> Value:
+        low, high = tree.args["low"], tree.args["high"]
+        return self.value(
+            sql.And(
+                this=sql.GTE(this=tree.this, expression=low),
+                expression=sql.LTE(this=tree.this, expression=high),
+            )
+        )
+
+    def chosen(self, tree: Any) -> Value:
+        """CASE WHEN … THEN … ELSE … END, with or without a value to compare."""
+        if tree.args.get("default") is None:
+            raise ConfigError(f"{shown(tree)} says nothing of other rows: add ELSE")
+        made = tree.args["default"]
+        for branch in reversed(tree.args["ifs"]):
+            when = branch.this if tree.this is None else sql.EQ(this=tree.this, expression=branch.this)
+            made = sql.If(this=when, true=branch.args["true"], false=made)
+        return self.value(made)
+
+    def cast(self, tree: Any) -> Value:
+        name = tree.to.this.name
+        if name in _TIMES and isinstance(tree.this, sql.Literal):
+            return self._apply(tree, lambda text: moment(text.as_py()), tree.this)
+        if name == "DECIMAL":
+            digits = [int(one.name) for one in tree.to.expressions] or [18, 3]
+            target = pa.decimal128(*digits)
+        elif name in _TYPES:
+            target = _TYPES[name]
+        else:
+            known = ", ".join(sorted(one.lower() for one in (*_TYPES, "DECIMAL(38, 0)")))
+            raise ConfigError(f"{shown(tree)}: a value is cast to one of {known}")
+        return self._apply(tree, lambda value: convert(value, target), tree.this)
+
+
+_SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
+    sql.Literal: _Compiler.literal,
+    sql.Boolean: _Compiler.boolean,
+    sql.Neg: _Compiler.negative,
+    sql.And: _Compiler.connected,
+    sql.Or: _Compiler.connected,
+    sql.Not: _Compiler.inverted,
+    sql.Mod: _Compiler.remainder,
+    sql.Is: _Compiler.tested,
+    sql.In: _Compiler.listed,
+    sql.Between: _Compiler.between,
+    sql.Case: _Compiler.chosen,
+    sql.Cast: _Compiler.cast,
+}
+
+
+def _held(trees: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
+    """Return constants as values of a column's type; None where one is none, or is compared otherwise."""
+    is_text = pa.types.is_string(kind)
+    if not (is_text or pa.types.is_integer(kind) or pa.types.is_decimal(kind)):
+        return None
+    if not all(isinstance(one, sql.Literal) and (one.is_string if is_text else one.is_int) for one in trees):
+        return None
+    values = [str(one.this) if is_text else int(one.this) for one in trees]
+    try:
+        return pa.array(values, kind)
+    except (pa.ArrowException, OverflowError):
+        return None
+
+
+def _said(kind: pa.DataType) -> str:
+    if pa.types.is_string(kind):
+        return "text"
+    if pa.types.is_boolean(kind):
+        return "true or false"
+    return "a number" if pa.types.is_integer(kind) or pa.types.is_decimal(kind) else str(kind)
+
+
+def _not_understood(tree: Any) -> str:
+    text = shown(tree)
+    if isinstance(tree, sql.Null):
+        return "nothing equals NULL: write IS NULL or IS NOT NULL"
+    if isinstance(tree, sql.AggFunc | sql.Window | sql.Subquery | sql.Select):
+        return f"{text} needs more than one row: ask stellarrow sql, or DuckDB over scan"
+    known = sorted(functions.NAMES)
+    name = text.split("(")[0].lower()
+    if name in known:
+        return f"{text} is not understood: {name}() takes fewer arguments here"
+    close = get_close_matches(name, known, n=1)
+    return f"{text} is not understood: " + (
+        f"did you mean {close[0]}()?" if close else f"the functions are {', '.join(known)}"
+    )

@@ -1,0 +1,43 @@
+"""What a folder and an object store must both do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How a store is reached: `endpoint` is the URL of an S3-compatible one, `timeout` seconds a request."""
+
+    endpoint: str | None = None
+    timeout: float = 60.0
+
+
+class Store(Protocol):
+    """Objects under keys; any thread may call. What fails is a SourceError or SinkError in one sentence.
+
+    Nothing is tried again here: what may work later is raised as Unavailable.
+    """
+
+    where: str  # for people
+    lists: bool  # whether it can tell which keys there are
+
+    def get(self, key: str) -> bytes | None:
+        """Return an object, None where there is none."""
+
+    def page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
+        """Return the first keys below a folder (empty, or ending in a slash), with their sizes.
+
+        They come in the order of their bytes, from the first one beyond `after`; an empty page is the end.
+        """
+
+    def folders(self) -> list[str]:
+        """Return the names of the folders at the top, in the order of their bytes."""
+
+    def metadata(self, key: str) -> dict[str, str]:
+        """Return what is told about an object beside its bytes; nothing where there is none."""
+
+    def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
+        """Keep an object whole or not at all, unless there is one already: then return False."""

@@ -1,0 +1,43 @@
+"""What a service says of its health: checks, components."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """How a part of a service is; a service whose inessential part is not well is degraded, not unhealthy."""
+
+    name: str
+    healthy: bool
+    message: str = ""
+    metrics: Mapping[str, float | int | str | None] = field(default_factory=dict)
+    essential: bool = True
+    last_check: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def told(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "healthy": self.healthy,
+            "last_check": self.last_check.isoformat(),
+            "message": self.message,
+            "metrics": dict(self.metrics),
+        }
+
+
+class Component(Protocol):
+    """A part of a service that knows how it is."""
+
+    def check(self) -> Check:
+        """Say how it is, at once: from what is known, not by asking elsewhere. Any thread may call it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A component that asks its owner."""
+
+    check: Callable[[], Check]

@@ -1,0 +1,73 @@
+"""All rows of a table read again: is every file whole, does every ledger follow the one before?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.verification.stored_tables import Holding
+
+_AT_ONCE: Final = 10_000  # ledgers
+_HASHES: Final = ["ledger_sequence", "ledger_hash", "previous_ledger_hash"]
+
+
+@dataclass(slots=True)
+class Audit:
+    """How many rows there are, what is wrong, and what became of the chain where the table tells."""
+
+    rows: int = 0
+    faults: list[str] = field(default_factory=list)
+    chain: str | None = None
+
+
+def audited(held: Holding) -> Audit:
+    """Read a table whole."""
+    audit = Audit()
+    is_ledgers = held.table.rpartition("/")[2] == "ledgers"
+    for part in _windows(held.ledgers):
+        try:
+            counted = held.census(part)
+        except SinkError as error:
+            audit.faults.append(str(error))
+            continue
+        audit.rows += counted.total()
+        if is_ledgers:
+            wrong = LedgerSet.of(one for one in range(part.first, part.end + 1) if counted[one] != 1)
+            if wrong:
+                audit.faults.append(f"{wrong} should have one row each, but has not")
+    if is_ledgers:
+        _follow(held, audit)
+    return audit
+
+
+def _windows(ledgers: LedgerSet) -> Iterator[LedgerRange]:
+    for part in ledgers:
+        for first in range(part.first, part.end + 1, _AT_ONCE):
+            yield LedgerRange(first, min(part.end, first + _AT_ONCE - 1))
+
+
+def _follow(held: Holding, audit: Audit) -> None:
+    """Check that every ledger names the hash of the one before."""
+    links, broken = 0, False
+    before, hash_before = -1, ""
+    try:
+        for ledger, own, previous in _headers(held):
+            if ledger == before + 1:
+                links += 1
+                if previous != hash_before:
+                    broken = True
+                    audit.faults.append(f"ledger {ledger} does not follow {before}: extract both again")
+            before, hash_before = ledger, own
+    except SinkError:
+        audit.chain = "cannot be read whole"  # what is wrong was told already
+        return
+    audit.chain = "broken" if broken else f"holds, {links:,} links read again"
+
+
+def _headers(held: Holding) -> Iterator[tuple[int, str, str]]:
+    for part in _windows(held.ledgers):
+        for rows in held.read(_HASHES, part):
+            yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)

@@ -1,0 +1,340 @@
+"""A processor's stream into PostgreSQL: whatever breaks, every row once."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection
+from itertools import islice
+from pathlib import Path
+
+import psycopg
+import pytest
+
+import stellarrow as sa
+from fakes.process import free_port
+from fakes.processor import HALF, Processor
+from processor.serving import Serving
+from sinks.postgres.made import asked, batch, entry, folded, states
+from stellarrow.cli.commands.synth import write_lake
+from stellarrow.consumer.consumer import Consumer
+from stellarrow.consumer.flight_client import FlightTable
+from stellarrow.consumer.stats import ConsumerMetrics, Stats
+from stellarrow.core.synthetic import synthetic
+from stellarrow.ledgers import Network
+from stellarrow.net.address import Address
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sources.files import FileSource
+from stellarrow.telemetry.metrics import Metrics
+
+SYNTHETIC = Network.of("synthetic")
+EAGER = Policy(attempts=None, first_wait=0.02, longest_wait=0.1, failures_to_open=1_000)
+
+
+def pieces(first: int, last: int, *, size: int = 2) -> list[sa.LedgerBatch]:
+    rows = [
+        entry(ledger, f"k{ledger % 5}", place=place) for ledger in range(first, last + 1) for place in (0, 1)
+    ]
+    return [batch(at, min(at + size - 1, last), rows) for at in range(first, last + 1, size)]
+
+
+def ledgers(database: str) -> list[int]:
+    try:
+        found = asked(database, "SELECT ledger_sequence FROM contract_data.entries ORDER BY 1, change_index")
+    except psycopg.errors.UndefinedTable:
+        return []
+    return [row["ledger_sequence"] for row in found]
+
+
+def twice(first: int, last: int) -> list[int]:
+    return [ledger for ledger in range(first, last + 1) for _ in range(2)]
+
+
+def until(what: Callable[[], object], *, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.02)
+
+
+@contextmanager
+def consuming(processor: Processor, database: str, *, interval: float = 0.05) -> Iterator[Stats]:
+    """Consume in a thread for as long as the block lasts."""
+    stop, stats, failed = threading.Event(), Stats(), list[BaseException]()
+    sink = PostgresSink(database, ["contract_data"], network="synthetic", mode="live")
+    stream = FlightTable(Address.parse(processor.endpoint), "contract_data")
+    consumer = Consumer(
+        stream,
+        sink,
+        table="contract_data",
+        flush_interval=interval,
+        guard=Guard("processor", EAGER, stop=stop),
+        stop=stop,
+        metrics=ConsumerMetrics(Metrics()),
+        stats=stats,
+    )
+
+    def run() -> None:
+        try:
+            consumer.run()
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=run)
+    with closing(sink):
+        thread.start()
+        try:
+            yield stats
+        finally:
+            stop.set()
+            thread.join(20)
+    assert not thread.is_alive()
+    if failed:
+        raise failed[0]
+
+
+def test_what_a_processor_sends_is_stored_as_it_comes(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 10)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 10)
+        processor.pieces += pieces(11, 14)
+        until(lambda: ledgers(database) == twice(1, 14))
+    assert stats.records_received == 28
+    assert processor.asked[0]["from"] == "earliest"
+    assert (processor.asked[0]["table"], processor.asked[0]["version"]) == ("contract_data", "2.0")
+
+
+def test_it_goes_on_from_the_durable_position(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 10)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 10)
+    processor.pieces += pieces(11, 20)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 20)
+    assert processor.asked[-1]["from"] == "after-5"
+    assert stats.records_received == 20
+    assert ledgers(database) == twice(1, 20)
+
+
+def test_what_was_not_committed_comes_again(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 10)
+    with consuming(processor, database, interval=1_000) as stats:
+        until(lambda: stats.last_ledger == 10)
+        assert asked(database, "SELECT count(*) FROM stellar.positions") == [{"count": 0}]
+
+
+def test_a_stream_that_breaks_is_taken_up_where_it_broke(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 20)
+    processor.breaks_after = 4
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 20)
+    assert stats.reconnections == 1
+    assert processor.asked[-1]["from"] == "after-4"
+    assert ledgers(database) == twice(1, 20)
+
+
+def test_a_processor_that_restarts_is_waited_for(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 10)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 10)
+        processor.stop()
+        until(lambda: stats.reconnections)
+        processor.pieces += pieces(11, 20)
+        processor.start()
+        until(lambda: stats.committed_ledger == 20)
+    assert ledgers(database) == twice(1, 20)
+
+
+def test_a_place_the_processor_no_longer_knows_is_begun_again_from_the_earliest(
+    processor: Processor, database: str
+) -> None:
+    processor.pieces += pieces(1, 10)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 10)
+    processor.pieces[:] = pieces(7, 12)
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 12)
+    assert [one["from"] for one in processor.asked[-2:]] == ["after-5", "earliest"]
+    assert ledgers(database) == twice(1, 12)
+
+
+def test_sessions_that_ended_are_asked_for_more(processor: Processor, database: str) -> None:
+    processor.pieces += pieces(1, 4)
+    processor.ends = True
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 4)
+        processor.pieces += pieces(5, 6)
+        until(lambda: stats.committed_ledger == 6)
+    assert ledgers(database) == twice(1, 6)
+
+
+def test_a_ledger_in_several_batches_is_taken_whole(processor: Processor, database: str) -> None:
+    one, other = (batch(5, 5, [entry(5, f"k{place}", place=place)]) for place in (0, 1))
+    half = sa.LedgerBatch(one.first, one.last, one.tables, replace(one.run, count=HALF))
+    processor.pieces += [*pieces(1, 4), half]
+    with consuming(processor, database) as stats:
+        until(lambda: stats.records_received == 9)
+        until(lambda: stats.committed_ledger == 4)
+        assert ledgers(database) == twice(1, 4)
+        processor.breaks_after = 0
+        processor.stop()
+        processor.start()
+        until(lambda: stats.records_received == 10)  # the half came again
+        processor.pieces.append(other)
+        until(lambda: stats.committed_ledger == 5)
+    assert ledgers(database) == twice(1, 5)
+
+
+def test_a_ledger_sent_again_by_a_later_session_is_taken_once(processor: Processor, database: str) -> None:
+    processor.pieces += [*pieces(1, 4), *pieces(4, 6)]
+    with consuming(processor, database) as stats:
+        until(lambda: stats.committed_ledger == 6)
+    assert ledgers(database) == twice(1, 6)
+
+
+def http(port: int, path: str) -> tuple[int, str]:
+    connection = HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    except ConnectionError:
+        return 0, ""
+    finally:
+        connection.close()
+
+
+def test_the_service_consumes_tells_how_it_is_and_ends_with_everything_durable(
+    processor: Processor, database: str
+) -> None:
+    processor.pieces += pieces(1, 10)
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "stellarrow.cli",
+        "sink",
+        "postgres",
+        "serve",
+        "--metrics-port",
+        str(port),
+    ]
+    settings = {
+        **os.environ,
+        "NETWORK_PASSPHRASE": "synthetic",
+        "FLIGHT_ENDPOINT": processor.endpoint,
+        "DATABASE_URL": database,
+        "COMMIT_INTERVAL": "1000s",
+    }
+    process = subprocess.Popen(command, env=settings, stderr=subprocess.PIPE, text=True)
+    try:
+        until(lambda: http(port, "/ready")[0] == 200)
+        until(lambda: json.loads(http(port, "/stats")[1])["records_received"] == 20)
+        assert json.loads(http(port, "/health")[1])["status"] == "healthy"
+        metrics = http(port, "/metrics")[1]
+        assert "postgresql_consumer_records_received_total 20.0" in metrics
+        assert "ledgers_received_total 10.0" in metrics
+        assert ledgers(database) == []  # the interval has not passed
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 0, told
+    assert ledgers(database) == twice(1, 10)
+
+
+def serve(serving: Serving, database: str, *flags: str) -> subprocess.Popen[str]:
+    """Start the service between a real processor and a database."""
+    command = [sys.executable, "-m", "stellarrow.cli", "sink", "postgres", "serve", "--network", "synthetic"]
+    command += ["--metrics-port", ":0", "--db-flush-interval", "100ms", "--database-url", database]
+    command += ["--flight-endpoint", str(serving.flight), *flags]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("lake")
+    write_lake(
+        folder, islice(synthetic(20, first=100, ledger_bytes=30_000), 60), first=100, network=SYNTHETIC
+    )
+    return folder
+
+
+@pytest.mark.parametrize("flags", [[], ["--start-ledger", "110", "--end-ledger", "149"]])
+def test_what_a_real_processor_serves_arrives_exactly(
+    lake: Path, tmp_path: Path, database: str, flags: list[str]
+) -> None:
+    session = ["--start-ledger", "100", "--end-ledger", "159", "--batch-size", "7", "--include-deleted"]
+    with closing(Serving(lake, tmp_path / "state", "--network", "synthetic", *session)) as serving:
+        process = serve(serving, database, *flags)
+        try:
+            first, last = (110, 149) if flags else (100, 159)
+            until(lambda: set(ledgers(database)) >= {last}, seconds=60)
+            if not flags:
+                process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=30)  # the end of a range ends it
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    decoder = sa.Decoder(["contract_data"], network="synthetic")
+    chunks = FileSource(lake).read(sa.LedgerRange(first, last))
+    golden = [row for chunk in chunks for row in decoder(chunk).tables["contract_data"].to_pylist()]
+    columns = ", ".join(golden[0])
+    key = ", ".join(sa.keys("contract_data"))
+    assert asked(database, f"SELECT {columns} FROM contract_data.entries ORDER BY {key}") == golden
+    assert states(database) == folded(golden)
+
+
+SESSION = ("--network", "synthetic", "--start-ledger", "100", "--end-ledger", "159")
+
+
+def test_several_tables_arrive_exactly(lake: Path, tmp_path: Path, database: str) -> None:
+    places = {"contract_data": "contract_data.entries", "contract_events": "stellar.contract_events"}
+    with closing(Serving(lake, tmp_path / "state", *SESSION, "--tables", ",".join(places))) as serving:
+        process = serve(serving, database, "--tables", ",".join(places))
+        try:
+            until(lambda: {str(held) for held in coverage(database)} == {"{[100,160)}"}, seconds=60)
+            process.send_signal(signal.SIGTERM)
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 0, told
+    assert "all up to ledger 159 is durable" in told
+    decoder = sa.Decoder(list(places), network="synthetic")
+    batches = [decoder(chunk) for chunk in FileSource(lake).read(sa.LedgerRange(100, 159))]
+    for name, place in places.items():
+        golden = [row for batch in batches for row in batch.tables[name].to_pylist()]
+        columns = ", ".join(golden[0])
+        key = ", ".join(f"{one} NULLS FIRST" for one in sa.keys(name) if one != "stage")
+        assert asked(database, f"SELECT {columns} FROM {place} ORDER BY {key}") == golden, name
+
+
+def coverage(database: str) -> list[str]:
+    try:
+        found = asked(database, "SELECT ledgers::text FROM contract_data.ledger_coverage")
+    except psycopg.errors.UndefinedTable:
+        return []
+    return [row["ledgers"] for row in found]
+
+
+def test_a_table_that_the_sessions_do_not_keep_ends_the_service_with_the_reason(
+    lake: Path, tmp_path: Path, database: str
+) -> None:
+    with closing(Serving(lake, tmp_path / "state", *SESSION, "--tables", "contract_data")) as serving:
+        process = serve(serving, database, "--tables", "contract_data,ttl")
+        try:
+            _, told = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert process.returncode == 1
+    assert "refuses ttl@1.0: sessions do not keep ttl@1.0" in told
+    assert "Detail" not in told
