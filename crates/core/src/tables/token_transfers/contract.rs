@@ -4,7 +4,6 @@ use super::journal::{Journal, Movement, Part};
 use super::step;
 use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
 use crate::ledger::walk::Transaction;
-use crate::values::address::Address;
 use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};
 
@@ -39,9 +38,13 @@ fn as_unified(event: TokenEvent<'_>, asset: RawAsset) -> TokenEvent<'_> {
     let (Kind::Transfer, Some(from), Some(to)) = (event.kind, event.from, event.to) else {
         return event;
     };
-    let (from, to): (Address, Address) = (from.plain(), to.plain());
-    let (kind, from, to) = step::sides(asset, from, to);
-    TokenEvent { kind, from, to, ..event }
+    match step::sides(asset, from.plain(), to.plain()) {
+        (Kind::Transfer, ..) => event,
+        (Kind::Burn, from, to) => {
+            TokenEvent { kind: Kind::Burn, from, to, memo: Memo::None, ..event }
+        }
+        (kind, from, to) => TokenEvent { kind, from, to, ..event },
+    }
 }
 
 /// Write down the fee a transaction's own events tell (CAP-67), and return the refund if there is
