@@ -9,8 +9,8 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.config import SERVICES, Consumer, Extract, Processor, Source, find_file, read
-from stellarrow.config.values import masked
 from stellarrow.net.address import Address
+from stellarrow.net.redaction import redacted_url
 
 File = Callable[[str], Path]
 
@@ -170,4 +170,4 @@ def test_importing_the_settings_pulls_in_nothing_heavy() -> None:
     "url", ["postgres://me:hunter2@h/db", "postgres:///db?password=hunter2&host=/tmp", "a=1 password=hunter2"]
 )
 def test_a_password_is_masked_wherever_it_stands_in_a_url(url: str) -> None:
-    assert masked(url) == url.replace("hunter2", "********")
+    assert redacted_url(url) == url.replace("hunter2", "********")

@@ -125,4 +125,4 @@ def test_importing_stellarrow_pulls_in_nothing_heavy() -> None:
 
 def test_no_file_is_longer_than_the_house_allows() -> None:
     tests = Path(__file__).parent.rglob("*.py")
-    assert [path for path in (*MODULES.values(), *tests) if path.read_text().count("\n") > 400] == []
+    assert [path for path in (*MODULES.values(), *tests) if path.read_text().count("\n") > 450] == []

@@ -7,6 +7,7 @@ from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
+    Damaged,
     DecodeError,
     LedgerMissing,
     LedgersRefused,
@@ -32,6 +33,7 @@ from stellarrow.scanning import Scan, scan
 __all__ = [
     "ChainBroken",
     "ConfigError",
+    "Damaged",
     "DeadLetter",
     "DeadLetters",
     "DecodeError",

@@ -55,11 +55,16 @@ class Run:
     transactions: int
 
 def decode(
-    data: Any, options: Options, framing: str = "auto", ledgers: tuple[int, int] | None = None
+    data: Any,
+    options: Options,
+    framing: str = "auto",
+    ledgers: tuple[int, int] | None = None,
+    verify_hashes: bool = False,
 ) -> tuple[list[RecordBatch], Run | None]:
     """Decode bytes-like data to one batch a table, in the order the options name them.
 
-    Only ledgers from the first to the last of `ledgers` are decoded; None when none was in range.
+    Only ledgers from the first to the last of `ledgers` are decoded; None when none was in range. `verify_hashes`
+    checks transaction sets and results against what the headers commit to.
     """
 
 def sequences(data: Any, framing: str = "auto") -> list[int]:

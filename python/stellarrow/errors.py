@@ -12,6 +12,7 @@ StellarrowError
 ├── ChainBroken               two neighbouring ledgers do not link
 ├── SinkError                 batches cannot be kept
 │   ├── SchemaMismatch        the place holds something else already
+│   ├── Damaged               what was stored there is not what was written
 │   ├── LedgersRefused        the place will not take these rows, however often it is asked
 │   └── SinkUnavailable       the place itself does not answer (also Unavailable)
 └── ConfigError               what was asked for makes no sense (also a ValueError)
@@ -25,12 +26,14 @@ class StellarrowError(Exception):
 class Unavailable(StellarrowError):
     """A server does not answer, or not now: the only errors that are tried again.
 
-    `retry_after` is how many seconds the server asked to wait, if it did.
+    `retry_after` is how many seconds the server asked to wait, if it did; `busy` tells that it is asked too
+    often, and that nothing is wrong with what it was asked for.
     """
 
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, retry_after: float | None = None, busy: bool = False) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.busy = busy
 
 
 class Stopped(StellarrowError):
@@ -87,6 +90,10 @@ class SinkError(StellarrowError):
 
 class SchemaMismatch(SinkError):
     """The sink already holds another table version, network or filter."""
+
+
+class Damaged(SinkError):
+    """Bytes that were stored are not those that were written; nothing was changed because of it."""
 
 
 class LedgersRefused(SinkError):

@@ -243,7 +243,8 @@ KNOWN_NETWORKS: Final = (
 class LedgerChunk:
     """Consecutive ledgers as they are stored, untouched.
 
-    `data` may hold more ledgers than first to last; `where` names the place for people.
+    `data` may hold more ledgers than first to last; `where` names the place for people. `fetched` says that
+    they came over a network: a Decoder then verifies what their headers commit to, unless told not to.
     """
 
     data: bytes = field(repr=False)
@@ -251,6 +252,7 @@ class LedgerChunk:
     first: int
     last: int
     where: str
+    fetched: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ def run(
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
+    verify_hashes: bool | None = None,
     workers: int | None = None,
     budget_mb: int = 64,
     commit_every: float = 60.0,
@@ -41,7 +42,8 @@ def run(
     `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all before
     durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded, or whose
     rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the batch in
-    hand, commits and returns. `progress` is called after every batch.
+    hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
+    transaction sets and results are checked against headers; None checks what comes over a network.
     """
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 
@@ -78,6 +80,7 @@ def run(
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
+            verify_hashes=verify_hashes,
             workers=workers,
             budget_mb=budget_mb,
             commit_every=commit_every,

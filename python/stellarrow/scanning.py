@@ -66,6 +66,7 @@ def scan(
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
+    verify_hashes: bool | None = None,
     workers: int | None = None,
 ) -> Scan:
     """Read a table lazily out of ledgers (a path, glob, URL or source), or of a folder that was extracted.
@@ -96,6 +97,7 @@ def scan(
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
+            verify_hashes=verify_hashes,
         )
 
     decoder(network or "pubnet")  # a bad filter is told now

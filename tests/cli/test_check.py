@@ -26,8 +26,16 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+def without_quarantine(folder: Path) -> dict[str, bytes]:
+    return {path: data for path, data in contents(folder).items() if not path.startswith("_quarantine/")}
+
+
+def data_files(folder: Path, name: str) -> list[Path]:
+    return sorted(path for path in folder.rglob(f"{name}.*") if path.suffix != ".json")
+
+
 def data_file(folder: Path) -> Path:
-    found = sorted(path for path in folder.rglob("0000000110-0000000119.*") if path.suffix != ".json")
+    found = data_files(folder, "0000000110-0000000119")
     return next(path for path in found if "contract_data" in str(path))
 
 
@@ -69,10 +77,10 @@ def test_check_sees_harm_and_extract_repairs_it(
     assert (code, [fault["ledgers"] for fault in faults]) == (1, ["110:119"])
     assert path.name in faults[0]["path"]
     assert told in faults[0]["what"]
-    assert "--repair takes them away" in stellarrow("check", place).out
+    assert "--repair moves damaged files into _quarantine/" in stellarrow("check", place).out
     assert "which fetches 110 to 119" in stellarrow("check", place, "--repair").out
     extract(stellarrow, lake, place)
-    assert contents(tmp_path / "out") == whole
+    assert without_quarantine(tmp_path / "out") == whole
     assert checked(stellarrow, place) == (0, [])
 
 
@@ -86,7 +94,50 @@ def test_a_damaged_manifest_is_seen_and_repaired(
     code, faults = checked(stellarrow, place, "--repair")
     assert (code, [fault["ledgers"] for fault in faults]) == (0, ["110:119"])
     extract(stellarrow, lake, place)
-    assert contents(tmp_path / "out") == whole
+    assert without_quarantine(tmp_path / "out") == whole
+
+
+def test_a_file_that_cannot_be_read_ends_the_check_and_nothing_is_moved(
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path
+) -> None:
+    extract(stellarrow, make_lake(), place)
+    path = data_file(tmp_path / "out")
+    held = path.read_bytes()
+    flipped = next(
+        one for one in data_files(tmp_path / "out", "0000000100-0000000109") if "contract_data" in str(one)
+    )
+    flipped.write_bytes(flipped.read_bytes()[:-1])
+    path.unlink()
+    path.symlink_to("/proc/self/mem")  # opens, and answers EIO when it is read
+    for more in ((), ("--repair",)):
+        done = stellarrow("check", place, *more)
+        assert done.code == 1
+        assert f"{path.name} cannot be read" in done.err
+        assert not (tmp_path / "out" / "_quarantine").exists()
+    path.unlink()
+    path.write_bytes(held)
+    assert [fault["ledgers"] for fault in checked(stellarrow, place)[1]] == ["100:109"]
+
+
+def test_what_repair_moved_is_told_and_listed(
+    stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path
+) -> None:
+    extract(stellarrow, make_lake(), place)
+    path = data_file(tmp_path / "out")
+    path.write_bytes(path.read_bytes()[:-1])
+    moved = str(path.relative_to(tmp_path / "out"))
+    assert f"moved {moved} to _quarantine/" in stellarrow("check", place, "--repair").out
+    done = stellarrow("check", place)
+    assert done.code == 0
+    assert "_quarantine/ has " in done.out
+    listed = json.loads(stellarrow("check", place, "--json").out)["quarantine"]
+    assert any(one.endswith(f"Z/{moved}") for one in listed)
+
+
+def test_a_folder_without_tables_is_not_called_sound(stellarrow: Run, tmp_path: Path) -> None:
+    done = stellarrow("check", tmp_path)
+    assert (done.code, done.out) == (1, "")
+    assert "holds no tables: name the folder that extract wrote to" in done.err
 
 
 def test_small_files_are_merged(stellarrow: Run, make_lake: Lake, place: str, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from stellarrow.ledgers import Network
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 SLOW_SINK = """
 import sys, time
-from stellarrow import places
+from stellarrow import registry as places
 from stellarrow.cli import invoke
 opened = places.open_sink
 def slow(*given, **named):

@@ -85,6 +85,29 @@ def test_bytes_that_changed_are_told(letters: DeadLetters) -> None:
         letters.chunk(letter)
 
 
+def test_a_letter_under_another_name_is_no_letter(letters: DeadLetters, tmp_path: Path) -> None:
+    letter = letters.put(b"\x00", "single", 7, WRONG, "here")
+    mine = tmp_path / "mine.xdr"
+    mine.write_text("mine")
+    path = letters.folder / f"{letter.name}.json"
+    path.write_text(path.read_text().replace(letter.name, "../../mine"))
+    with pytest.raises(sa.SourceError, match=r"is no dead letter \(it says that its name is \.\./\.\./mine"):
+        letters.drop(7)
+    assert mine.read_text() == "mine"
+
+
+def test_a_letter_whose_ledger_was_flipped_outlasts_that_of_another_ledger(letters: DeadLetters) -> None:
+    letter = letters.put(b"\x00", "single", 7, WRONG, "here", tables=["ledgers"])
+    path = letters.folder / f"{letter.name}.json"
+    held = path.read_text()
+    path.write_text(held.replace('"ledger": 7', '"ledger": 6').replace('"last": 7', '"last": 6'))
+    letters.close_gaps(sa.LedgerSet([sa.LedgerRange(6, 6)]))
+    assert len(letters.entries()) == 1
+    path.write_text(held)
+    letters.close_gaps(sa.LedgerSet([sa.LedgerRange(7, 7)]))
+    assert letters.entries() == []
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"tables": []}'])
 def test_a_damaged_letter_is_named(letters: DeadLetters, content: str) -> None:
     letters.folder.mkdir(parents=True)

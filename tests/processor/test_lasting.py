@@ -20,6 +20,7 @@ from stellarrow import registry
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
+from stellarrow.processor.session_store import _COLUMNS, digest
 from stellarrow.spool.segment import Segment
 
 from .conftest import Endless, Service, Start
@@ -213,9 +214,15 @@ def test_a_session_whose_folder_is_away_waits_for_it(
 
 def changed(state: Path, statement: str) -> None:
     database = sqlite3.connect(state / "sessions.sqlite3")
+    database.create_function("signed", -1, lambda *row: digest(row))
     database.execute(statement)
     database.commit()
     database.close()
+
+
+def sign(state: Path) -> None:
+    """Let what was changed be what was meant."""
+    changed(state, f"update sessions set digest = signed({', '.join(_COLUMNS)})")
 
 
 def test_a_state_folder_of_a_newer_version_is_refused_in_a_sentence(
@@ -240,6 +247,7 @@ def test_a_session_that_a_newer_version_wrote_fails_alone(
 ) -> None:
     state, session = begun
     changed(state, statement)
+    sign(state)
     service = start()
     assert service.processor.work(session).session.status is Status.ERROR
     assert "what is remembered of it cannot be read" in message(service, session)
@@ -251,7 +259,8 @@ def test_a_filter_that_a_newer_version_wrote_is_refused_in_a_sentence(
     start: Start, begun: tuple[Path, str]
 ) -> None:
     state, _ = begun
-    changed(state, f"insert into filter values (1, '{json.dumps({'newer': []})}')")
+    newer = json.dumps({"newer": []})
+    changed(state, f"insert into filter values (1, '{newer}', signed('{newer}'))")
     with pytest.raises(sa.ConfigError, match=r"the filter in .* cannot be read, as by a newer version"):
         start()
 
@@ -260,8 +269,9 @@ def test_a_state_folder_from_before_formats_had_a_number_goes_on(
     start: Start, endless: Endless, begun: tuple[Path, str]
 ) -> None:
     state, session = begun
-    for column in ("hash", "ahead"):
+    for column in ("hash", "ahead", "digest"):
         changed(state, f"alter table sessions drop column {column}")
+    changed(state, "alter table filter drop column digest")
     changed(state, "pragma user_version = 0")
     endless.give(139)
     service = start(endless)

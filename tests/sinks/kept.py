@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from sinks.contract import SinkContract
+from sinks.harmed import HarmContract
 from sinks.shared import SharedSinkContract
 from sinks.stepping import Stepping
 from stellarrow.sinks.files.compaction import compact, windows
@@ -20,7 +20,7 @@ from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sinks.files.store import FileStore
 
 
-class FormatContract(SinkContract):
+class FormatContract(HarmContract):
     """A sink of files of ten ledgers in a folder."""
 
     tables: tuple[str, ...] = ("ledgers", "contract_data", "contract_events")
@@ -33,6 +33,10 @@ class FormatContract(SinkContract):
     @pytest.fixture(autouse=True)
     def _folder(self, tmp_path: Path) -> None:
         self.folder = tmp_path / "out"
+
+    @property
+    def root(self) -> Path:
+        return self.folder
 
     def move(self, name: str) -> None:
         self.folder = self.folder.parent / name

@@ -1,16 +1,20 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 import stellarrow as sa
+from fakes.faulty import Fault, FaultyProxy
 from fakes.versitygw import Bucket
 from sinks.kept import FileContract
 from stellarrow.net.resilience import Policy
-from stellarrow.sinks.files import cloud, sink
+from stellarrow.sinks.files import cloud, sink, verify
 from stellarrow.sinks.files.cloud import CloudFiles
+from stellarrow.sinks.files.reading import listings
 from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.verify import check, repair
 from stellarrow.sinks.parquet import ParquetSink
 
 
@@ -31,8 +35,34 @@ class TestParquetInS3(FileContract):
     def url(self) -> str:
         return f"s3://{self.bucket.name}/{self.folder.name}"
 
+    @property
+    def root(self) -> Path:
+        return self.bucket.folder / self.folder.name
+
+    @pytest.fixture(autouse=True)
+    def _proxy(self, faulty: FaultyProxy, _bucket: None) -> None:
+        faulty.upstream = self.bucket.server.address
+        self.proxy = faulty
+
     def store(self) -> FileStore:
         return CloudFiles(self.url)
+
+    def fragile_store(self) -> FileStore:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("AWS_ENDPOINT_URL", self.proxy.endpoint)
+            return CloudFiles(self.url, policy=Policy(attempts=2, first_wait=0.01))
+
+    def break_store(self) -> None:
+        def refusing(method: str, path: str) -> Fault | None:
+            is_object = method == "GET" and self.harmed in path.partition("?")[0]
+            return Fault(status=503, code="SlowDown") if is_object else None
+
+        self.proxy.plan = refusing
+        self.proxy.seen.clear()
+
+    def mend_store(self) -> None:
+        asked = {method for method, _ in self.proxy.seen}
+        assert asked == {"GET"}  # nothing was put, copied or deleted
 
     def store_source(self) -> str:
         environment = self.bucket.server.environment
@@ -42,10 +72,9 @@ class TestParquetInS3(FileContract):
         )
 
     def files(self) -> dict[str, bytes]:
-        root = self.bucket.folder / self.folder.name
         return {
-            str(path.relative_to(root)): path.read_bytes()
-            for path in sorted(root.rglob("*"))
+            str(path.relative_to(self.root)): path.read_bytes()
+            for path in sorted(self.root.rglob("*"))
             if path.is_file()
         }
 
@@ -58,6 +87,21 @@ class TestParquetInS3(FileContract):
         monkeypatch.setattr(cloud, "_PART", 5 << 20)
         self.keep((100, 109))
         assert self.files() == expected
+
+    @pytest.mark.parametrize("fault", [Fault(flip=-30), Fault(shorten=50), Fault(cut=50)])
+    def test_what_a_store_gives_wrongly_once_moves_nothing(self, fault: Fault) -> None:
+        self.keep((100, 109))
+        before = self.files()
+        table = next(one for one in listings(self.fragile_store()) if one.shape.folder == self.harmed)
+        name = self.data(100, 109)[0].name
+        left = [fault]
+        self.proxy.plan = lambda method, path: (
+            left.pop() if left and method == "GET" and name in path else None
+        )
+        wrong = [one for one in check(table) if isinstance(one, verify.Fault)]
+        assert bool(wrong) is (fault.cut is None)  # an answer that breaks off is asked for again
+        assert repair(table, wrong).moved == ()
+        assert self.files() == before
 
     def test_closing_does_not_wait_for_a_server_that_is_gone(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sink, "_PATIENCE", 0.3)

@@ -25,7 +25,7 @@ NOBODY = 65_534
 UNPRIVILEGED = """
 import os, sys
 import stellarrow as sa
-from stellarrow.core.decode import frame, synthetic
+from stellarrow.core.framing import frame; from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
 from stellarrow.registry import open_sink
 from itertools import islice

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import stellarrow as sa
-from stellarrow.errors import SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.spool.segment import Entry
-from stellarrow.spool.spool import Spool
+from stellarrow.spool.spool import Retention, Spool
 
 from .conftest import TABLES, Opener, bring, expected, rows
 
@@ -106,11 +106,70 @@ def test_rows_that_became_unreadable_while_it_was_open_are_told_with_the_file(
     path = min(tmp_path.glob("*/contract_data.arrows"))
     sound = path.read_bytes()
     path.write_bytes(b"\1" * len(sound))
-    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+    with pytest.raises(Damaged, match=f"{path} is damaged at byte"):
+        rows(spool)
+    path.write_bytes(sound)
+    assert rows(spool) == expected(batches)
+    flip(path, len(sound) // 2)
+    with pytest.raises(Damaged, match=f"{path} is damaged at byte"):
         rows(spool)
     os.truncate(path, 10)
-    with pytest.raises(SinkError, match=f"{path} cannot be read"):
+    with pytest.raises(Damaged, match=f"{path} is damaged at byte 10 "):
         rows(spool)
+
+
+@pytest.mark.parametrize("name", ["index", "contract_data.arrows"])
+@pytest.mark.parametrize("how", ["flip", "cut", "empty", "gone"])
+def test_a_tail_that_was_committed_and_is_not_there_is_damage_and_nothing_is_changed(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], name: str, how: str
+) -> None:
+    bring(opened(tmp_path), batches[:-1]).close()
+    path = max(tmp_path.glob(f"*/{name}"))
+    size = path.stat().st_size
+    if how == "flip":
+        flip(path, size - 1)
+    elif how == "gone":
+        path.unlink()
+    else:
+        os.truncate(path, size - 1 if how == "cut" else 0)
+    before = stored(tmp_path)
+    with pytest.raises(Damaged, match=f"{path} is damaged at byte"):
+        opened(tmp_path, committed=batches[-2].last)
+    assert stored(tmp_path) == before
+
+
+def test_a_segment_that_is_gone_is_told(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    bring(opened(tmp_path), batches).close()
+    for path in sorted(tmp_path.glob("0*")):
+        aside = path.rename(tmp_path / "aside")
+        with pytest.raises(Damaged, match=r"is missing|ends with ledger"):
+            opened(tmp_path, committed=61)
+        aside.rename(path)
+    assert rows(opened(tmp_path, committed=61)) == expected(batches)
+
+
+def test_no_flipped_bit_of_the_facts_changes_what_is_kept(
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+) -> None:
+    spool = bring(opened(tmp_path, retention=Retention(size_bytes=250_000)), batches[:-1])
+    spool.leave_out(sa.LedgerRange(59, 61))
+    spool.close()
+    path = tmp_path / "spool.json"
+    sound, before = path.read_bytes(), stored(tmp_path)
+    refused = 0
+    for bit in range(len(sound) * 8):
+        data = bytearray(sound)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        try:
+            opened(tmp_path, committed=58).close()
+        except SinkError:
+            refused += 1
+        path.write_bytes(sound)
+        assert stored(tmp_path) == before, bit
+    assert refused >= len(sound) * 8 - 8
 
 
 def test_another_network_is_refused(opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]) -> None:
@@ -128,6 +187,8 @@ def test_another_network_is_refused(opened: Opener, tmp_path: Path, batches: lis
         (b'{"gone": 7}', "is damaged"),
         (b'{"tables": []}', "is damaged"),
         (b'{"format": 2}', "is of another version"),
+        (b'{"tables": [], "network": "", "gone": [], "gohe": [], "format": 1}', "is damaged"),
+        (b'{"sha256": "", "gone": [], "format": 2}', "is damaged"),
         (None, "is missing"),
     ],
 )

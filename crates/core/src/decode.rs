@@ -1,5 +1,7 @@
 //! Ledgers in, record batches out: framing, integrity, walk and tables put together.
 
+mod faults;
+
 use std::sync::{Arc, Mutex};
 
 use arrow_array::RecordBatch;
@@ -10,10 +12,12 @@ use crate::frame::{self, Frame, Framing, Opened};
 use crate::ledger::header::{self, Ledger};
 pub use crate::ledger::integrity::hash_text;
 use crate::ledger::integrity::{self, network_id};
-use crate::ledger::walk::{Refusal, Totals, Walk};
+use crate::ledger::visitor::{Totals, Visitor};
+use crate::ledger::walk::Walk;
 use crate::tables::{Settings, Size, Table, Tables, Transfers};
 use crate::xdr::layout::LedgerCloseMeta;
-use crate::xdr::{between, locate, skip};
+use crate::xdr::{between, skip};
+use faults::{fault, misplaced, refused, trailing};
 
 /// Room made beyond what is expected: some ledgers have a little more than others.
 const SPARE: f64 = 1.05;
@@ -27,6 +31,7 @@ pub struct Request {
     framing: Option<Framing>,
     ledgers: Option<(u32, u32)>,
     verify_chain: bool,
+    verify_hashes: bool,
     learned: Arc<Learned>,
 }
 
@@ -67,6 +72,7 @@ impl Request {
             framing: None,
             ledgers: None,
             verify_chain: true,
+            verify_hashes: false,
             learned: Arc::default(),
         })
     }
@@ -104,6 +110,12 @@ impl Request {
     /// Whether each ledger must follow the one before.
     pub fn verify_chain(mut self, verify_chain: bool) -> Self {
         self.verify_chain = verify_chain;
+        self
+    }
+
+    /// Whether transaction sets and results must be those that the headers commit to.
+    pub fn verify_hashes(mut self, verify_hashes: bool) -> Self {
+        self.verify_hashes = verify_hashes;
         self
     }
 }
@@ -189,7 +201,8 @@ impl<'r> Decoder<'r> {
 
     fn ledgers(&mut self, opened: &Opened<'_>) -> Result<()> {
         let mut frames = opened.frames();
-        let mut walk = Walk::new(self.tables.needs(), self.request.settings.network_id);
+        let network_id = self.request.settings.network_id;
+        let mut walk = Walk::new(self.tables.needs(), network_id, self.request.verify_hashes);
         let mut reserved = self.reserve_as_learned(opened.size());
         while let Some(frame) = frames.advance()? {
             let rest = self.ledger(&mut walk, &frame)?;
@@ -267,6 +280,10 @@ impl<'r> Decoder<'r> {
         if frame.exact && !rest.is_empty() {
             return Err(trailing(ledger, frame, rest));
         }
+        if let Some(contents) = walk.contents() {
+            let set_at = frame.base + frame.bytes.len() - body.len();
+            contents.check(ledger, set_at)?;
+        }
         if awaited && transactions > 0 {
             if walk.still_expects() {
                 let passphrase = self.request.passphrase.clone();
@@ -314,54 +331,4 @@ impl<'r> Decoder<'r> {
 /// Pass over a ledger that is not wanted.
 fn pass<'a>(frame: &Frame<'a>) -> Option<&'a [u8]> {
     if frame.exact { Some(&[]) } else { skip::<LedgerCloseMeta>(frame.bytes) }
-}
-
-/// Find out, in a second pass, why a ledger could not be read.
-fn fault(sequence: Option<u32>, frame: &Frame<'_>) -> Error {
-    match locate::<LedgerCloseMeta>(frame.bytes) {
-        Err(mut fault) => {
-            fault.reason.push_str(
-                "; the data is damaged (fetch it again) or newer than this version (update stellarrow)",
-            );
-            Error::fault(sequence, frame.base, fault)
-        }
-        Ok(rest) => {
-            let offset = frame.base + frame.bytes.len() - rest.len();
-            Error::Decode {
-                ledger: sequence,
-                path: String::new(),
-                offset,
-                reason: "the walk refuses a ledger whose layout is sound; please report it".into(),
-            }
-        }
-    }
-}
-
-fn refused(ledger: &Ledger<'_>, frame: &Frame<'_>, refusal: Refusal) -> Error {
-    let transaction = refusal.transaction.saturating_sub(1);
-    Error::Decode {
-        ledger: Some(ledger.sequence),
-        path: format!("v{}.tx_processing[{transaction}]", ledger.meta_version),
-        offset: frame.base + frame.bytes.len().saturating_sub(refusal.left),
-        reason: refusal.reason,
-    }
-}
-
-fn trailing(ledger: &Ledger<'_>, frame: &Frame<'_>, rest: &[u8]) -> Error {
-    let offset = frame.base + frame.bytes.len() - rest.len();
-    let reason = format!("{} bytes follow the ledger; fetch the data again", rest.len());
-    Error::Decode { ledger: Some(ledger.sequence), path: String::new(), offset, reason }
-}
-
-fn misplaced(ledger: &Ledger<'_>, frame: &Frame<'_>) -> Error {
-    Error::Decode {
-        ledger: Some(ledger.sequence),
-        path: ledger.path("header.ledger_seq"),
-        offset: frame.base + ledger.sequence_at,
-        reason: format!(
-            "is {}, but the batch promises ledger {} here",
-            ledger.sequence,
-            frame.sequence.unwrap_or_default()
-        ),
-    }
 }

@@ -109,16 +109,18 @@ impl From<Run> for PyRun {
 }
 
 #[pyfunction]
-#[pyo3(name = "decode", signature = (data, options, framing = "auto", ledgers = None))]
+#[pyo3(name = "decode", signature = (data, options, framing = "auto", ledgers = None, verify_hashes = false))]
 fn py_decode(
     py: Python<'_>,
     data: Data<'_>,
     options: &Bound<'_, Options>,
     framing: &str,
     ledgers: Option<(u32, u32)>,
+    verify_hashes: bool,
 ) -> PyResult<(Vec<PyRecordBatch>, Option<PyRun>)> {
     let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
-    let request = options.get().0.clone().framing(framing).ledgers(ledgers);
+    let request = options.get().0.clone();
+    let request = request.framing(framing).ledgers(ledgers).verify_hashes(verify_hashes);
     let data = data.as_slice();
     let decoded = py.detach(|| decode::decode(data, &request));
     let (batches, run) = decoded.map_err(|error| refused(&error))?;

@@ -41,7 +41,7 @@ class _Lazy(Verbs):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         if cmd_name not in _VERBS:
             return None
-        command: click.Command = import_module(f"stellarrow.cli.app.{cmd_name}").command
+        command: click.Command = import_module(f"stellarrow.cli.commands.{cmd_name}").command
         return command
 
 

@@ -18,10 +18,10 @@ from typing import Final, Literal
 from stellarrow import registry
 from stellarrow.cli.output import formatting
 from stellarrow.config import SERVICES, read
-from stellarrow.config.values import masked
 from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Source
 
@@ -95,7 +95,7 @@ def sources(locations: Sequence[str], network: str | None, endpoint: str | None)
 def _source(
     location: str, network: str | None, endpoint: str | None, told: dict[str, Network]
 ) -> Iterator[Finding]:
-    name = masked(location)
+    name = redacted_url(location)
     try:
         opened = registry.open_source(location, endpoint=endpoint, policy=_POLICY)
         with closing(opened) as source:
@@ -171,7 +171,7 @@ def sink(place: str) -> Iterator[Finding]:
     """Look at a sink without changing what it holds."""
     kind, _, rest = place.partition(":")
     probes = {"parquet": _folder, "postgres": _postgres, "postgresql": _postgres}
-    name = masked(place)
+    name = redacted_url(place)
     if kind not in probes or not rest:
         known = ", ".join(f"{one}:" for one in probes)
         yield Finding(name, "broken", f"is no place to write to: begin it with one of {known}")

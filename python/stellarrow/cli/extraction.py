@@ -14,11 +14,11 @@ from stellarrow.cli import signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Told
 from stellarrow.config import Extract
-from stellarrow.config.values import masked
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
@@ -85,18 +85,22 @@ class Job:
     def _dead_letters(self) -> DeadLetters:
         settings = self._settings
         job = {
-            "source": [masked(place) for place in (settings.source or "", *settings.rpc) if place],
+            "source": [redacted_url(place) for place in (settings.source or "", *settings.rpc) if place],
             "cwd": str(Path.cwd()),
-            "to": [masked(place) for place in settings.to],
+            "to": [redacted_url(place) for place in settings.to],
             "tables": self._tables,
             "network": self._network.passphrase,
             "where": str(self._where or ""),
             "decoded": settings.decoded,
             "transfers": settings.transfers,
         }
+        if settings.verify_hashes is not None:  # letters of earlier versions do not have it
+            job["verify_hashes"] = settings.verify_hashes
         return DeadLetters(settings.state_dir / FOLDER, job=job)
 
-    def _bring(self, sinks: Sequence[Sink], ledgers: LedgerSet, **choices: Any) -> loop.Report:
+    def _bring(
+        self, sinks: Sequence[Sink], ledgers: LedgerSet, *, verify_hashes: bool | None = None, **choices: Any
+    ) -> loop.Report:
         return loop.run(
             self._source,
             tables=self._tables,
@@ -107,6 +111,7 @@ class Job:
             decoded=self._settings.decoded,
             transfers=self._settings.transfers,
             verify_chain=self._settings.verify_chain,
+            verify_hashes=self._settings.verify_hashes if verify_hashes is None else verify_hashes,
             workers=self._settings.workers,
             budget_mb=self._settings.budget_mb,
             commit_every=self._settings.commit_every,
@@ -159,7 +164,13 @@ class Job:
             [one for place in self._settings.to for one in holdings(place)],
         )
         with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
-            report = self._bring([census], readable, progress=progress, stop=stop.event)
+            report = self._bring(
+                [census],
+                readable,
+                verify_hashes=self._settings.verify_hashes is not False,
+                progress=progress,
+                stop=stop.event,
+            )
         lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
         told = row_counts.compared(census.differences, report, lacking=lacking, unreadable=covered - readable)
         return replace(told, exit_code=stop.exit_code) if report.stopped else told

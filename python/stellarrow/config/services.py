@@ -225,6 +225,11 @@ class Extract(_Stored, _Logged):
         choice(("derive", "unified")), "derive", help="Where token_transfers come from: derive or unified."
     )
     verify_chain: bool = setting(TRUTH, "true", help="Refuse ledgers whose hashes do not link.")
+    verify_hashes: bool | None = setting(
+        TRUTH,
+        None,
+        help="Check transactions and results against headers; by default over a network.",
+    )
     workers: int | None = setting(
         _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
     )

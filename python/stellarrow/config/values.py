@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Generic, TypeVar
 
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
+from stellarrow.net.credentials import Header
+from stellarrow.net.redaction import MASK, redacted_url
 
 Value = TypeVar("Value")
+
+_HEADERS: Final = re.compile(r"\n|,\s*(?=(?:[^\s:,]+ )?[A-Za-z0-9\-_]+:\s)")
 
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -19,9 +25,6 @@ _TRUTH: Final = {
     **dict.fromkeys(("true", "t", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "f", "0", "no", "off"), False),
 }
-_PASSWORD: Final = re.compile(r"(?<=://)([^:/@\s]*):[^/\s]*(?=@)")
-_QUERY: Final = re.compile(r"(?<=password=)[^&\s]+")
-MASK: Final = "********"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,14 +89,30 @@ def choice(names: Sequence[str]) -> Kind[str]:
     return Kind(read, f"{', '.join(names[:-1])} or {names[-1]}", "|".join(names))
 
 
-def masked(url: str) -> str:
-    """Hide the password in a URL."""
-    return _QUERY.sub(MASK, _PASSWORD.sub(rf"\1:{MASK}", url))
+def _read_headers(text: str) -> tuple[str, ...]:
+    """Split at a line's end, and at a comma that a new header follows."""
+    written = tuple(part.strip() for part in _HEADERS.split(text) if part.strip())
+    for one in written:
+        try:
+            Header.parse(one)
+        except ConfigError as error:
+            raise ValueError("a header") from error
+    return written
+
+
+def _headers_shown(text: str) -> str:
+    try:
+        return ", ".join(str(Header.parse(one)) for one in _read_headers(text))
+    except ValueError:
+        return MASK
 
 
 TEXT: Final = Kind(str, "text", "TEXT")
-URL: Final = Kind(str, "a URL", "URL", masked)
+URL: Final = Kind(str, "a URL", "URL", redacted_url)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
+HEADERS: Final = Kind(
+    _read_headers, "headers, each written as 'Name: value' or 'HOST Name: value'", "LIST", _headers_shown
+)
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
@@ -101,5 +120,6 @@ DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", 
 PERIOD: Final = Kind(_read_period, "a duration such as 500ms, 5s or 1m30s, and more than 0", "DURATION")
 TRUTH: Final = Kind(_read_truth, "true or false", "BOOL")
 LIST: Final = Kind(_read_list, "a list separated by commas", "LIST")
-URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", masked)
+URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", redacted_url)
+RPC_URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", partial(redacted_url, rpc=True))
 LEDGER: Final = number(0, LAST_POSSIBLE)

@@ -105,7 +105,7 @@ class LakeCheck:
         """Yield the files again, with what their bytes show; each must link to the one before it."""
         if self._network is None:
             raise ConfigError("the lake does not tell its network: give --network, a name or a passphrase")
-        decode = Decoder(["ledgers"], network=self._network)
+        decode = Decoder(["ledgers"], network=self._network, verify_hashes=True)
         looked = ordered(
             files,
             lambda file: self._looked_into(file, decode),

@@ -1,1 +1,1 @@
-"""Addresses of servers, and what is done when they fail."""
+"""What every client of a network shares: addresses, URLs, proxies, credentials and patience."""

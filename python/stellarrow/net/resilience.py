@@ -31,9 +31,10 @@ class Policy:
     """How often, how long and how much at once; times in seconds.
 
     A wait is random between nothing and a bound that doubles from `first_wait` to `longest_wait` (full
-    jitter). A server that says how long is heeded, unless it says more than `longest_heeded`.
-    `failures_to_open` failures in a row open the breaker; after `reset_after` one call may try. `timeout`
-    bounds each single operation, and each wait for room or for a token.
+    jitter); where the server is asked too often, between half that bound and all of it. A server that says
+    how long is heeded, unless it says more than `longest_heeded`. `failures_to_open` failures in a row open
+    the breaker; after `reset_after` one call may try. `timeout` bounds each single operation, and each wait
+    for room or for a token.
     """
 
     attempts: int | None = 8  # None: for ever
@@ -155,6 +156,10 @@ class Guard:
         first = self.policy.first_wait
         if told is not None:
             return max(0.0, told) + random.uniform(0, first)  # noqa: S311  not all callers at once
+        if isinstance(error, Unavailable) and error.busy:
+            # Asking again soon is what it objects to: each wait is longer than the one before.
+            bound = min(self.policy.longest_wait, first * 2 ** min(tried.attempt_number, 60))
+            return random.uniform(bound / 2, bound)  # noqa: S311
         return tenacity.wait_random_exponential(multiplier=first, max=self.policy.longest_wait)(tried)
 
     def _sleep(self, seconds: float) -> None:

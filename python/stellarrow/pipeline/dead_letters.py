@@ -31,7 +31,8 @@ _ASIDE: Final = ".tmp"
 class DeadLetter:
     """What is known of a ledger that was put aside; `last` differs where a chunk could not be taken apart.
 
-    `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done.
+    `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done,
+    `fetched` whether it came over a network.
     """
 
     name: str
@@ -48,6 +49,7 @@ class DeadLetter:
     tables: tuple[str, ...]
     at: str
     job: Mapping[str, Any] = field(default_factory=dict)
+    fetched: bool = False
 
 
 class DeadLetters:
@@ -78,13 +80,12 @@ class DeadLetters:
         *,
         last: int | None = None,
         tables: Sequence[str] = (),
+        fetched: bool = False,
     ) -> DeadLetter:
         """Return once the ledger's bytes and what is known of it are durable."""
         content = hashlib.sha256(data)
-        mark = content.copy()
-        mark.update(json.dumps([ledger, last, list(tables), self._job], sort_keys=True).encode())
         letter = DeadLetter(
-            name=f"{ledger:010d}-{mark.hexdigest()[:_DIGEST]}",
+            name=_name(content, ledger, last, tables, self._job),
             ledger=ledger,
             last=ledger if last is None else last,
             kind=type(error).__name__,
@@ -98,6 +99,7 @@ class DeadLetters:
             tables=tuple(tables),
             at=datetime.now(UTC).isoformat(timespec="seconds"),
             job=self._job,
+            fetched=fetched,
         )
         with self._told():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -127,13 +129,28 @@ class DeadLetters:
             ) from error
         if hashlib.sha256(data).hexdigest() != letter.sha256:
             raise SourceError(f"{path} is not what was put there: restore it, or drop the letter")
-        return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path))
+        return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path), letter.fetched)
 
     def close_gaps(self, ledgers: LedgerSet) -> None:
-        """Forget this job's letters of ledgers that have become durable after all."""
+        """Forget this job's letters of ledgers that have become durable after all.
+
+        A letter that is not as it was put may name a ledger that it is not of: it stays.
+        """
         for letter in self.entries() if ledgers else ():
-            if letter.job == self._job and not LedgerSet([LedgerRange(letter.ledger, letter.last)]) - ledgers:
+            durable = not LedgerSet([LedgerRange(letter.ledger, letter.last)]) - ledgers
+            if durable and letter.job == self._job and self._is_as_put(letter):
                 self.forget(letter)
+
+    def _is_as_put(self, letter: DeadLetter) -> bool:
+        """Tell whether a letter's name is that of its bytes and of what it says it is of."""
+        try:
+            data = (self.folder / f"{letter.name}.xdr").read_bytes()
+        except OSError:
+            return False
+        lasts = (letter.last, None) if letter.last == letter.ledger else (letter.last,)
+        return letter.name in [
+            _name(hashlib.sha256(data), letter.ledger, last, letter.tables, letter.job) for last in lasts
+        ]
 
     def drop(self, ledger: int) -> int:
         """Forget the letters of a ledger and return how many there were."""
@@ -154,6 +171,8 @@ class DeadLetters:
         for path in sorted(self.folder.glob(pattern)):
             try:
                 held = json.loads(path.read_bytes())
+                if held["name"] != path.stem:  # by which its files are found, and removed
+                    raise ValueError(f"it says that its name is {held['name']}")
                 yield DeadLetter(**{**held, "tables": tuple(held["tables"])})
             except FileNotFoundError:
                 continue  # another process has just dropped it
@@ -190,3 +209,11 @@ def _sync(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _name(
+    content: hashlib._Hash, ledger: int, last: int | None, tables: Sequence[str], job: Mapping[str, Any]
+) -> str:
+    mark = content.copy()
+    mark.update(json.dumps([ledger, last, list(tables), dict(job)], sort_keys=True).encode())
+    return f"{ledger:010d}-{mark.hexdigest()[:_DIGEST]}"

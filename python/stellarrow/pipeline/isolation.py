@@ -61,7 +61,7 @@ def apart(chunk: LedgerChunk, decode: Decode, fault: StellarrowError | None = No
                 continue
             if held != [due]:
                 break
-            yield _decoded(LedgerChunk(piece, cut, due, due, chunk.where), decode, fault)
+            yield _decoded(replace(chunk, data=piece, framing=cut, first=due, last=due), decode, fault)
             due += 1
             if due > chunk.last:
                 return

@@ -95,6 +95,7 @@ def run(
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
+    verify_hashes: bool | None = None,
     workers: int | None = None,
     budget_mb: int = 64,
     commit_every: float = 60.0,
@@ -109,8 +110,9 @@ def run(
     before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
     or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
     batch in hand, commits and returns. What was written is committed when a chain that is followed has
-    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. `decoder` is
-    one that makes these tables, instead of one made for this run.
+    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. Where
+    `verify_hashes` is None, what headers commit to is verified of ledgers fetched over a network.
+    `decoder` is one that makes these tables, instead of one made for this run.
     """
     began = time.monotonic()
     if budget_mb < 1:
@@ -122,6 +124,7 @@ def run(
         decoded=decoded,
         transfers=transfers,
         verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
     )
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
@@ -308,7 +311,14 @@ class _Loop:
         if self.dead_letters is None:
             raise error
         self.dead_letters.put(
-            chunk.data, chunk.framing, chunk.first, error, chunk.where, last=chunk.last, tables=self.tables
+            chunk.data,
+            chunk.framing,
+            chunk.first,
+            error,
+            chunk.where,
+            last=chunk.last,
+            tables=self.tables,
+            fetched=chunk.fetched,
         )
         self.quarantined |= LedgerSet([LedgerRange(chunk.first, chunk.last)])
         self.state.quarantined = self.quarantined.count

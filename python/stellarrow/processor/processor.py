@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +17,10 @@ from stellarrow.errors import ConfigError, StellarrowError, Unavailable, Unknown
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.processor.session import Session, Status
+from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots
 from stellarrow.processor.session_store import Store
-from stellarrow.processor.session_worker import Surroundings, Work
+from stellarrow.processor.session_worker import Work
 from stellarrow.processor.state_lock import Claim
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
@@ -94,8 +95,9 @@ class Processor:
             self._where = self._store.filter() or options.where
             self._check_filter(self._where)
             remembered = self._store.sessions()
+            self.forgotten = self._found_forgotten(remembered)
             stack.pop_all()
-        self._shared = Surroundings(
+        self._shared = SessionContext(
             open_source=open_source,
             network=options.network,
             store=self._store,
@@ -153,6 +155,25 @@ class Processor:
             work = self._works[session.id] = self._work(session)
         work.start()
         return session
+
+    @property
+    def damage(self) -> list[str]:
+        """What on the disk is not what was written there, as far as was seen."""
+        return [*self.forgotten, *filter(None, (work.damage for work in self.works()))]
+
+    def _found_forgotten(self, remembered: Sequence[Session]) -> list[str]:
+        """Return a sentence on each session that kept something, and of which nothing is remembered."""
+        folder = self.options.state_dir / "sessions"
+        known = {one.id for one in remembered}
+        forgotten = sorted(one for one in folder.glob("*/spool.json") if one.parent.name not in known)
+        told = [
+            f"{one.parent} is of no session that is remembered: put a sound copy of sessions.sqlite3 back, or"
+            " move the folder away"
+            for one in forgotten
+        ]
+        for one in told:
+            _log.error("%s", one)
+        return told
 
     def has(self, ledgers: LedgerRange) -> bool:
         """Tell whether a session is of these ledgers, other than one that failed before it kept anything."""

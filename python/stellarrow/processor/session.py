@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, Damaged
 from stellarrow.ledgers import LedgerRange
 
 
@@ -74,7 +74,7 @@ class Session:
 
     `network` is a passphrase, empty until the source or the settings told it. `ahead` are the marks that the
     commit under way reaches, remembered before it: whatever a crash leaves of it, its counts are known.
-    `message` says what is wrong, or what is being waited for.
+    `message` says what is wrong, or what is being waited for, `damage` why nothing of this may be true.
     """
 
     id: str
@@ -86,6 +86,7 @@ class Session:
     reached: Mark = field(default_factory=Mark)
     ahead: tuple[Mark, ...] = ()
     message: str = ""
+    damage: str = ""
     created_at: float = 0.0
     updated_at: float = 0.0
 
@@ -127,12 +128,22 @@ class Session:
         return replace(self, reached=mark, updated_at=time.time())
 
     def settled(self, last: int) -> Session:
-        """Return it with what is known to be durable up to this ledger."""
-        marks = [mark for mark in (self.reached, *self.ahead) if mark.ledger <= last]
-        mark = max(marks, key=lambda mark: mark.ledger, default=self.reached)
-        if mark.ledger < last:
-            mark = Mark(last, counts=mark.counts)
+        """Return it with what is durable up to this ledger; Damaged where no commit was to end there."""
+        marks = {mark.ledger: mark for mark in (self.reached, *self.ahead)}
+        mark = marks.get(last)
+        if mark is None and self._knows_marks:
+            raise Damaged(
+                f"session {self.id} is remembered to be at ledger {self.current}, but its spool ends with"
+                f" {last}: the session database is older or damaged; nothing was changed; put a sound copy"
+                " back, or begin a new session"
+            )
+        mark = mark or Mark(last, counts=self.counts)
         return self if mark == self.reached else self.at(mark)
+
+    @property
+    def _knows_marks(self) -> bool:
+        """Whether a version saved it that notes the marks of each commit beforehand."""
+        return bool(self.ahead or self.reached.hash or not self.current)
 
     def telling(self, message: str) -> Session:
         return replace(self, message=message, updated_at=time.time())

@@ -1,42 +1,69 @@
-"""What a processor remembers: its sessions and their filter, in SQLite."""
+"""What a processor remembers: its sessions and their filter, in SQLite.
+
+SQLite finds damage of its own structure, not of what is stored in it: each row has a digest of itself. The
+log ahead of the file (-wal) ends for SQLite where it is damaged: what must not be forgotten is moved from
+there into the file at once, and of marks the spool knows what they must be (Session.settled).
+"""
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 from stellarrow.core.tables import table
-from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.errors import ConfigError, Damaged, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.processor.session import Counts, Mark, Session, Status
 
-_FORMAT: Final = 1  # SQLite's user_version; files from before it was set have 0
+_FORMAT: Final = 2  # SQLite's user_version; 1 has no digests, files from before it was set have 0
 _SCHEMA: Final = """
 create table if not exists sessions (
     id text primary key, first integer not null, last integer, batch_size integer not null,
     tables text not null, network text not null, status text not null, current integer not null,
     message text not null, counts text not null, created_at real not null, updated_at real not null,
-    hash text not null default '', ahead text not null default '[]'
+    hash text not null default '', ahead text not null default '[]', digest text not null default ''
 ) strict;
-create table if not exists filter (only integer primary key check (only = 1), chosen text not null) strict;
+create table if not exists filter (
+    only integer primary key check (only = 1), chosen text not null, digest text not null default ''
+) strict;
 """
 _COLUMNS: Final = (
     *("id", "first", "last", "batch_size", "tables", "network", "status", "current"),
     *("message", "counts", "created_at", "updated_at", "hash", "ahead"),
 )
-_ADDED: Final = """
+_ADDED: Final = {  # by the format that lacks it
+    0: """
 alter table sessions add column hash text not null default '';
 alter table sessions add column ahead text not null default '[]';
-"""
+""",
+    1: """
+alter table sessions add column digest text not null default '';
+alter table filter add column digest text not null default '';
+""",
+}
+# Of SQLite's errors those that pass, or whose cause is to be mended outside of the file.
+_PASSING: Final = frozenset(
+    (
+        *(sqlite3.SQLITE_BUSY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR),
+        *(sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY),
+    )
+)
+_ROW: Final = ", ".join(_COLUMNS)
 _UNREADABLE: Final = "cannot be read, as by a newer version of stellarrow"
 _REMEDY: Final = "update, or choose another --state-dir"
+_SOUND_COPY: Final = (
+    "nothing was changed; put a sound copy back, or move it and the folder sessions away to begin anew"
+)
+_log: Final = logging.getLogger(__name__)
 
 
 class Store:
@@ -48,6 +75,7 @@ class Store:
         with self._told():
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._check()
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
             self._agree_format()
@@ -55,30 +83,40 @@ class Store:
     def sessions(self) -> list[Session]:
         """Return every session, the oldest first."""
         with self._told():
-            rows = self._database.execute(f"select {', '.join(_COLUMNS)} from sessions order by created_at")
-            return [_session(dict(zip(_COLUMNS, row, strict=True))) for row in rows]
+            rows = self._database.execute(f"select {_ROW}, digest from sessions order by created_at")
+            return [self._session(row[:-1], row[-1]) for row in rows]
 
     def save(self, session: Session) -> None:
+        """Remember a session, and all that was before."""
+        self.save_marks(session)
+        self._fold_in()
+
+    def save_marks(self, session: Session) -> None:
+        """Remember a session of which only the marks are new."""
         values = (
             *(session.id, session.ledgers.first, session.ledgers.last, session.batch_size),
             *(json.dumps(session.tables), session.network, session.status.name, session.current),
             *(session.message, json.dumps(asdict(session.counts)), session.created_at, session.updated_at),
             *(session.reached.hash, json.dumps([_told(mark) for mark in session.ahead])),
         )
-        marks = ", ".join("?" * len(_COLUMNS))
+        marks = ", ".join("?" * (len(_COLUMNS) + 1))
         with self._told():
             self._database.execute(
-                f"insert or replace into sessions ({', '.join(_COLUMNS)}) values ({marks})", values
+                f"insert or replace into sessions ({_ROW}, digest) values ({marks})",
+                (*values, digest(values)),
             )
 
     def forget(self, session_id: str) -> None:
         with self._told():
             self._database.execute("delete from sessions where id = ?", (session_id,))
+        self._fold_in()
 
     def filter(self) -> Filter | None:
         """Return the filter that was configured last, if any was."""
         with self._told():
-            row = self._database.execute("select chosen from filter").fetchone()
+            row = self._database.execute("select chosen, digest from filter").fetchone()
+        if row and row[1] != digest(row[:1]):
+            raise Damaged(f"the filter in {self._path} is damaged: {_SOUND_COPY}")
         try:
             return Filter(**json.loads(row[0])) if row else None
         except (TypeError, ValueError) as error:
@@ -87,7 +125,11 @@ class Store:
     def save_filter(self, where: Filter) -> None:
         chosen = json.dumps({one.name: getattr(where, one.name) for one in fields(where)})
         with self._told():
-            self._database.execute("insert or replace into filter values (1, ?)", (chosen,))
+            self._database.execute(
+                "insert or replace into filter (only, chosen, digest) values (1, ?, ?)",
+                (chosen, digest([chosen])),
+            )
+        self._fold_in()
 
     def close(self) -> None:
         with self._lock:
@@ -101,22 +143,66 @@ class Store:
         if held == _FORMAT:
             return  # and write nothing: there may be no room
         has_begun = self._database.execute("select 1 from sqlite_schema where name = 'sessions'").fetchone()
-        added = _ADDED if has_begun else ""
-        self._database.executescript(f"begin; {added} {_SCHEMA} pragma user_version = {_FORMAT}; commit;")
+        added = "".join(_ADDED[one] for one in range(held, _FORMAT)) if has_begun else ""
+        self._database.execute("begin")
+        try:
+            for statement in f"{added}{_SCHEMA}".split(";")[:-1]:
+                self._database.execute(statement)
+            for row in self._database.execute(f"select {_ROW} from sessions").fetchall():
+                self._database.execute("update sessions set digest = ? where id = ?", (digest(row), row[0]))
+            for row in self._database.execute("select chosen from filter").fetchall():
+                self._database.execute("update filter set digest = ?", (digest(row),))
+            self._database.execute(f"pragma user_version = {_FORMAT}")
+            self._database.execute("commit")
+        except sqlite3.Error:
+            with suppress(sqlite3.Error):
+                self._database.execute("rollback")
+            raise
+
+    def _check(self) -> None:
+        """Let SQLite look whether its structure is whole."""
+        wrong = [str(found) for (found,) in self._database.execute("pragma integrity_check(3)")]
+        if wrong != ["ok"]:
+            raise Damaged(f"{self._path} is damaged ({'; '.join(wrong)}): {_SOUND_COPY}")
+
+    def _fold_in(self) -> None:
+        """Move what was saved into the file, if there is room; it is durable also where it was."""
+        with suppress(SinkUnavailable), self._told():
+            self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
+
+    def _session(self, row: Sequence[Any], told: str) -> Session:
+        held = dict(zip(_COLUMNS, row, strict=True))
+        if told == digest(row):
+            return _session(held)
+        message = f"what is remembered of it in {self._path} is damaged: {_SOUND_COPY}"
+        _log.error("session %s: %s", held["id"], message)
+        return Session(
+            id=str(held["id"]),
+            ledgers=LedgerRange(1),
+            batch_size=1,
+            tables=(),
+            status=Status.ERROR,
+            message=message,
+            damage=message,
+        )
 
     @contextmanager
     def _told(self) -> Iterator[None]:
         try:
             with self._lock:
                 yield
-        except sqlite3.OperationalError as error:
-            raise SinkUnavailable(
-                f"{self._path} cannot be used ({error}): make room or mend its permissions, and it goes on"
-            ) from error
         except (sqlite3.Error, OSError) as error:
-            raise SinkError(
-                f"{self._path} is no store of sessions ({error}): move it away to begin anew"
-            ) from error
+            # The lower byte is the kind. A bug here has no code.
+            if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
+                raise SinkUnavailable(
+                    f"{self._path} cannot be used ({error}): make room or fix its permissions, and it goes on"
+                ) from error
+            raise Damaged(f"{self._path} is no store of sessions ({error}): {_SOUND_COPY}") from error
+
+
+def digest(row: Sequence[Any]) -> str:
+    """Return what a row's values must add up to."""
+    return hashlib.sha256(json.dumps(list(row), default=repr).encode()).hexdigest()
 
 
 def _session(row: dict[str, Any]) -> Session:

@@ -6,60 +6,36 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from stellarrow.core.tables import table
-from stellarrow.errors import NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
-from stellarrow.processor.session_decoder import Filtered, Slots, agreed_network
+from stellarrow.processor.session_context import SessionContext
+from stellarrow.processor.session_decoder import Filtered, agreed_network
 from stellarrow.processor.session_sink import Kept, Output
-from stellarrow.processor.session_store import Store
 from stellarrow.processor.thread_priority import give_way
 from stellarrow.protocols import Source
-from stellarrow.spool.spool import Retention, Spool
-from stellarrow.telemetry.metrics import Metrics
-from stellarrow.telemetry.rates import Rate, Recent
+from stellarrow.spool.spool import Spool
+from stellarrow.telemetry.rates import Rate
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
 _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _log: Final = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What the sessions of one processor share.
-
-    `network` is None where each source has to tell; without `dead_letters`, a ledger that cannot be decoded
-    ends its session; `commits` are seconds; `changed` is told of everything readers wait for.
-    """
-
-    open_source: Callable[[], Source]
-    network: Network | None
-    store: Store
-    slots: Slots
-    workers: int
-    budget_mb: int
-    retention: Retention
-    dead_letters: Path | None
-    commits: Recent
-    metrics: Metrics
-    kind: str
-    changed: threading.Condition
-
-
 class Work:
     """A session being worked on, or having been; its spool is read from while and after that."""
 
-    def __init__(self, session: Session, folder: Path, where: Filter, shared: Surroundings) -> None:
+    def __init__(self, session: Session, folder: Path, where: Filter, shared: SessionContext) -> None:
         self.session = session
         self.is_past = session.status.is_final  # it ended before the processor began
         self._spooled = {name: newest(name) for name in session.tables}
@@ -69,7 +45,8 @@ class Work:
         self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
-        self.lost = ""  # why what it kept cannot be read
+        self.lost = session.damage  # why what it kept cannot be read
+        self._damage = session.damage
         self._folder = folder
         self._where = where
         self._shared = shared
@@ -92,11 +69,22 @@ class Work:
         except StellarrowError as error:
             if self.session.status.is_final:
                 self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is let go"
+                self._note_damage(error)
                 _log.error("session %s: %s", self.session.id, self.lost)
             elif isinstance(error, SinkUnavailable):
                 self.lost = f"paused: {error}"
             else:
-                self._fail(str(error))
+                self.lost = str(error)
+                self._fail(error)
+
+    def _note_damage(self, error: StellarrowError) -> None:
+        if isinstance(error, Damaged):
+            self._damage = str(error)
+
+    @property
+    def damage(self) -> str:
+        """What of it on the disk is not what was written there, as far as was seen."""
+        return self._damage or (self.spool.damage if self.spool else "")
 
     @property
     def rows(self) -> dict[str, int]:
@@ -122,7 +110,10 @@ class Work:
         if left_out := self.left_out:
             which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
             told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        return "; ".join(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
+        told = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
+        if not any(self.damage in one for one in told):
+            told.append(self.damage)
+        return "; ".join(told)
 
     def _waits_for(self) -> str:
         if self.session.status.is_final:
@@ -174,10 +165,10 @@ class Work:
         try:
             self._persist()
         except StellarrowError as error:
-            self._fail(str(error))
+            self._fail(error)
         except Exception as error:
             _log.exception("session %s met what it does not know", self.session.id)
-            self._fail(f"unexpected: {error!r}; the log has more")
+            self._fail(StellarrowError(f"unexpected: {error!r}; the log has more"))
         finally:
             if self.spool:
                 self.spool.trim()
@@ -293,18 +284,28 @@ class Work:
                 raise SinkUnavailable(
                     f"the spool in {self._folder} is not there: mount its disk, and it goes on"
                 )
-            self.spool = Spool(
+            spool = Spool(
                 self._folder,
                 self._stored,
                 network=network,
                 retention=self._shared.retention,
                 changed=self._shared.changed,
                 stop=self._stop,
+                committed=self.session.current,
             )
-            self.lost = ""
-        with self._lock:
-            self.session = self.session.settled(self.spool.last)
+            try:
+                self._settle(spool)
+            except Damaged:
+                spool.close()
+                raise
+            self.spool, self.lost = spool, ""
+        else:
+            self._settle(self.spool)
         return self.spool
+
+    def _settle(self, spool: Spool) -> None:
+        with self._lock:
+            self.session = self.session.settled(spool.last)
 
     def discard(self) -> None:
         """Delete what an ended session kept; what it was stays known."""
@@ -316,7 +317,7 @@ class Work:
     def _expect(self, marks: tuple[Mark, ...]) -> None:
         with self._lock:
             self.session = replace(self.session, ahead=marks)
-        self._remember()
+            self._shared.store.save_marks(self.session)
 
     def _note(self, kept: Kept) -> None:
         self._has_worked = True
@@ -359,13 +360,18 @@ class Work:
         with self._lock:
             self.session = self.session.telling(message)
 
-    def _fail(self, message: str) -> None:
+    def _fail(self, error: StellarrowError) -> None:
+        """End with an error; one about damage is not remembered: once that is mended it goes on."""
+        message = str(error)
+        self._note_damage(error)
         _log.error("session %s: %s", self.session.id, message)
         self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
         with self._lock:
             if self.session.status.is_final:
                 return  # it had ended, which could not be remembered
             self.session = self.session.became(Status.ERROR, message)
+            if isinstance(error, Damaged):
+                return
             try:
                 self._shared.store.save(self.session)
             except StellarrowError:

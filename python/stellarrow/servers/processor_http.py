@@ -45,6 +45,17 @@ class Sessions:
         )
 
 
+class Stored:
+    """What is on the disk, as far as somebody read it: damage there is for people to repair."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._processor = processor
+
+    def check(self) -> Check:
+        damage = self._processor.damage
+        return Check("stored", not damage, "; ".join(damage), {"damaged": len(damage)})
+
+
 class SpoolDisk:
     """The place where sessions keep their output."""
 
@@ -88,7 +99,7 @@ class Sources:
 
 def components(processor: Processor) -> list[Component]:
     """Return what /health shows of a processor."""
-    return [Sessions(processor), SpoolDisk(processor), Sources(processor)]
+    return [Sessions(processor), Stored(processor), SpoolDisk(processor), Sources(processor)]
 
 
 def metrics(processor: Processor) -> bytes:

@@ -13,10 +13,10 @@ from typing import Any, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor, Source
-from stellarrow.config.values import masked
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
 from stellarrow.telemetry.metrics import Metrics
@@ -81,7 +81,7 @@ def run(
             {
                 "source": ledgers_out.addresses,
                 "processor": tables_out.addresses,
-                "sinks": ", ".join(map(masked, locations)),
+                "sinks": ", ".join(map(redacted_url, locations)),
             }
         )
         while not stop.wait(_READABLE_POLL_SECONDS):
@@ -107,7 +107,7 @@ class _Feed:
     """A sink that is fed from the source, beside the sessions, in a thread; it waits for what is away."""
 
     def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
-        self._place = masked(place)
+        self._place = redacted_url(place)
         self._ledgers = ledgers
         # A sink has one version of a table: the newest.
         self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))

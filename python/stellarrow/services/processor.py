@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
-from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.servers import processor_http
@@ -44,7 +44,7 @@ class ProcessorService:
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
         location = settings.source or f"grpc://{settings.source_endpoint}"
         registry.open_source(location, network=settings.network).close()  # refuses what is no place
-        self.source = masked(location)
+        self.source = redacted_url(location)
         self._settings = settings
         self._ready = threading.Event()
         metrics = Metrics()

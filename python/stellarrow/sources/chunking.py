@@ -13,14 +13,16 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 _PIECE: Final = 8 << 20  # uncompressed bytes
 
 
-def pieces(blocks: Iterable[bytes], wanted: LedgerRange, *, where: str) -> Iterator[LedgerChunk]:
+def pieces(
+    blocks: Iterable[bytes], wanted: LedgerRange, *, where: str, fetched: bool = False
+) -> Iterator[LedgerChunk]:
     """Yield the wanted ledgers of a stored stream, all of them, in uncompressed chunks."""
     due = wanted.first
     for piece, framing in split(blocks, piece_bytes=_PIECE, place=where):
         for part in LedgerSet.of(sequences(piece, framing, place=where)) & LedgerSet([wanted]):
             if part.first != due:
                 break
-            yield LedgerChunk(piece, framing, part.first, part.end, where)
+            yield LedgerChunk(piece, framing, part.first, part.end, where, fetched)
             due = part.end + 1
         if due > wanted.end:
             return

@@ -141,7 +141,7 @@ class GrpcSource:
     def _chunk(self, message: RawLedger) -> LedgerChunk:
         meta = message.ledger_close_meta_xdr
         self._metrics.received(1, len(meta))
-        return LedgerChunk(meta, "single", message.sequence, message.sequence, self.name)
+        return LedgerChunk(meta, "single", message.sequence, message.sequence, self.name, fetched=True)
 
     def _check_skip(self, due: int, given: int, *, before: int | None) -> None:
         if before == due:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -9,21 +10,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.spool.table_file import readable
 from stellarrow.storage.atomic import sync_folder, write_all
 
 _FILE: Final = "spool.json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2  # the first has neither a checksum nor the sealed segments
+_CHECKSUM: Final = "sha256"  # of all else that the file says
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a spool is made from, which ledgers are gone from it, and which were left out."""
+    """What a spool is made from, which ledgers are gone from it, and which were left out.
+
+    `sealed` are first and last ledger of each segment that is complete, in no order; None where an
+    earlier version wrote the folder, which did not note them.
+    """
 
     made_from: Mapping[str, Any]
     gone: LedgerSet = field(default_factory=LedgerSet)
     left_out: LedgerSet = field(default_factory=LedgerSet)
+    sealed: Mapping[int, int] | None = field(default_factory=dict)
 
     @classmethod
     def agreed(cls, folder: Path, made_from: Mapping[str, Any]) -> Facts:
@@ -32,7 +40,7 @@ class Facts:
         path = folder / _FILE
         if not path.exists():
             if any(one.name.isdecimal() for one in folder.iterdir()):
-                raise SinkError(f"{path} is missing: put it back, or begin a new session")
+                raise Damaged(f"{path} is missing: put it back, or begin a new session")
             begun = cls(made_from)
             begun.write(folder)
             return begun
@@ -52,7 +60,9 @@ class Facts:
             **self.made_from,
             "gone": _ends(self.gone),
             "left_out": _ends(self.left_out),
+            "sealed": sorted((self.sealed or {}).items()),
         }
+        told[_CHECKSUM] = _checksum(told)
         aside = folder / f".{_FILE}"
         with aside.open("wb", buffering=0) as file:
             write_all(file, json.dumps(told, indent=1).encode())
@@ -63,17 +73,30 @@ class Facts:
 
 def _held(path: Path) -> Facts:
     """Read a file; one without a format is of the first."""
+    with readable(path):
+        data = path.read_bytes()
     try:
-        told: dict[str, Any] = {"format": _FORMAT} | json.loads(path.read_bytes())
-        if told.pop("format") == _FORMAT:
-            gone, left_out = _ledgers(told.pop("gone")), _ledgers(told.pop("left_out", []))
-            return Facts(told, gone, left_out)
-    except (LookupError, ValueError, TypeError) as error:
-        raise SinkError(
-            f"{path} is damaged ({error!r}): nothing was changed; put a sound copy back, or begin a new"
-            " session"
+        told: dict[str, Any] = dict(json.loads(data))
+        if (checksum := told.pop(_CHECKSUM, None)) is not None and checksum != _checksum(told):
+            raise ValueError("its checksum is another")
+        written = told.pop("format", 1)
+        if written != (1 if checksum is None else _FORMAT):
+            raise SinkError(
+                f"{path} is of another version: use the one that wrote it, or begin a new session"
+            )
+        gone, left_out = _ledgers(told.pop("gone")), _ledgers(told.pop("left_out", []))
+        sealed = {int(first): int(last) for first, last in told.pop("sealed")} if checksum else None
+        if set(told) != {"tables", "network"}:
+            raise ValueError(f"it says {', '.join(told)}, not tables and network")
+    except (LookupError, ValueError, TypeError, RecursionError) as error:
+        raise Damaged(
+            f"{path} is damaged ({error!r}): nothing was changed; restore a sound copy or begin a new session"
         ) from error
-    raise SinkError(f"{path} is of another version: use the one that wrote it, or begin a new session")
+    return Facts(told, gone, left_out, sealed)
+
+
+def _checksum(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _ends(ledgers: LedgerSet) -> list[list[int]]:

@@ -3,7 +3,8 @@
 A segment is a folder. `<table>.arrows` is an IPC stream any Arrow reader opens: the schema, then batches as
 they came. `index` has an entry for each batch of ledgers, with its place in every table's file. Data is
 durable before its entry is, so an entry never promises too much. What lies behind the last whole one of the
-newest segment was not committed, and is cut; anything else that is not whole is damage, and left as it is.
+newest segment, behind the last ledger known to be committed, is what a crash left of a commit under
+way: it is written over. Anything else that is not whole is damage, and left as it is.
 """
 
 from __future__ import annotations
@@ -13,8 +14,7 @@ import os
 import shutil
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
@@ -23,7 +23,8 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
-from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.errors import SinkError
+from stellarrow.spool.table_file import Packed, Part, TableFile, appendable, damaged, readable
 from stellarrow.storage.atomic import sync_folder, write_all
 
 _INDEX: Final = "index"
@@ -32,34 +33,6 @@ _LEDGERS: Final = Struct("<IIQ")  # first, last, unix milliseconds
 _PART: Final = Struct("<QQII")  # offset, length, rows, crc32 of the bytes
 _CHECK: Final = Struct("<I")  # crc32 of the entry before it
 _log: Final = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Where the rows of one table lie in its file, in bytes."""
-
-    offset: int
-    length: int
-    rows: int
-    checksum: int
-
-    @property
-    def end(self) -> int:
-        return self.offset + self.length
-
-
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Rows as they are stored; making them takes most of the time that appending them does."""
-
-    message: pa.Buffer
-    rows: int
-    checksum: int
-
-    @classmethod
-    def of(cls, rows: pa.RecordBatch) -> Packed:
-        message = rows.serialize() if rows.num_rows else pa.py_buffer(b"")
-        return cls(message, rows.num_rows, zlib.crc32(message))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +74,7 @@ class Segment:
         self._tables = list(schemas)
         self._pending: list[Entry] = []
         self._index: BinaryIO | None = None
-        self._files = [_TableFile(path / f"{name}.arrows", schema) for name, schema in schemas.items()]
+        self._files = [TableFile(path / f"{name}.arrows", schema) for name, schema in schemas.items()]
 
     @classmethod
     def create(cls, path: Path, schemas: Mapping[str, pa.Schema]) -> Segment:
@@ -116,20 +89,18 @@ class Segment:
         return segment
 
     @classmethod
-    def open(cls, path: Path, schemas: Mapping[str, pa.Schema], *, newest: bool) -> Segment | None:
-        """Open what was committed; SinkError where that is damaged, and nothing is changed.
+    def open(cls, path: Path, schemas: Mapping[str, pa.Schema], *, tail: int | None = None) -> Segment | None:
+        """Open what was committed; Damaged where that is not whole, and nothing is changed.
 
-        The newest is cut back to its last commit; None where it never had one, and was removed.
+        `tail` is of the newest alone: the last ledger of all known to be committed, behind which entries need
+        not be whole. None where the newest never had a commit.
         """
         segment = cls(path, schemas)
-        segment.entries = segment._committed(newest=newest)
+        segment.entries = segment._committed(tail)
         if not segment.entries:
-            segment.remove()
             return None
         for file, part in zip(segment._files, segment.entries[-1].parts, strict=True):
             file.resume(part.end)
-        if newest:
-            segment.cut()
         return segment
 
     @property
@@ -168,7 +139,7 @@ class Segment:
         for file in self._files:
             file.sync()
         if self._index is None:
-            self._index = _appendable(self.path / _INDEX, self._index_bytes)
+            self._index = appendable(self.path / _INDEX, self._index_bytes)
         write_all(self._index, b"".join(entry.packed() for entry in self._pending))
         os.fdatasync(self._index.fileno())
         self.entries += self._pending
@@ -225,137 +196,40 @@ class Segment:
         sync_folder(self.path)
         sync_folder(self.path.parent)
 
-    def _committed(self, *, newest: bool) -> list[Entry]:
+    def _committed(self, tail: int | None) -> list[Entry]:
         path = self.path / _INDEX
-        index = path.read_bytes() if path.exists() else b""
-        if newest and _MAGIC.startswith(index):
+        with readable(path):
+            index = path.read_bytes() if path.exists() else b""
+        if tail is not None and tail < int(self.path.name) and _MAGIC.startswith(index):
             return []
         if not index.startswith(_MAGIC):
-            raise _damaged(path, 0, f"{index[: len(_MAGIC)]!r}, not {_MAGIC!r}: another version's?")
+            raise damaged(path, 0, f"{index[: len(_MAGIC)]!r}, not {_MAGIC!r}: another version's?")
         size = Entry.size(len(self._tables))
         slots = [index[at : at + size] for at in range(len(_MAGIC), len(index), size)]
         found = [Entry.unpacked(slot) if len(slot) == size else None for slot in slots]
-        while newest and found and not self._is_whole(found[-1]):
+        flaw = None
+        while tail is not None and found and (worse := self._flaw(found[-1], len(found) - 1)):
+            flaw = worse
             found.pop()
-        if len(found) < len(slots):
-            _log.warning("%s: the last %d entries were not committed whole", path, len(slots) - len(found))
         entries = [entry for entry in found if entry]
         if len(entries) < len(found):
-            raise _damaged(path, len(_MAGIC) + found.index(None) * size, "no whole entry is there")
+            raise self._no_entry(found.index(None))
+        if tail is None and not entries:
+            raise self._no_entry(0)
+        last = entries[-1].last if entries else 0
+        if tail is not None and int(self.path.name) <= tail and last < tail:
+            raise flaw or self._no_entry(len(entries))
+        if flaw:
+            _log.warning("%s: the last %d entries were not committed whole", path, len(slots) - len(found))
         return entries
 
-    def _is_whole(self, entry: Entry | None) -> bool:
-        """Tell whether entry and rows are there; a disk may have said so of either before it was true."""
-        return entry is not None and all(map(_TableFile.holds, self._files, entry.parts))
+    def _flaw(self, entry: Entry | None, at: int) -> SinkError | None:
+        """Say what an entry lacks; a disk may have said that it is there, or its rows, before it was true."""
+        if entry is None:
+            return self._no_entry(at)
+        flaws = map(TableFile.flaw, self._files, entry.parts)
+        return next((flaw for flaw in flaws if flaw), None)
 
-
-class _TableFile:
-    """One table's batches in one file."""
-
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.end = 0
-        self._path = path
-        self._schema = schema
-        self._file: BinaryIO | None = None
-        self._sound: set[int] = set()  # offsets that were written here, or whose checksum was right
-
-    def begin(self) -> None:
-        self._file = self._path.open("wb", buffering=0)
-        write_all(self._file, self._schema.serialize())
-        self.end = self._file.tell()
-
-    def resume(self, end: int) -> None:
-        """Go on with a file of which so many bytes count."""
-        if self._stored_bytes() < end:
-            raise _damaged(self._path, self._stored_bytes(), f"it ends there, and not at {end}")
-        with _readable(self._path), pa.OSFile(os.fspath(self._path)) as file:
-            held = pa.ipc.read_schema(file)
-        if not held.equals(self._schema, check_metadata=True):
-            raise SchemaMismatch(f"{self._path} was written with other columns: begin a new session")
-        self.end = end
-
-    def append(self, packed: Packed) -> Part:
-        offset = self.end
-        if packed.message.size:
-            if self._file is None:
-                self._file = _appendable(self._path, self.end)
-            write_all(self._file, packed.message)
-            self.end += packed.message.size
-            self._sound.add(offset)
-        return Part(offset, packed.message.size, packed.rows, packed.checksum)
-
-    def sync(self) -> None:
-        if self._file:
-            os.fdatasync(self._file.fileno())
-
-    def cut(self) -> None:
-        os.truncate(self._path, self.end)
-
-    def holds(self, part: Part) -> bool:
-        """Tell whether the rows of a part, and all before it, are there, and these as they were written."""
-        if self._stored_bytes() < part.end:
-            return False
-        return not part.length or self._is_sound(part, self._mapped(part.offset, part.end))
-
-    def read(self, parts: Sequence[Part]) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of consecutive parts; they keep the file mapped, but not open."""
-        start = parts[0].offset
-        mapped = self._mapped(start, parts[-1].end)
-        for part in parts:
-            if part.rows:
-                yield self._rows(part, mapped.slice(part.offset - start, part.length))
-            else:
-                yield pa.RecordBatch.from_pylist([], schema=self._schema)
-
-    def close(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
-
-    def _rows(self, part: Part, data: pa.Buffer) -> pa.RecordBatch:
-        if not self._is_sound(part, data):
-            raise _damaged(self._path, part.offset, "the checksum of the rows there is another")
-        with _readable(self._path):
-            return pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)
-
-    def _is_sound(self, part: Part, data: pa.Buffer) -> bool:
-        if part.offset not in self._sound and zlib.crc32(data) == part.checksum:
-            self._sound.add(part.offset)
-        return part.offset in self._sound
-
-    def _mapped(self, start: int, end: int) -> pa.Buffer:
-        with _readable(self._path), pa.memory_map(os.fspath(self._path)) as file:
-            file.seek(start)
-            data = file.read_buffer(end - start)
-        if data.size < end - start:
-            raise _damaged(self._path, start + data.size, f"it ends there, and not at {end}")
-        return data
-
-    def _stored_bytes(self) -> int:
-        return self._path.stat().st_size if self._path.exists() else 0
-
-
-def _appendable(path: Path, end: int) -> BinaryIO:
-    """Open a file to go on at a byte; what lies behind was not committed."""
-    os.truncate(path, end)
-    return path.open("ab", buffering=0)
-
-
-def _damaged(path: Path, at: int, why: str) -> SinkError:
-    return SinkError(
-        f"{path} is damaged at byte {at} ({why}): nothing was changed; put a sound copy back, or begin a new"
-        " session"
-    )
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    """Translate what the file system and Arrow refuse, but for a file that is gone."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except (OSError, pa.ArrowException) as error:
-        raise SinkError(
-            f"{path} cannot be read ({error}): mend it, put a sound copy back, or begin a new session"
-        ) from error
+    def _no_entry(self, at: int) -> SinkError:
+        size = Entry.size(len(self._tables))
+        return damaged(self.path / _INDEX, len(_MAGIC) + at * size, "no whole entry is there")

@@ -1,19 +1,18 @@
 """A session's output on disk, from which any number of readers take at their own pace.
 
 A spool is a sink: what is committed survives a crash, each ledger once. `<folder>/<first ledger>/` are its
-segments (segments.py), `<folder>/spool.json` says what they were made from (spool_facts.py).
+segments (segment.py), `<folder>/spool.json` says what they were made from (metadata.py).
 """
 
 from __future__ import annotations
 
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
 from typing import Final
@@ -22,10 +21,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.tables import schema, table
-from stellarrow.errors import ConfigError, LedgerMissing, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkUnavailable, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts
-from stellarrow.spool.segment import Packed, Segment
+from stellarrow.spool.opening import open_segments
+from stellarrow.spool.packing import PackedBatch, packed
+from stellarrow.spool.segment import Segment
+from stellarrow.spool.table_file import Packed
 
 _GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
@@ -62,13 +64,6 @@ class _Reading:
     since: float
 
 
-@dataclass(frozen=True, slots=True)
-class PackedBatch(LedgerBatch):
-    """A batch with its rows as the spool stores them."""
-
-    packed: dict[str, Packed] = field(repr=False)
-
-
 class Spool:
     """Write batches once, in ledger order; read them often."""
 
@@ -83,8 +78,12 @@ class Spool:
         changed: threading.Condition | None = None,
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
+        committed: int = 0,
     ) -> None:
-        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room."""
+        """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room.
+
+        `committed` is the last ledger that is known to have been committed: Damaged where it is not there.
+        """
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
         self._folder = Path(folder)
@@ -98,6 +97,7 @@ class Spool:
         self._room = threading.Condition()  # of readers, and of what may be removed
         self._readers: dict[str, _Reading] = {}
         self._closed = False
+        self.damage = ""  # the first that a reader met
         self.before_commit: Callable[[], None] = lambda: None
         made_from = {
             "tables": [str(table(name)) for name in tables],
@@ -105,7 +105,14 @@ class Spool:
         }
         with _told(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = tuple(self._opened())
+            self._segments = tuple(
+                open_segments(self._folder, self._facts, self._schemas, committed=committed)
+            )
+            if self._facts.sealed is None:
+                with suppress(OSError):  # without room, the next start does it
+                    self._note(
+                        replace(self._facts, sealed={one.first: one.last for one in self._segments[:-1]})
+                    )
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
 
@@ -122,9 +129,9 @@ class Spool:
             known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
             with _told(self._folder, self._rollback):
                 for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                    packed = {name: _packed(batch, name, part) for name in self._schemas}
+                    rows = {name: packed(batch, name, part) for name in self._schemas}
                     now = int(self._clock() * 1000)
-                    self._writable(part.first).append(packed, part.first, part.end, now=now)
+                    self._writable(part.first).append(rows, part.first, part.end, now=now)
 
     def commit(self) -> None:
         with self._writing:
@@ -196,11 +203,19 @@ class Spool:
                     yield Piece(
                         max(entry.first, after + 1), entry.last, rows if whole else _behind(rows, after)
                     )
+            except Damaged as error:
+                self._note_damage(error)
+                raise
             except FileNotFoundError as error:  # trimmed before it was read
                 raise LedgerMissing(
                     f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
                     " ask for a bounded range, which is decoded anew, or begin behind it"
                 ) from error
+
+    def _note_damage(self, error: Damaged) -> None:
+        if not self.damage:
+            _log.error("%s", error)
+            self.damage = str(error)
 
     def register(self, reader: str, *, after: int | None = None) -> int:
         """Keep everything behind a ledger until this reader registers a later one or is forgotten.
@@ -248,7 +263,7 @@ class Spool:
                 return False
             # Noted before it is done: a crash in between leaves files, never a ledger asked for again.
             gone = self._facts.gone | LedgerSet([LedgerRange(oldest.first, oldest.last)])
-            self._note(replace(self._facts, gone=gone))
+            self._note(replace(self._facts, gone=gone, sealed=self._sealed(but=oldest)))
             self._segments = tuple(one for one in self._segments if one is not oldest)
             oldest.remove()
             return True
@@ -306,11 +321,14 @@ class Spool:
             self.commit()
             if last in self._segments:  # else it was too old
                 last.cut()
+                self._note(replace(self._facts, sealed=self._sealed() | {last.first: last.last}))
         made = Segment.create(self._folder / f"{first:010d}", self._schemas)
         self._segments += (made,)
         return made
 
     def _is_done(self, segment: Segment) -> bool:
+        if segment.first in self._sealed():
+            return True
         return segment.size_bytes >= self._segment_bytes or self._is_stale(segment.written_at, share=_SHARE)
 
     def _goes_on(self, due: int, first: int) -> bool:
@@ -330,24 +348,10 @@ class Spool:
                 segment.remove()
                 self._segments = self._segments[:-1]
 
-    def _opened(self) -> Iterator[Segment]:
-        paths = {int(path.name): path for path in self._folder.iterdir() if path.name.isdecimal()}
-        for first in [first for first in paths if first in self._facts.gone]:
-            shutil.rmtree(paths.pop(first), ignore_errors=True)  # a crash left it
-        for first in sorted(paths):
-            segment = Segment.open(paths[first], self._schemas, newest=first == max(paths))
-            if segment:
-                yield segment
-
-
-def _packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
-    """Return a table's rows of a part of the batch."""
-    rows = batch.tables[name]
-    if (part.first, part.end) == (batch.first, batch.last):
-        return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
-    ledgers = rows.column("ledger_sequence")
-    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
-    return Packed.of(rows.filter(within))
+    def _sealed(self, *, but: Segment | None = None) -> dict[int, int]:
+        """Return the first and last ledger of each complete segment."""
+        sealed = self._facts.sealed or {}
+        return {first: last for first, last in sealed.items() if but is None or first != but.first}
 
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:

@@ -40,5 +40,11 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
         raise ConfigError("SQL expressions need sqlglot: pip install 'stellarrow[sql]'") from error
     try:
         return computation(table, columns, whole, where)
+    except ConfigError:
+        raise
     except RecursionError as error:
         raise ConfigError("the SQL expression nests too deep: write it shorter, such as with IN") from error
+    except (pa.ArrowException, ArithmeticError, ValueError) as error:
+        raise ConfigError(
+            f"the SQL expression cannot be computed ({error}): write smaller numbers"
+        ) from error

@@ -94,12 +94,15 @@ class _Compiler:
         raise ConfigError(_not_understood(tree))
 
     def _apply(self, tree: Any, function: Callable[..., Datum], *arguments: Any) -> Value:
+        """Compile each argument once, then call a function of them."""
+        return self._call(tree, function, *[self.value(argument) for argument in arguments])
+
+    def _call(self, tree: Any, function: Callable[..., Datum], *values: Value) -> Value:
         """Call a function of values; of constants alone, now and not for each batch."""
-        values = [self.value(argument) for argument in arguments]
         samples = [value.sample for value in values]
         try:
             sample = function(*samples)
-        except (pa.ArrowException, ValueError) as error:
+        except (pa.ArrowException, ArithmeticError, ValueError) as error:
             types = " and ".join(_said(one.type) for one in samples)
             reason = f": {error}".removesuffix(".") if isinstance(error, pa.ArrowInvalid) else f" of {types}"
             raise ConfigError(f"{shown(tree)} cannot be computed{reason}") from error
@@ -129,8 +132,8 @@ class _Compiler:
         return self._apply(tree, lambda one: calculate("-", pa.scalar(0), one), tree.this)
 
     def connected(self, tree: Any) -> Value:
-        function = pc.and_kleene if isinstance(tree, sql.And) else pc.or_kleene
-        return self._apply(tree, function, tree.this, tree.expression)
+        function = functions.all_of if isinstance(tree, sql.And) else functions.any_of
+        return self._apply(tree, function, *_operands(tree))
 
     def inverted(self, tree: Any) -> Value:
         return self._apply(tree, pc.invert, tree.this)
@@ -152,38 +155,30 @@ class _Compiler:
         """IN a list of constants."""
         if not tree.expressions:
             raise ConfigError(f"{shown(tree)}: IN takes a list of values in parentheses")
-        held = _held(tree.expressions, self.value(tree.this).type)
+        value = self.value(tree.this)
+        held = _held(tree.expressions, value.type)
         if held is not None:
-            return self._apply(tree, partial(functions.is_in, held), tree.this)
-        alternatives = (sql.EQ(this=tree.this, expression=one) for one in tree.expressions)
-        return self._apply(tree, functions.any_of, *alternatives)
+            return self._call(tree, partial(functions.is_in, held), value)
+        return self._call(tree, functions.is_one_of, value, *map(self.value, tree.expressions))
 
     def between(self, tree: Any) -> Value:
-        low, high = tree.args["low"], tree.args["high"]
-        return self.value(
-            sql.And(
-                this=sql.GTE(this=tree.this, expression=low),
-                expression=sql.LTE(this=tree.this, expression=high),
-            )
-        )
+        return self._apply(tree, functions.between, tree.this, tree.args["low"], tree.args["high"])
 
     def chosen(self, tree: Any) -> Value:
         """CASE WHEN … THEN … ELSE … END, with or without a value to compare."""
         if tree.args.get("default") is None:
             raise ConfigError(f"{shown(tree)} says nothing of other rows: add ELSE")
-        made = tree.args["default"]
-        for branch in reversed(tree.args["ifs"]):
-            when = branch.this if tree.this is None else sql.EQ(this=tree.this, expression=branch.this)
-            made = sql.If(this=when, true=branch.args["true"], false=made)
-        return self.value(made)
+        branches = [part for branch in tree.args["ifs"] for part in (branch.this, branch.args["true"])]
+        if tree.this is None:
+            return self._apply(tree, functions.first_true, tree.args["default"], *branches)
+        return self._apply(tree, functions.first_equal, tree.args["default"], tree.this, *branches)
 
     def cast(self, tree: Any) -> Value:
         name = tree.to.this.name
         if name in _TIMES and isinstance(tree.this, sql.Literal):
             return self._apply(tree, lambda text: moment(text.as_py()), tree.this)
         if name == "DECIMAL":
-            digits = [int(one.name) for one in tree.to.expressions] or [18, 3]
-            target = pa.decimal128(*digits)
+            target = _decimal(tree)
         elif name in _TYPES:
             target = _TYPES[name]
         else:
@@ -220,6 +215,28 @@ def _held(trees: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
         return pa.array(values, kind)
     except (pa.ArrowException, OverflowError):
         return None
+
+
+def _operands(tree: Any) -> list[Any]:
+    """Return what a chain of one operator, AND or OR, connects."""
+    found, waiting = [], [tree]
+    while waiting:
+        node = waiting.pop()
+        if type(node) is type(tree):
+            waiting += (node.expression, node.this)
+        else:
+            found.append(node)
+    return found
+
+
+def _decimal(tree: Any) -> pa.DataType:
+    """Return the type of DECIMAL(digits, scale)."""
+    told = [one.name for one in tree.to.expressions] or ["18", "3"]
+    if all(one.isdecimal() and len(one) <= 2 for one in told) and len(told) <= 2:
+        digits, scale = int(told[0]), int(told[1]) if len(told) > 1 else 0
+        if 1 <= digits <= 38 and scale <= digits:
+            return pa.decimal128(digits, scale)
+    raise ConfigError(f"{shown(tree)}: a decimal has 1 to 38 digits, and no more than these behind the point")
 
 
 def _said(kind: pa.DataType) -> str:

@@ -38,7 +38,7 @@ class Computation:
             if self._columns is None:
                 return batch
             arrays = [one.array(batch) for one in self._columns]
-        except (pa.ArrowException, OverflowError) as error:
+        except (pa.ArrowException, ArithmeticError, ValueError) as error:
             ledgers = batch.column(_LEDGER)
             raise ConfigError(
                 f"ledgers {ledgers[0]} to {ledgers[-1]} have values that the SQL expression cannot take"

@@ -28,6 +28,35 @@ def any_of(*conditions: Datum) -> Datum:
     return reduce(pc.or_kleene, conditions)
 
 
+def all_of(*conditions: Datum) -> Datum:
+    """Tell whether all of several are true."""
+    return reduce(pc.and_kleene, conditions)
+
+
+def is_one_of(value: Datum, *others: Datum) -> Datum:
+    """Tell whether a value equals one of several."""
+    return any_of(*[compare("=", value, other) for other in others])
+
+
+def between(value: Datum, low: Datum, high: Datum) -> Datum:
+    """Tell whether a value is one of two bounds or between them."""
+    return pc.and_kleene(compare(">=", value, low), compare("<=", value, high))
+
+
+def first_true(default: Datum, *branches: Datum) -> Datum:
+    """Return the value that follows the first true condition; conditions and values take turns."""
+    made = default
+    for at in range(len(branches) - 2, -2, -2):
+        made = _either(branches[at], branches[at + 1], made)
+    return made
+
+
+def first_equal(default: Datum, value: Datum, *branches: Datum) -> Datum:
+    """Return what follows the first that a value equals."""
+    conditions = [compare("=", value, one) if at % 2 == 0 else one for at, one in enumerate(branches)]
+    return first_true(default, *conditions)
+
+
 def is_bool(wanted: bool, value: Datum) -> Datum:
     """Tell whether a truth value is this one; unknown is neither."""
     if not pa.types.is_boolean(value.type):
@@ -90,7 +119,7 @@ def _absolute(value: Datum) -> Datum:
 
 def _substring(tree: Any) -> Call:
     bounds = [tree.args.get("start"), tree.args.get("length")]
-    numbers = [int(one.name) if isinstance(one, sql.Literal) else None for one in bounds]
+    numbers = [_whole(one) for one in bounds]
     start, length = numbers
     if start is None or start < 1 or (bounds[1] is not None and length is None):
         raise ConfigError(f"{tree.sql(dialect='duckdb')}: start, from 1, and length must be numbers")
@@ -98,12 +127,19 @@ def _substring(tree: Any) -> Call:
     return partial(pc.utf8_slice_codeunits, start=start - 1, stop=stop), [tree.this]
 
 
+def _whole(tree: Any) -> int | None:
+    """Return a constant number as a place in a text; None where it is none, or is beyond any text."""
+    is_number = isinstance(tree, sql.Literal) and not tree.is_string and tree.name.isdecimal()
+    return int(tree.name) if is_number and len(tree.name) <= 9 else None
+
+
 def _element(tree: Any) -> Call:
     """Read `list[1]`: sqlglot counts from 0."""
     at = tree.expressions[0]
-    if not (isinstance(at, sql.Literal) and at.is_int) or len(tree.expressions) != 1:
+    place = _whole(at)
+    if place is None or len(tree.expressions) != 1:
         raise ConfigError(f"{tree.sql(dialect='duckdb')}: an element's place must be a number from 1")
-    return partial(_at, index=int(at.name)), [tree.this]
+    return partial(_at, index=place), [tree.this]
 
 
 def _at(lists: Datum, index: int) -> Datum:

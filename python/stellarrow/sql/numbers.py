@@ -10,6 +10,8 @@ from typing import Any, Final, TypeAlias
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.sql.limits import number
+
 Datum: TypeAlias = Any  # pa.Array | pa.Scalar
 
 _INT64_DIGITS: Final = 19
@@ -28,11 +30,10 @@ _COMPARE: Final[dict[str, Callable[..., Datum]]] = {
 
 def literal(text: str) -> pa.Scalar:
     """Return a number as it is written: an int64 where it fits, else a decimal; never a float."""
-    number = Decimal(text)
-    exponent = number.as_tuple().exponent
-    if exponent == 0 and -(1 << 63) <= number < 1 << 63:
-        return pa.scalar(int(number), pa.int64())
-    return pa.scalar(Decimal(format(number, "f")))
+    value = number(text)
+    if value.as_tuple().exponent == 0 and -(1 << 63) <= value < 1 << 63:
+        return pa.scalar(int(value), pa.int64())
+    return pa.scalar(Decimal(format(value, "f")))
 
 
 def compare(operator: str, left: Datum, right: Datum) -> Datum:

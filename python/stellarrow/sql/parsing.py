@@ -8,6 +8,7 @@ import sqlglot
 from sqlglot import errors, expressions
 
 from stellarrow.errors import ConfigError
+from stellarrow.sql.limits import check_text, check_tokens, check_tree, cut
 
 Condition: TypeAlias = expressions.Expression
 _DIALECT: Final = "duckdb"
@@ -19,7 +20,7 @@ def parse_condition(text: str) -> Condition:
     found = _parsed("where", text, f"SELECT 1 WHERE {text}")
     extra = set(_clauses(found)) - {"expressions", "where"}
     if extra or not found.args.get("where"):
-        raise ConfigError(f"where: {text!r} holds more than a condition: write what follows WHERE alone")
+        raise ConfigError(f"where: {cut(text)!r} holds more than a condition: write what follows WHERE alone")
     condition: Condition = found.args["where"].this.unnest()
     return condition
 
@@ -28,13 +29,13 @@ def parse_columns(text: str) -> list[Condition]:
     """Parse what stands between SELECT and FROM."""
     found = _parsed("select", text, f"SELECT {text}")
     if set(_clauses(found)) != {"expressions"}:
-        raise ConfigError(f"select: {text!r} holds more than columns: write what follows SELECT alone")
+        raise ConfigError(f"select: {cut(text)!r} holds more than columns: write what follows SELECT alone")
     return list(found.expressions)
 
 
 def shown(tree: Any) -> str:
-    """Say a tree as SQL."""
-    return str(tree.sql(dialect=_DIALECT))
+    """Say a tree as SQL, cut where it is long."""
+    return cut(str(tree.sql(dialect=_DIALECT)))
 
 
 def _clauses(found: Any) -> list[str]:
@@ -42,12 +43,15 @@ def _clauses(found: Any) -> list[str]:
 
 
 def _parsed(option: str, text: str, query: str) -> Any:
+    check_text(option, text)
     try:
+        check_tokens(option, sqlglot.tokenize(query, dialect=_DIALECT))
         found = sqlglot.parse_one(query, dialect=_DIALECT)
     except errors.SqlglotError as error:
         raise ConfigError(f"{option}: {_reason(text, query, error)}") from error
     if not isinstance(found, expressions.Select):
-        raise ConfigError(f"{option}: {text!r} holds more than one statement: write one expression")
+        raise ConfigError(f"{option}: {cut(text)!r} holds more than one statement: write one expression")
+    check_tree(option, found)
     return found
 
 
@@ -55,11 +59,11 @@ def _reason(text: str, query: str, error: errors.SqlglotError) -> str:
     if not text.strip():
         return "the expression is empty"
     if not isinstance(error, errors.ParseError) or not error.errors:
-        return f"{text!r} is no SQL expression: is a quote open? text stands in 'single quotes'"
+        return f"{cut(text)!r} is no SQL expression: is a quote open? text stands in 'single quotes'"
     known = error.errors[0]
     at = max(0, (known["col"] or 0) - 1 - (len(query) - len(text)))
     near = text[max(0, at - _AROUND) : at + _AROUND].strip()
     hint = ""
     if "from" in text.lower().split() or known["highlight"].lower() == "from":
         hint = '; the column "from" stands in double quotes, as FROM is a word of SQL'
-    return f"{text!r} is no SQL expression, near {near!r}{hint}"
+    return f"{cut(text)!r} is no SQL expression, near {near!r}{hint}"

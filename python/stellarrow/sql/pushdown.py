@@ -47,13 +47,15 @@ def pushed(condition: Condition | None, columns: pa.Schema, where: Filter) -> Fi
 
 def _terms(condition: Any) -> Iterator[Any]:
     """Yield what must all be true."""
-    if isinstance(condition, sql.Paren):
-        yield from _terms(condition.this)
-    elif isinstance(condition, sql.And):
-        yield from _terms(condition.this)
-        yield from _terms(condition.expression)
-    elif condition is not None:
-        yield condition
+    waiting = [condition]
+    while waiting:
+        term = waiting.pop()
+        if isinstance(term, sql.Paren):
+            waiting.append(term.this)
+        elif isinstance(term, sql.And):
+            waiting += (term.expression, term.this)
+        elif term is not None:
+            yield term
 
 
 def _alternatives(term: Any) -> tuple[str, list[Any]]:

@@ -14,6 +14,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import FORMATS, Place
 from stellarrow.sinks.files.reading import listings, rows_of
+from stellarrow.sinks.files.store import FileStore
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
 
@@ -63,13 +64,18 @@ def _in_database(url: str) -> list[Holding]:
 
 def opened(place: str) -> list[Listing]:
     """Return the tables of files in a place; a folder needs no format before it."""
+    return listings(opened_files(place))
+
+
+def opened_files(place: str) -> FileStore:
+    """Open a place of files."""
     kind, colon, _ = place.partition(":")
     if colon and kind not in FORMATS:
         raise ConfigError(f"{place!r} is no place to look into: name parquet:FOLDER or postgres://…")
     files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
     if "://" not in files.location and not Path(files.location).is_dir():
         raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")
-    return listings(files.open())
+    return files.open()
 
 
 def _holding(listing: Listing) -> Holding:

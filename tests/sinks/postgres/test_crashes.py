@@ -36,7 +36,7 @@ PATIENT = Policy(attempts=60, first_wait=0.05, longest_wait=0.5, failures_to_ope
 RUN = """
 import sys
 from contextlib import closing
-from stellarrow import pipeline
+from stellarrow.pipeline import loop as pipeline
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
 lake, url, mode = sys.argv[1:]

@@ -95,6 +95,14 @@ def test_a_path_too_long_for_a_socket_is_no_hindrance(folder: Path) -> None:
         assert answers(server)
 
 
+def test_it_removes_no_files_of_others_where_its_sockets_are_said_to_be(folder: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    with PrivateServer(folder / ("long" * 30), durable=False) as server:
+        (server.folder / "sockets").write_text(str(tmp_path))
+    assert mine.read_text() == "mine"
+
+
 def test_a_folder_it_may_not_enter_is_told(folder: Path) -> None:
     if os.geteuid():
         pytest.skip("only root starts it as another user")

@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::framing::{Batch, Framing};
 use super::records::{LAST_FRAGMENT, lines};
-use super::{Batch, Framing};
 use crate::error::{Error, Result};
 use crate::ledger::header;
 use crate::xdr::layout::LedgerCloseMeta;

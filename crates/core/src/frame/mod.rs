@@ -2,61 +2,22 @@
 
 mod compression;
 mod detect;
+mod framing;
 mod records;
 mod splitter;
 
 use std::borrow::Cow;
 
 use crate::error::{Error, Result};
-use crate::xdr;
 
 use compression::decompress;
 pub use compression::{compress, is_zstd};
 use detect::detect;
+use framing::Batch;
+pub use framing::Framing;
 pub use records::mark;
 use records::{decode_lines, fragment, is_fragmented, join_fragments};
 pub use splitter::Splitter;
-
-/// How ledgers lie in bytes; each also inside zstd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Framing {
-    /// LedgerCloseMetaBatch (SEP-54), one or several.
-    Batch,
-    /// One LedgerCloseMeta.
-    Single,
-    /// LedgerCloseMeta after a record mark (RFC 5531, section 11), any number.
-    RecordMarked,
-    /// A LedgerCloseMeta in base64 a line.
-    Base64Lines,
-}
-
-impl Framing {
-    /// All framings with their names.
-    pub const ALL: [(&str, Self); 4] = [
-        ("batch", Self::Batch),
-        ("single", Self::Single),
-        ("record-marked", Self::RecordMarked),
-        ("base64-lines", Self::Base64Lines),
-    ];
-
-    /// Read a framing's name; `None` is `auto`.
-    pub fn parse(text: &str) -> Result<Option<Self>> {
-        if text == "auto" {
-            return Ok(None);
-        }
-        let known = Self::ALL.iter().find(|(name, _)| *name == text);
-        known.map(|(_, framing)| Some(*framing)).ok_or_else(|| {
-            Error::Config(format!(
-                "framing: {text:?} is not auto, batch, single, record-marked or base64-lines"
-            ))
-        })
-    }
-
-    /// The framing's name.
-    pub fn name(self) -> &'static str {
-        Self::ALL.iter().find(|(_, framing)| *framing == self).map_or("", |(name, _)| name)
-    }
-}
 
 /// Stored bytes, decompressed where need be, and how ledgers lie in them.
 #[derive(Debug)]
@@ -83,25 +44,6 @@ pub fn open(data: &[u8], framing: Option<Framing>) -> Result<Opened<'_>> {
         }
         _ => Opened { bytes, framing, from_base64: false },
     })
-}
-
-/// The head of a LedgerCloseMetaBatch.
-#[derive(Debug, Clone, Copy)]
-struct Batch {
-    first: u32,
-    last: u32,
-    count: u32,
-}
-
-impl Batch {
-    /// Read the head; `None` where it contradicts itself.
-    fn read(bytes: &[u8]) -> Option<(Self, &[u8])> {
-        let (first, bytes) = xdr::u32(bytes)?;
-        let (last, bytes) = xdr::u32(bytes)?;
-        let (count, bytes) = xdr::u32(bytes)?;
-        let sound = u64::from(last) + 1 == u64::from(first) + u64::from(count);
-        sound.then_some((Self { first, last, count }, bytes))
-    }
 }
 
 /// A ledger where it lies.

@@ -6,8 +6,8 @@ use zstd::stream::write::Decoder;
 
 use super::compression::{bomb, broken, expansion_limit, is_zstd};
 use super::detect::{HEAD, detect};
+use super::framing::{Batch, Framing};
 use super::records::{LAST_FRAGMENT, fragment, lines, mark};
-use super::{Batch, Framing};
 use crate::error::{Error, Result};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, locate, skip};

@@ -2,32 +2,11 @@
 
 use sha2::{Digest, Sha256};
 
+use crate::values::muxed::Muxed;
 use crate::xdr::layout::{DecoratedSignature, FeeBumpTransactionExt};
 use crate::xdr::layout::{Operation, Preconditions, SorobanTransactionData, TimeBounds};
 use crate::xdr::schema::{Array, I64, Optional};
 use crate::xdr::{self, Input, between, skip};
-
-/// A MuxedAccount.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Muxed<'a> {
-    /// The account's ed25519 key.
-    pub key: &'a [u8; 32],
-    /// The id of a multiplexed account.
-    pub id: Option<u64>,
-}
-
-impl<'a> Muxed<'a> {
-    /// Read a MuxedAccount.
-    pub fn read(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
-        let (id, bytes) = match xdr::u32(bytes)? {
-            (0, rest) => (None, rest),
-            (0x100, rest) => xdr::u64(rest).map(|(id, rest)| (Some(id), rest))?,
-            _ => return None,
-        };
-        let (key, rest) = xdr::array(bytes)?;
-        Some((Self { key, id }, rest))
-    }
-}
 
 /// A transaction's memo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -21,6 +21,12 @@ pub struct Ledger<'a> {
     pub protocol: u32,
     /// Hash of the ledger before.
     pub previous_hash: &'a [u8; 32],
+    /// What it says is the hash of its transaction set.
+    pub tx_set_hash: &'a [u8; 32],
+    /// What it says is the hash of its transactions' results.
+    pub results_hash: &'a [u8; 32],
+    /// The arm of StellarValueExt.
+    pub value_kind: u32,
     /// Unix time in seconds.
     pub close_time: u64,
     /// Sequence number.
@@ -63,9 +69,12 @@ pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
     let (hash, start) = xdr::array(bytes)?;
     let (protocol, bytes) = xdr::u32(start)?;
     let (previous_hash, bytes) = xdr::array(bytes)?;
-    let (close_time, bytes) = xdr::u64(skip::<Opaque<32>>(bytes)?)?;
-    let bytes = skip::<StellarValueExt>(skip::<Array<UpgradeType, 6>>(bytes)?)?;
-    let bytes = skip::<Opaque<64>>(bytes)?;
+    let (tx_set_hash, bytes) = xdr::array(bytes)?;
+    let (close_time, bytes) = xdr::u64(bytes)?;
+    let bytes = skip::<Array<UpgradeType, 6>>(bytes)?;
+    let (value_kind, _) = xdr::u32(bytes)?;
+    let (results_hash, bytes) = xdr::array(skip::<StellarValueExt>(bytes)?)?;
+    let bytes = skip::<Opaque<32>>(bytes)?;
     let sequence_at = between(whole, bytes).len();
     let (sequence, bytes) = xdr::u32(bytes)?;
     let (total_coins, bytes) = xdr::i64(bytes)?;
@@ -83,6 +92,9 @@ pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
         header_at,
         protocol,
         previous_hash,
+        tx_set_hash,
+        results_hash,
+        value_kind,
         close_time,
         sequence,
         sequence_at,

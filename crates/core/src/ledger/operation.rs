@@ -1,6 +1,6 @@
 //! Operations and their results (Stellar-transaction.x), looked at where they lie.
 
-use crate::ledger::envelope::Muxed;
+use crate::values::muxed::Muxed;
 use crate::xdr::layout::{self, OperationBody};
 use crate::xdr::{self, Input, between, skip};
 

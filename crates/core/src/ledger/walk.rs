@@ -1,13 +1,14 @@
-//! The one walk over a ledger behind its header: transactions, changes and events, handed to the tables.
+//! The one walk over a ledger behind its header: transactions, changes and events, shown to a visitor.
 
+use super::visitor::{Needs, Refusal, Transaction, Visitor};
 use crate::fixed_text::hex;
-use crate::ledger::change::{self, Change, EntryTypes};
-use crate::ledger::envelope::{Envelope, Envelopes};
+use crate::ledger::change::{self, Change};
+use crate::ledger::contents::Contents;
+use crate::ledger::envelope::Envelopes;
 use crate::ledger::event::Events;
 use crate::ledger::header::Ledger;
 use crate::ledger::meta::{Meta, OperationMeta};
 use crate::ledger::operation;
-use crate::tables::Tables;
 use crate::xdr::layout::{
     ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
     LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,
@@ -18,76 +19,6 @@ use crate::xdr::{self, Input, between, skip};
 
 /// The newest protocol whose ledgers this version knows how to read.
 pub const NEWEST_PROTOCOL: u32 = 30;
-
-/// What a ledger held in all.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Totals<'w, 'a> {
-    /// Transactions, failed ones too.
-    pub transactions: u32,
-    /// Transactions that succeeded.
-    pub successful: u32,
-    /// Bytes of its LedgerCloseMeta.
-    pub size: usize,
-    /// LedgerKeys of the entries that were evicted, where the tables want them.
-    pub evicted: &'w [&'a [u8]],
-}
-
-/// One transaction as it was applied.
-#[derive(Debug)]
-pub struct Transaction<'w, 'a> {
-    /// Place in the order of application, from 1.
-    pub index: u32,
-    /// Bytes from where it stands to the end of what the walk was given.
-    pub left: usize,
-    /// The transaction's hash.
-    pub hash: &'a [u8; 32],
-    /// Whether it took effect.
-    pub successful: bool,
-    /// Changes of the entries that the tables want.
-    pub changes: &'w [Change<'a>],
-    /// Events, where the tables want them.
-    pub events: &'w Events<'a>,
-    /// Its envelope, where the tables want it or cannot do without.
-    pub envelope: Option<&'w Envelope<'a>>,
-    /// TransactionResult
-    pub result: &'a [u8],
-    /// LedgerEntryChanges of charging the fee.
-    pub fee_changes: &'a [u8],
-    /// LedgerEntryChanges of paying fees back after all transactions; empty before protocol 23.
-    pub refund_changes: &'a [u8],
-    /// Where the parts of its meta lie, where the tables want that.
-    pub meta: &'w Meta<'a>,
-}
-
-/// What the tables need to be shown.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Needs {
-    /// Changes of these entries.
-    pub entries: EntryTypes,
-    /// Contract events.
-    pub events: bool,
-    /// Diagnostic events too.
-    pub diagnostics: bool,
-    /// Envelopes, which takes the hash of every one.
-    pub envelopes: bool,
-    /// Where the parts of the meta lie.
-    pub meta: bool,
-    /// Transactions with events of all they do: meta of version 4 (CAP-67), or an error.
-    pub unified: bool,
-    /// Keys of evicted entries.
-    pub evictions: bool,
-}
-
-/// Why a ledger whose layout is sound is refused all the same.
-#[derive(Debug, Clone)]
-pub struct Refusal {
-    /// The transaction's place, from 1.
-    pub transaction: u32,
-    /// As in `Transaction`.
-    pub left: usize,
-    /// What is wrong and what to do.
-    pub reason: String,
-}
 
 /// The walk, with what it keeps from one ledger to the next only to reuse its memory.
 #[derive(Debug, Default)]
@@ -104,12 +35,21 @@ pub struct Walk<'a> {
     evicted: Vec<&'a [u8]>,
     /// A transaction hash that must turn up: the proof of the network.
     awaited: Option<[u8; 32]>,
+    /// Whether `contents` are to be kept.
+    keeps_contents: bool,
+    contents: Option<Contents<'a>>,
 }
 
 impl<'a> Walk<'a> {
-    /// A walk that shows what is needed and passes over the rest.
-    pub fn new(needs: Needs, network_id: [u8; 32]) -> Self {
-        Self { needs, network_id, ..Self::default() }
+    /// A walk that shows what is needed and passes over the rest; it keeps, if asked, what the header
+    /// commits to.
+    pub fn new(needs: Needs, network_id: [u8; 32], keeps_contents: bool) -> Self {
+        Self { needs, network_id, keeps_contents, ..Self::default() }
+    }
+
+    /// What the header of the ledger walked last commits to, where that is kept.
+    pub fn contents(&mut self) -> Option<Contents<'a>> {
+        self.contents.take()
     }
 
     /// Await a transaction with this hash; `None` awaits nothing and so proves nothing.
@@ -127,30 +67,33 @@ impl<'a> Walk<'a> {
         self.refusal.take()
     }
 
-    /// LedgerKeys that the ledger last walked over evicted, where the tables want them.
+    /// LedgerKeys that the ledger last walked over evicted, where the visitor wants them.
     pub fn evicted(&self) -> &[&'a [u8]] {
         &self.evicted
     }
 
-    /// Walk over what follows the header and show the transactions to the tables; how many there
+    /// Walk over what follows the header and show the transactions to the visitor; how many there
     /// are and how many succeeded comes back with what follows the ledger.
     pub fn body(
         &mut self,
         ledger: &Ledger<'a>,
         bytes: Input<'a>,
-        tables: &mut Tables,
+        visitor: &mut impl Visitor,
     ) -> Option<(u32, u32, Input<'a>)> {
         self.refusal = None;
         self.unread = Some(bytes);
+        let set = bytes;
         let bytes = match ledger.meta_version {
             version if self.needs.envelopes => self.read_envelopes(version)?,
             0 => skip::<TransactionSet>(bytes)?,
             _ => skip::<GeneralizedTransactionSet>(bytes)?,
         };
+        let tx_set = between(set, bytes);
         let (count, mut bytes) = xdr::u32(bytes)?;
+        self.contents = self.keeps_contents.then(|| Contents::new(tx_set, count));
         let mut successes = 0;
         for index in 1..=count {
-            let (successful, rest) = self.transaction(ledger, index, bytes, tables)?;
+            let (successful, rest) = self.transaction(ledger, index, bytes, visitor)?;
             successes += u32::from(successful);
             bytes = rest;
         }
@@ -195,7 +138,7 @@ impl<'a> Walk<'a> {
         ledger: &Ledger<'a>,
         index: u32,
         bytes: Input<'a>,
-        tables: &mut Tables,
+        visitor: &mut impl Visitor,
     ) -> Option<(bool, Input<'a>)> {
         let left = bytes.len();
         let bytes = match ledger.meta_version {
@@ -209,6 +152,9 @@ impl<'a> Walk<'a> {
         let code = xdr::i32(result.get(8..)?)?.0;
         let successful = matches!(code, 0 | 1);
         let fees = skip::<TransactionResult>(result)?;
+        if let Some(contents) = &mut self.contents {
+            contents.add(between(bytes, fees));
+        }
         let meta = change::pass(fees)?;
         // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
         // meta although it was undone.
@@ -241,7 +187,7 @@ impl<'a> Walk<'a> {
             let refusal = Refusal { transaction: index, left, reason };
             self.refusal.get_or_insert(refusal);
         }
-        tables.transaction(ledger, &transaction);
+        visitor.transaction(ledger, &transaction);
         Some((successful, rest))
     }
 

@@ -1,9 +1,9 @@
 //! Classic accounts and trustlines: balances and sequence numbers over time.
 
-use super::Now;
 use super::asset::Asset;
 use super::dice::Dice;
 use super::entry::{put_created, put_state, put_updated};
+use super::now::Now;
 use super::writer::{Array, Hash, Writer};
 
 /// One million XLM in stroops.

@@ -2,13 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::Now;
 use super::account::Market;
 use super::asset::{Asset, contract_id, write_deployer_preimage};
 use super::call::Call;
 use super::dice::Dice;
 use super::entry::Entry;
 use super::event::Token;
+use super::now::Now;
 use super::scval::Address;
 use super::writer::{Array, Hash, Writer};
 

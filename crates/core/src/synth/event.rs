@@ -1,7 +1,7 @@
 //! Writes contract events: those of tokens (SEP-41, CAP-67) and assorted ones.
 
-use super::Now;
 use super::dice::Dice;
+use super::now::Now;
 use super::scval::Address;
 use super::writer::{Array, Hash, Writer};
 

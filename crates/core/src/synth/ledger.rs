@@ -1,9 +1,9 @@
 //! Puts transactions together into a LedgerCloseMeta.
 
 use super::dice::Dice;
+use super::now::{Era, Now};
 use super::transaction::Written;
 use super::writer::{Array, Hash, Writer, sha256};
-use super::{Era, Now};
 
 /// As on pubnet since inflation ended.
 const TOTAL_COINS: i64 = 1_054_439_020_873_472_865;

@@ -16,6 +16,8 @@ mod dice;
 mod entry;
 mod event;
 mod ledger;
+mod now;
+mod recipe;
 mod scval;
 mod soroban;
 mod storage;
@@ -26,116 +28,15 @@ mod world;
 mod writer;
 
 use ledger::{BARE, Chain, Draft};
+use now::{Era, Now, V1_LEDGERS};
+pub use recipe::Recipe;
 use soroban::Ask;
 use world::World;
-
-/// Ledgers before unified (CAP-67) events, and before protocol 23.
-const PLAIN_LEDGERS: u32 = 30;
-const V1_LEDGERS: u32 = 50;
-
-const LEAST_BYTES: usize = 4_000;
-const MOST_BYTES: usize = 16_000_000;
-const MOST_CONTRACTS: u32 = 20_000;
 
 /// The transaction that fills what is left of a ledger needs as much.
 const LAST: usize = 3_300;
 /// A transaction of one classic operation takes no more.
 const CLASSIC: usize = 2_200;
-
-/// What to make: the same recipe gives the same bytes on any machine.
-#[derive(Clone, Debug)]
-pub struct Recipe {
-    /// Start of all chance.
-    pub seed: u64,
-    /// Sequence of the first ledger, at least 2.
-    pub first: u32,
-    /// How many contracts come to be in the course of the run.
-    pub contracts: u32,
-    /// XDR bytes a ledger, within a tenth; None makes a mix like a real network's.
-    pub ledger_bytes: Option<usize>,
-    /// The network's passphrase, on which transaction hashes and contract ids depend.
-    pub passphrase: String,
-}
-
-impl Recipe {
-    fn check(&self) -> Result<(), String> {
-        if self.first < 2 {
-            return Err(format!(
-                "first ledger {} is too low: synthetic ledgers start at 2 or later",
-                self.first
-            ));
-        }
-        if !(1..=MOST_CONTRACTS).contains(&self.contracts) {
-            return Err(format!(
-                "{} contracts cannot be made: ask for 1 to {MOST_CONTRACTS}",
-                self.contracts
-            ));
-        }
-        if let Some(bytes) =
-            self.ledger_bytes.filter(|bytes| !(LEAST_BYTES..=MOST_BYTES).contains(bytes))
-        {
-            return Err(format!(
-                "a ledger of {bytes} bytes cannot be made: ask for {LEAST_BYTES} to {MOST_BYTES}"
-            ));
-        }
-        if self.passphrase.is_empty() {
-            return Err(
-                "the network passphrase is empty: give the one that readers will use".to_owned()
-            );
-        }
-        Ok(())
-    }
-}
-
-/// What the network's protocol and the node's settings write at a time.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Era {
-    /// LedgerCloseMeta V1 with TransactionMeta V3.
-    V1,
-    /// LedgerCloseMeta V1 with TransactionMeta V4 and CAP-67 events.
-    V1Unified,
-    /// LedgerCloseMeta V2 with TransactionMeta V4.
-    V2,
-}
-
-impl Era {
-    fn of(index: u32) -> Self {
-        match index {
-            0..PLAIN_LEDGERS => Self::V1,
-            PLAIN_LEDGERS..V1_LEDGERS => Self::V1Unified,
-            _ => Self::V2,
-        }
-    }
-
-    fn protocol(self) -> u32 {
-        if self == Self::V2 { 23 } else { 22 }
-    }
-
-    fn unified(self) -> bool {
-        self != Self::V1
-    }
-
-    /// Tell whether archived entries come back as RESTORED changes (CAP-66).
-    fn restores(self) -> bool {
-        self == Self::V2
-    }
-}
-
-/// The ledger being made.
-#[derive(Clone, Copy)]
-struct Now {
-    seq: u32,
-    /// Close time in Unix seconds.
-    time: u64,
-    era: Era,
-}
-
-impl Now {
-    fn at(first: u32, index: u32) -> Option<Self> {
-        let seq = first.checked_add(index)?;
-        Some(Self { seq, time: 1_700_000_000 + 5 * u64::from(index), era: Era::of(index) })
-    }
-}
 
 /// An endless run of ledgers (up to the last sequence a u32 holds), each one LedgerCloseMeta XDR.
 pub struct Synth {

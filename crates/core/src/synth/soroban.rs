@@ -1,12 +1,12 @@
 //! Soroban transactions: deployments, calls, and the upkeep of entries.
 
-use super::Now;
 use super::call::{Call, INVOKE};
 use super::contract::Kind;
 use super::dice::Dice;
 use super::entry::Entry;
 use super::event::{put_call, put_custom};
 use super::ledger::Draft;
+use super::now::Now;
 use super::scval::Address;
 use super::world::World;
 use super::writer::Writer;

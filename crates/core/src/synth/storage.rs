@@ -1,9 +1,9 @@
 //! What calls do to a contract's own storage: create, update, remove, restore, extend.
 
-use super::Now;
 use super::call::Call;
 use super::dice::Dice;
 use super::entry::Entry;
+use super::now::Now;
 use super::scval::Address;
 use super::soroban::Ask;
 use super::world::World;

@@ -1,8 +1,8 @@
 //! Writes one transaction: its envelope, its result and its meta.
 
 use super::event::{Memo, put_fee};
+use super::now::{Era, Now};
 use super::writer::{Array, Hash, Writer, sha256};
-use super::{Era, Now};
 
 /// Stages of a transaction-level event.
 const BEFORE_ALL_TXS: u32 = 0;

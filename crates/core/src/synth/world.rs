@@ -5,9 +5,10 @@ use super::contract::Contracts;
 use super::dice::Dice;
 use super::event::Memo;
 use super::ledger::Draft;
+use super::now::Now;
+use super::recipe::Recipe;
 use super::transaction::{FeeBump, Soroban, Transaction};
 use super::writer::{Array, Hash, Writer, sha256};
-use super::{Now, Recipe};
 
 /// What an evicted entry takes: its key and its TTL's.
 const EVICTED: usize = 140;

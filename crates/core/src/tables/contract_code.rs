@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::{NullableBinary, NullableText, Text};
-use super::{Settings, Table};
 use crate::contract::wasm;
 use crate::filter::Filter;
 use crate::ledger::change::{self, CONTRACT_CODE as CODE, ContractCode, Entry, Kind};
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Transaction};
 
 pub(super) const CONTRACT_CODE: Table = Table {
     name: "contract_code",
@@ -69,7 +70,7 @@ impl Columns {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { entries: CODE, ..Needs::default() }
     }
@@ -93,5 +94,5 @@ impl super::Builder for Builder {
         columns.transaction_index.fill(columns.rows, transaction.index);
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

@@ -9,15 +9,16 @@ use arrow_array::{ArrayRef, Int64Array, StringArray};
 use arrow_schema::{DataType, Field};
 use sha2::{Digest, Sha256};
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
+use super::table::{Older, Table};
 use super::text::{NullableText, Text};
-use super::{Older, Settings, Table};
 use crate::fixed_text::{Word, hex};
 use crate::ledger::balance;
 use crate::ledger::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::{scval, strkey, xdr_json};
 
@@ -241,7 +242,7 @@ fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
     Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
     }
@@ -267,7 +268,7 @@ impl super::Builder for Builder {
         }
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }
 
 /// Version 1.0 out of version 2.0.

@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::{NullableText, Text, TextList};
-use super::{Settings, Table};
 use crate::filter::Filter;
 use crate::fixed_text::{Word, hex};
 use crate::ledger::event::{Event, Events, STAGES};
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::{describe, escape, scval, strkey, xdr_json};
 
@@ -121,7 +122,7 @@ impl Builder {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { events: true, diagnostics: self.settings.diagnostics, ..Needs::default() }
     }
@@ -141,5 +142,5 @@ impl super::Builder for Builder {
         columns.transaction_successful.fill(rows, transaction.successful);
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

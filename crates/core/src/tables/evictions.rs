@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::Text;
-use super::{Settings, Table};
 use crate::filter::Filter;
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Totals};
+use crate::ledger::visitor::{Needs, Totals};
 use crate::values::scval;
 
 pub(super) const EVICTIONS: Table = Table {
@@ -67,7 +68,7 @@ fn wants(filter: &Filter, key: &[u8]) -> bool {
             || contract.is_some_and(|contract| filter.asset(contract, || None)))
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { evictions: true, ..Needs::default() }
     }
@@ -89,5 +90,5 @@ impl super::Builder for Builder {
         columns.closed_at.fill(columns.rows, ledger.closed_at());
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

@@ -1,12 +1,13 @@
 //! Table `ledgers`: a row a ledger, out of its header.
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Int64, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::Text;
-use super::{Settings, Table};
 use crate::fixed_text::hex;
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::Totals;
+use crate::ledger::visitor::Totals;
 
 pub(super) const LEDGERS: Table = Table {
     name: "ledgers",
@@ -44,7 +45,7 @@ impl Builder {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
         let columns = &mut self.0;
         columns.rows += 1;
@@ -64,5 +65,5 @@ impl super::Builder for Builder {
         columns.size_bytes.push(u32::try_from(totals.size).unwrap_or(u32::MAX));
     }
 
-    super::forward_to_columns!(0);
+    forward_to_columns!(0);
 }

@@ -1,5 +1,6 @@
 //! What one ledger becomes: the tables, and the one list of them.
 
+mod builder;
 mod column;
 mod columns;
 mod contract_code;
@@ -7,6 +8,7 @@ mod contract_data;
 mod contract_events;
 mod evictions;
 mod ledgers;
+mod table;
 mod text;
 mod token_transfer_anomalies;
 mod token_transfers;
@@ -16,130 +18,18 @@ mod ttl;
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use builder::Builder;
+pub use builder::{Settings, Transfers};
 pub use column::Size;
+use table::Older;
+pub use table::Table;
 
 use arrow_array::{ArrayRef, RecordBatch};
 use arrow_schema::{ArrowError, Field, Schema, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::filter::Filter;
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Refusal, Totals, Transaction};
-
-/// What every builder is made with.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// sha256 of the network passphrase.
-    pub network_id: [u8; 32],
-    /// Which rows are wanted.
-    pub filter: Arc<Filter>,
-    /// Whether diagnostic events are rows of `contract_events`.
-    pub diagnostics: bool,
-    /// Whether tables have the columns that are made only on request.
-    pub decoded: bool,
-    /// What `token_transfers` are read from.
-    pub transfers: Transfers,
-}
-
-/// What `token_transfers` are read from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Transfers {
-    /// Classic effects from operations and results, contract tokens from contract events.
-    #[default]
-    Derive,
-    /// Events alone, which tell of classic effects too (CAP-67); meta of version 4 has them.
-    Unified,
-}
-
-impl Transfers {
-    /// Read `derive` or `unified`.
-    pub fn parse(text: &str) -> Result<Self> {
-        match text {
-            "derive" => Ok(Self::Derive),
-            "unified" => Ok(Self::Unified),
-            _ => Err(Error::Config(format!("transfers: {text:?} is neither derive nor unified"))),
-        }
-    }
-}
-
-/// Makes the rows of one version of a table.
-trait Builder {
-    /// What the walk has to show it.
-    fn needs(&self) -> Needs {
-        Needs::default()
-    }
-    /// Take a transaction in.
-    fn transaction(&mut self, _ledger: &Ledger<'_>, _transaction: &Transaction<'_, '_>) {}
-    /// Take in what a ledger held in all; comes after its transactions.
-    fn ledger(&mut self, _ledger: &Ledger<'_>, _totals: &Totals<'_, '_>) {}
-    /// Rows made so far.
-    fn rows(&self) -> usize;
-    /// Forget the rows from this one on.
-    fn truncate(&mut self, rows: usize);
-    /// How much each column holds.
-    fn sizes(&self) -> Vec<Size>;
-    /// Make room for so much in each column.
-    fn reserve(&mut self, sizes: &[Size]);
-    /// A column that has outgrown Arrow's offsets.
-    fn oversized(&self) -> Option<&'static str>;
-    /// Why the ledger at hand cannot become rows.
-    fn refusal(&mut self) -> Option<Refusal> {
-        None
-    }
-    /// Hand over the columns in the schema's order.
-    fn finish(&mut self) -> std::result::Result<Vec<ArrayRef>, ArrowError>;
-}
-
-/// The part of a builder that its columns do by themselves; it names the builder's field that holds them.
-macro_rules! forward_to_columns {
-    ($columns:tt) => {
-        fn rows(&self) -> usize {
-            self.$columns.rows
-        }
-
-        fn truncate(&mut self, rows: usize) {
-            self.$columns.truncate(rows);
-        }
-
-        fn sizes(&self) -> Vec<crate::tables::column::Size> {
-            self.$columns.sizes()
-        }
-
-        fn reserve(&mut self, sizes: &[crate::tables::column::Size]) {
-            self.$columns.reserve(sizes);
-        }
-
-        fn oversized(&self) -> Option<&'static str> {
-            self.$columns.oversized()
-        }
-
-        fn finish(
-            &mut self,
-        ) -> std::result::Result<Vec<arrow_array::ArrayRef>, arrow_schema::ArrowError> {
-            self.$columns.finish()
-        }
-    };
-}
-use forward_to_columns;
-
-/// One version of a table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Table {
-    /// Its name.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// What a row is, in one line.
-    pub description: &'static str,
-    /// The columns that make a row unique for ever.
-    pub key: &'static [&'static str],
-}
-
-/// An older version of a table: columns of the newest one, some of them in another type.
-struct Older {
-    fields: fn(&[Field]) -> Vec<Field>,
-    columns: fn(&[Field], &[ArrayRef]) -> Vec<ArrayRef>,
-}
+use crate::ledger::visitor::{Needs, Refusal, Totals, Transaction, Visitor};
 
 /// Write the list: for every builder its module and the versions of a table it makes, from old to new.
 macro_rules! tables {
@@ -267,36 +157,6 @@ impl Tables {
         Ok(Self { builders: made.into_iter().map(|(_, builder)| builder).collect(), outputs })
     }
 
-    /// What the walk has to show.
-    pub fn needs(&self) -> Needs {
-        self.builders.iter().map(|builder| builder.get().needs()).fold(
-            Needs::default(),
-            |all, one| Needs {
-                entries: all.entries | one.entries,
-                events: all.events || one.events,
-                diagnostics: all.diagnostics || one.diagnostics,
-                envelopes: all.envelopes || one.envelopes,
-                meta: all.meta || one.meta,
-                unified: all.unified || one.unified,
-                evictions: all.evictions || one.evictions,
-            },
-        )
-    }
-
-    /// Show a transaction to every builder.
-    pub fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        for builder in &mut self.builders {
-            builder.get_mut().transaction(ledger, transaction);
-        }
-    }
-
-    /// Show every builder what a ledger held in all.
-    pub fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
-        for builder in &mut self.builders {
-            builder.get_mut().ledger(ledger, totals);
-        }
-    }
-
     /// Rows of each builder so far.
     pub fn rows(&self) -> Vec<usize> {
         self.builders.iter().map(|builder| builder.get().rows()).collect()
@@ -338,6 +198,35 @@ impl Tables {
         let made =
             self.builders.iter_mut().map(finish).collect::<std::result::Result<Vec<_>, _>>()?;
         self.outputs.iter().map(|output| output.batch(&made)).collect()
+    }
+}
+
+impl Visitor for Tables {
+    fn needs(&self) -> Needs {
+        self.builders.iter().map(|builder| builder.get().needs()).fold(
+            Needs::default(),
+            |all, one| Needs {
+                entries: all.entries | one.entries,
+                events: all.events || one.events,
+                diagnostics: all.diagnostics || one.diagnostics,
+                envelopes: all.envelopes || one.envelopes,
+                meta: all.meta || one.meta,
+                unified: all.unified || one.unified,
+                evictions: all.evictions || one.evictions,
+            },
+        )
+    }
+
+    fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
+        for builder in &mut self.builders {
+            builder.get_mut().transaction(ledger, transaction);
+        }
+    }
+
+    fn ledger(&mut self, ledger: &Ledger<'_>, totals: &Totals<'_, '_>) {
+        for builder in &mut self.builders {
+            builder.get_mut().ledger(ledger, totals);
+        }
     }
 }
 

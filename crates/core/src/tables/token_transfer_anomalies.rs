@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::{NullableText, Text, TextList};
-use super::{Settings, Table};
 use crate::filter::Filter;
 use crate::fixed_text::hex;
 use crate::ledger::event::STAGES;
 use crate::ledger::header::Ledger;
 use crate::ledger::token_event::{RawEvent, Reading};
-use crate::ledger::walk::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::Asset;
 use crate::values::{describe, escape, strkey, xdr_json};
 use crate::xdr::{self, Input};
@@ -127,7 +128,7 @@ impl Builder {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { meta: true, ..Needs::default() }
     }
@@ -151,5 +152,5 @@ impl super::Builder for Builder {
         }
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

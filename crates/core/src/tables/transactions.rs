@@ -2,16 +2,18 @@
 
 use arrow_array::types::Int64Type;
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, Int64, Nullable, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::{NullableText, Text};
-use super::{Settings, Table};
 use crate::fixed_text::{Word, hex};
-use crate::ledger::envelope::{Envelope, Memo, Muxed};
+use crate::ledger::envelope::{Envelope, Memo};
 use crate::ledger::fee;
 use crate::ledger::header::Ledger;
 use crate::ledger::operation::Outcome;
-use crate::ledger::walk::{Needs, Refusal, Transaction};
+use crate::ledger::visitor::{Needs, Refusal, Transaction};
+use crate::values::muxed::Muxed;
 use crate::values::{escape, strkey};
 
 pub(super) const TRANSACTIONS: Table = Table {
@@ -167,7 +169,7 @@ impl Columns {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { envelopes: true, meta: true, ..Needs::default() }
     }
@@ -188,5 +190,5 @@ impl super::Builder for Builder {
         self.refusal.take()
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::table::Table;
 use super::text::Text;
-use super::{Settings, Table};
 use crate::filter::Filter;
 use crate::ledger::change::{self, Entry, Kind};
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Transaction};
 
 pub(super) const TTL: Table = Table {
     name: "ttl",
@@ -45,7 +46,7 @@ impl Builder {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { entries: change::TTL, ..Needs::default() }
     }
@@ -72,5 +73,5 @@ impl super::Builder for Builder {
         columns.transaction_index.fill(columns.rows, transaction.index);
     }
 
-    super::forward_to_columns!(columns);
+    forward_to_columns!(columns);
 }

@@ -1,6 +1,6 @@
 //! Who can hold a token: accounts, contracts, claimable balances and liquidity pools.
 
-use crate::ledger::envelope::Muxed;
+use crate::values::muxed::Muxed;
 use crate::values::strkey;
 use crate::xdr;
 

@@ -2,6 +2,7 @@
 
 mod cursor;
 pub mod layout;
+mod notation;
 pub mod schema;
 mod trace;
 

@@ -4,9 +4,11 @@
 //! module, `cargo test --release -- --ignored fuzz` the slow one.
 #![allow(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)] // a test fails by panicking
 
+mod commitments;
 mod conservation;
 mod dice;
 mod filters;
+mod flips;
 mod framed;
 mod fuzz;
 mod hostile;

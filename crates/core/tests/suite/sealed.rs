@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use stellar_xdr::{
     GeneralizedTransactionSet, Hash, LedgerCloseMeta, LedgerHeader, LedgerHeaderHistoryEntry,
-    Limits, TransactionEnvelope, TransactionPhase, TxSetComponent, WriteXdr,
+    Limits, TransactionEnvelope, TransactionPhase, TransactionResultSet, TxSetComponent, WriteXdr,
 };
 
 use crate::dice::Dice;
@@ -131,4 +131,41 @@ fn of_phase(phase: &TransactionPhase) -> Vec<&TransactionEnvelope> {
             .flat_map(|cluster| cluster.0.iter())
             .collect(),
     }
+}
+
+/// Make the header name the hashes of the transaction set and the results that are there.
+pub fn commit(meta: &mut LedgerCloseMeta) {
+    let (set, results) = (set_hash(meta), results_hash(meta));
+    let header = &mut entry(meta).header;
+    header.scp_value.tx_set_hash = Hash(set);
+    header.tx_set_result_hash = Hash(results);
+    rehash(meta);
+}
+
+/// By stellar-core's rules: a TransactionSet is hashed without its count.
+fn set_hash(meta: &LedgerCloseMeta) -> [u8; 32] {
+    match meta {
+        LedgerCloseMeta::V0(meta) => {
+            let mut bytes = encode(&meta.tx_set.previous_ledger_hash);
+            meta.tx_set.txs.iter().for_each(|envelope| bytes.extend(encode(envelope)));
+            sha256(&bytes)
+        }
+        LedgerCloseMeta::V1(meta) => sha256(&encode(&meta.tx_set)),
+        LedgerCloseMeta::V2(meta) => sha256(&encode(&meta.tx_set)),
+    }
+}
+
+fn results_hash(meta: &LedgerCloseMeta) -> [u8; 32] {
+    let results: Vec<_> = match meta {
+        LedgerCloseMeta::V0(meta) => {
+            meta.tx_processing.iter().map(|tx| tx.result.clone()).collect()
+        }
+        LedgerCloseMeta::V1(meta) => {
+            meta.tx_processing.iter().map(|tx| tx.result.clone()).collect()
+        }
+        LedgerCloseMeta::V2(meta) => {
+            meta.tx_processing.iter().map(|tx| tx.result.clone()).collect()
+        }
+    };
+    sha256(&encode(&TransactionResultSet { results: results.try_into().unwrap() }))
 }

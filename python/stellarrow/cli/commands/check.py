@@ -3,63 +3,113 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import click
 
 from stellarrow.cli.output import formatting
+from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerSet
-from stellarrow.sinks.files.verify import Fault, check, repair
-from stellarrow.verification.stored_tables import opened
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.quarantine import QUARANTINE, quarantined
+from stellarrow.sinks.files.store import Found
+from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
+from stellarrow.verification.stored_tables import opened, opened_files
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
+_NAMED: Final = 20  # foreign files that are named; of more, only how many
+
+
+@dataclass(slots=True)
+class _Found:
+    """What was found in all tables."""
+
+    sound: list[Sound] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    foreign: list[Foreign] = field(default_factory=list)
+    repaired: list[Repaired] = field(default_factory=list)
+    aside: list[Found] = field(default_factory=list)
+
+    @property
+    def lost(self) -> LedgerSet:
+        return LedgerSet([part for one in self.repaired for part in one.lost])
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "files": len(self.sound),
+            "rows": sum(one.rows for one in self.sound),
+            "bytes": sum(one.bytes for one in self.sound),
+            "faults": [
+                {"path": one.path, "what": one.what, "ledgers": str(one.ledgers or "")} for one in self.faults
+            ],
+            "foreign": [one.path for one in self.foreign],
+            "moved": [f"{one.folder}/{path}" for one in self.repaired for path in one.moved],
+            "lost": str(self.lost),
+            "quarantine": [one.path for one in self.aside],
+        }
 
 
 @click.command(short_help="Compare files with what they were written as.", epilog=_EXAMPLE)
 @click.argument("place")
 @click.option(
-    "--repair", "is_repair", is_flag=True, help="Take away what is damaged; extract fetches it again."
+    "--repair",
+    "is_repair",
+    is_flag=True,
+    help=f"Move what is damaged into {QUARANTINE}/; extract fetches it again.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(place: str, is_repair: bool, as_json: bool) -> int:
     """Read every file in PLACE and compare it with the manifest: size, checksum, columns, rows, ledgers.
 
     PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …
+    A file that cannot be read because the store does not answer ends the check, and nothing is moved.
     """
-    faults: list[Fault] = []
-    lost = LedgerSet()
-    files = rows = stored = 0
-    for listing in opened(place):
-        found = list(check(listing))
-        wrong = [one for one in found if isinstance(one, Fault)]
-        sound = [one for one in found if not isinstance(one, Fault)]
-        files, rows = files + len(sound), rows + sum(one.rows for one in sound)
-        stored += sum(one.bytes for one in sound)
-        if is_repair and wrong:
-            lost |= repair(listing, wrong)
-        faults += wrong
+    tables = opened(place)
+    found, faults = _Found(), list[tuple[Listing, list[Fault]]]()
+    for listing in tables:
+        findings = list(check(listing))
+        faults.append((listing, [one for one in findings if isinstance(one, Fault)]))
+        found.faults += faults[-1][1]
+        found.sound += [one for one in findings if isinstance(one, Sound)]
+        found.foreign += [one for one in findings if isinstance(one, Foreign)]
+    if is_repair:
+        found.repaired = [repair(listing, wrong) for listing, wrong in faults if wrong]
+    found.aside = quarantined(opened_files(place))
+    if not tables and not found.aside:
+        raise SinkError(f"{place} holds no tables: name the folder that extract wrote to")
     if as_json:
-        told = [{"path": one.path, "what": one.what, "ledgers": str(one.ledgers or "")} for one in faults]
-        click.echo(json.dumps({"files": files, "rows": rows, "bytes": stored, "faults": told}))
+        click.echo(json.dumps(found.to_dict()))
     else:
-        click.echo(
-            f"{formatting.many(files, 'file')} sound: {formatting.count(rows)} rows,"
-            f" {formatting.size(stored)}"
-        )
-        for one in faults:
-            click.secho(f"{one.path}: {one.what}", fg="red")
-        click.echo(_remedy(faults, lost, is_repair=is_repair), nl=bool(faults))
-    return 1 if faults and not is_repair else 0
+        _tell(found, is_repair=is_repair)
+    return 1 if found.faults and not is_repair else 0
 
 
-def _remedy(faults: list[Fault], lost: LedgerSet, *, is_repair: bool) -> str:
-    if not faults:
-        return ""
+def _tell(found: _Found, *, is_repair: bool) -> None:
+    rows, stored = sum(one.rows for one in found.sound), sum(one.bytes for one in found.sound)
+    files = formatting.many(len(found.sound), "file")
+    click.echo(f"{files} sound: {formatting.count(rows)} rows, {formatting.size(stored)}")
+    for fault in found.faults:
+        click.secho(f"{fault.path}: {fault.what}", fg="red")
+    for foreign in found.foreign[:_NAMED]:
+        click.echo(f"{foreign.path}: not written by stellarrow, and left alone: remove it if you can")
+    if len(found.foreign) > _NAMED:
+        click.echo(f"… and {formatting.many(len(found.foreign) - _NAMED, 'such file')} more")
+    for repaired in found.repaired:
+        for path in repaired.moved:
+            click.echo(f"moved {path} to {repaired.folder}/")
+    if found.aside:
+        size = formatting.size(sum(one.bytes for one in found.aside))
+        many = formatting.many(len(found.aside), "file")
+        click.echo(f"{QUARANTINE}/ has {many}, {size}, that no reader reads: remove them when you like")
+    if found.faults:
+        click.echo(_remedy(found, is_repair=is_repair))
+
+
+def _remedy(found: _Found, *, is_repair: bool) -> str:
     if not is_repair:
-        many = formatting.many(len(faults), "fault")
-        return f"{many}: --repair takes them away, and extract fetches them again"
-    return (
-        f"taken away: run the same extract again, which fetches {formatting.ranges(lost)}"
-        if lost
-        else "mended"
-    )
+        many = formatting.many(len(found.faults), "fault")
+        return f"{many}: --repair moves damaged files into {QUARANTINE}/, and extract fetches them again"
+    if found.lost:
+        return f"run the same extract again, which fetches {formatting.ranges(found.lost)}"
+    return "nothing has to be fetched again"

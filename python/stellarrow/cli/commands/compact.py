@@ -8,6 +8,7 @@ import click
 
 from stellarrow.cli.output import formatting
 from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.sinks.files.superseding import clean
 from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
@@ -28,6 +29,6 @@ def command(place: str, ledgers_per_file: int) -> None:
     """
     gone = 0
     for listing in opened(place):
-        listing.clean()
+        clean(listing)
         gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
     click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")

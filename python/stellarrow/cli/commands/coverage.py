@@ -17,9 +17,9 @@ from rich.text import Text
 
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
-from stellarrow.config.values import masked
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
 from stellarrow.verification.read_back import Audit, audited
 from stellarrow.verification.stored_tables import Holding, holdings
 
@@ -49,7 +49,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     """
     held = holdings(sink)
     if not held:
-        raise ConfigError(f"{masked(sink)} holds no table yet: extract something into it first")
+        raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
     every = LedgerSet(part for one in held for part in one.ledgers)
     wanted = LedgerSet.parse(ledgers, known=lambda: every) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
@@ -98,7 +98,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
         }
         for one in seen
     ]
-    return {"sink": masked(sink), "wanted": str(wanted), "tables": tables}
+    return {"sink": redacted_url(sink), "wanted": str(wanted), "tables": tables}
 
 
 def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +19,10 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
-from stellarrow.config.values import MASK
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import MASK
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetter, DeadLetters
 
@@ -196,7 +196,8 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
         sinks = [
             stack.enter_context(closing(registry.open_sink(place, letter.tables, **choices))) for place in to
         ]
-        loop.run(_Letter(chunk), tables=letter.tables, sinks=sinks, **choices)
+        verify = job.get("verify_hashes")
+        loop.run(_Letter(chunk), tables=letter.tables, sinks=sinks, verify_hashes=verify, **choices)
 
 
 class _Letter:
@@ -212,8 +213,7 @@ class _Letter:
         return None
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
-        chunk = self._chunk
-        yield LedgerChunk(chunk.data, chunk.framing, ledgers.first, ledgers.end, chunk.where)
+        yield replace(self._chunk, first=ledgers.first, last=ledgers.end)
 
     def close(self) -> None:
         """Hold nothing."""

@@ -108,6 +108,21 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     help="Take ledgers whose hashes do not link.",
 )
 @option(
+    "--verify-hashes",
+    flag_value="true",
+    section=_HOW,
+    rare=True,
+    help="Check transactions and results against headers.  [over a network]",
+)
+@option(
+    "--no-verify-hashes",
+    "verify_hashes",
+    flag_value="false",
+    section=_HOW,
+    rare=True,
+    help="Do not, not even over a network.",
+)
+@option(
     "--verify",
     is_flag=True,
     section=_HOW,

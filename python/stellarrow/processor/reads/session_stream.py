@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.errors import ConfigError, LedgerMissing, SinkError, UnknownSession
+from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkError, UnknownSession
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Cutter, Sent, Stream, gathered
 from stellarrow.processor.reads.cursor import Place, cursor_of
@@ -119,10 +119,16 @@ class _Reader:
 
     def tell_lost(self) -> None:
         """Fail where a session kept more than can be read now: what was sent is not all."""
-        for work in self.works():
+        for work in self._processor.works():
             place = self._cursor.places.get(work.session.id)
+            if work.session.damage:
+                raise Damaged(f"session {work.session.id}: {work.session.damage}")
+            if self._command.table not in work.kept_tables:
+                continue
             if work.lost and not (place and place.after >= work.session.current):
                 raise SinkError(f"session {work.session.id}: {work.lost}")
+        for told in self._processor.forgotten:
+            raise Damaged(told)
 
     def close(self) -> None:
         for taken in self._taken.values():

@@ -162,7 +162,7 @@ class SoundLedgers:
         except StellarrowError:
             return _Checked([], chunk, whole)
         for number, xdr in enumerate(raw, chunk.first):
-            one = LedgerChunk(xdr, "single", number, number, chunk.where)
+            one = replace(chunk, data=xdr, framing="single", first=number, last=number)
             try:
                 (ledger,) = self._ledgers(one, [xdr])
             except StellarrowError as error:
@@ -186,7 +186,9 @@ class SoundLedgers:
         if error is None or chunk is None:
             raise AssertionError("only what is not sound is put aside")
         last = None if chunk.first == chunk.last else chunk.last
-        letter = self._letters.put(chunk.data, chunk.framing, due, error, chunk.where, last=last)
+        letter = self._letters.put(
+            chunk.data, chunk.framing, due, error, chunk.where, last=last, fetched=chunk.fetched
+        )
         return LedgerUnsound(
             due,
             f"ledger {due} of {chunk.where} is not sound: {error} (kept as {letter.name} in"

@@ -64,10 +64,15 @@ class CloudFiles(CloudStore):
 
     def read(self, path: str) -> pa.NativeFile:
         def work() -> Any:
+            blocks = obstore.get(self._store, path).stream(_READ)
             file = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115  the reader closes it
-            for block in obstore.get(self._store, path).stream(_READ):
-                file.write(block)
-            file.seek(0)
+            try:
+                for block in blocks:
+                    file.write(block)
+                file.seek(0)
+            except BaseException:
+                file.close()
+                raise
             return file
 
         return pa.PythonFile(self._tried("get", work, path), mode="r")

@@ -2,23 +2,33 @@
 
 The merged range appears first, the ranges it replaces go after; between the two everyone who reads by the
 rules of `layout` sees the wider one. It ends in the bytes a single extraction would have written.
+
+Every input is proven to be what was written before a row of it is taken, and what came in is counted
+against what lies in the merged files, so that damage is told and never merged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import pyarrow as pa
 
 from stellarrow.errors import SinkError, Stopped
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.entering import place_or_prove
 from stellarrow.sinks.files.layout import trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.manifest import KeptFile
+from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows_by_ledger
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.superseding import Contradicted, drop
 
+_Input = tuple[LedgerRange, LedgerRange, KeptFile]
+_Folders = dict[str, list[_Input]]
 _Piece = tuple[LedgerRange, LedgerRange]  # a range that is there, and the part of it that counts
 
 
@@ -76,9 +86,8 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
         return pieces <= set(listing.parts(after=whole.first))
 
     try:
-        folders = _folders(listing, group)
-        rows = (_rows(listing, folders[folder], stopped) for folder in sorted(folders))
-        merged = remade(listing.store, listing.shape, whole, rows)
+        inputs = {held: held_files(listing, held) for held in sorted(pieces)}
+        merged = _written(listing, whole, _folders(group, inputs), stopped)
     except SinkError:
         if are_there():
             raise
@@ -87,28 +96,66 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
         with listing.store.alone(listing.shape.folder):
             if not are_there():
                 return 0
-            merged.place(whole)
-            listing.remove(held for held, _ in group)
+            place_or_prove(listing, merged, whole)
+            if not is_there(listing, whole, merged.kept(whole)):
+                return 0  # from elsewhere and not the same bytes: clean compares the rows
+            for held, files in inputs.items():
+                drop(listing, held, files)
     finally:
         merged.discard()
     return len(group) - 1
 
 
-def _folders(listing: Listing, group: list[_Piece]) -> dict[str, list[tuple[str, LedgerRange]]]:
+def _folders(group: list[_Piece], inputs: Mapping[LedgerRange, Sequence[KeptFile]]) -> _Folders:
     """Return for each folder its files in ledger order, and the part of each to take."""
-    folders: dict[str, list[tuple[str, LedgerRange]]] = {}
+    folders: _Folders = {}
     for held, part in group:
-        for path in listing.files(held):
-            folders.setdefault(path.rpartition("/")[0], []).append((path, part))
-    return folders
+        for kept in inputs[held]:
+            folders.setdefault(kept.path.rpartition("/")[0], []).append((held, part, kept))
+    return {folder: folders[folder] for folder in sorted(folders)}
+
+
+def _written(
+    listing: Listing, whole: LedgerRange, folders: _Folders, stopped: Callable[[], bool]
+) -> RangeFiles:
+    """Write the merged files, and compare how many rows of each ledger came in and lie in them."""
+    counts: dict[str, Counter[int]] = {folder: Counter() for folder in folders}
+    rows = (_rows(listing, files, counts[folder], stopped) for folder, files in folders.items())
+    merged = remade(listing.store, listing.shape, whole, rows)
+    try:
+        for folder, file in merged.written().items():
+            found: Counter[int] = Counter()
+            with readable(listing.store, f"{listing.shape.folder}/{listing.shape.path(whole, folder)}"):
+                for part in listing.shape.format.read(file, listing.shape.schema, ["ledger_sequence"]):
+                    found += rows_by_ledger(part)
+            if found != counts.pop(folder, Counter()):
+                raise SinkError(f"{listing}: merging {whole} lost or doubled rows: nothing was changed")
+        if any(counts.values()):
+            raise SinkError(f"{listing}: merging {whole} lost or doubled rows: nothing was changed")
+    except BaseException:
+        merged.discard()
+        raise
+    return merged
 
 
 def _rows(
-    listing: Listing, files: Iterable[tuple[str, LedgerRange]], stopped: Callable[[], bool]
+    listing: Listing, files: Iterable[_Input], taken: Counter[int], stopped: Callable[[], bool]
 ) -> Iterator[pa.RecordBatch]:
-    for path, part in files:
-        with readable(listing.store, path), listing.store.read(path) as file:
-            for rows in listing.shape.format.read(file, listing.shape.schema):
-                if stopped():
-                    raise Stopped("compaction was told to stop: stellarrow compact goes on")
-                yield between(rows, part)
+    """Yield the rows of a folder's files, proven first, and count them by ledger.
+
+    Of ledgers that two files hold, those of the first count, and the second must have as many.
+    """
+    for held, part, kept in files:
+        for rows in proven_rows(listing, held, kept):
+            if stopped():
+                raise Stopped("compaction was told to stop: stellarrow compact goes on")
+            due = between(rows, part)
+            if due.num_rows < rows.num_rows:
+                twice = rows_by_ledger(between(rows, LedgerRange(held.first, part.first - 1)))
+                if any(taken[ledger] != many for ledger, many in twice.items()):
+                    raise Contradicted(
+                        f"{listing}/{kept.path} holds other rows than the file before it of the ledgers both"
+                        " have: remove the one that stellarrow did not write"
+                    )
+            taken += rows_by_ledger(due)
+            yield due

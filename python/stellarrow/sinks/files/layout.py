@@ -52,15 +52,24 @@ def window(ledger: int, size: int) -> LedgerRange:
     return LedgerRange(ledger // size * size, ledger // size * size + size - 1)
 
 
+def nested(ranges: Iterable[LedgerRange]) -> dict[LedgerRange, list[LedgerRange]]:
+    """Return those ranges that hold others, and for each which lie within it."""
+    found: dict[LedgerRange, list[LedgerRange]] = {}
+    outer = None
+    for part in sorted(set(ranges), key=lambda part: (part.first, -part.end)):
+        if outer and part.end <= outer.end:
+            found.setdefault(outer, []).append(part)
+        else:
+            outer = part
+    return found
+
+
 def superseded(ranges: Iterable[LedgerRange]) -> set[LedgerRange]:
-    """Return the ranges that lie within another one: what compaction replaced, or a second writer wrote."""
-    gone = set()
-    reach = -1
-    for part in sorted(ranges, key=lambda part: (part.first, -part.end)):
-        if part.end <= reach:
-            gone.add(part)
-        reach = max(reach, part.end)
-    return gone
+    """Return the ranges that lie within another one: what compaction replaced, or a second writer wrote.
+
+    By their names alone: enough to read each ledger once, never enough to remove anything.
+    """
+    return {part for inner in nested(ranges).values() for part in inner}
 
 
 def trusted(ranges: Iterable[LedgerRange]) -> Iterator[tuple[LedgerRange, LedgerRange]]:

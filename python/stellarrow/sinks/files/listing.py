@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Final
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
+from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
 from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.sinks.files.store import Damaged, FileStore, Found
@@ -44,6 +44,11 @@ class Listing:
             found.append(ledgers)
         return found
 
+    def entered(self) -> list[LedgerRange]:
+        """Return the ranges that have an entry in the manifest, by the entries' names."""
+        files = self.store.list(f"{self.shape.folder}/{MANIFEST}")
+        return [entered for file in files if (entered := named_range(file.path, SUFFIX))]
+
     def trusted(self) -> Iterator[tuple[LedgerRange, LedgerRange, list[str]]]:
         """Yield each range that counts, the part of it to read, and its files."""
         for held, part in trusted(self.parts()):
@@ -73,7 +78,7 @@ class Listing:
                 if file.path in {one.path for one in self.store.list(folder)}:
                     raise
                 return self.check()  # another writer's compaction has just removed it
-            self._compare(entry.facts)
+            self.compare(entry.facts)
         parts = [] if entries else self.parts()
         if parts:  # files of an older stellarrow, which had no manifest
             for ledgers in {parts[0], parts[-1]}:
@@ -81,10 +86,11 @@ class Listing:
                 with readable(self.store, path), self.store.read(path) as file:
                     told = self.shape.format.facts(file)
                 if told:
-                    self._compare(told)
+                    self.compare(told)
         return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
 
-    def _compare(self, held: Mapping[str, str]) -> None:
+    def compare(self, held: Mapping[str, str]) -> None:
+        """Refuse facts that are not the table's."""
         for fact, value in self.shape.facts.items():
             there = held.get(fact, value if fact in _LATER else "")
             if there != value:
@@ -93,36 +99,16 @@ class Listing:
                     f" {value or 'none'!r}: ask for the same again, or choose another folder"
                 )
 
-    def clean(self) -> None:
-        """Remove what compaction replaced and did not come to remove, and files that no entry names."""
-        if gone := superseded(self.parts()):
-            with self.store.alone(self.shape.folder):
-                self.remove(gone)
-        if self.shape.partition and self.orphans():
-            with self.store.alone(self.shape.folder) as promised:
-                if promised:
-                    self.store.remove(file.path for file in self.orphans())
-
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""
-        there = {file_name(ledgers, self.shape.format.suffix) for ledgers in self.parts()}
-        return [file for file in self._data() if file.path.rpartition("/")[2] not in there]
-
-    def _data(self) -> list[Found]:
-        found = self.store.list(self.shape.folder, deep=True)
-        return [file for file in found if f"/{MANIFEST}/" not in file.path]
-
-    def remove(self, ranges: Iterable[LedgerRange]) -> None:
-        """Remove whole ranges, first what makes them count, then the rest."""
-        ranges = set(ranges)
-        entries = [entry_path(self.shape.folder, ledgers) for ledgers in ranges]
-        if self.shape.partition is None:
-            files = [f"{self.shape.folder}/{self.shape.path(ledgers)}" for ledgers in ranges]
-            self.store.remove([*files, *entries])
-        elif ranges:
-            names = {self.shape.path(ledgers) for ledgers in ranges}
-            self.store.remove(entries)
-            self.store.remove(file.path for file in self._data() if file.path.rpartition("/")[2] in names)
+        there = set(self.parts())
+        found = []
+        for file in self.store.list(self.shape.folder, deep=True):
+            folder = file.path.removeprefix(f"{self.shape.folder}/").rpartition("/")[0]
+            ledgers = named_range(file.path, self.shape.format.suffix)
+            if "=" in folder and "/" not in folder and ledgers and ledgers not in there:
+                found.append(file)
+        return found
 
 
 def read_entry(store: FileStore, path: str) -> Entry:

@@ -110,21 +110,27 @@ class RangeFiles:
         # Otherwise Arrow's pool keeps what a run needed, for every thread that ever held one.
         pa.default_memory_pool().release_unused()
 
-    def place(self, ledgers: LedgerRange) -> None:
+    def place(self, ledgers: LedgerRange) -> bool:
         """Make the range appear in one step; where another writer was first, keep its files.
 
-        Of a table without partitions the one file is that step, of a partitioned one the entry.
+        Of a table without partitions the one file is that step, of a partitioned one the entry. False where
+        a file was there that nobody has proven to hold these ledgers: it gets no entry from here.
         """
         shape, whole = self._shape, self._shape.partition is None
         placed = True
         for folder, file in sorted(self._files.items()):
             placed &= file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole)
-        kept = (file.kept(shape.path(ledgers, folder)) for folder, file in sorted(self._files.items()))
-        enter(self._store, shape, ledgers, kept, new=not (whole and placed))
+        if placed or not whole:
+            enter(self._store, shape, ledgers, self.kept(ledgers), new=not whole)
+        return placed
 
-    def written(self) -> list[pa.NativeFile]:
-        """Open the ended files for reading."""
-        return [file.upload.written() for file in self._files.values()]
+    def kept(self, ledgers: LedgerRange) -> list[KeptFile]:
+        """Return what the manifest says of the ended files."""
+        return [file.kept(self._shape.path(ledgers, folder)) for folder, file in sorted(self._files.items())]
+
+    def written(self) -> dict[str, pa.NativeFile]:
+        """Open the ended files for reading, by folder."""
+        return {folder: file.upload.written() for folder, file in self._files.items()}
 
     def discard(self) -> None:
         """Forget what was not placed; twice is harmless."""

@@ -17,6 +17,7 @@ from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.store import FileStore
@@ -33,6 +34,8 @@ def listings(store: FileStore) -> list[Listing]:
     told: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
+        if is_aside(file.path):
+            continue
         if folder.endswith(f"/{MANIFEST}"):
             told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
         elif folder and "=" not in folder and named_range(name, Parquet().suffix):

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.compaction import compact, remade
+from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all
 from stellarrow.sinks.files.layout import aligned, window
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
-from stellarrow.sinks.files.store import FileStore
-from stellarrow.sinks.files.verify import enter_rest
+from stellarrow.sinks.files.store import FileStore, Gone
+from stellarrow.sinks.files.superseding import clean, replaced
 from stellarrow.sinks.files.worker import Lane
+
+_CHANCES: Final = 5  # to list what other writers are merging at the same moment
 
 
 class TableFiles:
@@ -30,8 +32,9 @@ class TableFiles:
         self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
         self._listing = Listing(store, shape)
         entered = self._listing.check()
-        with suppress(SinkError):  # check tells of what cannot be entered
-            enter_rest(self._listing, entered)
+        for _ in replaced(self._listing, self._listing.parts()):
+            pass  # what lies within a wider range is removed with the first write, but proven now
+        enter_rest(self._listing, entered)
         self.covered = self._listing.ranges()
         self._taken = self.covered
         self._cleaned = False
@@ -59,7 +62,7 @@ class TableFiles:
             self.finish()
         if self._files is None:
             if not self._cleaned:
-                self._listing.clean()
+                clean(self._listing)
                 self._cleaned = True
             self._files = RangeFiles(self._store, self._shape)
             self._begun.append(self._files)
@@ -90,21 +93,33 @@ class TableFiles:
 
     def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:
         """Place the files, but not what another writer has placed since."""
-        there = self._listing.ranges(after=window(ledgers.first, self._ledgers_per_file).first)
-        missing = LedgerSet([ledgers]) - there
+        missing = LedgerSet([ledgers]) - LedgerSet(self._placed_since(ledgers))
         if missing == LedgerSet([ledgers]):
-            files.place(ledgers)
+            place_or_prove(self._listing, files, ledgers)
             return
         for part in missing:
             folders = [
                 [between(rows, part) for rows in self._shape.format.read(file, self._shape.schema)]
-                for file in files.written()
+                for file in files.written().values()
             ]
             anew = remade(self._store, self._shape, part, folders)
             try:
-                anew.place(part)
+                place_or_prove(self._listing, anew, part)
             finally:
                 anew.discard()
+
+    def _placed_since(self, ledgers: LedgerRange) -> list[LedgerRange]:
+        """Return what another writer has placed of these ledgers, proven to hold them."""
+        for chance in reversed(range(_CHANCES)):
+            parts = self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first)
+            there = [part for part in parts if part.first <= ledgers.end and ledgers.first <= part.end]
+            try:
+                prove_all(self._listing, there)
+                break
+            except Gone:  # merged by the other writer, just now
+                if not chance:
+                    raise
+        return there
 
     def _compact_if_full(self, around: LedgerRange, last: LedgerRange) -> None:
         if last != around and not LedgerSet([around]) - self.covered:

@@ -1,34 +1,32 @@
 """Is every file what the manifest says, and can it be read?
 
-What is not, repair takes away, so that the next extraction fetches it again.
+Damage is what was proven from bytes that were read. A store that does not answer, or may not be read, proves
+nothing: it ends the check. What is damaged, repair sets aside, so that the next extraction fetches it again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from stellarrow.errors import SinkError
+from stellarrow.errors import SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded
-from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.manifest import KeptFile, entry_path
-from stellarrow.sinks.files.range_writer import enter
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.manifest import entry_path
+from stellarrow.sinks.files.proof import held_files, measured
+from stellarrow.sinks.files.quarantine import set_aside
+from stellarrow.sinks.files.store import Damaged, Gone
+from stellarrow.sinks.files.superseding import Contradicted, replaced
 
-_BLOCK: Final = 1 << 20
-_DIED_WITH: Final = 8  # files at most that a writer had placed but not entered
 _ABANDONED: Final = 3_600  # seconds after which a file without an entry is not about to get one
+_WITHIN: Final = "lies within a wider range: compact removes it"
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What is wrong with a file; `ledgers` are the range that has to be fetched again, if any."""
+    """What is wrong with a file; `ledgers` are the range that repair sets aside, if it is damage."""
 
     path: str
     what: str
@@ -44,88 +42,105 @@ class Sound:
     bytes: int
 
 
-def check(listing: Listing) -> Iterator[Fault | Sound]:
-    """Read every file of a table whole."""
+@dataclass(frozen=True, slots=True)
+class Foreign:
+    """A file in the table's folder that stellarrow did not write; repair leaves it alone."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What repair moved, from where and into which folder, and the ledgers that nothing covers now."""
+
+    folder: str
+    moved: tuple[str, ...]
+    lost: LedgerSet
+
+
+def check(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
+    """Read every file of a table whole; a SinkError where that cannot be done."""
     folder = listing.shape.folder
-    parts = set(listing.parts())
-    files = listing.store.list(f"{folder}/{MANIFEST}")
-    entries = {ledgers for file in files if (ledgers := named_range(file.path))}
-    there = {file.path for file in listing.store.list(folder, deep=True)}
-    gone = superseded(parts | entries)
-    for ledgers in sorted((parts | entries) - gone):
-        try:
-            entry = listing.entry(ledgers) if ledgers in entries else None
-        except SinkError as error:
-            yield Fault(entry_path(folder, ledgers), str(error), ledgers)
-            continue
-        kept = entry.files if entry else (KeptFile(listing.shape.path(ledgers), -1, -1, ""),)
-        for file in kept:
-            path = f"{folder}/{file.path}"
-            yield _checked(listing, ledgers, file, path) if path in there else Fault(path, "is gone", ledgers)
-    for ledgers in sorted(gone):
-        yield Fault(entry_path(folder, ledgers), "lies within a wider range: compact removes it", None)
+    ranges = set(listing.parts()) | set(listing.entered())
+    damaged: set[LedgerRange] = set()
+    told: set[str] = {entry_path(folder, ledgers) for ledgers in ranges}
+    for ledgers in sorted(ranges):
+        for finding in _read(listing, ledgers):
+            told.add(finding.path)
+            if isinstance(finding, Fault):
+                damaged.add(ledgers)
+            yield finding
+    yield from _nested(listing, ranges - damaged)
     for orphan in listing.orphans() if listing.shape.partition else ():
+        told.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
+    names = {listing.shape.path(ledgers) for ledgers in damaged}
+    for file in listing.store.list(folder, deep=True):
+        if file.path not in told and file.path.rpartition("/")[2] not in names:
+            yield Foreign(file.path)
 
 
-def _checked(listing: Listing, ledgers: LedgerRange, kept: KeptFile, path: str) -> Fault | Sound:
+def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
+    folder = listing.shape.folder
     try:
-        with listing.store.read(path) as file:
-            size, digest = _digest(file)
-            if kept.sha256 and size != kept.bytes:
-                return Fault(path, f"has {size} bytes, not the {kept.bytes} it was written with", ledgers)
-            if kept.sha256 and digest != kept.sha256:
-                return Fault(path, "has other bytes than it was written with", ledgers)
-            file.seek(0)
-            rows = _rows(listing, ledgers, file)
-    except SinkError as error:
-        return Fault(path, str(error), ledgers)
-    except (pa.ArrowException, ValueError, OSError) as error:
-        return Fault(path, f"is damaged ({error})", ledgers)
-    if kept.sha256 and rows != kept.rows:
-        return Fault(path, f"has {rows} rows, not {kept.rows}", ledgers)
-    return Sound(path, rows, size)
-
-
-def enter_rest(listing: Listing, entered: set[LedgerRange]) -> None:
-    """Enter files whose writer died before it did so; where it is many, an older stellarrow made them."""
-    if listing.shape.partition or not (rest := set(listing.parts()) - entered) or len(rest) > _DIED_WITH:
+        files = held_files(listing, ledgers)
+    except Damaged as error:
+        yield Fault(entry_path(folder, ledgers), error.what, ledgers)
         return
+    except SchemaMismatch as error:
+        yield Fault(entry_path(folder, ledgers), f"is of another extract ({error})", None)
+        return
+    for kept in files:
+        path = f"{folder}/{kept.path}"
+        try:
+            found = measured(listing, ledgers, kept)
+        except Gone:
+            yield Fault(path, "is gone", ledgers)
+        except Damaged as error:
+            yield Fault(path, error.what, ledgers)
+        except SchemaMismatch as error:
+            yield Fault(path, f"is of another extract ({error})", None)
+        else:
+            yield Sound(path, found.rows, found.bytes)
+
+
+def _nested(listing: Listing, sound: set[LedgerRange]) -> Iterator[Fault]:
+    folder = listing.shape.folder
+    try:
+        for ledgers in replaced(listing, sound):
+            yield Fault(entry_path(folder, ledgers), _WITHIN, None)
+    except Contradicted as error:
+        yield Fault(folder, str(error), None)
+
+
+def repair(listing: Listing, faults: Iterable[Fault]) -> Repaired:
+    """Set the ranges aside that are damaged still, and files that are long without an entry.
+
+    Every range is read once more, and nothing is moved before all of them are: what the store gives wrongly
+    once, or another writer has written anew since, is not damage.
+    """
+    suspected = sorted({fault.ledgers for fault in faults if fault.ledgers})
     with listing.store.alone(listing.shape.folder):
-        for ledgers in rest:
-            path = listing.shape.path(ledgers)
-            whole = f"{listing.shape.folder}/{path}"
-            with readable(listing.store, whole), listing.store.read(whole) as file:
-                size, digest = _digest(file)
-                file.seek(0)
-                kept = KeptFile(path, size, _rows(listing, ledgers, file), digest)
-            enter(listing.store, listing.shape, ledgers, [kept], new=True)
-
-
-def _digest(file: pa.NativeFile) -> tuple[int, str]:
-    size, digest = 0, hashlib.sha256()
-    while block := file.read(_BLOCK):
-        size += len(block)
-        digest.update(block)
-    return size, digest.hexdigest()
-
-
-def _rows(listing: Listing, ledgers: LedgerRange, file: pa.NativeFile) -> int:
-    count = 0
-    for rows in listing.shape.format.read(file, listing.shape.schema):
-        bounds = pc.min_max(rows.column("ledger_sequence")).as_py()
-        if bounds["min"] < ledgers.first or bounds["max"] > ledgers.end:
-            raise ValueError(f"it has ledgers {bounds['min']} to {bounds['max']}")
-        count += rows.num_rows
-    return count
-
-
-def repair(listing: Listing, faults: Iterable[Fault]) -> LedgerSet:
-    """Take the ranges of faults away, and what belongs to none; return the ledgers to be fetched again."""
-    ranges = {fault.ledgers for fault in faults if fault.ledgers}
-    with listing.store.alone(listing.shape.folder):
-        listing.remove(ranges)
+        damaged = [
+            ledgers
+            for ledgers in suspected
+            if any(isinstance(finding, Fault) for finding in _read(listing, ledgers))
+        ]
+        paths = [path for ledgers in damaged for path in _paths(listing, ledgers)]
         if listing.shape.partition:
             old = time.time() - _ABANDONED
-            listing.store.remove(file.path for file in listing.orphans() if file.changed < old)
-    return LedgerSet(ranges)
+            paths += [file.path for file in listing.orphans() if file.changed < old]
+        moved = set_aside(listing.store, paths)
+    lost = LedgerSet(damaged) - listing.ranges()
+    return Repaired(moved.folder, moved.paths, lost)
+
+
+def _paths(listing: Listing, ledgers: LedgerRange) -> list[str]:
+    """Return all files of a range, what makes it count first: whoever dies in between leaves no coverage."""
+    shape = listing.shape
+    entry = entry_path(shape.folder, ledgers)
+    if shape.partition is None:
+        return [f"{shape.folder}/{shape.path(ledgers)}", entry]
+    name = shape.path(ledgers)
+    files = listing.store.list(shape.folder, deep=True)
+    return [entry, *(file.path for file in files if file.path.rpartition("/")[2] == name)]

@@ -162,7 +162,7 @@ class PrivateServer:
         else:
             self._signal(signal.SIGINT)  # "fast": ends sessions, writes a checkpoint
             if (apart := self.folder / "sockets").exists():
-                shutil.rmtree(apart.read_text(), ignore_errors=True)
+                _remove_sockets(Path(apart.read_text()))
                 apart.unlink()
         os.close(self._users)
         self._users = None
@@ -290,3 +290,11 @@ def _process(pid: int) -> tuple[str, str]:
     told = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
     state, _, program = told.partition(" ")
     return Path(program.strip()).name, state
+
+
+def _remove_sockets(folder: Path) -> None:
+    """Remove sockets and, if it has nothing else, their folder: its name was read from a file."""
+    with suppress(OSError):
+        for left in folder.glob(".s.PGSQL.*"):
+            left.unlink()
+        folder.rmdir()

@@ -17,6 +17,7 @@ from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
 from stellarrow.storage import StoreOptions, open_store
+from stellarrow.storage.local import LocalStore
 from stellarrow.telemetry.metrics import Metrics
 
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
@@ -65,6 +66,7 @@ class LakeSource:
         )
         self._guard = Guard(store.where, policy, metrics=self._metrics, stop=self._stop)
         self._lake = Lake(store, self._guard)
+        self._remote = not isinstance(store, LocalStore)
         self._tuning = Tuning(policy.concurrency, fixed=self._options.fetchers)
 
     @property
@@ -206,6 +208,6 @@ class LakeSource:
         if not (data := data or self._lake.file(file.first) or b""):
             raise SourceError(f"{where} is empty: put the file back")
         if len(data) <= _WHOLE or file.count == 1:
-            yield LedgerChunk(data, "auto", wanted.first, wanted.end, where)
+            yield LedgerChunk(data, "auto", wanted.first, wanted.end, where, self._remote)
         else:
-            yield from pieces([data], wanted, where=where)
+            yield from pieces([data], wanted, where=where, fetched=self._remote)

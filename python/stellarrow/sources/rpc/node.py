@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,13 +11,15 @@ from typing import Any, Final, TypeVar
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable, Unavailable
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.resilience import Guard
-from stellarrow.sources.rpc.connection import Connection, Refused
+from stellarrow.sources.rpc.connection import Connection
+from stellarrow.sources.rpc.refusals import NodeFailed, Refused, TooLarge
 
 Result = TypeVar("Result")
 
 _PAGE_BYTES: Final = 16 << 20  # of an answer: large enough to hide the round trip, small enough to hold three
 _MOST: Final = 200  # ledgers a page, the usual cap of a server
 _GROWTH: Final = 4
+_PAGES_TO_TRUST: Final = 16  # full pages after which a size that was cut is tried larger again
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,7 @@ class Node:
         self._connection = connection
         self._limit = 4  # ledgers of the first page; 1.3 MB each are 7 MB of base64
         self._cap = _MOST
+        self._full_pages = 0  # in a row, since the cap was last changed
         self._cursor: tuple[int, str] | None = None  # what comes next, and the cursor for it
         self._rest_until = 0.0
         self._refuses_early = False  # it takes a start that is still to come for a mistake
@@ -65,14 +67,10 @@ class Node:
             "getHealth", lambda: LedgerRange(int(health["oldestLedger"]), int(health["latestLedger"]))
         )
 
-    def latest(self) -> int:
-        """Return the ledger the node is at."""
-        answer, _ = self._call("getLatestLedger")
-        return self._shaped("getLatestLedger", lambda: int(answer["sequence"]))
-
     def page(self, due: int, last: int) -> Page | None:
         """Return ledgers from `due` on, none beyond `last`; None where the node has not come so far yet."""
-        if self._refuses_early and self.latest() < due:
+        # Not getLatestLedger: newer nodes answer it with the whole ledger.
+        if self._refuses_early and self.window().end < due:
             return None
         following = self._cursor  # once: another thread may be reading too
         if following and following[0] == due:
@@ -103,13 +101,18 @@ class Node:
             answer, size = self._call("getLedgers", params)
         except Refused as refused:
             return self._after_refusal(refused, due, last, cursor, limit)
-        except Unavailable:
-            self._limit = max(1, self._limit // 2)  # it may have been too much at once
-            raise
+        except TooLarge:
+            if limit == 1:
+                raise
+            self._limit = limit // 2
+            return self._asked(due, last, cursor)
+        except Unavailable as error:
+            self._after_failure(error, due)
+            return None
         page = self._shaped("getLedgers", lambda: _page(answer, due, last, size, self.name))
         if page.metas:
             self._refuses_early = False
-            self._adapt(size / len(page.metas))
+            self._adapt(size / len(page.metas), is_full=len(page.metas) == limit)
             if answer.get("cursor") and int(answer["ledgers"][-1]["sequence"]) == page.last:
                 self._cursor = page.last + 1, str(answer["cursor"])
             return page
@@ -119,23 +122,35 @@ class Node:
             return None
         return page
 
+    def _after_failure(self, error: Unavailable, due: int) -> None:
+        """Raise the error, unless what it is about is a ledger still to come."""
+        if not error.busy:
+            self._limit = max(1, self._limit // 2)  # it may have been too much at once
+        if not isinstance(error, NodeFailed) or self._holds(due):
+            raise error
+
     def _after_refusal(
         self, refused: Refused, due: int, last: int, cursor: str | None, limit: int
     ) -> Page | None:
         """Find out what a node means that takes no page: too many ledgers, or none of these."""
-        if "limit" in str(refused) and limit > 1:
-            told = [int(number) for number in re.findall(r"\d+", str(refused).partition("getLedgers")[2])]
-            self._cap = min(self._cap, max((one for one in told if 0 < one < limit), default=limit // 2))
+        if fitting := refused.fitting_page(limit):
+            self._cap, self._full_pages = min(self._cap, fitting), 0
             self._limit = self._cap
             return self._asked(due, last, cursor)
-        window = self.window()
-        if due in window:
+        if self._holds(due):
             if cursor:
                 return self._asked(due, last, None)
             raise refused
+        return None
+
+    def _holds(self, due: int) -> bool:
+        """Tell whether a ledger is in the node's window; one that is to come is not asked for until it is."""
+        window = self.window()
+        if due in window:
+            return True
         self._check_reached(due, window)
         self._refuses_early = True
-        return None
+        return False
 
     def _check_reached(self, due: int, window: LedgerRange) -> None:
         if due < window.first:
@@ -144,7 +159,10 @@ class Node:
                 f" {window.last}: start there, or put a lake before it (--source LAKE,RPC)"
             )
 
-    def _adapt(self, ledger_bytes: float) -> None:
+    def _adapt(self, ledger_bytes: float, *, is_full: bool) -> None:
+        self._full_pages = self._full_pages + 1 if is_full and self._limit == self._cap else 0
+        if self._full_pages >= _PAGES_TO_TRUST:
+            self._cap, self._full_pages = min(_MOST, self._cap * 2), 0
         fitting = round(_PAGE_BYTES / max(1.0, ledger_bytes))
         self._limit = max(1, min(fitting, self._limit * _GROWTH, self._cap))
 

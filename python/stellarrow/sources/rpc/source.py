@@ -8,6 +8,7 @@ from binascii import Error as Base64Error
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 import pybase64
@@ -22,6 +23,7 @@ from stellarrow.errors import (
     Stopped,
 )
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.sources.chunking import read_again
@@ -50,6 +52,7 @@ class RpcSource:
         network: str | Network | None = None,
         poll: float = 1.0,
         headers: Mapping[str, str] | None = None,
+        credentials: ClientCredentials = NO_CREDENTIALS,
         policy: Policy | None = None,
         metrics: Metrics | None = None,
     ) -> None:
@@ -62,7 +65,9 @@ class RpcSource:
         self._network = Network.of(network) if network else None
         # A node that fails is passed over at once; patience is for all of them together.
         once = replace(policy, attempts=1)
-        connections = [Connection(url, timeout=policy.timeout, headers=headers) for url in urls]
+        if headers:
+            credentials = ClientCredentials.of(headers, credentials.token)
+        connections = [Connection(url, timeout=policy.timeout, credentials=credentials) for url in urls]
         self._nodes = [
             Node(one, Guard(one.name, once, metrics=self._metrics, stop=self._stop)) for one in connections
         ]
@@ -144,7 +149,11 @@ class RpcSource:
         told = "; ".join(map(str, troubles))
         if down:
             waits = [error.retry_after for error in down if error.retry_after is not None]
-            return SourceUnavailable(told, retry_after=min(waits) if len(waits) == len(down) else None)
+            return SourceUnavailable(
+                told,
+                retry_after=min(waits) if len(waits) == len(down) else None,
+                busy=all(error.busy for error in down),
+            )
         if any(isinstance(error, LedgerMissing) for error in troubles):
             return LedgerMissing(told)
         return SourceError(told) if troubles else NetworkMismatch("; ".join(map(str, self._refused.values())))
@@ -198,7 +207,7 @@ def _chunks(page: Page) -> list[LedgerChunk]:
         except (Base64Error, ValueError):
             # The decoder will say what is wrong with it, in its turn.
             chunks += _grouped(group, number - 1, page.where)
-            chunks.append(LedgerChunk(meta.encode(), "base64-lines", number, number, page.where))
+            chunks.append(_chunk(meta.encode(), "base64-lines", number, number, page.where))
             group, held = [], 0
             continue
         group.append(ledger)
@@ -209,11 +218,13 @@ def _chunks(page: Page) -> list[LedgerChunk]:
     return chunks + _grouped(group, page.last, page.where)
 
 
+_chunk = partial(LedgerChunk, fetched=True)
+
+
 def _grouped(ledgers: list[bytes], last: int, where: str) -> list[LedgerChunk]:
     if not ledgers:
         return []
     if len(ledgers) == 1:
-        return [LedgerChunk(ledgers[0], "single", last, last, where)]
-    return [
-        LedgerChunk(frame(ledgers, "record-marked"), "record-marked", last - len(ledgers) + 1, last, where)
-    ]
+        return [_chunk(ledgers[0], "single", last, last, where)]
+    marked = frame(ledgers, "record-marked")
+    return [_chunk(marked, "record-marked", last - len(ledgers) + 1, last, where)]

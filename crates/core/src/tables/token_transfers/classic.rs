@@ -5,10 +5,10 @@ use super::pools;
 use super::step::{Meant, Step};
 use crate::ledger::change::Kind as Changed;
 use crate::ledger::entry::{self, ClaimableBalance, Pairs};
-use crate::ledger::envelope::Muxed;
 use crate::ledger::token_event::{Kind, Memo};
 use crate::values::address::Address;
 use crate::values::asset::RawAsset;
+use crate::values::muxed::Muxed;
 use crate::xdr::{self, Input};
 
 /// An operation and what came of it.

@@ -3,7 +3,7 @@
 use super::journal::{Journal, Movement, Part};
 use super::step;
 use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
-use crate::ledger::walk::Transaction;
+use crate::ledger::visitor::Transaction;
 use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};
 

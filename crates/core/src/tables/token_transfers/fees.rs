@@ -6,7 +6,7 @@ use crate::ledger::fee;
 use crate::ledger::header::Ledger;
 use crate::ledger::operation::Outcome;
 use crate::ledger::token_event::{Kind, Memo};
-use crate::ledger::walk::Transaction;
+use crate::ledger::visitor::Transaction;
 use crate::values::address::Address;
 
 /// The part a refund belongs to: since protocol 23 they are paid after all transactions (CAP-62).

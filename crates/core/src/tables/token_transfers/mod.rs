@@ -12,11 +12,13 @@ mod token;
 use arrow_array::ArrayRef;
 use arrow_schema::ArrowError;
 
-use super::{Settings, Size, Table, Transfers};
+use super::builder::{Settings, Transfers};
+use super::column::Size;
+use super::table::Table;
 use crate::ledger::envelope::Envelope;
 use crate::ledger::header::Ledger;
 use crate::ledger::operation::{OPERATION_NAMES, Operation, Operations, Outcome, Results};
-use crate::ledger::walk::{Needs, Refusal, Totals, Transaction};
+use crate::ledger::visitor::{Needs, Refusal, Totals, Transaction};
 use classic::Done;
 use journal::{Journal, Seen};
 use rows::Writer;
@@ -166,7 +168,7 @@ impl Builder {
     }
 }
 
-impl super::Builder for Builder {
+impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         let unified = self.transfers == Transfers::Unified;
         Needs { envelopes: !unified, meta: true, unified, ..Needs::default() }

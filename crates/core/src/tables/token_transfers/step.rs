@@ -2,11 +2,12 @@
 
 use super::journal::{Journal, Mark, Movement, Part};
 use crate::ledger::entry::{self, Pairs};
-use crate::ledger::envelope::{self, Envelope, Muxed};
+use crate::ledger::envelope::{self, Envelope};
 use crate::ledger::operation::Operation;
 use crate::ledger::token_event::{Kind, Memo};
 use crate::values::address::{Address, Kind as Holder};
 use crate::values::asset::RawAsset;
+use crate::values::muxed::Muxed;
 use crate::xdr::Input;
 
 /// An operation that is being followed.

@@ -26,9 +26,9 @@ from stellarrow.sinks.files.formats.text import (
 )
 
 _READ: Final = 16 << 20  # bytes of text at once
-# What JSON must escape (RFC 8259, 7). Base64, hex and strkeys never hold it, and need not be searched.
+# What JSON must escape (RFC 8259, 7). Base64, hex, strkeys and digits never hold it, and need not be searched.
 _ESCAPED: Final = r'["\\\x00-\x1f]'
-_NEVER_ESCAPED: Final = ("_xdr", "_hash", "contract_id", "_text")
+_NEVER_ESCAPED: Final = ("_xdr", "_hash", "contract_id", "amount_text", "balance_text")
 
 
 class JsonLines(TextFormat):
@@ -64,14 +64,16 @@ class _Writing:
         self._out = out
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self._out.write(_encoded(rows))
+        self._out.write(lines_of(rows))
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
         self._out.close()
 
 
-def _encoded(rows: pa.RecordBatch) -> pa.Buffer:
-    """Join names and values of each row; the joined column's buffer is the file's text."""
+def lines_of(rows: pa.RecordBatch) -> pa.Buffer:
+    """Return rows as lines of text.
+
+    Joins names and values of each row; the joined column's buffer is the file's text."""
     parts: list[Any] = []
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]

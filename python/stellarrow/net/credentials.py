@@ -1,0 +1,83 @@
+"""What a client shows a server so that it is let in; one value for every kind of client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from stellarrow.errors import ConfigError
+from stellarrow.net.redaction import MASK
+
+_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+")
+_WRITTEN: Final = re.compile(
+    r"(?:(?P<host>[^\s:/]+|\[[^\]]+\]) +)?(?P<name>[^\s:]+): *(?P<value>.*)", re.DOTALL
+)
+_PLAIN: Final = re.compile(r"[\t\x20-\x7e]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A header of a request, for every server or for those of one host alone."""
+
+    name: str
+    value: str = field(repr=False)
+    host: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Header:
+        """Read `Name: value`, or `HOST Name: value`; the error does not repeat what may be a secret."""
+        match = _WRITTEN.fullmatch(text.strip())
+        if not match or not _NAME.fullmatch(match["name"]) or not _PLAIN.fullmatch(match["value"]):
+            raise ConfigError(
+                "a header is not written as 'Name: value' or 'HOST Name: value', in one line of ASCII"
+            )
+        return cls(
+            match["name"],
+            match["value"].strip(),
+            match["host"].strip("[]").lower() if match["host"] else None,
+        )
+
+    def __str__(self) -> str:
+        return f"{f'{self.host} ' if self.host else ''}{self.name}: {MASK}"
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials:
+    """Headers and a bearer token for servers; neither is ever shown."""
+
+    headers: tuple[Header, ...] = ()
+    token: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def of(
+        cls, headers: Iterable[str] | Mapping[str, str] = (), token: str | None = None
+    ) -> ClientCredentials:
+        """Make them of headers as people write them, or by name."""
+        written = (
+            [f"{name}: {value}" for name, value in headers.items()]
+            if isinstance(headers, Mapping)
+            else headers
+        )
+        if token is not None and not (token and _PLAIN.fullmatch(token)):
+            raise ConfigError("the token is empty or not plain ASCII: give it as the server issued it")
+        return cls(tuple(map(Header.parse, written)), token)
+
+    def headers_for(self, host: str | None) -> dict[str, str]:
+        """Return the headers that a request to a host carries."""
+        told = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        wanted = (host or "").strip("[]").lower()
+        for header in self.headers:
+            if header.host in (None, wanted):
+                # One given by hand replaces the token's, whatever its letters.
+                told = {name: value for name, value in told.items() if name.lower() != header.name.lower()}
+                told[header.name] = header.value
+        return told
+
+    def metadata_for(self, host: str | None) -> tuple[tuple[str, str], ...]:
+        """Return the headers as gRPC wants them: names in small letters."""
+        return tuple((name.lower(), value) for name, value in self.headers_for(host).items())
+
+
+NO_CREDENTIALS: Final = ClientCredentials()
