@@ -1,6 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
 from stellarrow.core.decode import Decoder, decode
+from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
 from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
@@ -72,4 +73,5 @@ __all__ = [
     "schema",
     "synth",
     "tables",
+    "unescape",
 ]

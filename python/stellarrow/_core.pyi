@@ -92,6 +92,9 @@ def meta_json(code: Any) -> str | None:
 def describe(scval: str) -> str:
     """Say a base64 ScVal in words."""
 
+def unescape(text: str) -> bytes | None:
+    """Return the bytes that a text of the chain stands for, None where no bytes are written so."""
+
 class Splitter:
     """Cut a stream of stored bytes into pieces of whole ledgers without holding more than one piece: feed, then finish."""
     def __new__(cls, framing: str = "auto", piece_bytes: int = 33554432) -> Splitter: ...

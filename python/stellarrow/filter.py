@@ -17,6 +17,9 @@ _SQL: Final = ("where", "select")
 class Filter:
     """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in.
 
+    `asset_codes` are CODE, CODE:ISSUER or native (XLM says the same); texts of the chain stand there, and in
+    `event_names`, as tables write them.
+
     `where` is a condition in SQL on the columns of every table asked for, `select` what stands behind SELECT:
     the columns to make. Both are DuckDB's dialect and need the extra `sql`.
     """
@@ -45,7 +48,9 @@ class Filter:
                     f"the filter's {one.name} is a single text: give a list, such as [{values!r}]"
                 )
             if one.name in _LISTS:
-                object.__setattr__(self, one.name, tuple(values))
+                lumens = one.name == "asset_codes"
+                told = ("native" if lumens and value == "XLM" else value for value in values)
+                object.__setattr__(self, one.name, tuple(told))
             elif one.name in _SQL:
                 object.__setattr__(self, one.name, values.strip())
 

@@ -32,7 +32,7 @@ def asset_of(asset: Row | None) -> Row:
 def memo_of(meta: Row) -> Row:
     for kind, value in meta.get("to_muxed_info", {}).items():
         told = base64.b64decode(value).hex() if kind == "hash" else value
-        return {"to_muxed_type": kind, "to_muxed": told or None}
+        return {"to_muxed_type": kind, "to_muxed": told}
     return {}
 
 

@@ -5,19 +5,19 @@ use crate::ledger::change;
 use crate::ledger::operation::OPERATION_NAMES;
 use crate::ledger::token_event::{KIND_NAMES, Kind};
 use crate::values::address::Address;
-use crate::values::asset::{Asset, Code};
-use crate::values::strkey;
+use crate::values::asset::RawAsset;
+use crate::values::{escape, strkey};
 
 /// A filter as the caller writes it.
 #[derive(Debug, Clone, Default)]
 pub struct Wanted {
     /// Contracts, as strkeys.
     pub contract_ids: Vec<String>,
-    /// `CODE`, `CODE:ISSUER` or `native`.
+    /// `CODE`, `CODE:ISSUER` or `native`; odd codes as the tables write them (`escape::text`).
     pub asset_codes: Vec<String>,
     /// Issuing accounts, as strkeys.
     pub asset_issuers: Vec<String>,
-    /// Topic 0 of contract events.
+    /// Topic 0 of contract events, as the tables write it (`escape::text`).
     pub event_names: Vec<String>,
     /// `contract`, `system` or `diagnostic` for contract events; `transfer`, `mint` …, or the name
     /// of an operation, for token transfers. Where none of a table's own words is among them, they
@@ -35,7 +35,7 @@ pub struct Filter {
     contracts: Vec<[u8; 32]>,
     codes: Vec<AssetCode>,
     issuers: Vec<[u8; 32]>,
-    derived: Vec<([u8; 32], Asset)>,
+    derived: Vec<([u8; 32], RawAsset)>,
     names: Vec<Box<[u8]>>,
     event_types: [bool; 3],
     any_event_type: bool,
@@ -49,8 +49,9 @@ pub struct Filter {
 
 #[derive(Debug, Clone, Copy)]
 enum AssetCode {
-    Bare(Code),
-    Full(Asset),
+    /// A code, padded with zeros.
+    Bare([u8; 12]),
+    Full(RawAsset),
 }
 
 /// The names of XDR's ContractEventType, by value.
@@ -76,7 +77,7 @@ impl Filter {
             codes,
             issuers,
             derived,
-            names: wanted.event_names.iter().map(|name| name.as_bytes().into()).collect(),
+            names: wanted.event_names.iter().map(|name| event_name(name)).collect::<Result<_>>()?,
             event_types: words.event_types,
             any_event_type: words.event_types == [false; 3],
             transfer_kinds: words.transfer_kinds,
@@ -100,22 +101,22 @@ impl Filter {
 
     /// Whether a row of this contract is wanted for its asset: one that `proven` finds, or the one
     /// whose contract it is.
-    pub fn asset(&self, contract: &[u8; 32], proven: impl FnOnce() -> Option<Asset>) -> bool {
+    pub fn asset(&self, contract: &[u8; 32], proven: impl FnOnce() -> Option<RawAsset>) -> bool {
         let derived = self.derived.binary_search_by_key(contract, |(contract, _)| *contract);
         let derived = derived.ok().and_then(|at| self.derived.get(at)).map(|(_, asset)| *asset);
         derived.or_else(proven).is_some_and(|asset| self.wants(&asset))
     }
 
-    fn wants(&self, asset: &Asset) -> bool {
+    fn wants(&self, asset: &RawAsset) -> bool {
         let code = self.codes.is_empty()
             || self.codes.iter().any(|code| match code {
                 AssetCode::Full(full) => full == asset,
                 AssetCode::Bare(bare) => {
-                    matches!(asset, Asset::Credit { code, .. } if code == bare)
+                    matches!(asset, RawAsset::Credit { code, .. } if code == bare)
                 }
             });
         let issuer = self.issuers.is_empty()
-            || matches!(asset, Asset::Credit { issuer, .. }
+            || matches!(asset, RawAsset::Credit { issuer, .. }
                 if self.issuers.binary_search(issuer).is_ok());
         code && issuer
     }
@@ -219,11 +220,33 @@ fn keys(texts: &[String], version: u8, field: &str, like: &str) -> Result<Vec<[u
 }
 
 fn asset_code(text: &String) -> Result<AssetCode> {
-    let asset = Asset::parse(text).map(AssetCode::Full);
-    let code = || Code::new(text.as_bytes()).filter(|code| code.as_str() == text);
-    asset.or_else(|| code().map(AssetCode::Bare)).ok_or_else(|| {
-        bad("asset_codes", text, "CODE of 1 to 12 letters and digits, CODE:ISSUER or native")
-    })
+    let allowed = "CODE of 1 to 12 letters and digits, CODE:ISSUER or native (odd codes as the tables \
+                   write them)";
+    let read = || match text.rsplit_once(':') {
+        _ if text == "native" => Some(AssetCode::Full(RawAsset::Native)),
+        Some((code, issuer)) => {
+            let issuer = strkey::decode(strkey::ACCOUNT, issuer)?;
+            let (code, length) = padded(code)?;
+            Some(AssetCode::Full(RawAsset::Credit { long: length > 4, code, issuer }))
+        }
+        None => Some(AssetCode::Bare(padded(text)?.0)),
+    };
+    read().ok_or_else(|| bad("asset_codes", text, allowed))
+}
+
+/// A code's bytes, padded with zeros, and how many there are.
+fn padded(code: &str) -> Option<([u8; 12], usize)> {
+    let bytes = escape::bytes(code)?;
+    let mut padded = [0; 12];
+    padded.get_mut(..bytes.len())?.copy_from_slice(&bytes);
+    (bytes.last()? != &0).then_some((padded, bytes.len()))
+}
+
+fn event_name(text: &str) -> Result<Box<[u8]>> {
+    let allowed =
+        r"written as the tables write names: \ as \\, NUL as \0, bytes that are no UTF-8 as \xNN";
+    let bytes = escape::bytes(text).ok_or_else(|| bad("event_names", text, allowed))?;
+    Ok(bytes.into_boxed_slice())
 }
 
 fn bad(field: &str, value: &str, allowed: &str) -> Error {

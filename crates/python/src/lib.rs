@@ -4,6 +4,8 @@ mod handover;
 mod options;
 mod streams;
 
+use std::borrow::Cow;
+
 use mimalloc::MiMalloc;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyException;
@@ -15,7 +17,7 @@ use stellarrow_core::decode::{self, Run};
 use stellarrow_core::error::Error;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
-use stellarrow_core::values::describe;
+use stellarrow_core::values::{describe, escape};
 
 use handover::py_stream;
 use options::Options;
@@ -174,6 +176,11 @@ fn py_describe(scval: &str) -> PyResult<String> {
 }
 
 #[pyfunction]
+fn unescape(text: &str) -> Option<Cow<'static, [u8]>> {
+    escape::bytes(text).map(Cow::Owned)
+}
+
+#[pyfunction]
 fn keys(table: &str) -> PyResult<Vec<&'static str>> {
     Ok(find(table)?.key.to_vec())
 }
@@ -185,7 +192,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
-        py_describe, py_stream, schema, sequences, spec_json, tables, write,
+        py_describe, py_stream, schema, sequences, spec_json, tables, unescape, write,
     };
 
     #[pymodule_init]

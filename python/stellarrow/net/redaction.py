@@ -48,7 +48,8 @@ _RPC_WORDS: Final = re.compile(
 )
 _KEY: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_\-~=%]{16,}")
 _LAKE_FOLDER: Final = re.compile(r"[0-9A-F]{8}--\d+(?:-\d+)?")
-_STORES: Final = ("s3", "gs", "az", "file")
+# What follows these names a bucket or a folder, and no part of it is a key.
+_STORES: Final = ("s3", "gs", "az", "file", "parquet", "jsonl", "csv", "delta", "iceberg")
 
 
 def redacted_url(url: str, *, rpc: bool = False) -> str:

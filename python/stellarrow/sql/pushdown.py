@@ -21,7 +21,7 @@ _EVENT: Final = re.compile("contract|system|diagnostic|transfer|mint|burn|clawba
 _FIELDS: Final = {
     "contract_id": ("contract_ids", _CONTRACT),
     "asset_issuer": ("asset_issuers", _ACCOUNT),
-    "asset_code": ("asset_codes", re.compile(r"(?!native$)[A-Za-z0-9]{1,12}")),
+    "asset_code": ("asset_codes", re.compile(r"(?!(native|XLM)$)[A-Za-z0-9]{1,12}")),
     "event_name": ("event_names", re.compile(r"[A-Za-z0-9_]{1,32}")),
     "event_type": ("event_types", _EVENT),
     "from": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),

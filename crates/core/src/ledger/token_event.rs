@@ -126,9 +126,10 @@ pub enum Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Read an event of an operation, in meta of this version.
+    /// Read an event of an operation. Its topics alone decide its shape, whatever the version of
+    /// the meta: contracts built years apart are called in one ledger.
     #[inline]
-    pub fn of_operation(event: &RawEvent<'a>, meta_version: u32) -> Self {
+    pub fn of_operation(event: &RawEvent<'a>) -> Self {
         let kind = match event.name() {
             Some(b"transfer") => Kind::Transfer,
             Some(b"mint") => Kind::Mint,
@@ -136,7 +137,7 @@ impl<'a> Reading<'a> {
             Some(b"clawback") => Kind::Clawback,
             _ => return Self::Other,
         };
-        match token(event, kind, meta_version >= 4) {
+        match token(event, kind) {
             Ok(event) => Self::Token(event),
             Err(reason) => Self::Deviant(reason),
         }
@@ -162,40 +163,52 @@ fn checked(event: &RawEvent<'_>) -> Result<(), &'static str> {
     }
 }
 
-fn token<'a>(
-    event: &RawEvent<'a>,
-    kind: Kind,
-    unified: bool,
-) -> Result<TokenEvent<'a>, &'static str> {
+fn token<'a>(event: &RawEvent<'a>, kind: Kind) -> Result<TokenEvent<'a>, &'static str> {
     checked(event)?;
-    let [_, second, third, fourth] = event.first;
-    let count = event.topic_count;
-    // Up to meta version 3, mints and clawbacks named the contract's administrator first.
-    let administrator = !unified && matches!(kind, Kind::Mint | Kind::Clawback);
-    let two = administrator || kind == Kind::Transfer;
-    if count < if two { 3 } else { 2 } {
-        return Err("there are too few topics");
-    }
-    let second_address = Address::of_value(second).ok_or("the second topic is not an address")?;
-    let holder = match two {
-        true => Address::of_value(third).ok_or("the third topic is not an address")?,
-        false => second_address,
+    let Topics { addresses, asset } = Topics::read(event)?;
+    let (from, to) = match (kind, addresses) {
+        (Kind::Transfer, (from, Some(to))) => (Some(from), Some(to)),
+        // Up to CAP-67 the contract's administrator stood before the holder.
+        (Kind::Mint, (to, None) | (_, Some(to))) => (None, Some(to)),
+        (Kind::Clawback, (from, None) | (_, Some(from))) => (Some(from), None),
+        (Kind::Burn, (from, None)) => (Some(from), None),
+        (Kind::Transfer, (_, None)) => return Err("there are too few topics"),
+        _ => return Err("there are too many topics"),
     };
-    let (amount, memo) = match unified {
-        true => amount_with_memo(event.data)?,
-        false => (amount(event.data).ok_or("the data is not an i128")?, Memo::None),
-    };
-    let (from, to) = match kind {
-        Kind::Transfer => (Some(second_address), Some(holder)),
-        Kind::Mint => (None, Some(holder)),
-        _ => (Some(holder), None),
-    };
-    let asset = match (two, count) {
-        (true, 4) => scval::string(fourth),
-        (false, 3) => scval::string(third),
-        _ => None,
-    };
+    let (amount, memo) = amount_with_memo(event.data)?;
     Ok(TokenEvent { kind, from, to, amount, memo, asset })
+}
+
+/// What stands behind a token event's name: one or two addresses, then at most one string.
+struct Topics<'a> {
+    addresses: (Address, Option<Address>),
+    asset: Option<&'a [u8]>,
+}
+
+impl<'a> Topics<'a> {
+    fn read(event: &RawEvent<'a>) -> Result<Self, &'static str> {
+        let [_, second, third, fourth] = event.first;
+        let first = match event.topic_count {
+            0 | 1 => return Err("there are too few topics"),
+            2..=4 => Address::of_value(second).ok_or("the second topic is not an address")?,
+            _ => return Err("there are too many topics"),
+        };
+        let (addresses, asset) = match (event.topic_count, Address::of_value(third)) {
+            (2, _) => ((first, None), None),
+            (3, None) => {
+                let name = scval::string(third);
+                let name = name.ok_or("the third topic is neither an address nor a string")?;
+                ((first, None), Some(name))
+            }
+            (3, holder) => ((first, holder), None),
+            (_, None) => return Err("the third topic is not an address"),
+            (_, holder) => {
+                let name = scval::string(fourth).ok_or("the fourth topic is not a string")?;
+                ((first, holder), Some(name))
+            }
+        };
+        Ok(Self { addresses, asset })
+    }
 }
 
 fn fee<'a>(event: &RawEvent<'a>, native: &[u8; 32]) -> Result<TokenEvent<'a>, &'static str> {

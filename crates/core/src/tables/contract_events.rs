@@ -12,8 +12,8 @@ use crate::fixed_text::{Word, hex};
 use crate::ledger::event::{Event, Events, STAGES};
 use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Transaction};
-use crate::values::asset::Asset;
-use crate::values::{scval, strkey, xdr_json};
+use crate::values::asset::{Asset, RawAsset};
+use crate::values::{describe, escape, scval, strkey, xdr_json};
 
 pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
@@ -33,11 +33,12 @@ columns! {
     event_index: required UInt32 = "Place among the events of the operation, or of the transaction.",
     event_type: required Text = "contract, system or diagnostic.",
     contract_id: optional NullableText = "Contract that emitted the event, strkey.",
-    event_name: optional NullableText = "First topic, if it is a symbol.",
+    event_name: optional NullableText = r"First topic, if it is a symbol; \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN.",
     topics_xdr: required TextList = "Topics, each an ScVal as base64 XDR.",
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
     topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
     data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
+    event_text: on_request NullableText = "The event in words, such as mint(G…) → 13804333; for people, not to be parsed.",
 }
 
 static TYPES: [Word; 3] = [Word::new("system"), Word::new("contract"), Word::new("diagnostic")];
@@ -72,9 +73,10 @@ impl Builder {
     }
 
     /// The asset an event names in its last topic (CAP-67), if it is the contract's own.
-    fn asset(&self, contract: &[u8; 32], topics: &[&[u8]]) -> Option<Asset> {
+    fn asset(&self, contract: &[u8; 32], topics: &[&[u8]]) -> Option<RawAsset> {
         let name = topics.last().and_then(|topic| scval::string(topic))?;
         Asset::parse(std::str::from_utf8(name).ok()?)
+            .map(RawAsset::from)
             .filter(|asset| asset.contract_id(&self.settings.network_id) == *contract)
     }
 
@@ -99,13 +101,14 @@ impl Builder {
             columns.contract_id.set(row, self.contracts.encode(contract));
         }
         if let Some(name) = topics.first().and_then(|topic| scval::symbol(topic)) {
-            columns.event_name.set(row, scval::text(name).as_bytes());
+            columns.event_name.set(row, escape::text(name).as_bytes());
         }
         columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
         if columns.decoded {
             columns.topics_json.push_with(topics, xdr_json::append);
             columns.data_json.set_with(row, |out| xdr_json::append(event.data, out));
+            columns.event_text.set(row, describe::event(topics, event.data).as_bytes());
         }
     }
 

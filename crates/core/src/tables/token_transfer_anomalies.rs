@@ -15,7 +15,7 @@ use crate::ledger::header::Ledger;
 use crate::ledger::token_event::{RawEvent, Reading};
 use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::Asset;
-use crate::values::{scval, strkey, xdr_json};
+use crate::values::{describe, escape, strkey, xdr_json};
 use crate::xdr::{self, Input};
 
 pub(super) const TOKEN_TRANSFER_ANOMALIES: Table = Table {
@@ -41,6 +41,7 @@ columns! {
     reason: required Text = "How the event deviates.",
     topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
     data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
+    event_text: on_request NullableText = "The event in words, such as mint(G…) → 13804333; for people, not to be parsed.",
 }
 
 pub(super) struct Builder {
@@ -77,11 +78,11 @@ impl Builder {
     }
 
     /// ContractEvent<>
-    fn of_operation(&mut self, events: Input<'_>, version: u32, operation: u32) -> Option<()> {
+    fn of_operation(&mut self, events: Input<'_>, operation: u32) -> Option<()> {
         let (count, mut bytes) = xdr::u32(events)?;
         for index in 0..count {
             let (event, rest) = RawEvent::read(bytes)?;
-            if let Reading::Deviant(reason) = Reading::of_operation(&event, version) {
+            if let Reading::Deviant(reason) = Reading::of_operation(&event) {
                 self.row(&event, (Some(operation), None, index), reason);
             }
             bytes = rest;
@@ -114,7 +115,7 @@ impl Builder {
         if let Some(contract) = event.contract {
             columns.contract_id.set(row, &strkey::encode(strkey::CONTRACT, contract));
         }
-        columns.event_name.push(scval::text(event.name().unwrap_or_default()).as_bytes());
+        columns.event_name.push(escape::text(event.name().unwrap_or_default()).as_bytes());
         let topics: Vec<_> = event.topics().collect();
         columns.topics_xdr.base64(&topics);
         columns.data_xdr.base64(event.data);
@@ -122,6 +123,7 @@ impl Builder {
         if columns.decoded {
             columns.topics_json.push_with(&topics, xdr_json::append);
             columns.data_json.set_with(row, |out| xdr_json::append(event.data, out));
+            columns.event_text.set(row, describe::event(&topics, event.data).as_bytes());
         }
     }
 }
@@ -136,7 +138,7 @@ impl super::builder::Builder for Builder {
         self.of_transaction(meta.events);
         if transaction.successful {
             for (operation, _) in (0..).zip(&meta.operations) {
-                self.of_operation(meta.events(operation), meta.version, operation);
+                self.of_operation(meta.events(operation), operation);
             }
         }
         let columns = &mut self.columns;

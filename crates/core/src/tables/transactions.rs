@@ -14,7 +14,7 @@ use crate::ledger::header::Ledger;
 use crate::ledger::operation::Outcome;
 use crate::ledger::visitor::{Needs, Refusal, Transaction};
 use crate::values::muxed::Muxed;
-use crate::values::strkey;
+use crate::values::{escape, strkey};
 
 pub(super) const TRANSACTIONS: Table = Table {
     name: "transactions",
@@ -39,7 +39,7 @@ columns! {
     result_code: required Text = "Result, such as tx_success or tx_failed.",
     operation_count: required UInt32 = "Operations in it.",
     memo_type: required Text = "none, text, id, hash or return.",
-    memo: optional NullableText = "Memo: text as it is (base64 where not UTF-8), an id in digits, a hash in base64.",
+    memo: optional NullableText = r"Memo: a text with \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN; an id in digits; a hash in base64.",
     is_soroban: required Boolean = "Whether it is a smart contract transaction.",
     fee_account: optional NullableText = "Account that pays a fee bump, strkey G… or M….",
     fee_bump_max_fee: optional NullableInt64 = "Most a fee bump may cost, in stroops.",
@@ -161,9 +161,8 @@ impl Columns {
             Memo::Return(_) => b"return",
         });
         match memo {
-            Memo::None | Memo::Text([]) => {}
-            Memo::Text(text) if std::str::from_utf8(text).is_ok() => self.memo.set(row, text),
-            Memo::Text(text) => self.memo.set_base64(row, text),
+            Memo::None => {}
+            Memo::Text(text) => self.memo.set(row, escape::text(text).as_bytes()),
             Memo::Id(id) => self.memo.set(row, id.to_string().as_bytes()),
             Memo::Hash(hash) | Memo::Return(hash) => self.memo.set_base64(row, hash),
         }

@@ -65,6 +65,15 @@ impl RawAsset {
         }
     }
 
+    /// The asset's kind as every table names it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Credit { long: false, .. } => "credit_alphanum4",
+            Self::Credit { long: true, .. } => "credit_alphanum12",
+        }
+    }
+
     /// The code without its padding; `None` for lumens.
     pub fn code(&self) -> Option<&[u8]> {
         let Self::Credit { code, .. } = self else { return None };
@@ -141,17 +150,6 @@ impl Asset {
         let (code, issuer) = text.split_once(':')?;
         let issuer = strkey::decode(strkey::ACCOUNT, issuer)?;
         Some(Self::Credit { code: Code::new(code.as_bytes())?, issuer })
-    }
-
-    /// The asset's kind as the Go SDK names it.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::Native => "AssetTypeAssetTypeNative",
-            Self::Credit { code, .. } if code.as_str().len() > 4 => {
-                "AssetTypeAssetTypeCreditAlphanum12"
-            }
-            Self::Credit { .. } => "AssetTypeAssetTypeCreditAlphanum4",
-        }
     }
 
     /// The id of the asset's contract.

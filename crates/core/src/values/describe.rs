@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::error::{Error, Result};
-use crate::values::{scval, strkey};
+use crate::values::{escape, strkey};
 use crate::xdr::layout::SCVal;
 use crate::xdr::{self, Input, between, locate, skip};
 
@@ -37,8 +37,8 @@ fn write<'a>(bytes: Input<'a>, out: &mut String) -> Option<Input<'a>> {
         4 | 6 | 10 => push(out, format_args!("{}", integer(value)?)),
         11 | 12 => hexadecimal(value, out),
         13 => hexadecimal(xdr::opaque(value)?.0, out),
-        14 => push(out, format_args!("{:?}", scval::text(xdr::opaque(value)?.0))),
-        15 | 22 => out.push_str(&scval::text(xdr::opaque(value)?.0)),
+        14 => string(xdr::opaque(value)?.0, out),
+        15 | 22 => out.push_str(&escape::text(xdr::opaque(value)?.0)),
         16 => elements(value, out)?,
         17 => entries(value.get(4..)?, out)?,
         18 => out.push_str(&strkey::address(value)?),
@@ -47,6 +47,34 @@ fn write<'a>(bytes: Input<'a>, out: &mut String) -> Option<Input<'a>> {
         _ => push(out, format_args!("nonce {}", integer(value)?)),
     }
     Some(rest)
+}
+
+/// Say an event in words, its topics and its data each an SCVal: `mint(G…) → 13804333`.
+pub fn event(topics: &[&[u8]], data: &[u8]) -> String {
+    let mut words = String::new();
+    let mut topics = topics.iter();
+    if let Some(name) = topics.next() {
+        write(name, &mut words);
+    }
+    words.push('(');
+    for (index, topic) in topics.enumerate() {
+        words.push_str(if index > 0 { ", " } else { "" });
+        write(topic, &mut words);
+    }
+    words.push_str(") → ");
+    write(data, &mut words);
+    words
+}
+
+/// A string in quotes, on one line: beside the usual escapes a `"` and what does not print have one.
+fn string(bytes: &[u8], out: &mut String) {
+    out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        let quoted = format!("{:?}", chunk.valid());
+        out.push_str(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+        escape::push_invalid(out, chunk.invalid());
+    }
+    out.push('"');
 }
 
 fn push(out: &mut String, words: std::fmt::Arguments<'_>) {
@@ -121,6 +149,16 @@ mod tests {
     fn says_a_map_of_a_vector() {
         let value = "AAAAEQAAAAEAAAABAAAADwAAAAFhAAAAAAAAEAAAAAEAAAACAAAAAQAAAAAAAAAB";
         assert_eq!(describe(value).as_deref(), Ok("{a: [void, true]}"));
+    }
+
+    #[test]
+    fn says_an_event_as_a_call_and_what_it_gave() {
+        let symbol = b"\0\0\0\x0f\0\0\0\x04mint";
+        let text = b"\0\0\0\x0e\0\0\0\x05a\xff\\\"\n\0\0\0";
+        let void = b"\0\0\0\x01";
+        assert_eq!(super::event(&[symbol, text], void), r#"mint("a\xff\\\"\n") → void"#);
+        assert_eq!(super::event(&[symbol], void), "mint() → void");
+        assert_eq!(super::event(&[], void), "() → void");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod address;
 pub(crate) mod asset;
 pub mod describe;
+pub mod escape;
 pub(crate) mod muxed;
 pub(crate) mod scval;
 pub(crate) mod strkey;

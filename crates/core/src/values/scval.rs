@@ -1,8 +1,5 @@
 //! Contract values (Stellar-contract.x, SCVal), looked at where they lie.
 
-use std::borrow::Cow;
-use std::fmt::Write;
-
 use crate::fixed_text::Word;
 use crate::xdr;
 
@@ -71,24 +68,4 @@ pub fn symbol(value: &[u8]) -> Option<&[u8]> {
 /// The bytes of a string.
 pub fn string(value: &[u8]) -> Option<&[u8]> {
     xdr::opaque(value.strip_prefix(&14u32.to_be_bytes())?).map(|(bytes, _)| bytes)
-}
-
-/// Bytes as text: as they are where they are UTF-8, else with the odd ones escaped as SEP-51 does.
-pub fn text(bytes: &[u8]) -> Cow<'_, str> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => Cow::Borrowed(text),
-        Err(_) => Cow::Owned(bytes.iter().fold(String::new(), |mut text, byte| {
-            // Writing to a String cannot fail.
-            let _ = match byte {
-                b'\0' => write!(text, "\\0"),
-                b'\t' => write!(text, "\\t"),
-                b'\n' => write!(text, "\\n"),
-                b'\r' => write!(text, "\\r"),
-                b'\\' => write!(text, "\\\\"),
-                0x20..=0x7e => write!(text, "{}", char::from(*byte)),
-                _ => write!(text, "\\x{byte:02x}"),
-            };
-            text
-        })),
-    }
 }

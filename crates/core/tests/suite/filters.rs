@@ -43,7 +43,7 @@ fn fits(words: &[String], value: Option<&str>) -> bool {
 /// An asset as a filter names it in full.
 fn full(row: &Row) -> Option<String> {
     match text(row, "asset_type")? {
-        "AssetTypeAssetTypeNative" => Some("native".into()),
+        "native" => Some("native".into()),
         _ => Some(format!("{}:{}", text(row, "asset_code")?, text(row, "asset_issuer")?)),
     }
 }
@@ -52,9 +52,7 @@ fn full(row: &Row) -> Option<String> {
 fn wanted(dice: &mut Dice, rows: &[Row]) -> Wanted {
     let mut words = |column: &str| {
         let values: Vec<_> = rows.iter().filter_map(|row| text(row, column)).collect();
-        let odd = |value: &&str| {
-            value.contains('\\') || column == "contract_id" && !value.starts_with('C')
-        };
+        let odd = |value: &&str| column == "contract_id" && !value.starts_with('C');
         let count = if values.is_empty() || !dice.one_in(4) { 0 } else { 1 + dice.below(2) };
         let picked = (0..count).map(|_| *dice.pick(&values));
         picked.filter(|value| !odd(value)).map(str::to_owned).collect::<Vec<String>>()

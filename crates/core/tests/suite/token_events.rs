@@ -143,7 +143,10 @@ fn a_muxed_id_comes_in_every_form_the_standard_has() {
     let string = |text: &str| ScVal::String(ScString(text.try_into().unwrap()));
     assert_eq!(muxed(ScVal::U64(u64::MAX)), (text("id"), text("18446744073709551615")));
     assert_eq!(muxed(string("rent")), (text("text"), text("rent")));
-    assert_eq!(muxed(string("")), (text("text"), Value::Null));
+    assert_eq!(muxed(string("")), (text("text"), text("")));
+    assert_eq!(muxed(bytes(&[])), (text("hash"), text("")));
+    let odd = ScVal::String(ScString(b"\xffa\0\\"[..].try_into().unwrap()));
+    assert_eq!(muxed(odd), (text("text"), text(r"\xffa\0\\")));
     assert_eq!(muxed(bytes(&[0xab; 32])), (text("hash"), text(&"ab".repeat(32))));
     assert_eq!(muxed(bytes(&[1, 2, 3])), (text("hash"), text("010203")));
     assert_eq!(muxed(ScVal::Void), (Value::Null, Value::Null));
@@ -158,18 +161,66 @@ fn an_amount_of_39_digits_is_told_as_text_alone() {
     assert_eq!(cell(&transfers[0], "amount_text"), &text(&least));
 }
 
-#[test]
-fn a_mint_names_no_administrator_since_version_4() {
-    let (transfers, _) = retold(|event| {
-        edit(event, |topics| {
-            topics[0] = symbol("mint");
-            topics.remove(1);
+/// Sides of the one transfer that an event with these topics behind its name becomes.
+fn sides(name: &str, topics: &[ScVal]) -> (Value, Value) {
+    let (transfers, anomalies) = retold(|event| {
+        edit(event, |all| {
+            *all = [&[symbol(name)], topics].concat();
         });
     });
-    assert_eq!(cell(&transfers[0], "event_type"), &text("mint"));
-    assert_eq!(cell(&transfers[0], "from"), &Value::Null);
-    assert_ne!(cell(&transfers[0], "to"), &Value::Null);
-    assert_ne!(cell(&transfers[0], "asset_type"), &Value::Null);
+    assert_eq!((transfers.len(), anomalies.len()), (1, 0), "{name} {topics:?}");
+    assert_eq!(cell(&transfers[0], "event_type"), &text(name));
+    (cell(&transfers[0], "from").clone(), cell(&transfers[0], "to").clone())
+}
+
+fn contract(byte: u8) -> ScAddress {
+    ScAddress::Contract(stellar_xdr::ContractId(stellar_xdr::Hash([byte; 32])))
+}
+
+#[test]
+fn topics_alone_say_whether_an_administrator_stands_before_the_holder() {
+    let [admin, holder] = [1, 2].map(|byte| ScVal::Address(contract(byte)));
+    let name = ScVal::String(ScString("native".try_into().unwrap()));
+    let told = (text(&contract(2).to_string()), Value::Null);
+    for shape in [
+        vec![holder.clone()],
+        vec![holder.clone(), name.clone()],
+        vec![admin.clone(), holder.clone()],
+        vec![admin.clone(), holder.clone(), name.clone()],
+    ] {
+        assert_eq!(sides("clawback", &shape), told);
+        assert_eq!(sides("mint", &shape), (told.1.clone(), told.0.clone()));
+    }
+    assert_eq!(sides("burn", std::slice::from_ref(&holder)), told);
+    assert_eq!(sides("burn", &[holder, name]), told);
+}
+
+#[test]
+fn topics_that_fit_no_shape_are_an_anomaly() {
+    let [first, second] = [1, 2].map(|byte| ScVal::Address(contract(byte)));
+    let name = ScVal::String(ScString("native".try_into().unwrap()));
+    let told = |name: &str, topics: &[&ScVal], why: &str| {
+        let topics: Vec<_> = topics.iter().map(|&topic| topic.clone()).collect();
+        let why_told = reason(|event| {
+            edit(event, |all| *all = [&[symbol(name)], topics.as_slice()].concat());
+        });
+        assert_eq!(why_told, text(why), "{name} {topics:?}");
+    };
+    for kind in ["mint", "clawback"] {
+        told(kind, &[], "there are too few topics");
+        told(kind, &[&name], "the second topic is not an address");
+        let third = "the third topic is neither an address nor a string";
+        told(kind, &[&first, &symbol("native")], third);
+        told(kind, &[&first, &ScVal::Void], third);
+        told(kind, &[&first, &name, &name], "the third topic is not an address");
+        told(kind, &[&first, &second, &first], "the fourth topic is not a string");
+        told(kind, &[&first, &second, &name, &name], "there are too many topics");
+    }
+    told("burn", &[&first, &second], "there are too many topics");
+    told("burn", &[&first, &second, &name], "there are too many topics");
+    told("transfer", &[&first, &name], "there are too few topics");
+    told("transfer", &[&first, &second, &ScVal::U32(7)], "the fourth topic is not a string");
+    told("transfer", &[&first, &second, &name, &first], "there are too many topics");
 }
 
 #[test]
@@ -224,6 +275,7 @@ fn an_anomaly_says_its_values_as_json_too() {
     let topics = Value::List(vec![r#"{"symbol":"transfer"}"#.to_owned()]);
     assert_eq!(cell(&anomalies[0], "topics_json"), &topics);
     assert_eq!(cell(&anomalies[0], "data_json"), &text(r#"{"map":null}"#));
+    assert_eq!(cell(&anomalies[0], "event_text"), &text("transfer() → {}"));
 }
 
 #[test]

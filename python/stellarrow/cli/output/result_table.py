@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
@@ -24,6 +25,7 @@ _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
 _INDENT: Final = "    "
 _NARROW: Final = 10  # characters a column of text needs to say anything
+_QUOTED: Final = re.compile(r'[",\r\n]')  # what a field of CSV cannot hold bare
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
 
@@ -129,12 +131,19 @@ def write_json(rows: pa.RecordBatchReader, file: IO[str]) -> int:
 
 
 def write_csv(rows: pa.RecordBatchReader, file: IO[str]) -> int:
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(rows.schema.names)
+    csv.writer(file, lineterminator="\n").writerow(rows.schema.names)
     written = 0
     for written, row in enumerate(_each(rows), 1):  # noqa: B007  counted
-        writer.writerow([_text(value) for value in row])
+        file.write(",".join(map(_csv_field, row)) + "\n")
     return written
+
+
+def _csv_field(value: Any) -> str:
+    """Write nothing for null, and `""` for a text that is empty."""
+    text = _text(value)
+    if value is not None and (not text or _QUOTED.search(text)):
+        return '"' + text.replace('"', '""') + '"'
+    return text
 
 
 def _each(rows: pa.RecordBatchReader) -> Iterator[tuple[Any, ...]]:

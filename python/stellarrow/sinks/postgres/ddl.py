@@ -37,7 +37,7 @@ _INDEXES: Final = {
     "evictions": ("(ledger_key_hash)",),
 }
 
-# What people wrote may hold a NUL, which PostgreSQL's text cannot.
+# Rows that an older release decoded may hold a NUL here, which PostgreSQL's text cannot.
 _FREE_TEXT: Final = frozenset(("memo", "to_muxed", "event_name", "asset_code"))
 
 

@@ -4,7 +4,6 @@ use super::journal::{Journal, Movement, Part};
 use super::step;
 use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
 use crate::ledger::visitor::Transaction;
-use crate::values::address::Address;
 use crate::values::asset::RawAsset;
 use crate::xdr::{self, Input};
 
@@ -13,23 +12,17 @@ const NO_FEE: &str = "there is none; a node that emits no events for classic ope
 
 /// Write down what the events of an operation tell; those not of a token are passed over, those
 /// that deviate are the rows of `token_transfer_anomalies`.
-pub fn operation(
-    journal: &mut Journal,
-    events: Input<'_>,
-    meta_version: u32,
-    operation: (u32, Option<u32>),
-) {
+pub fn operation(journal: &mut Journal, events: Input<'_>, operation: (u32, Option<u32>)) {
     let (count, mut bytes) = xdr::u32(events).unwrap_or_default();
     for _ in 0..count {
         let Some((raw, rest)) = RawEvent::read(bytes) else { return };
         bytes = rest;
-        if let (Reading::Token(event), Some(contract)) =
-            (Reading::of_operation(&raw, meta_version), raw.contract)
+        if let (Reading::Token(event), Some(contract)) = (Reading::of_operation(&raw), raw.contract)
         {
             let token = journal.tokens.of_contract(contract, event.asset);
             let event = match journal.tokens.get(token).and_then(|token| token.asset) {
-                Some(asset) if meta_version < 4 => as_unified(event, asset),
-                _ => event,
+                Some(asset) => as_unified(event, asset),
+                None => event,
             };
             let TokenEvent { kind, from, to, amount, memo, .. } = event;
             let operation = Some(operation);
@@ -39,15 +32,19 @@ pub fn operation(
     }
 }
 
-/// Up to meta version 3 the Stellar Asset Contract called it a transfer where an issuer paid out
-/// or took in; CAP-67 calls it a mint or a burn.
+/// Up to protocol 22 the Stellar Asset Contract called it a transfer where an issuer paid out or
+/// took in; CAP-67 calls it a mint or a burn.
 fn as_unified(event: TokenEvent<'_>, asset: RawAsset) -> TokenEvent<'_> {
     let (Kind::Transfer, Some(from), Some(to)) = (event.kind, event.from, event.to) else {
         return event;
     };
-    let (from, to): (Address, Address) = (from.plain(), to.plain());
-    let (kind, from, to) = step::sides(asset, from, to);
-    TokenEvent { kind, from, to, ..event }
+    match step::sides(asset, from.plain(), to.plain()) {
+        (Kind::Transfer, ..) => event,
+        (Kind::Burn, from, to) => {
+            TokenEvent { kind: Kind::Burn, from, to, memo: Memo::None, ..event }
+        }
+        (kind, from, to) => TokenEvent { kind, from, to, ..event },
+    }
 }
 
 /// Write down the fee a transaction's own events tell (CAP-67), and return the refund if there is

@@ -109,7 +109,7 @@ impl Builder {
         if kind == INVOKE_HOST_FUNCTION {
             let meta = transaction.meta;
             let events = meta.events(index);
-            contract::operation(&mut self.journal, events, meta.version, (index, Some(kind)));
+            contract::operation(&mut self.journal, events, (index, Some(kind)));
             return Some(());
         }
         if !classic::moves(kind) {
@@ -140,9 +140,8 @@ impl Builder {
                 // The walk has the envelope where the result alone does not tell the type.
                 let told = results.next().flatten().map(|(kind, _)| kind);
                 let kind = asked.as_mut().and_then(Iterator::next).map(|operation| operation.kind);
-                let version = transaction.meta.version;
                 let operation = (index, kind.or(told));
-                contract::operation(&mut self.journal, meta.events, version, operation);
+                contract::operation(&mut self.journal, meta.events, operation);
             }
         }
         if let Some(refund) = refund {

@@ -13,8 +13,7 @@ use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Time
 use crate::tables::columns::columns;
 use crate::tables::text::{NullableText, Text};
 use crate::values::address::{Address, Kind as Holder};
-use crate::values::asset::RawAsset;
-use crate::values::{scval, strkey};
+use crate::values::{escape, strkey};
 
 columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",
@@ -28,12 +27,12 @@ columns! {
     operation_type: optional NullableText = "Type of the operation, such as payment; null for fees.",
     contract_id: required Text = "Contract of the token, strkey.",
     asset_type: optional NullableText = "native, credit_alphanum4 or credit_alphanum12; null for a custom token.",
-    asset_code: optional NullableText = "Code of the asset.",
+    asset_code: optional NullableText = r"Code of the asset; \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN.",
     asset_issuer: optional NullableText = "Issuer of the asset, strkey.",
     from: optional NullableText = "Whose it was, strkey; null for a mint.",
     to: optional NullableText = "Whose it is, strkey; null for a burn, clawback or fee.",
     to_muxed_type: optional NullableText = "text, id or hash, where the receiver is told apart by more than the address.",
-    to_muxed: optional NullableText = "Text as it is (bytes that are no UTF-8 escaped as in SEP-51), id in digits, hash in hex.",
+    to_muxed: optional NullableText = r"A text with \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN; an id in digits; a hash in hex.",
     amount_raw: optional NullableDecimal = "Amount in the token's smallest unit; null where it needs a 39th digit.",
     amount_text: required Text = "Amount in the token's smallest unit, exact; below zero for a refund.",
 }
@@ -165,16 +164,9 @@ impl Columns {
     fn token(&mut self, at: usize, token: &Token) {
         self.contract_id.push(&token.contract);
         let Some(asset) = &token.asset else { return };
-        self.asset_type.set(
-            at,
-            match asset {
-                RawAsset::Native => b"native",
-                RawAsset::Credit { long: false, .. } => b"credit_alphanum4",
-                RawAsset::Credit { long: true, .. } => b"credit_alphanum12",
-            },
-        );
-        if let Some(code) = asset.code().filter(|code| !code.is_empty()) {
-            self.asset_code.set(at, scval::text(code).as_bytes());
+        self.asset_type.set(at, asset.type_name().as_bytes());
+        if let Some(code) = asset.code() {
+            self.asset_code.set(at, escape::text(code).as_bytes());
         }
         if let Some(issuer) = &token.issuer {
             self.asset_issuer.set(at, issuer);
@@ -185,7 +177,7 @@ impl Columns {
         let (kind, text) = match memo {
             HeldMemo::None => return,
             HeldMemo::Text(start, end) => {
-                let text = scval::text(journal.text(start, end));
+                let text = escape::text(journal.text(start, end));
                 ("text", text.into_owned())
             }
             HeldMemo::Id(id) => ("id", id.to_string()),
@@ -195,9 +187,7 @@ impl Columns {
             }
         };
         self.to_muxed_type.set(at, kind.as_bytes());
-        if !text.is_empty() {
-            self.to_muxed.set(at, text.as_bytes());
-        }
+        self.to_muxed.set(at, text.as_bytes());
     }
 
     fn amount(&mut self, at: usize, amount: i128) {

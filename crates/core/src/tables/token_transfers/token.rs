@@ -116,7 +116,7 @@ impl Tokens {
         let asset = raw.and_then(|asset| asset.named());
         let filter = &self.filter;
         let wanted = filter.contract(Some(&contract))
-            && (!filter.has_assets() || filter.asset(&contract, || asset));
+            && (!filter.has_assets() || filter.asset(&contract, || raw));
         let issuer = raw.and_then(|asset| asset.issuer());
         self.known.push(Token {
             contract: strkey::encode(strkey::CONTRACT, &contract),

@@ -1,10 +1,12 @@
 use stellar_xdr::{
-    ContractEvent, ContractEventBody, ContractEventType, LedgerCloseMeta, ScVal, TransactionEvent,
-    TransactionEventStage, TransactionMeta,
+    ContractEvent, ContractEventBody, ContractEventType, ContractEventV0, LedgerCloseMeta, ScVal,
+    TransactionEvent, TransactionEventStage, TransactionMeta,
 };
+use stellarrow_core::values::describe;
 
 use super::{Transaction, base64, cell, json, place, transactions};
 use crate::rows::{Row, Value};
+use crate::sealed::encode;
 
 /// An event and where it stood.
 struct Event<'a> {
@@ -114,17 +116,33 @@ fn row(meta: &LedgerCloseMeta, transaction: &Transaction<'_>, event: &Event<'_>)
         cell("data_xdr", base64(&body.data)),
         cell("topics_json", Value::List(body.topics.iter().map(json).collect())),
         cell("data_json", json(&body.data)),
+        cell("event_text", words(body)),
     ]);
     row
 }
 
-/// A symbol as text: as it is where it is UTF-8, else as SEP-51 escapes it.
+/// The core's own words: that they are of these topics and this data.
+fn words(body: &ContractEventV0) -> String {
+    let topics: Vec<_> = body.topics.iter().map(encode).collect();
+    let topics: Vec<&[u8]> = topics.iter().map(Vec::as_slice).collect();
+    describe::event(&topics, &encode(&body.data))
+}
+
+/// A symbol as text: as it is where it is UTF-8, but for backslashes and NULs.
 fn name(topic: &ScVal) -> Option<String> {
-    match topic {
-        ScVal::Symbol(symbol) => {
-            let text = String::from_utf8(symbol.0.to_vec());
-            Some(text.unwrap_or_else(|_| symbol.0.to_string()))
+    let ScVal::Symbol(symbol) = topic else { return None };
+    let mut text = String::new();
+    let mut bytes = symbol.0.as_slice();
+    while let Some((first, _)) = bytes.split_first() {
+        let sound =
+            (1..=4.min(bytes.len())).find_map(|end| std::str::from_utf8(&bytes[..end]).ok());
+        match sound {
+            Some("\\") => text += r"\\",
+            Some("\0") => text += r"\0",
+            Some(char) => text += char,
+            None => text += &format!(r"\x{first:02x}"),
         }
-        _ => None,
+        bytes = &bytes[sound.map_or(1, str::len)..];
     }
+    Some(text)
 }

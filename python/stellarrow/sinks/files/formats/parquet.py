@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from stellarrow.sinks.files.dictionaries import REPEATED, encoded, encoded_schema
 from stellarrow.sinks.files.formats import buffered, codec_of
+from stellarrow.sinks.files.formats.added import completed, written
 from stellarrow.sinks.files.runs import in_ledger_order
 
 _CODECS: Final = dict.fromkeys(("zstd", "none", "snappy", "gzip", "lz4", "brotli"), ".parquet")
@@ -71,16 +72,19 @@ class Parquet:
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         told = pq.read_metadata(file)
-        if not told.schema.to_arrow_schema().equals(schema):
+        kept = told.schema.to_arrow_schema()
+        if not kept.equals(written(schema, kept.names)):
             raise ValueError("its columns are not the table's")
         # Arrow reads lists of dictionaries of one row group only.
-        texts = [field.name for field in schema if field.name in REPEATED and pa.types.is_string(field.type)]
+        texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
         held = pq.ParquetFile(file, metadata=told, read_dictionary=texts)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
+        there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
         for groups in _runs(told):
-            read = held.read_row_groups(groups, asked.names, use_threads=False).select(asked.names)
+            read = held.read_row_groups(groups, there.names, use_threads=False).select(there.names)
             for run in read.combine_chunks().to_batches():
-                yield from in_ledger_order(run, asked)
+                for rows in in_ledger_order(run, there):
+                    yield completed(rows, asked)
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
         told = pq.read_metadata(file).metadata or {}

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.sinks.files.formats import buffered, codec_of
+from stellarrow.sinks.files.formats.added import completed, written
 
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
 _MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
@@ -57,10 +58,9 @@ def base64_of(column: pa.Array) -> pa.Array:
 
 def valued(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Turn texts back into the values of a schema."""
-    if rows.schema.names != schema.names:
-        raise ValueError("its columns are not the table's")
-    columns = [_valued(column, field.type) for column, field in zip(rows.columns, schema, strict=True)]
-    return pa.RecordBatch.from_arrays(columns, schema=schema)
+    held = written(schema, rows.schema.names)
+    columns = [_valued(column, field.type) for column, field in zip(rows.columns, held, strict=True)]
+    return completed(pa.RecordBatch.from_arrays(columns, schema=held), schema)
 
 
 def _valued(column: pa.Array, meant: pa.DataType) -> pa.Array:

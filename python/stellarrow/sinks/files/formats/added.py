@@ -1,0 +1,31 @@
+"""Columns that tables got after files had been written without them: null in these files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import pyarrow as pa
+
+# Of those on request, which alone a version of a table may be given later; each is its table's last.
+ADDED: Final = frozenset(("event_text",))
+
+
+def written(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
+    """Return the schema of a file with columns of these names; ValueError where they are not the table's."""
+    held = pa.schema([field for field in schema if field.name not in ADDED or field.name in names])
+    if held.names != list(names):
+        raise ValueError("its columns are not the table's")
+    return held.with_metadata(schema.metadata)
+
+
+def completed(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Give rows of a file the columns it lacks."""
+    if rows.schema.names == schema.names:
+        return rows
+    held = set(rows.schema.names)
+    columns = [
+        rows.column(field.name) if field.name in held else pa.nulls(rows.num_rows, field.type)
+        for field in schema
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=schema)
