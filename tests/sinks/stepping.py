@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stellarrow.sinks.files.irregular import Irregularity
 from stellarrow.sinks.files.store import FileStore, Found, Upload
 
 
@@ -39,6 +40,15 @@ class Stepping:
     def move(self, path: str, to: str) -> None:
         self._step()
         self._store.move(path, to)
+
+    def irregular(self, folder: str) -> list[Irregularity]:
+        return self._store.irregular(folder)
+
+    def reading(self, folder: str) -> AbstractContextManager[None]:
+        return self._store.reading(folder)
+
+    def unread(self, folder: str) -> AbstractContextManager[bool]:
+        return self._store.unread(folder)
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         return self._store.alone(folder)

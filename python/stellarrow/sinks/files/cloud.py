@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkUnavailable
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.sinks.files.irregular import Irregularity
 from stellarrow.sinks.files.local import told
 from stellarrow.sinks.files.store import Found, Gone
 from stellarrow.storage import StoreOptions, errors
@@ -59,6 +60,9 @@ class CloudFiles(CloudStore):
         offset = prefix + after if after else None
         for page in self._pages(prefix, offset or ""):
             yield from map(_found, page)
+
+    def irregular(self, folder: str) -> list[Irregularity]:  # noqa: ARG002
+        return []
 
     def read(self, path: str) -> pa.NativeFile:
         def work() -> Any:
@@ -110,6 +114,14 @@ class CloudFiles(CloudStore):
     def move(self, path: str, to: str) -> None:
         self._tried("copy", lambda: obstore.copy(self._store, path, to), path)
         self.remove([path])
+
+    @contextmanager
+    def reading(self, folder: str) -> Iterator[None]:  # noqa: ARG002
+        yield  # readers list again
+
+    @contextmanager
+    def unread(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
+        yield True
 
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002

@@ -12,7 +12,7 @@ import pyarrow as pa
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
-from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
+from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.sinks.files.store import Damaged, FileStore, Found
 
@@ -35,13 +35,9 @@ class Listing:
         folder = self.shape.folder if whole else f"{self.shape.folder}/{MANIFEST}"
         found = []
         for file in self.store.list(folder, after=f"{after - 1:010d}-9" if after else ""):
-            ledgers = named_range(file.path, self.shape.format.suffix if whole else SUFFIX)
-            if ledgers is None:
-                raise SchemaMismatch(
-                    f"{self.store}/{file.path} was not written by stellarrow as {self.shape.format.suffix}:"
-                    " choose another folder"
-                )
-            found.append(ledgers)
+            # What has another name is not ours: nobody reads it, and check tells of it.
+            if ledgers := named_range(file.path, self.shape.format.suffix if whole else SUFFIX):
+                found.append(ledgers)
         return found
 
     def entered(self) -> list[LedgerRange]:
@@ -113,7 +109,7 @@ class Listing:
 
 def read_entry(store: FileStore, path: str) -> Entry:
     with readable(store, path), store.read(path) as file:
-        return Entry.decode(file.read(), f"{store}/{path}")
+        return Entry.decode(file.read(LARGEST + 1), f"{store}/{path}")
 
 
 @contextmanager

@@ -11,11 +11,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 import pyarrow as pa
 
 from stellarrow.errors import SinkError
+from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
+from stellarrow.sinks.files.layout import MANIFEST
 from stellarrow.sinks.files.store import Found, Gone
 
 # Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
@@ -37,29 +40,39 @@ class LocalFiles:
         return str(self._folder)
 
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        with self._told(folder, "read"):
-            prefix = f"{folder}/" if folder else ""
-            found = [*self._walk(self._folder / folder, prefix, deep=deep, after=after)]
+        found = [one for one in self._all(folder, deep=deep, after=after) if isinstance(one, Found)]
         return sorted(found, key=lambda one: one.path)
 
-    def _walk(self, folder: Path, prefix: str, *, deep: bool, after: str = "") -> Iterator[Found]:
-        with suppress(FileNotFoundError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(_ASIDE) or entry.name < after:
-                    continue
-                with suppress(FileNotFoundError):  # another writer's compaction, just now
-                    if not entry.is_dir():
-                        held = entry.stat()
-                        yield Found(prefix + entry.name, held.st_size, held.st_mtime)
-                    elif deep:
-                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", deep=True)
+    def irregular(self, folder: str) -> list[Irregularity]:
+        found = [one for one in self._all(folder, deep=True) if isinstance(one, Irregularity)]
+        return sorted(found, key=lambda one: one.path)
+
+    def _all(self, folder: str, *, deep: bool, after: str = "") -> list[Found | Irregularity]:
+        with self._told(folder, "read"):
+            if leads_out(f"{self._folder}/{folder}", self._root):
+                return []
+            return [*_walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)]
+
+    @property
+    def _root(self) -> str:
+        return os.path.realpath(self._folder)
 
     def read(self, path: str) -> pa.NativeFile:
         with self._told(path, "read"):
             try:
+                self._check(path)
                 return pa.OSFile(str(self._folder / path), "rb")
             except FileNotFoundError as error:
                 raise _gone(self._folder / path) from error
+
+    def _check(self, path: str) -> None:
+        if what := irregularity(f"{self._folder}/{path}", self._root):
+            raise Irregular(f"{self._folder}/{path}", what)
+
+    def _check_folder(self, path: str) -> None:
+        """Refuse to change what lies behind a link."""
+        if leads_out(f"{self._folder}/{path}", self._root):
+            raise Irregular(f"{self._folder}/{path}", "a link that leads out of the folder")
 
     def create(self) -> LocalUpload:
         with self._told(""), self._beginning:
@@ -72,6 +85,7 @@ class LocalFiles:
     def place(self, aside: Path, path: str, *, new: bool) -> bool:
         """Rename a whole, synced file to its path, and make the name durable."""
         target = self._folder / path
+        self._check_folder(path.rpartition("/")[0])
         with self._told(path):
             made = _make_folders(target.parent)
             if new and target.exists():  # nobody else places now: see alone
@@ -83,6 +97,7 @@ class LocalFiles:
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
+            self._check_folder(path.rpartition("/")[0])
             with self._told(path):
                 target = self._folder / path
                 target.unlink(missing_ok=True)
@@ -90,6 +105,8 @@ class LocalFiles:
 
     def move(self, path: str, to: str) -> None:
         source, target = self._folder / path, self._folder / to
+        for one in (path, to):
+            self._check_folder(one.rpartition("/")[0])
         with self._told(path):
             made = _make_folders(target.parent)
             try:
@@ -101,7 +118,38 @@ class LocalFiles:
             _remove_if_empty(source.parent)
 
     @contextmanager
+    def reading(self, folder: str) -> Iterator[None]:
+        with self._flocked(folder, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def unread(self, folder: str) -> Iterator[bool]:
+        with self._flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB) as locked:
+            yield locked
+
+    @contextmanager
+    def _flocked(self, folder: str, how: int) -> Iterator[bool]:
+        """Lock the folder of a table's entries, of which writers lock the one above; False where one must wait."""
+        try:
+            descriptor = os.open(self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # an older stellarrow's: readers that miss a file list again
+            yield True
+            return
+        try:
+            locked = True
+            try:
+                fcntl.flock(descriptor, how)
+            except BlockingIOError:
+                locked = False
+            except OSError:  # a network file system without locks
+                pass
+            yield locked
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:
+        self._check_folder(folder)
         with self._told(folder):
             _make_folders(self._folder / folder)
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -170,6 +218,37 @@ class LocalUpload:
         self._waiting, self._waiting_bytes = [], 0
         with suppress(OSError):  # the next writer removes it; the error that led here must be the one told
             self._aside.unlink()
+
+
+def _walk(folder: str, prefix: str, root: str, deep: bool, after: str) -> Iterator[Found | Irregularity]:  # noqa: FBT001
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_ASIDE) or entry.name < after:
+                continue
+            path = prefix + entry.name
+            with suppress(FileNotFoundError):  # another writer's compaction, just now
+                held = entry.stat(follow_symlinks=False)
+                if S_ISDIR(held.st_mode):
+                    if deep:
+                        yield from _walk(entry.path, f"{path}/", root, deep, "")
+                elif S_ISREG(held.st_mode):
+                    yield Found(path, held.st_size, held.st_mtime)
+                elif (what := _followed(entry.path, root)) is None:
+                    held = entry.stat()
+                    yield Found(path, held.st_size, held.st_mtime)
+                else:
+                    yield Irregularity(path, what)
+
+
+def _followed(path: str, root: str) -> str | None:
+    """Say what a link, or a special file, is if it is no regular file of the folder."""
+    try:
+        what = irregularity(path, root)
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.ELOOP):
+            raise
+        return "a link to nothing"
+    return f"a link to {what}" if what == "a folder" else what
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:

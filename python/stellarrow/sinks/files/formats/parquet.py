@@ -60,6 +60,7 @@ class Parquet:
             use_dictionary=_leaves(schema, _FEW_VALUES | REPEATED if sorted_by else _FEW_VALUES),
             write_statistics=[field.name for field in schema if _tells(field)],
             write_page_index=True,
+            write_page_checksum=True,
             sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
             bloom_filter_options={sorted_by: filtered} if sorted_by else None,
             store_schema=False,
@@ -77,7 +78,7 @@ class Parquet:
             raise ValueError("its columns are not the table's")
         # Arrow reads lists of dictionaries of one row group only.
         texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
-        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts)
+        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts, page_checksum_verification=True)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
         for groups in _runs(told):
@@ -130,12 +131,15 @@ def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:
     groups: list[int] = []
     reach = -1
     at = held.schema.to_arrow_schema().names.index("ledger_sequence")
-    bounds = [held.row_group(group).column(at).statistics for group in range(held.num_row_groups)]
-    lowest = [one.min for one in bounds]
-    for group in reversed(range(len(lowest) - 1)):
-        lowest[group] = min(lowest[group], lowest[group + 1])
-    for group, bound in enumerate(bounds):
-        if groups and lowest[group] > reach:
+    filled = [group for group in range(held.num_row_groups) if held.row_group(group).num_rows]
+    bounds = [held.row_group(group).column(at).statistics for group in filled]
+    if not all(bound is not None and bound.has_min_max for bound in bounds):
+        raise ValueError("a row group does not tell its ledgers")
+    lowest = [bound.min for bound in bounds]
+    for at in reversed(range(len(lowest) - 1)):
+        lowest[at] = min(lowest[at], lowest[at + 1])
+    for group, bound, least in zip(filled, bounds, lowest, strict=True):
+        if groups and least > reach:
             yield groups
             groups = []
         groups.append(group)
