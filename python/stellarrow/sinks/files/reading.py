@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from dataclasses import dataclass
 from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.core.tables import table
-from stellarrow.errors import SinkError
+from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.csv import Csv
@@ -17,10 +17,11 @@ from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.store import Damaged, FileStore
 
 _FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
     "parquet": Parquet,
@@ -29,8 +30,27 @@ _FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A table's folder of which no file tells what it is; `paths` are those that were proven damaged."""
+
+    folder: str
+    paths: tuple[str, ...]
+    error: SinkError
+
+
 def listings(store: FileStore) -> list[Listing]:
-    """Return every table below a place, at any depth, sorted by folder."""
+    """Return every table below a place, at any depth, sorted by folder; an error where one is unreadable."""
+    found = []
+    for one in found_tables(store):
+        if isinstance(one, Unreadable):
+            raise one.error
+        found.append(one)
+    return found
+
+
+def found_tables(store: FileStore) -> list[Listing | Unreadable]:
+    """Return every table below a place, at any depth, sorted by folder; damage of one hides no other."""
     told: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
@@ -40,16 +60,23 @@ def listings(store: FileStore) -> list[Listing]:
             told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
         elif folder and "=" not in folder and named_range(name, Parquet().suffix):
             told.setdefault(folder, []).append(file.path)
-    shapes = (_shape(store, folder, paths) for folder, paths in sorted(told.items()))
-    return [Listing(store, shape) for shape in shapes if shape]
+    found = (_found_table(store, folder, paths) for folder, paths in sorted(told.items()))
+    return [one for one in found if one]
 
 
-def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape | None:
+def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing | Unreadable | None:
     """Ask one file after the other what the table is, until one can be read."""
-    for path in paths[:-1]:
-        with suppress(SinkError):
-            return _told_by(store, folder, path)
-    return _told_by(store, folder, paths[-1])
+    damaged: list[str] = []
+    for path in paths:
+        try:
+            shape = _told_by(store, folder, path)
+        except SinkError as error:
+            if isinstance(error, Damaged):
+                damaged.append(path)
+            told = error
+        else:
+            return Listing(store, shape) if shape else None
+    return Unreadable(folder, tuple(damaged), told)
 
 
 def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
@@ -60,6 +87,13 @@ def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
             facts = Parquet().facts(file)
     if "table" not in facts:
         return None  # not written by stellarrow
+    try:
+        return _shape(facts, folder)
+    except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(f"{store}/{told_by}", f"tells of no table that is known ({error})") from error
+
+
+def _shape(facts: dict[str, str], folder: str) -> Shape:
     facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
     for own in ("first_ledger", "last_ledger"):
         facts.pop(own, None)
@@ -80,10 +114,7 @@ def rows_of(
 
     Where columns are named, ledger_sequence among them, only those.
     """
-    for _, part, paths in listing.trusted():
-        first = max(part.first, wanted.first) if wanted else part.first
-        last = min(part.end, wanted.end) if wanted else part.end
-        for path in paths if first <= last else ():
-            with readable(listing.store, path), listing.store.read(path) as file:
-                for rows in listing.shape.format.read(file, listing.shape.schema, columns):
-                    yield between(rows, LedgerRange(first, last))
+    for due, path, file in pieces(listing, wanted):
+        with readable(listing.store, path):
+            for rows in listing.shape.format.read(file, listing.shape.schema, columns):
+                yield between(rows, due)

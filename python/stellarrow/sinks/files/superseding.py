@@ -25,15 +25,24 @@ class Contradicted(SinkError):
 def clean(listing: Listing) -> None:
     """Remove what compaction replaced and did not come to remove; set files aside that no entry names."""
     folder = listing.shape.folder
-    ranges = {*listing.parts(), *listing.entered()}
-    if superseded(ranges):
-        with listing.store.alone(folder):
-            for ledgers in replaced(listing, ranges):
-                drop(listing, ledgers, held_files(listing, ledgers))
+    remove_replaced(listing)
     if listing.shape.partition and listing.orphans():
         with listing.store.alone(folder) as promised:
             if promised:
                 set_aside(listing.store, [file.path for file in listing.orphans()])
+
+
+def remove_replaced(listing: Listing) -> None:
+    """Remove what lies within a wider range, unless someone reads it just now."""
+    folder = listing.shape.folder
+    ranges = {*listing.parts(), *listing.entered()}
+    if not superseded(ranges):
+        return
+    with listing.store.alone(folder):
+        gone = [(ledgers, held_files(listing, ledgers)) for ledgers in replaced(listing, ranges)]
+        with listing.store.unread(folder) as free:
+            for ledgers, files in gone if free else ():
+                drop(listing, ledgers, files)
 
 
 def replaced(listing: Listing, ranges: Iterable[LedgerRange]) -> Iterator[LedgerRange]:
