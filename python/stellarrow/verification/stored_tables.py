@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import pyarrow as pa
 
@@ -14,10 +15,21 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import FORMATS, Place
-from stellarrow.sinks.files.reading import listings, rows_of
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
+from stellarrow.sinks.files.store import Damaged, FileStore
+from stellarrow.sinks.files.verify import Fault, check
+
+_DATABASES: Final = ("postgres", "postgresql")
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a file, in a sentence, and the ledgers that cannot be read for it."""
+
+    what: str
+    ledgers: LedgerRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +44,7 @@ class Holding:
     network: Network | None
     ledgers: LedgerSet
     read: Reader = field(repr=False, compare=False)
+    damage: Callable[[], Iterator[Damage]] = field(default=lambda: iter(()), repr=False, compare=False)
 
     def census(self, ledgers: LedgerRange) -> Counter[int]:
         """Count the rows of each ledger that has any."""
@@ -49,9 +62,17 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
 
 def holdings(place: str) -> list[Holding]:
     """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
-    if place.partition(":")[0] in ("postgres", "postgresql"):
+    if place.partition(":")[0] in _DATABASES:
         return _in_database(place)
-    return [_holding(one) for one in opened(place)]
+    found, damaged = opened(place)
+    if not found and damaged:
+        raise damaged[0].error
+    return [_holding(one) for one in found]
+
+
+def unreadable(place: str) -> list[Unreadable]:
+    """Return the tables of files that a place holds, and no file tells anything of."""
+    return opened(place)[1] if place.partition(":")[0] not in _DATABASES else []
 
 
 def _in_database(url: str) -> list[Holding]:
@@ -63,9 +84,13 @@ def _in_database(url: str) -> list[Holding]:
     ]
 
 
-def opened(place: str) -> list[Listing]:
-    """Return the tables of files in a place; a folder needs no format before it."""
-    return listings(opened_files(place))
+def opened(place: str) -> tuple[list[Listing], list[Unreadable]]:
+    """Return the tables of files in a place, and those of which no file can be read; a folder needs no format."""
+    found = found_tables(opened_files(place))
+    return (
+        [one for one in found if isinstance(one, Listing)],
+        [one for one in found if isinstance(one, Unreadable)],
+    )
 
 
 def opened_files(place: str) -> FileStore:
@@ -89,10 +114,17 @@ def _holding(listing: Listing) -> Holding:
         for rows in rows_of(listing, ledgers, wanted):
             yield rows.select(list(columns))
 
+    def damage() -> Iterator[Damage]:
+        for one in check(listing):
+            if isinstance(one, Fault) and one.ledgers:
+                told = Damaged(f"{listing.store}/{one.path}", one.what)
+                yield Damage(str(told), one.ledgers)
+
     return Holding(
         listing.shape.folder,
         facts["schema_version"],
         Network.of(facts["network"]),
         listing.ranges(),
         read,
+        damage,
     )

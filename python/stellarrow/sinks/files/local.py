@@ -220,7 +220,7 @@ class LocalUpload:
             self._aside.unlink()
 
 
-def _walk(folder: str, prefix: str, root: str, deep: bool, after: str) -> Iterator[Found | Irregularity]:  # noqa: FBT001
+def _walk(folder: str, prefix: str, root: str, deep: bool, after: str) -> Iterator[Found | Irregularity]:
     with suppress(FileNotFoundError), os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith(_ASIDE) or entry.name < after:

@@ -55,6 +55,20 @@ class FileSink:
             "codec": format.codec,
         }
         self._tables: dict[str, TableFiles] = {}
+        try:
+            self._open(tables, facts, format, partition, ledgers_per_file)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self,
+        tables: Sequence[str],
+        facts: dict[str, str],
+        format: Format,
+        partition: str,
+        ledgers_per_file: int,
+    ) -> None:
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)

@@ -7,6 +7,7 @@ a file of a wide name there, and so does damage to the wide file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
@@ -39,7 +40,10 @@ def remove_replaced(listing: Listing) -> None:
     if not superseded(ranges):
         return
     with listing.store.alone(folder):
-        gone = [(ledgers, held_files(listing, ledgers)) for ledgers in replaced(listing, ranges)]
+        gone = []
+        for ledgers in replaced(listing, ranges):
+            with suppress(Gone):  # another writer's compaction, just now
+                gone.append((ledgers, held_files(listing, ledgers)))
         with listing.store.unread(folder) as free:
             for ledgers, files in gone if free else ():
                 drop(listing, ledgers, files)
