@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.cli.query.views import views
+from stellarrow.cli.query.views import View, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
 
 
@@ -27,32 +31,59 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
+        self._data = data if isinstance(data, Path) else None
+        self._views: list[View] = []
         if not isinstance(data, Path):
-            self._views: dict[tuple[str, str], str | None] = {("", name): None for name in data}
+            self._views = [View("", name) for name in data]
             for name, rows in data.items():
                 self._connection.register(name, rows)
             return
-        found = dict(views(data))
-        if not found:
-            raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
-        self._views = {**found}
-        self._make_views(found)
+        with self._reading():
+            if not self._views:
+                raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
 
-    def _make_views(self, found: dict[tuple[str, str], str]) -> None:
-        held = Counter(table for _, table in found)
-        for (schema, table), select in found.items():
-            if schema:
-                self._connection.execute(f"create schema if not exists {_quoted(schema)}")
-                self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
-            if not schema or held[table] == 1:
-                self._connection.execute(f"create view {_quoted(table)} as {select}")
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Look what there is now, and let compaction beside keep it until it was read."""
+        if self._data is None:
+            yield
+            return
+        with ExitStack() as kept:
+            before, self._views = self._views, views(self._data, kept)
+            for view in before:
+                self._drop(view)
+            held = Counter(view.table for view in self._views)
+            for view in self._views:
+                self._make(view, alone=held[view.table] == 1)
+            yield
+
+    def _make(self, view: View, *, alone: bool) -> None:
+        if view.error:
+            return
+        try:
+            for name, dataset in view.datasets.items():
+                self._connection.register(name, dataset)
+            if view.schema:
+                self._connection.execute(f"create schema if not exists {_quoted(view.schema)}")
+                name = f"{_quoted(view.schema)}.{_quoted(view.table)}"
+                self._connection.execute(f"create view {name} as {view.query}")
+            if not view.schema or alone:
+                self._connection.execute(f"create view {_quoted(view.table)} as {view.query}")
+        except self._error as error:  # another program's file, which DuckDB looks into now
+            reason = str(error).partition("\n")[0]
+            view.error = SourceError(f"{view.name} cannot be read ({reason}): mend or remove its files")
+
+    def _drop(self, view: View) -> None:
+        self._connection.execute(f"drop view if exists {_quoted(view.table)}")
+        if view.schema:
+            self._connection.execute(f"drop schema if exists {_quoted(view.schema)} cascade")
+        for name in view.datasets:
+            self._connection.unregister(name)
 
     def tables(self) -> list[str]:
         """Return every table's name, qualified where that is needed."""
-        held = Counter(table for _, table in self._views)
-        return [
-            table if not schema or held[table] == 1 else f"{schema}.{table}" for schema, table in self._views
-        ]
+        held = Counter(view.table for view in self._views)
+        return [view.table if held[view.table] == 1 else view.name for view in self._views]
 
     def words(self) -> list[str]:
         """Return what a query may be made of: names of tables and columns, keywords, functions."""
@@ -65,21 +96,44 @@ class Database:
 
     def rows(self, query: str) -> pa.RecordBatchReader:
         """Answer a query, or the ready-made one that @NAME names."""
-        try:
-            relation = self._connection.sql(ready_made(query))
-            if relation is None:
-                raise ConfigError("the query returns no rows: write a select")
-            return pa.RecordBatchReader.from_stream(relation)
-        except self._error as error:
-            raise self._refused(str(error)) from error
+        batches = self._answer(ready_made(query))
+        return pa.RecordBatchReader.from_batches(next(batches), batches)
 
-    def _refused(self, reason: str) -> StellarrowError:
+    def _answer(self, query: str) -> Iterator[Any]:
+        """Yield the answer's schema, then its rows."""
+        with self._reading():
+            try:
+                relation = self._connection.sql(query)
+                if relation is None:
+                    raise ConfigError("the query returns no rows: write a select")
+                rows = pa.RecordBatchReader.from_stream(relation)
+                yield rows.schema
+                yield from rows
+            except (self._error, pa.ArrowException, OSError) as error:
+                raise self._refused(query, str(error)) from error
+
+    def _refused(self, query: str, reason: str) -> StellarrowError:
+        named = [view for view in self._views if re.search(rf"\b{re.escape(view.table)}\b", query, re.I)]
+        for view in named:
+            if damage := view.error or (_damage(view.listing) if view.listing else None):
+                return damage
         first, _, rest = reason.partition("\n")
         if "does not exist" in first:
-            known = ", ".join(f"{schema}.{table}" if schema else table for schema, table in self._views)
+            known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
+
+
+def _damage(listing: Listing) -> StellarrowError | None:
+    """Return what is wrong with the first file that is damaged."""
+    try:
+        for held, _, _ in listing.trusted():
+            for kept in held_files(listing, held):
+                measured(listing, held, kept)
+    except StellarrowError as error:
+        return error
+    return None
 
 
 def _quoted(name: str) -> str:

@@ -82,8 +82,10 @@ class ExtractedTable:
         for due, path, file in pieces(self.listing, ledgers):
             within = (ds.field(_LEDGER) >= due.first) & (ds.field(_LEDGER) <= due.end)
             with readable(self.listing.store, path):
-                yield from verifying().make_fragment(file).to_batches(
-                    schema=self.schema, filter=_both(condition, within), batch_size=_BATCH
+                yield from (
+                    verifying()
+                    .make_fragment(file)
+                    .to_batches(schema=self.schema, filter=_both(condition, within), batch_size=_BATCH)
                 )
 
 

@@ -51,7 +51,9 @@ class LocalFiles:
         with self._told(folder, "read"):
             if leads_out(f"{self._folder}/{folder}", self._root):
                 return []
-            return [*_walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)]
+            return [
+                *_walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)
+            ]
 
     @property
     def _root(self) -> str:
@@ -131,7 +133,9 @@ class LocalFiles:
     def _flocked(self, folder: str, how: int) -> Iterator[bool]:
         """Lock the folder of a table's entries, of which writers lock the one above; False where one must wait."""
         try:
-            descriptor = os.open(self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(
+                self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
         except OSError:  # an older stellarrow's: readers that miss a file list again
             yield True
             return
