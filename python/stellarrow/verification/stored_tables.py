@@ -85,7 +85,7 @@ def _in_database(url: str) -> list[Holding]:
 
 
 def opened(place: str) -> tuple[list[Listing], list[Unreadable]]:
-    """Return the tables of files in a place, and those of which no file can be read; a folder needs no format."""
+    """Return the tables of files in a place, and those that cannot be read; a folder needs no format."""
     found = found_tables(opened_files(place))
     return (
         [one for one in found if isinstance(one, Listing)],

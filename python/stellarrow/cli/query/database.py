@@ -113,8 +113,10 @@ class Database:
                 raise self._refused(query, str(error)) from error
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
-        named = [view for view in self._views if re.search(rf"\b{re.escape(view.table)}\b", query, re.I)]
-        for view in named:
+        words = {word.lower() for word in re.findall(r"\w+", query)}
+        for view in self._views:
+            if view.table.lower() not in words:
+                continue
             if damage := view.error or (_damage(view.listing) if view.listing else None):
                 return damage
         first, _, rest = reason.partition("\n")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import SinkError
@@ -49,7 +50,7 @@ def irregularity(path: str, root: str) -> str | None:
     if leads_out(path, root):
         os.lstat(path)
         return "a link that leads out of the folder"
-    mode = os.stat(path).st_mode
+    mode = Path(path).stat().st_mode
     if stat.S_ISREG(mode):
         return None
     return next((told for is_kind, told in _KINDS if is_kind(mode)), "no regular file")

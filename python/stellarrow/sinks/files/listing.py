@@ -16,6 +16,7 @@ from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.sinks.files.store import Damaged, FileStore, Found
 
+_ENDINGS: Final = ("parquet", "jsonl", "csv")
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
 
 
@@ -33,12 +34,10 @@ class Listing:
         """Return the ranges that are there, from this ledger on at least, as they were written."""
         whole = self.shape.partition is None
         folder = self.shape.folder if whole else f"{self.shape.folder}/{MANIFEST}"
-        found = []
-        for file in self.store.list(folder, after=f"{after - 1:010d}-9" if after else ""):
-            # What has another name is not ours: nobody reads it, and check tells of it.
-            if ledgers := named_range(file.path, self.shape.format.suffix if whole else SUFFIX):
-                found.append(ledgers)
-        return found
+        suffix = self.shape.format.suffix if whole else SUFFIX
+        there = self.store.list(folder, after=f"{after - 1:010d}-9" if after else "")
+        # What has another name is not ours: nobody reads it, and check tells of it.
+        return [ledgers for file in there if (ledgers := named_range(file.path, suffix))]
 
     def entered(self) -> list[LedgerRange]:
         """Return the ranges that have an entry in the manifest, by the entries' names."""
@@ -75,6 +74,8 @@ class Listing:
                     raise
                 return self.check()  # another writer's compaction has just removed it
             self.compare(entry.facts)
+        if not entries:
+            self._check_format()
         parts = [] if entries else self.parts()
         if parts:  # files of an older stellarrow, which had no manifest
             for ledgers in {parts[0], parts[-1]}:
@@ -84,6 +85,16 @@ class Listing:
                 if told:
                     self.compare(told)
         return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
+
+    def _check_format(self) -> None:
+        for file in self.store.list(self.shape.folder):
+            ending = file.path.rpartition("/")[2].partition(".")[2].partition(".")[0]
+            ours = not named_range(file.path) or file.path.endswith(self.shape.format.suffix)
+            if not ours and ending in _ENDINGS and not file.path.endswith(".crc"):
+                raise SchemaMismatch(
+                    f"{self.store}/{file.path} is of another format than {self.shape.format.suffix}: ask for"
+                    " the same again, or choose another folder"
+                )
 
     def compare(self, held: Mapping[str, str]) -> None:
         """Refuse facts that are not the table's."""

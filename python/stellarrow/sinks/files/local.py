@@ -131,7 +131,7 @@ class LocalFiles:
 
     @contextmanager
     def _flocked(self, folder: str, how: int) -> Iterator[bool]:
-        """Lock the folder of a table's entries, of which writers lock the one above; False where one must wait."""
+        """Lock the folder of a table's entries (writers lock the one above); False where one must wait."""
         try:
             descriptor = os.open(
                 self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC

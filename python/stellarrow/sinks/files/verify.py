@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.errors import SchemaMismatch
+from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.irregular import Irregular
 from stellarrow.sinks.files.layout import superseded
@@ -95,19 +95,13 @@ def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
     folder = listing.shape.folder
     try:
         files = held_files(listing, ledgers)
-    except Damaged as error:
-        yield Fault(entry_path(folder, ledgers), error.what, ledgers)
-        return
-    except SchemaMismatch as error:
-        yield Fault(entry_path(folder, ledgers), f"is of another extract ({error})", None)
-        return
-    except Irregular as error:
-        yield Fault(entry_path(folder, ledgers), f"is {error.what}: remove it", None)
-        return
     except Gone:
-        if _merged(listing, ledgers):
-            return
-        raise
+        if not _merged(listing, ledgers):
+            raise
+        return
+    except SinkError as error:
+        yield _fault(entry_path(folder, ledgers), error, ledgers)
+        return
     for kept in files:
         path = f"{folder}/{kept.path}"
         try:
@@ -115,14 +109,23 @@ def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
         except Gone:
             if not _merged(listing, ledgers):
                 yield Fault(path, "is gone", ledgers)
-        except Irregular as error:
-            yield Fault(path, f"is {error.what}: remove it", None)
-        except Damaged as error:
-            yield Fault(path, error.what, ledgers)
-        except SchemaMismatch as error:
-            yield Fault(path, f"is of another extract ({error})", None)
+        except SinkError as error:
+            yield _fault(path, error, ledgers)
         else:
             yield Sound(path, found.rows, found.bytes)
+
+
+def _fault(path: str, error: SinkError, ledgers: LedgerRange) -> Fault:
+    """Tell what an error proves of a file; raise it where it proves nothing."""
+    match error:
+        case Damaged():
+            return Fault(path, error.what, ledgers)
+        case SchemaMismatch():
+            return Fault(path, f"is of another extract ({error})", None)
+        case Irregular():
+            return Fault(path, f"is {error.what}: remove it", None)
+        case _:
+            raise error
 
 
 def _merged(listing: Listing, ledgers: LedgerRange) -> bool:
