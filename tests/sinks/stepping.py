@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -41,7 +41,7 @@ class Stepping:
         self._step()
         self._store.move(path, to)
 
-    def irregular(self, folder: str) -> list[Irregularity]:
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
         return self._store.irregular(folder)
 
     def reading(self, folder: str) -> AbstractContextManager[None]:

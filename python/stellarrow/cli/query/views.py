@@ -91,7 +91,7 @@ def _view(data: Path, found: Listing | Unreadable, number: int) -> View:
 def _describe(view: View, listing: Listing, number: int) -> None:
     there = {file.path for file in listing.store.list(listing.shape.folder, deep=True)}
     whole: list[str] = []
-    cut: list[tuple[LedgerRange, list[str]]] = []
+    cut: list[tuple[LedgerRange | None, list[str]]] = []
     for held, part, paths in listing.trusted():
         if absent := next((path for path in paths if path not in there), None):
             raise Damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
@@ -100,9 +100,9 @@ def _describe(view: View, listing: Listing, number: int) -> None:
         elif paths:
             cut.append((part, paths))
     queries = []
-    for at, (part, paths) in enumerate([(None, whole), *cut] if whole else cut):
+    for at, (due, paths) in enumerate([(None, whole), *cut] if whole else cut):
         read = _read(view, listing, [f"{listing.store}/{path}" for path in paths], f"files_{number}_{at}")
-        queries.append(f"select * from {read}{_within(part)}")
+        queries.append(f"select * from {read}{_within(due)}")
     view.query = " union all ".join(queries) if queries else _empty(listing)
 
 

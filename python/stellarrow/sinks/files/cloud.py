@@ -7,7 +7,7 @@ visible at once. Both end in the same bytes whoever is first, so neither needs a
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
@@ -61,7 +61,7 @@ class CloudFiles(CloudStore):
         for page in self._pages(prefix, offset or ""):
             yield from map(_found, page)
 
-    def irregular(self, folder: str) -> list[Irregularity]:  # noqa: ARG002
+    def irregular(self, folder: str) -> Sequence[Irregularity]:  # noqa: ARG002
         return []
 
     def read(self, path: str) -> pa.NativeFile:

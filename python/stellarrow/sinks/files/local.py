@@ -8,7 +8,7 @@ import os
 import secrets
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -43,11 +43,11 @@ class LocalFiles:
         found = [one for one in self._all(folder, deep=deep, after=after) if isinstance(one, Found)]
         return sorted(found, key=lambda one: one.path)
 
-    def irregular(self, folder: str) -> list[Irregularity]:
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
         found = [one for one in self._all(folder, deep=True) if isinstance(one, Irregularity)]
         return sorted(found, key=lambda one: one.path)
 
-    def _all(self, folder: str, *, deep: bool, after: str = "") -> list[Found | Irregularity]:
+    def _all(self, folder: str, *, deep: bool, after: str = "") -> Sequence[Found | Irregularity]:
         with self._told(folder, "read"):
             if leads_out(f"{self._folder}/{folder}", self._root):
                 return []

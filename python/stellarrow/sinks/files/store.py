@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -63,7 +63,7 @@ class FileStore(Protocol):
         Those whose name does not come after `after` may be missing; what is not placed is missing.
         """
 
-    def irregular(self, folder: str) -> list[Irregularity]:
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
         """Return what lies in a folder or below, and is neither a folder nor a file that may be opened."""
 
     def read(self, path: str) -> pa.NativeFile:
