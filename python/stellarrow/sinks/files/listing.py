@@ -65,7 +65,7 @@ class Listing:
     def check(self) -> set[LedgerRange]:
         """Refuse a folder of something else than what is to be written; return the ranges entered there."""
         folder = f"{self.shape.folder}/{MANIFEST}"
-        entries = self.store.list(folder)
+        entries = [file for file in self.store.list(folder) if named_range(file.path, SUFFIX)]
         for file in {*entries[:1], *entries[-1:]}:
             try:
                 entry = read_entry(self.store, file.path)

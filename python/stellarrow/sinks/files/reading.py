@@ -17,6 +17,7 @@ from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.manifest import SUFFIX
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.range_writer import Shape, shape_of
@@ -56,9 +57,9 @@ def found_tables(store: FileStore) -> list[Listing | Unreadable]:
         folder, _, name = file.path.rpartition("/")
         if is_aside(file.path):
             continue
-        if folder.endswith(f"/{MANIFEST}"):
+        if folder.endswith(f"/{MANIFEST}") and named_range(name, SUFFIX):
             told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
-        elif folder and "=" not in folder and named_range(name, Parquet().suffix):
+        elif folder and not folder.endswith(f"/{MANIFEST}") and "=" not in folder and named_range(name, Parquet().suffix):
             told.setdefault(folder, []).append(file.path)
     found = (_found_table(store, folder, paths) for folder, paths in sorted(told.items()))
     return [one for one in found if one]
