@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import stellarrow as sa
 from fakes.versitygw import Bucket
 from stellarrow.cli import invoke
 from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.files.cloud import CloudFiles
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.local import LocalFiles
@@ -24,7 +26,7 @@ FORMATS = ["parquet", "jsonl", "csv"]
 
 def follow(store: FileStore, kind: str, partition: str) -> None:
     """Leave one file a ledger."""
-    chunks = list(frame(sa.synth(LEDGERS, first=100)))
+    ledgers = islice(synthetic(20, first=100, ledger_bytes=4_096), LEDGERS)
     decoder = sa.Decoder(["contract_events"], network="synthetic")
     sink = FileSink(
         store,
@@ -34,10 +36,10 @@ def follow(store: FileStore, kind: str, partition: str) -> None:
         partition=partition,
         ledgers_per_file=1_000,
     )
-    for chunk in chunks:
-        for batch in decoder.decode(chunk):
-            sink.write(batch)
-            sink.commit()
+    for number, ledger in enumerate(ledgers, 100):
+        data = frame([ledger], "record-marked")
+        sink.write(decoder(sa.LedgerChunk(data, "record-marked", number, number, "memory")))
+        sink.commit()
     sink.close()
 
 
