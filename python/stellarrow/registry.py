@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import groupby
-from pathlib import Path
 from typing import Final
 
 from stellarrow.core.tables import tables
@@ -22,6 +21,7 @@ from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.storage.paths import local_path
 from stellarrow.telemetry.metrics import Metrics
 
 _FORMS = {
@@ -51,7 +51,9 @@ def open_source(
     (by default as the environment says).
     """
     parts = (
-        [location] if location and Path(location).exists() else [*filter(None, (location or "").split(","))]
+        [location]
+        if location and local_path(location).exists()
+        else [*filter(None, (location or "").split(","))]
     )
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:

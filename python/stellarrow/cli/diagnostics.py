@@ -24,6 +24,7 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Source
+from stellarrow.storage.paths import local_path
 
 State = Literal["ok", "warning", "broken"]
 
@@ -183,7 +184,7 @@ def sink(place: str) -> Iterator[Finding]:
 
 
 def _folder(place: str) -> Iterator[Finding]:
-    folder = Path(place.partition(":")[2].removeprefix("//")).absolute()
+    folder = local_path(place.partition(":")[2].removeprefix("//")).absolute()
     there = next(parent for parent in (folder, *folder.parents) if parent.exists())
     try:
         room, rate = shutil.disk_usage(there).free, _written(there)

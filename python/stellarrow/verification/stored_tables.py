@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from stellarrow.sinks.files.location import FORMATS, Place
 from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
 from stellarrow.sinks.files.store import Damaged, FileStore
 from stellarrow.sinks.files.verify import Fault, check
+from stellarrow.storage.paths import local_path
 
 _DATABASES: Final = ("postgres", "postgresql")
 
@@ -101,7 +101,7 @@ def opened_files(place: str) -> FileStore:
             f"{redacted_url(place)!r} is no place to look into: name parquet:FOLDER or postgres://…"
         )
     files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
-    if "://" not in files.location and not Path(files.location).is_dir():
+    if "://" not in files.location and not local_path(files.location).is_dir():
         raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")
     return files.open()
 

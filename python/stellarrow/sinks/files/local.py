@@ -20,6 +20,7 @@ from stellarrow.errors import SinkError
 from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
 from stellarrow.sinks.files.layout import MANIFEST
 from stellarrow.sinks.files.store import Found, Gone
+from stellarrow.storage.paths import local_path
 
 # Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
 # It holds a lock on the folder for as long as it lives.
@@ -31,7 +32,7 @@ class LocalFiles:
     """A folder; what a writer that died left in it, the next one removes."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+        self._folder = local_path(folder)
         self._aside: Path | None = None
         self._lock = -1
         self._beginning = threading.Lock()

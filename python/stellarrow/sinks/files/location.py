@@ -13,6 +13,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
+from stellarrow.storage.paths import local_path
 
 FORMATS: Final = ("parquet", "jsonl", "csv")
 _OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
@@ -58,7 +59,7 @@ class Place:
     def root(self) -> str:
         """Name the place alike, however it is written."""
         location = self.location.removeprefix("file://")
-        return location.rstrip("/") if "://" in location else os.path.realpath(location)
+        return location.rstrip("/") if "://" in location else os.path.realpath(local_path(location))
 
     def open(self, *, instance_credentials: bool | None = None) -> FileStore:
         """Open the place itself."""

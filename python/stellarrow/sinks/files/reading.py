@@ -59,7 +59,12 @@ def found_tables(store: FileStore) -> list[Listing | Unreadable]:
             continue
         if folder.endswith(f"/{MANIFEST}") and named_range(name, SUFFIX):
             told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
-        elif folder and not folder.endswith(f"/{MANIFEST}") and "=" not in folder and named_range(name, Parquet().suffix):
+        elif (
+            folder
+            and not folder.endswith(f"/{MANIFEST}")
+            and "=" not in folder
+            and named_range(name, Parquet().suffix)
+        ):
             told.setdefault(folder, []).append(file.path)
     found = (_found_table(store, folder, paths) for folder, paths in sorted(told.items()))
     return [one for one in found if one]
