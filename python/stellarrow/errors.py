@@ -5,6 +5,7 @@ StellarrowError
 ├── Stopped                   a wait ended because the work was told to stop
 ├── SourceError               ledgers cannot be read
 │   ├── LedgerMissing         the place is there, a ledger in it is not
+│   ├── LedgerUnsound         a ledger is damaged, or of another chain or network (.ledger)
 │   └── SourceUnavailable     the place itself does not answer (also Unavailable)
 ├── UnknownSession            the processor has no session of that id
 ├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
@@ -55,6 +56,14 @@ class LedgerMissing(SourceError):
 
 class SourceUnavailable(SourceError, Unavailable):
     """The source cannot be reached at all; trying again later may help."""
+
+
+class LedgerUnsound(SourceError):
+    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on."""
+
+    def __init__(self, ledger: int, message: str) -> None:
+        super().__init__(message)
+        self.ledger = ledger
 
 
 class UnknownSession(StellarrowError):

@@ -164,7 +164,7 @@ class _Authenticated:
             try:
                 scope["user"] = await run_in_threadpool(self._authenticator, headers)
             except PermissionError as error:
-                refused = JSONResponse({"error": str(error) or "who are you?"}, status_code=401)
+                refused = JSONResponse({"error": str(error) or "authentication required"}, status_code=401)
                 await refused(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -18,7 +18,7 @@ from fakes.rpc import RpcNode, html, reset, serving, slow, status
 from servers.raw.relayed import MakeRelay, Relayed, checks, corrupted, numbers, until
 from stellarrow.core.framing import frame, sequences
 from stellarrow.core.synthetic import synthetic
-from stellarrow.servers.raw.verified import LedgerUnsound
+from stellarrow.errors import LedgerUnsound
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
 
-from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.errors import ConfigError, LedgerMissing, LedgerUnsound, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.protocols import Source
 from stellarrow.servers.raw.fanout import Reader, Reel
-from stellarrow.servers.raw.verified import Ledger, LedgerUnsound, SoundLedgers
+from stellarrow.servers.raw.verified import Ledger, SoundLedgers
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.metrics import Metrics
 
