@@ -54,16 +54,23 @@ class LedgerMissing(SourceError):
     """A ledger that was asked for is not in the source."""
 
 
-class SourceUnavailable(SourceError, Unavailable):
-    """The source cannot be reached at all; trying again later may help."""
-
-
 class LedgerUnsound(SourceError):
-    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on."""
+    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on.
 
-    def __init__(self, ledger: int, message: str) -> None:
+    `ledger` is its sequence where known.
+    """
+
+    def __init__(self, message: str, *, ledger: int | None = None) -> None:
         super().__init__(message)
         self.ledger = ledger
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the ledger, so that an error crosses a process border whole."""
+        return type(self), self.args, {"ledger": self.ledger}
+
+
+class SourceUnavailable(SourceError, Unavailable):
+    """The source cannot be reached at all; trying again later may help."""
 
 
 class UnknownSession(StellarrowError):

@@ -181,9 +181,9 @@ class SoundLedgers:
             chunk.data, chunk.framing, due, error, chunk.where, last=last, fetched=chunk.fetched
         )
         return LedgerUnsound(
-            due,
             f"ledger {due} of {chunk.where} is not sound: {error} (kept as {letter.name} in"
-            f" {self._letters.folder}): mend the source",
+            f" {self._letters.folder}): repair the source",
+            ledger=due,
         )
 
 
