@@ -57,10 +57,10 @@ class LedgerMissing(SourceError):
 class LedgerUnsound(SourceError):
     """A ledger of the source is corrupt, of another chain or of another network: it is not passed on.
 
-    `ledger` is its sequence where known.
+    `ledger` is its sequence, 0 where unknown.
     """
 
-    def __init__(self, message: str, *, ledger: int | None = None) -> None:
+    def __init__(self, message: str, *, ledger: int = 0) -> None:
         super().__init__(message)
         self.ledger = ledger
 

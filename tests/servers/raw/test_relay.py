@@ -103,7 +103,7 @@ def test_a_corrupt_ledger_is_put_aside_and_never_passed_on(node: RpcNode, relaye
         for group in held.relay.streams(110, 139):
             seen.extend(ledger.sequence for ledger in group)
 
-    with pytest.raises(LedgerUnsound, match=r"ledger 117 of http.* is not sound: .* mend the source"):
+    with pytest.raises(LedgerUnsound, match=r"ledger 117 of http.* is not sound: .* repair the source"):
         read()
     assert seen == list(range(110, 117))
     (letter,) = held.letters.entries()

@@ -268,7 +268,7 @@ def _check_link(before: Ledger | None, ledger: Ledger) -> None:
     """Hold reels to one another: what passes from one to the next must be one chain."""
     if before and ledger.previous_hash != before.hash:
         raise LedgerUnsound(
-            f"ledger {ledger.sequence} does not follow ledger {before.sequence}, which was sent before it: the"
+            f"ledger {ledger.sequence} does not follow ledger {before.sequence}, sent before it: the"
             " source returned two different chains; check the source",
             ledger=ledger.sequence,
         )
