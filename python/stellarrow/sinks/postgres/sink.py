@@ -184,7 +184,7 @@ class PostgresSink:
 
     def _left(self) -> list[tuple[Layout, int]]:
         with self._borrowed() as writer:
-            return self._guard.call("finish", writer.left)
+            return self._guard.call("finish", lambda: writer.left() if self._is_made(writer) else [])
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
         with self._borrowed() as writer:

@@ -100,7 +100,7 @@ class Writer:
 
     def left(self) -> list[tuple[Layout, int]]:
         """Return the partitions that are still to be attached: ours, and those of loaders that died."""
-        connection = self.writing().connection
+        connection = self.connection()
         with self._server.told("read from"):
             return [
                 (kept, first)
