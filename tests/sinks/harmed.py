@@ -148,7 +148,7 @@ class HarmContract(SinkContract):
             self.compact_table()
         if not entered:
             with pytest.raises(Damaged):
-                self.open()
+                self.open().coverage()
         assert self.files() == before
         assert {str(one.ledgers) for one in self.faults()} == {"102"}
         assert str(self.repair()) == "102"
@@ -162,7 +162,7 @@ class HarmContract(SinkContract):
         self.one_file_a_ledger()
         self.plant((101, 101), (100, 109), entered=entered)
         before = self.files()
-        for opening in (self.open, lambda: clean(self.listing(self.harmed))):
+        for opening in (lambda: self.open().coverage(), lambda: clean(self.listing(self.harmed))):
             with pytest.raises((Damaged, Contradicted)):
                 opening()
         assert self.files() == before
@@ -180,7 +180,7 @@ class HarmContract(SinkContract):
             whole.write_bytes(held)
         self.flip(self.data(100, 103)[0])
         with pytest.raises(Damaged, match="has other bytes than it was written with"):
-            self.open()
+            self.open().coverage()
         assert self.repair() == sa.LedgerSet()
         self.assert_holds("100:103")
 

@@ -24,7 +24,10 @@ _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 
 
 class FileSink:
-    """Keep tables as files in a folder or an object store. Whole ranges become durable as they fill."""
+    """Keep tables as files in a folder or an object store. Whole ranges become durable as they fill.
+
+    Opening it asks nothing of the place; coverage reads there, and only write and commit change it.
+    """
 
     def __init__(
         self,
@@ -79,6 +82,7 @@ class FileSink:
 
     def commit(self) -> None:
         for files in self._tables.values():
+            files.settle()
             files.finish()
         for files in self._tables.values():
             files.wait()
