@@ -14,7 +14,7 @@ from typing import Any, Final
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import MANIFEST, file_name
-from stellarrow.sinks.files.store import Damaged
+from stellarrow.sinks.files.store import damaged
 
 SUFFIX: Final = ".json"
 _FORMAT: Final = 1
@@ -60,7 +60,7 @@ class Entry:
             files = tuple(KeptFile(**file) for file in told.pop("files"))
             ledgers = LedgerRange(told.pop("first_ledger"), told.pop("last_ledger"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(where, f"is damaged ({error!r})") from error
+            raise damaged(where, f"is damaged ({error!r})") from error
         if version != _FORMAT:
             raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
         return cls(ledgers, {name: str(value) for name, value in told.items()}, files)
