@@ -51,12 +51,14 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def batch(ledgers: tuple[bytes, ...], first: int, last: int, *tables: str) -> sa.LedgerBatch:
-    data = b"".join((0x80000000 | len(one)).to_bytes(4, "big") + one for one in ledgers[first - 100 : last - 99])
+    data = b"".join(
+        (0x80000000 | len(one)).to_bytes(4, "big") + one for one in ledgers[first - 100 : last - 99]
+    )
     return sa.Decoder(tables, network="synthetic")(sa.LedgerChunk(data, "auto", first, last, "memory"))
 
 
 def answered(ask: Callable[[], Any]) -> Any:
-    """Return an answer, or the error where that is one of ours; any other is a fault of the test's subject."""
+    """Return an answer, or the error where that is one of ours."""
     try:
         return ask()
     except StellarrowError as error:
@@ -101,9 +103,7 @@ def test_a_flip_in_an_extract_is_found_and_costs_no_other_range(
     assert sound
     assert found_faults(extract) == []
     (path,) = (
-        path
-        for path in folder.rglob("0000000102-*")
-        if ("_manifest" in path.parts) == (which == "manifest")
+        path for path in folder.rglob("0000000102-*") if ("_manifest" in path.parts) == (which == "manifest")
     )
     for at in flips(path):
         faults = answered(lambda: found_faults(extract))
@@ -120,13 +120,18 @@ def test_a_flip_in_an_extract_is_found_and_costs_no_other_range(
             others = {name: data for name, data in before.items() if "0000000102-" not in name}
             assert {name: left.get(name) for name in others} == others, at
             moved = [name for name in left if name.startswith("_quarantine/")]
-            assert sorted(left.values()) == sorted((before | {str(path.relative_to(folder)): flipped}).values())
+            assert sorted(left.values()) == sorted(
+                (before | {str(path.relative_to(folder)): flipped}).values()
+            )
             shutil.rmtree(folder)
             for name, data in before.items():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / name).write_bytes(data)
-            assert moved or not is_told or isinstance(faults, StellarrowError) or not any(
-                one.ledgers for one in faults
+            assert (
+                moved
+                or not is_told
+                or isinstance(faults, StellarrowError)
+                or not any(one.ledgers for one in faults)
             ), at
 
 
@@ -255,17 +260,22 @@ def test_a_flip_in_a_lake_is_found_and_no_row_is_another(
         layout, network = lake.layout(), lake.network()
         data = store.get(layout.key(100))
         chunk = sa.LedgerChunk(data or b"", "auto", 100, 103, "lake")
-        return sa.Decoder([TABLE], network=network or "synthetic", verify_hashes=True)(chunk).tables[TABLE].to_pylist()
+        return sa.Decoder(
+            ["contract_data", "contract_events", TABLE, "ledgers"],
+            network=network or "synthetic",
+            verify_hashes=True,
+        )(chunk).tables
 
     sound, before = read(), files(tmp_path)
     assert sound
     assert faults() == []
     path = tmp_path / (".config.json" if which == ".config.json" else LAYOUT.key(100))
+    found = 0
     for at in flips(path):
         told = answered(faults)
         got = answered(read)
         assert isinstance(got, StellarrowError) or got == sound, at
         assert told or got == sound, at
-        if which != ".config.json":
-            assert told, at
+        found += bool(told)
         assert files(tmp_path).keys() == before.keys(), at
+    assert found > len(before[str(path.relative_to(tmp_path))]) // 2

@@ -78,9 +78,7 @@ class Parquet:
             raise ValueError("its columns are not the table's")
         # Arrow reads lists of dictionaries of one row group only.
         texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
-        held = pq.ParquetFile(
-            file, metadata=told, read_dictionary=texts, page_checksum_verification=True
-        )
+        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts, page_checksum_verification=True)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
         for groups in _runs(told):
