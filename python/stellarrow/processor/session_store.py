@@ -23,6 +23,7 @@ from stellarrow.errors import ConfigError, Damaged, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.processor.session import Counts, Mark, Session, Status
+from stellarrow.storage.private import private_file, private_folder
 
 _FORMAT: Final = 2  # SQLite's user_version; 1 has no digests, files from before it was set have 0
 _SCHEMA: Final = """
@@ -73,7 +74,8 @@ class Store:
         self._path = path
         self._lock = threading.Lock()
         with self._told():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
+            private_file(path, "ab").close()  # those beside it get its mode
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._database.text_factory = _text
             self._check()

@@ -1,4 +1,4 @@
-"""What strangers may take of an HTTP server: so many connections, so long for a request, a line of log a minute."""
+"""What strangers may take of an HTTP server: so many connections, so much time, so few lines of log."""
 
 from __future__ import annotations
 
