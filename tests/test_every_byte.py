@@ -229,7 +229,7 @@ def test_a_flip_in_a_dead_letter_is_told_and_the_letter_stays(tmp_path: Path, en
     before = files(tmp_path)
     sound = letters.chunk(letter)
     for at in flips(tmp_path / f"{letter.name}.{ending}"):
-        told = letters.damaged()
+        told: list[StellarrowError] = [*letters.damaged()]
         for one in letters.entries():
             got = answered(lambda one=one: letters.chunk(one))  # type: ignore[misc]
             assert isinstance(got, StellarrowError) or (one, got) == (letter, sound), at

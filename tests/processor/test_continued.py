@@ -20,6 +20,7 @@ from .conftest import Start
 FIXTURE = Path(__file__).parents[1] / "data" / "state_1.tar.xz"
 ENDED = "f90654e3-0276-4233-ac14-1c8e3117c6a0"
 UNDER_WAY = "07895518-8914-4600-8304-3de5dff921d9"
+NETWORK = sa.Network.of("synthetic")
 TABLES = ("contract_data@2.0", "ledgers")
 
 
@@ -37,7 +38,7 @@ def test_what_the_version_before_wrote_is_read_and_continued(start: Start, older
     with closing(FileSource(source)) as ledgers:
         last = ledgers.available().last
     made = sa.decode(source.read_bytes(), list(TABLES), network="synthetic")
-    service = start(lambda: FileSource(source), state_dir=older / "state", tables=TABLES)
+    service = start(lambda: FileSource(source), state_dir=older / "state", tables=TABLES, network=NETWORK)
     ended, under_way = (service.processor.work(one) for one in (ENDED, UNDER_WAY))
     assert (ended.session.status, ended.session.current, ended.message) == (Status.STOPPED, 104, "")
     assert service.finished(UNDER_WAY) in (Status.STOPPED, Status.ERROR)
@@ -54,7 +55,9 @@ def test_what_the_version_before_wrote_is_read_and_continued(start: Start, older
 
 
 def test_what_was_continued_is_of_this_version_afterwards(start: Start, older: Path) -> None:
-    service = start(lambda: FileSource(older / "ledgers.xdr"), state_dir=older / "state", tables=TABLES)
+    service = start(
+        lambda: FileSource(older / "ledgers.xdr"), state_dir=older / "state", tables=TABLES, network=NETWORK
+    )
     service.finished(UNDER_WAY)
     service.close()
     for path in (older / "state" / "sessions").glob("*/spool.json"):
@@ -66,7 +69,9 @@ def test_what_was_continued_is_of_this_version_afterwards(start: Start, older: P
 def test_what_a_processor_remembers_is_for_its_own_user(start: Start, older: Path) -> None:
     state = older / "state"
     state.chmod(0o755)
-    service = start(lambda: FileSource(older / "ledgers.xdr"), state_dir=state, tables=TABLES)
+    service = start(
+        lambda: FileSource(older / "ledgers.xdr"), state_dir=state, tables=TABLES, network=NETWORK
+    )
     service.finished(UNDER_WAY)
     service.finished(service.processor.start(100, 102).id)
     found = [state, *state.rglob("*")]

@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 _FOLDER: Final = 0o700
 _FILE: Final = 0o600
@@ -22,7 +22,7 @@ def private_folder(path: Path) -> None:
     path.mkdir(exist_ok=True)  # fails where it is a file
 
 
-def private_file(path: Path, mode: str, *, buffering: int = -1) -> IO[Any]:
+def private_file(path: Path, mode: str, *, buffering: int = -1) -> Any:
     """Open a file that, where it is made, is for its user alone."""
     return open(path, mode, buffering, opener=lambda name, flags: os.open(name, flags, _FILE))
 
