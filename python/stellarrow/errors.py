@@ -114,7 +114,14 @@ class SchemaMismatch(SinkError):
 
 
 class Damaged(SinkError):
-    """Bytes that were stored are not those that were written; nothing was changed because of it."""
+    """Bytes that were read are not those that were written: proven, unlike a place that does not answer.
+
+    Nothing was changed because of it. `what` is wrong with the file, without its name and what to do.
+    """
+
+    def __init__(self, message: str = "", *, what: str = "") -> None:
+        super().__init__(message)
+        self.what = what or message
 
 
 class LedgersRefused(SinkError):
