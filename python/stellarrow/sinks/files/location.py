@@ -10,11 +10,12 @@ from urllib.parse import parse_qsl
 
 from stellarrow.errors import ConfigError
 from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
 
 FORMATS: Final = ("parquet", "jsonl", "csv")
-_OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
+_OPTIONS: Final = ("partition", "codec", "ledgers", "unsigned", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Place:
     partition: str = "ledgers"
     codec: str | None = None
     ledgers: int = 1_000
+    unsigned: str = "unsigned"
     endpoint: str | None = None
 
     @classmethod
@@ -47,6 +49,7 @@ class Place:
                 raise ConfigError(f"{text!r}: ledgers is how many a file holds, such as ledgers=1000")
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
+        checked(options.get("unsigned", "unsigned"))
         return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
 
     @property
