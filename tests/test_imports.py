@@ -20,10 +20,11 @@ MODULES = {
 # The floors of the house, lowest first. A room imports rooms of lower floors, and nothing else but itself.
 # A room is a module at the package's root, or a folder; a folder named here stands apart from its parent.
 FLOORS = (
+    ("net.redaction",),
     ("errors",),
-    ("ledgers", "filter", "storage", "telemetry"),
+    ("ledgers", "filter", "telemetry"),
     ("net", "protocols", "sql"),
-    ("core", "config", "security"),
+    ("storage", "core", "config", "security"),
     ("pipeline", "spool", "contracts"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),

@@ -59,7 +59,11 @@ def names(loaded: str) -> dict[str, Any]:
         "SELECT contract_id, balance_holder FROM contract_data.entries WHERE balance > 0"
         " ORDER BY balance DESC LIMIT 1",
     )[0]
-    moved = asked(loaded, "SELECT contract_id FROM stellar.token_transfers WHERE event_type = 'mint' LIMIT 1")
+    moved = asked(
+        loaded,
+        "SELECT contract_id FROM stellar.token_transfers JOIN contract_data.entries USING (contract_id)"
+        " WHERE event_type = 'mint' AND balance IS NOT NULL ORDER BY contract_id LIMIT 1",
+    )
     paid = asked(loaded, """SELECT "to" FROM stellar.token_transfers WHERE "to" IS NOT NULL LIMIT 1""")[0]
     busy = asked(
         loaded,

@@ -18,9 +18,14 @@ StellarrowError
 └── ConfigError               what was asked for makes no sense (also a ValueError)
 """
 
+from stellarrow.net.redaction import redacted_text
+
 
 class StellarrowError(Exception):
-    """Anything stellarrow raises on purpose."""
+    """Anything stellarrow raises on purpose; no message shows a password or a key that a URL holds."""
+
+    def __init__(self, message: str = "", *rest: object) -> None:
+        super().__init__(redacted_text(message), *rest)
 
 
 class Unavailable(StellarrowError):

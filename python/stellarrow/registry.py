@@ -13,6 +13,8 @@ from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
+from stellarrow.net.credentials import SourceAccess
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Sink, Source
 from stellarrow.sinks.files.location import FORMATS, Place
@@ -38,13 +40,15 @@ def open_source(
     network: str | None = None,
     endpoint: str | None = None,
     fetchers: int | None = None,
+    access: SourceAccess | None = None,
     policy: Policy | None = None,
     metrics: Metrics | None = None,
 ) -> Source:
     """Open a path, folder, glob or URL, `-` for stdin, or a comma list of them; `rpc` nodes come last.
 
     Neighbouring RPC nodes stand in for each other; other neighbours are chained. `endpoint` is where an
-    S3-compatible store is, `fetchers` how many files of a lake are fetched at once.
+    S3-compatible store is, `fetchers` how many files of a lake are fetched at once, `access` what lets us in
+    (by default as the environment says).
     """
     parts = (
         [location] if location and Path(location).exists() else [*filter(None, (location or "").split(","))]
@@ -52,7 +56,8 @@ def open_source(
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:
         raise ConfigError("no source is named: give a path or URL of ledgers, or --rpc URL")
-    seams = _Seams(network, endpoint, fetchers, policy, metrics)
+    access = access or SourceAccess.of_environment()
+    seams = _Seams(network, endpoint, fetchers, access, policy, metrics)
     opened: list[Source] = []
     for is_rpc, neighbours in groupby(parts, lambda part: part.startswith(_RPC)):
         run = list(neighbours)
@@ -67,6 +72,7 @@ class _Seams:
     network: str | None
     endpoint: str | None
     fetchers: int | None
+    access: SourceAccess
     policy: Policy | None
     metrics: Metrics | None
 
@@ -88,21 +94,32 @@ def _open_part(location: str, seams: _Seams) -> Source:
 def _open_lake(url: str, seams: _Seams) -> Source:
     from stellarrow.sources.lake import LakeOptions, LakeSource  # noqa: PLC0415  few need it
 
-    options = LakeOptions(endpoint=seams.endpoint, fetchers=seams.fetchers)
+    options = LakeOptions(
+        endpoint=seams.endpoint,
+        fetchers=seams.fetchers,
+        credentials=seams.access.source,
+        instance_credentials=seams.access.instance_credentials,
+    )
     return LakeSource(url, options, policy=seams.policy, metrics=seams.metrics)
 
 
 def _open_grpc(url: str, seams: _Seams) -> Source:
     from stellarrow.sources.grpc import GrpcSource  # noqa: PLC0415  an extra
 
-    return GrpcSource(url, policy=seams.policy, metrics=seams.metrics)
+    return GrpcSource(url, credentials=seams.access.source, policy=seams.policy, metrics=seams.metrics)
 
 
 def _open_rpc(urls: Sequence[str], seams: _Seams) -> Source:
     from stellarrow.sources.rpc import RpcSource  # noqa: PLC0415  an extra
 
     plain = [url.removeprefix(_RPC) for url in urls]
-    return RpcSource(plain, network=seams.network, policy=seams.policy, metrics=seams.metrics)
+    return RpcSource(
+        plain,
+        network=seams.network,
+        credentials=seams.access.rpc,
+        policy=seams.policy,
+        metrics=seams.metrics,
+    )
 
 
 def _chained(sources: Sequence[Source]) -> Source:
@@ -139,19 +156,24 @@ def open_sink(
     decoded: bool = False,
     transfers: str = "derive",
     expected: Callable[[], LedgerSet] | None = None,
+    instance_credentials: bool | None = None,
 ) -> Sink:
     """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come."""
     kind, _, rest = place.partition(":")
     if kind not in _FORMS:
         close = get_close_matches(kind, _FORMS, n=1) if rest else []
-        remedy = f"did you mean {_FORMS[close[0]]}?" if close else f"name a format, such as parquet:{place}"
-        raise ConfigError(f"{place!r} is no place to write to: {remedy}")
+        remedy = (
+            f"did you mean {_FORMS[close[0]]}?"
+            if close
+            else f"name a format, such as parquet:{redacted_url(place)}"
+        )
+        raise ConfigError(f"{redacted_url(place)!r} is no place to write to: {remedy}")
     if not rest:
-        raise ConfigError(f"{place!r} names no folder or database: write {_FORMS[kind]}")
+        raise ConfigError(f"{redacted_url(place)!r} names no folder or database: write {_FORMS[kind]}")
     if kind in FORMATS:
         files = Place.parse(place)
         return FileSink(
-            files.open(),
+            files.open(instance_credentials=instance_credentials),
             names,
             format=format_of(kind, files.codec),
             network=network,

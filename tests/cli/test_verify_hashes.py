@@ -151,7 +151,7 @@ def test_extract_verifies_on_request_and_with_verify(
 def test_what_a_dead_letter_was_refused_for_is_refused_again(
     stellarrow: Callable[..., Any], place: Callable[[str], str], tmp_path: Path
 ) -> None:
-    state = ["--state-dir", tmp_path / "state"]
+    state: list[str] = ["--state-dir", str(tmp_path / "state")]
     asked_for: dict[str, list[str]] = {"grpc": [], "file": ["--verify-hashes"]}
     for kind, asked in asked_for.items():
         line = [
@@ -170,3 +170,70 @@ def test_what_a_dead_letter_was_refused_for_is_refused_again(
         assert retried.code == 1
         assert "tx_set_hash" in retried.out
         assert stellarrow("dlq", "drop", str(BAD), *state).code == 0
+
+
+@pytest.fixture
+def other_meta(ledgers: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The forty ledgers, with another balance in ledger 110: no hash covers it."""
+    sound = ledgers[110 - 100]
+    before = sa.decode(sound, ["contract_data"], network="synthetic")["contract_data"]
+    for at in range(len(sound) - 1, 0, -4):
+        changed = sound[:at] + bytes([sound[at] ^ 1]) + sound[at + 1 :]
+        with suppress(sa.StellarrowError):
+            after = sa.decode(changed, ["contract_data"], network="synthetic", verify_hashes=True)
+            if after["contract_data"] != before:
+                return (*ledgers[:10], changed, *ledgers[11:])
+    raise AssertionError("no entry can be changed")
+
+
+@pytest.mark.parametrize("kind", ["rpc", "grpc", "file"])
+def test_a_second_source_tells_what_no_hash_covers(
+    stellarrow: Callable[..., Any],
+    kind: str,
+    ledgers: tuple[bytes, ...],
+    other_meta: tuple[bytes, ...],
+    tmp_path: Path,
+) -> None:
+    lake = written(tmp_path / "lake", ledgers)
+    with ExitStack() as stack:
+        (tmp_path / "other.xdr").write_bytes(frame(other_meta[:30], "record-marked"))
+        if kind == "rpc":
+            against = f"rpc+{stack.enter_context(serving_rpc(RpcNode(other_meta[:30]))).url}"
+        elif kind == "grpc":
+            against = f"grpc://127.0.0.1:{stack.enter_context(serving_raw(RawLedgers(other_meta)))}"
+        else:
+            against = str(tmp_path / "other.xdr")
+        done = stellarrow("lake", "check", lake, "--against", against, "--ledgers", "103:135", "--json")
+    told = json.loads(done.out)
+    assert done.code == 1
+    (fault,) = told["faults"]
+    assert (fault["kind"], fault["place"]) == ("differs", "ledger 110")
+    assert fault["told"].startswith("v1.tx_processing[")
+    expected = {"rpc": "130:135", "grpc": "", "file": "130:135"}
+    assert told["not_compared"] == expected[kind]
+
+
+def test_two_lakes_of_the_same_ledgers_are_well(
+    stellarrow: Callable[..., Any], make_lake: Callable[..., Path], ledgers: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    other = written(tmp_path / "other", ledgers)
+    done = stellarrow("lake", "check", make_lake(), "--against", f"file://{other}")
+    assert (done.code, done.out.endswith(": all is well\n")) == (0, True)
+
+
+def test_a_second_source_without_these_ledgers_proves_nothing(
+    stellarrow: Callable[..., Any], make_lake: Callable[..., Path]
+) -> None:
+    done = stellarrow("lake", "check", make_lake(100, 110), "--against", make_lake(120, 130, name="later"))
+    assert done.code == 1
+    assert "none of the ledgers 100:110" in done.out
+
+
+def test_a_second_source_that_cannot_be_read_is_told(
+    stellarrow: Callable[..., Any], make_lake: Callable[..., Path]
+) -> None:
+    done = stellarrow("lake", "check", make_lake(), "--against", "grpc://127.0.0.1:1")
+    assert done.code == 1
+    assert "127.0.0.1:1" in done.out
+    assert "Traceback" not in done.out + done.err
+    assert stellarrow("lake", "check", make_lake(), "--against", "gopher://here").code == 2

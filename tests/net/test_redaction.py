@@ -61,6 +61,7 @@ def test_no_key_in_a_url_is_shown(url: str) -> None:
         "postgresql://user@[::1]:5432/stellar",
         "parquet:./out?partition=date&codec=lz4&ledgers=10",
         "parquet:s3://bucket/a@b/out",
+        "parquet:/data/stellar-archive-of-2026/out",
         "s3://bucket/a@b",
         "./lake/*.xdr?",
         "jsonl:./out@2",

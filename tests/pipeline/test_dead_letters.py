@@ -102,7 +102,7 @@ def test_a_letter_whose_ledger_was_flipped_outlasts_that_of_another_ledger(lette
     held = path.read_text()
     path.write_text(held.replace('"ledger": 7', '"ledger": 6').replace('"last": 7', '"last": 6'))
     letters.close_gaps(sa.LedgerSet([sa.LedgerRange(6, 6)]))
-    assert len(letters.entries()) == 1
+    assert len(letters.damaged()) == 1
     path.write_text(held)
     letters.close_gaps(sa.LedgerSet([sa.LedgerRange(7, 7)]))
     assert letters.entries() == []
@@ -112,8 +112,10 @@ def test_a_letter_whose_ledger_was_flipped_outlasts_that_of_another_ledger(lette
 def test_a_damaged_letter_is_named(letters: DeadLetters, content: str) -> None:
     letters.folder.mkdir(parents=True)
     (letters.folder / "0000000007-aa.json").write_text(content)
-    with pytest.raises(sa.SourceError, match=r"0000000007-aa\.json is no dead letter"):
-        letters.entries()
+    sound = letters.put(b"\x00", "single", 8, WRONG, "here")
+    (told,) = letters.damaged()
+    assert "0000000007-aa.json is no dead letter" in str(told)
+    assert letters.entries() == [sound]
 
 
 def test_a_place_one_cannot_write_to_is_told(tmp_path: Path) -> None:
@@ -139,3 +141,31 @@ def test_a_letter_killed_while_it_is_written_is_there_whole_or_not_at_all(tmp_pa
         letters = DeadLetters(tmp_path)
         assert all(len(letters.chunk(letter).data) == 200_000 for letter in letters.entries())
     assert json.loads(next(tmp_path.glob("*.json")).read_bytes())["size"] == 200_000
+
+
+def test_no_flipped_bit_of_a_letter_changes_what_it_says(letters: DeadLetters) -> None:
+    letter = letters.put(b"\x00\x01", "single", 7, WRONG, "lake/7.xdr", tables=["ledgers"])
+    other = letters.put(b"\x00\x01", "single", 8, WRONG, "lake/8.xdr", tables=["ledgers"])
+    path = letters.folder / f"{letter.name}.json"
+    sound = path.read_bytes()
+    for bit in range(len(sound) * 8):
+        data = bytearray(sound)
+        data[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(data)
+        held, damaged = letters.entries(), letters.damaged()
+        assert (held, len(damaged)) in (([letter, other], 0), ([other], 1)), bit
+        assert path.read_bytes() == data
+    path.write_bytes(sound)
+    content = path.with_suffix(".xdr")
+    content.write_bytes(b"\x00\x03")
+    with pytest.raises(sa.SourceError, match="is not what was put there"):
+        letters.chunk(letter)
+
+
+def test_a_letter_of_the_version_before_is_read(letters: DeadLetters) -> None:
+    letter = letters.put(b"\x00\x01", "single", 7, WRONG, "lake/7.xdr", tables=["ledgers"])
+    path = letters.folder / f"{letter.name}.json"
+    held = json.loads(path.read_bytes())
+    del held["format"], held["checksum"]
+    path.write_text(json.dumps(held, indent=1))
+    assert letters.entries() == [letter]

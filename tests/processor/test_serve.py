@@ -210,7 +210,7 @@ def test_health_says_how_the_parts_are_and_metrics_have_the_names_dashboards_kno
     follow(service.flight, "ledgers")
     health = fetched(service, "/health")
     assert health["status"] == "healthy"
-    assert set(health["components"]) == {"sessions", "spool", "stored", "source"}
+    assert set(health["components"]) == {"sessions", "spool", "stored", "source", "ranges"}
     assert health["components"]["sessions"]["metrics"]["decode_p99_ms"] > 0
     text = fetched(service, "/metrics")
     assert f'ledgers_processed_total{{source_type="files",status="success"}} {LAST - FIRST + 1}.0' in text

@@ -10,7 +10,6 @@ import pytest
 import stellarrow as sa
 from tables.golden import Known, Row, change_type, compare, native_contract, renamed, short
 
-
 LONG_NAMES = {
     "native": "AssetTypeAssetTypeNative",
     "credit_alphanum4": "AssetTypeAssetTypeCreditAlphanum4",

@@ -11,6 +11,7 @@ from typing import Any, Final
 import click
 
 from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.net.redaction import redacted_text
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -59,7 +60,7 @@ def invoke(arguments: Sequence[str]) -> int:
 
 
 def _message(error: click.ClickException | StellarrowError) -> str:
-    return _said(error) if isinstance(error, click.ClickException) else str(error)
+    return redacted_text(_said(error)) if isinstance(error, click.ClickException) else str(error)
 
 
 def _fields(error: click.ClickException | StellarrowError) -> dict[str, Any]:

@@ -51,6 +51,7 @@ class Job:
             decoded=self._settings.decoded,
             transfers=self._settings.transfers,
             expected=lambda: loop.wanted_ledgers(self._source, self._settings.ledgers),
+            instance_credentials=self._settings.instance_credentials,
         )
 
     def run(self, sinks: Sequence[Sink]) -> Told:

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
 from stellarrow.errors import ConfigError
+from stellarrow.net.redaction import redacted_text
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
@@ -141,8 +142,10 @@ def _value(one: Setting, given: str | tuple[str, ...], origin: str) -> Any:
         if isinstance(given, str):
             return one.kind.read(given.strip())
         if isinstance(one.kind.read(""), tuple):
+            for text in given:
+                one.kind.check(text)
             return given
     except ValueError:
         pass
-    told = one.kind.shown(given if isinstance(given, str) else ",".join(given))
+    told = redacted_text(one.kind.shown(given if isinstance(given, str) else ",".join(given)))
     raise ConfigError(f"{origin} is {told!r}: it must be {one.kind.allowed}")

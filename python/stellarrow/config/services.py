@@ -12,11 +12,14 @@ from stellarrow.config.values import (
     DURATION,
     FILE,
     FOLDER,
+    HEADERS,
     LEDGER,
     LIST,
     PERIOD,
+    RPC_URLS,
     SECRET,
     TEXT,
+    TOKEN,
     TRUTH,
     URL,
     URLS,
@@ -25,6 +28,7 @@ from stellarrow.config.values import (
 )
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
+from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
 _ON_ERROR = choice(("stop", "quarantine"))
@@ -100,6 +104,35 @@ class _Stored(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class _Reached(Settings):
+    """What sources are shown so that they let us in."""
+
+    rpc_headers: tuple[str, ...] = setting(
+        HEADERS, "", "RPC_HEADERS", help="Headers for RPC nodes: 'Name: value', or 'HOST Name: value'."
+    )
+    rpc_token: str | None = setting(TOKEN, None, "RPC_TOKEN", help="A bearer token for RPC nodes.")
+    source_headers: tuple[str, ...] = setting(
+        HEADERS, "", "SOURCE_HEADERS", help="Headers for gRPC sources and lakes at web addresses."
+    )
+    source_token: str | None = setting(TOKEN, None, "SOURCE_TOKEN", help="A bearer token for those.")
+    instance_credentials: bool = setting(
+        TRUTH,
+        "false",
+        "INSTANCE_CREDENTIALS",
+        help="Stores may ask this machine's metadata service for keys.",
+    )
+
+    @property
+    def access(self) -> SourceAccess:
+        """These settings as one value."""
+        return SourceAccess(
+            ClientCredentials.of(self.rpc_headers, self.rpc_token),
+            ClientCredentials.of(self.source_headers, self.source_token),
+            self.instance_credentials,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Listening(Settings):
     """How a server lets others in."""
 
@@ -110,11 +143,11 @@ class Listening(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(Listening, _Flowctl, _Stored, _Logged):
+class Source(Listening, _Flowctl, _Reached, _Stored, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
-    rpc: tuple[str, ...] = setting(URLS, "", "RPC", help="RPC nodes, alone or after the source.")
+    rpc: tuple[str, ...] = setting(RPC_URLS, "", "RPC", help="RPC nodes, alone or after the source.")
     grpc_address: Address = setting(
         ADDRESS, ":50053", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
     )
@@ -128,7 +161,7 @@ class Source(Listening, _Flowctl, _Stored, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
+class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
@@ -162,7 +195,7 @@ class Processor(Listening, _Flowctl, _Filtered, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consumer(_Flowctl, _Ranged, _Logged):
+class Consumer(_Flowctl, _Reached, _Ranged, _Logged):
     """Arrow Flight into PostgreSQL."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
@@ -191,11 +224,11 @@ class Consumer(_Flowctl, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(_Stored, _Logged):
+class Extract(_Reached, _Stored, _Logged):
     """Ledgers out of a source into sinks."""
 
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
-    rpc: tuple[str, ...] = setting(URLS, "", help="RPC nodes: alone, or from where the source ends.")
+    rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
     ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
     to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")

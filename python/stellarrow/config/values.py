@@ -12,12 +12,10 @@ from typing import Final, Generic, TypeVar
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
-from stellarrow.net.credentials import Header
+from stellarrow.net.credentials import ClientCredentials, Header, split_headers
 from stellarrow.net.redaction import MASK, redacted_url
 
 Value = TypeVar("Value")
-
-_HEADERS: Final = re.compile(r"\n|,\s*(?=(?:[^\s:,]+ )?[A-Za-z0-9\-_]+:\s)")
 
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -35,6 +33,7 @@ class Kind(Generic[Value]):
     allowed: str
     metavar: str
     shown: Callable[[str], str] = str
+    check: Callable[[str], object] = str  # of each text of a list that a file gives
 
 
 def _read_duration(text: str) -> float:
@@ -90,14 +89,20 @@ def choice(names: Sequence[str]) -> Kind[str]:
 
 
 def _read_headers(text: str) -> tuple[str, ...]:
-    """Split at a line's end, and at a comma that a new header follows."""
-    written = tuple(part.strip() for part in _HEADERS.split(text) if part.strip())
+    written = split_headers(text)
     for one in written:
         try:
             Header.parse(one)
         except ConfigError as error:
             raise ValueError("a header") from error
     return written
+
+
+def _read_token(text: str) -> str:
+    try:
+        return ClientCredentials.of(token=text).token or ""
+    except ConfigError as error:
+        raise ValueError("a token") from error
 
 
 def _headers_shown(text: str) -> str:
@@ -111,8 +116,13 @@ TEXT: Final = Kind(str, "text", "TEXT")
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
 HEADERS: Final = Kind(
-    _read_headers, "headers, each written as 'Name: value' or 'HOST Name: value'", "LIST", _headers_shown
+    _read_headers,
+    "headers, each written as 'Name: value' or 'HOST Name: value'",
+    "LIST",
+    _headers_shown,
+    _read_headers,
 )
+TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK)
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")

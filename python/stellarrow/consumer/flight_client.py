@@ -17,6 +17,8 @@ from stellarrow.core.tables import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.address import Address
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
+from stellarrow.net.grpc_channel import channel_options
 
 EARLIEST: Final = "earliest"
 
@@ -45,11 +47,17 @@ class ResumeRefused(SourceError):
 class FlightTable:
     """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
 
-    def __init__(self, endpoint: Address, name: str) -> None:
+    def __init__(
+        self, endpoint: Address, name: str, *, credentials: ClientCredentials = NO_CREDENTIALS
+    ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
         self._location = f"grpc://{endpoint}"
+        self._options = channel_options(str(endpoint), secure=False)
+        self._headers = [
+            (key.encode(), value.encode()) for key, value in credentials.metadata_for(endpoint.host)
+        ]
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -60,17 +68,20 @@ class FlightTable:
         if ledgers:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
-        with self._told(since), flight.connect(self._location) as client:
-            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS)
+        with self._told(since), self._connected() as client:
+            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             told = client.get_flight_info(descriptor, options)
             for endpoint in told.endpoints:
-                reader = client.do_get(endpoint.ticket)
+                reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
                 with self._lock:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
                 yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
+
+    def _connected(self) -> flight.FlightClient:
+        return flight.connect(self._location, generic_options=list(self._options))
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""

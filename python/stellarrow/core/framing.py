@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
+from stellarrow.ledgers import LedgerChunk
+
+_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
+_MARK: Final = 4  # bytes before a record (RFC 5531)
 
 
 def sequences(data: Any, framing: str = "auto", *, place: str | None = None) -> list[int]:
@@ -52,3 +56,15 @@ def frame(ledgers: Sequence[bytes], framing: str, *, compression_level: int | No
         return _core.frame(ledgers, framing, compression_level)
     except _core.CoreError as error:
         raise translate(error) from error
+
+
+def ledgers_of(chunk: LedgerChunk) -> list[bytes]:
+    """Return the XDR of each ledger that a chunk is read for."""
+    if chunk.framing == "single" and chunk.data[:4] != _ZSTD_MAGIC:
+        return [chunk.data]
+    pieces = [piece for piece, _ in split([chunk.data], piece_bytes=1, place=chunk.where)]
+    held = [piece[_MARK:] for piece in pieces]
+    if len(held) == chunk.last - chunk.first + 1:
+        return held
+    numbers = [sequences(one, "single", place=chunk.where)[0] for one in held]
+    return [one for number, one in zip(numbers, held, strict=True) if chunk.first <= number <= chunk.last]

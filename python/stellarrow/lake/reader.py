@@ -19,6 +19,7 @@ from stellarrow.lake.layout import (
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.storage import Store
+from stellarrow.storage.errors import Forbidden
 
 Result = TypeVar("Result")
 
@@ -34,6 +35,12 @@ class Lake:
         self._manifest: Manifest | None = None
         self._layout: Layout | None = None
         self._ending: str | None = None
+        self._may_list = True
+
+    @property
+    def lists(self) -> bool:
+        """Whether the store tells which files there are, and tells us."""
+        return self.store.lists and self._may_list
 
     def manifest(self) -> Manifest | None:
         """Return what the lake says of itself, None where it says nothing."""
@@ -48,7 +55,7 @@ class Lake:
         if self._layout is None:
             manifest = self.manifest()
             told = manifest.layout if manifest else None
-            shown = self.shown() or told
+            shown = self._shown_unless_forbidden(told) or told
             if shown is None:
                 raise SourceError(
                     f"{self.store.where} is no lake: it has no {MANIFEST}, and no files as SEP-54 names them:"
@@ -62,15 +69,25 @@ class Lake:
             self._layout = shown
         return self._layout
 
+    def _shown_unless_forbidden(self, told: Layout | None) -> Layout | None:
+        """Return the layout that names show; who may not list goes by the manifest, if there is one."""
+        try:
+            return self.shown()
+        except Forbidden:
+            if told is None:
+                raise
+            self._may_list = False
+            return None
+
     def shown(self) -> Layout | None:
         """Return the layout that the names of the files show, None where they show none."""
-        return detect(key for key, _ in self._page()) if self.store.lists else None
+        return detect(key for key, _ in self._page()) if self.lists else None
 
     def network(self) -> Network | None:
         """Return the network the manifest names, or the newest file."""
         if manifest := self.manifest():
             return manifest.network
-        tip = self.tip() if self.store.lists else None
+        tip = self.tip() if self.lists else None
         if tip is None:
             return None
         told = self._call("metadata", lambda: self.store.metadata(self.layout().key(tip)))
@@ -91,7 +108,7 @@ class Lake:
 
     def next_file(self, ledger: int) -> bytes | None:
         """Return a file that is still to come, None while there is none; it costs one request."""
-        if not self.store.lists:
+        if not self.lists:
             return self.file(ledger)  # nothing told its ending
         return self._call("get", lambda: self.store.get(self.layout().key(ledger)))
 
@@ -169,7 +186,7 @@ class Lake:
         return LedgerSet(span for span in spans if span) & LedgerSet([ledgers])
 
     def _page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
-        if not self.store.lists:
+        if not self.lists:
             raise SourceError(
                 f"{self.store.where} cannot tell what it holds: say which ledgers, as in --ledgers A:B"
             )

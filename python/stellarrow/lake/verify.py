@@ -39,7 +39,8 @@ _CHAIN_BEGINS: Final = 3  # the first ledger of a chain that ever closed, at the
 class Fault:
     """What is wrong: its kind, where, and what it is in words.
 
-    Kinds: manifest, stranger, misplaced, double, missing, empty, damaged, content, network, chain.
+    Kinds: manifest, stranger, misplaced, double, missing, empty, damaged, content, network, chain, differs,
+    against.
     """
 
     kind: str

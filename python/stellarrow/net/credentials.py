@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+")
 _WRITTEN: Final = re.compile(
     r"(?:(?P<host>[^\s:/]+|\[[^\]]+\]) +)?(?P<name>[^\s:]+): *(?P<value>.*)", re.DOTALL
 )
+_BETWEEN: Final = re.compile(r"\n|,\s*(?=(?:[^\s:,]+ )?[A-Za-z0-9\-_]+:\s)")
+_YES: Final = ("true", "t", "1", "yes", "on")
 _PLAIN: Final = re.compile(r"[\t\x20-\x7e]*")
 
 
@@ -81,3 +84,32 @@ class ClientCredentials:
 
 
 NO_CREDENTIALS: Final = ClientCredentials()
+
+
+def split_headers(text: str) -> tuple[str, ...]:
+    """Split several headers in one text: at the end of a line, and at a comma that a new header follows."""
+    return tuple(part.strip() for part in _BETWEEN.split(text) if part.strip())
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAccess:
+    """How sources are let in: RPC nodes by one, gRPC services and web lakes by the other.
+
+    `instance_credentials` allows stores to ask the metadata service of the machine for credentials.
+    """
+
+    rpc: ClientCredentials = NO_CREDENTIALS
+    source: ClientCredentials = NO_CREDENTIALS
+    instance_credentials: bool = False
+
+    @classmethod
+    def of_environment(cls, environ: Mapping[str, str] | None = None) -> SourceAccess:
+        """Read RPC_HEADERS, RPC_TOKEN, SOURCE_HEADERS, SOURCE_TOKEN and INSTANCE_CREDENTIALS."""
+        environ = os.environ if environ is None else environ
+
+        def credentials(kind: str) -> ClientCredentials:
+            token = environ.get(f"{kind}_TOKEN") or None
+            return ClientCredentials.of(split_headers(environ.get(f"{kind}_HEADERS", "")), token)
+
+        asks = environ.get("INSTANCE_CREDENTIALS", "").strip().lower() in _YES
+        return cls(credentials("RPC"), credentials("SOURCE"), asks)

@@ -66,6 +66,11 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback or address.is_unspecified
 
 
+def host_of(url: str) -> str:
+    """Return the host that a URL, or host:port, names."""
+    return _target(url)[1]
+
+
 def _target(url: str) -> tuple[str, str, int | None]:
     scheme, separator, rest = url.partition("://")
     if not separator:

@@ -12,6 +12,7 @@ MASK: Final = "********"
 
 # What follows a scheme belongs to the URL, up to a space, a quotation mark or the end of a sentence.
 _IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^\s\"'<>`]+")
+_QUOTED: Final = re.compile(r"(?P<quote>['\"])(?P<url>[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^'\"\n]*)(?P=quote)")
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-:]*?):(?P<slashes>/{1,3})(?P<rest>.*)", re.DOTALL)
 _BARE_LOGIN: Final = re.compile(r"(?<![\w/.@%+\-])[^\s:/@\"'(]+:[^\s/@\"']+@(?=[\w\[*])")
 _FORMATS: Final = re.compile(r"(?:parquet|jsonl|csv|delta|iceberg):", re.IGNORECASE)
@@ -47,7 +48,8 @@ _RPC_WORDS: Final = re.compile(
 )
 _KEY: Final = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])[A-Za-z0-9_\-~=%]{16,}")
 _LAKE_FOLDER: Final = re.compile(r"[0-9A-F]{8}--\d+(?:-\d+)?")
-_STORES: Final = ("s3", "gs", "az", "file")
+# What follows these names a bucket or a folder, and no part of it is a key.
+_STORES: Final = ("s3", "gs", "az", "file", "parquet", "jsonl", "csv", "delta", "iceberg")
 
 
 def redacted_url(url: str, *, rpc: bool = False) -> str:
@@ -61,6 +63,7 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
 
 def redacted_text(text: str) -> str:
     """Return a sentence, such as another library's error, with every URL and login in it for people."""
+    text = _QUOTED.sub(lambda found: f"{found['quote']}{redacted_url(found['url'])}{found['quote']}", text)
     return _loose(_IN_TEXT.sub(lambda found: _in_sentence(found[0]), text))
 
 
@@ -77,9 +80,9 @@ def _redacted(url: str, *, rpc: bool) -> str:
         return _loose(place + options)
     scheme = match["scheme"].lower().rpartition(":")[2]
     rpc = rpc or scheme.startswith("rpc")
-    login, host, path, query, fragment = _parts(match["rest"], scheme)
+    login, host, path, asked, fragment = _parts(match["rest"], scheme)
     shown = f"{match['scheme']}:{match['slashes']}{_login(login, scheme)}{host}{_path(path, scheme, rpc=rpc)}"
-    shown += f"?{_query(query)}" if query is not None else ""
+    shown += f"?{_query(asked)}" if asked is not None else ""
     return shown + (f"#{MASK}" if fragment else "")
 
 
@@ -90,9 +93,10 @@ def _parts(rest: str, scheme: str) -> tuple[str | None, str, str, str | None, st
     # "user:pa/ss@host": what looks like host and port is none, so the login goes on to the last @.
     unfinished = "@" not in authority and "@" in rest and not _PORT.fullmatch(authority)
     could_have_login = scheme not in _STORES and "@" in re.split(r"[?#]", rest[end:])[0]
-    login = None
+    login: str | None = None
     if "@" in authority or unfinished or could_have_login:
-        login, _, rest = rest.rpartition("@") if unfinished or could_have_login else rest.partition("@")
+        split = rest.rpartition("@") if unfinished or could_have_login else rest.partition("@")
+        login, rest = split[0], split[2]
         while "@" in rest[: found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)]:
             rest = rest.partition("@")[2]
         end = found.start() if (found := _AUTHORITY_END.search(rest)) else len(rest)

@@ -17,6 +17,7 @@ from typing import Final, Literal, TypeVar
 import tenacity
 
 from stellarrow.errors import ConfigError, SourceUnavailable, Stopped, Unavailable
+from stellarrow.net.redaction import redacted_url
 from stellarrow.telemetry.metrics import Metrics
 
 Result = TypeVar("Result")
@@ -70,14 +71,14 @@ class Guard:
         stop: threading.Event | None = None,
         refusal: type[Unavailable] = SourceUnavailable,
     ) -> None:
-        self.name = name
+        self.name = redacted_url(name)
         self.policy = policy or Policy()
         self.last_error: Unavailable | None = None
         self._metrics = metrics or Metrics()
         self._stop = stop or threading.Event()
         self._refusal = refusal
         self._room = threading.BoundedSemaphore(self.policy.concurrency)
-        self._breaker = _Breaker(name, self.policy, self._show)
+        self._breaker = _Breaker(self.name, self.policy, self._show)
         self._bucket = _Bucket(self.policy.per_second, self.policy.burst) if self.policy.per_second else None
         self._show("closed")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,13 +19,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.errors import SinkError, SourceError
+from stellarrow.errors import Damaged, SinkUnavailable, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 
 FOLDER: Final = "dead-letters"  # where they lie below the state's folder
 
 _DIGEST: Final = 16  # hex digits in a name
 _ASIDE: Final = ".tmp"
+_FORMAT: Final = 2  # the first has no checksum
+_CHECKSUM: Final = "checksum"  # SHA-256 of all else that the JSON says
+_log: Final = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,18 +108,27 @@ class DeadLetters:
         with self._told():
             self.folder.mkdir(parents=True, exist_ok=True)
             self._place(f"{letter.name}.xdr", data)
-            self._place(f"{letter.name}.json", json.dumps(asdict(letter), indent=1).encode())
+            self._place(f"{letter.name}.json", _written(letter))
         if self._put_aside:
             self._put_aside(letter)
         return letter
 
     def entries(self) -> list[DeadLetter]:
-        """Return every letter, in ledger order."""
-        return list(self._read("*.json"))
+        """Return every letter that is sound, in ledger order; the log tells of others."""
+        return [one for one in self._read("*.json") if isinstance(one, DeadLetter)]
 
     def get(self, ledger: int) -> list[DeadLetter]:
-        """Return the letters of a ledger, one a job that failed over it."""
-        return list(self._read(f"{ledger:010d}-*.json"))
+        """Return the letters of a ledger, one a job that failed over it; SourceError where one is damaged."""
+        found = []
+        for one in self._read(f"{ledger:010d}-*.json"):
+            if isinstance(one, Damaged):
+                raise SourceError(str(one)) from one
+            found.append(one)
+        return found
+
+    def damaged(self) -> list[Damaged]:
+        """Return what is wrong with each letter that is damaged."""
+        return [one for one in self._read("*.json") if isinstance(one, Damaged)]
 
     def chunk(self, letter: DeadLetter) -> LedgerChunk:
         """Return a letter's ledgers as a source would; SourceError where the bytes are not those kept."""
@@ -167,17 +180,18 @@ class DeadLetters:
             if self.folder.is_dir():
                 _sync(self.folder)
 
-    def _read(self, pattern: str) -> Iterator[DeadLetter]:
+    def _read(self, pattern: str) -> Iterator[DeadLetter | Damaged]:
         for path in sorted(self.folder.glob(pattern)):
             try:
-                held = json.loads(path.read_bytes())
-                if held["name"] != path.stem:  # by which its files are found, and removed
-                    raise ValueError(f"it says that its name is {held['name']}")
-                yield DeadLetter(**{**held, "tables": tuple(held["tables"])})
+                yield _letter(path)
             except FileNotFoundError:
                 continue  # another process has just dropped it
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise SourceError(f"{path} is no dead letter ({error}): restore or delete it") from error
+            except OSError as error:
+                why = os.strerror(error.errno or 0)
+                raise SourceError(f"{path} cannot be read ({why}): check its permissions") from error
+            except Damaged as error:
+                _log.error("%s", error)
+                yield error
 
     def _place(self, name: str, content: bytes) -> None:
         aside = self.folder / f".{name}-{secrets.token_hex(4)}{_ASIDE}"
@@ -197,10 +211,37 @@ class DeadLetters:
         try:
             yield
         except OSError as error:
-            raise SinkError(
+            raise SinkUnavailable(
                 f"dead letters cannot be kept in {self.folder} ({os.strerror(error.errno or 0)}): make room "
                 "or choose another folder, then run the same again"
             ) from error
+
+
+def _written(letter: DeadLetter) -> bytes:
+    told = {"format": _FORMAT, **asdict(letter)}
+    return json.dumps({**told, _CHECKSUM: _checksum(told)}, indent=1).encode()
+
+
+def _letter(path: Path) -> DeadLetter:
+    """Read a letter; one without a checksum is of the first format."""
+    data = path.read_bytes()
+    try:
+        held = dict(json.loads(data))
+        checksum = held.pop(_CHECKSUM, None)
+        if held["name"] != path.stem:  # by which its files are found, and removed
+            raise ValueError(f"it says that its name is {held['name']}")
+        if checksum is not None and checksum != _checksum(held):
+            raise ValueError("its checksum is another")
+        if held.pop("format", 1) != (1 if checksum is None else _FORMAT):
+            raise ValueError("it is of another version")
+        letter = DeadLetter(**{**held, "tables": tuple(held["tables"])})
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise Damaged(f"{path} is no dead letter ({error}): put a sound copy back, or delete it") from error
+    return letter
+
+
+def _checksum(told: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def _sync(folder: Path) -> None:

@@ -16,9 +16,10 @@ from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
-from stellarrow.processor.session_decoder import Slots
+from stellarrow.processor.session_decoder import Slots, Ways
 from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import Work
 from stellarrow.processor.state_lock import Claim
@@ -83,10 +84,11 @@ class Processor:
         self.changed = threading.Condition()
         self.draining = threading.Event()
         self.open_source = open_source
-        self.ranges = threading.BoundedSemaphore(_AT_ONCE)
+        self.ranges = RangeSlots(_AT_ONCE, patience=options.retention.patience)
         self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
         self.commits = Recent()  # seconds
         self._lock = threading.Lock()
+        self._configuring = threading.Lock()
         self._claim = Claim(options.state_dir)
         with ExitStack() as stack:
             stack.callback(self._claim.release)
@@ -102,6 +104,7 @@ class Processor:
             network=options.network,
             store=self._store,
             slots=self.slots,
+            ways=Ways(),
             workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,
@@ -142,6 +145,7 @@ class Processor:
         if self.draining.is_set():
             raise Unavailable("the processor is shutting down: start the session when it is back")
         self._discard_old()
+        self._discard_many()
         session = Session.new(
             LedgerRange(first, last or None),
             batch_size=batch_size or self.options.batch_size,
@@ -203,11 +207,12 @@ class Processor:
 
     def configure(self, where: Filter) -> None:
         """Let a filter hold from the next ledger on, in every session, and remember it."""
-        self._check_filter(where)
-        with self._lock:
+        with self._configuring:  # not the lock that others wait for: this may take a while
+            self._check_filter(where)
             self._store.save_filter(where)
-            self._where = where
-            for work in self._works.values():
+            with self._lock:
+                self._where = where
+            for work in self.works():
                 work.configure(where)
 
     def _check_filter(self, where: Filter) -> None:
@@ -258,12 +263,14 @@ class Processor:
         ended = [work for work in self.works() if work.session.status.is_final and work.session.tables]
         ended.sort(key=lambda work: work.session.updated_at)
         for work in ended[:-_ENDED]:
+            if work.spool and work.spool.readers:
+                continue  # once they have it
             work.discard()
             if work.session.is_vain:
                 with suppress(Unavailable):  # without room, the next start does it
                     self._store.forget(work.session.id)
                 with self._lock:
-                    del self._works[work.session.id]
+                    self._works.pop(work.session.id, None)
 
     def _work(self, session: Session) -> Work:
         return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellarrow.ledgers import Network
-from stellarrow.processor.session_decoder import Slots
+from stellarrow.processor.session_decoder import Slots, Ways
 from stellarrow.processor.session_store import Store
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
@@ -28,6 +28,7 @@ class SessionContext:
     network: Network | None
     store: Store
     slots: Slots
+    ways: Ways
     workers: int
     budget_mb: int
     retention: Retention

@@ -67,18 +67,21 @@ class Filtered:
     in ledger order which filter is due, decoding looks it up.
     """
 
-    def __init__(self, tables: Sequence[str], *, network: Network, where: Filter, slots: Slots) -> None:
+    def __init__(
+        self, tables: Sequence[str], *, network: Network, where: Filter, slots: Slots, ways: Ways
+    ) -> None:
         self._tables = tuple(tables)
         self._network = network
         self._slots = slots
-        self._counts_from = next((name for name in tables if table(name).name == COUNTED), None)
+        self._ways = ways
+        self._counts_from = _counted(tables)
         self._skipped: dict[int, int] = {}  # by the first ledger of a chunk
-        self._next = self._made(where)
+        self._next = ways.way(self._tables, network, where)
         self._switches: list[tuple[int, _Way]] = []
 
     def set(self, where: Filter) -> None:
         """Let a filter hold from the next ledger fed on."""
-        self._next = self._made(where)
+        self._next = self._ways.way(self._tables, self._network, where)
 
     def feeding(self, source: Source) -> Source:
         """Return the source, noting what passes."""
@@ -107,18 +110,43 @@ class Filtered:
         """Return, once, how many entries the filter left out of a batch."""
         return self._skipped.pop(batch.first, 0)
 
-    def _made(self, where: Filter) -> _Way:
-        """Return how to decode so that what a filter leaves out can be counted.
 
-        Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
-        entries without it are decoded too, to be counted.
-        """
-        if where == Filter(include_deleted=False):
-            return _Way(Decoder(self._tables, network=self._network), drops_deleted=True)
-        chosen = Decoder(self._tables, network=self._network, where=where)
-        if not str(where) or self._counts_from is None:
-            return _Way(chosen)
-        return _Way(chosen, unfiltered=Decoder([self._counts_from], network=self._network))
+class Ways:
+    """How sessions decode by the filter that holds: made once for all of the same tables and network."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._where: Filter | None = None
+        self._made: dict[tuple[tuple[str, ...], str], _Way] = {}
+
+    def way(self, tables: tuple[str, ...], network: Network, where: Filter) -> _Way:
+        with self._lock:
+            if where is not self._where:
+                self._where, self._made = where, {}
+            key = (tables, network.passphrase)
+            if key not in self._made:
+                self._made[key] = _made(tables, network, where)
+            return self._made[key]
+
+
+def _made(tables: tuple[str, ...], network: Network, where: Filter) -> _Way:
+    """Return how to decode so that what a filter leaves out can be counted.
+
+    Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
+    entries without it are decoded too, to be counted.
+    """
+    if where == Filter(include_deleted=False):
+        return _Way(Decoder(tables, network=network), drops_deleted=True)
+    chosen = Decoder(tables, network=network, where=where)
+    counted = _counted(tables)
+    if where == Filter() or counted is None:
+        return _Way(chosen)
+    return _Way(chosen, unfiltered=Decoder([counted], network=network))
+
+
+def _counted(tables: Sequence[str]) -> str | None:
+    """Return the table whose rows count as entries; None where they are those of all."""
+    return next((name for name in tables if table(name).name == COUNTED), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -151,14 +151,15 @@ class Work:
     def configure(self, where: Filter) -> None:
         """Let a filter hold from the next ledger read on."""
         with self._lock:
-            self._where = where
+            if not self.session.status.is_final:
+                self._where = where
             if self._decoder:
                 self._decoder.set(where)
 
     def _let_go(self) -> None:
         self._stop.set()
-        if self.source:
-            self.source.close()
+        if source := self.source:
+            source.close()
 
     def _run(self) -> None:
         give_way()
@@ -172,8 +173,17 @@ class Work:
         finally:
             if self.spool:
                 self.spool.trim()
+                self.spool.rest()
+            self._forget_means()
             with self._shared.changed:
                 self._shared.changed.notify_all()
+
+    def _forget_means(self) -> None:
+        """Keep nothing that only work needs: what has ended stays for long."""
+        with self._lock:
+            self._decoder = self.source = None
+            if self.session.status.is_final:
+                self._where = Filter()
 
     def _persist(self) -> None:
         """Work until done or told to stop, whatever places do not answer for a while."""
@@ -261,7 +271,11 @@ class Work:
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
             self._decoder = Filtered(
-                self._stored, network=network, where=self._where, slots=self._shared.slots
+                self._stored,
+                network=network,
+                where=self._where,
+                slots=self._shared.slots,
+                ways=self._shared.ways,
             )
         self._reach(Status.RUNNING, network=network.passphrase, message="")
         return self._decoder

@@ -85,10 +85,8 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
         with answering():
             command = _parsed(ticket.ticket)
             gone = context.is_cancelled
-            if command.ledgers:
-                stream = of_range(self._processor, command, cancelled=gone)
-            else:
-                stream = of_sessions(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
+            of_command = of_range if command.ledgers else of_sessions
+            stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
             return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
 
     def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:

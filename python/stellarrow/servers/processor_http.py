@@ -83,6 +83,26 @@ class SpoolDisk:
         )
 
 
+class Ranges:
+    """The ranges that are decoded on demand."""
+
+    def __init__(self, processor: Processor) -> None:
+        self._slots = processor.ranges
+
+    def check(self) -> Check:
+        held, idle = self._slots.held, self._slots.idle
+        is_full = len(held) >= self._slots.count
+        names = ", ".join(slot.name for slot in idle)
+        message = (
+            f"{len(held)} of {self._slots.count} ranges are being decoded, of which {len(idle)} for readers"
+            f" that have taken nothing for {self._slots.patience:g} s ({names}): they end when another one"
+            " waits"
+        )
+        is_well = not (is_full and idle)
+        metrics = {"active": len(held), "idle": len(idle), "waiting": self._slots.waiting}
+        return Check("ranges", is_well, "" if is_well else message, metrics, essential=False)
+
+
 class Sources:
     """The servers that sessions read from; it is their guards who know."""
 
@@ -99,7 +119,13 @@ class Sources:
 
 def components(processor: Processor) -> list[Component]:
     """Return what /health shows of a processor."""
-    return [Sessions(processor), Stored(processor), SpoolDisk(processor), Sources(processor)]
+    return [
+        Sessions(processor),
+        Stored(processor),
+        SpoolDisk(processor),
+        Ranges(processor),
+        Sources(processor),
+    ]
 
 
 def metrics(processor: Processor) -> bytes:

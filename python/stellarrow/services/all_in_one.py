@@ -63,7 +63,9 @@ def run(
 
     metrics = Metrics()
     with ExitStack() as stack:
-        opened = registry.open_source(settings.source, network=settings.network, metrics=metrics)
+        opened = registry.open_source(
+            settings.source, network=settings.network, access=settings.access, metrics=metrics
+        )
         stack.enter_context(closing(opened))
         network = registry.find_network(opened, settings.network)
         ledgers = _wanted_ledgers(settings, opened)
@@ -113,7 +115,7 @@ class _Feed:
         self._tables = list(dict.fromkeys(table(name).name for name in settings.tables))
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stellarrow-sink")
-        self._source = registry.open_source(settings.source, network=settings.network)
+        self._source = registry.open_source(settings.source, network=settings.network, access=settings.access)
         self._network = registry.find_network(self._source, settings.network)
         self._open = partial(
             registry.open_sink,

@@ -22,6 +22,7 @@ from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.servers.http import HealthServer
@@ -60,7 +61,7 @@ class SinkService:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             http.start()
             self._ready.set()
-            place = settings.source or settings.flight_endpoint
+            place = redacted_url(settings.source) if settings.source else settings.flight_endpoint
             _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
             try:
                 if settings.source:
@@ -97,7 +98,7 @@ class SinkService:
 
     def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
         settings = self._settings
-        stream = FlightTable(settings.flight_endpoint, table)
+        stream = FlightTable(settings.flight_endpoint, table, credentials=settings.access.source)
         policy = Policy(attempts=None, failures_to_open=1_000)
         first, last = settings.start_ledger, settings.end_ledger or None
         return Consumer(
@@ -115,7 +116,7 @@ class SinkService:
     def _bring_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
-        with closing(registry.open_source(place, metrics=self._metrics)) as source:
+        with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
             ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
             loop.run(
                 source,

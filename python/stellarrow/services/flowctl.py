@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
+from stellarrow.net.grpc_channel import channel_options
 
 try:
     import grpc
@@ -63,7 +64,9 @@ class Registration:
         self._measure = measure
         self._stop = threading.Event()
         self._known_as: str | None = None
-        self._channel = grpc.insecure_channel(str(endpoint), options=_OPTIONS)
+        self._channel = grpc.insecure_channel(
+            str(endpoint), options=(*_OPTIONS, *channel_options(str(endpoint), secure=False))
+        )
         self._channel.subscribe(self._changed)
         self._thread = threading.Thread(target=self._run, name="stellarrow-flowctl", daemon=True)
 

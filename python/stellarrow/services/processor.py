@@ -43,7 +43,9 @@ class ProcessorService:
         if settings.end_ledger and not settings.start_ledger:
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
         location = settings.source or f"grpc://{settings.source_endpoint}"
-        registry.open_source(location, network=settings.network).close()  # refuses what is no place
+        registry.open_source(
+            location, network=settings.network, access=settings.access
+        ).close()  # refuses what is no place
         self.source = redacted_url(location)
         self._settings = settings
         self._ready = threading.Event()
@@ -51,7 +53,9 @@ class ProcessorService:
         doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
             self.processor = Processor(
-                lambda: registry.open_source(location, network=settings.network, metrics=metrics),
+                lambda: registry.open_source(
+                    location, network=settings.network, access=settings.access, metrics=metrics
+                ),
                 _options(settings),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,

@@ -17,6 +17,7 @@ from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.sources.chunking import pieces
+from stellarrow.storage.passing import is_passing
 
 if TYPE_CHECKING:
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
@@ -210,6 +211,10 @@ def _told(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceError(f"{path} vanished while it was read: put it back and run the same again") from error
     except OSError as error:
+        if is_passing(error):
+            raise SourceUnavailable(
+                f"{path} cannot be read now ({os.strerror(error.errno or 0)}): try again later"
+            ) from error
         raise SourceError(
             f"{path} cannot be read ({os.strerror(error.errno or 0)}): check its permissions"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -11,6 +12,10 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
+from stellarrow.net.grpc_channel import channel_options, proxy_of
+from stellarrow.net.proxies import host_of
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.chunking import read_again
 from stellarrow.telemetry.metrics import Metrics
@@ -50,15 +55,26 @@ class GrpcSource:
     is taken for dead and opened anew.
     """
 
-    def __init__(self, url: str, *, policy: Policy | None = None, metrics: Metrics | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        credentials: ClientCredentials = NO_CREDENTIALS,
+        policy: Policy | None = None,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self.name = redacted_url(url)
         scheme, _, self._target = url.partition("://")
-        if scheme not in ("grpc", "grpcs") or not self._target or "/" in self._target:
-            raise ConfigError(f"{url!r} is no address of a raw-ledger service: write grpc://host:50053")
-        self.name = url
+        if scheme not in ("grpc", "grpcs") or not re.fullmatch(r"[^/?#@]+", self._target):
+            raise ConfigError(f"{self.name!r} is no address of a raw-ledger service: write grpc://host:50053")
         self._secure = scheme == "grpcs"
+        self._metadata = credentials.metadata_for(host_of(url))
+        self._options = (*_OPTIONS, *channel_options(self._target, secure=self._secure))
+        proxy = proxy_of(self._target, secure=self._secure)
+        self._way = f" through {proxy}" if proxy else ""
         self._metrics = metrics or Metrics()
         self._stop = threading.Event()
-        self.guard = Guard(url, policy, metrics=self._metrics, stop=self._stop)
+        self.guard = Guard(self.name, policy, metrics=self._metrics, stop=self._stop)
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -82,7 +98,9 @@ class GrpcSource:
                 try:
                     grpc.channel_ready_future(channel).result(self.guard.policy.timeout)
                 except grpc.FutureTimeoutError as error:
-                    raise SourceUnavailable(f"{self.name} does not answer: is it started there?") from error
+                    raise SourceUnavailable(
+                        f"{self.name} does not answer{self._way}: is it started there?"
+                    ) from error
 
         self.guard.call("ping", connect)
 
@@ -124,7 +142,12 @@ class GrpcSource:
     def _begun(self, due: int) -> _Stream:
         """Open a stream that has given a ledger already: until then, opening it has not worked."""
         stream = _Stream(
-            self._channel(), due, name=self.name, timeout=self.guard.policy.timeout, stop=self._stop
+            self._channel(),
+            due,
+            name=f"{self.name}{self._way}",
+            metadata=self._metadata,
+            timeout=self.guard.policy.timeout,
+            stop=self._stop,
         )
         try:
             stream.begin()
@@ -135,8 +158,8 @@ class GrpcSource:
 
     def _channel(self) -> grpc.Channel:
         if self._secure:
-            return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options=_OPTIONS)
-        return grpc.insecure_channel(self._target, options=_OPTIONS)
+            return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options=self._options)
+        return grpc.insecure_channel(self._target, options=self._options)
 
     def _chunk(self, message: RawLedger) -> LedgerChunk:
         meta = message.ledger_close_meta_xdr
@@ -155,7 +178,14 @@ class _Stream:
     """One call and its channel. A watch cancels the call where a message takes too long."""
 
     def __init__(
-        self, channel: grpc.Channel, due: int, *, name: str, timeout: float, stop: threading.Event
+        self,
+        channel: grpc.Channel,
+        due: int,
+        *,
+        name: str,
+        metadata: tuple[tuple[str, str], ...],
+        timeout: float,
+        stop: threading.Event,
     ) -> None:
         self._channel = channel
         self._name = name
@@ -171,7 +201,7 @@ class _Stream:
             request_serializer=StreamLedgersRequest.SerializeToString,
             response_deserializer=RawLedger.FromString,
         )
-        self._call = method(StreamLedgersRequest(start_ledger=due))
+        self._call = method(StreamLedgersRequest(start_ledger=due), metadata=metadata)
         threading.Thread(target=self._watch, name="stellarrow-grpc-watch", daemon=True).start()
 
     def begin(self) -> None:

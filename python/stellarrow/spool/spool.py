@@ -167,6 +167,12 @@ class Spool:
         for segment in self._segments:
             segment.close()
 
+    def rest(self) -> None:
+        """Keep no file open until something is written again; readers read on."""
+        with self._writing:
+            for segment in self._segments:
+                segment.close()
+
     @property
     def last(self) -> int:
         """The last ledger committed, 0 before the first."""

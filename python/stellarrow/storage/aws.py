@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import configparser
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from stellarrow.errors import ConfigError
+from stellarrow.net.http_request import ask
 
 # Credentials a role is given by its platform, told by the environment: obstore reads them itself.
 _GIVEN: Final = (
@@ -91,13 +91,8 @@ def _profile(environ: Mapping[str, str]) -> dict[str, str]:
 
 def bucket_region(bucket: str, endpoint: str | None, *, timeout: float) -> str | None:
     """Ask where a bucket is, without credentials; None where the server does not say."""
-    url = urlsplit(endpoint or "https://s3.amazonaws.com")
-    kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
-    connection = kind(url.hostname or "", url.port, timeout=timeout)
+    url = f"{(endpoint or 'https://s3.amazonaws.com').rstrip('/')}/{bucket}"
     try:
-        connection.request("HEAD", f"{url.path}/{bucket}")
-        return connection.getresponse().getheader("x-amz-bucket-region")
+        return ask("HEAD", url, timeout=timeout).header("x-amz-bucket-region")
     except (OSError, HTTPException):
         return None
-    finally:
-        connection.close()

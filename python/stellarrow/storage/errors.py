@@ -8,7 +8,19 @@ from typing import Final
 
 from stellarrow.errors import SinkError, SinkUnavailable, SourceError, SourceUnavailable
 
-ADVICE: Final = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or GOOGLE_… or AZURE_…), or an AWS_PROFILE"
+_MACHINE: Final = (
+    "the metadata service of this machine is asked only with --instance-credentials"
+    " (INSTANCE_CREDENTIALS=true)"
+)
+_CREDENTIALS: Final = {
+    "s3": "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or an AWS_PROFILE",
+    "gs": "set GOOGLE_APPLICATION_CREDENTIALS",
+    "az": "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY or AZURE_STORAGE_SAS_TOKEN",
+}
+_WEB: Final = (
+    "give a key as --source-headers or --source-token (SOURCE_HEADERS, SOURCE_TOKEN), or in the URL where it"
+    " belongs there"
+)
 
 _STATUS: Final = re.compile(r"status code: (\d{3})")
 _CODE: Final = re.compile(r"<Code>\s*(\w+)\s*</Code>")
@@ -23,11 +35,43 @@ _EXPIRED: Final = frozenset(
 _BAD_KEYS: Final = frozenset(
     ("InvalidToken", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccessDenied", "AuthenticationFailed")
 )
+_WRONG_KEYS: Final = _BAD_KEYS - {"AccessDenied"}  # they are about the keys, whatever was asked for
 _TRY_LATER: Final = frozenset((408, 425, 429))
+_UNABLE: Final = frozenset((405, 501, 505))  # the server will never do what was asked
 
 
 class Absent(SourceError):
     """There is no such object."""
+
+
+class Forbidden(SourceError):
+    """The object is missing, or we may not have it; `answer` is what the server said."""
+
+    def __init__(self, message: str, *, answer: str) -> None:
+        super().__init__(message)
+        self.answer = answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for: where, for people, and how."""
+
+    place: str
+    url: str
+    writing: bool
+    anonymous: bool
+    through: str
+
+
+def advice(url: str, *, anonymous: bool) -> str:
+    """Return how to be let in, for the kind of store a URL names."""
+    scheme = url.partition("://")[0]
+    if scheme not in _CREDENTIALS:
+        return _WEB
+    if anonymous:
+        return f"{_CREDENTIALS[scheme]}; {_MACHINE}"
+    without = "; AWS_SKIP_SIGNATURE=true goes without them" if scheme == "s3" else ""
+    return f"check the credentials and what they may do{without}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +104,19 @@ class Refusal:
         return self.code in _EXPIRED
 
     @property
+    def is_unable(self) -> bool:
+        return self.status in _UNABLE or self.code == "NotImplemented"
+
+    @property
     def _said(self) -> str:
         if self.status:
             return f"the server answers {self.status} {self.code}".rstrip()
         return "no whole answer came" if self.is_answered else "the server does not answer"
 
-    def told(self, place: str, *, writing: bool, anonymous: bool) -> SourceError | SinkError:
+    def told(self, asked: Asked) -> SourceError | SinkError:
         """Return the error that tells it: what may work later is Unavailable."""
-        final, passing = (SinkError, SinkUnavailable) if writing else (SourceError, SourceUnavailable)
+        place = asked.place
+        final, passing = (SinkError, SinkUnavailable) if asked.writing else (SourceError, SourceUnavailable)
         if self.absent:
             return Absent(f"{place} is not there: check the place and --endpoint")
         if self.is_expired:
@@ -77,18 +126,35 @@ class Refusal:
         if self.code in _NO_BUCKET:
             return final(f"{place}: there is no such bucket: check its name, the region and --endpoint")
         if self.status in (401, 403) or self.code in _BAD_KEYS:
-            said = f"the server refuses ({self.code or self.status})"
-            remedy = (
-                f"no credentials were found and it is not public: {ADVICE}"
-                if anonymous
-                else "check the credentials and what they may do; AWS_SKIP_SIGNATURE=true goes without them"
+            return self._refused(asked)
+        if self.status == 407:
+            return final(f"{place}: the proxy wants a password{asked.through}: give it in the proxy's URL")
+        if self.is_unable:
+            return final(
+                f"{place}: the store lacks what this needs ({self.status} {self._detail}): use another store"
             )
-            return final(f"{place}: {said}: {remedy}")
         # A Retry-After of the server is not among what obstore tells, so it cannot be heeded.
         if self.status == 0 or self.status >= 500 or self.status in _TRY_LATER:
-            return passing(f"{place}: {self._said}: check the network and the endpoint, or try again later")
-        detail = f" {self.code}: {self.message}" if self.code else ""
+            remedy = "check the network and the endpoint, or try again later"
+            return passing(f"{place}: {self._said}{asked.through}: {remedy}")
+        detail = f" {self._detail}" if self.code else ""
         return final(f"{place}: the server answers {self.status}{detail}: check the place and --endpoint")
+
+    @property
+    def _detail(self) -> str:
+        return f"{self.code}: {self.message}" if self.message else self.code
+
+    def _refused(self, asked: Asked) -> SourceError | SinkError:
+        answer = self.code or str(self.status)
+        remedy = advice(asked.url, anonymous=asked.anonymous)
+        if asked.anonymous and remedy != _WEB:
+            remedy = f"no credentials were found, {remedy}"
+        if asked.writing:
+            return SinkError(f"{asked.place}: the server refuses ({answer}): {remedy}")
+        if self.status == 401 or self.code in _WRONG_KEYS:
+            return SourceError(f"{asked.place}: the server refuses ({answer}): {remedy}")
+        told = f"{asked.place} is missing, or not allowed: the server refuses ({answer}): {remedy}"
+        return Forbidden(told, answer=answer)
 
 
 def first_line(error: Exception) -> str:

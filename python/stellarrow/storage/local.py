@@ -11,8 +11,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from stellarrow.errors import SinkError, SourceError
+from stellarrow.errors import SinkError, SinkUnavailable, SourceError, SourceUnavailable
 from stellarrow.storage.exclusive import make_folders, put_new, write_synced
+from stellarrow.storage.passing import is_passing
 
 _PAGE: Final = 1_000  # keys, as S3 gives
 
@@ -21,6 +22,7 @@ class LocalStore:
     """A folder; names that begin with a dot are objects too, those that end in .tmp are being written."""
 
     lists = True
+    doubt = ""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = Path(folder)
@@ -80,10 +82,12 @@ class LocalStore:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
             remedy = "make room, or choose another place" if full else "choose another place"
-            raise SinkError(
-                f"{path} cannot be written ({os.strerror(error.errno or 0)}): {remedy}"
-            ) from error
+            kind = SinkUnavailable if is_passing(error) else SinkError
+            raise kind(f"{path} cannot be written ({os.strerror(error.errno or 0)}): {remedy}") from error
 
 
 def _unreadable(path: Path, error: OSError) -> SourceError:
-    return SourceError(f"{path} cannot be read ({os.strerror(error.errno or 0)}): check its permissions")
+    why = os.strerror(error.errno or 0)
+    if is_passing(error):
+        return SourceUnavailable(f"{path} cannot be read now ({why}): try again later")
+    return SourceError(f"{path} cannot be read ({why}): check its permissions")

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import time
 from collections.abc import Callable, Mapping
-from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from stellarrow.errors import ConfigError, SinkError
+from stellarrow.errors import ConfigError, SinkError, SourceError
+from stellarrow.net.proxies import Proxy
+from stellarrow.net.redaction import redacted_text, redacted_url
 from stellarrow.storage import errors
-from stellarrow.storage.aws import bucket_region, s3_config
+from stellarrow.storage.aws import bucket_region
+from stellarrow.storage.connecting import connect
 from stellarrow.storage.store import StoreOptions
 
 try:
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError
-    from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
+
+    from stellarrow.storage import listings
 except ImportError as error:
     raise ConfigError(
         "s3://, gs://, az:// and https:// need obstore: pip install 'stellarrow[lake]'"
@@ -26,53 +29,94 @@ except ImportError as error:
 Result = TypeVar("Result")
 
 _PAGE: Final = 1_000  # keys: what S3 gives at once
-_CONNECT_SECONDS: Final = 5.0
-_GOOGLE: Final = (
-    *("GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH"),
-    *("GOOGLE_SERVICE_ACCOUNT_KEY", "GOOGLE_BEARER_TOKEN"),
+_LARGEST: Final = 512 << 20  # bytes of an object that is taken into memory
+_TRUSTED_SECONDS: Final = (
+    30.0  # how long a refusal means "missing" without a look whether we are still let in
 )
-_AZURE: Final = (
-    *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_ACCESS_KEY", "AZURE_STORAGE_MASTER_KEY"),
-    *("AZURE_STORAGE_SAS_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_TOKEN", "AZURE_USE_AZURE_CLI"),
-    *("AZURE_CLIENT_SECRET", "AZURE_STORAGE_CLIENT_SECRET", "AZURE_FEDERATED_TOKEN_FILE"),
-)
+_log: Final = logging.getLogger(__name__)
 
 
 class CloudStore:
     """A bucket, or the part of it below a prefix."""
 
     def __init__(self, url: str, options: StoreOptions) -> None:
-        self.where = url.rstrip("/")
-        self._is_azure = self.where.startswith("az://")
-        self.lists = not self.where.startswith(("http://", "https://"))
+        self._url = url.rstrip("/")
+        self.where = redacted_url(self._url).partition("?")[0]
+        self._is_azure = self._url.startswith("az://")
+        self.lists = not self._url.startswith(("http://", "https://"))
+        self.doubt = ""
         self._options = options
         self._region: str | None = None
-        self._config: Any = {}
+        self._config: dict[str, Any] = {}
+        self._proxy: Proxy | None = None
         self._store: Any = None
+        self._given: str | None = None  # an object that was given to us: what else is refused may be missing
+        self._given_at = 0.0
+        self._told_names = False  # it listed: then it says of what is missing that it is
+        self._is_conditional = True  # it knows how to put only what is not there
         self._connect()
 
     def get(self, key: str) -> bytes | None:
         def work() -> bytes:
-            return obstore.get(self._store, key).bytes().to_bytes()
+            found = obstore.get(self._store, key)
+            if found.meta["size"] > _LARGEST:
+                raise SourceError(
+                    f"{self.where}/{key} has {found.meta['size']:,} bytes, and at most {_LARGEST:,} are read"
+                    " at once: is it a file of ledgers?"
+                )
+            return found.bytes().to_bytes()
 
         try:
-            return self._done(work, key)
+            content = self._done(work, key)
         except errors.Absent:
             return None
+        except errors.Forbidden as error:
+            if self._is_as_missing(key, error):
+                return None
+            raise
+        self._given, self._given_at = key, time.monotonic()
+        return content
+
+    def _is_as_missing(self, key: str, refused: errors.Forbidden) -> bool:
+        """Tell whether a refusal may say no more than that there is no such object."""
+        given = self._given
+        if given is None or self._told_names:
+            return False
+        if time.monotonic() - self._given_at > _TRUSTED_SECONDS:
+            try:
+                self._done(lambda: obstore.get(self._store, given, options={"head": True}), given)
+            except (errors.Absent, errors.Forbidden):
+                return False
+            self._given_at = time.monotonic()
+        if not self.doubt:
+            self.doubt = (
+                f"missing, or not allowed: the server answers {refused.answer} for what it does not give"
+            )
+            _log.warning("%s/%s is %s", self.where, key, self.doubt)
+        return True
 
     def page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
         def work() -> list[tuple[str, int]]:
             # Not every store heeds the offset.
-            for listed in obstore.list(self._store, prefix or None, offset=after or None, chunk_size=_PAGE):
+            for listed in self._pages(prefix, after):
                 if found := [(one["path"], one["size"]) for one in listed if one["path"] > after]:
                     return found
             return []
 
-        return self._done(work, prefix)
+        found = self._done(work, prefix)
+        self._told_names = True
+        return found
+
+    def _pages(self, prefix: str, after: str) -> Any:
+        seconds = self._options.timeout + 5  # the client's own limit of a request says more
+        return listings.pages(self._store, prefix or None, after=after or None, size=_PAGE, seconds=seconds)
+
+    def _folder(self, prefix: str) -> Any:
+        return listings.folder(self._store, prefix or None, seconds=self._options.timeout + 5)
 
     def folders(self) -> list[str]:
         def work() -> list[str]:
-            return sorted(obstore.list_with_delimiter(self._store)["common_prefixes"])
+            return sorted(self._folder("")["common_prefixes"])
 
         return self._done(work, "")
 
@@ -86,39 +130,84 @@ class CloudStore:
             return self._done(work, key)
         except errors.Absent:
             return {}
+        except errors.Forbidden as error:
+            if self._is_as_missing(key, error):
+                return {}
+            raise
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
-        if self._config.get("skip_signature"):
-            raise SinkError(f"{self.where} cannot be written without credentials: {errors.ADVICE}")
-
+        self._check_may_write()
         # Azure takes names only that could be a variable's.
         told = {name.replace("-", "_") if self._is_azure else name: metadata[name] for name in metadata}
+        return self._put_new(
+            key, lambda mode: obstore.put(self._store, key, data, attributes=told, mode=mode)
+        )
+
+    def _check_may_write(self) -> None:
+        if self._config.get("skip_signature"):
+            advice = errors.advice(self._url, anonymous=True)
+            raise SinkError(f"{self.where} cannot be written without credentials: {advice}")
+
+    def _put_new(self, key: str, put: Callable[[Any], object]) -> bool:
+        """Put an object unless there is one; a store that knows no such condition is asked first."""
 
         def work() -> bool:
+            if not self._is_conditional:
+                return self._put_unasked(key, put)
             try:
-                obstore.put(self._store, key, data, attributes=told, mode="create")
+                put("create")
             except AlreadyExistsError:
                 return False
+            except (BaseError, OSError) as error:
+                refusal = errors.Refusal.of(error)
+                if not refusal.is_unable:
+                    raise
+                self._is_conditional = False
+                _log.warning(
+                    "%s does not know how to write only what is not there (If-None-Match, HTTP %d): looking"
+                    " first instead, let no two writers write the same at once",
+                    *(self.where, refusal.status),
+                )
+                return self._put_unasked(key, put)
             return True
 
         return self._done(work, key, writing=True)
 
+    def _put_unasked(self, key: str, put: Callable[[Any], object]) -> bool:
+        try:
+            obstore.head(self._store, key)
+        except FileNotFoundError:
+            put("overwrite")
+            return True
+        return False
+
     def _done(self, work: Callable[[], Result], key: str, *, writing: bool = False) -> Result:
         """Do the work, once more where the bucket is in another region or new credentials have come."""
+        place = f"{self.where}/{key}" if key else self.where
         try:
             return work()
+        except listings.Endless as error:
+            final = SinkError if writing else SourceError
+            raise final(f"{place}: {error}: check the endpoint, or use another store") from error
         except (BaseError, OSError, ValueError) as error:
+            if isinstance(error, ConfigError):
+                raise
             refusal = errors.Refusal.of(error)
             if self._mended(refusal):
                 return self._done(work, key, writing=writing)
-            anonymous = bool(self._config.get("skip_signature"))
-            place = f"{self.where}/{key}" if key else self.where
-            raise refusal.told(place, writing=writing, anonymous=anonymous) from error
+            asked = errors.Asked(
+                place=place,
+                url=self._url,
+                writing=writing,
+                anonymous=bool(self._config.get("skip_signature")),
+                through=f" through {self._proxy}" if self._proxy else "",
+            )
+            raise refusal.told(asked) from error
 
     def _mended(self, refusal: errors.Refusal) -> bool:
         before = self._config
-        if refusal.is_elsewhere and self._region is None and self.where.startswith("s3://"):
-            bucket = urlsplit(self.where).netloc
+        if refusal.is_elsewhere and self._region is None and self._url.startswith("s3://"):
+            bucket = urlsplit(self._url).netloc
             self._region = bucket_region(bucket, before.get("endpoint"), timeout=self._options.timeout)
         elif not refusal.is_expired:
             return False
@@ -126,49 +215,10 @@ class CloudStore:
         return bool(self._config != before)
 
     def _connect(self) -> None:
-        url = urlsplit(self.where)
-        make = {"s3": self._s3, "gs": self._gcs, "az": self._azure}.get(url.scheme, self._http)
         try:
-            self._store = make(url.netloc, url.path.strip("/"))
+            self._store, self._config, self._proxy = connect(self._url, self._options, self._region)
         except (BaseError, OSError, ValueError) as error:
             if isinstance(error, ConfigError):
                 raise
-            raise ConfigError(f"{self.where} cannot be opened: {errors.first_line(error)}") from error
-
-    def _s3(self, bucket: str, prefix: str) -> Any:
-        self._config = s3_config(os.environ, self._options.endpoint)
-        if self._region:
-            self._config["region"] = self._region
-        return S3Store(bucket, prefix=prefix or None, config=self._config, **self._client())
-
-    def _gcs(self, bucket: str, prefix: str) -> Any:
-        usual = Path("~/.config/gcloud/application_default_credentials.json").expanduser()
-        known = any(map(os.environ.get, _GOOGLE)) or usual.is_file()
-        # Without skip_signature it would ask the metadata address of a cloud machine.
-        self._config = {} if known else {"skip_signature": True}
-        if self._options.endpoint:
-            self._config["base_url"] = self._options.endpoint
-        return GCSStore(bucket, prefix=prefix or None, config=self._config, **self._client())
-
-    def _azure(self, container: str, prefix: str) -> Any:
-        self._config = {} if any(map(os.environ.get, _AZURE)) else {"skip_signature": True}
-        if self._options.endpoint:
-            self._config["endpoint"] = self._options.endpoint
-        return AzureStore(container, prefix=prefix or None, config=self._config, **self._client())
-
-    def _http(self, *_: str) -> Any:
-        self._config = {"skip_signature": True}
-        return HTTPStore(self.where, **self._client())
-
-    def _client(self) -> dict[str, Any]:
-        timeout = timedelta(seconds=self._options.timeout)
-        endpoint = self._config.get("endpoint") or self._config.get("base_url") or self.where
-        return {
-            "client_options": {
-                "timeout": timeout,
-                "connect_timeout": min(timeout, timedelta(seconds=_CONNECT_SECONDS)),
-                "allow_http": endpoint.startswith("http://"),
-            },
-            # Trying again is for the caller's policy, which counts it.
-            "retry_config": {"max_retries": 0, "retry_timeout": timeout},
-        }
+            reason = redacted_text(errors.first_line(error))
+            raise ConfigError(f"{self.where} cannot be opened: {reason}") from error

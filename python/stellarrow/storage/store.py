@@ -6,13 +6,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials, SourceAccess
+
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How a store is reached: `endpoint` is the URL of an S3-compatible one, `timeout` seconds a request."""
+    """How a store is reached: `endpoint` is the URL of an S3-compatible one, `timeout` seconds a request.
+
+    `credentials` are for web addresses. `instance_credentials` allows asking the metadata service of the
+    machine for credentials; None means what INSTANCE_CREDENTIALS in the environment says.
+    """
 
     endpoint: str | None = None
     timeout: float = 60.0
+    credentials: ClientCredentials = NO_CREDENTIALS
+    instance_credentials: bool | None = None
+
+    @property
+    def asks_the_machine(self) -> bool:
+        if self.instance_credentials is None:
+            return SourceAccess.of_environment().instance_credentials
+        return self.instance_credentials
 
 
 class Store(Protocol):
@@ -23,6 +37,7 @@ class Store(Protocol):
 
     where: str  # for people
     lists: bool  # whether it can tell which keys there are
+    doubt: str  # for people: why what it calls missing may be there; empty where it is sure
 
     def get(self, key: str) -> bytes | None:
         """Return an object, None where there is none."""

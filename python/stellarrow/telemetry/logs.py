@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
+from stellarrow.net.redaction import redacted_text
+
 
 @contextmanager
 def written(level: str, form: str) -> Iterator[None]:
     """Write log lines of at least a level, as `json` or `console`, while the block lasts."""
     handler = logging.StreamHandler(sys.stderr)
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s")
-    handler.setFormatter(_Json() if form == "json" else plain)
+    handler.setFormatter(_Json() if form == "json" else _Plain("%(asctime)s %(levelname)s %(message)s"))
     logger = logging.getLogger("stellarrow")
     before = logger.level
     logger.addHandler(handler)
@@ -27,14 +28,19 @@ def written(level: str, form: str) -> Iterator[None]:
         logger.setLevel(before)
 
 
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted_text(super().format(record))
+
+
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         told = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": redacted_text(record.getMessage()),
         }
         if record.exc_info:
-            told["error"] = self.formatException(record.exc_info)
+            told["error"] = redacted_text(self.formatException(record.exc_info))
         return json.dumps(told, default=str)

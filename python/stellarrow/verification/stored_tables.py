@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, SinkUnavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import FORMATS, Place
 from stellarrow.sinks.files.reading import listings, rows_of
@@ -71,7 +72,9 @@ def opened_files(place: str) -> FileStore:
     """Open a place of files."""
     kind, colon, _ = place.partition(":")
     if colon and kind not in FORMATS:
-        raise ConfigError(f"{place!r} is no place to look into: name parquet:FOLDER or postgres://…")
+        raise ConfigError(
+            f"{redacted_url(place)!r} is no place to look into: name parquet:FOLDER or postgres://…"
+        )
     files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
     if "://" not in files.location and not Path(files.location).is_dir():
         raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")

@@ -77,12 +77,18 @@ def _ledgers(letters: Sequence[DeadLetter]) -> LedgerSet:
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     """List the ledgers that were put aside, and why."""
     letters = _open(config, state_dir)
+    _draw(letters, as_json=as_json)
+    for damage in letters.damaged()[:1]:
+        raise damage
+
+
+def _draw(letters: DeadLetters, *, as_json: bool) -> None:
     held = letters.entries()
     if as_json:
         click.echo(json.dumps([asdict(one) for one in held]))
         return
     if not held:
-        click.echo(f"no ledger was put aside in {letters.folder}")
+        click.echo(f"no ledger was put aside in {letters.folder}" if not letters.damaged() else "")
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0))
     for heading, style in (("ledger", "bold"), ("size", ""), ("when", "dim"), ("error", "")):

@@ -25,6 +25,7 @@ Example:
 
 _ROWS: Final = "Which rows"
 _HOW: Final = "How"
+_ACCESS: Final = "Who we are to sources"
 # Heading, and whether it is on the second page only; names are those of config.Extract.
 _FILTERS: Final = {
     "contract_ids": (_ROWS, False),
@@ -39,6 +40,11 @@ _FILTERS: Final = {
 _CHOICES: Final = {
     "on_error": (_HOW, False),
     "transfers": (_HOW, True),
+    "rpc_headers": (_ACCESS, True),
+    "rpc_token": (_ACCESS, True),
+    "source_headers": (_ACCESS, True),
+    "source_token": (_ACCESS, True),
+    "instance_credentials": (_ACCESS, True),
     "endpoint": (_HOW, True),
     "fetchers": (_HOW, True),
     "workers": (_HOW, True),
@@ -150,6 +156,7 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
                     network=settings.network,
                     endpoint=settings.endpoint,
                     fetchers=settings.fetchers,
+                    access=settings.access,
                 )
             )
         )

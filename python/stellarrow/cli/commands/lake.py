@@ -13,15 +13,19 @@ import click
 from stellarrow import registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting, progress_bar
-from stellarrow.errors import SinkUnavailable
+from stellarrow.errors import ConfigError, DecodeError, SinkUnavailable, SourceError
 from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
 from stellarrow.lake.verify import Fault, LakeCheck
 from stellarrow.lake.writer import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import SourceAccess
+from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
+from stellarrow.sources.lake import LakeOptions, LakeSource
 from stellarrow.storage import StoreOptions, open_store
+from stellarrow.verification.two_sources import differences
 
 _SHOWN: Final = 20  # faults told one by one
 
@@ -33,7 +37,15 @@ Examples:
 _CHECK: Final = """\b
 Examples:
   stellarrow lake check ./lake
-  stellarrow lake check s3://bucket/lake --endpoint http://127.0.0.1:9000 --ledgers 58752000:"""
+  stellarrow lake check s3://bucket/lake --endpoint http://127.0.0.1:9000 --ledgers 58752000:
+  stellarrow lake check ./lake --ledgers 58752000:+100 --against rpc+https://host"""
+
+
+_instance = click.option(
+    "--instance-credentials",
+    is_flag=True,
+    help="Stores may ask this machine's metadata service for keys.",
+)
 
 
 @click.group(cls=Verbs, epilog=_CHECK)
@@ -50,6 +62,7 @@ def command() -> None:
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
 @click.option("--to-endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@_instance
 @click.option("--no-verify-chain", is_flag=True, help="Take ledgers whose hashes do not link.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def write(source: str, to: str, network: str | None, endpoint: str | None, **options: Any) -> None:
@@ -57,8 +70,10 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
 
     The same ledgers make the same bytes, so two writers do each other no harm.
     """
-    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
-        store = open_store(to, StoreOptions(endpoint=options["to_endpoint"]))
+    access = _access(options)
+    asks = access.instance_credentials
+    with closing(registry.open_source(source, network=network, endpoint=endpoint, access=access)) as opened:
+        store = open_store(to, StoreOptions(endpoint=options["to_endpoint"], instance_credentials=asks))
         writer = LakeWriter(
             store,
             Guard(store.where, refusal=SinkUnavailable),
@@ -75,11 +90,17 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
         }
     told = (
         f"{formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
-        f" {formatting.size(report['stored_bytes'])}, in {to}; {report['skipped']:,} were there"
+        f" {formatting.size(report['stored_bytes'])}, in {redacted_url(to)}; {report['skipped']:,} were there"
     )
     if report["left_out"]:
         told += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
     click.echo(json.dumps(report) if options["as_json"] else told)
+
+
+def _access(options: dict[str, Any]) -> SourceAccess:
+    """Return what the environment says of credentials, and what the flag adds."""
+    told = SourceAccess.of_environment()
+    return replace(told, instance_credentials=True) if options["instance_credentials"] else told
 
 
 def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
@@ -102,21 +123,69 @@ def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str
 @click.option("--names", is_flag=True, help="Look at the names and sizes of files only, not into them.")
 @click.option("--network", metavar="NAME", help="Where the lake does not tell: a name or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
+@_instance
+@click.option("--against", metavar="SOURCE", help="Compare every byte with another source of these ledgers.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def check(place: str, network: str | None, endpoint: str | None, **options: Any) -> int:
     """Find gaps, misplaced, short and damaged files, and broken chains in the lake at PLACE."""
-    store = open_store(place, StoreOptions(endpoint=endpoint))
+    access = _access(options)
+    choices = StoreOptions(
+        endpoint=endpoint, credentials=access.source, instance_credentials=access.instance_credentials
+    )
+    store = open_store(place, choices)
     checker = LakeCheck(store, Guard(store.where), network=Network.of(network) if network else None)
     files = checker.names(LedgerRange.parse(options["ledgers"]) if options["ledgers"] else None)
     faults = list(checker.manifest)
+    sound: list[LedgerRange] = []
     number = stored = count = 0
     for file in files if options["names"] else checker.ledgers(files):
         number, stored = number + 1, stored + file.stored
         count += file.ledgers.count if file.ledgers else 0
         faults += file.faults
+        if file.ledgers and not file.faults:
+            sound.append(file.ledgers)
     report = {"files": number, "ledgers": count, "stored_bytes": stored, "faults": [*map(asdict, faults)]}
-    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, place))
+    if against := options["against"]:
+        asked = LedgerRange.parse(options["ledgers"] or "0:")
+        wanted = LedgerSet(sound) & LedgerSet([asked])
+        compared, different = _compared(place, against, wanted, endpoint=endpoint, network=network)
+        faults += different
+        report |= {"compared": str(compared), "not_compared": str(wanted - compared)}
+        report["faults"] = [*map(asdict, faults)]
+    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, redacted_url(place)))
     return 1 if faults else 0
+
+
+def _compared(
+    place: str, against: str, wanted: LedgerSet, *, endpoint: str | None, network: str | None
+) -> tuple[LedgerSet, list[Fault]]:
+    """Compare the lake with another source; return which ledgers were compared, and what is wrong."""
+    compared = LedgerSet()
+    faults: list[Fault] = []
+    with (
+        closing(LakeSource(place, LakeOptions(endpoint=endpoint))) as lake,
+        closing(registry.open_source(against, network=network)) as other,
+    ):
+        try:
+            known = registry.find_network(lake, network)
+            common = wanted & _available(other, wanted)
+            for one in differences(lake, other, common, network=known):
+                told = f"{one.path or 'its beginning'} at byte {one.offset} is not the same in {against}"
+                faults.append(Fault("differs", f"ledger {one.ledger}", told))
+            compared = common
+        except (SourceError, DecodeError) as error:
+            faults.append(Fault("against", against, str(error)))
+    if not compared and not faults:
+        faults.append(Fault("against", against, f"it has none of the ledgers {wanted}: nothing was compared"))
+    return compared, faults
+
+
+def _available(source: Source, wanted: LedgerSet) -> LedgerSet:
+    """Return what a source has; one that cannot tell, such as a raw-ledger service, is asked for all."""
+    try:
+        return source.available()
+    except ConfigError:
+        return wanted
 
 
 def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
@@ -125,14 +194,15 @@ def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
         f" in {formatting.many(report['files'], 'file')},"
         f" {formatting.size(report['stored_bytes'])}"
     )
+    left_out = f"\nnot compared: {left}" if (left := report.get("not_compared")) else ""
     if not faults:
-        return f"{looked}: all is well"
+        return f"{looked}: all is well{left_out}"
     kinds = Counter(fault.kind for fault in faults)
     lines = [f"{looked}: {formatting.columns(dict(kinds))}"]
     lines += [f"  {fault.kind:9}  {fault.place}: {fault.told}" for fault in faults[:_SHOWN]]
     if len(faults) > _SHOWN:
         lines.append(f"  and {len(faults) - _SHOWN:,} more: --json tells them all")
-    return "\n".join(lines)
+    return "\n".join(lines) + left_out
 
 
 def _layout(ledgers_per_file: int | None, files_per_partition: int | None) -> Layout | None:

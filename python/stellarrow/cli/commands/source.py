@@ -55,6 +55,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         network=settings.network,
         endpoint=settings.endpoint,
         fetchers=settings.fetchers,
+        access=settings.access,
         metrics=metrics,
     )
     with closing(opened) as source:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from http.client import HTTPConnection, HTTPException
+from http.client import HTTPException
 from typing import Any, Final
 
 import click
@@ -16,6 +16,7 @@ from rich.text import Text
 from stellarrow.cli.output import formatting
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
+from stellarrow.net.http_request import ask
 
 _STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
 _TIMEOUT: Final = 5.0  # seconds
@@ -48,17 +49,12 @@ def command(at: str, every: float, once: bool) -> None:
 
 
 def _sessions(address: Address) -> list[dict[str, Any]]:
-    connection = HTTPConnection(address.host, address.port, timeout=_TIMEOUT)
     try:
-        connection.request("GET", "/sessions")
-        answer = connection.getresponse()
-        content = answer.read()
+        answer = ask("GET", f"http://{address}/sessions", timeout=_TIMEOUT)
     except (OSError, HTTPException) as error:
         raise Unavailable(f"no processor answers on http://{address}") from error
-    finally:
-        connection.close()
     try:
-        told: list[dict[str, Any]] = json.loads(content) if answer.status == 200 else []
+        told: list[dict[str, Any]] = json.loads(answer.body) if answer.status == 200 else []
         if answer.status == 200 and all("readers" in one for one in told):
             return told
     except (ValueError, TypeError):

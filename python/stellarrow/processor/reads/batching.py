@@ -13,6 +13,8 @@ from stellarrow.errors import ConfigError
 from stellarrow.processor.reads.cursor import Place
 from stellarrow.spool.spool import Piece
 
+# Of rows in a batch: clients of gRPC take messages of at most 4 MiB unless told otherwise.
+_MESSAGE_BYTES: Final = 3 << 20
 _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
 
 
@@ -35,7 +37,7 @@ Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behi
 
 
 class Cutter:
-    """Cut pieces in ledger order into batches of at most `size` rows, without copying them."""
+    """Cut pieces in ledger order into batches of at most `size` rows that fit into a message, uncopied."""
 
     def __init__(self, size: int, place: Place, pick: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
         self.place = place
@@ -57,9 +59,8 @@ class Cutter:
             self._due = None
         self._due = first if self._due is None else self._due
         while at < len(ledgers):
-            end = min(at + self._size, len(ledgers))
+            end, picked = self._fitting(rows, at, min(at + self._size, len(ledgers)))
             sent_last, complete, place = _behind(ledgers, end, last)
-            picked = self._pick(rows.slice(at, end - at))
             self.place = place
             if picked.num_rows:
                 yield self._sent(picked, sent_last, complete)
@@ -69,6 +70,15 @@ class Cutter:
         if self.place.after < last:
             self.place = Place(last)
             self._silent = self._pick(rows.slice(0, 0))
+
+    def _fitting(self, rows: pa.RecordBatch, at: int, end: int) -> tuple[int, pa.RecordBatch]:
+        """Return where a batch from a row on ends so that it fits into a message, and its rows."""
+        picked = self._pick(rows.slice(at, end - at))
+        while picked.nbytes > _MESSAGE_BYTES and end - at > 1:
+            fewer = (end - at) * _MESSAGE_BYTES // picked.nbytes
+            end = at + max(1, min(fewer, (end - at) // 2))
+            picked = self._pick(rows.slice(at, end - at))
+        return end, picked
 
     def rest(self) -> Iterator[Sent]:
         """Yield an empty batch where ledgers without rows are waiting, so that readers know of them."""

@@ -4,28 +4,27 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, suppress
 from dataclasses import replace
 from queue import Empty, Full, Queue
 from typing import Final
 
 from stellarrow.core.decode import Decoder
-from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
+from stellarrow.errors import ConfigError, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Cutter, Sent, Stream
 from stellarrow.processor.reads.cursor import Cursor, Place, cursor_of
 from stellarrow.processor.reads.projection import selector
+from stellarrow.processor.reads.range_slots import RangeSlot
 from stellarrow.processor.reads.request import Command
 from stellarrow.processor.session_decoder import agreed_network
 from stellarrow.protocols import Source
 
 _GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
 _AHEAD: Final = 2  # batches of ledgers decoded before the reader wants them, beside those in the pipeline
-_ROOM_SECONDS: Final = 30.0  # how long a reader waits for one of the places
 _ENDPOINTS: Final = 8
 _LEDGERS: Final = 64  # of an endpoint, at least
 _log: Final = logging.getLogger(__name__)
@@ -65,14 +64,18 @@ def _place(command: Command, cursor: Cursor) -> Place:
     return place
 
 
-def of_range(processor: Processor, command: Command, *, cancelled: Callable[[], bool]) -> Stream:
-    """Return the rows of a range, each batch with its token; an open range follows the chain."""
+def of_range(
+    processor: Processor, command: Command, *, cancelled: Callable[[], bool], reader: str = "reader"
+) -> Stream:
+    """Return the rows of a range, each batch with its token; an open range follows the chain.
+
+    `reader` names the client for people.
+    """
     cursor = cursor_of(command)
     place = _place(command, cursor)
     cutter = Cutter(processor.options.batch_size, place, selector(command))
-    return _told(
-        cursor, _sent(processor, _Decoding(processor, command, behind=place.after), cutter, cancelled)
-    )
+    decoding = _Decoding(processor, command, behind=place.after)
+    return _told(cursor, _sent(processor, decoding, cutter, cancelled, f"{reader} {command.table}"))
 
 
 def _told(cursor: Cursor, sent: Iterator[Sent]) -> Stream:
@@ -82,22 +85,25 @@ def _told(cursor: Cursor, sent: Iterator[Sent]) -> Stream:
 
 
 def _sent(
-    processor: Processor, decoding: _Decoding, cutter: Cutter, cancelled: Callable[[], bool]
+    processor: Processor, decoding: _Decoding, cutter: Cutter, cancelled: Callable[[], bool], name: str
 ) -> Iterator[Sent]:
-    with _room(processor, cancelled), closing(decoding):
+    def gives_up() -> bool:
+        return cancelled() or processor.draining.is_set()
+
+    with closing(decoding), processor.ranges.slot(name, close=decoding.close, gives_up=gives_up) as slot:
         decoding.start()
         while not cancelled():
             try:
                 batch = decoding.next(_GLANCE)
             except Empty:
-                yield from cutter.rest()
+                yield from _handed(slot, cutter.rest())
                 if processor.draining.is_set():
                     return
                 continue
             if batch is None:
-                yield from cutter.rest()
+                yield from _handed(slot, cutter.rest())
                 return
-            for sent in cutter.cut(batch.first, batch.last, batch.tables[decoding.table]):
+            for sent in _handed(slot, cutter.cut(batch.first, batch.last, batch.tables[decoding.table])):
                 yield sent
                 if sent.complete and processor.draining.is_set():
                     return
@@ -105,17 +111,12 @@ def _sent(
                 return
 
 
-@contextmanager
-def _room(processor: Processor, cancelled: Callable[[], bool]) -> Iterator[None]:
-    """Wait for one of the places there are for ranges."""
-    deadline = time.monotonic() + _ROOM_SECONDS
-    while not processor.ranges.acquire(timeout=_GLANCE):
-        if cancelled() or processor.draining.is_set() or time.monotonic() > deadline:
-            raise Unavailable("as many ranges are being decoded as fit into the memory: try again later")
-    try:
-        yield
-    finally:
-        processor.ranges.release()
+def _handed(slot: RangeSlot, sent: Iterable[Sent]) -> Iterator[Sent]:
+    """Pass on what is sent, and let the slot know when it is taken."""
+    for one in sent:
+        slot.hand()
+        yield one
+        slot.took()
 
 
 class _Decoding:
@@ -149,6 +150,9 @@ class _Decoding:
         self._stop.set()
         if self._source:
             self._source.close()
+        with suppress(Empty):
+            while True:  # a reader that takes nothing keeps nothing in memory
+                self._made.get_nowait()
 
     def write(self, batch: LedgerBatch) -> None:
         self._hand(batch)

@@ -23,6 +23,9 @@ from stellarrow.servers.raw.verified import Ledger
 from stellarrow.servers.tcp_keepalive import keep_asking
 
 TABLE: Final = "raw_ledgers"
+# Clients of gRPC take messages of at most 4 MiB unless told otherwise.
+_MESSAGE_BYTES: Final = 3 << 20
+_ROW_BYTES: Final = 1 << 10  # of a row beside its XDR, the source's URL included
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
 _PART: Final = 64  # ledgers of a part at least
 _HEADER: Final = (
@@ -169,7 +172,8 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
             return
         with answering():
             for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
-                yield self._batch(ledgers), _metadata(ledgers)
+                for fitting in _fitting(ledgers):
+                    yield self._batch(fitting), _metadata(fitting)
 
     def _range(self, command: Command) -> tuple[int, int | None]:
         """Return the first ledger and the last: that of now, or none where it is to follow."""
@@ -221,6 +225,21 @@ def _parts(command: Command) -> list[Command]:
         Command(start_ledger=begin, end_ledger=min(begin + size - 1, last))
         for begin in range(first, last + 1, size)
     ]
+
+
+def _fitting(ledgers: list[Ledger]) -> Iterator[list[Ledger]]:
+    """Split ledgers into what a message holds; a larger one is alone."""
+    group: list[Ledger] = []
+    held = 0
+    for ledger in ledgers:
+        size = len(ledger.xdr) + _ROW_BYTES
+        if group and held + size > _MESSAGE_BYTES:
+            yield group
+            group, held = [], 0
+        group.append(ledger)
+        held += size
+    if group:
+        yield group
 
 
 def _metadata(ledgers: list[Ledger]) -> pa.Buffer:

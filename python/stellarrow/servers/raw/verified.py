@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from stellarrow.core.decode import Decoder
-from stellarrow.core.framing import sequences, split
+from stellarrow.core.framing import ledgers_of
 from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
@@ -20,7 +20,6 @@ from stellarrow.protocols import Source
 
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_RATIO: Final = 11  # of ledgers with many transactions
-_MARK: Final = 4  # bytes before a record (RFC 5531)
 _HEADER: Final = {  # of the table ledgers, and what it is here
     "ledger_sequence": "sequence",
     "ledger_hash": "hash",
@@ -147,7 +146,7 @@ class SoundLedgers:
 
     def _proven(self, chunk: LedgerChunk) -> _Checked:
         try:
-            return _Checked(self._ledgers(chunk, _raw(chunk)))
+            return _Checked(self._ledgers(chunk, ledgers_of(chunk)))
         except StellarrowError as error:
             whole = error
         if chunk.first == chunk.last:
@@ -158,7 +157,7 @@ class SoundLedgers:
         """Find the first ledger that is not sound; a chunk that cannot be cut is unsound as a whole."""
         sound: list[Ledger] = []
         try:
-            raw = _raw(chunk)
+            raw = ledgers_of(chunk)
         except StellarrowError:
             return _Checked([], chunk, whole)
         for number, xdr in enumerate(raw, chunk.first):
@@ -194,23 +193,6 @@ class SoundLedgers:
             f"ledger {due} of {chunk.where} is not sound: {error} (kept as {letter.name} in"
             f" {self._letters.folder}): mend the source",
         )
-
-
-def _raw(chunk: LedgerChunk) -> list[bytes]:
-    """Return the XDR of each ledger of a chunk."""
-    if chunk.framing == "single" and chunk.data[:4] != _ZSTD_MAGIC:
-        return [chunk.data]
-    pieces = [piece for piece, _ in split([chunk.data], piece_bytes=1, place=chunk.where)]
-    held = [piece[_MARK:] for piece in pieces]
-    if len(held) == chunk.last - chunk.first + 1:
-        return held
-    return _within(chunk, held)
-
-
-def _within(chunk: LedgerChunk, held: Sequence[bytes]) -> list[bytes]:
-    """Leave out what lies in a chunk beside the ledgers it is read for."""
-    numbers = [sequences(one, "single", place=chunk.where)[0] for one in held]
-    return [one for number, one in zip(numbers, held, strict=True) if chunk.first <= number <= chunk.last]
 
 
 def _weight(chunk: LedgerChunk) -> int:

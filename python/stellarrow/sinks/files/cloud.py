@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, TypeVar
 
 import obstore
 import pyarrow as pa
-from obstore.exceptions import AlreadyExistsError
 
-from stellarrow.errors import SinkError, SinkUnavailable
+from stellarrow.errors import SinkUnavailable
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.files.local import told
 from stellarrow.sinks.files.store import Found, Gone
@@ -52,14 +51,13 @@ class CloudFiles(CloudStore):
             if deep or after:
                 found = self._listed(prefix, after)
                 return [one for one in found if deep or "/" not in one.path[len(prefix) :]]
-            told = obstore.list_with_delimiter(self._store, prefix or None)
-            return [_found(one) for one in told["objects"]]
+            return [_found(one) for one in self._folder(prefix)["objects"]]
 
         return sorted(self._tried("list", work, folder), key=lambda one: one.path)
 
     def _listed(self, prefix: str, after: str) -> Iterator[Found]:
         offset = prefix + after if after else None
-        for page in obstore.list(self._store, prefix or None, offset=offset):
+        for page in self._pages(prefix, offset or ""):
             yield from map(_found, page)
 
     def read(self, path: str) -> pa.NativeFile:
@@ -78,8 +76,7 @@ class CloudFiles(CloudStore):
         return pa.PythonFile(self._tried("get", work, path), mode="r")
 
     def create(self) -> CloudUpload:
-        if self._config.get("skip_signature"):
-            raise SinkError(f"{self.where} cannot be written without credentials: {errors.ADVICE}")
+        self._check_may_write()
         return CloudUpload(self)
 
     def place(self, file: Any, size: int, path: str, *, new: bool) -> bool:
@@ -88,18 +85,21 @@ class CloudFiles(CloudStore):
         if new and size > _AT_ONCE and self.list(path):
             return False
 
-        def work() -> bool:
+        def whole(mode: Any) -> None:
             file.seek(0)
-            if size > _AT_ONCE:
-                obstore.put(self._store, path, file, use_multipart=True, chunk_size=_PART, max_concurrency=4)
-                return True
-            with suppress(AlreadyExistsError):
-                mode: Literal["create", "overwrite"] = "create" if new else "overwrite"
-                obstore.put(self._store, path, file.read(), mode=mode, use_multipart=False)
-                return True
-            return False
+            obstore.put(self._store, path, file.read(), mode=mode, use_multipart=False)
 
-        return self._tried("put", work, path)
+        def in_parts() -> bool:
+            file.seek(0)
+            obstore.put(self._store, path, file, use_multipart=True, chunk_size=_PART, max_concurrency=4)
+            return True
+
+        if size > _AT_ONCE:
+            return self._tried("put", in_parts, path)
+        if new:
+            return self._guarded("put", lambda: self._put_new(path, whole), path)
+        self._tried("put", lambda: whole("overwrite"), path)
+        return True
 
     def remove(self, paths: Iterable[str]) -> None:
         gone = [*paths]
@@ -119,8 +119,11 @@ class CloudFiles(CloudStore):
         self._closed.set()
 
     def _tried(self, operation: str, work: Callable[[], Result], path: str) -> Result:
+        return self._guarded(operation, lambda: self._done(work, path, writing=True), path)
+
+    def _guarded(self, operation: str, work: Callable[[], Result], path: str) -> Result:
         try:
-            return self._guard.call(operation, lambda: self._done(work, path, writing=True))
+            return self._guard.call(operation, work)
         except errors.Absent as error:
             raise Gone(
                 f"{self}/{path} is gone: run stellarrow check --repair, then the same again"

@@ -9,6 +9,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from stellarrow.errors import ConfigError
+from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
@@ -36,17 +37,21 @@ class Place:
         kind, _, rest = text.partition(":")
         location, _, query = rest.partition("?")
         if not location.removeprefix("//"):
-            raise ConfigError(f"{text!r} names no folder: write {kind}:FOLDER or {kind}:s3://BUCKET/PREFIX")
+            raise ConfigError(
+                f"{redacted_url(text)!r} names no folder: write {kind}:FOLDER or {kind}:s3://BUCKET/PREFIX"
+            )
         options: dict[str, Any] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in _OPTIONS:
                 close = get_close_matches(name, _OPTIONS, n=1)
                 remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(_OPTIONS)}"
-                raise ConfigError(f"{text!r} has an unknown option {name!r}: {remedy}")
+                raise ConfigError(f"{redacted_url(text)!r} has an unknown option {name!r}: {remedy}")
             options[name] = value
         if "ledgers" in options:
             if not options["ledgers"].isdecimal() or options["ledgers"] == "0":
-                raise ConfigError(f"{text!r}: ledgers is how many a file holds, such as ledgers=1000")
+                raise ConfigError(
+                    f"{redacted_url(text)!r}: ledgers is how many a file holds, such as ledgers=1000"
+                )
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
         checked(options.get("unsigned", "unsigned"))
@@ -58,15 +63,17 @@ class Place:
         location = self.location.removeprefix("file://")
         return location.rstrip("/") if "://" in location else os.path.realpath(location)
 
-    def open(self) -> FileStore:
+    def open(self, *, instance_credentials: bool | None = None) -> FileStore:
         """Open the place itself."""
-        return open_files(self.location, endpoint=self.endpoint)
+        return open_files(self.location, endpoint=self.endpoint, instance_credentials=instance_credentials)
 
 
 _CLOUD: Final = ("s3", "gs", "az")
 
 
-def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) -> FileStore:
+def open_files(
+    place: str | os.PathLike[str], *, endpoint: str | None = None, instance_credentials: bool | None = None
+) -> FileStore:
     """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
     if scheme not in _CLOUD and scheme != "file":
@@ -76,7 +83,9 @@ def open_files(place: str | os.PathLike[str], *, endpoint: str | None = None) ->
     if scheme != "file":
         from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
 
-        return CloudFiles(str(place), StoreOptions(endpoint=endpoint))
+        return CloudFiles(
+            str(place), StoreOptions(endpoint=endpoint, instance_credentials=instance_credentials)
+        )
     from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
 
     return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)

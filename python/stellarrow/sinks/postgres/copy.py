@@ -55,7 +55,7 @@ def _storable(rows: pa.RecordBatch, kept: Layout, batch: uuid.UUID) -> pa.Record
 
 
 def _without_nul(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
-    """Escape by the tables' rule the texts that a release before it kept with a NUL; nearly always there is none."""
+    """Escape by the tables' rule the texts that an earlier release kept with a NUL; mostly there is none."""
     column = rows.column(name)
     texts = column.flatten() if pa.types.is_list(column.type) else column
     if not pc.any(pc.match_substring(texts, "\0")).as_py():

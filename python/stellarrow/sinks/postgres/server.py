@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -10,6 +11,7 @@ import psycopg
 from psycopg import conninfo, errors
 
 from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.net.redaction import MASK
 
 # A cut connection is noticed within half a minute; the user's own choices win.
 _PATIENCE: Final = {
@@ -47,10 +49,14 @@ class Server:
             for port in str(parts.get("port", "")).split(","):
                 int(port or 0)
         except (psycopg.ProgrammingError, ValueError) as error:
-            raise ConfigError(f"the database URL cannot be read ({_first_line(error)}): {_FORM}") from error
+            # libpq repeats what it cannot read, which may be the password.
+            reason = re.split(r"[\"':]", _first_line(error))[0].strip()
+            raise ConfigError(f"the database URL cannot be read ({reason}): {_FORM}") from None
         self._conninfo = conninfo.make_conninfo("", **{**_PATIENCE, **parts})
         place = f"{parts.get('host', 'the local socket')}:{parts.get('port', '5432')}"
-        self.name = f"PostgreSQL {parts.get('dbname', '')!r} at {place}"
+        login, at, database = str(parts.get("dbname", "")).rpartition("@")
+        # Behind an @ stands what was meant as the host: the password before it holds a slash.
+        self.name = f"PostgreSQL {(MASK + at if login else '') + database!r} at {place}"
 
     def connect(self) -> psycopg.Connection:
         """Open a connection whose statements commit unless they are in a transaction block."""
@@ -58,6 +64,16 @@ class Server:
             connection = psycopg.connect(self._conninfo, autocommit=True)
         connection.prepare_threshold = None  # poolers hand sessions on between transactions
         return connection
+
+    def shares_sessions(self) -> bool:
+        """Tell whether a pooler between gives one session to several clients, statement by statement."""
+        with self.told("look at"), self.connect() as one:
+            if one.info.backend_pid == _session(one):
+                return False  # what answers is the server itself
+            with self.connect() as other:
+                told = [(_session(one), _session(other)) for _ in range(_LOOKS)]
+        first, second = ({pids[which] for pids in told} for which in (0, 1))
+        return len(first) > 1 or len(second) > 1 or bool(first & second)
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:
@@ -100,6 +116,13 @@ def without_mode(url: str) -> tuple[str, str | None]:
     return head + ("?" + rest if rest else ""), modes[-1] if modes else None
 
 
+def _session(connection: psycopg.Connection) -> int:
+    """Return the process of the server that works for a connection now."""
+    row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    return int(row[0]) if row else 0
+
+
+_LOOKS: Final = 8  # statements of two clients by turns; a pooler gives both the session last set free
 _FORM: Final = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 _DOOR: Final = {
     "password authentication failed": "28P01",

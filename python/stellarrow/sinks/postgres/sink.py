@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 import uuid
@@ -31,6 +32,7 @@ from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
 from stellarrow.telemetry.metrics import Metrics
 
+_log: Final = logging.getLogger(__name__)
 MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
 
@@ -97,6 +99,9 @@ class PostgresSink:
         self._flushes: deque[tuple[Future[None], list[LedgerBatch]]] = deque()
         self._closed = self._failed = False
         assets = Assets(Network.of(network))
+        if self._mode != "live":
+            look = self._check_sessions
+            self._guard.call("look", look) if policy else look()
         self._writers = [self._writer(assets) for _ in range(writers)]
         if policy:
             self._guard.call("open", self._writers[0].writing)
@@ -192,6 +197,19 @@ class PostgresSink:
             is_bare=self._is_worth_loading,
             joins=self._mode != "live",
         )
+
+    def _check_sessions(self) -> None:
+        """Load nothing bare where a pooler hands sessions on: the locks of loaders would stay behind."""
+        if not self._server.shares_sessions():
+            return
+        if self._mode == "backfill":
+            raise ConfigError(
+                f"{self._server.name} is behind a pooler that shares sessions between clients, so no"
+                " partition can be loaded bare: connect to the server itself, let the pooler pool by session,"
+                " or write ?mode=live"
+            )
+        _log.warning("%s is behind a pooler that shares sessions: writing as in mode=live", self._server.name)
+        self._mode = "live"
 
     def _set_up(self, connection: psycopg.Connection) -> int:
         migrate(connection)

@@ -13,6 +13,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
 from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
@@ -33,12 +34,15 @@ class LakeOptions:
     """How a lake is read; who does not know better leaves `fetchers` to find its own number.
 
     `poll` is how often, in seconds, to look for the next ledger; `budget_mb` bounds what is fetched ahead.
+    `credentials` are for lakes at web addresses; `instance_credentials` as in StoreOptions.
     """
 
     endpoint: str | None = None
     fetchers: int | None = None
     budget_mb: int = 32
     poll: float = 1.0
+    credentials: ClientCredentials = NO_CREDENTIALS
+    instance_credentials: bool | None = None
 
     def __post_init__(self) -> None:
         for name, value in (("fetchers", self.fetchers), ("budget_mb", self.budget_mb), ("poll", self.poll)):
@@ -62,7 +66,13 @@ class LakeSource:
         self._metrics = metrics or Metrics()
         self._stop = threading.Event()
         store = open_store(
-            os.fspath(location), StoreOptions(endpoint=self._options.endpoint, timeout=policy.timeout)
+            os.fspath(location),
+            StoreOptions(
+                endpoint=self._options.endpoint,
+                timeout=policy.timeout,
+                credentials=self._options.credentials,
+                instance_credentials=self._options.instance_credentials,
+            ),
         )
         self._guard = Guard(store.where, policy, metrics=self._metrics, stop=self._stop)
         self._lake = Lake(store, self._guard)
@@ -174,14 +184,14 @@ class LakeSource:
         if self._lake.file(due) is not None:
             return  # it has just come
         raise LedgerMissing(
-            f"ledger {due} is not in {self._lake.store.where}{self._extent()}: ask for less, or follow"
-            f" the chain with {ledgers.first}:"
+            f"ledger {due} is not in {self._lake.store.where}{self._extent()}{self._doubt()}: ask for"
+            f" less, or follow the chain with {ledgers.first}:"
         )
 
     def _is_hole(self, due: int) -> bool:
         """Tell whether newer files are there, and this one still is not."""
         layout = self._lake.layout()
-        if self._lake.store.lists:
+        if self._lake.lists:
             tip = self._lake.tip()
             newer = tip is not None and tip > layout.file(due).end
         else:
@@ -192,11 +202,14 @@ class LakeSource:
     def _hole(self, due: int) -> LedgerMissing:
         return LedgerMissing(
             f"ledger {due} is missing in {self._lake.store.where}, which goes on after it:"
-            f" {self._lake.layout().key(due)} is not there, put it back"
+            f" {self._lake.layout().key(due)} is not there{self._doubt()}, put it back"
         )
 
+    def _doubt(self) -> str:
+        return f" ({doubt})" if (doubt := self._lake.store.doubt) else ""
+
     def _extent(self) -> str:
-        if not self._lake.store.lists:
+        if not self._lake.lists:
             return ""
         tip = self._lake.tip()
         return ", which is empty" if tip is None else f", whose newest is {tip}"

@@ -12,7 +12,7 @@ ADDED: Final = frozenset(("event_text",))
 
 
 def written(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:
-    """Return the schema of a file that has columns of these names; ValueError where they are not the table's."""
+    """Return the schema of a file with columns of these names; ValueError where they are not the table's."""
     held = pa.schema([field for field in schema if field.name not in ADDED or field.name in names])
     if held.names != list(names):
         raise ValueError("its columns are not the table's")

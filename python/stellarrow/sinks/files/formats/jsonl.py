@@ -26,7 +26,7 @@ from stellarrow.sinks.files.formats.text import (
 )
 
 _READ: Final = 16 << 20  # bytes of text at once
-# What JSON must escape (RFC 8259, 7). Base64, hex, strkeys and digits never hold it, and need not be searched.
+# What JSON must escape (RFC 8259, 7). Base64, hex, strkeys and digits never hold it: they are not searched.
 _ESCAPED: Final = r'["\\\x00-\x1f]'
 _NEVER_ESCAPED: Final = ("_xdr", "_hash", "contract_id", "amount_text", "balance_text")
 
