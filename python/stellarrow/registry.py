@@ -182,6 +182,7 @@ def open_sink(
             transfers=transfers,
             partition=files.partition,
             ledgers_per_file=files.ledgers,
+            unsigned=files.unsigned,
         )
     from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
 

@@ -11,11 +11,12 @@ from urllib.parse import parse_qsl
 from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
 
 FORMATS: Final = ("parquet", "jsonl", "csv")
-_OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
+_OPTIONS: Final = ("partition", "codec", "ledgers", "unsigned", "endpoint")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,7 @@ class Place:
     partition: str = "ledgers"
     codec: str | None = None
     ledgers: int = 1_000
+    unsigned: str = "unsigned"
     endpoint: str | None = None
 
     @classmethod
@@ -52,6 +54,7 @@ class Place:
                 )
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
+        checked(options.get("unsigned", "unsigned"))
         return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
 
     @property
