@@ -35,7 +35,7 @@ class Database:
         found = dict(views(data)) if isinstance(data, Path) else self._registered(data)
         if not found:
             raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
-        self._views = {**found}
+        self._views: dict[tuple[str, str], str] = {**found}
         self._make_views(found)
 
     def _registered(self, data: Mapping[str, Any]) -> dict[tuple[str, str], str]:
@@ -58,9 +58,9 @@ class Database:
             if not schema or held[table] == 1:
                 self._connection.execute(f"create view {_quoted(table)} as {exact}")
                 made[table] = columns
-        if (select := assets(made)) and "assets" not in made:
-            self._connection.execute(f"create view assets as {select}")
-            self._views["", "assets"] = select
+        if (united := assets(made)) and "assets" not in made:
+            self._connection.execute(f"create view assets as {united}")
+            self._views["", "assets"] = united
 
     def _columns(self, select: str) -> dict[str, str]:
         """Return DuckDB's types of a query's columns, by name."""
