@@ -14,7 +14,7 @@ def spec_json(code: Any) -> str | None:
 
 
 def spec_status(code: Any) -> str:
-    """Return what became of the interface in a contract's code: read, absent, malformed or newer (than us)."""
+    """Return what became of the interface in a contract's code: read, absent, malformed or newer."""
     return _core.spec_status(bytes_like(code))
 
 

@@ -23,8 +23,8 @@ _LACKS: Final = {
         "has a malformed interface: its contractspecv0 section (SEP-48) is cut short or not made of entries"
     ),
     "newer": (
-        "has an interface that is newer than this stellarrow: its contractspecv0 section (SEP-48) has entries or"
-        " types that are not known here; upgrade stellarrow"
+        "has an interface that is newer than this stellarrow: its contractspecv0 section (SEP-48) has entries"
+        " or types that are not known here; upgrade stellarrow"
     ),
 }
 

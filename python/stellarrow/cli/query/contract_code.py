@@ -27,7 +27,9 @@ def extracted_code(contract: str, data: Path) -> bytes:
         raise SourceError(f"{contract} is a Stellar Asset Contract: it has no code of its own")
     wasm_hash = newest["contract_instance_wasm_hash"]
     if not wasm_hash:
-        raise SourceError(f"{contract} names no code of its own: its instance is of type {newest['contract_instance_type']}")
+        raise SourceError(
+            f"{contract} names no code of its own: its instance is of type {newest['contract_instance_type']}"
+        )
     for row in _rows(tables, "contract_code", f"contract_code_hash = '{wasm_hash}'", ["code"]):
         if row["code"] is not None:
             return bytes(row["code"])

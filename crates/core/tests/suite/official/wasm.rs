@@ -35,7 +35,12 @@ fn entries_json<T: ReadXdr + Serialize>(code: &[u8], name: &[u8]) -> Option<Resu
     let limits = Limits { depth: 500, len: section.len() };
     let mut reader = Limited::new(section.as_slice(), limits);
     let entries: Result<Vec<_>, _> = T::read_xdr_iter(&mut reader).collect();
-    Some(entries.map(|entries| json(&entries)))
+    let read = section.len() - reader.inner.len();
+    Some(entries.map(|entries| json(&entries)).map_err(|error| match &section[..read] {
+        // An arm of its own is a small number; a larger one is no arm but something else.
+        [.., high_1, high_2, _, _] if (*high_1, *high_2) != (0, 0) => Error::LengthMismatch,
+        _ => error,
+    }))
 }
 
 /// Gather what all sections of the name hold; `None` where the module is cut.
