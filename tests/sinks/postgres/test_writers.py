@@ -155,12 +155,7 @@ os._exit(9)
 
 
 def test_many_starters_migrate_once(database: str) -> None:
-    together(
-        *(
-            lambda: made(database, "ledgers")
-            for _ in range(6)
-        )
-    )
+    together(*(lambda: made(database, "ledgers") for _ in range(6)))
     assert asked(database, "SELECT count(*) FROM stellar.migrations") == [{"count": len(known())}]
 
 
