@@ -12,7 +12,7 @@ from typing import Final
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
-from stellarrow.net.resilience import Guard
+from stellarrow.protocols import Guarded, ServerState
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.health import Check, Component, Part
@@ -39,10 +39,11 @@ _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 def guards_of(source: object) -> list[Component]:
     """Return what /health shows of the servers a source or sink talks to."""
-    return [Part(partial(_guarded, guard)) for guard in getattr(source, "guards", ())]
+    guards = source.guards if isinstance(source, Guarded) else ()
+    return [Part(partial(_guarded, guard)) for guard in guards]
 
 
-def _guarded(guard: Guard) -> Check:
+def _guarded(guard: ServerState) -> Check:
     message = str(guard.last_error or "")
     return Check(
         guard.name, guard.state == "closed", message, {"circuit_breaker": guard.state}, essential=False

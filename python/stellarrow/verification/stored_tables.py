@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, SinkUnavailable
+from stellarrow import registry
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
+from stellarrow.protocols import Readable
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.location import FORMATS, Place
-from stellarrow.sinks.files.reading import listings, rows_of
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.location import open_existing
+from stellarrow.sinks.files.reading import listings
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
 
@@ -49,50 +50,16 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
 
 def holdings(place: str) -> list[Holding]:
     """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
-    if place.partition(":")[0] in ("postgres", "postgresql"):
-        return _in_database(place)
-    return [_holding(one) for one in opened(place)]
-
-
-def _in_database(url: str) -> list[Holding]:
-    from stellarrow.sinks.postgres.reading import kept_tables  # noqa: PLC0415  its client is an extra
-
+    is_folder = ":" not in place or Path(place).is_dir()
+    kind = registry.sink_entry(f"parquet:{place}" if is_folder else place).load()
+    if not isinstance(kind, Readable):
+        raise ConfigError(f"{redacted_url(place)!r} cannot be read back: its sink has no way to")
     return [
         Holding(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
-        for one in kept_tables(url)
+        for one in kind.held(f"parquet:{place}" if is_folder else place)
     ]
 
 
 def opened(place: str) -> list[Listing]:
     """Return the tables of files in a place; a folder needs no format before it."""
-    return listings(opened_files(place))
-
-
-def opened_files(place: str) -> FileStore:
-    """Open a place of files."""
-    kind, colon, _ = place.partition(":")
-    if colon and kind not in FORMATS:
-        raise ConfigError(
-            f"{redacted_url(place)!r} is no place to look into: name parquet:FOLDER or postgres://…"
-        )
-    files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
-    if "://" not in files.location and not Path(files.location).is_dir():
-        raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")
-    return files.open()
-
-
-def _holding(listing: Listing) -> Holding:
-    facts = listing.shape.facts
-
-    def read(columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
-        wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
-        for rows in rows_of(listing, ledgers, wanted):
-            yield rows.select(list(columns))
-
-    return Holding(
-        listing.shape.folder,
-        facts["schema_version"],
-        Network.of(facts["network"]),
-        listing.ranges(),
-        read,
-    )
+    return listings(open_existing(place))

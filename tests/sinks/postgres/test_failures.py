@@ -120,7 +120,9 @@ def test_a_server_that_is_away_is_unavailable() -> None:
 
 def test_what_failed_is_kept_for_another_try(database: str) -> None:
     with closing(opened(database)) as sink:
-        sink.write(batch(0, 99, ROWS))
+        sink.write(batch(0, 0, ROWS))
+        sink.commit()
+        sink.write(batch(1, 99, ROWS))
         execute(database, "ALTER TABLE contract_data.entries RENAME COLUMN deleted TO gone")
         with pytest.raises(sa.SchemaMismatch):
             sink.commit()

@@ -12,10 +12,11 @@ from stellarrow.cli.output import formatting
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.quarantine import QUARANTINE, quarantined
 from stellarrow.sinks.files.store import Found
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
-from stellarrow.verification.stored_tables import opened, opened_files
+from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 _NAMED: Final = 20  # foreign files that are named; of more, only how many
@@ -75,7 +76,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         found.foreign += [one for one in findings if isinstance(one, Foreign)]
     if is_repair:
         found.repaired = [repair(listing, wrong) for listing, wrong in faults if wrong]
-    found.aside = quarantined(opened_files(place))
+    found.aside = quarantined(open_existing(place))
     if not tables and not found.aside:
         raise SinkError(f"{place} holds no tables: name the folder that extract wrote to")
     if as_json:

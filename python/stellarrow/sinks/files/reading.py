@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import Final
+from dataclasses import dataclass
 
 import pyarrow as pa
 
 from stellarrow.core.tables import table
 from stellarrow.errors import SinkError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.registry import FORMATS
 from stellarrow.sinks.files.formats import Format
-from stellarrow.sinks.files.formats.csv import Csv
-from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
@@ -21,12 +20,6 @@ from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.store import FileStore
-
-_FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
-    "parquet": Parquet,
-    "jsonl": JsonLines,
-    "csv": Csv,
-}
 
 
 def listings(store: FileStore) -> list[Listing]:
@@ -70,7 +63,8 @@ def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
 
 def format_of(name: str, codec: str | None = None) -> Format:
     """Return the format of a name."""
-    return _FORMATS[name](codec)
+    made: Format = FORMATS[name].load()(codec)
+    return made
 
 
 def rows_of(
@@ -87,3 +81,31 @@ def rows_of(
             with readable(listing.store, path), listing.store.read(path) as file:
                 for rows in listing.shape.format.read(file, listing.shape.schema, columns):
                     yield between(rows, LedgerRange(first, last))
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFiles:
+    """A table in a place of files; `network` is a passphrase."""
+
+    listing: Listing
+
+    @property
+    def name(self) -> str:
+        return self.listing.shape.folder
+
+    @property
+    def version(self) -> str:
+        return self.listing.shape.facts["schema_version"]
+
+    @property
+    def network(self) -> str:
+        return self.listing.shape.facts["network"]
+
+    @property
+    def ledgers(self) -> LedgerSet:
+        return self.listing.ranges()
+
+    def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
+        wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
+        for rows in rows_of(self.listing, ledgers, wanted):
+            yield rows.select(list(columns))

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Timer
-from typing import Final
+from typing import ClassVar, Final
 
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
-from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
+from stellarrow.sinks.files.reading import HeldFiles, format_of, listings
 from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
@@ -76,6 +79,39 @@ class FileSink:
                 ledgers_per_file=ledgers_per_file,
                 compactions=self._compactions,
             )
+
+    options: ClassVar[Mapping[str, str]] = OPTIONS
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> FileSink:
+        """Open a place of files, as the registry does."""
+        place = Place.parse(url)
+        return FileSink(
+            place.open(instance_credentials=options.instance_credentials),
+            tables,
+            format=format_of(place.format, place.codec),
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            partition=place.partition,
+            ledgers_per_file=place.ledgers,
+            unsigned=place.unsigned,
+        )
+
+    @classmethod
+    def root(cls, url: str) -> str:
+        """Name the place alike, however it is written."""
+        return Place.parse(url).root
+
+    @classmethod
+    def held(cls, url: str) -> list[HeldFiles]:
+        """Return the tables of a place, whoever wrote them."""
+        return [HeldFiles(one) for one in listings(open_existing(url))]
+
+    def health(self) -> Health:
+        """Look at the place: is it there, may it be written to, is there room?"""
+        return self._store.health()
 
     def write(self, batch: LedgerBatch) -> None:
         for asked, files in self._tables.items():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stellarrow.errors import Damaged, SinkError
+from stellarrow.protocols import Health
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -68,6 +69,9 @@ class FileStore(Protocol):
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         """Keep other writers from placing into a folder; yields whether the place can promise it."""
+
+    def health(self) -> Health:
+        """Say whether the place could be written to, without changing what it holds."""
 
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""

@@ -7,13 +7,13 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Final
+from typing import ClassVar, Final
 
 import psycopg
 import pyarrow as pa
@@ -22,12 +22,15 @@ from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavai
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
 from stellarrow.sinks.postgres import bulk_load, coverage, flush
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layout
-from stellarrow.sinks.postgres.migrations import migrate
+from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.partitions import is_there
+from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
@@ -71,7 +74,7 @@ class PostgresSink:
         decoded: bool = False,
         transfers: str = "derive",
         mode: str | None = None,
-        expected: LedgerSet | None = None,
+        expected: LedgerSet | Callable[[], LedgerSet] | None = None,
         batch_rows: int = 10_000,
         partition_ledgers: int = PARTITION_LEDGERS,
         writers: int = 2,
@@ -90,8 +93,7 @@ class PostgresSink:
         self._tables = _laid_out(tables)
         self._server = Server(url)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
-        # What follows the chain comes ledger by ledger, and is wanted at once.
-        self._expected = LedgerSet(part for part in expected or () if part.last is not None)
+        self._expected = expected
         self._size = partition_ledgers
         self._batch_rows = batch_rows
         self._watch = watch
@@ -107,6 +109,35 @@ class PostgresSink:
         for writer in self._writers:
             self._free.put(writer)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
+
+    options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> PostgresSink:
+        """Open a database, as the registry does."""
+        return cls(
+            url,
+            tables,
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            expected=options.expected,
+        )
+
+    @classmethod
+    def held(cls, url: str) -> list[KeptTable]:
+        """Return the tables of a database, whoever wrote them."""
+        return kept_tables(url)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before the server, for those who watch over it."""
+        return (self._guard,)
+
+    def health(self) -> Health:
+        """Say whether the server would take what this sink writes; nothing is made there."""
+        return self._server.health(oldest=OLDEST)
 
     def write(self, batch: LedgerBatch) -> None:
         for kept in self._tables:
@@ -219,8 +250,12 @@ class PostgresSink:
     def _is_made(self, writer: Writer) -> bool:
         """Tell whether the tables are there; refuse those made otherwise."""
         connection = writer.connection()
-        with self._server.told("read from"):
-            return writer.is_set_up or are_there(connection, self._tables, self._making)
+        try:
+            with self._server.told("read from"):
+                return writer.is_set_up or are_there(connection, self._tables, self._making)
+        except SinkError:
+            writer.close()
+            raise
 
     def _check_sessions(self) -> None:
         """Load nothing bare where a pooler hands sessions on: the locks of loaders would stay behind."""
@@ -243,8 +278,14 @@ class PostgresSink:
     def _is_worth_loading(self, first: int) -> bool:
         if self._mode == "backfill":
             return True
-        part = self._expected & LedgerSet([LedgerRange(first, first + self._size - 1)])
+        part = self._bounded() & LedgerSet([LedgerRange(first, first + self._size - 1)])
         return part.count >= min(_LEAST_BARE, self._size)
+
+    def _bounded(self) -> LedgerSet:
+        """Return what is expected and has an end: what follows the chain is wanted ledger by ledger."""
+        if callable(self._expected):
+            self._expected = self._expected()
+        return LedgerSet(part for part in self._expected or () if part.last is not None)
 
     @contextmanager
     def _borrowed(self) -> Iterator[Writer]:
