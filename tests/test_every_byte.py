@@ -22,11 +22,11 @@ from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.processor.session import Counts, Mark, Session, Status
 from stellarrow.processor.session_store import Store
+from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.reading import listings, rows_of
 from stellarrow.sinks.files.verify import Fault, check, repair
 from stellarrow.spool.spool import Spool
 from stellarrow.storage import open_store
-from stellarrow.verification.stored_tables import opened_files
 
 pytestmark = pytest.mark.slow
 
@@ -79,17 +79,17 @@ def extract(request: pytest.FixtureRequest, tmp_path: Path, ledgers: tuple[bytes
 
 
 def held_rows(place: str) -> list[dict[str, Any]]:
-    with closing(opened_files(place)) as store:
+    with closing(open_existing(place)) as store:
         return [row for table in listings(store) for rows in rows_of(table) for row in rows.to_pylist()]
 
 
 def found_faults(place: str) -> list[Fault]:
-    with closing(opened_files(place)) as store:
+    with closing(open_existing(place)) as store:
         return [one for table in listings(store) for one in check(table) if isinstance(one, Fault)]
 
 
 def repaired(place: str) -> None:
-    with closing(opened_files(place)) as store:
+    with closing(open_existing(place)) as store:
         for table in listings(store):
             repair(table, [one for one in check(table) if isinstance(one, Fault)])
 
