@@ -117,7 +117,9 @@ def write_row(url: str, batches: list[sa.LedgerBatch]) -> None:
 
 
 def _bare_table(url: str) -> psycopg.Connection:
-    PostgresSink(url, TABLE, network="synthetic").close()
+    with closing(PostgresSink(url, TABLE, network="synthetic")) as sink:
+        sink.write(made(1)[0])
+        sink.commit()
     connection = psycopg.connect(url, autocommit=True)
     connection.execute("CREATE TABLE bare (LIKE contract_data.entries INCLUDING DEFAULTS)")
     return connection

@@ -1,9 +1,13 @@
 """The two seams: where ledgers come from, where batches go; and what a source may offer besides."""
 
-from collections.abc import Iterator
-from typing import Protocol, runtime_checkable
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @runtime_checkable
@@ -62,3 +66,122 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of everything; what was not committed may be lost, never half kept. Twice is harmless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a sink found of its place: `message` says what, and where it is not well also what to do."""
+
+    state: Literal["ok", "warning", "broken"]
+    message: str
+    latency_ms: float | None = None
+    mb_per_s: float | None = None
+
+
+@runtime_checkable
+class Checked(Protocol):
+    """A sink that can say whether it could be written to."""
+
+    def health(self) -> Health:
+        """Look at the place and its limits, without changing what it holds; a SinkError is broken too."""
+
+
+@runtime_checkable
+class Named(Protocol):
+    """A source that people know by a name without secrets."""
+
+    @property
+    def name(self) -> str:
+        """The name, for messages."""
+
+
+class ServerState(Protocol):
+    """How calls to one server went; `net.resilience.Guard` is one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def last_error(self) -> Any: ...
+
+
+@runtime_checkable
+class Guarded(Protocol):
+    """A source or sink that calls servers through guards."""
+
+    @property
+    def guards(self) -> Sequence[ServerState]:
+        """One for each server, for those who watch over them."""
+
+
+@runtime_checkable
+class Pingable(Protocol):
+    """A source that cannot tell what it has, only whether it is there."""
+
+    def ping(self) -> None:
+        """Return once the server answers; a SourceError where it does not."""
+
+
+@runtime_checkable
+class Live(Protocol):
+    """A source at the edge of the chain: its latest ledger has just closed."""
+
+    @property
+    def max_age_seconds(self) -> float:
+        """How long ago the latest ledger may have closed before the source is behind."""
+
+
+@runtime_checkable
+class SourceKind(Protocol):
+    """A class of sources, as the registry lists it; `options` is a `registry.SourceOptions`."""
+
+    def open(self, url: str, options: Any) -> Source:
+        """Open what a URL names, as a class method."""
+
+
+@runtime_checkable
+class SinkKind(Protocol):
+    """A class of sinks, as the registry lists it; `options` is a `registry.SinkOptions`."""
+
+    def open(self, url: str, tables: Sequence[str], options: Any) -> Sink:
+        """Open what a URL names, as a class method. Nothing is asked of the place, nothing made there."""
+
+
+@runtime_checkable
+class Located(Protocol):
+    """A class of sinks of which two must not share a place."""
+
+    def root(self, url: str) -> str:
+        """Return a name of the place that is the same however it is written, as a class method."""
+
+
+@runtime_checkable
+class Configured(Protocol):
+    """A class of sinks whose URLs take options behind a question mark."""
+
+    options: ClassVar[Mapping[str, str]]  # what each option means, by name
+
+
+class HeldTable(Protocol):
+    """A table that is there, whoever wrote it; `network` is a passphrase."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> str: ...
+    @property
+    def network(self) -> str: ...
+    @property
+    def ledgers(self) -> LedgerSet: ...
+
+    def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator["pa.RecordBatch"]:
+        """Yield columns of a range's rows, in ledger order."""
+
+
+@runtime_checkable
+class Readable(Protocol):
+    """A class of sinks whose places can be read back, by `coverage` and `extract --verify`."""
+
+    def held(self, url: str) -> Sequence[HeldTable]:
+        """Return the tables of a place, sorted, as a class method."""

@@ -1,36 +1,172 @@
-"""Which source, sink and network a path or URL means: the one place that names concrete ones."""
+"""The one list of sources, sinks, formats and stores: which class each scheme means, loaded when needed.
+
+It imports none of them. Other packages add to it by entry points in the groups `stellarrow.sources` and
+`stellarrow.sinks`: the name is the scheme, the object a class such as `protocols.SourceKind` or `SinkKind`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cache
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
-from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError, NetworkMismatch
-from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
-from stellarrow.net.resilience import Policy
-from stellarrow.protocols import Sink, Source
-from stellarrow.sinks.files.location import FORMATS, Place
-from stellarrow.sinks.files.reading import format_of
-from stellarrow.sinks.files.sink import FileSink
-from stellarrow.sources.files import FileSource
-from stellarrow.sources.stdin import StdinSource
+from stellarrow.protocols import Located, SinkKind, SourceKind
 from stellarrow.storage.paths import local_path
-from stellarrow.telemetry.metrics import Metrics
 
-_FORMS = {
-    "parquet": "parquet:FOLDER",
-    "jsonl": "jsonl:FOLDER",
-    "csv": "csv:FOLDER",
-    "postgres": "postgres://USER@HOST/DATABASE",
-    "postgresql": "postgresql://USER@HOST/DATABASE",
-}
+if TYPE_CHECKING:
+    from stellarrow.filter import Filter
+    from stellarrow.net.resilience import Policy
+    from stellarrow.protocols import Sink, Source
+    from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A scheme, how a location of it is written, and the class it means, as `module:name`.
+
+    Neighbours of one `joined` class in a comma list are opened as one source.
+    """
+
+    scheme: str
+    form: str
+    target: str
+    joined: bool = False
+    point: EntryPoint | None = None
+
+    def load(self) -> Any:
+        """Import the class."""
+        if self.point is None:
+            module, _, name = self.target.partition(":")
+            return getattr(import_module(module), name)
+        try:
+            return self.point.load()
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"{self.scheme}: the plug-in {self.target} cannot be loaded ({error}): install it again, or"
+                " remove it"
+            ) from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceOptions:
+    """What a source is opened with; `endpoint` is where an S3-compatible store is."""
+
+    network: str | None = None
+    endpoint: str | None = None
+    fetchers: int | None = None
+    access: SourceAccess
+    policy: Policy | None = None
+    metrics: Metrics | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SinkOptions:
+    """How the rows that come are made; `expected` tells which ledgers are about to come."""
+
+    network: Network
+    where: Filter | None = None
+    decoded: bool = False
+    transfers: str = "derive"
+    expected: Callable[[], LedgerSet] | None = None
+    instance_credentials: bool | None = None
+
+
+PATH: Final = "path"  # what has no scheme
+_FILES: Final = "stellarrow.sinks.files"
+_LAKE: Final = "stellarrow.sources.lake:LakeSource"
+_GRPC: Final = "stellarrow.sources.grpc:GrpcSource"
+_RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
+_SINK: Final = f"{_FILES}.sink:FileSink"
+_POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
+_CLOUD_FILES: Final = f"{_FILES}.cloud:CloudFiles"
+_RPC: Final = "rpc+"
+
+
+def _listed(*entries: Entry) -> dict[str, Entry]:
+    return {entry.scheme: entry for entry in entries}
+
+
+_SOURCES: Final = _listed(
+    Entry(PATH, "PATH", "stellarrow.sources.files:FileSource"),
+    Entry("-", "-", "stellarrow.sources.stdin:StdinSource"),
+    Entry("file", "file:///FOLDER", _LAKE),
+    Entry("s3", "s3://BUCKET/PREFIX", _LAKE),
+    Entry("gs", "gs://BUCKET/PREFIX", _LAKE),
+    Entry("az", "az://CONTAINER/PREFIX", _LAKE),
+    Entry("https", "https://HOST/PREFIX", _LAKE),
+    Entry("http", "http://HOST/PREFIX", _LAKE),
+    Entry("grpc", "grpc://HOST:PORT", _GRPC),
+    Entry("grpcs", "grpcs://HOST:PORT", _GRPC),
+    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, joined=True),
+    Entry("rpc+http", "rpc+http://HOST", _RPC_SOURCE, joined=True),
+)
+_CHAIN: Final = Entry(",", "SOURCE,SOURCE", "stellarrow.sources.chained:ChainedSource")
+_SINKS: Final = _listed(
+    Entry("parquet", "parquet:FOLDER", _SINK),
+    Entry("jsonl", "jsonl:FOLDER", _SINK),
+    Entry("csv", "csv:FOLDER", _SINK),
+    Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES),
+    Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES),
+)
+# Formats of files, and places of files that sinks write.
+FORMATS: Final = _listed(
+    Entry("parquet", "parquet", f"{_FILES}.formats.parquet:Parquet"),
+    Entry("jsonl", "jsonl", f"{_FILES}.formats.jsonl:JsonLines"),
+    Entry("csv", "csv", f"{_FILES}.formats.csv:Csv"),
+)
+FILE_STORES: Final = _listed(
+    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES),
+    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES),
+    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES),
+    Entry("file", "file:///FOLDER", f"{_FILES}.local:LocalFiles"),
+)
+# Places that keep the objects of lakes.
+STORES: Final = _listed(
+    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_STORE),
+    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_STORE),
+    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_STORE),
+    Entry("https", "https://HOST/PREFIX", _CLOUD_STORE),
+    Entry("http", "http://HOST/PREFIX", _CLOUD_STORE),
+    Entry("file", "file:///FOLDER", "stellarrow.storage.local:LocalStore"),
+)
+
+
+@cache
+def _installed(group: str) -> tuple[Entry, ...]:
+    return tuple(
+        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point)
+        for point in sorted(entry_points(group=group), key=lambda point: point.name)
+    )
+
+
+def sources() -> Mapping[str, Entry]:
+    """Return every source by its scheme; what comes with stellarrow cannot be replaced."""
+    return _listed(*_installed("stellarrow.sources")) | _SOURCES
+
+
+def sinks() -> Mapping[str, Entry]:
+    """Return every sink by its scheme; what comes with stellarrow cannot be replaced."""
+    return _listed(*_installed("stellarrow.sinks")) | _SINKS
+
+
+def sink_forms() -> str:
+    """Name every sink as people write it, for help and errors."""
+    return _either(entry.form for scheme, entry in sinks().items() if scheme != "postgresql")
+
+
+def _either(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def open_source(
@@ -58,95 +194,92 @@ def open_source(
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:
         raise ConfigError("no source is named: give a path or URL of ledgers, or --rpc URL")
-    access = access or SourceAccess.of_environment()
-    seams = _Seams(network, endpoint, fetchers, access, policy, metrics)
-    opened: list[Source] = []
-    for is_rpc, neighbours in groupby(parts, lambda part: part.startswith(_RPC)):
-        run = list(neighbours)
-        opened += [_open_rpc(run, seams)] if is_rpc else [_open_part(part, seams) for part in run]
-    return opened[0] if len(opened) == 1 else _chained(opened)
+    options = SourceOptions(
+        network=network,
+        endpoint=endpoint,
+        fetchers=fetchers,
+        access=access or SourceAccess.of_environment(),
+        policy=policy,
+        metrics=metrics,
+    )
+    opened: list[Source] = [_kind(entry, SourceKind).open(url, options) for entry, url in _joined(parts)]
+    if len(opened) == 1:
+        return opened[0]
+    chain: Source = _CHAIN.load()(opened)
+    return chain
 
 
-@dataclass(frozen=True, slots=True)
-class _Seams:
-    """What sources are given."""
+def _joined(parts: Sequence[str]) -> Iterator[tuple[Entry, str]]:
+    """Yield what is to be opened: neighbours that are one source as a comma list."""
+    found = [(source_entry(part), part) for part in parts]
+    for target, run in groupby(found, key=lambda one: one[0].target if one[0].joined else None):
+        neighbours = list(run)
+        if target is None:
+            yield from neighbours
+        else:
+            yield neighbours[0][0], ",".join(part for _, part in neighbours)
 
-    network: str | None
-    endpoint: str | None
-    fetchers: int | None
-    access: SourceAccess
-    policy: Policy | None
-    metrics: Metrics | None
 
-
-def _open_part(location: str, seams: _Seams) -> Source:
+def source_entry(location: str) -> Entry:
+    """Return what a location's scheme means."""
+    known = sources()
     if location == "-":
-        return StdinSource(metrics=seams.metrics)
+        return known["-"]
     scheme, separator, _ = location.partition("://")
+    if location.startswith(_RPC):
+        return known.get(scheme, known["rpc+https"])
+    plugged = location.partition(":")[0]
+    if not separator and plugged in known and known[plugged].point and not local_path(location).exists():
+        return known[plugged]
     if not separator:
-        return FileSource(location, metrics=seams.metrics)
-    if scheme not in _SOURCES:
-        close = get_close_matches(scheme, _SOURCES, n=1)
-        known = ", ".join(f"{name}://" for name in sorted((*_SOURCES, f"{_RPC}https")))
-        remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {known}"
+        return known[PATH]
+    if scheme not in known:
+        named = [name for name in known if name not in (PATH, "-")]
+        close = get_close_matches(scheme, named, n=1)
+        listed = ", ".join(f"{name}://" for name in sorted(named))
+        remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {listed}"
         raise ConfigError(f"{scheme}:// is no place ledgers are read from: {remedy}")
-    return _SOURCES[scheme](location, seams)
+    return known[scheme]
 
 
-def _open_lake(url: str, seams: _Seams) -> Source:
-    from stellarrow.sources.lake import LakeOptions, LakeSource  # noqa: PLC0415  few need it
-
-    options = LakeOptions(
-        endpoint=seams.endpoint,
-        fetchers=seams.fetchers,
-        credentials=seams.access.source,
-        instance_credentials=seams.access.instance_credentials,
-    )
-    return LakeSource(url, options, policy=seams.policy, metrics=seams.metrics)
-
-
-def _open_grpc(url: str, seams: _Seams) -> Source:
-    from stellarrow.sources.grpc import GrpcSource  # noqa: PLC0415  an extra
-
-    return GrpcSource(url, credentials=seams.access.source, policy=seams.policy, metrics=seams.metrics)
-
-
-def _open_rpc(urls: Sequence[str], seams: _Seams) -> Source:
-    from stellarrow.sources.rpc import RpcSource  # noqa: PLC0415  an extra
-
-    plain = [url.removeprefix(_RPC) for url in urls]
-    return RpcSource(
-        plain,
-        network=seams.network,
-        credentials=seams.access.rpc,
-        policy=seams.policy,
-        metrics=seams.metrics,
-    )
-
-
-def _chained(sources: Sequence[Source]) -> Source:
-    from stellarrow.sources.chained import ChainedSource  # noqa: PLC0415  few need it
-
-    return ChainedSource(sources)
-
-
-_RPC: Final = "rpc+"
-_SOURCES: Final[dict[str, Callable[[str, _Seams], Source]]] = {
-    "grpc": _open_grpc,
-    **dict.fromkeys(("s3", "gs", "az", "https", "http", "file"), _open_lake),
-    "grpcs": _open_grpc,
-}
+def _kind(entry: Entry, kind: type) -> Any:
+    found = entry.load()
+    if not isinstance(found, kind):
+        raise ConfigError(f"{entry.scheme}: the plug-in {entry.target} has no open: update it, or remove it")
+    return found
 
 
 def check_apart(sinks: Iterable[object]) -> None:
     """Refuse two sinks of files in one place: both would keep a table in the folder of its name."""
     taken: dict[str, str] = {}
     for sink in sinks:
-        if isinstance(sink, str) and sink.partition(":")[0] in FORMATS:
-            root = Place.parse(sink).root
+        kind = sink_entry(sink).load() if isinstance(sink, str) else None
+        if isinstance(sink, str) and isinstance(kind, Located):
+            root = kind.root(sink)
             if root in taken:
                 raise ConfigError(f"{taken[root]} and {sink} are one place: give each a folder of its own")
             taken[root] = sink
+
+
+def sink_entry(location: str) -> Entry:
+    """Return what a sink's scheme means, or say how one is written."""
+    scheme, _, rest = location.partition(":")
+    known = sinks()
+    if scheme not in known:
+        close = get_close_matches(scheme, known, n=1) if rest else []
+        remedy = (
+            f"did you mean {known[close[0]].form}?"
+            if close
+            else f"name a format, such as parquet:{redacted_url(location)}"
+            if not rest or scheme in FILE_STORES
+            else f"begin it with one of {', '.join(f'{name}:' for name in known)}"
+        )
+        raise ConfigError(f"{redacted_url(location)!r} is no place to write to: {remedy}")
+    if not rest:
+        raise ConfigError(
+            f"{redacted_url(location)!r} names no folder or database: write {known[scheme].form}"
+        )
+    return known[scheme]
 
 
 def open_sink(
@@ -154,48 +287,26 @@ def open_sink(
     names: Sequence[str],
     *,
     network: Network,
-    where: Filter | None,
+    where: Filter | None = None,
     decoded: bool = False,
     transfers: str = "derive",
     expected: Callable[[], LedgerSet] | None = None,
     instance_credentials: bool | None = None,
 ) -> Sink:
-    """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come."""
-    kind, _, rest = place.partition(":")
-    if kind not in _FORMS:
-        close = get_close_matches(kind, _FORMS, n=1) if rest else []
-        remedy = (
-            f"did you mean {_FORMS[close[0]]}?"
-            if close
-            else f"name a format, such as parquet:{redacted_url(place)}"
-        )
-        raise ConfigError(f"{redacted_url(place)!r} is no place to write to: {remedy}")
-    if not rest:
-        raise ConfigError(f"{redacted_url(place)!r} names no folder or database: write {_FORMS[kind]}")
-    if kind in FORMATS:
-        files = Place.parse(place)
-        return FileSink(
-            files.open(instance_credentials=instance_credentials),
-            names,
-            format=format_of(kind, files.codec),
-            network=network,
-            where=where,
-            decoded=decoded,
-            transfers=transfers,
-            partition=files.partition,
-            ledgers_per_file=files.ledgers,
-        )
-    from stellarrow.sinks.postgres import PostgresSink  # noqa: PLC0415  its client is an extra
+    """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come.
 
-    return PostgresSink(
-        place,
-        names,
+    Nothing is made or changed there before the first write.
+    """
+    options = SinkOptions(
         network=network,
         where=where,
         decoded=decoded,
         transfers=transfers,
-        expected=expected() if expected else None,
+        expected=expected,
+        instance_credentials=instance_credentials,
     )
+    opened: Sink = _kind(sink_entry(place), SinkKind).open(place, names, options)
+    return opened
 
 
 def find_network(source: Source, named: str | Network | None) -> Network:
@@ -213,10 +324,3 @@ def find_network(source: Source, named: str | Network | None) -> Network:
             f"the source says its ledgers are of {told}, not {network}: leave --network out"
         )
     return network
-
-
-def table_names(text: str) -> list[str]:
-    """Split a comma list of tables; `all` is the newest version of each."""
-    if text.strip() == "all":
-        return list(dict.fromkeys(table.name for table in tables()))
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -129,7 +129,7 @@ def test_what_was_not_committed_comes_again(processor: Processor, database: str)
     processor.pieces += pieces(1, 10)
     with consuming(processor, database, interval=1_000) as stats:
         until(lambda: stats.last_ledger == 10)
-        assert asked(database, "SELECT count(*) FROM stellar.positions") == [{"count": 0}]
+        assert asked(database, "SELECT to_regclass('stellar.positions') AS made") == [{"made": None}]
 
 
 def test_a_stream_that_breaks_is_taken_up_where_it_broke(processor: Processor, database: str) -> None:

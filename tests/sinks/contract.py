@@ -23,6 +23,10 @@ class SinkContract:
         """Return what is durably there, in the order of the table's key."""
         raise NotImplementedError
 
+    def everything(self) -> Any:
+        """Return all that is in the place, bookkeeping included, in a form that can be compared."""
+        raise NotImplementedError
+
     @pytest.fixture(autouse=True)
     def _ledgers(self, ledgers: tuple[bytes, ...]) -> None:
         self.ledgers = ledgers
@@ -72,6 +76,22 @@ class SinkContract:
         sink = self.open()
         assert not sink.coverage()
         sink.close()
+
+    def test_opening_and_asking_for_coverage_makes_nothing_in_a_new_place(self) -> None:
+        before = self.everything()
+        sink = self.open()
+        assert self.everything() == before
+        assert not sink.coverage()
+        sink.close()
+        assert self.everything() == before
+
+    def test_opening_and_asking_for_coverage_changes_nothing_of_what_is_there(self) -> None:
+        self.keep((100, 104), (110, 114))
+        before = self.everything()
+        sink = self.open()
+        assert str(sink.coverage()) == "100:104, 110:114"
+        sink.close()
+        assert self.everything() == before
 
     def test_what_is_committed_is_there_and_covered(self) -> None:
         self.keep((100, 109), (110, 119))

@@ -13,12 +13,14 @@ import pytest
 import stellarrow as sa
 from sinks.contract import SinkContract
 from sinks.stepping import Stepping
+from stellarrow.errors import Damaged
 from stellarrow.sinks.files import local
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.manifest import checksum
 from stellarrow.sinks.files.quarantine import quarantined
 from stellarrow.sinks.files.reading import listings
-from stellarrow.sinks.files.store import Damaged, FileStore
+from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, clean
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
 
@@ -91,6 +93,7 @@ class HarmContract(SinkContract):
             held = (self.root / self.harmed / file["path"]).read_bytes()
             file |= {"bytes": len(held), "sha256": sha256(held).hexdigest()}
         if entered:
+            entry["checksum"] = checksum({key: told for key, told in entry.items() if key != "checksum"})
             self.entry(*name).write_text(json.dumps(entry))
         else:
             self.entry(*name).unlink(missing_ok=True)
@@ -149,7 +152,7 @@ class HarmContract(SinkContract):
             self.compact_table()
         if not entered:
             with pytest.raises(Damaged):
-                self.open()
+                self.open().coverage()
         assert self.files() == before
         assert {str(one.ledgers) for one in self.faults()} == {"102"}
         assert str(self.repair()) == "102"
@@ -163,7 +166,7 @@ class HarmContract(SinkContract):
         self.one_file_a_ledger()
         self.plant((101, 101), (100, 109), entered=entered)
         before = self.files()
-        for opening in (self.open, lambda: clean(self.listing(self.harmed))):
+        for opening in (lambda: self.open().coverage(), lambda: clean(self.listing(self.harmed))):
             with pytest.raises((Damaged, Contradicted)):
                 opening()
         assert self.files() == before
@@ -181,7 +184,7 @@ class HarmContract(SinkContract):
             whole.write_bytes(held)
         self.flip(self.data(100, 103)[0])
         with pytest.raises(Damaged, match="has other bytes than it was written with"):
-            self.open()
+            self.open().coverage()
         assert self.repair() == sa.LedgerSet()
         self.assert_holds("100:103")
 

@@ -90,6 +90,13 @@ class FormatContract(HarmContract):
             if path.is_file()
         }
 
+    def everything(self) -> dict[str, bytes | None]:
+        return {
+            str(path.relative_to(self.root.parent)): path.read_bytes() if path.is_file() else None
+            for path in [self.root, *sorted(self.root.rglob("*"))]
+            if path.exists()
+        }
+
     def compact(self) -> int:
         return sum(
             compact(listing, around)
@@ -117,8 +124,15 @@ class FormatContract(HarmContract):
         self.keep((100, 129))
         expected = self.files()
         self.store().remove(["contract_data/_manifest/0000000110-0000000119.json"])
-        assert self.files() != expected
-        self.open().close()
+        before = self.files()
+        assert before != expected
+        asked = self.open()
+        assert str(asked.coverage()) == "100:129"
+        asked.close()
+        assert self.files() == before
+        sink = self.open()
+        sink.commit()
+        sink.close()
         assert self.files() == expected
 
 

@@ -50,7 +50,7 @@ class SharedSinkContract(SinkContract):
     def test_a_place_of_another_schema_version_is_refused(self) -> None:
         self.keep((100, 104))
         with pytest.raises((sa.SinkError, sa.ConfigError)):
-            self.open(tables=self.older)
+            self.open(tables=self.older).coverage()
         self.assert_holds("100:104")
 
     def test_two_writers_of_one_range_leave_its_rows_once(self) -> None:

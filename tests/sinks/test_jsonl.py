@@ -44,7 +44,7 @@ class TestJsonLinesSink(FormatContract):
     def test_another_codec_is_refused_in_the_same_place(self) -> None:
         self.keep((100, 104))
         with pytest.raises(sa.SchemaMismatch, match="codec 'none', not 'gzip'"):
-            JsonLinesSink(self.folder, self.tables, codec="gzip", **self.choices())
+            JsonLinesSink(self.folder, self.tables, codec="gzip", **self.choices()).coverage()
 
     def test_an_unknown_codec_is_named(self) -> None:
         with pytest.raises(sa.ConfigError, match="no codec 'snappy': choose none, gzip"):

@@ -117,10 +117,10 @@ class TestParquetInS3(FileContract):
 
     def test_a_bucket_that_is_not_there_is_a_sink_error(self) -> None:
         with pytest.raises(sa.SinkError, match="there is no such bucket"):
-            ParquetSink("s3://no-such-bucket-here/x", self.tables, network="synthetic")
+            ParquetSink("s3://no-such-bucket-here/x", self.tables, network="synthetic").coverage()
 
     def test_a_server_that_is_gone_is_unavailable(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")  # discard: nobody listens
         store = CloudFiles(self.url, policy=Policy(attempts=2, first_wait=0.01))
         with pytest.raises(sa.SinkUnavailable, match="the server does not answer"):
-            ParquetSink(store, self.tables, network="synthetic")
+            ParquetSink(store, self.tables, network="synthetic").coverage()

@@ -112,7 +112,7 @@ class TestParquetSink(FileContract):
     def test_a_folder_of_something_else_is_refused(self, choices: dict[str, Any], fact: str) -> None:
         self.keep((100, 104))
         with pytest.raises(sa.SchemaMismatch, match=fact):
-            self.open(**choices)
+            self.open(**choices).coverage()
 
     def test_decoded_values_are_kept_and_are_another_schema(self) -> None:
         sink = self.open(decoded=True)
@@ -122,12 +122,12 @@ class TestParquetSink(FileContract):
         sink.commit()
         assert all(row["key_json"] for row in self.rows("contract_data"))
         with pytest.raises(sa.SchemaMismatch, match="decoded 'yes', not 'none'"):
-            self.open()
+            self.open().coverage()
 
     def test_a_folder_of_another_version_is_refused(self) -> None:
         self.keep((100, 104))
         with pytest.raises(sa.SchemaMismatch, match=r"schema version '2.0', not '1.0'"):
-            ParquetSink(self.folder, ["contract_data@1.0"], network="synthetic")
+            ParquetSink(self.folder, ["contract_data@1.0"], network="synthetic").coverage()
 
     def test_two_versions_cannot_share_a_folder(self) -> None:
         with pytest.raises(sa.ConfigError, match="share one folder"):
@@ -182,7 +182,7 @@ class TestParquetSink(FileContract):
     def test_a_place_one_cannot_write_to_is_a_sink_error(self) -> None:
         self.folder.write_text("a file")
         with pytest.raises(sa.SinkError, match=r"ledgers/_manifest \(Not a .*: a file is where a folder"):
-            self.open()
+            self.open().coverage()
 
     def test_a_table_that_is_not_decoded_is_named(self) -> None:
         sink = ParquetSink(self.folder, ["contract_events"], network="synthetic")

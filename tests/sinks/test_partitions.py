@@ -53,7 +53,7 @@ class TestByContract(FileContract):
     def test_another_partition_is_refused_in_the_same_place(self) -> None:
         self.keep((100, 104))
         with pytest.raises(sa.SchemaMismatch, match="partition 'contract_id:4', not 'date'"):
-            self.open(tables=("contract_data",), partition="date")
+            self.open(tables=("contract_data",), partition="date").coverage()
 
 
 class TestByEventType(FormatContract):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -23,8 +20,7 @@ from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Policy
-from stellarrow.protocols import Source
-from stellarrow.storage.paths import local_path
+from stellarrow.protocols import Checked, Live, Named, Pingable, Source
 
 State = Literal["ok", "warning", "broken"]
 
@@ -32,10 +28,6 @@ _POLICY: Final = Policy(attempts=1, timeout=10.0)  # how it is now, not how it c
 _ASKS: Final = 3  # to tell the latency by
 _SAMPLE: Final = 30  # ledgers read to tell the throughput by
 _SAMPLE_SECONDS: Final = 3.0
-_OLD_SECONDS: Final = 60.0  # a ledger closes every five or six
-_WRITTEN: Final = 32 << 20  # bytes written to tell a disk's throughput by
-_LEAST_ROOM: Final = 1 << 30
-_LEAST_POSTGRES: Final = 14
 _EXTRAS: Final = {
     "lake": "obstore",
     "rpc": "urllib3",
@@ -100,14 +92,14 @@ def _source(
     try:
         opened = registry.open_source(location, endpoint=endpoint, policy=_POLICY)
         with closing(opened) as source:
-            name = str(getattr(source, "name", name))
+            name = source.name if isinstance(source, Named) else name
             known = source.network()
             if known:
                 told[name] = known
             if known or network:
                 registry.find_network(source, network)
-            if ping := getattr(source, "ping", None):
-                yield Finding(name, "ok", "answers", latency_ms=_latency(ping))
+            if isinstance(source, Pingable):
+                yield Finding(name, "ok", "answers", latency_ms=_latency(source.ping))
                 return
             latency = _latency(source.available)
             held = source.available()
@@ -147,7 +139,7 @@ def _sampled(name: str, source: Source, held: LedgerSet, network: Network | None
     )
     yield Finding(name, "ok", message, mb_per_s=rate)
     age = datetime.now(UTC).timestamp() - closed
-    if "rpc" in type(source).__module__ and age > _OLD_SECONDS:
+    if isinstance(source, Live) and age > source.max_age_seconds:
         yield Finding(
             name,
             "warning",
@@ -169,63 +161,15 @@ def _latency(ask: Callable[[], object]) -> float:
 
 
 def sink(place: str) -> Iterator[Finding]:
-    """Look at a sink without changing what it holds."""
-    kind, _, rest = place.partition(":")
-    probes = {"parquet": _folder, "postgres": _postgres, "postgresql": _postgres}
+    """Ask a sink how its place is, without changing what it holds."""
     name = redacted_url(place)
-    if kind not in probes or not rest:
-        known = ", ".join(f"{one}:" for one in probes)
-        yield Finding(name, "broken", f"is no place to write to: begin it with one of {known}")
-        return
     try:
-        yield from probes[kind](place)
+        # What it is opened for is not compared with what is there: nothing is written.
+        with closing(registry.open_sink(place, ["ledgers"], network=Network.of("pubnet"))) as opened:
+            if not isinstance(opened, Checked):
+                yield Finding(name, "ok", "can be opened; this sink has no check of its own")
+                return
+            found = opened.health()
+            yield Finding(name, found.state, found.message, found.latency_ms, found.mb_per_s)
     except StellarrowError as error:
         yield Finding(name, "broken", str(error))
-
-
-def _folder(place: str) -> Iterator[Finding]:
-    folder = local_path(place.partition(":")[2].removeprefix("//")).absolute()
-    there = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    try:
-        room, rate = shutil.disk_usage(there).free, _written(there)
-    except OSError as error:
-        yield Finding(
-            place, "broken", f"{there} cannot be written to ({error.strerror}): choose another folder"
-        )
-        return
-    state: State = "ok" if room > _LEAST_ROOM else "warning"
-    advice = "" if room > _LEAST_ROOM else ": make room"
-    yield Finding(place, state, f"writable, {formatting.size(room)} free{advice}", mb_per_s=rate)
-
-
-def _written(folder: Path) -> float:
-    """Write a file that nobody sees, and return how fast it went, in MB/s."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        began = time.monotonic()
-        file.write(bytes(_WRITTEN))
-        file.flush()
-        os.fsync(file.fileno())
-        return _WRITTEN / max(time.monotonic() - began, 1e-6) / 1e6
-
-
-def _postgres(place: str) -> Iterator[Finding]:
-    from stellarrow.sinks.postgres.server import Server, without_mode  # noqa: PLC0415  an extra
-
-    server = Server(without_mode(place)[0])
-    with server.connect() as connection, server.told("ask"):
-        latency = _latency(lambda: connection.execute("SELECT 1"))
-        row = connection.execute(
-            "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(),"
-            " has_database_privilege(current_database(), 'CREATE')"
-        ).fetchone()
-    version, standby, may_create = row or (0, False, False)
-    if standby:
-        yield Finding(server.name, "broken", "is a standby, which takes no writes: name the primary")
-    elif not may_create:
-        yield Finding(
-            server.name, "broken", "lets this user create no schema: GRANT CREATE ON DATABASE to it"
-        )
-    elif version < _LEAST_POSTGRES:
-        yield Finding(server.name, "broken", f"is version {version}: update it to {_LEAST_POSTGRES} or newer")
-    else:
-        yield Finding(server.name, "ok", f"version {version}, this user may write", latency_ms=latency)

@@ -14,7 +14,7 @@ from stellarrow.cli import signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Told
 from stellarrow.config import Extract
-from stellarrow.core.tables import table
+from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -36,7 +36,7 @@ class Job:
     def __init__(self, source: Source, settings: Extract) -> None:
         self._source = source
         self._settings = settings
-        self._tables = registry.table_names(",".join(settings.tables))
+        self._tables = table_names(",".join(settings.tables))
         for name in self._tables:
             table(name)
         self._network = registry.find_network(source, settings.network)

@@ -80,3 +80,10 @@ def _nearest(name: str, known: Sequence[str]) -> str:
 
     close = get_close_matches(name, known, n=1)
     return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(sorted(known))}"
+
+
+def table_names(text: str) -> list[str]:
+    """Split a comma list of tables; `all` is the newest version of each."""
+    if text.strip() == "all":
+        return list(dict.fromkeys(table.name for table in tables()))
+    return [name.strip() for name in text.split(",") if name.strip()]

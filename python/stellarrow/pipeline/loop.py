@@ -149,7 +149,11 @@ def run(
         state=state,
         safe=state.copy(),
     )
-    loop.bring(missing)
+    if missing:
+        loop.bring(missing)
+    else:
+        for sink in sinks:
+            sink.commit()  # what an earlier run left unfinished is for this one
     return Report(
         ledgers=loop.state.ledgers,
         bytes=loop.state.bytes,

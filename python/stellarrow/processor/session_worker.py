@@ -23,7 +23,7 @@ from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Filtered, agreed_network
 from stellarrow.processor.session_sink import Kept, Output
 from stellarrow.processor.thread_priority import give_way
-from stellarrow.protocols import Source
+from stellarrow.protocols import Guarded, Source
 from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.rates import Rate
 
@@ -123,7 +123,8 @@ class Work:
             noun = "reader has" if len(readers) == 1 else "readers have"
             slowest = min(readers, key=lambda name: readers[name], default="")
             return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
-        guards = getattr(self.source, "guards", ())
+        source = self.source
+        guards = source.guards if source is not None and isinstance(source, Guarded) else ()
         waits = [guard.last_error for guard in guards if guard.state != "closed"]
         return self.session.message or (f"waiting: {waits[0]}" if waits else "")
 

@@ -126,6 +126,7 @@ class _Feed:
             expected=lambda: ledgers,
         )
         self._sink: Sink | None = self._open()
+        self._sink.coverage()  # a wrong address or a place of something else is told at the start
 
     def start(self) -> None:
         self._thread.start()

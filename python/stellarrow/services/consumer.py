@@ -59,6 +59,8 @@ class SinkService:
         settings = self._settings
         with closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
+            for sink in sinks.values():
+                sink.coverage()  # what cannot be reached or fits nothing is told before we are ready
             http.start()
             self._ready.set()
             place = redacted_url(settings.source) if settings.source else settings.flight_endpoint

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
+from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
@@ -176,7 +177,7 @@ class _Flowctl:
 def _options(settings: Settings) -> Options:
     return Options(
         state_dir=settings.state_dir,
-        tables=tuple(registry.table_names(",".join(settings.tables))),
+        tables=tuple(table_names(",".join(settings.tables))),
         network=Network.of(settings.network) if settings.network else None,
         where=Filter(
             contract_ids=settings.filter_contract_ids,

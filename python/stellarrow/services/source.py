@@ -15,7 +15,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import DeadLetters
-from stellarrow.protocols import Source
+from stellarrow.protocols import Named, Source
 from stellarrow.security.tls import Tls
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.servers.raw.flight import RawLedgerFlight
@@ -34,7 +34,7 @@ class SourceService:
 
     def __init__(self, settings: Settings, source: Source, network: Network, metrics: Metrics) -> None:
         kind = type(source).__name__.removesuffix("Source").lower()
-        self.url = redacted_url(str(getattr(source, "name", kind)))
+        self.url = redacted_url(source.name if isinstance(source, Named) else kind)
         letters = DeadLetters(settings.state_dir / "dead-letters", job={"service": "source"})
         self._source = source
         self._ready = threading.Event()

@@ -10,8 +10,7 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, NetworkMismatch, SourceError, SourceUnavailable
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.net.resilience import Guard
-from stellarrow.protocols import Refetching, Source
+from stellarrow.protocols import Guarded, Named, Refetching, ServerState, Source
 
 _log: Final = logging.getLogger(__name__)
 
@@ -33,9 +32,10 @@ class ChainedSource:
         return ",".join(map(_name, self._sources))
 
     @property
-    def guards(self) -> tuple[Guard, ...]:
+    def guards(self) -> tuple[ServerState, ...]:
         """What stands before each server, for those who watch over them."""
-        return tuple(guard for source in self._sources for guard in getattr(source, "guards", ()))
+        guarded = [source for source in self._sources if isinstance(source, Guarded)]
+        return tuple(guard for source in guarded for guard in source.guards)
 
     def available(self) -> LedgerSet:
         known = [self._held(source) for source in self._sources]
@@ -130,4 +130,4 @@ class ChainedSource:
 
 
 def _name(source: Source) -> str:
-    return str(getattr(source, "name", None) or type(source).__name__)
+    return source.name if isinstance(source, Named) else type(source).__name__

@@ -21,6 +21,7 @@ from stellarrow.storage.passing import is_passing
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
+    from stellarrow.registry import SourceOptions
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
 
 _NO_LEDGERS: Final = frozenset((".json", ".md", ".parquet", ".part", ".tmp"))
@@ -66,6 +67,11 @@ class FileSource:
         )
         self._metrics = metrics
         self._index: _Index | None = None
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> FileSource:
+        """Open a path, as the registry does."""
+        return cls(url, metrics=options.metrics)
 
     def available(self) -> LedgerSet:
         return self._indexed().ledgers

@@ -17,6 +17,7 @@ from stellarrow.net.grpc_channel import channel_options, proxy_of
 from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.registry import SourceOptions
 from stellarrow.sources.chunking import read_again
 from stellarrow.telemetry.metrics import Metrics
 
@@ -75,6 +76,11 @@ class GrpcSource:
         self._metrics = metrics or Metrics()
         self._stop = threading.Event()
         self.guard = Guard(self.name, policy, metrics=self._metrics, stop=self._stop)
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> GrpcSource:
+        """Open a service, as the registry does."""
+        return cls(url, credentials=options.access.source, policy=options.policy, metrics=options.metrics)
 
     @property
     def guards(self) -> tuple[Guard, ...]:

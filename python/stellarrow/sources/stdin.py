@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+from stellarrow.registry import SourceOptions
 
 if TYPE_CHECKING:
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
@@ -26,6 +27,11 @@ class StdinSource:
         self._metrics = metrics
         self._next: LedgerChunk | None = None
         self._begun = False
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> StdinSource:  # noqa: ARG003  it is always `-`
+        """Open the pipe, as the registry does."""
+        return cls(metrics=options.metrics)
 
     def available(self) -> LedgerSet:
         chunk = self._peek()

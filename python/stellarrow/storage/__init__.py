@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from stellarrow.errors import ConfigError
+from stellarrow.registry import STORES
 from stellarrow.storage.local import LocalStore
 from stellarrow.storage.store import Store, StoreOptions
 
 __all__ = ["Store", "StoreOptions", "open_store"]
-
-_CLOUD: Final = ("s3", "gs", "az", "https", "http")
 
 
 def open_store(location: str, options: StoreOptions | None = None) -> Store:
@@ -20,10 +17,7 @@ def open_store(location: str, options: StoreOptions | None = None) -> Store:
         return LocalStore(location)
     if scheme == "file":
         return LocalStore(path)
-    if scheme not in _CLOUD:
-        raise ConfigError(
-            f"{scheme}:// is no place objects are kept: choose {', '.join(_CLOUD)}, file or a path"
-        )
-    from stellarrow.storage.object_store import CloudStore  # noqa: PLC0415  an extra
-
-    return CloudStore(location, options or StoreOptions())
+    if scheme not in STORES:
+        raise ConfigError(f"{scheme}:// is no place objects are kept: choose {', '.join(STORES)} or a path")
+    opened: Store = STORES[scheme].load()(location, options or StoreOptions())
+    return opened

@@ -5,31 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, SinkUnavailable
+from stellarrow import registry
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
+from stellarrow.protocols import Readable
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.location import FORMATS, Place
-from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
-from stellarrow.sinks.files.store import Damaged, FileStore
-from stellarrow.sinks.files.verify import Fault, check
+from stellarrow.sinks.files.location import open_existing
+from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables
 from stellarrow.storage.paths import local_path
-
-_DATABASES: Final = ("postgres", "postgresql")
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
-    """What is wrong with a file, in a sentence, and the ledgers that cannot be read for it."""
-
-    what: str
-    ledgers: LedgerRange
+def _none() -> Iterator[Damage]:
+    return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +37,7 @@ class Holding:
     network: Network | None
     ledgers: LedgerSet
     read: Reader = field(repr=False, compare=False)
-    damage: Callable[[], Iterator[Damage]] = field(default=lambda: iter(()), repr=False, compare=False)
+    damage: Callable[[], Iterator[Damage]] = field(default=_none, repr=False, compare=False)
 
     def census(self, ledgers: LedgerRange) -> Counter[int]:
         """Count the rows of each ledger that has any."""
@@ -62,69 +55,37 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
 
 def holdings(place: str) -> list[Holding]:
     """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
-    if place.partition(":")[0] in _DATABASES:
-        return _in_database(place)
-    found, damaged = opened(place)
-    if not found and damaged:
-        raise damaged[0].error
-    return [_holding(one) for one in found]
-
-
-def unreadable(place: str) -> list[Unreadable]:
-    """Return the tables of files that a place holds, and no file tells anything of."""
-    return opened(place)[1] if place.partition(":")[0] not in _DATABASES else []
-
-
-def _in_database(url: str) -> list[Holding]:
-    from stellarrow.sinks.postgres.reading import kept_tables  # noqa: PLC0415  its client is an extra
-
+    is_folder = _is_folder(place)
+    kind = registry.sink_entry(f"parquet:{place}" if is_folder else place).load()
+    if not isinstance(kind, Readable):
+        raise ConfigError(f"{redacted_url(place)!r} cannot be read back: its sink has no way to")
     return [
-        Holding(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
-        for one in kept_tables(url)
+        Holding(
+            one.name,
+            one.version,
+            Network.of(one.network),
+            one.ledgers,
+            one.read,
+            one.damage if isinstance(one, HeldFiles) else _none,
+        )
+        for one in kind.held(f"parquet:{place}" if is_folder else place)
     ]
 
 
 def opened(place: str) -> tuple[list[Listing], list[Unreadable]]:
     """Return the tables of files in a place, and those that cannot be read; a folder needs no format."""
-    found = found_tables(opened_files(place))
+    found = found_tables(open_existing(place))
     return (
         [one for one in found if isinstance(one, Listing)],
         [one for one in found if isinstance(one, Unreadable)],
     )
 
 
-def opened_files(place: str) -> FileStore:
-    """Open a place of files."""
-    kind, colon, _ = place.partition(":")
-    if colon and kind not in FORMATS:
-        raise ConfigError(
-            f"{redacted_url(place)!r} is no place to look into: name parquet:FOLDER or postgres://…"
-        )
-    files = Place.parse(place if colon else f"{FORMATS[0]}:{place}")
-    if "://" not in files.location and not local_path(files.location).is_dir():
-        raise SinkUnavailable(f"{files.location} does not exist: name the folder that extract wrote to")
-    return files.open()
+def unreadable(place: str) -> list[Unreadable]:
+    """Return the tables of files that a place holds, and no file tells anything of."""
+    is_files = _is_folder(place) or place.partition(":")[0] in registry.FORMATS
+    return opened(place)[1] if is_files else []
 
 
-def _holding(listing: Listing) -> Holding:
-    facts = listing.shape.facts
-
-    def read(columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
-        wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
-        for rows in rows_of(listing, ledgers, wanted):
-            yield rows.select(list(columns))
-
-    def damage() -> Iterator[Damage]:
-        for one in check(listing):
-            if isinstance(one, Fault) and one.ledgers:
-                told = Damaged(f"{listing.store}/{one.path}", one.what)
-                yield Damage(str(told), one.ledgers)
-
-    return Holding(
-        listing.shape.folder,
-        facts["schema_version"],
-        Network.of(facts["network"]),
-        listing.ranges(),
-        read,
-        damage,
-    )
+def _is_folder(place: str) -> bool:
+    return ":" not in place or local_path(place).is_dir()

@@ -115,12 +115,14 @@ def test_a_server_that_is_away_is_unavailable() -> None:
     with pytest.raises(
         sa.SinkUnavailable, match=r"cannot connect to PostgreSQL 'x' at 127.0.0.1:\d+ .*: start the"
     ):
-        opened(f"postgresql://u@127.0.0.1:{free_port()}/x")
+        opened(f"postgresql://u@127.0.0.1:{free_port()}/x").coverage()
 
 
 def test_what_failed_is_kept_for_another_try(database: str) -> None:
     with closing(opened(database)) as sink:
-        sink.write(batch(0, 99, ROWS))
+        sink.write(batch(0, 0, ROWS))
+        sink.commit()
+        sink.write(batch(1, 99, ROWS))
         execute(database, "ALTER TABLE contract_data.entries RENAME COLUMN deleted TO gone")
         with pytest.raises(sa.SchemaMismatch):
             sink.commit()
@@ -200,7 +202,7 @@ def test_a_certificate_of_another_ca_is_told(strict: tuple[str, Path], tmp_path:
     url, _ = strict
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     with pytest.raises(sa.SinkError, match=r"certificate verify failed.*: give the right CA in sslrootcert"):
-        opened(f"{url}?sslmode=verify-full&sslrootcert={tmp_path / 'other.pem'}")
+        opened(f"{url}?sslmode=verify-full&sslrootcert={tmp_path / 'other.pem'}").coverage()
 
 
 @pytest.mark.parametrize(
@@ -218,7 +220,7 @@ def test_a_certificate_of_another_ca_is_told(strict: tuple[str, Path], tmp_path:
 def test_who_is_not_let_in_is_told_why(strict: tuple[str, Path], change: tuple[str, str], told: str) -> None:
     url, _ = strict
     with pytest.raises(sa.SinkError, match=told) as caught:
-        opened(url.replace(*change))
+        opened(url.replace(*change)).coverage()
     assert not isinstance(caught.value, sa.SinkUnavailable)
     assert "wrong@" not in str(caught.value)
 

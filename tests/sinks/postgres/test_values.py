@@ -115,7 +115,8 @@ def test_a_nul_in_a_list_is_escaped_too(database: str) -> None:
 
 
 def test_entries_have_the_columns_of_the_table_and_two_of_their_own(database: str) -> None:
-    PostgresSink(database, ["contract_data"], network="pubnet").close()
+    with closing(PostgresSink(database, ["contract_data"], network="pubnet")) as sink:
+        sink._writers[0].writing()
     found = asked(
         database,
         "SELECT attname AS name, format_type(atttypid, atttypmod) AS type, attnotnull AS needed"

@@ -10,14 +10,15 @@ from typing import Any, Final
 import click
 
 from stellarrow.cli.output import formatting
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.quarantine import QUARANTINE, quarantined, set_aside
 from stellarrow.sinks.files.reading import Unreadable
-from stellarrow.sinks.files.store import Damaged, FileStore, Found
+from stellarrow.sinks.files.store import FileStore, Found
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
-from stellarrow.verification.stored_tables import opened, opened_files
+from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 _NAMED: Final = 20  # foreign files that are named; of more, only how many
@@ -75,7 +76,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         found.faults += faults[-1][1]
         found.sound += [one for one in findings if isinstance(one, Sound)]
         found.foreign += [one for one in findings if isinstance(one, Foreign)]
-    store = opened_files(place)
+    store = open_existing(place)
     for one in unreadable:
         found.faults += _unreadable(one)
     found.foreign += _foreign(store, tables)

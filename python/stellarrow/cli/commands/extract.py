@@ -90,7 +90,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
     "--to",
     multiple=True,
     metavar="SINK",
-    help="parquet:, jsonl:, csv:PLACE or postgres://…  [./stellarrow-data]",
+    help=f"{registry.sink_forms()}.  [./stellarrow-data]",
 )
 @option(
     "--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.", shell_complete=_networks

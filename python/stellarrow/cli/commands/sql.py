@@ -10,11 +10,11 @@ from typing import Any, Final
 import click
 import pyarrow as pa
 
-from stellarrow import registry
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
+from stellarrow.core.tables import table_names
 from stellarrow.scanning import scan
 from stellarrow.sql.saved_queries import queries
 
@@ -48,7 +48,7 @@ def command(
         database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"
     elif source := ledgers.pop("source"):
-        names = registry.table_names("all")
+        names = table_names("all")
         database = Database({name: scan(source, table=name, **ledgers) for name in names})
     else:
         database = Database(data)

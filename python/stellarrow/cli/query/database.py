@@ -7,15 +7,18 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.cli.query.exact import MACROS, assets, exactly
 from stellarrow.cli.query.views import View, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
+
+_ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of it has the name itself
 
 
 class Database:
@@ -31,16 +34,22 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
+        for macro in MACROS:
+            self._connection.execute(macro)
         self._data = data if isinstance(data, Path) else None
         self._views: list[View] = []
         if not isinstance(data, Path):
-            self._views = [View("", name) for name in data]
-            for name, rows in data.items():
-                self._connection.register(name, rows)
+            self._views = [self._registered(name, rows) for name, rows in data.items()]
+            self._make_views()
             return
         with self._reading():
             if not self._views:
                 raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
+
+    def _registered(self, name: str, rows: Any) -> View:
+        """Register what takes Arrow under a name of its own, which the view is of."""
+        self._connection.register(f"{_ARROW}{name}", rows)
+        return View("", name, query=f"select * from {_quoted(_ARROW + name)}")
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -49,29 +58,44 @@ class Database:
             yield
             return
         with ExitStack() as kept:
-            before, self._views = self._views, views(self._data, kept)
-            for view in before:
-                self._drop(view)
-            held = Counter(view.table for view in self._views)
             for view in self._views:
-                self._make(view, alone=held[view.table] == 1)
+                self._drop(view)
+            self._views = views(self._data, kept)
+            self._make_views()
             yield
 
-    def _make(self, view: View, *, alone: bool) -> None:
+    def _make_views(self) -> None:
+        held = Counter(view.table for view in self._views)
+        made: dict[str, dict[str, str]] = {}
+        for view in self._views:
+            columns = self._make(view, alone=not view.schema or held[view.table] == 1)
+            if columns and (not view.schema or held[view.table] == 1):
+                made[view.table] = columns
+        if "assets" not in held and (united := assets(made)):
+            self._views.append(View("", "assets", query=united))
+            self._connection.execute(f"create view assets as {united}")
+
+    def _make(self, view: View, *, alone: bool) -> dict[str, str]:
+        """Make a table's view, by its name too where it is alone; return DuckDB's types of its columns."""
         if view.error:
-            return
+            return {}
         try:
             for name, dataset in view.datasets.items():
                 self._connection.register(name, dataset)
+            described = self._connection.execute(f"describe {view.query}").fetchall()
+            columns = {name: kind for name, kind, *_ in described}
+            exact = exactly(view.table, view.query, columns)
             if view.schema:
                 self._connection.execute(f"create schema if not exists {_quoted(view.schema)}")
                 name = f"{_quoted(view.schema)}.{_quoted(view.table)}"
-                self._connection.execute(f"create view {name} as {view.query}")
-            if not view.schema or alone:
-                self._connection.execute(f"create view {_quoted(view.table)} as {view.query}")
+                self._connection.execute(f"create view {name} as {exact}")
+            if alone:
+                self._connection.execute(f"create view {_quoted(view.table)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
             reason = str(error).partition("\n")[0]
             view.error = SourceError(f"{view.name} cannot be read ({reason}): mend or remove its files")
+            return {}
+        return columns
 
     def _drop(self, view: View) -> None:
         self._connection.execute(f"drop view if exists {_quoted(view.table)}")
@@ -123,6 +147,11 @@ class Database:
         if "does not exist" in first:
             known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
+        if "HUGEINT" in first or "INT128" in first:
+            return ConfigError(
+                f"{first.strip()} A sum of amounts may need more digits than a number has:"
+                " exact_sum(amount_text) gives it as text"
+            )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
 

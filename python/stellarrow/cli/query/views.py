@@ -15,11 +15,12 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.reading import Unreadable, found_tables
-from stellarrow.sinks.files.store import Damaged
+from stellarrow.sinks.files.store import damaged
 
 _TYPES: Final = {
     pa.uint32(): "uinteger",
@@ -94,7 +95,7 @@ def _describe(view: View, listing: Listing, number: int) -> None:
     cut: list[tuple[LedgerRange | None, list[str]]] = []
     for held, part, paths in listing.trusted():
         if absent := next((path for path in paths if path not in there), None):
-            raise Damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
+            raise damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
         if held == part:
             whole += paths
         elif paths:
@@ -128,6 +129,10 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     told = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
         return f"read_json({_list(paths)}, format = 'newline_delimited', {told})"
+    # In quotes an empty text, without them null. Files older than a column end their rows before it.
+    told += ", allow_quoted_nulls = false"
+    if ADDED.intersection(listing.shape.schema.names):
+        told += ", null_padding = true, parallel = false"
     return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {told})"
 
 

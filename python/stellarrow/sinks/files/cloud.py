@@ -7,6 +7,7 @@ visible at once. Both end in the same bytes whoever is first, so neither needs a
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkUnavailable
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregularity
 from stellarrow.sinks.files.local import told
 from stellarrow.sinks.files.store import Found, Gone
@@ -126,6 +128,14 @@ class CloudFiles(CloudStore):
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
         yield False
+
+    def health(self) -> Health:
+        """List the place once; whether these credentials may write, only a write would tell."""
+        self._check_may_write()
+        began = time.monotonic()
+        self._done(lambda: self._folder(""), "", writing=True)
+        latency = (time.monotonic() - began) * 1000
+        return Health("ok", "answers, and lists what is there", latency_ms=latency)
 
     def close(self) -> None:
         self._closed.set()

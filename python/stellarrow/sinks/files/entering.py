@@ -18,17 +18,26 @@ from stellarrow.sinks.files.superseding import Contradicted
 _DIED_WITH: Final = 8  # files at most that a writer had placed but not entered
 
 
-def enter_rest(listing: Listing, entered: set[LedgerRange]) -> None:
-    """Enter files whose writer died before it did so; where it is many, an older stellarrow made them.
+def proven_rest(listing: Listing, entered: set[LedgerRange]) -> list[tuple[LedgerRange, KeptFile]]:
+    """Read files whose writer died before it entered them; where it is many, an older stellarrow made them.
 
     One that does not hold what its name says would count as those ledgers: Damaged.
     """
     if listing.shape.partition or not (rest := set(listing.parts()) - entered) or len(rest) > _DIED_WITH:
-        return
+        return []
+    found = []
+    for ledgers in sorted(rest):
+        with suppress(Gone):  # another writer's compaction, just now
+            found.append((ledgers, measured(listing, ledgers, _unknown(listing, ledgers))))
+    return found
+
+
+def enter_rest(listing: Listing, rest: Iterable[tuple[LedgerRange, KeptFile]]) -> None:
+    """Enter files that were proven, those of them that are still there."""
     with listing.store.alone(listing.shape.folder):
-        for ledgers in sorted(rest):
-            with suppress(Gone):  # another writer's compaction, just now
-                found = measured(listing, ledgers, _unknown(listing, ledgers))
+        there = set(listing.parts())
+        for ledgers, found in rest:
+            if ledgers in there:
                 with suppress(SinkError):  # where one may only read, the next writer enters it
                     enter(listing.store, listing.shape, ledgers, [found], new=True)
 

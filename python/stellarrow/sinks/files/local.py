@@ -7,7 +7,9 @@ import fcntl
 import os
 import secrets
 import shutil
+import tempfile
 import threading
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.errors import SinkError
+from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
 from stellarrow.sinks.files.layout import MANIFEST
 from stellarrow.sinks.files.store import Found, Gone
@@ -26,6 +29,8 @@ from stellarrow.storage.paths import local_path
 # It holds a lock on the folder for as long as it lives.
 _ASIDE: Final = ".writing-"
 _BUFFER: Final = 1 << 20
+_SAMPLE_BYTES: Final = 32 << 20  # written to tell a disk's throughput by
+_LEAST_ROOM: Final = 1 << 30
 
 
 class LocalFiles:
@@ -173,6 +178,19 @@ class LocalFiles:
             if name.startswith(_ASIDE):
                 _remove_if_dead(self._folder / name)
 
+    def health(self) -> Health:
+        """Measure the disk with a file that nobody sees, in the folder or the one it would be made in."""
+        folder = self._folder.absolute()
+        there = next(parent for parent in (folder, *folder.parents) if parent.exists())
+        try:
+            room, rate = shutil.disk_usage(there).free, _write_rate(there)
+        except OSError as error:
+            reason = os.strerror(error.errno or 0)
+            return Health("broken", f"{there} cannot be written to ({reason}): choose another folder")
+        if room < _LEAST_ROOM:
+            return Health("warning", f"writable, {room / 1e9:,.1f} GB free: make room", mb_per_s=rate)
+        return Health("ok", f"writable, {room / 1e9:,.1f} GB free", mb_per_s=rate)
+
     def close(self) -> None:
         if self._aside is not None:
             shutil.rmtree(self._aside, ignore_errors=True)
@@ -254,6 +272,16 @@ def _followed(path: str, root: str) -> str | None:
             raise
         return "a link to nothing"
     return f"a link to {what}" if what == "a folder" else what
+
+
+def _write_rate(folder: Path) -> float:
+    """Write a file without a name, and return how fast it went, in MB/s."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        began = time.monotonic()
+        file.write(bytes(_SAMPLE_BYTES))
+        file.flush()
+        os.fsync(file.fileno())
+        return _SAMPLE_BYTES / max(time.monotonic() - began, 1e-6) / 1e6
 
 
 def _locked_folder(parent: Path) -> tuple[Path, int]:

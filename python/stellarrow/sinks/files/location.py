@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, SinkUnavailable
 from stellarrow.net.redaction import redacted_url
+from stellarrow.registry import FILE_STORES, FORMATS
 from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
 from stellarrow.storage.paths import local_path
 
-FORMATS: Final = ("parquet", "jsonl", "csv")
-_OPTIONS: Final = ("partition", "codec", "ledgers", "endpoint")
+OPTIONS: Final = {
+    "partition": "how a table's rows are spread over folders, such as date",
+    "codec": "how files are compressed, such as zstd",
+    "ledgers": "how many ledgers a file holds, 1000 by default",
+    "unsigned": "signed writes int64 for uint32, for readers that have no unsigned numbers",
+    "endpoint": "where an S3-compatible store is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +36,7 @@ class Place:
     partition: str = "ledgers"
     codec: str | None = None
     ledgers: int = 1_000
+    unsigned: str = "unsigned"
     endpoint: str | None = None
 
     @classmethod
@@ -41,9 +50,9 @@ class Place:
             )
         options: dict[str, Any] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
-            if name not in _OPTIONS:
-                close = get_close_matches(name, _OPTIONS, n=1)
-                remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(_OPTIONS)}"
+            if name not in OPTIONS:
+                close = get_close_matches(name, OPTIONS, n=1)
+                remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(OPTIONS)}"
                 raise ConfigError(f"{redacted_url(text)!r} has an unknown option {name!r}: {remedy}")
             options[name] = value
         if "ledgers" in options:
@@ -53,6 +62,7 @@ class Place:
                 )
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
+        checked(options.get("unsigned", "unsigned"))
         return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
 
     @property
@@ -66,7 +76,16 @@ class Place:
         return open_files(self.location, endpoint=self.endpoint, instance_credentials=instance_credentials)
 
 
-_CLOUD: Final = ("s3", "gs", "az")
+def open_existing(text: str) -> FileStore:
+    """Open a place to read what was written there; a folder needs no format before it."""
+    kind, colon, _ = text.partition(":")
+    if colon and kind not in FORMATS:
+        forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
+        raise ConfigError(f"{redacted_url(text)!r} is no place of files: write a folder, or {forms}")
+    place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
+    if "://" not in place.location and not Path(place.location).is_dir():
+        raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
+    return place.open()
 
 
 def open_files(
@@ -74,16 +93,13 @@ def open_files(
 ) -> FileStore:
     """Open a folder, or what a URL such as s3://BUCKET/PREFIX names."""
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
-    if scheme not in _CLOUD and scheme != "file":
-        raise ConfigError(
-            f"{scheme}:// is no place files are kept in: choose {', '.join(_CLOUD)} or a folder"
-        )
-    if scheme != "file":
-        from stellarrow.sinks.files.cloud import CloudFiles  # noqa: PLC0415  an extra
-
-        return CloudFiles(
-            str(place), StoreOptions(endpoint=endpoint, instance_credentials=instance_credentials)
-        )
-    from stellarrow.sinks.files.local import LocalFiles  # noqa: PLC0415  it imports this
-
-    return LocalFiles(place.removeprefix("file://") if isinstance(place, str) else place)
+    if scheme not in FILE_STORES:
+        clouds = ", ".join(name for name in FILE_STORES if name != "file")
+        raise ConfigError(f"{scheme}:// is no place files are kept in: choose {clouds} or a folder")
+    kind = FILE_STORES[scheme].load()
+    opened: FileStore = (
+        kind(place.removeprefix("file://") if isinstance(place, str) else place)
+        if scheme == "file"
+        else kind(str(place), StoreOptions(endpoint=endpoint, instance_credentials=instance_credentials))
+    )
+    return opened

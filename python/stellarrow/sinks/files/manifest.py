@@ -7,18 +7,22 @@ files of the folder sees each ledger once; there the entry is for checking.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import MANIFEST, file_name
-from stellarrow.sinks.files.store import Damaged
+from stellarrow.sinks.files.store import damaged
 
 SUFFIX: Final = ".json"
-_FORMAT: Final = 1
-_TOLD: Final = 200  # characters of what is wrong with an entry
+_FORMAT: Final = 2  # the first has no checksum
+_CHECKSUM: Final = "checksum"  # SHA-256 of all else that the entry says
+_TOLD: Final = frozenset(("table", "schema_version", "network"))  # by every entry
+_SHOWN: Final = 200  # characters of what is wrong with an entry
 LARGEST: Final = 64 << 20  # bytes of an entry: those of 131,072 folders have 25 million
 
 
@@ -45,32 +49,37 @@ class Entry:
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}
             for file in self.files
         ]
-        told = {
+        told: dict[str, Any] = {
             "stellarrow_manifest": _FORMAT,
             **self.facts,
             "first_ledger": self.ledgers.first,
             "last_ledger": self.ledgers.end,
             "files": files,
         }
+        told[_CHECKSUM] = checksum(told)
         return json.dumps(told, indent=1).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Entry:
         """Read what may come from anyone; Damaged unless all of it is of the right kind."""
         if len(data) > LARGEST:
-            raise Damaged(where, f"is damaged (it has more than {LARGEST >> 20} MB)")
+            raise damaged(where, f"is damaged (it has more than {LARGEST >> 20} MB)")
         try:
-            told: dict[str, Any] = json.loads(data)
+            told: dict[str, Any] = dict(json.loads(data))
+            if (held := told.pop(_CHECKSUM, None)) is not None and held != checksum(told):
+                raise ValueError("its checksum is another")
             version = told.pop("stellarrow_manifest")
-            if version != _FORMAT and isinstance(version, int):
-                raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
             files = tuple(_kept_file(**file) for file in told.pop("files"))
             ledgers = LedgerRange(_count(told.pop("first_ledger")), _count(told.pop("last_ledger")))
+            if lacking := _TOLD - told.keys():
+                raise ValueError(f"it does not say {min(lacking)}")
             facts = {name: _text(value) for name, value in told.items()}
         except RecursionError as error:
-            raise Damaged(where, "is damaged (it is nested too deeply)") from error
+            raise damaged(where, "is damaged (it is nested too deeply)") from error
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
-            raise Damaged(where, f"is damaged ({_cut(repr(error))})") from error
+            raise damaged(where, f"is damaged ({_cut(repr(error))})") from error
+        if version != (_FORMAT if held else 1):
+            raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
         return cls(ledgers, facts, files)
 
 
@@ -95,7 +104,12 @@ def _text(value: Any) -> str:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= _TOLD else f"{text[:_TOLD]}…"
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def checksum(told: Mapping[str, Any]) -> str:
+    """Return what an entry must add up to, of all it says but this."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def entry_path(table: str, ledgers: LedgerRange) -> str:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.core.tables import table
-from stellarrow.errors import ConfigError, SinkError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.errors import ConfigError, Damaged, SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.registry import FORMATS
 from stellarrow.sinks.files.formats import Format
-from stellarrow.sinks.files.formats.csv import Csv
-from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
@@ -22,13 +20,8 @@ from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_aside
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
-from stellarrow.sinks.files.store import Damaged, FileStore
-
-_FORMATS: Final[dict[str, type[Parquet | JsonLines | Csv]]] = {
-    "parquet": Parquet,
-    "jsonl": JsonLines,
-    "csv": Csv,
-}
+from stellarrow.sinks.files.store import FileStore, damaged
+from stellarrow.sinks.files.verify import Fault, check
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +65,17 @@ def found_tables(store: FileStore) -> list[Listing | Unreadable]:
 
 def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing | Unreadable | None:
     """Ask one file after the other what the table is, until one can be read."""
-    damaged: list[str] = []
+    proven: list[str] = []
     for path in paths:
         try:
             shape = _told_by(store, folder, path)
         except SinkError as error:
             if isinstance(error, Damaged):
-                damaged.append(path)
+                proven.append(path)
             told = error
         else:
             return Listing(store, shape) if shape else None
-    return Unreadable(folder, tuple(damaged), told)
+    return Unreadable(folder, tuple(proven), told)
 
 
 def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
@@ -96,7 +89,7 @@ def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
     try:
         return _shape(facts, folder)
     except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Damaged(f"{store}/{told_by}", f"tells of no table that is known ({error})") from error
+        raise damaged(f"{store}/{told_by}", f"tells of no table that is known ({error})") from error
 
 
 def _shape(facts: dict[str, str], folder: str) -> Shape:
@@ -110,7 +103,8 @@ def _shape(facts: dict[str, str], folder: str) -> Shape:
 
 def format_of(name: str, codec: str | None = None) -> Format:
     """Return the format of a name."""
-    return _FORMATS[name](codec)
+    made: Format = FORMATS[name].load()(codec)
+    return made
 
 
 def rows_of(
@@ -124,3 +118,55 @@ def rows_of(
         with readable(listing.store, path):
             for rows in listing.shape.format.read(file, listing.shape.schema, columns):
                 yield between(rows, due)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a file, in a sentence, and the ledgers that cannot be read for it."""
+
+    what: str
+    ledgers: LedgerRange
+
+
+@dataclass(frozen=True, slots=True)
+class HeldFiles:
+    """A table in a place of files; `network` is a passphrase."""
+
+    listing: Listing
+
+    @property
+    def name(self) -> str:
+        return self.listing.shape.folder
+
+    @property
+    def version(self) -> str:
+        return self.listing.shape.facts["schema_version"]
+
+    @property
+    def network(self) -> str:
+        return self.listing.shape.facts["network"]
+
+    @property
+    def ledgers(self) -> LedgerSet:
+        return self.listing.ranges()
+
+    def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
+        wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
+        for rows in rows_of(self.listing, ledgers, wanted):
+            yield rows.select(list(columns))
+
+    def damage(self) -> Iterator[Damage]:
+        """Compare every file with what it was written as."""
+        for one in check(self.listing):
+            if isinstance(one, Fault) and one.ledgers:
+                yield Damage(str(damaged(f"{self.listing.store}/{one.path}", one.what)), one.ledgers)
+
+
+def held_files_in(store: FileStore) -> list[HeldFiles]:
+    """Return every table that can be read; an error where there are some, and none can."""
+    found = found_tables(store)
+    held = [HeldFiles(one) for one in found if isinstance(one, Listing)]
+    for one in found if not held else ():
+        if isinstance(one, Unreadable):
+            raise one.error
+    return held

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from threading import Timer
-from typing import Final
+from typing import ClassVar, Final
 
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
-from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
+from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in
+from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Lane
@@ -24,7 +28,10 @@ _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 
 
 class FileSink:
-    """Keep tables as files in a folder or an object store. Whole ranges become durable as they fill."""
+    """Keep tables as files in a folder or an object store. Whole ranges become durable as they fill.
+
+    Opening it asks nothing of the place; coverage reads there, and only write and commit change it.
+    """
 
     def __init__(
         self,
@@ -38,6 +45,7 @@ class FileSink:
         transfers: str = "derive",
         partition: str = "ledgers",
         ledgers_per_file: int = 1_000,
+        unsigned: str = "unsigned",
     ) -> None:
         if ledgers_per_file < 1:
             raise ConfigError(f"ledgers_per_file is {ledgers_per_file}: it must be at least 1")
@@ -54,6 +62,9 @@ class FileSink:
             "format": format.name,
             "codec": format.codec,
         }
+        self._signed = checked(unsigned) == "signed"
+        if self._signed:
+            facts["unsigned"] = unsigned
         self._tables: dict[str, TableFiles] = {}
         try:
             self._open(tables, facts, format, partition, ledgers_per_file)
@@ -83,16 +94,53 @@ class FileSink:
                 compactions=self._compactions,
             )
 
+    options: ClassVar[Mapping[str, str]] = OPTIONS
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> FileSink:
+        """Open a place of files, as the registry does."""
+        place = Place.parse(url)
+        return FileSink(
+            place.open(instance_credentials=options.instance_credentials),
+            tables,
+            format=format_of(place.format, place.codec),
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            partition=place.partition,
+            ledgers_per_file=place.ledgers,
+            unsigned=place.unsigned,
+        )
+
+    @classmethod
+    def root(cls, url: str) -> str:
+        """Name the place alike, however it is written."""
+        return Place.parse(url).root
+
+    @classmethod
+    def held(cls, url: str) -> list[HeldFiles]:
+        """Return the tables of a place, whoever wrote them."""
+        return held_files_in(open_existing(url))
+
+    def health(self) -> Health:
+        """Look at the place: is it there, may it be written to, is there room?"""
+        return self._store.health()
+
     def write(self, batch: LedgerBatch) -> None:
         for asked, files in self._tables.items():
             if asked not in batch.tables:
                 raise ConfigError(
                     f"the {self._name} sink keeps {asked}, which is not decoded: name it in tables"
                 )
-            files.write(batch.tables[asked], LedgerRange(batch.first, batch.last))
+            rows = batch.tables[asked]
+            if self._signed:
+                rows = rows.cast(signed(rows.schema))
+            files.write(rows, LedgerRange(batch.first, batch.last))
 
     def commit(self) -> None:
         for files in self._tables.values():
+            files.settle()
             files.finish()
         for files in self._tables.values():
             files.wait()

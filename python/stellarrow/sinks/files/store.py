@@ -7,7 +7,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
+from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregularity
 
 if TYPE_CHECKING:
@@ -16,14 +17,6 @@ if TYPE_CHECKING:
 
 class Gone(SinkError):
     """The store answers, and there is no such file."""
-
-
-class Damaged(SinkError):
-    """Bytes that were read are not what was written: proven, unlike a store that does not answer."""
-
-    def __init__(self, file: str, what: str) -> None:
-        super().__init__(f"{file} {what}: run stellarrow check --repair, then the same again")
-        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +80,13 @@ class FileStore(Protocol):
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         """Keep other writers from placing into a folder; yields whether the place can promise it."""
 
+    def health(self) -> Health:
+        """Say whether the place could be written to, without changing what it holds."""
+
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""
+
+
+def damaged(file: str, what: str) -> Damaged:
+    """Return what is proven of a file, with what to do."""
+    return Damaged(f"{file} {what}: run stellarrow check --repair, then the same again", what=what)

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.compaction import compact, remade
-from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all
+from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all, proven_rest
 from stellarrow.sinks.files.layout import aligned, window
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore, Gone
@@ -22,7 +23,10 @@ _CHANCES: Final = 5  # to list what other writers are merging at the same moment
 
 
 class TableFiles:
-    """A table being kept. `write` and `finish` hand over to the thread, `wait` waits for it."""
+    """A table being kept. `write` and `finish` hand over to the thread, `wait` waits for it.
+
+    The folder is read when it is first asked or written about, and changed by the first write or `settle`.
+    """
 
     def __init__(self, store: FileStore, shape: Shape, *, ledgers_per_file: int, compactions: Lane) -> None:
         self._store = store
@@ -31,19 +35,38 @@ class TableFiles:
         self._compactions = compactions
         self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
         self._listing = Listing(store, shape)
-        entered = self._listing.check()
-        for _ in replaced(self._listing, self._listing.parts()):
-            pass  # what lies within a wider range is removed with the first write, but proven now
-        enter_rest(self._listing, entered)
-        self.covered = self._listing.ranges()
-        self._taken = self.covered
+        self._covered: LedgerSet | None = None
+        self._taken = LedgerSet()
+        self._unentered: list[tuple[LedgerRange, KeptFile]] = []
         self._cleaned = False
         self._open: LedgerRange | None = None
         self._runs = Runs(shape.schema, sort_by=shape.sort_by)
         self._files: RangeFiles | None = None
         self._begun: list[RangeFiles] = []
 
+    @property
+    def covered(self) -> LedgerSet:
+        """The ledgers that are durably here."""
+        if self._covered is None:
+            self._covered = self._taken = self._looked()
+        return self._covered
+
+    def _looked(self) -> LedgerSet:
+        """Read what is there, and prove what no entry vouches for; change nothing."""
+        entered = self._listing.check()
+        for _ in replaced(self._listing, self._listing.parts()):
+            pass  # what lies within a wider range is removed with the first write, but proven now
+        self._unentered = proven_rest(self._listing, entered)
+        return self._listing.ranges()
+
+    def settle(self) -> None:
+        """Enter files whose writer died before it did."""
+        if self.covered and self._unentered:
+            enter_rest(self._listing, self._unentered)
+            self._unentered = []
+
     def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+        self.settle()
         for missing in self._missing(ledgers):
             for part in aligned(missing, self._ledgers_per_file):
                 self._append(rows if part == ledgers else between(rows, part), part)
@@ -88,7 +111,7 @@ class TableFiles:
         finally:
             files.discard()
             self._begun.remove(files)
-        self.covered |= LedgerSet([ledgers])
+        self._covered = self.covered | LedgerSet([ledgers])
         self._compact_if_full(window(ledgers.first, self._ledgers_per_file), ledgers)
 
     def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:

@@ -9,7 +9,7 @@ import psycopg
 
 from stellarrow.errors import SchemaMismatch
 from stellarrow.sinks.postgres.ddl import Layout
-from stellarrow.sinks.postgres.migrations import LOCK
+from stellarrow.sinks.postgres.migrations import LOCK, applied
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,11 @@ def keep(connection: psycopg.Connection, tables: Sequence[Layout], making: Makin
                 if one.place not in there:
                     _make(connection, one, making, _size(connection) or size)
     return _size(connection) or size
+
+
+def are_there(connection: psycopg.Connection, tables: Sequence[Layout], making: Making) -> bool:
+    """Tell whether the tables were made, without making anything; refuse those made otherwise."""
+    return bool(applied(connection)) and {one.place for one in tables} <= _there(connection, tables, making)
 
 
 def _size(connection: psycopg.Connection) -> int | None:

@@ -35,23 +35,31 @@ def known() -> list[Migration]:
     return sorted(found, key=lambda migration: migration.version)
 
 
-def migrate(connection: psycopg.Connection) -> None:
-    """Bring the schema up to date; several may try at once, and one that needs nothing needs no rights."""
+def applied(connection: psycopg.Connection) -> int:
+    """Return the schema's version, 0 where there is none; refuse a server or a schema that is not for us."""
     if connection.info.server_version < OLDEST:
         version = connection.info.server_version // 10_000
         raise SinkError(f"the server is PostgreSQL {version}: use {OLDEST // 10_000} or newer")
+    if not is_there(connection, "stellar.migrations"):
+        return 0
+    row = connection.execute("SELECT coalesce(max(version), 0) FROM stellar.migrations").fetchone()
+    version, newest = int(row[0]) if row else 0, known()[-1].version
+    if version > newest:
+        raise SchemaMismatch(
+            f"the database has schema version {version}, and this stellarrow knows {newest}:"
+            " use the newer stellarrow that made it"
+        )
+    return version
+
+
+def migrate(connection: psycopg.Connection) -> None:
+    """Bring the schema up to date; several may try at once, and one that needs nothing needs no rights."""
     steps = known()
-    if _applied(connection) == steps[-1].version:
+    if applied(connection) == steps[-1].version:
         return
     with connection.transaction():
         connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-        applied = _applied(connection)
-        if applied > steps[-1].version:
-            raise SchemaMismatch(
-                f"the database has schema version {applied}, and this stellarrow knows {steps[-1].version}:"
-                " use the newer stellarrow that made it"
-            )
-        for step in steps[applied:]:
+        for step in steps[applied(connection) :]:
             if step.version == 1:
                 connection.execute(_LEDGER_OF_STEPS)
             connection.execute(step.sql.encode())
@@ -68,10 +76,3 @@ CREATE TABLE stellar.migrations (
     applied_at timestamptz NOT NULL DEFAULT now()
 );
 """
-
-
-def _applied(connection: psycopg.Connection) -> int:
-    if not is_there(connection, "stellar.migrations"):
-        return 0
-    row = connection.execute("SELECT coalesce(max(version), 0) FROM stellar.migrations").fetchone()
-    return int(row[0]) if row else 0

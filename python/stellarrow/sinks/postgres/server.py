@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -12,6 +13,7 @@ from psycopg import conninfo, errors
 
 from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.net.redaction import MASK
+from stellarrow.protocols import Health
 
 # A cut connection is noticed within half a minute; the user's own choices win.
 _PATIENCE: Final = {
@@ -74,6 +76,26 @@ class Server:
                 told = [(_session(one), _session(other)) for _ in range(_LOOKS)]
         first, second = ({pids[which] for pids in told} for which in (0, 1))
         return len(first) > 1 or len(second) > 1 or bool(first & second)
+
+    def health(self, *, oldest: int) -> Health:
+        """Say whether this user could make tables and write; `oldest` is the first version that will do."""
+        with self.connect() as connection, self.told("ask"):
+            began = time.monotonic()
+            connection.execute("SELECT 1")
+            latency = (time.monotonic() - began) * 1000
+            row = connection.execute(
+                "SELECT current_setting('server_version_num')::int / 10000, pg_is_in_recovery(),"
+                " has_database_privilege(current_database(), 'CREATE')"
+            ).fetchone()
+        version, standby, may_create = row or (0, False, False)
+        if standby:
+            return Health("broken", "is a standby, which takes no writes: name the primary")
+        if version < oldest // 10_000:
+            wanted = oldest // 10_000
+            return Health("broken", f"is PostgreSQL {version}: update it to {wanted} or newer")
+        if not may_create:
+            return Health("broken", "lets this user create no schema: GRANT CREATE ON DATABASE to it")
+        return Health("ok", f"version {version}, this user may write", latency_ms=latency)
 
     @contextmanager
     def told(self, doing: str) -> Iterator[None]:

@@ -7,13 +7,13 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from queue import SimpleQueue
-from typing import Final
+from typing import ClassVar, Final
 
 import psycopg
 import pyarrow as pa
@@ -22,11 +22,15 @@ from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavai
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
 from stellarrow.sinks.postgres import bulk_load, coverage, flush
 from stellarrow.sinks.postgres.assets import Assets
-from stellarrow.sinks.postgres.catalog import Making, keep
+from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layout
-from stellarrow.sinks.postgres.migrations import migrate
+from stellarrow.sinks.postgres.migrations import OLDEST, migrate
+from stellarrow.sinks.postgres.partitions import is_there
+from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
@@ -56,7 +60,8 @@ class PostgresSink:
     the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
     attached when they are complete or on close; until then their rows are durable, but no query sees them.
     `live` loads none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
-    A server that is away is waited for as `policy` has it, on opening only where one is given.
+    Opening it asks nothing of the server; coverage reads there, and only write and commit make and change
+    tables. A server that is away is waited for as `policy` has it, the first time only where one is given.
     """
 
     def __init__(
@@ -69,7 +74,7 @@ class PostgresSink:
         decoded: bool = False,
         transfers: str = "derive",
         mode: str | None = None,
-        expected: LedgerSet | None = None,
+        expected: LedgerSet | Callable[[], LedgerSet] | None = None,
         batch_rows: int = 10_000,
         partition_ledgers: int = PARTITION_LEDGERS,
         writers: int = 2,
@@ -88,8 +93,7 @@ class PostgresSink:
         self._tables = _laid_out(tables)
         self._server = Server(url)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
-        # What follows the chain comes ledger by ledger, and is wanted at once.
-        self._expected = LedgerSet(part for part in expected or () if part.last is not None)
+        self._expected = expected
         self._size = partition_ledgers
         self._batch_rows = batch_rows
         self._watch = watch
@@ -97,20 +101,43 @@ class PostgresSink:
         self._buffer: list[LedgerBatch] = []
         self._buffered_rows = self._buffered_bytes = 0
         self._flushes: deque[tuple[Future[None], list[LedgerBatch]]] = deque()
-        self._closed = self._failed = False
+        self._waits = policy is not None
+        self._reached = self._changes = self._closed = self._failed = False
         assets = Assets(Network.of(network))
-        if self._mode != "live":
-            look = self._check_sessions
-            self._guard.call("look", look) if policy else look()
         self._writers = [self._writer(assets) for _ in range(writers)]
-        if policy:
-            self._guard.call("open", self._writers[0].writing)
-        else:
-            self._writers[0].writing()  # a wrong address is told at once
         self._free: SimpleQueue[Writer] = SimpleQueue()
         for writer in self._writers:
             self._free.put(writer)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
+
+    options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> PostgresSink:
+        """Open a database, as the registry does."""
+        return cls(
+            url,
+            tables,
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            expected=options.expected,
+        )
+
+    @classmethod
+    def held(cls, url: str) -> list[KeptTable]:
+        """Return the tables of a database, whoever wrote them."""
+        return kept_tables(url)
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before the server, for those who watch over it."""
+        return (self._guard,)
+
+    def health(self) -> Health:
+        """Say whether the server would take what this sink writes; nothing is made there."""
+        return self._server.health(oldest=OLDEST)
 
     def write(self, batch: LedgerBatch) -> None:
         for kept in self._tables:
@@ -118,6 +145,7 @@ class PostgresSink:
                 raise ConfigError(
                     f"the PostgreSQL sink keeps {kept.asked}, which is not decoded: name it in tables"
                 )
+        self._reach(changes=True)
         self._buffer.append(batch)
         for kept in self._tables:
             rows = batch.tables[kept.asked]
@@ -127,24 +155,29 @@ class PostgresSink:
             self._flush()
 
     def commit(self) -> None:
+        self._reach(changes=True)
         self._flush()
         self._settle(wait=True)
 
     def coverage(self) -> LedgerSet:
+        self._reach()
         with self._borrowed() as writer:
             return self._guard.call("coverage", lambda: self._covered(writer))
 
     def position(self, stream: str) -> str | None:
         """Return the last place kept for a stream that is read into these tables."""
+        self._reach()
         with self._borrowed() as writer, self._server.told("read from"):
-            found = writer.writing().connection.execute(
-                "SELECT place FROM stellar.positions WHERE stream = %s", [stream]
-            )
+            connection = writer.connection()
+            if not is_there(connection, "stellar.positions"):
+                return None
+            found = connection.execute("SELECT place FROM stellar.positions WHERE stream = %s", [stream])
             row = found.fetchone()
             return str(row[0]) if row else None
 
     def keep_position(self, stream: str, place: str, ledger: int) -> None:
         """Keep a place, what came before it having been committed."""
+        self._reach(changes=True)
         with self._borrowed() as writer:
             self._guard.call("position", lambda: self._keep_position(writer, [stream, place, ledger]))
 
@@ -155,7 +188,7 @@ class PostgresSink:
         self._buffer.clear()
         wait(future for future, _ in self._flushes)
         try:
-            if not self._failed:
+            if self._changes and not self._failed:
                 self._finish()
         finally:
             self._threads.shutdown()
@@ -182,7 +215,7 @@ class PostgresSink:
 
     def _left(self) -> list[tuple[Layout, int]]:
         with self._borrowed() as writer:
-            return self._guard.call("finish", writer.left)
+            return self._guard.call("finish", lambda: writer.left() if self._is_made(writer) else [])
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
         with self._borrowed() as writer:
@@ -195,8 +228,34 @@ class PostgresSink:
             assets,
             set_up=self._set_up,
             is_bare=self._is_worth_loading,
-            joins=self._mode != "live",
+            joins=lambda: self._mode != "live",
         )
+
+    def _reach(self, *, changes: bool = False) -> None:
+        """Connect the first time, and see what is between; a wrong address is told at once."""
+        if not self._reached:
+            if self._waits:
+                self._guard.call("open", self._first_look)
+            else:
+                self._first_look()
+            self._reached = True
+        self._changes |= changes
+
+    def _first_look(self) -> None:
+        if self._mode != "live":
+            self._check_sessions()
+        with self._borrowed() as writer:
+            self._is_made(writer)
+
+    def _is_made(self, writer: Writer) -> bool:
+        """Tell whether the tables are there; refuse those made otherwise."""
+        connection = writer.connection()
+        try:
+            with self._server.told("read from"):
+                return writer.is_set_up or are_there(connection, self._tables, self._making)
+        except SinkError:
+            writer.close()
+            raise
 
     def _check_sessions(self) -> None:
         """Load nothing bare where a pooler hands sessions on: the locks of loaders would stay behind."""
@@ -219,8 +278,14 @@ class PostgresSink:
     def _is_worth_loading(self, first: int) -> bool:
         if self._mode == "backfill":
             return True
-        part = self._expected & LedgerSet([LedgerRange(first, first + self._size - 1)])
+        part = self._bounded() & LedgerSet([LedgerRange(first, first + self._size - 1)])
         return part.count >= min(_LEAST_BARE, self._size)
+
+    def _bounded(self) -> LedgerSet:
+        """Return what is expected and has an end: what follows the chain is wanted ledger by ledger."""
+        if callable(self._expected):
+            self._expected = self._expected()
+        return LedgerSet(part for part in self._expected or () if part.last is not None)
 
     @contextmanager
     def _borrowed(self) -> Iterator[Writer]:
@@ -232,7 +297,9 @@ class PostgresSink:
 
     def _covered(self, writer: Writer) -> LedgerSet:
         places = [kept.place for kept in self._tables]
-        connection = writer.writing().connection
+        if not self._is_made(writer):
+            return LedgerSet()
+        connection = writer.connection()
         with self._server.told("read from"):
             # First what is being loaded: what is attached in between is then seen twice, not never.
             loaded = bulk_load.durable(connection, places)

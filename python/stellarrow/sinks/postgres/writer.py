@@ -30,7 +30,7 @@ class Writer:
         *,
         set_up: Callable[[psycopg.Connection], int],
         is_bare: Callable[[int], bool],
-        joins: bool,
+        joins: Callable[[], bool],
     ) -> None:
         self._server = server
         self._tables = tables
@@ -39,13 +39,26 @@ class Writer:
         self._is_worth_loading = is_bare
         self._joins = joins
         self._bare: dict[tuple[Layout, int], bool] = {}
+        self._connection: psycopg.Connection | None = None
         self._writing: Writing | None = None
 
-    def writing(self) -> Writing:
-        """Return the open connection, a new one where the last has broken."""
-        if self._writing is None or self._writing.connection.closed:
+    def connection(self) -> psycopg.Connection:
+        """Return the open connection, a new one where the last has broken; nothing is made yet."""
+        if self._connection is None or self._connection.closed:
             self._bare.clear()  # its locks, by which others see who loads, are gone
-            connection = self._server.connect()
+            self._writing = None
+            self._connection = self._server.connect()
+        return self._connection
+
+    @property
+    def is_set_up(self) -> bool:
+        """Whether the tables are known to be there."""
+        return self._writing is not None
+
+    def writing(self) -> Writing:
+        """Return the connection to write through, the tables being made where they are not there."""
+        connection = self.connection()
+        if self._writing is None:
             try:
                 with self._server.told("set up"):
                     size = self._set_up(connection)
@@ -87,7 +100,7 @@ class Writer:
 
     def left(self) -> list[tuple[Layout, int]]:
         """Return the partitions that are still to be attached: ours, and those of loaders that died."""
-        connection = self.writing().connection
+        connection = self.connection()
         with self._server.told("read from"):
             return [
                 (kept, first)
@@ -102,8 +115,8 @@ class Writer:
             bulk_load.finish(writing, kept, first, wait=False)
 
     def close(self) -> None:
-        if self._writing is not None:
-            self._writing.connection.close()
+        if self._connection is not None:
+            self._connection.close()
 
     def _sorted(
         self, writing: Writing, ledgers: LedgerSet
@@ -122,7 +135,7 @@ class Writer:
     def _is_bare(self, writing: Writing, kept: Layout, first: int) -> bool:
         known = self._bare.get((kept, first))
         if known is None:
-            if self._joins:
+            if self._joins():
                 known = bulk_load.join(writing, kept, first, begin=self._is_worth_loading(first))
             else:
                 bulk_load.finish(writing, kept, first, wait=True)

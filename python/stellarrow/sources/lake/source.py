@@ -15,6 +15,7 @@ from stellarrow.lake.reader import Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
+from stellarrow.registry import SourceOptions
 from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
 from stellarrow.storage import StoreOptions, open_store
@@ -78,6 +79,17 @@ class LakeSource:
         self._lake = Lake(store, self._guard)
         self._remote = not isinstance(store, LocalStore)
         self._tuning = Tuning(policy.concurrency, fixed=self._options.fetchers)
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> LakeSource:
+        """Open a lake, as the registry does."""
+        chosen = LakeOptions(
+            endpoint=options.endpoint,
+            fetchers=options.fetchers,
+            credentials=options.access.source,
+            instance_credentials=options.access.instance_credentials,
+        )
+        return cls(url, chosen, policy=options.policy, metrics=options.metrics)
 
     @property
     def name(self) -> str:

@@ -26,6 +26,7 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline.parallel import ordered
+from stellarrow.registry import SourceOptions
 from stellarrow.sources.chunking import read_again
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
@@ -35,6 +36,7 @@ Found = TypeVar("Found")
 
 _AHEAD: Final = 16 << 20  # bytes of answers that wait to be taken
 _CHUNK: Final = 1 << 20  # small ledgers travel together up to this size
+_MAX_AGE_SECONDS: Final = 60.0  # a ledger closes every five or six
 _log: Final = logging.getLogger(__name__)
 
 
@@ -75,6 +77,21 @@ class RpcSource:
         self.name = ", ".join(node.name for node in self._nodes)
         together = replace(policy, failures_to_open=1 << 31)  # the nodes have breakers of their own
         self._guard = Guard(self.name, together, metrics=self._metrics, stop=self._stop)
+
+    @classmethod
+    def open(cls, url: str, options: SourceOptions) -> RpcSource:
+        """Open nodes that stand in for each other, a comma list, as the registry does."""
+        return cls(
+            [one.removeprefix("rpc+") for one in url.split(",")],
+            network=options.network,
+            credentials=options.access.rpc,
+            policy=options.policy,
+            metrics=options.metrics,
+        )
+
+    @property
+    def max_age_seconds(self) -> float:
+        return _MAX_AGE_SECONDS
 
     @property
     def guards(self) -> tuple[Guard, ...]:
