@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -83,7 +82,7 @@ def open_existing(text: str) -> FileStore:
         forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
         raise ConfigError(f"{redacted_url(text)!r} is no place of files: write a folder, or {forms}")
     place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
-    if "://" not in place.location and not Path(place.location).is_dir():
+    if "://" not in place.location and not local_path(place.location).is_dir():
         raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
     return place.open()
 
