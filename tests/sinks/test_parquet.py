@@ -148,7 +148,7 @@ class TestParquetSink(FileContract):
         self.keep((100, 104))
         shutil.rmtree(self.folder / "ledgers" / "_manifest")
         with pytest.raises(sa.SchemaMismatch, match=r"0000000104.parquet is of another format"):
-            FileSink(self.folder, ["ledgers"], format=format_of("csv"), network="synthetic")
+            FileSink(self.folder, ["ledgers"], format=format_of("csv"), network="synthetic").coverage()
 
     def test_a_broken_file_is_named(self) -> None:
         self.keep((100, 104))
