@@ -60,8 +60,25 @@ def test_a_dry_run_foretells_and_writes_nothing(stellarrow: Run, make_lake: Lake
     done = stellarrow(*command, "--ledgers", "130:149")
     assert done.code == 0
     assert done.out.startswith("would extract 20 ledgers (130 to 149), ")
-    assert "missing in the source: 140 to 149" in done.out
+    assert "missing in the source: 140 to 149 (10 ledgers)" in done.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("url", [True, False])
+@pytest.mark.parametrize("named", [["--ledgers", "100:139"], []])
+def test_a_dry_run_counts_the_holes_of_the_source(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, *, url: bool, named: list[str]
+) -> None:
+    lake = make_lake()
+    gone = [path for path in lake.rglob("*.zst") if path.is_file()][3]
+    gone.unlink()
+    command = ["extract", f"file://{lake}" if url else lake, "--tables", "ledgers", *named]
+    done = stellarrow(*command, "--to", f"parquet:{tmp_path}/out", "--dry-run", "--json")
+    told = json.loads(done.out)
+    assert told["missing_ledgers"] > 0
+    assert told["missing"]
+    wanted = told["ledgers"] + (0 if url or named else told["missing_ledgers"])
+    assert wanted == 40
 
 
 def test_a_dry_run_of_what_is_done_is_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
