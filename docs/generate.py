@@ -1,4 +1,4 @@
-"""Write the pages of tables and settings from what the code says; with --check only say what is stale."""
+"""Write the pages of tables, settings and locations from what the code says; with --check only say what is stale."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 
 import stellarrow as sa
+from stellarrow import registry
 from stellarrow.config import SERVICES
 from stellarrow.config.settings import Setting, settings_of
 from stellarrow.core.tables import Table, keys
+from stellarrow.protocols import Configured
 
 _FOLDER = Path(__file__).parent / "tables"
 _OF_CONTRACTS = ("contract_ids", "asset_codes", "asset_issuers")
@@ -104,13 +106,123 @@ def _setting(name: str, setting: Setting) -> str:
     return f"| `{name}` | {variables} | {default} | {setting.help} |"
 
 
+_PLUG_INS = """
+## From other packages
+
+A package adds a source or a sink by an entry point: its name is the scheme, its object a class whose class
+method `open` opens what a URL names. Help, `doctor`, `extract`, `scan`, `run` and error messages then know it.
+
+```toml
+network = "pubnet"
+log_level = "warning"
+
+[extract]
+to = ["parquet:./out"]
+on_error = "quarantine"
+commit_every = "30s"
+```
+
+An unknown name or a value that cannot be meant is an error that says what was likely meant, or what is
+allowed. `stellarrow config show [SERVICE]` prints every value and where it came from, passwords masked.
+
+Addresses are `host:port` or `:port`, on 127.0.0.1 unless a host is named; durations `500ms`, `5s`, `1m30s`;
+lists have commas, or are lists in TOML. An empty variable counts as not set.
+"""
+
+
+def settings_page() -> str:
+    """Return the page of settings: a table a service."""
+    lines = [_SETTINGS]
+    for name, service in SERVICES.items():
+        lines += [
+            f"## {name}",
+            "",
+            f"{service.__doc__}",
+            "",
+            "| setting | environment | default | what it says |",
+        ]
+        lines += ["|---|---|---|---|", *(_setting(*one) for one in settings_of(service).items()), ""]
+    return "\n".join(lines)
+
+
+def _setting(name: str, setting: Setting) -> str:
+    variables = ", ".join(f"`{variable}`" for variable in setting.variables)
+    default = f"`{setting.default}`" if setting.default else ""
+    return f"| `{name}` | {variables} | {default} | {setting.help} |"
+
+
+_PLUG_INS = """
+## From other packages
+
+A package adds a source or a sink by an entry point: its name is the scheme, its object a class whose class method `open`
+opens what a URL names. `help`, `doctor`, `extract`, `scan`, `run` and error messages then know it.
+
+```toml
+[project.entry-points."stellarrow.sinks"]
+counting = "my_package:Counting"
+```
+
+```python
+from pathlib import Path
+import stellarrow as sa
+
+class Counting:
+    def __init__(self, file):
+        self.file, self.counts = Path(file), []
+
+    @classmethod
+    def open(cls, url, tables, options):  # a source: open(cls, url, options)
+        return cls(url.partition(":")[2])
+
+    def write(self, batch):
+        self.counts.append(f"{batch.first}:{batch.last}")
+
+    def commit(self):
+        self.file.write_text(",".join(self.counts))
+
+    def coverage(self):
+        return sa.LedgerSet.parse(self.file.read_text()) if self.file.exists() else sa.LedgerSet()
+
+    def close(self):
+        pass
+```
+
+`stellarrow.protocols` says what `Source` and `Sink` promise, and what they may offer besides: a name (`Named`),
+the state of servers (`Guarded`), a check for `doctor` (`Pingable`, `Checked`), sizes for `--dry-run` (`Measured`,
+`Listed`), tables for `coverage` (`Readable`). `options` is a `registry.SourceOptions` or `registry.SinkOptions`.
+Opening must ask and make nothing. A scheme that comes with stellarrow cannot be replaced.
+"""
+
+
+def locations_page() -> str:
+    """Return the page of sources and sinks, from the registry."""
+    lines = ["# Sources and sinks", "", "## Where ledgers come from", "", "| written as | is |", "|---|---|"]
+    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in registry.built_in_sources()]
+    lines += ["", "## Where tables go", "", "| written as | is |", "|---|---|"]
+    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in registry.built_in_sinks()]
+    lines += [
+        "",
+        "Options stand behind a question mark, as in `parquet:./out?partition=date&codec=zstd`:",
+        "",
+    ]
+    lines += ["| sink | option | means |", "|---|---|---|"]
+    for entry in registry.built_in_sinks():
+        kind = entry.load()
+        told = kind.options if isinstance(kind, Configured) else {}
+        lines += [f"| `{entry.scheme}:` | `{name}` | {means} |" for name, means in told.items()]
+    stores = ", ".join(f"`{entry.form}`" for entry in registry.FILE_STORES.values())
+    lines += ["", f"Instead of a folder, files may lie in {stores}.", _PLUG_INS.rstrip(), ""]
+    return "\n".join(lines)
+
+
 def pages() -> dict[Path, str]:
     """Return every page by its path."""
     versions: dict[str, list[Table]] = {}
     for table in sa.tables():
         versions.setdefault(table.name, []).append(table)
     made = {_FOLDER / f"{name}.md": page(tables) for name, tables in versions.items()}
-    return {**made, _FOLDER.parent / "settings.md": settings_page()}
+    folder = _FOLDER.parent
+    return {**made, folder / "settings.md": settings_page(), folder / "locations.md": locations_page()}
 
 
 def main() -> int:
