@@ -1,8 +1,9 @@
-"""Write the pages of tables, settings and locations from what the code says; with --check only say what is stale."""
+"""Write the pages of tables, settings and locations from the code; with --check only say what is stale."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -106,113 +107,40 @@ def _setting(name: str, setting: Setting) -> str:
     return f"| `{name}` | {variables} | {default} | {setting.help} |"
 
 
-_PLUG_INS = """
-## From other packages
-
-A package adds a source or a sink by an entry point: its name is the scheme, its object a class whose class
-method `open` opens what a URL names. Help, `doctor`, `extract`, `scan`, `run` and error messages then know it.
-
-```toml
-network = "pubnet"
-log_level = "warning"
-
-[extract]
-to = ["parquet:./out"]
-on_error = "quarantine"
-commit_every = "30s"
-```
-
-An unknown name or a value that cannot be meant is an error that says what was likely meant, or what is
-allowed. `stellarrow config show [SERVICE]` prints every value and where it came from, passwords masked.
-
-Addresses are `host:port` or `:port`, on 127.0.0.1 unless a host is named; durations `500ms`, `5s`, `1m30s`;
-lists have commas, or are lists in TOML. An empty variable counts as not set.
-"""
-
-
-def settings_page() -> str:
-    """Return the page of settings: a table a service."""
-    lines = [_SETTINGS]
-    for name, service in SERVICES.items():
-        lines += [
-            f"## {name}",
-            "",
-            f"{service.__doc__}",
-            "",
-            "| setting | environment | default | what it says |",
-        ]
-        lines += ["|---|---|---|---|", *(_setting(*one) for one in settings_of(service).items()), ""]
-    return "\n".join(lines)
-
-
-def _setting(name: str, setting: Setting) -> str:
-    variables = ", ".join(f"`{variable}`" for variable in setting.variables)
-    default = f"`{setting.default}`" if setting.default else ""
-    return f"| `{name}` | {variables} | {default} | {setting.help} |"
-
-
-_PLUG_INS = """
-## From other packages
-
-A package adds a source or a sink by an entry point: its name is the scheme, its object a class whose class method `open`
-opens what a URL names. `help`, `doctor`, `extract`, `scan`, `run` and error messages then know it.
-
-```toml
-[project.entry-points."stellarrow.sinks"]
-counting = "my_package:Counting"
-```
-
-```python
-from pathlib import Path
-import stellarrow as sa
-
-class Counting:
-    def __init__(self, file):
-        self.file, self.counts = Path(file), []
-
-    @classmethod
-    def open(cls, url, tables, options):  # a source: open(cls, url, options)
-        return cls(url.partition(":")[2])
-
-    def write(self, batch):
-        self.counts.append(f"{batch.first}:{batch.last}")
-
-    def commit(self):
-        self.file.write_text(",".join(self.counts))
-
-    def coverage(self):
-        return sa.LedgerSet.parse(self.file.read_text()) if self.file.exists() else sa.LedgerSet()
-
-    def close(self):
-        pass
-```
-
-`stellarrow.protocols` says what `Source` and `Sink` promise, and what they may offer besides: a name (`Named`),
-the state of servers (`Guarded`), a check for `doctor` (`Pingable`, `Checked`), sizes for `--dry-run` (`Measured`,
-`Listed`), tables for `coverage` (`Readable`). `options` is a `registry.SourceOptions` or `registry.SinkOptions`.
-Opening must ask and make nothing. A scheme that comes with stellarrow cannot be replaced.
-"""
-
-
 def locations_page() -> str:
     """Return the page of sources and sinks, from the registry."""
-    lines = ["# Sources and sinks", "", "## Where ledgers come from", "", "| written as | is |", "|---|---|"]
+    sinks = registry.built_in_sinks()
+    lines = ["# Sources and sinks", "", "Other packages add to them: [`plug_ins.md`](plug_ins.md).", ""]
+    lines += ["## Where ledgers come from", "", "| written as | is |", "|---|---|"]
     lines += [f"| `{entry.form}` | {entry.summary} |" for entry in registry.built_in_sources()]
-    lines += ["", "## Where tables go", "", "| written as | is |", "|---|---|"]
-    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in registry.built_in_sinks()]
     lines += [
         "",
-        "Options stand behind a question mark, as in `parquet:./out?partition=date&codec=zstd`:",
+        "Separated by commas, they are one source: each ledger comes from the first that has it.",
         "",
     ]
-    lines += ["| sink | option | means |", "|---|---|---|"]
-    for entry in registry.built_in_sinks():
-        kind = entry.load()
-        told = kind.options if isinstance(kind, Configured) else {}
-        lines += [f"| `{entry.scheme}:` | `{name}` | {means} |" for name, means in told.items()]
+    lines += ["## Where tables go", "", "| written as | is |", "|---|---|"]
+    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in sinks]
     stores = ", ".join(f"`{entry.form}`" for entry in registry.FILE_STORES.values())
-    lines += ["", f"Instead of a folder, files may lie in {stores}.", _PLUG_INS.rstrip(), ""]
-    return "\n".join(lines)
+    lines += ["", f"Files may lie in a folder or in {stores}. Options stand behind a question mark, as in"]
+    lines += [
+        "`parquet:./out?partition=date&codec=zstd`:",
+        "",
+        "| sinks | option | what it says |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {schemes} | `{name}` | {told} |" for schemes, name, told in _options(sinks)]
+    return "\n".join([*lines, ""])
+
+
+def _options(sinks: list[registry.Entry]) -> Iterator[tuple[str, str, str]]:
+    """Yield each option once, with the sinks that take it."""
+    taken: dict[tuple[str, str], list[str]] = {}
+    for entry in sinks:
+        kind = entry.load()
+        for option in kind.options.items() if isinstance(kind, Configured) else ():
+            taken.setdefault(option, []).append(f"`{entry.scheme}:`")
+    for (name, told), schemes in taken.items():
+        yield ", ".join(schemes), name, told
 
 
 def pages() -> dict[Path, str]:
