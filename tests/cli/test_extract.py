@@ -81,6 +81,24 @@ def test_a_dry_run_counts_the_holes_of_the_source(
     assert wanted == 40
 
 
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
+def test_a_dry_run_and_coverage_leave_a_folder_as_it_is(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, format: str
+) -> None:
+    command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"{format}:{tmp_path}/out"]
+    stellarrow(*command, "--ledgers", "100:109")
+    (tmp_path / "out" / "ledgers" / "_manifest" / "0000000100-0000000109.json").unlink()  # as after a crash
+
+    def state() -> dict[Path, bytes | None]:
+        return {path: path.read_bytes() if path.is_file() else None for path in (tmp_path / "out").rglob("*")}
+
+    before = state()
+    assert stellarrow(*command, "--dry-run").code == 0
+    stellarrow("coverage", f"{format}:{tmp_path}/out")
+    stellarrow("doctor", "--to", f"{format}:{tmp_path}/out")
+    assert state() == before
+
+
 def test_a_dry_run_of_what_is_done_is_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
     command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--json"]
     stellarrow(*command)
