@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow servers check bench docs clean
+.PHONY: help demo test test-rust test-python test-slow cases servers check bench docs clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -34,6 +34,9 @@ test-python: $(CORE) $(MESSAGES) $(POSTGRES) servers
 test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
+
+cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
+	@$(BIN)/python tests/run_cases.py
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 

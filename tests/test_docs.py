@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from stellarrow.sql.functions import NAMES
 from stellarrow.sql.saved_queries import queries
 
 DOCS = Path(__file__).parents[1] / "docs"
+ROOT = DOCS.parent
 
 
 def test_the_pages_of_tables_and_settings_are_up_to_date() -> None:
@@ -30,3 +32,11 @@ def test_the_page_of_queries_names_every_function_and_every_query() -> None:
     assert [
         name for name in (*NAMES, *(f"@{one.name}" for one in queries())) if f"`{name}`" not in page
     ] == []
+
+
+def test_every_file_that_architecture_names_is_there() -> None:
+    folders = [ROOT, ROOT / "python" / "stellarrow", ROOT / "crates" / "core" / "src"]
+    known = [str(path) for folder in folders for path in folder.rglob("*") if path.suffix in (".py", ".rs")]
+    named = re.findall(r"`([\w/]+\.(?:py|rs))`", (ROOT / "ARCHITECTURE.md").read_text())
+    assert len(named) > 40
+    assert [one for one in named if not any(path.endswith(f"/{one}") for path in known)] == []

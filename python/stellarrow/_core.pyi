@@ -86,6 +86,9 @@ def keys(table: str) -> list[str]: ...
 def spec_json(code: Any) -> str | None:
     """Return a contract's interface (SEP-48) out of its WebAssembly as a JSON array of SCSpecEntry, if it has a sound one."""
 
+def spec_status(code: Any) -> str:
+    """Return what became of the interface in a contract's WebAssembly: read, absent, malformed or newer."""
+
 def meta_json(code: Any) -> str | None:
     """Return a contract's meta (SEP-46) out of its WebAssembly as a JSON array of SCMetaEntry, if it has a sound one."""
 

@@ -5,6 +5,7 @@ StellarrowError
 ├── Stopped                   a wait ended because the work was told to stop
 ├── SourceError               ledgers cannot be read
 │   ├── LedgerMissing         the place is there, a ledger in it is not
+│   ├── LedgerUnsound         a ledger is damaged, or of another chain or network (.ledger)
 │   └── SourceUnavailable     the place itself does not answer (also Unavailable)
 ├── UnknownSession            the processor has no session of that id
 ├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
@@ -53,6 +54,21 @@ class LedgerMissing(SourceError):
     """A ledger that was asked for is not in the source."""
 
 
+class LedgerUnsound(SourceError):
+    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on.
+
+    `ledger` is its sequence, 0 where unknown.
+    """
+
+    def __init__(self, message: str, *, ledger: int = 0) -> None:
+        super().__init__(message)
+        self.ledger = ledger
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickle with the ledger, so that an error crosses a process border whole."""
+        return type(self), self.args, {"ledger": self.ledger}
+
+
 class SourceUnavailable(SourceError, Unavailable):
     """The source cannot be reached at all; trying again later may help."""
 
@@ -98,7 +114,14 @@ class SchemaMismatch(SinkError):
 
 
 class Damaged(SinkError):
-    """Bytes that were stored are not those that were written; nothing was changed because of it."""
+    """Bytes that were read are not those that were written: proven, unlike a place that does not answer.
+
+    Nothing was changed because of it. `what` is wrong with the file, without its name and what to do.
+    """
+
+    def __init__(self, message: str = "", *, what: str = "") -> None:
+        super().__init__(message)
+        self.what = what or message
 
 
 class LedgersRefused(SinkError):

@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 import stellarrow as sa
@@ -33,13 +31,32 @@ def test_the_interface_of_a_wasm_file_is_printed(stellarrow: Run, tmp_path: Path
     assert stellarrow("contract", file) == (0, "// k: v\nfn ping()\n\n", "")
 
 
-@pytest.mark.parametrize("content", [b"", b"junk", wasm((b"contractspecv0", PING[:-1])), wasm()])
-def test_code_without_a_sound_interface_is_told(stellarrow: Run, tmp_path: Path, content: bytes) -> None:
+CONTENTS = {
+    "it is not WebAssembly": (b"", b"junk"),
+    "has no contractspecv0 section": (wasm(), wasm((b"contractmetav0", b""))),
+    "is cut short": (
+        wasm((b"contractspecv0", PING[:-1])),
+        wasm((b"contractspecv0", b"no interface at all")),
+        wasm((b"contractspecv0", PING))[:-1],
+    ),
+    "is newer than this stellarrow": (
+        wasm((b"contractspecv0", PING + b"\0\0\0\x06")),
+        wasm((b"contractspecv0", PING[:-8] + b"\0\0\0\1" + b"\0" * 4 + b"\0\0\0\1a\0\0\0" + b"\0\0\0\x15")),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("words", "content"), [(words, content) for words, contents in CONTENTS.items() for content in contents]
+)
+def test_why_code_has_no_interface_to_show_is_told(
+    stellarrow: Run, tmp_path: Path, words: str, content: bytes
+) -> None:
     file = tmp_path / "odd.wasm"
     file.write_bytes(content)
     done = stellarrow("contract", file)
     assert (done.code, done.out) == (1, "")
-    assert "has no interface" in done.err
+    assert [one for one in CONTENTS if one in done.err] == [words]
 
 
 def test_what_is_neither_file_nor_contract_is_told(stellarrow: Run) -> None:
@@ -52,17 +69,55 @@ def test_a_contract_nobody_extracted_is_told(stellarrow: Run, tmp_path: Path) ->
     assert "no instance of" in done.err
 
 
-def test_a_contract_is_found_in_an_extract(stellarrow: Run, tmp_path: Path, shared: Path) -> None:
-    data = (shared / "data/ledgers/core-tests-a.xdr.zst").read_bytes()
-    tables = ["contract_data", "contract_code"]
-    batches = sa.decode(data, tables, network="(V) (;,,;) (V)", verify_chain=False, decoded=True)
-    for name, batch in batches.items():
-        (tmp_path / name).mkdir()
-        pq.write_table(pa.Table.from_batches([batch]), tmp_path / name / "0000000001-0000000002.parquet")
-    instances = [row for row in batches["contract_data"].to_pylist() if row["contract_instance_wasm_hash"]]
-    done = stellarrow("contract", instances[0]["contract_id"], "--data", tmp_path)
-    assert done.code == 0
-    assert "fn " in done.out
+PLACES = (
+    "parquet:a",
+    "parquet:a?partition=contract_id",
+    "parquet:a?partition=date",
+    "jsonl:a?codec=zstd",
+    "csv:a",
+)
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_contract_is_found_in_an_extract_of_any_layout(
+    stellarrow: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = sa.synth(ledgers=10, seed=35, first=2, ledger_bytes=100_000)
+    (tmp_path / "made.xdr").write_bytes(made)
+    asked = ("--network", "synthetic", "--tables", "contract_data,contract_code", "--decoded")
+    assert stellarrow("extract", "made.xdr", *asked, "--to", place).code == 0
+    rows = sa.decode(made, ["contract_data"], network="synthetic")["contract_data"].to_pylist()
+    deployed = {row["contract_id"] for row in rows if row["contract_instance_type"] == "wasm"}
+    assert deployed
+    for contract in sorted(deployed)[:3]:
+        done = stellarrow("contract", contract, "--data", "a")
+        assert (done.code, done.err) == (0, "")
+        assert "fn transfer(from: address, to: address, amount: i128)" in done.out
+    asset = next(row["contract_id"] for row in rows if row["contract_instance_type"] == "stellar_asset")
+    assert "is a Stellar Asset Contract" in stellarrow("contract", asset, "--data", "a").err
+
+
+def test_code_extracted_without_its_bytes_is_told(stellarrow: Run, tmp_path: Path) -> None:
+    made = sa.synth(ledgers=10, seed=35, first=2, ledger_bytes=100_000)
+    (tmp_path / "made.xdr").write_bytes(made)
+    asked = ("--network", "synthetic", "--tables", "contract_data,contract_code")
+    assert stellarrow("extract", tmp_path / "made.xdr", *asked, "--to", f"parquet:{tmp_path}/a").code == 0
+    rows = sa.decode(made, ["contract_data"], network="synthetic")["contract_data"].to_pylist()
+    contract = next(row["contract_id"] for row in rows if row["contract_instance_type"] == "wasm")
+    done = stellarrow("contract", contract, "--data", tmp_path / "a")
+    assert done.code == 1
+    assert "extract contract_code with --decoded" in done.err
+
+
+def test_contract_code_says_what_became_of_the_interface() -> None:
+    made = sa.synth(ledgers=10, seed=35, first=2, ledger_bytes=100_000)
+    decoded = sa.decode(made, ["contract_code"], network="synthetic", decoded=True)["contract_code"]
+    assert set(decoded.column("spec_status").to_pylist()) == {"read"}
+    assert (
+        "spec_status"
+        not in sa.decode(made, ["contract_code"], network="synthetic")["contract_code"].schema.names
+    )
 
 
 def test_every_real_interface_is_read(shared: Path) -> None:

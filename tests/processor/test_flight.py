@@ -123,6 +123,24 @@ def test_a_stream_ends_when_every_session_has_ended(start: Start, expected: Expe
     )
 
 
+def test_readers_of_overlapping_sessions_are_told_which_session_a_batch_is_of(
+    start: Start, expected: Expected
+) -> None:
+    service = start()
+    ids = [service.processor.start(*ends).id for ends in ((100, 119), (110, 129))]
+    for one in ids:
+        service.finished(one)
+    received = service.tables.read(table="ledgers")
+    for one, ends in zip(ids, ((100, 119), (110, 129)), strict=True):
+        rows = [
+            row
+            for batch, told in zip(received.batches, received.told, strict=True)
+            if told["session"] == one
+            for row in batch.to_pylist()
+        ]
+        assert rows == expected("ledgers", *ends)
+
+
 def test_latest_begins_behind_what_is_there(done: Service) -> None:
     assert done.tables.read(table="ledgers", **since("latest")).rows == []
 

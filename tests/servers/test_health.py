@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from stellarrow.net.address import Address
 from stellarrow.security.access import guarded
 from stellarrow.security.tls import Tls
 from stellarrow.servers.http import HealthServer
+from stellarrow.servers.http_limits import BriefFaults
 from stellarrow.telemetry.health import Check
 
 ANYWHERE = Address.parse(":0")
@@ -152,3 +154,38 @@ def test_it_will_not_be_open_to_others_unless_told() -> None:
     assert guarded(outside, tls=None, authenticator=None, insecure=True) == outside
     mutual = Tls(Path("certificate"), Path("key"), Path("ca"))
     assert guarded(outside, tls=mutual, authenticator=None, insecure=False) == outside
+
+
+@pytest.mark.parametrize("head", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"GE"])
+def test_a_request_that_does_not_arrive_in_time_is_let_go_of(
+    start: Start, monkeypatch: pytest.MonkeyPatch, head: bytes
+) -> None:
+    monkeypatch.setattr("stellarrow.servers.http_limits.REQUEST_SECONDS", 0.2)
+    server = start()
+    with socket.create_connection((server.address.host, server.address.port), timeout=5) as client:
+        client.sendall(head)
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert get(server, "/health/live")[0] == 200
+
+
+def test_more_connections_than_the_limit_are_refused_and_one_that_ends_makes_room(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.servers.http_limits.CONNECTIONS", 3)
+    server = start()
+    place = (server.address.host, server.address.port)
+    with ExitStack() as held:
+        for _ in range(3):
+            held.enter_context(socket.create_connection(place, timeout=5))
+        with pytest.raises(urllib3.exceptions.HTTPError):
+            get(server, "/health/live")
+    assert get(server, "/health/live")[0] == 200
+
+
+def test_faults_of_the_event_loop_are_a_line_not_a_flood(caplog: pytest.LogCaptureFixture) -> None:
+    tell = BriefFaults()
+    for _ in range(1_000):
+        context = {"message": "socket.accept() out of system resource", "exception": OSError(24, "many")}
+        tell(None, context)  # type: ignore[arg-type]
+    assert len(caplog.messages) == 1

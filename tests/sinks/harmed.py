@@ -13,11 +13,13 @@ import pytest
 import stellarrow as sa
 from sinks.contract import SinkContract
 from sinks.stepping import Stepping
+from stellarrow.errors import Damaged
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.manifest import checksum
 from stellarrow.sinks.files.quarantine import quarantined
 from stellarrow.sinks.files.reading import listings
-from stellarrow.sinks.files.store import Damaged, FileStore
+from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, clean
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
 
@@ -90,6 +92,7 @@ class HarmContract(SinkContract):
             held = (self.root / self.harmed / file["path"]).read_bytes()
             file |= {"bytes": len(held), "sha256": sha256(held).hexdigest()}
         if entered:
+            entry["checksum"] = checksum({key: told for key, told in entry.items() if key != "checksum"})
             self.entry(*name).write_text(json.dumps(entry))
         else:
             self.entry(*name).unlink(missing_ok=True)

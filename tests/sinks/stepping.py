@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from stellarrow.protocols import Health
 from stellarrow.sinks.files.store import FileStore, Found, Upload
 
 
@@ -42,6 +43,9 @@ class Stepping:
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         return self._store.alone(folder)
+
+    def health(self) -> Health:
+        return self._store.health()
 
     def close(self) -> None:
         self._store.close()

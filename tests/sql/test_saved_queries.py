@@ -31,7 +31,7 @@ def ask(capsys: pytest.CaptureFixture[str]) -> Ask:
 @pytest.fixture(scope="module")
 def extracted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("queries")
-    tables = ["token_transfers", "transactions"]
+    tables = ["token_transfers", "transactions", "contract_data", "contract_events"]
     sa.run(LEDGERS, tables=tables, sinks=[f"parquet:{folder}"], network="pubnet")
     return folder
 
@@ -46,6 +46,7 @@ def transfers(where: str) -> list[dict[str, Any]]:
 def test_every_query_answers_alike_in_flight_and_out_of_files(ask: Ask, extracted: Path) -> None:
     assert {one.name for one in queries()} == {
         *("successful-payments", "large-amounts", "volume-by-asset", "transactions-per-hour"),
+        *("top-holders", "fees-per-day", "busiest-contracts"),
     }
     for one in queries():
         kept = ask(f"@{one.name}", "--data", extracted)
@@ -69,7 +70,7 @@ def test_large_amounts_are_sorted_and_large(ask: Ask, extracted: Path) -> None:
 def test_volumes_are_exact(ask: Ask, extracted: Path) -> None:
     expected: dict[tuple[str, str | None], Decimal] = defaultdict(Decimal)
     for one in transfers("event_type = 'transfer'"):
-        name = "XLM" if one["asset_type"] == "native" else one["asset_code"] or one["contract_id"]
+        name = one["asset_code"] or one["asset_type"] or one["contract_id"]
         expected[name, one["asset_issuer"]] += one["amount_raw"]
     found = ask("@volume-by-asset", "--data", extracted)
     assert {(one["asset"], one["issuer"]): Decimal(one["volume"]) for one in found} == expected
@@ -81,6 +82,66 @@ def test_transactions_are_counted_by_the_hour(ask: Ask, extracted: Path) -> None
     assert [(one["transactions"], one["successful"], one["soroban"]) for one in found] == [
         (163, 101, 1), (249, 208, 101),
     ]  # fmt: skip
+
+
+def test_holders_are_those_of_the_latest_states(ask: Ask, extracted: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+
+    scan = sa.scan(LEDGERS, table="contract_data", network="pubnet", where="balance_text is not null")
+    latest = {one["ledger_key_hash"]: one for one in pa.table(scan).to_pylist()}
+    held = {
+        (one["contract_id"], one["balance_holder"]): one["balance"]
+        for one in latest.values()
+        if not one["deleted"] and one["balance"]
+    }
+    found = ask("@top-holders", "--data", extracted)
+    assert found
+    for one in found:
+        contract = next(
+            contract for contract, holder in held
+            if holder == one["holder"] and held[contract, holder] == Decimal(one["balance"])
+        )  # fmt: skip
+        larger = sum(balance > Decimal(one["balance"]) for (at, _), balance in held.items() if at == contract)
+        assert larger < one["place"] <= 10
+    per_asset = defaultdict(list)
+    for contract, _ in held:
+        per_asset[contract].append(contract)
+    assert len(found) == sum(min(10, len(holders)) for holders in per_asset.values())
+
+
+def test_fees_are_summed_by_day(ask: Ask, extracted: Path) -> None:
+    import pyarrow as pa  # noqa: PLC0415
+
+    rows = pa.table(sa.scan(LEDGERS, table="transactions", network="pubnet")).to_pylist()
+    days = defaultdict(list)
+    for one in rows:
+        days[f"{one['closed_at']:%Y-%m-%d}"].append(one["fee_charged"])
+    found = {
+        one["day"][:10]: (one["transactions"], int(one["fees"]))
+        for one in ask("@fees-per-day", "--data", extracted)
+    }
+    assert found == {day: (len(fees), sum(fees)) for day, fees in days.items()}
+
+
+def test_the_busiest_contract_emitted_most_events(ask: Ask, extracted: Path) -> None:
+    counted = ask(
+        "select contract_id, count(*) n from contract_events group by all order by n desc, 1",
+        "--data",
+        extracted,
+    )
+    found = ask("@busiest-contracts", "--data", extracted)
+    assert [(one["contract_id"], one["events"]) for one in found] == [
+        (one["contract_id"], one["n"]) for one in counted if one["contract_id"]
+    ][:100]
+
+
+def test_assets_are_a_table_like_any_other(ask: Ask, extracted: Path) -> None:
+    assets = "select * from assets order by contract_id"
+    found = ask(assets, "--data", extracted)
+    assert found == ask(assets, "--source", LEDGERS, "--network", "pubnet")
+    assert {one["asset_type"] for one in found} == {"native", "credit_alphanum4", "credit_alphanum12"}
+    lumens = [one for one in found if one["asset_type"] == "native"]
+    assert [(one["asset_code"], one["asset_issuer"]) for one in lumens] == [(None, None)]
 
 
 def test_queries_are_listed_and_the_nearest_is_named(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:

@@ -164,6 +164,12 @@ fn spec_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
 }
 
 #[pyfunction]
+fn spec_status(py: Python<'_>, code: Data<'_>) -> &'static str {
+    let code = code.as_slice();
+    py.detach(|| wasm::Interface::of(code).word())
+}
+
+#[pyfunction]
 fn meta_json(py: Python<'_>, code: Data<'_>) -> Option<String> {
     let code = code.as_slice();
     py.detach(|| wasm::meta_json(code))
@@ -192,7 +198,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
-        py_describe, py_stream, schema, sequences, spec_json, tables, unescape, write,
+        py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
     };
 
     #[pymodule_init]

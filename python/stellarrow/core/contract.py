@@ -13,6 +13,11 @@ def spec_json(code: Any) -> str | None:
     return _core.spec_json(bytes_like(code))
 
 
+def spec_status(code: Any) -> str:
+    """Return what became of the interface in a contract's code: read, absent, malformed or newer."""
+    return _core.spec_status(bytes_like(code))
+
+
 def meta_json(code: Any) -> str | None:
     """Return a contract's meta (SEP-46) in its code, a JSON array of SCMetaEntry, if there is one."""
     return _core.meta_json(bytes_like(code))

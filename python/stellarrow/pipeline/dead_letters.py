@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from stellarrow.errors import Damaged, SinkUnavailable, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+from stellarrow.storage.private import private_file, private_folder
 
 FOLDER: Final = "dead-letters"  # where they lie below the state's folder
 
@@ -106,7 +107,7 @@ class DeadLetters:
             fetched=fetched,
         )
         with self._told():
-            self.folder.mkdir(parents=True, exist_ok=True)
+            private_folder(self.folder)
             self._place(f"{letter.name}.xdr", data)
             self._place(f"{letter.name}.json", _written(letter))
         if self._put_aside:
@@ -196,7 +197,7 @@ class DeadLetters:
     def _place(self, name: str, content: bytes) -> None:
         aside = self.folder / f".{name}-{secrets.token_hex(4)}{_ASIDE}"
         try:
-            with aside.open("xb") as file:
+            with private_file(aside, "xb") as file:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())

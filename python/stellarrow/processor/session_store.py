@@ -23,6 +23,7 @@ from stellarrow.errors import ConfigError, Damaged, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.processor.session import Counts, Mark, Session, Status
+from stellarrow.storage.private import private_file, private_folder
 
 _FORMAT: Final = 2  # SQLite's user_version; 1 has no digests, files from before it was set have 0
 _SCHEMA: Final = """
@@ -73,8 +74,10 @@ class Store:
         self._path = path
         self._lock = threading.Lock()
         with self._told():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_folder(path.parent)
+            private_file(path, "ab").close()  # those beside it get its mode
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._database.text_factory = _text
             self._check()
             self._database.execute("pragma journal_mode = wal")
             self._database.execute("pragma synchronous = full")
@@ -191,13 +194,18 @@ class Store:
         try:
             with self._lock:
                 yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:  # the last of SQLite's own messages
             # The lower byte is the kind. A bug here has no code.
             if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
                 raise SinkUnavailable(
                     f"{self._path} cannot be used ({error}): make room or fix its permissions, and it goes on"
                 ) from error
             raise Damaged(f"{self._path} is no store of sessions ({error}): {_SOUND_COPY}") from error
+
+
+def _text(data: bytes) -> str:
+    """Read a text that may be damaged: what fits no digest is told of then."""
+    return data.decode("utf-8", "backslashreplace")
 
 
 def digest(row: Sequence[Any]) -> str:

@@ -8,8 +8,11 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import ConfigError
+from stellarrow.storage.private import keep_private, private_file, private_folder
 
 _LOCK: Final = "processor.lock"
+_STORE: Final = "sessions.sqlite3"
+_OURS: Final = (_LOCK, "sessions", "dead-letters", *(f"{_STORE}{one}" for one in ("", "-wal", "-shm")))
 
 
 class Claim:
@@ -18,8 +21,8 @@ class Claim:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = (folder / _LOCK).open("a+")
+            private_folder(folder)
+            self._file = private_file(folder / _LOCK, "a+")
         except OSError as error:
             raise ConfigError(
                 f"the state folder {folder} cannot be used ({error.strerror}): choose another --state-dir"
@@ -33,6 +36,7 @@ class Claim:
             raise ConfigError(
                 f"the state folder {folder} is in use by {holder}: stop that, or choose another --state-dir"
             ) from error
+        keep_private(folder, [folder / name for name in _OURS])
         self.note("")
 
     def note(self, where: str) -> None:

@@ -11,14 +11,12 @@ import pyarrow as pa
 
 from stellarrow.errors import (
     ConfigError,
-    LedgerMissing,
     StellarrowError,
-    Unavailable,
-    UnknownSession,
 )
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
+from stellarrow.servers.status import status_of
 
 try:
     from pyarrow import flight
@@ -77,7 +75,7 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]
             try:
                 self._authenticator(plain)
             except PermissionError as error:
-                raise flight.FlightUnauthenticatedError(str(error) or "who are you?") from error
+                raise flight.FlightUnauthenticatedError(str(error) or "authentication required") from error
         return _Call(plain.get(COMPRESSION, "none").strip().lower() or "none")
 
 
@@ -107,15 +105,18 @@ class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc
     pass
 
 
+# Arrow has no error of its own for DATA_LOSS: INTERNAL comes nearest.
+_FLIGHT: Final[Mapping[str, type[Exception]]] = {
+    "INVALID_ARGUMENT": InvalidArgument,
+    "NOT_FOUND": NotFound,
+    "UNAVAILABLE": flight.FlightUnavailableError,
+}
+
+
 def translated(error: StellarrowError) -> Exception:
     """Return the error as Arrow gives it a gRPC status."""
-    if isinstance(error, ConfigError):
-        return InvalidArgument(str(error))
-    if isinstance(error, LedgerMissing | UnknownSession):
-        return NotFound(str(error))
-    if isinstance(error, Unavailable):
-        return flight.FlightUnavailableError(str(error))  # type: ignore[no-any-return]
-    return flight.FlightInternalError(str(error))  # type: ignore[no-any-return]
+    made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
+    return made
 
 
 @contextmanager
@@ -128,6 +129,6 @@ def answering() -> Generator[None]:
     except (_Refused, flight.FlightError):
         raise
     except Exception as error:
-        _log.exception("a call met what it does not know")
-        told = f"unexpected: {type(error).__name__}; the server's log has more"
+        _log.exception("unexpected error in a call")
+        told = f"unexpected error: {type(error).__name__}; the server's log has more"
         raise flight.FlightInternalError(told) from None

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from stellarrow.errors import ConfigError, LedgerMissing, StellarrowError, Unavailable, UnknownSession
+from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
+from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
 try:
@@ -99,21 +100,13 @@ def unary(
         try:
             return work(request)
         except StellarrowError as error:
-            context.abort(status_of(error), str(error))
+            context.abort(grpc.StatusCode[status_of(error).grpc], str(error))
         except Exception as error:
-            _log.exception("a call met what it does not know")
-            context.abort(grpc.StatusCode.INTERNAL, f"unexpected: {error!r}; the log has more")
+            _log.exception("unexpected error in a call")
+            context.abort(grpc.StatusCode.INTERNAL, f"unexpected error: {error!r}; the server's log has more")
         raise AssertionError  # abort raises
 
     return grpc.unary_unary_rpc_method_handler(answer, read, write)
-
-
-def status_of(error: StellarrowError) -> grpc.StatusCode:
-    if isinstance(error, UnknownSession | LedgerMissing):
-        return grpc.StatusCode.NOT_FOUND
-    if isinstance(error, ConfigError):
-        return grpc.StatusCode.INVALID_ARGUMENT
-    return grpc.StatusCode.UNAVAILABLE if isinstance(error, Unavailable) else grpc.StatusCode.INTERNAL
 
 
 class _Authenticated(grpc.ServerInterceptor):
@@ -131,7 +124,7 @@ class _Authenticated(grpc.ServerInterceptor):
             try:
                 self._authenticator(_plain(handler_call_details.invocation_metadata or ()))
             except PermissionError as error:
-                return _refusing(str(error) or "who are you?")
+                return _refusing(str(error) or "authentication required")
         return continuation(handler_call_details)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -25,6 +26,8 @@ try:
     from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Route
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
 except ImportError as error:
     raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
 
@@ -73,6 +76,9 @@ class HealthServer:
         guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
         config = uvicorn.Config(
             self._app(routes, authenticator),
+            http=BoundedProtocol,
+            ws="none",
+            backlog=BACKLOG,
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -109,7 +115,11 @@ class HealthServer:
         self._socket.close()
 
     def _run(self) -> None:
-        self._server.run(sockets=[self._socket])
+        asyncio.run(self._serve())
+
+    async def _serve(self) -> None:
+        asyncio.get_running_loop().set_exception_handler(BriefFaults())
+        await self._server.serve(sockets=[self._socket])
 
     def _app(self, routes: Sequence[BaseRoute], authenticator: Authenticator | None) -> Starlette:
         own = [
@@ -165,7 +175,7 @@ class _Authenticated:
             try:
                 scope["user"] = await run_in_threadpool(self._authenticator, headers)
             except PermissionError as error:
-                refused = JSONResponse({"error": str(error) or "who are you?"}, status_code=401)
+                refused = JSONResponse({"error": str(error) or "authentication required"}, status_code=401)
                 await refused(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -105,6 +105,7 @@ def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
                 "last_ledger": sent.last,
                 "complete": sent.complete,
                 "resume": resume,
+                **({"session": sent.session} if sent.session else {}),
             }
             yield sent.rows, pa.py_buffer(json.dumps(told).encode())
 

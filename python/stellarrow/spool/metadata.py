@@ -14,6 +14,7 @@ from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.spool.table_file import readable
 from stellarrow.storage.atomic import sync_folder, write_all
+from stellarrow.storage.private import private_file, private_folder
 
 _FILE: Final = "spool.json"
 _FORMAT: Final = 2  # the first has neither a checksum nor the sealed segments
@@ -36,7 +37,7 @@ class Facts:
     @classmethod
     def agreed(cls, folder: Path, made_from: Mapping[str, Any]) -> Facts:
         """Return what a folder says, or let it say this; SchemaMismatch where it is of other things."""
-        folder.mkdir(parents=True, exist_ok=True)
+        private_folder(folder)
         path = folder / _FILE
         if not path.exists():
             if any(one.name.isdecimal() for one in folder.iterdir()):
@@ -64,7 +65,7 @@ class Facts:
         }
         told[_CHECKSUM] = _checksum(told)
         aside = folder / f".{_FILE}"
-        with aside.open("wb", buffering=0) as file:
+        with private_file(aside, "wb", buffering=0) as file:
             write_all(file, json.dumps(told, indent=1).encode())
             os.fsync(file.fileno())
         aside.replace(folder / _FILE)

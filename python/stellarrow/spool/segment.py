@@ -26,6 +26,7 @@ import pyarrow as pa
 from stellarrow.errors import SinkError
 from stellarrow.spool.table_file import Packed, Part, TableFile, appendable, damaged, readable
 from stellarrow.storage.atomic import sync_folder, write_all
+from stellarrow.storage.private import private_file, private_folder
 
 _INDEX: Final = "index"
 _MAGIC: Final = b"SAINDEX1"
@@ -187,10 +188,10 @@ class Segment:
         return len(_MAGIC) + len(self.entries) * Entry.size(len(self._tables))
 
     def _begin(self) -> None:
-        self.path.mkdir(parents=True)
+        private_folder(self.path)
         for file in self._files:
             file.begin()
-        self._index = (self.path / _INDEX).open("wb", buffering=0)
+        self._index = private_file(self.path / _INDEX, "wb", buffering=0)
         write_all(self._index, _MAGIC)
         os.fdatasync(self._index.fileno())
         sync_folder(self.path)

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.storage.atomic import write_all
+from stellarrow.storage.private import private_file
 
 _OTHER_ROWS: Final = "the checksum of the rows there is another"
 
@@ -56,7 +57,7 @@ class TableFile:
         self._file: BinaryIO | None = None
 
     def begin(self) -> None:
-        self._file = self._path.open("wb", buffering=0)
+        self._file = private_file(self._path, "wb", buffering=0)
         write_all(self._file, self._schema.serialize())
         self.end = self._file.tell()
 

@@ -18,7 +18,7 @@ from fakes.rpc import RpcNode, html, reset, serving, slow, status
 from servers.raw.relayed import MakeRelay, Relayed, checks, corrupted, numbers, until
 from stellarrow.core.framing import frame, sequences
 from stellarrow.core.synthetic import synthetic
-from stellarrow.servers.raw.verified import LedgerUnsound
+from stellarrow.errors import LedgerUnsound
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.grpc import GrpcSource
 
@@ -103,7 +103,7 @@ def test_a_corrupt_ledger_is_put_aside_and_never_passed_on(node: RpcNode, relaye
         for group in held.relay.streams(110, 139):
             seen.extend(ledger.sequence for ledger in group)
 
-    with pytest.raises(LedgerUnsound, match=r"ledger 117 of http.* is not sound: .* mend the source"):
+    with pytest.raises(LedgerUnsound, match=r"ledger 117 of http.* is not sound: .* repair the source"):
         read()
     assert seen == list(range(110, 117))
     (letter,) = held.letters.entries()

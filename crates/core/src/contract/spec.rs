@@ -9,14 +9,28 @@ use crate::xdr::{self, Input};
 /// How deep types may nest in types; a hundred is more than any compiler takes.
 const MAX_DEPTH: u32 = 100;
 
+/// An arm this far up is no newer one: the protocol's lie in the thousands at most.
+const MOST_ARMS: u32 = 1 << 16;
+
+/// Why bytes could not be written as JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// They end early, nest too deep, or break a limit of their type.
+    Malformed,
+    /// They hold an arm that is not known here: of a newer protocol, for all that can be told.
+    Newer,
+}
+
+type Read<'a> = Result<Input<'a>, Fault>;
+
 /// An XDR type that knows to write its encoding as JSON.
 pub trait Json {
     /// Write the value the bytes begin with; what follows it comes back.
-    fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Option<Input<'a>>;
+    fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Read<'a>;
 }
 
-/// A section of entries as a JSON array; `None` where it is not entries to the last byte.
-pub fn entries_json<T: Json>(section: impl AsRef<[u8]>) -> Option<String> {
+/// A section of entries as a JSON array; it must be entries to the last byte.
+pub fn entries_json<T: Json>(section: impl AsRef<[u8]>) -> Result<String, Fault> {
     let (mut bytes, mut out) = (section.as_ref(), vec![b'[']);
     while !bytes.is_empty() {
         if out.len() > 1 {
@@ -25,17 +39,18 @@ pub fn entries_json<T: Json>(section: impl AsRef<[u8]>) -> Option<String> {
         bytes = T::json(bytes, MAX_DEPTH, &mut out)?;
     }
     out.push(b']');
-    String::from_utf8(out).ok()
+    String::from_utf8(out).map_err(|_| Fault::Malformed)
 }
 
 /// string<MAX>
 struct Text<const MAX: usize>;
 
 impl<const MAX: usize> Json for Text<MAX> {
-    fn json<'a>(bytes: Input<'a>, _: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
-        let (text, rest) = xdr::opaque(bytes).filter(|(text, _)| text.len() <= MAX)?;
+    fn json<'a>(bytes: Input<'a>, _: u32, out: &mut Vec<u8>) -> Read<'a> {
+        let (text, rest) =
+            xdr::opaque(bytes).filter(|(text, _)| text.len() <= MAX).ok_or(Fault::Malformed)?;
         xdr_json::string(out, text);
-        Some(rest)
+        Ok(rest)
     }
 }
 
@@ -43,10 +58,10 @@ impl<const MAX: usize> Json for Text<MAX> {
 struct Number;
 
 impl Json for Number {
-    fn json<'a>(bytes: Input<'a>, _: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
-        let (number, rest) = xdr::u32(bytes)?;
+    fn json<'a>(bytes: Input<'a>, _: u32, out: &mut Vec<u8>) -> Read<'a> {
+        let (number, rest) = xdr::u32(bytes).ok_or(Fault::Malformed)?;
         out.extend_from_slice(number.to_string().as_bytes());
-        Some(rest)
+        Ok(rest)
     }
 }
 
@@ -54,8 +69,9 @@ impl Json for Number {
 struct List<T, const MAX: u32 = { u32::MAX }>(PhantomData<T>);
 
 impl<T: Json, const MAX: u32> Json for List<T, MAX> {
-    fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
-        let (count, mut bytes) = xdr::u32(bytes).filter(|(count, _)| *count <= MAX)?;
+    fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Read<'a> {
+        let (count, mut bytes) =
+            xdr::u32(bytes).filter(|(count, _)| *count <= MAX).ok_or(Fault::Malformed)?;
         out.push(b'[');
         for index in 0..count {
             if index > 0 {
@@ -64,7 +80,7 @@ impl<T: Json, const MAX: u32> Json for List<T, MAX> {
             bytes = T::json(bytes, depth, out)?;
         }
         out.push(b']');
-        Some(bytes)
+        Ok(bytes)
     }
 }
 
@@ -73,7 +89,7 @@ macro_rules! structs {
         struct $name;
 
         impl Json for $name {
-            fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
+            fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Read<'a> {
                 out.extend_from_slice(concat!("{\"", stringify!($first), "\":").as_bytes());
                 let bytes = <$first_type>::json(bytes, depth, out)?;
                 $(
@@ -81,7 +97,7 @@ macro_rules! structs {
                     let bytes = <$type>::json(bytes, depth, out)?;
                 )*
                 out.push(b'}');
-                Some(bytes)
+                Ok(bytes)
             }
         }
     )*};
@@ -96,21 +112,22 @@ macro_rules! unions {
         $visibility struct $name;
 
         impl Json for $name {
-            fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Option<Input<'a>> {
-                let (tag, rest) = xdr::u32(bytes)?;
-                let _depth = depth.checked_sub(1)?;
+            fn json<'a>(bytes: Input<'a>, depth: u32, out: &mut Vec<u8>) -> Read<'a> {
+                let (tag, rest) = xdr::u32(bytes).ok_or(Fault::Malformed)?;
+                let _depth = depth.checked_sub(1).ok_or(Fault::Malformed)?;
                 match tag {
                     $($void => {
                         out.extend_from_slice(concat!("\"", $word, "\"").as_bytes());
-                        Some(rest)
+                        Ok(rest)
                     })*
                     $($tag => {
                         out.extend_from_slice(concat!("{\"", $arm, "\":").as_bytes());
                         let rest = <$type>::json(rest, _depth, out)?;
                         out.push(b'}');
-                        Some(rest)
+                        Ok(rest)
                     })*
-                    _ => None,
+                    _ if tag < MOST_ARMS => Err(Fault::Newer),
+                    _ => Err(Fault::Malformed),
                 }
             }
         }

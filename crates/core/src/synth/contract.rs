@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use super::account::Market;
 use super::asset::{Asset, contract_id, write_deployer_preimage};
 use super::call::Call;
+use super::code::Code;
 use super::dice::Dice;
 use super::entry::Entry;
 use super::event::Token;
@@ -65,7 +66,9 @@ pub(super) struct Contracts {
     pub all: Vec<Contract>,
     /// How many are deployed: the first ones of `all`.
     pub live: usize,
-    pub codes: Vec<Entry>,
+    /// The first one was there before the run, unless a transaction of the run uploads it.
+    pub codes: Vec<Code>,
+    first_uploaded: bool,
     /// Nonces of signed authorizations; they go when their time is up.
     pub nonces: VecDeque<Entry>,
     pub deployer: Address,
@@ -81,12 +84,12 @@ impl Contracts {
             all,
             live: 0,
             codes: Vec::new(),
+            first_uploaded: false,
             nonces: VecDeque::new(),
             deployer,
             cap: (ENTRIES / count).clamp(3, 24),
             swept: 0,
         };
-        // The first code was there before the run: its changes are of no ledger of ours.
         contracts.upload(now, dice, &mut Array::default());
         contracts
     }
@@ -119,19 +122,26 @@ impl Contracts {
         self.all[dice.skewed(self.all.len().min(300))].token.id
     }
 
+    /// Whether the first code may still be uploaded within the run: nothing names it yet.
+    pub fn wants_first_code(&self) -> bool {
+        self.live == 0 && !self.first_uploaded
+    }
+
     pub fn wants_code(&self) -> bool {
         self.codes.len() < MOST_CODES.min(1 + self.live / 20)
     }
 
-    /// Upload one more code; return its bytes.
-    pub fn upload(&mut self, now: Now, dice: &mut Dice, changes: &mut Array) -> Vec<u8> {
-        let code = random_code(dice);
-        let mut costs = [0; 10];
-        costs.iter_mut().for_each(|cost| *cost = dice.below(400) as u32);
-        let mut entry = Entry::code(&code, &costs);
-        entry.create(now.seq, now.seq.saturating_add(LONG), |w| w.var(&code), changes);
-        self.codes.push(entry);
-        code
+    /// Upload one more code.
+    pub fn upload(&mut self, now: Now, dice: &mut Dice, changes: &mut Array) {
+        let mut code = Code::random(dice);
+        code.create(now, changes);
+        self.codes.push(code);
+    }
+
+    /// Upload the first code within the run.
+    pub fn upload_first(&mut self, now: Now, changes: &mut Array) {
+        self.first_uploaded = true;
+        self.codes[0].create(now, changes);
     }
 
     /// Take into the footprint what a call reads: the contract's instance and its code.
@@ -141,7 +151,7 @@ impl Contracts {
             call.read(instance);
         }
         if contract.asset.is_none() {
-            call.read(&self.codes[contract.code]);
+            call.read(&self.codes[contract.code].entry);
         }
     }
 
@@ -221,17 +231,4 @@ impl Contract {
         w.symbol("calls");
         w.sc_u32(self.calls);
     }
-}
-
-/// Make a module that every WebAssembly reader accepts: magic, version and one custom section.
-fn random_code(dice: &mut Dice) -> Vec<u8> {
-    const NAME: &[u8] = b"\x05synth";
-    let body: [u8; 100] = dice.bytes();
-    let body = &body[..dice.between(40, 100) as usize];
-    let mut code = b"\0asm\x01\0\0\0\0".to_vec();
-    // The section's size stays below 128: one byte of LEB128.
-    code.push((NAME.len() + body.len()) as u8);
-    code.extend_from_slice(NAME);
-    code.extend_from_slice(body);
-    code
 }

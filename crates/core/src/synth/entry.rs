@@ -48,6 +48,7 @@ pub(super) struct Entry {
     /// LedgerEntryData XDR; from `head` on the value, which an update replaces.
     data: Writer,
     head: usize,
+    /// sha256 of the LedgerKey, by which a TTL names its entry.
     pub hash: Hash,
     modified: u32,
     ttl_modified: u32,
@@ -72,17 +73,16 @@ impl Entry {
         Self::new(6, &body.0, data, temporary)
     }
 
-    /// Make a contract code entry, its cost inputs (ContractCodeCostInputs) in ext 1.
-    pub fn code(code: &[u8], costs: &[u32; 10]) -> Self {
-        let hash = super::writer::sha256(&[code]);
+    /// Make the entry of a contract's code with that hash, its cost inputs (ContractCodeCostInputs) in ext 1.
+    pub fn code(hash: &Hash, costs: &[u32; 10]) -> Self {
         let mut data = Writer::default();
         data.u32(7);
         data.u32(1);
         data.u32(0);
         data.u32(0);
         costs.iter().for_each(|cost| data.u32(*cost));
-        data.raw(&hash);
-        Self::new(7, &hash, data, false)
+        data.raw(hash);
+        Self::new(7, hash, data, false)
     }
 
     fn new(kind: u32, body: &[u8], data: Writer, temporary: bool) -> Self {

@@ -11,6 +11,7 @@ mod account;
 mod asset;
 mod call;
 mod classic;
+mod code;
 mod contract;
 mod dice;
 mod entry;

@@ -76,6 +76,7 @@ impl World {
         let choice = if free { self.dice.below(100) } else { 99 };
         let undeployed = self.contracts.all.len() - self.contracts.live;
         let (kind, mut call) = match choice {
+            _ if free && self.contracts.wants_first_code() => (INVOKE, self.upload()),
             _ if self.contracts.live == 0 => (INVOKE, self.deploy(ask)),
             0..8 => return self.trap(ask, draft),
             8..23 if undeployed > 0 => (INVOKE, self.deploy(ask)),

@@ -36,7 +36,7 @@ impl World {
         let code = self.dice.index(self.contracts.codes.len());
         self.contracts.all[place].code = code;
         if self.contracts.all[place].asset.is_none() {
-            call.read(&self.contracts.codes[code]);
+            call.read(&self.contracts.codes[code].entry);
         }
         let address = self.contracts.all[place].address();
         let mut instance = Entry::data(&address, false, |w| w.u32(20));
@@ -106,15 +106,21 @@ impl World {
         self.contracts.all[place].instance = Some(instance);
     }
 
+    /// Upload a code: the first one, before any contract is there, or one more.
     pub fn upload(&mut self) -> Call {
         let mut call = Call::new(INVOKE);
-        let code = self.contracts.upload(self.now, &mut self.dice, &mut call.operation.changes);
-        call.operation.body.u32(2);
-        call.operation.body.var(&code);
-        call.operation.body.u32(0);
-        if let Some(entry) = self.contracts.codes.last() {
-            call.touch(entry);
-            call.soroban.returned.sc_bytes(&entry.hash);
+        let changes = &mut call.operation.changes;
+        if self.contracts.wants_first_code() {
+            self.contracts.upload_first(self.now, changes);
+        } else {
+            self.contracts.upload(self.now, &mut self.dice, changes);
+        }
+        if let Some(code) = self.contracts.codes.last() {
+            call.operation.body.u32(2);
+            call.operation.body.var(&code.bytes);
+            call.operation.body.u32(0);
+            call.touch(&code.entry);
+            call.soroban.returned.sc_bytes(&code.hash);
         }
         call
     }

@@ -34,6 +34,7 @@ columns! {
     n_instructions: optional NullableUInt32 = "Instructions in the code, where they were counted (since protocol 21).",
     code: on_request NullableBinary = "The code, WebAssembly.",
     spec_json: on_request NullableText = "Interface of the contract (SEP-48), as XDR-JSON.",
+    spec_status: on_request NullableText = "What became of the interface: read, absent (the code has none), malformed (it is cut short or not made of entries), or newer (it has entries or types that this version does not know).",
 }
 
 pub(super) struct Builder {
@@ -58,8 +59,10 @@ impl Columns {
             self.code_size.set(row, u32::try_from(code.len()).unwrap_or(u32::MAX));
             if self.decoded {
                 self.code.set(row, code);
-                if let Some(spec) = wasm::spec_json(code) {
-                    self.spec_json.set(row, spec.as_bytes());
+                let interface = wasm::Interface::of(code);
+                self.spec_status.set(row, interface.word().as_bytes());
+                if let Some(json) = interface.json() {
+                    self.spec_json.set(row, json.as_bytes());
                 }
             }
         }

@@ -10,6 +10,7 @@ use stellar_xdr::{
 
 use super::ledger::{Ledger, Processed, decode, xdr};
 use super::{PASSPHRASE, recipe, run};
+use stellarrow_core::contract::wasm::spec_json;
 use stellarrow_core::synth::{Recipe, Synth};
 
 fn mix(ledgers: usize) -> Vec<Ledger> {
@@ -256,6 +257,32 @@ fn entries_are_evicted_and_code_is_uploaded() {
 }
 
 #[test]
+fn instances_name_codes_of_the_run_by_the_hash_of_their_bytes() {
+    let ledgers = run(1, Some(150_000), 40);
+    let ledgers: Vec<_> = ledgers.iter().map(|bytes| decode(bytes)).collect();
+    let (mut codes, mut named) = (BTreeSet::new(), BTreeSet::new());
+    for data in entries(&ledgers) {
+        match data {
+            LedgerEntryData::ContractCode(code) => {
+                let digest: [u8; 32] = Sha256::digest(&code.code).into();
+                assert_eq!(digest, code.hash.0);
+                assert!(spec_json(&code.code).is_some());
+                codes.insert(digest);
+            }
+            LedgerEntryData::ContractData(data) => {
+                if let ScVal::ContractInstance(instance) = &data.val
+                    && let ContractExecutable::Wasm(hash) = &instance.executable
+                {
+                    named.insert(hash.0);
+                }
+            }
+            _ => {}
+        }
+    }
+    assert!(named.len() > 1 && named.is_subset(&codes), "{} named", named.len());
+}
+
+#[test]
 fn a_run_of_one_contract_goes_on() {
     let recipe = Recipe { contracts: 1, ..recipe(1, Some(20_000)) };
     for bytes in Synth::new(recipe).unwrap().take(60) {
@@ -267,5 +294,5 @@ fn a_run_of_one_contract_goes_on() {
 fn a_recipe_means_the_same_bytes_for_ever() {
     let digest = Sha256::digest(run(1, None, 20).concat());
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hex, "6e18263902add98134090a85736eeb35fb4cf30ff17e47244f88a15e4174cfba");
+    assert_eq!(hex, "c854d52ce526636841740b9aab877f6059064112aca555d378e5b9d240d02fa9");
 }

@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Final
 
 import click
-import pyarrow.parquet as pq
 
 from stellarrow.contracts.interface import signatures
-from stellarrow.core.contract import meta_json, spec_json
+from stellarrow.core.contract import meta_json, spec_json, spec_status
 from stellarrow.errors import ConfigError, SourceError
 
-_STRKEY_LENGTH: Final = 56
+_CONTRACT: Final = re.compile("C[A-Z2-7]{55}")
+_WASM: Final = b"\0asm"
+_NO_CODE: Final = "has no interface: it is not WebAssembly"
+# By the word for what became of the interface.
+_LACKS: Final = {
+    "absent": "has no interface: its code has no contractspecv0 section (SEP-48)",
+    "malformed": (
+        "has a malformed interface: its contractspecv0 section (SEP-48) is cut short or not made of entries"
+    ),
+    "newer": (
+        "has an interface that is newer than this stellarrow: its contractspecv0 section (SEP-48) has entries"
+        " or types that are not known here; upgrade stellarrow"
+    ),
+}
 
 
 @click.command(
@@ -33,7 +46,7 @@ def command(contract: str, data: Path, as_json: bool) -> None:
     code = Path(contract).read_bytes() if Path(contract).is_file() else _extracted(contract, data)
     spec = spec_json(code)
     if spec is None:
-        raise SourceError(f"{contract} has no interface (no sound contractspecv0 section, SEP-48)")
+        raise SourceError(f"{contract} {_LACKS[spec_status(code)] if code[:4] == _WASM else _NO_CODE}")
     if as_json:
         click.echo(spec)
         return
@@ -44,30 +57,8 @@ def command(contract: str, data: Path, as_json: bool) -> None:
 
 
 def _extracted(contract: str, data: Path) -> bytes:
-    if len(contract) != _STRKEY_LENGTH or not contract.startswith("C"):
+    if not _CONTRACT.fullmatch(contract):
         raise ConfigError(f"{contract} is neither a file nor a contract id (C… of 56 characters)")
-    wasm_hash = None
-    columns = ["contract_instance_type", "contract_instance_wasm_hash"]
-    for path in sorted(data.glob("**/contract_data/*.parquet"), key=lambda path: path.name):
-        wanted = [("contract_id", "==", contract), ("contract_instance_type", "!=", "")]
-        for row in pq.read_table(path, columns=columns, filters=wanted).to_pylist():
-            if row["contract_instance_type"] == "stellar_asset":
-                raise SourceError(f"{contract} is a Stellar Asset Contract: it has no code of its own")
-            wasm_hash = row["contract_instance_wasm_hash"]
-    if wasm_hash is None:
-        raise SourceError(
-            f"no instance of {contract} is in {data}: extract contract_data of the ledgers that wrote it"
-        )
-    return _code(contract, wasm_hash, data)
+    from stellarrow.cli.query.contract_code import extracted_code  # noqa: PLC0415  loads Arrow's datasets
 
-
-def _code(contract: str, wasm_hash: str, data: Path) -> bytes:
-    for path in sorted(data.glob("**/contract_code/*.parquet")):
-        if "code" in pq.read_schema(path).names:
-            rows = pq.read_table(path, columns=["code"], filters=[("contract_code_hash", "==", wasm_hash)])
-            for code in rows.column("code").drop_null().to_pylist():
-                return bytes(code)
-    raise SourceError(
-        f"the code {wasm_hash} of {contract} is not in {data}: extract contract_code with --decoded from the"
-        " ledgers that uploaded it"
-    )
+    return extracted_code(contract, data)

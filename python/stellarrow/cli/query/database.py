@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.cli.query.exact import MACROS, assets, exactly
 from stellarrow.cli.query.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.sql.saved_queries import ready_made
+
+_ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of it has the name itself
 
 
 class Database:
@@ -27,25 +30,42 @@ class Database:
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
         self._connection.execute("set timezone = 'UTC'")
-        if not isinstance(data, Path):
-            self._views: dict[tuple[str, str], str | None] = {("", name): None for name in data}
-            for name, rows in data.items():
-                self._connection.register(name, rows)
-            return
-        found = dict(views(data))
+        for macro in MACROS:
+            self._connection.execute(macro)
+        found = dict(views(data)) if isinstance(data, Path) else self._registered(data)
         if not found:
             raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
-        self._views = {**found}
+        self._views: dict[tuple[str, str], str] = {**found}
         self._make_views(found)
+
+    def _registered(self, data: Mapping[str, Any]) -> dict[tuple[str, str], str]:
+        """Register what takes Arrow under names of its own, which the views are of."""
+        found = {}
+        for name, rows in data.items():
+            self._connection.register(f"{_ARROW}{name}", rows)
+            found["", name] = f"select * from {_quoted(_ARROW + name)}"
+        return found
 
     def _make_views(self, found: dict[tuple[str, str], str]) -> None:
         held = Counter(table for _, table in found)
+        made: dict[str, dict[str, str]] = {}
         for (schema, table), select in found.items():
+            columns = self._columns(select)
+            exact = exactly(table, select, columns)
             if schema:
                 self._connection.execute(f"create schema if not exists {_quoted(schema)}")
-                self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {select}")
+                self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {exact}")
             if not schema or held[table] == 1:
-                self._connection.execute(f"create view {_quoted(table)} as {select}")
+                self._connection.execute(f"create view {_quoted(table)} as {exact}")
+                made[table] = columns
+        if (united := assets(made)) and "assets" not in made:
+            self._connection.execute(f"create view assets as {united}")
+            self._views["", "assets"] = united
+
+    def _columns(self, select: str) -> dict[str, str]:
+        """Return DuckDB's types of a query's columns, by name."""
+        described = self._connection.execute(f"describe {select}").fetchall()
+        return {name: kind for name, kind, *_ in described}
 
     def tables(self) -> list[str]:
         """Return every table's name, qualified where that is needed."""
@@ -78,6 +98,11 @@ class Database:
         if "does not exist" in first:
             known = ", ".join(f"{schema}.{table}" if schema else table for schema, table in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
+        if "HUGEINT" in first or "INT128" in first:
+            return ConfigError(
+                f"{first.strip()} A sum of amounts may need more digits than a number has:"
+                " exact_sum(amount_text) gives it as text"
+            )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
 

@@ -9,6 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.reading import listings
@@ -58,11 +59,16 @@ def _within(part: LedgerRange) -> str:
 def _read(listing: Listing, paths: Sequence[str]) -> str:
     files = f"[{', '.join(map(_text, paths))}]"
     if listing.shape.format.name == "parquet":
-        return f"read_parquet({files}, hive_partitioning = false)"
+        by_name = ", union_by_name = true" if ADDED.intersection(listing.shape.schema.names) else ""
+        return f"read_parquet({files}, hive_partitioning = false{by_name})"
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
     told = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
         return f"read_json({files}, format = 'newline_delimited', {told})"
+    # In quotes an empty text, without them null. Files older than a column end their rows before it.
+    told += ", allow_quoted_nulls = false"
+    if ADDED.intersection(listing.shape.schema.names):
+        told += ", null_padding = true, parallel = false"
     return f"read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', {told})"
 
 

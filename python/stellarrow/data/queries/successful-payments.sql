@@ -4,7 +4,7 @@ select
     operation_type,
     "from",
     "to",
-    case asset_type when 'native' then 'XLM' else coalesce(asset_code, contract_id) end as asset,
+    coalesce(asset_code, asset_type, contract_id) as asset,
     amount_text as amount,
     transaction_hash
 from token_transfers

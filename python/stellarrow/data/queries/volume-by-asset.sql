@@ -1,9 +1,10 @@
--- What was transferred of each asset: how often, how much in its smallest unit, between how many.
+-- What was transferred of each asset, how often, between how many; volume_text is exact, volume null beyond 38 digits.
 select
-    case asset_type when 'native' then 'XLM' else coalesce(asset_code, contract_id) end as asset,
+    coalesce(asset_code, asset_type, contract_id) as asset,
     asset_issuer as issuer,
     count(*) as transfers,
-    sum(amount_raw) as volume,
+    try_cast(exact_sum(amount_text) as decimal(38, 0)) as volume,
+    exact_sum(amount_text) as volume_text,
     count(distinct "from") as senders,
     count(distinct "to") as receivers
 from token_transfers

@@ -31,6 +31,7 @@ class Sent:
     last: int
     complete: bool
     place: Place
+    session: str = ""  # whose rows they are; none of a range
 
 
 Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it

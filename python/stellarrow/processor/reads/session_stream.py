@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkError, UnknownSession
@@ -145,7 +145,7 @@ class _Reader:
 
     def _told(self, work: Work, sent: Sent) -> tuple[Sent, str]:
         self._cursor.places[work.session.id] = sent.place
-        return sent, self._cursor.token()
+        return replace(sent, session=work.session.id), self._cursor.token()
 
     def _attach(self, work: Work) -> _Taken | None:
         if work.session.id in self._taken:

@@ -6,13 +6,13 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator
 from stellarrow.security.tls import Tls
 from stellarrow.servers.grpc_base import RpcServer
 from stellarrow.servers.raw.relay import Relay
-from stellarrow.servers.raw.verified import LedgerUnsound
+from stellarrow.servers.status import status_of
 
 try:
     import grpc
@@ -33,11 +33,13 @@ _OPTIONS: Final = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
 )
-_CODES: Final[tuple[tuple[type[StellarrowError], grpc.StatusCode], ...]] = (
-    (LedgerUnsound, grpc.StatusCode.DATA_LOSS),
-    (LedgerMissing, grpc.StatusCode.OUT_OF_RANGE),
-    (SourceUnavailable, grpc.StatusCode.UNAVAILABLE),
-)
+# Of a stream of ledgers: outside of what the source has is a matter of range, and what stands in the way of
+# one ledger is to be removed before asking again.
+_OF_A_STREAM: Final = {
+    "NOT_FOUND": "OUT_OF_RANGE",
+    "INTERNAL": "FAILED_PRECONDITION",
+    "INVALID_ARGUMENT": "FAILED_PRECONDITION",
+}
 
 
 class RawLedgerServer(RpcServer):
@@ -81,7 +83,7 @@ class RawLedgerServer(RpcServer):
                 for ledger in ledgers:
                     yield messages.RawLedger(sequence=ledger.sequence, ledger_close_meta_xdr=ledger.xdr)
         except StellarrowError as error:
-            codes = (code for kind, code in _CODES if isinstance(error, kind))
-            context.abort(next(codes, grpc.StatusCode.FAILED_PRECONDITION), str(error))
+            code = status_of(error).grpc
+            context.abort(grpc.StatusCode[_OF_A_STREAM.get(code, code)], str(error))
         finally:
             self._streams.release()

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import Final
 
-from stellarrow.errors import ConfigError, LedgerMissing, SourceUnavailable, StellarrowError
+from stellarrow.errors import ConfigError, LedgerMissing, LedgerUnsound, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.protocols import Source
 from stellarrow.servers.raw.fanout import Reader, Reel
-from stellarrow.servers.raw.verified import Ledger, LedgerUnsound, SoundLedgers
+from stellarrow.servers.raw.verified import Ledger, SoundLedgers
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -268,7 +268,7 @@ def _check_link(before: Ledger | None, ledger: Ledger) -> None:
     """Hold reels to one another: what passes from one to the next must be one chain."""
     if before and ledger.previous_hash != before.hash:
         raise LedgerUnsound(
-            ledger.sequence,
-            f"ledger {ledger.sequence} does not follow ledger {before.sequence} that was sent before it: the"
-            " source has told two stories, mend it",
+            f"ledger {ledger.sequence} does not follow ledger {before.sequence}, sent before it: the"
+            " source returned two different chains; check the source",
+            ledger=ledger.sequence,
         )

@@ -12,7 +12,7 @@ from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import ledgers_of
-from stellarrow.errors import ChainBroken, LedgerMissing, SourceError, StellarrowError
+from stellarrow.errors import ChainBroken, LedgerMissing, LedgerUnsound, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.parallel import ordered
@@ -43,14 +43,6 @@ class Ledger:
     transaction_count: int
     xdr: bytes = field(repr=False)
     where: str
-
-
-class LedgerUnsound(SourceError):
-    """A ledger of the source is corrupt, of another chain or of another network: it is not passed on."""
-
-    def __init__(self, ledger: int, message: str) -> None:
-        super().__init__(message)
-        self.ledger = ledger
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,9 +181,9 @@ class SoundLedgers:
             chunk.data, chunk.framing, due, error, chunk.where, last=last, fetched=chunk.fetched
         )
         return LedgerUnsound(
-            due,
             f"ledger {due} of {chunk.where} is not sound: {error} (kept as {letter.name} in"
-            f" {self._letters.folder}): mend the source",
+            f" {self._letters.folder}): repair the source",
+            ledger=due,
         )
 
 

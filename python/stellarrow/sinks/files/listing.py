@@ -14,7 +14,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
 from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
-from stellarrow.sinks.files.store import Damaged, FileStore, Found
+from stellarrow.sinks.files.store import FileStore, Found, damaged
 
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
 
@@ -91,7 +91,7 @@ class Listing:
 
     def compare(self, held: Mapping[str, str]) -> None:
         """Refuse facts that are not the table's."""
-        for fact, value in self.shape.facts.items():
+        for fact, value in {"unsigned": "", **self.shape.facts}.items():
             there = held.get(fact, value if fact in _LATER else "")
             if there != value:
                 raise SchemaMismatch(
@@ -129,4 +129,4 @@ def readable(store: FileStore, path: str) -> Iterator[None]:
             raise SinkError(
                 f"{store}/{path} cannot be read ({reason}): nothing is proven damaged; run it again later"
             ) from error
-        raise Damaged(f"{store}/{path}", f"is damaged ({error})") from error
+        raise damaged(f"{store}/{path}", f"is damaged ({error})") from error

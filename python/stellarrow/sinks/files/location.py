@@ -13,6 +13,7 @@ from stellarrow.errors import ConfigError, SinkUnavailable
 from stellarrow.net.redaction import redacted_url
 from stellarrow.registry import FILE_STORES, FORMATS
 from stellarrow.sinks.files.layout import Partition
+from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
 
@@ -20,6 +21,7 @@ OPTIONS: Final = {
     "partition": "how a table's rows are spread over folders, such as date",
     "codec": "how files are compressed, such as zstd",
     "ledgers": "how many ledgers a file holds, 1000 by default",
+    "unsigned": "signed writes int64 for uint32, for readers that have no unsigned numbers",
     "endpoint": "where an S3-compatible store is",
 }
 
@@ -33,6 +35,7 @@ class Place:
     partition: str = "ledgers"
     codec: str | None = None
     ledgers: int = 1_000
+    unsigned: str = "unsigned"
     endpoint: str | None = None
 
     @classmethod
@@ -58,6 +61,7 @@ class Place:
                 )
             options["ledgers"] = int(options["ledgers"])
         Partition.of(options.get("partition", ""))
+        checked(options.get("unsigned", "unsigned"))
         return cls(kind, location if "://" in location else location.removeprefix("//"), **options)
 
     @property

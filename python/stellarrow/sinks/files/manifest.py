@@ -7,17 +7,21 @@ files of the folder sees each ledger once; there the entry is for checking.
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import MANIFEST, file_name
-from stellarrow.sinks.files.store import Damaged
+from stellarrow.sinks.files.store import damaged
 
 SUFFIX: Final = ".json"
-_FORMAT: Final = 1
+_FORMAT: Final = 2  # the first has no checksum
+_CHECKSUM: Final = "checksum"  # SHA-256 of all else that the entry says
+_TOLD: Final = frozenset(("table", "schema_version", "network"))  # by every entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,27 +47,37 @@ class Entry:
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}
             for file in self.files
         ]
-        told = {
+        told: dict[str, Any] = {
             "stellarrow_manifest": _FORMAT,
             **self.facts,
             "first_ledger": self.ledgers.first,
             "last_ledger": self.ledgers.end,
             "files": files,
         }
+        told[_CHECKSUM] = checksum(told)
         return json.dumps(told, indent=1).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Entry:
         try:
-            told: dict[str, Any] = json.loads(data)
+            told: dict[str, Any] = dict(json.loads(data))
+            if (held := told.pop(_CHECKSUM, None)) is not None and held != checksum(told):
+                raise ValueError("its checksum is another")
             version = told.pop("stellarrow_manifest")
             files = tuple(KeptFile(**file) for file in told.pop("files"))
             ledgers = LedgerRange(told.pop("first_ledger"), told.pop("last_ledger"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Damaged(where, f"is damaged ({error!r})") from error
-        if version != _FORMAT:
+            if lacking := _TOLD - told.keys():
+                raise ValueError(f"it does not say {min(lacking)}")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            raise damaged(where, f"is damaged ({error!r})") from error
+        if version != (_FORMAT if held else 1):
             raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
         return cls(ledgers, {name: str(value) for name, value in told.items()}, files)
+
+
+def checksum(told: Mapping[str, Any]) -> str:
+    """Return what an entry must add up to, of all it says but this."""
+    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
 
 def entry_path(table: str, ledgers: LedgerRange) -> str:

@@ -15,7 +15,7 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats.jsonl import lines_of
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
-from stellarrow.sinks.files.store import Damaged, Gone
+from stellarrow.sinks.files.store import Gone, damaged
 
 _BLOCK: Final = 1 << 20
 
@@ -37,14 +37,14 @@ def held_files(listing: Listing, ledgers: LedgerRange) -> tuple[KeptFile, ...]:
         return (KeptFile(shape.path(ledgers), -1, -1, ""),)
     path = f"{listing.store}/{entry_path(shape.folder, ledgers)}"
     if entry.ledgers != ledgers:
-        raise Damaged(path, f"has the name of another range: it is of ledgers {entry.ledgers}")
+        raise damaged(path, f"has the name of another range: it is of ledgers {entry.ledgers}")
     names = [file.path for file in entry.files]
     if shape.partition is None and names != [shape.path(ledgers)]:
-        raise Damaged(path, f"does not name the file {shape.path(ledgers)}")
+        raise damaged(path, f"does not name the file {shape.path(ledgers)}")
     for name in names:
         folder, _, file = name.rpartition("/")
         if file != shape.path(ledgers) or bool(folder) != bool(shape.partition) or names.count(name) > 1:
-            raise Damaged(path, f"names {name}, which is no file of this range")
+            raise damaged(path, f"names {name}, which is no file of this range")
     listing.compare(entry.facts)
     return entry.files
 
@@ -109,11 +109,11 @@ def _opened(
     with readable(listing.store, path), listing.store.read(path) as file:
         size, digest = _digest(file)
         if kept.sha256 and size != kept.bytes:
-            raise Damaged(
+            raise damaged(
                 f"{listing.store}/{path}", f"has {size} bytes, not the {kept.bytes} it was written with"
             )
         if kept.sha256 and digest != kept.sha256:
-            raise Damaged(f"{listing.store}/{path}", "has other bytes than it was written with")
+            raise damaged(f"{listing.store}/{path}", "has other bytes than it was written with")
         file.seek(0)
         if not kept.sha256:
             _compare_facts(listing, ledgers, file)
@@ -158,6 +158,6 @@ def _rows(
         count += rows.num_rows
         yield rows
     if kept.sha256 and count != kept.rows:
-        raise Damaged(
+        raise damaged(
             f"{listing.store}/{listing.shape.folder}/{kept.path}", f"has {count} rows, not {kept.rows}"
         )

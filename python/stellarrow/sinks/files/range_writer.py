@@ -18,6 +18,7 @@ from stellarrow.sinks.files.formats import Format, Writing
 from stellarrow.sinks.files.layout import Partition, file_name
 from stellarrow.sinks.files.manifest import Entry, KeptFile, entry_path
 from stellarrow.sinks.files.runs import arranged
+from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.files.store import FileStore, Upload
 
 
@@ -52,6 +53,8 @@ def shape_of(
     """Return what a table's files have in common; one without the partition's column has no partitions."""
     where = Filter(**json.loads(facts["filter"] or "{}"))
     columns = schema(str(kept), decoded=bool(facts["decoded"]), where=where)
+    if facts.get("unsigned"):
+        columns = signed(columns)
     if partition and partition.column not in columns.names:
         partition = None
     facts = {

@@ -19,6 +19,7 @@ from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
 from stellarrow.sinks.files.reading import HeldFiles, format_of, listings
+from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Lane
@@ -44,6 +45,7 @@ class FileSink:
         transfers: str = "derive",
         partition: str = "ledgers",
         ledgers_per_file: int = 1_000,
+        unsigned: str = "unsigned",
     ) -> None:
         if ledgers_per_file < 1:
             raise ConfigError(f"ledgers_per_file is {ledgers_per_file}: it must be at least 1")
@@ -60,6 +62,9 @@ class FileSink:
             "format": format.name,
             "codec": format.codec,
         }
+        self._signed = checked(unsigned) == "signed"
+        if self._signed:
+            facts["unsigned"] = unsigned
         self._tables: dict[str, TableFiles] = {}
         for asked in tables:
             meant = table(asked)
@@ -91,6 +96,7 @@ class FileSink:
             transfers=options.transfers,
             partition=place.partition,
             ledgers_per_file=place.ledgers,
+            unsigned=place.unsigned,
         )
 
     @classmethod
@@ -113,7 +119,10 @@ class FileSink:
                 raise ConfigError(
                     f"the {self._name} sink keeps {asked}, which is not decoded: name it in tables"
                 )
-            files.write(batch.tables[asked], LedgerRange(batch.first, batch.last))
+            rows = batch.tables[asked]
+            if self._signed:
+                rows = rows.cast(signed(rows.schema))
+            files.write(rows, LedgerRange(batch.first, batch.last))
 
     def commit(self) -> None:
         for files in self._tables.values():

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.protocols import Health
 
 if TYPE_CHECKING:
@@ -16,14 +16,6 @@ if TYPE_CHECKING:
 
 class Gone(SinkError):
     """The store answers, and there is no such file."""
-
-
-class Damaged(SinkError):
-    """Bytes that were read are not what was written: proven, unlike a store that does not answer."""
-
-    def __init__(self, file: str, what: str) -> None:
-        super().__init__(f"{file} {what}: run stellarrow check --repair, then the same again")
-        self.what = what
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +75,8 @@ class FileStore(Protocol):
 
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""
+
+
+def damaged(file: str, what: str) -> Damaged:
+    """Return what is proven of a file, with what to do."""
+    return Damaged(f"{file} {what}: run stellarrow check --repair, then the same again", what=what)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import nested, superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
 from stellarrow.sinks.files.proof import Contents, contents, file_contents, held_files
 from stellarrow.sinks.files.quarantine import set_aside
-from stellarrow.sinks.files.store import Damaged, Gone
+from stellarrow.sinks.files.store import Gone
 
 
 class Contradicted(SinkError):

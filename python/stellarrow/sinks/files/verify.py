@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.errors import SchemaMismatch
+from stellarrow.errors import Damaged, SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import entry_path
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sinks.files.quarantine import set_aside
-from stellarrow.sinks.files.store import Damaged, Gone
+from stellarrow.sinks.files.store import Gone
 from stellarrow.sinks.files.superseding import Contradicted, replaced
 
 _ABANDONED: Final = 3_600  # seconds after which a file without an entry is not about to get one

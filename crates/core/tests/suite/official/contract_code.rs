@@ -26,6 +26,7 @@ pub fn rows(meta: &LedgerCloseMeta) -> Vec<Row> {
                 cell("n_instructions", instructions),
                 cell("code", code.map(|code| Value::Bytes(code.code.to_vec()))),
                 cell("spec_json", code.and_then(|code| wasm::spec_json(&code.code))),
+                cell("spec_status", code.map(|code| wasm::spec_status(&code.code))),
             ]);
             rows.push(row);
             index += 1;

@@ -1,31 +1,50 @@
 //! A contract's interface, in the custom sections of its WebAssembly.
 
 use serde::Serialize;
-use stellar_xdr::{Limited, Limits, ReadXdr, ScMetaEntry, ScSpecEntry};
+use stellar_xdr::{Error, Limited, Limits, ReadXdr, ScMetaEntry, ScSpecEntry};
 
 use super::json;
 
 /// The interface's entries as XDR-JSON; `None` where there are none or something is wrong with them.
 pub fn spec_json(code: &[u8]) -> Option<String> {
-    entries_json::<ScSpecEntry>(code, b"contractspecv0")
+    entries_json::<ScSpecEntry>(code, b"contractspecv0")?.ok()
+}
+
+/// The word for what became of the interface.
+pub fn spec_status(code: &[u8]) -> &'static str {
+    match entries_json::<ScSpecEntry>(code, b"contractspecv0") {
+        Some(Ok(_)) => "read",
+        Some(Err(Error::Invalid)) => "newer",
+        Some(Err(_)) => "malformed",
+        None => "absent",
+    }
 }
 
 /// The meta's entries likewise.
 pub fn meta_json(code: &[u8]) -> Option<String> {
-    entries_json::<ScMetaEntry>(code, b"contractmetav0")
+    entries_json::<ScMetaEntry>(code, b"contractmetav0")?.ok()
 }
 
-fn entries_json<T: ReadXdr + Serialize>(code: &[u8], name: &[u8]) -> Option<String> {
-    let section = section(code.strip_prefix(b"\0asm\x01\0\0\0")?, name)?;
+/// `None` where there is no such section; a module that is cut is an error.
+fn entries_json<T: ReadXdr + Serialize>(code: &[u8], name: &[u8]) -> Option<Result<String, Error>> {
+    let mut held = None;
+    if sections(code.strip_prefix(b"\0asm\x01\0\0\0")?, name, &mut held).is_none() {
+        return Some(Err(Error::LengthMismatch));
+    }
+    let section = held?;
     let limits = Limits { depth: 500, len: section.len() };
     let mut reader = Limited::new(section.as_slice(), limits);
     let entries: Result<Vec<_>, _> = T::read_xdr_iter(&mut reader).collect();
-    entries.ok().map(|entries| json(&entries))
+    let read = section.len() - reader.inner.len();
+    Some(entries.map(|entries| json(&entries)).map_err(|error| match &section[..read] {
+        // An arm of its own is a small number; a larger one is no arm but something else.
+        [.., high_1, high_2, _, _] if (*high_1, *high_2) != (0, 0) => Error::LengthMismatch,
+        _ => error,
+    }))
 }
 
-/// What all sections of the name hold.
-fn section(mut sections: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
-    let mut held = None;
+/// Gather what all sections of the name hold; `None` where the module is cut.
+fn sections(mut sections: &[u8], wanted: &[u8], held: &mut Option<Vec<u8>>) -> Option<()> {
     while let [id, rest @ ..] = sections {
         let (length, rest) = leb128(rest)?;
         let (section, rest) = rest.split_at_checked(length)?;
@@ -38,7 +57,7 @@ fn section(mut sections: &[u8], wanted: &[u8]) -> Option<Vec<u8>> {
             }
         }
     }
-    held
+    Some(())
 }
 
 /// A number below 2^28, which is all that the tests write, and what follows it.

@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 
 # Of those on request, which alone a version of a table may be given later; each is its table's last.
-ADDED: Final = frozenset(("event_text",))
+ADDED: Final = frozenset(("event_text", "spec_status"))
 
 
 def written(schema: pa.Schema, names: Sequence[str]) -> pa.Schema:

@@ -60,6 +60,7 @@ class Parquet:
             use_dictionary=_leaves(schema, _FEW_VALUES | REPEATED if sorted_by else _FEW_VALUES),
             write_statistics=[field.name for field in schema if _tells(field)],
             write_page_index=True,
+            write_page_checksum=True,
             sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
             bloom_filter_options={sorted_by: filtered} if sorted_by else None,
             store_schema=False,
@@ -77,7 +78,7 @@ class Parquet:
             raise ValueError("its columns are not the table's")
         # Arrow reads lists of dictionaries of one row group only.
         texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
-        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts)
+        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts, page_checksum_verification=True)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
         for groups in _runs(told):

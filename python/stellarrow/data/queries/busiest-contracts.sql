@@ -1,0 +1,12 @@
+-- Contracts by the events they emitted: how many, in how many transactions, of how many names, and when last.
+select
+    contract_id,
+    count(*) as events,
+    count(distinct transaction_hash) as transactions,
+    count(distinct event_name) as event_names,
+    max(closed_at) as last_event
+from contract_events
+where contract_id is not null
+group by all
+order by events desc, contract_id
+limit 100

@@ -1,0 +1,66 @@
+"""What strangers may take of an HTTP server: so many connections, so much time, so few lines of log."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
+REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
+BACKLOG: Final = 128
+_QUIET_SECONDS: Final = 60.0  # between two lines that say the same
+_UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)
+_log: Final = logging.getLogger(__name__)
+
+
+class BoundedProtocol(H11Protocol):
+    """uvicorn's, closing requests that do not arrive in time, and connections beyond the limit."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > CONNECTIONS:
+            transport.abort()
+        else:
+            self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.their_state in _UNDER_WAY:
+            self._watch()
+        else:
+            self._rest()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._rest()
+        super().connection_lost(exc)
+
+    def _watch(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
+
+    def _rest(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class BriefFaults:
+    """Says what the event loop met in a sentence, the same no more than once a minute."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        told = f"HTTP: {context.get('message', 'a fault')} ({context.get('exception')})"[:200]
+        now = time.monotonic()
+        if now - self._told.get(told, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+            self._told = {one: at for one, at in self._told.items() if now - at < _QUIET_SECONDS}
+            self._told[told] = now
+            _log.warning("%s", told)

@@ -1,0 +1,41 @@
+"""Which status an error has over gRPC, Flight and HTTP: the one table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from stellarrow.errors import (
+    ConfigError,
+    Damaged,
+    LedgerMissing,
+    LedgerUnsound,
+    StellarrowError,
+    Unavailable,
+    UnknownSession,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A status by its gRPC name, such as NOT_FOUND, and its HTTP number."""
+
+    grpc: str
+    http: int
+
+
+INTERNAL: Final = Status("INTERNAL", 500)
+# The first kind that fits counts.
+TABLE: Final[tuple[tuple[type[StellarrowError], Status], ...]] = (
+    (UnknownSession, Status("NOT_FOUND", 404)),
+    (LedgerMissing, Status("NOT_FOUND", 404)),
+    (LedgerUnsound, Status("DATA_LOSS", 500)),
+    (Damaged, Status("DATA_LOSS", 500)),
+    (ConfigError, Status("INVALID_ARGUMENT", 400)),
+    (Unavailable, Status("UNAVAILABLE", 503)),
+)
+
+
+def status_of(error: StellarrowError) -> Status:
+    """Return the status of an error; INTERNAL for what is no fault of the caller and passes by no waiting."""
+    return next((status for kind, status in TABLE if isinstance(error, kind)), INTERNAL)
