@@ -1,16 +1,19 @@
-"""Write the pages of tables and settings from what the code says; with --check only say what is stale."""
+"""Write the pages of tables, settings and locations from the code; with --check only say what is stale."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
 
 import stellarrow as sa
+from stellarrow import registry
 from stellarrow.config import SERVICES
 from stellarrow.config.settings import Setting, settings_of
 from stellarrow.core.tables import Table, keys
+from stellarrow.protocols import Configured
 
 _FOLDER = Path(__file__).parent / "tables"
 _OF_CONTRACTS = ("contract_ids", "asset_codes", "asset_issuers")
@@ -104,13 +107,50 @@ def _setting(name: str, setting: Setting) -> str:
     return f"| `{name}` | {variables} | {default} | {setting.help} |"
 
 
+def locations_page() -> str:
+    """Return the page of sources and sinks, from the registry."""
+    sinks = registry.built_in_sinks()
+    lines = ["# Sources and sinks", "", "Other packages add to them: [`plug_ins.md`](plug_ins.md).", ""]
+    lines += ["## Where ledgers come from", "", "| written as | is |", "|---|---|"]
+    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in registry.built_in_sources()]
+    lines += [
+        "",
+        "Separated by commas, they are one source: each ledger comes from the first that has it.",
+        "",
+    ]
+    lines += ["## Where tables go", "", "| written as | is |", "|---|---|"]
+    lines += [f"| `{entry.form}` | {entry.summary} |" for entry in sinks]
+    stores = ", ".join(f"`{entry.form}`" for entry in registry.FILE_STORES.values())
+    lines += ["", f"Files may lie in a folder or in {stores}. Options stand behind a question mark, as in"]
+    lines += [
+        "`parquet:./out?partition=date&codec=zstd`:",
+        "",
+        "| sinks | option | what it says |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {schemes} | `{name}` | {told} |" for schemes, name, told in _options(sinks)]
+    return "\n".join([*lines, ""])
+
+
+def _options(sinks: list[registry.Entry]) -> Iterator[tuple[str, str, str]]:
+    """Yield each option once, with the sinks that take it."""
+    taken: dict[tuple[str, str], list[str]] = {}
+    for entry in sinks:
+        kind = entry.load()
+        for option in kind.options.items() if isinstance(kind, Configured) else ():
+            taken.setdefault(option, []).append(f"`{entry.scheme}:`")
+    for (name, told), schemes in taken.items():
+        yield ", ".join(schemes), name, told
+
+
 def pages() -> dict[Path, str]:
     """Return every page by its path."""
     versions: dict[str, list[Table]] = {}
     for table in sa.tables():
         versions.setdefault(table.name, []).append(table)
     made = {_FOLDER / f"{name}.md": page(tables) for name, tables in versions.items()}
-    return {**made, _FOLDER.parent / "settings.md": settings_page()}
+    folder = _FOLDER.parent
+    return {**made, folder / "settings.md": settings_page(), folder / "locations.md": locations_page()}
 
 
 def main() -> int:

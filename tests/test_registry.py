@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -14,35 +15,14 @@ import pytest
 from stellarrow import registry
 from stellarrow.protocols import Configured, SinkKind, SourceKind
 
+PAGE = Path(__file__).parents[1] / "docs" / "plug_ins.md"  # has the sink
 PLUG_IN = """
-    from pathlib import Path
-    import stellarrow as sa
     from stellarrow.sources.files import FileSource
 
     class Remembered(FileSource):
         @classmethod
         def open(cls, url, options):
             return cls(url.partition(":")[2], metrics=options.metrics)
-
-    class Counting:
-        def __init__(self, file):
-            self.file, self.counts = Path(file), []
-
-        @classmethod
-        def open(cls, url, tables, options):
-            return cls(url.partition(":")[2])
-
-        def write(self, batch):
-            self.counts.append(f"{batch.first}:{batch.last}")
-
-        def commit(self):
-            self.file.write_text(",".join(self.counts))
-
-        def coverage(self):
-            return sa.LedgerSet.parse(self.file.read_text()) if self.file.exists() else sa.LedgerSet()
-
-        def close(self):
-            pass
 """
 ENTRY_POINTS = """
 [stellarrow.sources]
@@ -62,7 +42,8 @@ def installed(tmp_path: Path) -> dict[str, str]:
     site = tmp_path / "site"
     about = site / "counting_plug_in-1.0.dist-info"
     about.mkdir(parents=True)
-    (site / "counting_plug_in.py").write_text(textwrap.dedent(PLUG_IN))
+    shown = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (site / "counting_plug_in.py").write_text(textwrap.dedent(PLUG_IN) + "\n".join(shown))
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: counting-plug-in\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(ENTRY_POINTS)
     paths = [str(site), os.environ.get("PYTHONPATH", "")]

@@ -40,6 +40,14 @@ class Measured(Protocol):
 
 
 @runtime_checkable
+class Listed(Protocol):
+    """A source whose `available` may hide holes, and that can look for them."""
+
+    def held(self, ledgers: LedgerSet) -> LedgerSet | None:
+        """Return which of the ledgers are there, None where that cannot be listed."""
+
+
+@runtime_checkable
 class Refetching(Protocol):
     """A source whose bytes may be damaged on their way here."""
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A scheme, how a location of it is written, and the class it means, as `module:name`.
+    """A scheme, how a location of it is written, the class it means, as `module:name`, and what it is.
 
     Neighbours of one `joined` class in a comma list are opened as one source.
     """
@@ -39,6 +39,7 @@ class Entry:
     scheme: str
     form: str
     target: str
+    summary: str = ""
     joined: bool = False
     point: EntryPoint | None = None
 
@@ -97,26 +98,28 @@ def _listed(*entries: Entry) -> dict[str, Entry]:
 
 
 _SOURCES: Final = _listed(
-    Entry(PATH, "PATH", "stellarrow.sources.files:FileSource"),
-    Entry("-", "-", "stellarrow.sources.stdin:StdinSource"),
-    Entry("file", "file:///FOLDER", _LAKE),
-    Entry("s3", "s3://BUCKET/PREFIX", _LAKE),
-    Entry("gs", "gs://BUCKET/PREFIX", _LAKE),
-    Entry("az", "az://CONTAINER/PREFIX", _LAKE),
-    Entry("https", "https://HOST/PREFIX", _LAKE),
-    Entry("http", "http://HOST/PREFIX", _LAKE),
-    Entry("grpc", "grpc://HOST:PORT", _GRPC),
-    Entry("grpcs", "grpcs://HOST:PORT", _GRPC),
-    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, joined=True),
-    Entry("rpc+http", "rpc+http://HOST", _RPC_SOURCE, joined=True),
+    Entry(
+        PATH, "PATH", "stellarrow.sources.files:FileSource", "ledgers in files: a path, a folder or a glob"
+    ),
+    Entry("-", "-", "stellarrow.sources.stdin:StdinSource", "ledgers from a pipe"),
+    Entry("file", "file:///FOLDER", _LAKE, "a data lake (SEP-54) in a folder"),
+    Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol"),
+    Entry("gs", "gs://BUCKET/PREFIX", _LAKE, "a data lake in Google Cloud Storage"),
+    Entry("az", "az://CONTAINER/PREFIX", _LAKE, "a data lake in Azure Blob Storage"),
+    Entry("https", "https://HOST/PREFIX", _LAKE, "a data lake below a web address"),
+    Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS"),
+    Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service"),
+    Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS"),
+    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True),
+    Entry("rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True),
 )
 _CHAIN: Final = Entry(",", "SOURCE,SOURCE", "stellarrow.sources.chained:ChainedSource")
 _SINKS: Final = _listed(
-    Entry("parquet", "parquet:FOLDER", _SINK),
-    Entry("jsonl", "jsonl:FOLDER", _SINK),
-    Entry("csv", "csv:FOLDER", _SINK),
-    Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES),
-    Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES),
+    Entry("parquet", "parquet:FOLDER", _SINK, "Parquet files"),
+    Entry("jsonl", "jsonl:FOLDER", _SINK, "JSON lines"),
+    Entry("csv", "csv:FOLDER", _SINK, "CSV files"),
+    Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL"),
+    Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
@@ -157,6 +160,16 @@ def sources() -> Mapping[str, Entry]:
 def sinks() -> Mapping[str, Entry]:
     """Return every sink by its scheme; what comes with stellarrow cannot be replaced."""
     return _listed(*_installed("stellarrow.sinks")) | _SINKS
+
+
+def built_in_sources() -> list[Entry]:
+    """Return the sources that come with stellarrow."""
+    return list(_SOURCES.values())
+
+
+def built_in_sinks() -> list[Entry]:
+    """Return the sinks that come with stellarrow."""
+    return list(_SINKS.values())
 
 
 def sink_forms() -> str:

@@ -10,7 +10,10 @@ import pytest
 from psycopg import conninfo
 
 from fakes import raw_ledgers
+from fakes.process import free_port
 from fakes.rpc import RpcNode, html, serving, status
+from fakes.versitygw import Bucket
+from stellarrow.sinks.postgres.server import Server
 
 Run = Callable[..., Any]
 MakeLake = Callable[..., Path]
@@ -148,6 +151,69 @@ def test_a_sink_that_cannot_be_written_to_is_broken(stellarrow: Run, sink: str, 
     done = stellarrow("doctor", "--to", sink, "--json")
     assert done.code == 1
     assert told in json.loads(done.out)["findings"][-1]["message"]
+
+
+@pytest.mark.parametrize(
+    "sink", ["parquet:./x", "jsonl:./x", "csv:./x?codec=gzip", "parquet:x?partition=date"]
+)
+def test_a_folder_of_any_format_is_a_place_to_write_to_and_is_not_made(
+    stellarrow: Run, tmp_path: Path, sink: str
+) -> None:
+    done = stellarrow("doctor", "--to", sink, "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (0, "ok"), finding
+    assert " GB free" in finding["message"]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("sink", "told"),
+    [
+        ("parquet:./x?partition=nonsense", "partition 'nonsense' is unknown"),
+        ("csv:./x?codec=snappy", "CSV files have no codec 'snappy'"),
+        ("jsonl:./x?ledger=5", "did you mean ledgers?"),
+        ("postgres://u@127.0.0.1/x?mode=fast", "the mode 'fast' is not known"),
+    ],
+)
+def test_wrong_options_of_a_sink_are_broken(stellarrow: Run, sink: str, told: str) -> None:
+    done = stellarrow("doctor", "--to", sink, "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (1, "broken")
+    assert told in finding["message"]
+
+
+def test_an_object_store_is_asked_and_no_folder_measured_in_its_place(
+    stellarrow: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("obstore")
+    for name, value in (
+        ("AWS_ACCESS_KEY_ID", "a"),
+        ("AWS_SECRET_ACCESS_KEY", "b"),
+        ("AWS_REGION", "eu-west-1"),
+    ):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
+    done = stellarrow("doctor", "--to", "parquet:s3://bucket/out", "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (1, "broken")
+    assert "the server does not answer" in finding["message"]
+
+
+def test_an_object_store_that_answers_is_well(
+    stellarrow: Run, bucket: Bucket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in bucket.server.environment.items():
+        monkeypatch.setenv(name, value)
+    done = stellarrow("doctor", "--to", f"jsonl:s3://{bucket.name}/out", "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (0, "ok"), finding
+    assert finding["latency_ms"] > 0
+    assert list(bucket.folder.iterdir()) == []
+
+
+def test_a_server_older_than_the_sink_takes_is_broken(database: str) -> None:
+    found = Server(database).health(oldest=990_000)
+    assert (found.state, found.message.rpartition(": ")[2]) == ("broken", "update it to 99 or newer")
 
 
 def test_a_database_is_measured_and_left_as_it_is(stellarrow: Run, database: str) -> None:

@@ -60,8 +60,43 @@ def test_a_dry_run_foretells_and_writes_nothing(stellarrow: Run, make_lake: Lake
     done = stellarrow(*command, "--ledgers", "130:149")
     assert done.code == 0
     assert done.out.startswith("would extract 20 ledgers (130 to 149), ")
-    assert "missing in the source: 140 to 149" in done.out
+    assert "missing in the source: 140 to 149 (10 ledgers)" in done.out
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("url", [True, False])
+@pytest.mark.parametrize("named", [["--ledgers", "100:139"], []])
+def test_a_dry_run_counts_the_holes_of_the_source(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, *, url: bool, named: list[str]
+) -> None:
+    lake = make_lake()
+    gone = [path for path in lake.rglob("*.zst") if path.is_file()][3]
+    gone.unlink()
+    command = ["extract", f"file://{lake}" if url else lake, "--tables", "ledgers", *named]
+    done = stellarrow(*command, "--to", f"parquet:{tmp_path}/out", "--dry-run", "--json")
+    told = json.loads(done.out)
+    assert told["missing_ledgers"] > 0
+    assert told["missing"]
+    wanted = told["ledgers"] + (0 if url or named else told["missing_ledgers"])
+    assert wanted == 40
+
+
+@pytest.mark.parametrize("format", ["parquet", "jsonl", "csv"])
+def test_a_dry_run_and_coverage_leave_a_folder_as_it_is(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, format: str
+) -> None:
+    command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"{format}:{tmp_path}/out"]
+    stellarrow(*command, "--ledgers", "100:109")
+    (tmp_path / "out" / "ledgers" / "_manifest" / "0000000100-0000000109.json").unlink()  # as after a crash
+
+    def state() -> dict[Path, bytes | None]:
+        return {path: path.read_bytes() if path.is_file() else None for path in (tmp_path / "out").rglob("*")}
+
+    before = state()
+    assert stellarrow(*command, "--dry-run").code == 0
+    stellarrow("coverage", f"{format}:{tmp_path}/out")
+    stellarrow("doctor", "--to", f"{format}:{tmp_path}/out")
+    assert state() == before
 
 
 def test_a_dry_run_of_what_is_done_is_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:

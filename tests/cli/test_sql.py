@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
+import re
 import select
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self
@@ -162,11 +167,72 @@ def test_on_a_terminal_it_asks_completes_and_remembers(data: Path, tmp_path: Pat
     assert "from balances;" in (tmp_path / "state" / "stellarrow" / "history").read_text()
 
 
+WIDE = """
+    select 'C' || repeat('A', 55) as contract_id, repeat('word ', 60) as text, 12345678901234567890 as amount,
+        'two' || chr(10) || 'lines' || chr(27) || '[2J' as lines, range(40) as many, {more}
+    from range(3)
+"""
+
+
+def on_terminal(columns: int, *words: str) -> list[str]:
+    """Run the command on a terminal of some width, and return what it prints without colours."""
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+    with Terminal([sys.executable, "-m", "stellarrow.cli", *words], environ, columns=columns) as terminal:
+        terminal.wait_for_end()
+        plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.said)
+    return [line.rstrip() for line in plain.replace("\r\n", "\n").split("\n") if line.strip()]
+
+
+@pytest.mark.parametrize("columns", [30, 80, 120, 200])
+@pytest.mark.parametrize("count", [1, 30])
+def test_on_a_terminal_of_any_width_a_row_is_a_line(data: Path, columns: int, count: int) -> None:
+    more = ", ".join(f"{at} as column_{at}" for at in range(count))
+    lines = on_terminal(columns, "sql", WIDE.format(more=more), "--data", str(data))
+    assert max(map(len, lines)) <= columns
+    assert len(lines) == 8  # a frame of three lines, the header, three rows, what is cut or not shown
+    assert all(line.count("…") >= 1 for line in lines[3:6])
+    assert "--expanded" in lines[-1]
+
+
+def test_on_a_terminal_an_id_keeps_both_ends_and_a_number_every_digit(data: Path) -> None:
+    hashed = "select repeat('ab', 31) || '0f' as hash, 12345678901234567890 as n, repeat('x', 200) as text"
+    row = on_terminal(60, "sql", hashed, "--data", str(data))[3]
+    assert re.search(r"abab\S*…\S*ab0f", row)
+    assert "12345678901234567890" in row
+
+
+@pytest.mark.parametrize("columns", [40, 120])
+def test_expanded_shows_every_value_whole(data: Path, columns: int) -> None:
+    lines = on_terminal(columns, "sql", WIDE.format(more="1 as one"), "--data", str(data), "--expanded")
+    assert max(map(len, lines)) <= columns
+    assert sum(line.startswith("row ") for line in lines) == 3
+    assert "".join(line[13:] for line in lines).count("C" + "A" * 55) == 3
+    assert r"two\nlines\x1b[2J" in "".join(line[13:] for line in lines)
+
+
+def test_what_is_no_terminal_gets_values_whole_on_one_line(stellarrow: Run, data: Path) -> None:
+    done = stellarrow("sql", WIDE.format(more="1 as one"), "--data", data)
+    assert "C" + "A" * 55 in done.out
+    assert "word " * 59 in done.out
+    assert "…" not in done.out
+
+
+def test_the_prompt_shows_rows_expanded_by_turns(data: Path, tmp_path: Path) -> None:
+    home = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "TERM": "dumb"}
+    with Terminal([sys.executable, "-m", "stellarrow.cli", "sql", "--data", str(data)], home) as terminal:
+        terminal.wait_for("stellar=>")
+        terminal.type(".expanded\n")
+        terminal.wait_for("row by row")
+        terminal.type("select 7 as n;\n")
+        terminal.wait_for("row 1 ---")
+
+
 class Terminal:
     """A program on a pseudo-terminal."""
 
-    def __init__(self, program: list[str], environ: dict[str, str]) -> None:
+    def __init__(self, program: list[str], environ: dict[str, str], *, columns: int = 100) -> None:
         self.ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
         self.process = subprocess.Popen(program, stdin=theirs, stdout=theirs, stderr=theirs, env=environ)
         os.close(theirs)
         self.said = ""
@@ -182,6 +248,13 @@ class Terminal:
     def type(self, text: str) -> None:
         self.said = ""
         os.write(self.ours, text.encode())
+
+    def wait_for_end(self) -> None:
+        said = b""
+        with suppress(OSError):  # what a terminal says that nobody holds any more
+            while part := os.read(self.ours, 65_536):
+                said += part
+        self.said += said.decode()
 
     def wait_for(self, text: str) -> None:
         deadline = time.monotonic() + 30

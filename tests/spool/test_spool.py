@@ -28,6 +28,18 @@ class TestSpool(SinkContract):
     def open(self) -> Spool:
         return Spool(self.folder, self.tables, network="synthetic", segment_bytes=20_000)
 
+    def everything(self) -> dict[str, bytes]:
+        return {
+            str(path.relative_to(self.folder)): path.read_bytes()
+            for path in sorted(self.folder.rglob("*"))
+            if path.is_file()
+        }
+
+    def test_opening_and_asking_for_coverage_makes_nothing_in_a_new_place(self) -> None:
+        """A spool is no place of the user's: its session makes it, and says at once whose it is."""
+        self.open().close()
+        assert all(name.startswith("spool") for name in self.everything()), self.everything().keys()
+
     def rows(self, table: str) -> list[dict[str, Any]]:
         return rows(self.open(), table)
 

@@ -22,12 +22,13 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
-from stellarrow.protocols import Measured, Sink, Source
+from stellarrow.protocols import Listed, Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
 from stellarrow.verification.row_counts import Census
 from stellarrow.verification.stored_tables import holdings
 
 _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
+_LISTED: Final = 100_000  # ledgers that a dry run looks for one by one
 
 
 class Job:
@@ -130,30 +131,21 @@ class Job:
                 raise ConfigError("the source has no end that is known: give --ledgers A:B to try --dry-run")
             wanted &= LedgerSet([LedgerRange(0, held.last)])
         missing = wanted - covered_ledgers(sinks)
-        absent = missing - held
+        absent = self._absent(missing, held)
         eta, plain = self._sampled(missing - absent) if missing - absent else (0.0, 0)
         stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
-        size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
-        told = [
-            f"would extract {formatting.many(missing.count, 'ledger')}"
-            + (f" ({formatting.ranges(missing)})" if missing else "")
-            + f", {size}, in about {formatting.seconds(eta)}",
-            f"already there: {formatting.many((wanted - missing).count, 'ledger')}",
-        ]
-        if absent:
-            told.append(f"missing in the source: {formatting.ranges(absent)}")
-        return Told(
-            "\n".join(told),
-            {
-                "ledgers": missing.count,
-                "ranges": str(missing),
-                "stored_bytes": stored,
-                "xdr_bytes": plain,
-                "skipped": (wanted - missing).count,
-                "missing": str(absent),
-                "eta_seconds": round(eta, 1),
-            },
-        )
+        gaps = LedgerSet() if self._settings.ledgers else wanted.holes
+        return _foretold(missing, wanted - missing, absent | gaps, stored=stored, plain=plain, eta=eta)
+
+    def _absent(self, missing: LedgerSet, held: LedgerSet) -> LedgerSet:
+        """Return what the source lacks of the ledgers, with its holes where they are few enough to list."""
+        absent = missing - held
+        source = self._source
+        if isinstance(source, Listed) and 0 < (missing - absent).count <= _LISTED:
+            there = source.held(missing - absent)
+            if there is not None:
+                absent |= missing - absent - there
+        return absent
 
     def verify(self, sinks: Sequence[Sink]) -> Told:
         """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
@@ -199,6 +191,34 @@ def _where(settings: Extract) -> Filter | None:
         select=settings.select or "",
     )
     return where if str(where) else None
+
+
+def _foretold(
+    missing: LedgerSet, there: LedgerSet, absent: LedgerSet, *, stored: int | None, plain: int, eta: float
+) -> Told:
+    size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
+    told = [
+        f"would extract {formatting.many(missing.count, 'ledger')}"
+        + (f" ({formatting.ranges(missing)})" if missing else "")
+        + f", {size}, in about {formatting.seconds(eta)}",
+        f"already there: {formatting.many(there.count, 'ledger')}",
+    ]
+    if absent:
+        many = formatting.many(absent.count, "ledger")
+        told.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
+    return Told(
+        "\n".join(told),
+        {
+            "ledgers": missing.count,
+            "ranges": str(missing),
+            "stored_bytes": stored,
+            "xdr_bytes": plain,
+            "skipped": there.count,
+            "missing": str(absent),
+            "missing_ledgers": absent.count,
+            "eta_seconds": round(eta, 1),
+        },
+    )
 
 
 def _told(report: loop.Report, gaps: LedgerSet) -> str:

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
-use arrow_array::{ArrayRef, Int64Array, StringArray};
+use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{DataType, Field};
 use sha2::{Digest, Sha256};
 
@@ -47,7 +47,7 @@ columns! {
     contract_durability: required Text = "ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.",
     asset_code: optional NullableText = "Code of the asset, in the instance entry of its genuine contract.",
     asset_issuer: optional NullableText = "Issuer of the asset, in the instance entry of its genuine contract.",
-    asset_type: optional NullableText = "native, credit_alphanum4 or credit_alphanum12, in the instance entry of its genuine contract.",
+    asset_type: optional NullableText = "Type of the asset, such as AssetTypeAssetTypeNative, in the instance entry of its genuine contract.",
     balance_holder: optional NullableText = "Contract that holds the balance, strkey.",
     balance: optional NullableDecimal = "Balance; null where it needs a 39th digit.",
     balance_text: optional NullableText = "Balance, exact.",
@@ -219,7 +219,7 @@ impl Columns {
             }
         }
         if let Some(asset) = asset {
-            self.asset_type.set(row, RawAsset::from(asset).type_name().as_bytes());
+            self.asset_type.set(row, long_name(RawAsset::from(asset)).as_bytes());
             if let Asset::Credit { code, issuer } = asset {
                 self.asset_code.set(row, code.as_str().as_bytes());
                 self.asset_issuer.set(row, &strkey::encode(strkey::ACCOUNT, &issuer));
@@ -281,11 +281,6 @@ fn older_fields(newest: &[Field]) -> Vec<Field> {
             let description = "Balance; null where it does not fit an int64.";
             field("balance", DataType::Int64, true, description)
         }
-        "asset_type" => {
-            let description = "Type of the asset, such as AssetTypeAssetTypeNative, in the \
-                               instance entry of its genuine contract.";
-            field("asset_type", DataType::Utf8, true, description)
-        }
         _ => column,
     };
     OLDER_COLUMNS.iter().filter_map(find).map(older).collect()
@@ -297,22 +292,19 @@ fn older_columns(fields: &[Field], newest: &[ArrayRef]) -> Vec<ArrayRef> {
         let column = newest.get(at)?;
         Some(match *name {
             "balance" => narrow(column),
-            "asset_type" => long_names(column),
             _ => column.clone(),
         })
     };
     OLDER_COLUMNS.iter().filter_map(find).collect()
 }
 
-/// Types of assets as the Go SDK names them.
-fn long_names(types: &ArrayRef) -> ArrayRef {
-    let long = |short: &str| match short {
-        "credit_alphanum4" => "AssetTypeAssetTypeCreditAlphanum4",
-        "credit_alphanum12" => "AssetTypeAssetTypeCreditAlphanum12",
-        _ => "AssetTypeAssetTypeNative",
-    };
-    let names = types.as_string::<i32>().iter().map(|name| name.map(long));
-    Arc::new(names.collect::<StringArray>())
+/// An asset's type as the Go SDK names it.
+fn long_name(asset: RawAsset) -> &'static str {
+    match asset {
+        RawAsset::Native => "AssetTypeAssetTypeNative",
+        RawAsset::Credit { long: false, .. } => "AssetTypeAssetTypeCreditAlphanum4",
+        RawAsset::Credit { long: true, .. } => "AssetTypeAssetTypeCreditAlphanum12",
+    }
 }
 
 /// Decimals as int64, null where they do not fit.

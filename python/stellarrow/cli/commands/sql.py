@@ -34,16 +34,25 @@ Examples:
 @click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
+@click.option("--expanded", is_flag=True, help="Row by row, a line for each value, nothing cut.")
 def command(
-    query: str | None, data: Path, out: Path | None, as_json: bool, as_csv: bool, **ledgers: Any
+    *,
+    query: str | None,
+    data: Path,
+    out: Path | None,
+    as_json: bool,
+    as_csv: bool,
+    expanded: bool,
+    **ledgers: Any,
 ) -> None:
     """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
 
     A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME is a query that is
-    ready made, @ lists them. Amounts are exact: a sum that 38 digits cannot hold is an error.
+    ready made, @ lists them. On a terminal a row is a line and long values are cut; --expanded, --json, --csv
+    and --out have them whole. Amounts are exact: a sum that 38 digits cannot hold is an error.
     """
-    if sum((as_json, as_csv, out is not None)) > 1:
-        raise click.UsageError("only one of --json, --csv and --out can be meant: choose one")
+    if sum((as_json, as_csv, expanded, out is not None)) > 1:
+        raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     if query == "@":
         database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"
@@ -53,7 +62,7 @@ def command(
     else:
         database = Database(data)
     if query is None and sys.stdin.isatty():
-        prompt.ask(database)
+        prompt.ask(database, expanded=expanded)
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
     if out:
@@ -64,4 +73,4 @@ def command(
     elif as_csv:
         result_table.write_csv(rows, sys.stdout)
     else:
-        result_table.show(rows)
+        result_table.show(rows, expanded=expanded)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,25 +26,43 @@ _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
 _INDENT: Final = "    "
 _NARROW: Final = 10  # characters a column of text needs to say anything
+_UNKNOWN_WIDTH: Final = 80  # of a terminal that does not tell its width
+_ID: Final = re.compile(r"[GCMBLTXP][A-Z2-7]{55,}|[0-9a-f]{64}")  # strkeys and hashes
+_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
+_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _QUOTED: Final = re.compile(r'[",\r\n]')  # what a field of CSV cannot hold bare
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
 
-def show(rows: pa.RecordBatchReader) -> None:
-    """Draw the first rows as a table, or row by row where a table would not fit."""
-    console = Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+def show(rows: pa.RecordBatchReader, *, expanded: bool = False) -> None:
+    """Draw the first rows, one line each, or row by row where that is asked for.
+
+    On a terminal long values are cut with `…`; elsewhere all are whole, row by row where a line is too long.
+    """
+    width = _terminal_width()
+    console = Console(width=width or _WIDTH, highlight=False)
     shown, total = [], 0
     for row in _each(rows):
         total += 1
         if total <= _SHOWN:
-            shown.append([_text(value) for value in row])
-    drawn = _table(rows.schema, shown)
-    if shown and _least(rows.schema, shown) > console.width:
-        _show_one_by_one(rows.schema.names, shown, console)
+            shown.append(
+                [one_line(_text(value)) if width and not expanded else _text(value) for value in row]
+            )
+    is_too_long = not width and shown and _natural_width(rows.schema, shown) > _WIDTH
+    if expanded or is_too_long:
+        _show_one_by_one(rows.schema.names, shown, console, on_terminal=bool(width))
     else:
-        console.print(drawn)
+        _show_lines(rows.schema, shown, console, expandable=bool(width))
     if total > _SHOWN:
         console.print(f"{_SHOWN} of {formatting.count(total)} rows; --csv or --json prints all, --out writes")
+
+
+def _terminal_width() -> int | None:
+    """Return the real width of the terminal that is written to, None where it is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or _UNKNOWN_WIDTH
+    except (OSError, ValueError):
+        return None
 
 
 def bare(columns: Mapping[str, bool], rows: Iterable[Sequence[str]], console: Console) -> None:
@@ -62,37 +81,94 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind))
 
 
-def _table(schema: pa.Schema, shown: list[list[str]]) -> Table:
-    table = Table()
-    for column in schema:
-        number = _is_number(column.type)
-        # A number is never cut; a long text is folded.
-        table.add_column(
-            Text(column.name), justify="right" if number else "left", no_wrap=number, overflow="fold"
+def _show_lines(schema: pa.Schema, shown: list[list[str]], console: Console, *, expandable: bool) -> None:
+    numbers = [_is_number(column.type) for column in schema]
+    widths = fitted(schema.names, shown, numbers, console.width)
+    drawn = Table()
+    for column, number, width in zip(schema, numbers, widths, strict=False):
+        drawn.add_column(
+            Text(shortened(column.name, width)),
+            justify="right" if number else "left",
+            no_wrap=True,
+            width=width,
+            overflow="ellipsis",
         )
     for row in shown:
-        table.add_row(*map(Text, row))
-    return table
+        drawn.add_row(*(Text(shortened(cell, width)) for cell, width in zip(row, widths, strict=False)))
+    console.print(drawn)
+    if hidden := schema.names[len(widths) :]:
+        many = f"{len(hidden)} more column{'s' if len(hidden) > 1 else ''}"
+        told = f"--expanded shows {many}: {', '.join(hidden)}"
+        console.print(Text(shortened(told, console.width)))
+    elif expandable and any(
+        len(cell) > width for row in shown for cell, width in zip(row, widths, strict=True)
+    ):
+        console.print(Text("--expanded shows values whole", style="dim"))
 
 
-def _least(schema: pa.Schema, shown: list[list[str]]) -> int:
-    """Return the width that a table needs to be read."""
-    widths = 1
-    for at, column in enumerate(schema):
-        widest = max(len(column.name), *(len(row[at]) for row in shown))
-        widths += 3 + (widest if _is_number(column.type) else min(widest, _NARROW))
-    return widths
+def _natural_width(schema: pa.Schema, shown: list[list[str]]) -> int:
+    return 1 + sum(
+        3 + max(len(column.name), *(len(row[at]) for row in shown)) for at, column in enumerate(schema)
+    )
 
 
-def _show_one_by_one(names: list[str], shown: list[list[str]], console: Console) -> None:
+def fitted(
+    names: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequence[bool], width: int
+) -> list[int]:
+    """Return the widths of the first columns that fit into a line; numbers are never cut.
+
+    What room is left goes to the columns that lack most, evenly.
+    """
+    widest = [max([len(name), *(len(row[at]) for row in rows)]) for at, name in enumerate(names)]
+    values = [max([1, *(len(row[at]) for row in rows)]) for at in range(len(names))]
+    least = [
+        max(values[at], min(widest[at], _NARROW)) if number else min(widest[at], _NARROW)
+        for at, number in enumerate(numbers)
+    ]
+    room, count = width - 1, 0
+    while count < len(names) and room >= least[count] + 3:
+        room -= least[count] + 3
+        count += 1
+    if not count:
+        return [max(1, width - 4)][: len(names)]
+    found = least[:count]
+    while room > 0 and (short := [at for at in range(count) if found[at] < widest[at]]):
+        for at in sorted(short, key=lambda at: found[at])[:room]:
+            found[at] += 1
+            room -= 1
+    return found
+
+
+def shortened(text: str, width: int) -> str:
+    """Cut a text that is too long: an id in its middle, for its ends tell it apart, any other at its end."""
+    if len(text) <= width:
+        return text
+    if _ID.fullmatch(text) and width >= _NARROW:
+        tail = (width - 1) // 2
+        return f"{text[: width - 1 - tail]}…{text[-tail:]}"
+    return f"{text[: width - 1]}…"
+
+
+def one_line(text: str) -> str:
+    """Write what would break the line, or steer the terminal, as escapes."""
+    return _CONTROL.sub(lambda found: _ESCAPES.get(found[0], f"\\x{ord(found[0]):02x}"), text)
+
+
+def _show_one_by_one(
+    names: list[str], shown: list[list[str]], console: Console, *, on_terminal: bool
+) -> None:
+    indent = max(map(len, names)) + 2
     for number, row in enumerate(shown, 1):
-        console.rule(f"row {number}", align="left", style="dim", characters="-")
-        pairs = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        pairs.add_column(style="bold", no_wrap=True)
-        pairs.add_column(overflow="fold")
+        console.print(Text(f"row {number} ".ljust(min(console.width, _WIDTH), "-"), style="dim"))
         for name, value in zip(names, row, strict=True):
-            pairs.add_row(Text(name), Text(value))
-        console.print(pairs)
+            room = max(1, console.width - indent) if on_terminal else None
+            console.print(_pair(f"{name:<{indent}}", one_line(value), room), soft_wrap=True)
+
+
+def _pair(name: str, value: str, room: int | None) -> Text:
+    """Put a value behind its name; where there is little room, fold it, so that no line is too wide."""
+    parts = [value[at : at + room] for at in range(0, len(value), room)] if room else [value]
+    return Text(name, style="bold").append(("\n" + " " * len(name)).join(parts), style="not bold")
 
 
 def write(rows: pa.RecordBatchReader, path: Path) -> int:

@@ -19,24 +19,28 @@ from stellarrow.storage.paths import local_path
 _KEPT: Final = 10_000  # lines of history
 _COMMANDS: Final = {
     ".tables": "the tables there are",
+    ".expanded": "show rows line by line, or value by value, by turns",
     ".out FILE": "write the last query's rows to a .parquet, .csv or .jsonl file",
     ".help": "this",
     ".quit": "end, as Ctrl-D does",
 }
 
 
-def ask(database: Database) -> None:
+def ask(database: Database, *, expanded: bool = False) -> None:
     """Ask for queries until there are no more; a query ends with a semicolon."""
     click.echo(f"tables: {', '.join(database.tables())}\nA query ends with ; and .help tells the rest.")
     last = ""
     with _editing(database):
         for text in _queries():
             try:
-                if text.startswith("."):
+                if text == ".expanded":
+                    expanded = not expanded
+                    click.echo("row by row" if expanded else "one line a row")
+                elif text.startswith("."):
                     _obey(text, database, last)
                 else:
                     last = text
-                    result_table.show(database.rows(text))
+                    result_table.show(database.rows(text), expanded=expanded)
             except StellarrowError as error:
                 click.secho("error: ", fg="red", bold=True, err=True, nl=False)
                 click.echo(str(error), err=True)

@@ -10,11 +10,6 @@ import pyarrow.compute as pc
 
 from stellarrow.core.tables import schema, table
 
-_LONG_NAMES: Final = {
-    "native": "AssetTypeAssetTypeNative",
-    "credit_alphanum4": "AssetTypeAssetTypeCreditAlphanum4",
-    "credit_alphanum12": "AssetTypeAssetTypeCreditAlphanum12",
-}
 _INT64: Final = (-(2**63), 2**63 - 1)
 
 
@@ -30,22 +25,10 @@ def converter(name: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return lambda rows: rows
 
     def convert(rows: pa.RecordBatch) -> pa.RecordBatch:
-        columns = [
-            _long_names(rows.column(field.name))
-            if field.name == "asset_type"
-            else _as_type(rows.column(field.name), field.type)
-            for field in wanted
-        ]
+        columns = [_as_type(rows.column(field.name), field.type) for field in wanted]
         return pa.RecordBatch.from_arrays(columns, schema=wanted)
 
     return convert
-
-
-def _long_names(types: pa.Array) -> pa.Array:
-    """Return types of assets as contract_data 1.0 names them; sessions of old may have kept these names."""
-    for short, long in _LONG_NAMES.items():
-        types = pc.if_else(pc.equal(types, short), long, types)
-    return types
 
 
 def _as_type(column: pa.Array, wanted: pa.DataType) -> pa.Array:

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from stat import S_ISDIR, S_ISREG
 from typing import Any, Final
 
 import pyarrow as pa
@@ -23,11 +22,9 @@ from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
 from stellarrow.sinks.files.layout import MANIFEST
 from stellarrow.sinks.files.store import Found, Gone
+from stellarrow.sinks.files.walking import ASIDE, walk
 from stellarrow.storage.paths import local_path
 
-# Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
-# It holds a lock on the folder for as long as it lives.
-_ASIDE: Final = ".writing-"
 _BUFFER: Final = 1 << 20
 _SAMPLE_BYTES: Final = 32 << 20  # written to tell a disk's throughput by
 _LEAST_ROOM: Final = 1 << 30
@@ -58,7 +55,7 @@ class LocalFiles:
             if leads_out(f"{self._folder}/{folder}", self._root):
                 return []
             return [
-                *_walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)
+                *walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)
             ]
 
     @property
@@ -175,7 +172,7 @@ class LocalFiles:
 
     def _sweep(self) -> None:
         for name in os.listdir(self._folder):
-            if name.startswith(_ASIDE):
+            if name.startswith(ASIDE):
                 _remove_if_dead(self._folder / name)
 
     def health(self) -> Health:
@@ -243,37 +240,6 @@ class LocalUpload:
             self._aside.unlink()
 
 
-def _walk(folder: str, prefix: str, root: str, deep: bool, after: str) -> Iterator[Found | Irregularity]:
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.startswith(_ASIDE) or entry.name < after:
-                continue
-            path = prefix + entry.name
-            with suppress(FileNotFoundError):  # another writer's compaction, just now
-                held = entry.stat(follow_symlinks=False)
-                if S_ISDIR(held.st_mode):
-                    if deep:
-                        yield from _walk(entry.path, f"{path}/", root, deep, "")
-                elif S_ISREG(held.st_mode):
-                    yield Found(path, held.st_size, held.st_mtime)
-                elif (what := _followed(entry.path, root)) is None:
-                    held = entry.stat()
-                    yield Found(path, held.st_size, held.st_mtime)
-                else:
-                    yield Irregularity(path, what)
-
-
-def _followed(path: str, root: str) -> str | None:
-    """Say what a link, or a special file, is if it is no regular file of the folder."""
-    try:
-        what = irregularity(path, root)
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.ELOOP):
-            raise
-        return "a link to nothing"
-    return f"a link to {what}" if what == "a folder" else what
-
-
 def _write_rate(folder: Path) -> float:
     """Write a file without a name, and return how fast it went, in MB/s."""
     with tempfile.TemporaryFile(dir=folder) as file:
@@ -287,7 +253,7 @@ def _write_rate(folder: Path) -> float:
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     """Make a folder nobody else writes into, and hold a lock on it for as long as we live."""
     while True:
-        folder = parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
+        folder = parent / f"{ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
         with suppress(FileNotFoundError):  # another writer, just beginning, took it for a dead one's
             descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

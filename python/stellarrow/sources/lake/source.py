@@ -113,6 +113,12 @@ class LakeSource:
     def network(self) -> Network | None:
         return self._lake.network()
 
+    def held(self, ledgers: LedgerSet) -> LedgerSet | None:
+        """List which of these ledgers have files; None below an address that lists nothing."""
+        if not self._lake.lists:
+            return None
+        return LedgerSet(part for wanted in ledgers for part in self._lake.held(wanted)) & ledgers
+
     def stored_bytes(self, ledgers: LedgerSet) -> int:
         """Return how many bytes the files of these ledgers have; beyond some thousands it is an estimate."""
         total = 0

@@ -89,13 +89,15 @@ fn row(
 fn asset_cells(asset: Option<Asset>) -> Row {
     let (kind, credit) = match asset {
         None => (None, None),
-        Some(Asset::Native) => (Some("native"), None),
-        Some(Asset::CreditAlphanum4(asset)) => {
-            (Some("credit_alphanum4"), Some((asset.asset_code.to_string(), asset.issuer)))
-        }
-        Some(Asset::CreditAlphanum12(asset)) => {
-            (Some("credit_alphanum12"), Some((asset.asset_code.to_string(), asset.issuer)))
-        }
+        Some(Asset::Native) => (Some("AssetTypeAssetTypeNative"), None),
+        Some(Asset::CreditAlphanum4(asset)) => (
+            Some("AssetTypeAssetTypeCreditAlphanum4"),
+            Some((asset.asset_code.to_string(), asset.issuer)),
+        ),
+        Some(Asset::CreditAlphanum12(asset)) => (
+            Some("AssetTypeAssetTypeCreditAlphanum12"),
+            Some((asset.asset_code.to_string(), asset.issuer)),
+        ),
     };
     let (code, issuer) = credit.unzip();
     vec![
@@ -142,14 +144,7 @@ fn version_1(row: &Row) -> Row {
         "expiration_ledger_seq",
     ];
     let find = |column: &str| row.iter().find(|(name, _)| name == column).cloned();
-    let long_name = |kind: &str| match kind {
-        "native" => "AssetTypeAssetTypeNative",
-        "credit_alphanum4" => "AssetTypeAssetTypeCreditAlphanum4",
-        "credit_alphanum12" => "AssetTypeAssetTypeCreditAlphanum12",
-        other => panic!("there is no type of assets called {other}"),
-    };
     let narrow = |(name, value): (String, Value)| match value {
-        Value::Text(kind) if name == "asset_type" => (name, Value::Text(long_name(&kind).into())),
         Value::Number(number) if i64::try_from(number).is_err() => (name, Value::Null),
         value => (name, value),
     };

@@ -34,7 +34,13 @@ fn entries_json<T: ReadXdr + Serialize>(code: &[u8], name: &[u8]) -> Option<Resu
     let section = held?;
     let limits = Limits { depth: 500, len: section.len() };
     let mut reader = Limited::new(section.as_slice(), limits);
-    let entries: Result<Vec<_>, _> = T::read_xdr_iter(&mut reader).collect();
+    let mut entries: Result<Vec<T>, Error> = Ok(Vec::new());
+    while let (Ok(read), false) = (&mut entries, reader.inner.is_empty()) {
+        match T::read_xdr(&mut reader) {
+            Ok(entry) => read.push(entry),
+            Err(error) => entries = Err(error),
+        }
+    }
     let read = section.len() - reader.inner.len();
     Some(entries.map(|entries| json(&entries)).map_err(|error| match &section[..read] {
         // An arm of its own is a small number; a larger one is no arm but something else.
