@@ -113,10 +113,10 @@ def put_link_out(out: Path) -> None:
 
 
 def change(out: Path, made: Any) -> None:
-    told = json.loads(entry(out).read_text())
-    del told["checksum"]
-    made(told)
-    entry(out).write_text(json.dumps({**told, "checksum": checksum(told)}))
+    answer = json.loads(entry(out).read_text())
+    del answer["checksum"]
+    made(answer)
+    entry(out).write_text(json.dumps({**answer, "checksum": checksum(answer)}))
 
 
 def put_path_out(out: Path) -> None:
@@ -169,13 +169,13 @@ def test_what_was_planted_is_told_in_a_sentence_and_the_other_table_is_read(
     plant(out)
     for doing in READING:
         done = do(stellarrow, doing, out, "contract_events")
-        told = done.out + done.err
-        assert "Traceback" not in told
-        assert done.code in (0, 1), (doing, told)
+        answer = done.out + done.err
+        assert "Traceback" not in answer
+        assert done.code in (0, 1), (doing, answer)
         if done.code and doing not in ("check", "coverage", "verify"):
-            assert str(out) in done.err, (doing, told)
+            assert str(out) in done.err, (doing, answer)
             assert len(done.err) < 1_000
-        assert "secret" not in told
+        assert "secret" not in answer
         for reading in ("sql", "scan"):
             assert do(stellarrow, reading, out, "ledgers").code == 0, doing
 
@@ -201,10 +201,10 @@ def test_foreign_files_stop_nobody_and_check_names_them(stellarrow: Run, out: Pa
         done = do(stellarrow, doing, out, "contract_events")
         assert done.code == 0, (doing, done)
         assert done.out == before.get(doing, done.out)
-    told = stellarrow("check", out).out
+    answer = stellarrow("check", out).out
     for name in FOREIGN:
-        assert f"{where}/{name}: ".lstrip("/") in told
-    assert told.count("remove it") == len(FOREIGN)
+        assert f"{where}/{name}: ".lstrip("/") in answer
+    assert answer.count("remove it") == len(FOREIGN)
 
 
 @pytest.mark.parametrize("harm", ["cut", "flipped", "gone"])

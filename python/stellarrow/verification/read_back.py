@@ -8,14 +8,14 @@ from typing import Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.verification.stored_tables import Holding
+from stellarrow.verification.stored_tables import StoredTable
 
 _AT_ONCE: Final = 10_000  # ledgers
 _HASHES: Final = ["ledger_sequence", "ledger_hash", "previous_ledger_hash"]
 
 
 @dataclass(slots=True)
-class Audit:
+class ReadBack:
     """How many rows there are, what is wrong, and what became of the chain where the table tells."""
 
     rows: int = 0
@@ -23,9 +23,9 @@ class Audit:
     chain: str | None = None
 
 
-def audited(held: Holding) -> Audit:
+def read_back_of(held: StoredTable) -> ReadBack:
     """Read a table whole."""
-    audit = Audit()
+    audit = ReadBack()
     is_ledgers = held.table.rpartition("/")[2] == "ledgers"
     damaged = LedgerSet()
     try:
@@ -37,7 +37,7 @@ def audited(held: Holding) -> Audit:
     sound = held.ledgers - damaged
     for part in _windows(sound):
         try:
-            counted = held.census(part)
+            counted = held.row_counts(part)
         except SinkError as error:
             audit.faults.append(str(error))
             continue
@@ -60,7 +60,7 @@ def _windows(ledgers: LedgerSet) -> Iterator[LedgerRange]:
             yield LedgerRange(first, min(part.end, first + _AT_ONCE - 1))
 
 
-def _follow(held: Holding, sound: LedgerSet, audit: Audit) -> None:
+def _follow(held: StoredTable, sound: LedgerSet, audit: ReadBack) -> None:
     """Check that every ledger names the hash of the one before."""
     links, broken = 0, False
     before, hash_before = -1, ""
@@ -78,7 +78,7 @@ def _follow(held: Holding, sound: LedgerSet, audit: Audit) -> None:
     audit.chain = "broken" if broken else f"holds, {links:,} links read again"
 
 
-def _headers(held: Holding, sound: LedgerSet) -> Iterator[tuple[int, str, str]]:
+def _headers(held: StoredTable, sound: LedgerSet) -> Iterator[tuple[int, str, str]]:
     for part in _windows(sound):
         for rows in held.read(_HASHES, part):
             yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)

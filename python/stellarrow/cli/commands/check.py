@@ -14,7 +14,7 @@ from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
-from stellarrow.sinks.files.quarantine import QUARANTINE, quarantined, set_aside
+from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quarantined
 from stellarrow.sinks.files.reading import Unreadable
 from stellarrow.sinks.files.store import FileStore, Found
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
@@ -101,7 +101,7 @@ def _unreadable(one: Unreadable) -> list[Fault]:
 
 
 def _without_table(store: FileStore, one: Unreadable) -> Repaired:
-    moved = set_aside(store, one.paths)
+    moved = quarantine_file(store, one.paths)
     return Repaired(moved.folder, moved.paths, LedgerSet())
 
 

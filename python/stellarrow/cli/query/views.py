@@ -18,7 +18,7 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.local import LocalFiles
-from stellarrow.sinks.files.quarantine import is_aside
+from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.reading import Unreadable, found_tables
 from stellarrow.sinks.files.store import damaged
 
@@ -66,7 +66,7 @@ def views(data: Path, kept: ExitStack) -> list[View]:
     others: dict[Path, list[str]] = {}
     for file in store.list("", deep=True):
         path = data / file.path
-        if path.suffix == ".parquet" and not is_aside(file.path) and not ours & {*path.parents}:
+        if path.suffix == ".parquet" and not is_quarantined(file.path) and not ours & {*path.parents}:
             others.setdefault(path.parent, []).append(str(path))
     for folder, paths in sorted(others.items()):
         if folder != data:
@@ -126,14 +126,14 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
         )
         return name
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
-    told = f"columns = {{{columns}}}, hive_partitioning = false"
+    text = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
-        return f"read_json({_list(paths)}, format = 'newline_delimited', {told})"
+        return f"read_json({_list(paths)}, format = 'newline_delimited', {text})"
     # In quotes an empty text, without them null. Files older than a column end their rows before it.
-    told += ", allow_quoted_nulls = false"
+    text += ", allow_quoted_nulls = false"
     if ADDED.intersection(listing.shape.schema.names):
-        told += ", null_padding = true, parallel = false"
-    return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {told})"
+        text += ", null_padding = true, parallel = false"
+    return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
 
 
 def _empty(listing: Listing) -> str:

@@ -21,7 +21,7 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregularity
-from stellarrow.sinks.files.local import told
+from stellarrow.sinks.files.local import translate_os_errors
 from stellarrow.sinks.files.store import Found, Gone
 from stellarrow.storage import StoreOptions, errors
 from stellarrow.storage.object_store import CloudStore
@@ -161,7 +161,7 @@ class CloudUpload:
         self._bytes = 0
 
     def write(self, data: Any) -> int:
-        with told(Path(gettempdir()), "write to"):
+        with translate_os_errors(Path(gettempdir()), "write to"):
             self._bytes += self._file.write(data)
         return len(data)
 

@@ -53,4 +53,4 @@ def irregularity(path: str, root: str) -> str | None:
     mode = Path(path).stat().st_mode
     if stat.S_ISREG(mode):
         return None
-    return next((told for is_kind, told in _KINDS if is_kind(mode)), "no regular file")
+    return next((answer for is_kind, answer in _KINDS if is_kind(mode)), "no regular file")

@@ -51,7 +51,7 @@ class LocalFiles:
         return sorted(found, key=lambda one: one.path)
 
     def _all(self, folder: str, *, deep: bool, after: str = "") -> Sequence[Found | Irregularity]:
-        with self._told(folder, "read"):
+        with self._translate_os_errors(folder, "read"):
             if leads_out(f"{self._folder}/{folder}", self._root):
                 return []
             return [
@@ -63,7 +63,7 @@ class LocalFiles:
         return os.path.realpath(self._folder)
 
     def read(self, path: str) -> pa.NativeFile:
-        with self._told(path, "read"):
+        with self._translate_os_errors(path, "read"):
             try:
                 self._check(path)
                 return pa.OSFile(str(self._folder / path), "rb")
@@ -80,7 +80,7 @@ class LocalFiles:
             raise Irregular(f"{self._folder}/{path}", "a link that leads out of the folder")
 
     def create(self) -> LocalUpload:
-        with self._told(""), self._beginning:
+        with self._translate_os_errors(""), self._beginning:
             if self._aside is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
@@ -91,7 +91,7 @@ class LocalFiles:
         """Rename a whole, synced file to its path, and make the name durable."""
         target = self._folder / path
         self._check_folder(path.rpartition("/")[0])
-        with self._told(path):
+        with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             if new and target.exists():  # nobody else places now: see alone
                 return False
@@ -103,7 +103,7 @@ class LocalFiles:
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
             self._check_folder(path.rpartition("/")[0])
-            with self._told(path):
+            with self._translate_os_errors(path):
                 target = self._folder / path
                 target.unlink(missing_ok=True)
                 _remove_if_empty(target.parent)
@@ -112,7 +112,7 @@ class LocalFiles:
         source, target = self._folder / path, self._folder / to
         for one in (path, to):
             self._check_folder(one.rpartition("/")[0])
-        with self._told(path):
+        with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             try:
                 source.rename(target)
@@ -157,7 +157,7 @@ class LocalFiles:
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:
         self._check_folder(folder)
-        with self._told(folder):
+        with self._translate_os_errors(folder):
             _make_folders(self._folder / folder)
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -195,8 +195,8 @@ class LocalFiles:
             self._aside = None
 
     @contextmanager
-    def _told(self, path: str, doing: str = "write to") -> Iterator[None]:
-        with told(self._folder / path if path else self._folder, doing):
+    def _translate_os_errors(self, path: str, doing: str = "write to") -> Iterator[None]:
+        with translate_os_errors(self._folder / path if path else self._folder, doing):
             yield
 
 
@@ -219,7 +219,7 @@ class LocalUpload:
         return len(held)
 
     def _flush(self, *, sync: bool = False) -> None:
-        with told(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:
+        with translate_os_errors(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:
             file.writelines(self._waiting)
             self._waiting, self._waiting_bytes = [], 0
             if sync:
@@ -311,7 +311,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def told(path: Path, doing: str) -> Iterator[None]:
+def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
     """Translate what the file system refuses."""
     try:
         yield

@@ -49,15 +49,15 @@ class Entry:
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}
             for file in self.files
         ]
-        told: dict[str, Any] = {
+        report: dict[str, Any] = {
             "stellarrow_manifest": _FORMAT,
             **self.facts,
             "first_ledger": self.ledgers.first,
             "last_ledger": self.ledgers.end,
             "files": files,
         }
-        told[_CHECKSUM] = checksum(told)
-        return json.dumps(told, indent=1).encode() + b"\n"
+        report[_CHECKSUM] = checksum(report)
+        return json.dumps(report, indent=1).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Entry:
@@ -65,15 +65,15 @@ class Entry:
         if len(data) > LARGEST:
             raise damaged(where, f"is damaged (it has more than {LARGEST >> 20} MB)")
         try:
-            told: dict[str, Any] = dict(json.loads(data))
-            if (held := told.pop(_CHECKSUM, None)) is not None and held != checksum(told):
+            answer: dict[str, Any] = dict(json.loads(data))
+            if (held := answer.pop(_CHECKSUM, None)) is not None and held != checksum(answer):
                 raise ValueError("its checksum is another")
-            version = told.pop("stellarrow_manifest")
-            files = tuple(_kept_file(**file) for file in told.pop("files"))
-            ledgers = LedgerRange(_count(told.pop("first_ledger")), _count(told.pop("last_ledger")))
-            if lacking := _TOLD - told.keys():
+            version = answer.pop("stellarrow_manifest")
+            files = tuple(_kept_file(**file) for file in answer.pop("files"))
+            ledgers = LedgerRange(_count(answer.pop("first_ledger")), _count(answer.pop("last_ledger")))
+            if lacking := _TOLD - answer.keys():
                 raise ValueError(f"it does not say {min(lacking)}")
-            facts = {name: _text(value) for name, value in told.items()}
+            facts = {name: _text(value) for name, value in answer.items()}
         except RecursionError as error:
             raise damaged(where, "is damaged (it is nested too deeply)") from error
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:

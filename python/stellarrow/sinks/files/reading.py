@@ -17,7 +17,7 @@ from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
 from stellarrow.sinks.files.manifest import SUFFIX
 from stellarrow.sinks.files.pieces import pieces
-from stellarrow.sinks.files.quarantine import is_aside
+from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.store import FileStore, damaged
@@ -45,21 +45,21 @@ def listings(store: FileStore) -> list[Listing]:
 
 def found_tables(store: FileStore) -> list[Listing | Unreadable]:
     """Return every table below a place, at any depth, sorted by folder; damage of one hides no other."""
-    told: dict[str, list[str]] = {}
+    report: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
-        if is_aside(file.path):
+        if is_quarantined(file.path):
             continue
         if folder.endswith(f"/{MANIFEST}") and named_range(name, SUFFIX):
-            told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
+            report.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
         elif (
             folder
             and not folder.endswith(f"/{MANIFEST}")
             and "=" not in folder
             and named_range(name, Parquet().suffix)
         ):
-            told.setdefault(folder, []).append(file.path)
-    found = (_found_table(store, folder, paths) for folder, paths in sorted(told.items()))
+            report.setdefault(folder, []).append(file.path)
+    found = (_found_table(store, folder, paths) for folder, paths in sorted(report.items()))
     return [one for one in found if one]
 
 
@@ -68,17 +68,17 @@ def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing
     proven: list[str] = []
     for path in paths:
         try:
-            shape = _told_by(store, folder, path)
+            shape = _shape_from(store, folder, path)
         except SinkError as error:
             if isinstance(error, Damaged):
                 proven.append(path)
-            told = error
+            answer = error
         else:
             return Listing(store, shape) if shape else None
-    return Unreadable(folder, tuple(proven), told)
+    return Unreadable(folder, tuple(proven), answer)
 
 
-def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
+def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:
     if f"/{MANIFEST}/" in told_by:
         facts = dict(read_entry(store, told_by).facts)
     else:
