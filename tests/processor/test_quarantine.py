@@ -11,7 +11,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.cli import invoke
 from stellarrow.processor.session import Status
-from stellarrow.servers.processor_http import components, metrics, told
+from stellarrow.servers.processor_http import components, metrics, to_dict
 
 from .conftest import Endless, Service, Start
 from .test_sessions import message, until
@@ -82,7 +82,7 @@ def test_a_session_goes_on_and_says_what_it_left_out(gapped: Service, letters: s
     (work,) = gapped.processor.works()
     sentence = "ledger 100 and 3 more are left out: stellarrow dlq list says why"
     assert message(gapped, work.session.id) == sentence
-    assert told(work)["left_out"] == "100, 110:111, 139"
+    assert to_dict(work)["left_out"] == "100, 110:111, 139"
     assert (work.session.current, work.session.counts.ledgers) == (138, 36)
     health = components(gapped.processor)[0].check()
     assert (health.healthy, health.metrics["left_out"]) == (False, 4)
