@@ -19,8 +19,9 @@ DOCS = Path(__file__).parents[2] / "docs" / "files.md"
 
 def as_rows(found: Any) -> int:
     if isinstance(found, pa.Table):
-        return found.num_rows
-    return len(found.fetchall()) if hasattr(found, "fetchall") else len(found)
+        return int(found.num_rows)
+    rows = found.fetchall() if hasattr(found, "fetchall") else found
+    return len(rows)
 
 
 @pytest.mark.parametrize("partition", ["ledgers", "event_type", "contract_id", "hour"])
