@@ -1,0 +1,154 @@
+"""Tables without a number that has no sign, for readers that know no others: the same values, kept alike."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import stellarrow as sa
+from sinks.kept import FormatContract
+from stellarrow.cli import invoke
+from stellarrow.core.tables import table_names
+from stellarrow.sinks.files.signed import signed
+
+
+class SignedContract(FormatContract):
+    """A sink of files whose whole numbers have a sign."""
+
+    def choices(self) -> dict[str, Any]:
+        return {**super().choices(), "unsigned": "signed"}
+
+    def test_no_number_is_without_a_sign(self) -> None:
+        self.keep((100, 104))
+        for table in self.tables:
+            kinds = {str(field.type) for field in self.listing(table).shape.schema}
+            assert not [kind for kind in kinds if kind.startswith("uint")]
+
+
+class TestSignedParquet(SignedContract):
+    """Parquet of ten ledgers a file."""
+
+    def test_any_reader_of_parquet_sees_signs(self) -> None:
+        self.keep((100, 109))
+        path = self.folder / "ledgers" / "0000000100-0000000109.parquet"
+        held = pq.read_schema(path)
+        assert held.field("ledger_sequence").type == pa.int64()
+        assert held.equals(signed(sa.schema("ledgers")), check_metadata=True)
+        assert pq.read_table(path).column("ledger_sequence").to_pylist() == list(range(100, 110))
+
+
+class TestSignedPartitions(SignedContract):
+    """The same in a folder an event type."""
+
+    partition = "event_type"
+
+
+class TestSignedJsonLines(SignedContract):
+    """JSON lines of ten ledgers a file."""
+
+    format = "jsonl"
+
+
+class TestSignedCsv(SignedContract):
+    """CSV of ten ledgers a file."""
+
+    format = "csv"
+
+
+def extract(capsys: pytest.CaptureFixture[str], lake: Path, place: str, *words: str) -> tuple[int, str]:
+    tables = "ledgers,contract_events,transactions"
+    command = ["extract", str(lake), "--tables", tables, "--ledgers", "100:119", "--to", place, *words]
+    code = invoke(command)
+    return code, capsys.readouterr().err
+
+
+def test_every_table_has_a_signed_form_that_holds_every_value() -> None:
+    for name in table_names("all"):
+        table = sa.schema(name, decoded=True)
+        for before, after in zip(table, signed(table), strict=True):
+            assert not pa.types.is_unsigned_integer(after.type)
+            assert (before.name, before.nullable, before.metadata) == (
+                after.name, after.nullable, after.metadata,
+            )  # fmt: skip
+            if pa.types.is_unsigned_integer(before.type):
+                top = pa.array([2**before.type.bit_width - 1], before.type)
+                assert int(top.cast(after.type)[0].as_py()) == 2**before.type.bit_width - 1
+
+
+@pytest.mark.parametrize("place", ["parquet", "jsonl", "csv", "parquet?partition=event_type"])
+def test_signed_files_are_asked_like_any_other(
+    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path, place: str
+) -> None:
+    lake, (kind, _, more) = make_lake(), place.partition("?")
+    query = "select count(*) n, sum(ledger_sequence) s, min(ledger_sequence - 200) d from contract_events"
+    told = []
+    for name, option in (("plain", ""), ("signed", "unsigned=signed")):
+        options = "&".join(part for part in (more, option) if part)
+        where = f"{kind}:{tmp_path / name}" + (f"?{options}" if options else "")
+        for _ in range(2):  # the second finds all there
+            assert extract(capsys, lake, where) == (0, "")
+        assert invoke(["check", where]) == 0
+        assert invoke(["coverage", where, "--verify"]) == 0
+        capsys.readouterr()
+        assert invoke(["sql", query, "--data", str(tmp_path / name), "--csv"]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert ",-100\n" in told[1]  # a difference below zero
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "told"),
+    [
+        (
+            "",
+            "?unsigned=signed",
+            "was written with unsigned 'unsigned', not 'signed': ask for the same again",
+        ),
+        (
+            "?unsigned=signed",
+            "",
+            "was written with unsigned 'signed', not 'unsigned': ask for the same again",
+        ),
+    ],
+)
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_a_folder_is_of_one_kind_and_the_refusal_names_what_to_ask_for(
+    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path,
+    kind: str, first: str, then: str, told: str,
+) -> None:  # fmt: skip
+    lake, place = make_lake(), f"{kind}:{tmp_path}/out"
+    assert extract(capsys, lake, place + first)[0] == 0
+    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    code, said = extract(capsys, lake, place + then)
+    assert code in (1, 2)
+    assert told in said
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_a_folder_of_a_version_that_had_no_choice_is_continued_as_it_is(
+    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path, kind: str
+) -> None:
+    lake, place = make_lake(), f"{kind}:{tmp_path}/out"
+    assert extract(capsys, lake, place)[0] == 0
+    entries = list((tmp_path / "out").rglob("_manifest/*.json"))
+    assert entries
+    assert not [path for path in entries if "unsigned" in json.loads(path.read_text())]
+    assert extract(capsys, lake, f"{place}?unsigned=unsigned")[0] == 0
+    code, said = extract(capsys, lake, f"{place}?unsigned=signed")
+    assert (code != 0, "'unsigned', not 'signed'" in said) == (True, True)
+
+
+def test_an_unknown_choice_is_refused_with_those_there_are(
+    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path
+) -> None:
+    code, said = extract(capsys, make_lake(), f"parquet:{tmp_path}/out?unsigned=int64")
+    assert code == 2
+    assert "unsigned='int64' is unknown: choose signed" in said
+    assert not (tmp_path / "out").exists()
