@@ -37,9 +37,9 @@ class TestSignedParquet(SignedContract):
     def test_any_reader_of_parquet_sees_signs(self) -> None:
         self.keep((100, 109))
         path = self.folder / "ledgers" / "0000000100-0000000109.parquet"
-        held = pq.read_schema(path)
-        assert held.field("ledger_sequence").type == pa.int64()
-        assert held.equals(signed(sa.schema("ledgers")), check_metadata=True)
+        told = pq.read_schema(path)
+        assert told.field("ledger_sequence").type == pa.int64()
+        assert told.equals(signed(sa.schema("ledgers")), check_metadata=True)
         assert pq.read_table(path).column("ledger_sequence").to_pylist() == list(range(100, 110))
 
 
@@ -61,11 +61,26 @@ class TestSignedCsv(SignedContract):
     format = "csv"
 
 
-def extract(capsys: pytest.CaptureFixture[str], lake: Path, place: str, *words: str) -> tuple[int, str]:
-    tables = "ledgers,contract_events,transactions"
-    command = ["extract", str(lake), "--tables", tables, "--ledgers", "100:119", "--to", place, *words]
-    code = invoke(command)
-    return code, capsys.readouterr().err
+@pytest.fixture
+def extract(
+    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path]
+) -> Callable[[str], tuple[int, str]]:
+    """Extract twenty ledgers to a place; return the exit code and what is said of errors."""
+    lake = make_lake()
+
+    def run(place: str) -> tuple[int, str]:
+        tables = "ledgers,contract_events,transactions"
+        code = invoke(["extract", str(lake), "--tables", tables, "--ledgers", "100:119", "--to", place])
+        return code, capsys.readouterr().err
+
+    return run
+
+
+Extract = Callable[[str], tuple[int, str]]
+
+
+def held(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_every_table_has_a_signed_form_that_holds_every_value() -> None:
@@ -83,16 +98,16 @@ def test_every_table_has_a_signed_form_that_holds_every_value() -> None:
 
 @pytest.mark.parametrize("place", ["parquet", "jsonl", "csv", "parquet?partition=event_type"])
 def test_signed_files_are_asked_like_any_other(
-    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path, place: str
+    extract: Extract, capsys: pytest.CaptureFixture[str], tmp_path: Path, place: str
 ) -> None:
-    lake, (kind, _, more) = make_lake(), place.partition("?")
+    kind, _, more = place.partition("?")
     query = "select count(*) n, sum(ledger_sequence) s, min(ledger_sequence - 200) d from contract_events"
     told = []
     for name, option in (("plain", ""), ("signed", "unsigned=signed")):
         options = "&".join(part for part in (more, option) if part)
         where = f"{kind}:{tmp_path / name}" + (f"?{options}" if options else "")
         for _ in range(2):  # the second finds all there
-            assert extract(capsys, lake, where) == (0, "")
+            assert extract(where) == (0, "")
         assert invoke(["check", where]) == 0
         assert invoke(["coverage", where, "--verify"]) == 0
         capsys.readouterr()
@@ -102,53 +117,36 @@ def test_signed_files_are_asked_like_any_other(
     assert ",-100\n" in told[1]  # a difference below zero
 
 
-@pytest.mark.parametrize(
-    ("first", "then", "told"),
-    [
-        (
-            "",
-            "?unsigned=signed",
-            "was written with unsigned 'unsigned', not 'signed': ask for the same again",
-        ),
-        (
-            "?unsigned=signed",
-            "",
-            "was written with unsigned 'signed', not 'unsigned': ask for the same again",
-        ),
-    ],
-)
+@pytest.mark.parametrize(("first", "then"), [("unsigned", "signed"), ("signed", "unsigned")])
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
 def test_a_folder_is_of_one_kind_and_the_refusal_names_what_to_ask_for(
-    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path,
-    kind: str, first: str, then: str, told: str,
-) -> None:  # fmt: skip
-    lake, place = make_lake(), f"{kind}:{tmp_path}/out"
-    assert extract(capsys, lake, place + first)[0] == 0
-    before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    code, said = extract(capsys, lake, place + then)
-    assert code in (1, 2)
-    assert told in said
-    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == before
+    extract: Extract, tmp_path: Path, kind: str, first: str, then: str
+) -> None:
+    place = f"{kind}:{tmp_path}/out?unsigned="
+    assert extract(place + first) == (0, "")
+    before = held(tmp_path)
+    code, said = extract(place + then)
+    assert code == 1
+    assert f"was written with unsigned {first!r}, not {then!r}: ask for the same again" in said
+    assert held(tmp_path) == before
 
 
 @pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
 def test_a_folder_of_a_version_that_had_no_choice_is_continued_as_it_is(
-    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path, kind: str
+    extract: Extract, tmp_path: Path, kind: str
 ) -> None:
-    lake, place = make_lake(), f"{kind}:{tmp_path}/out"
-    assert extract(capsys, lake, place)[0] == 0
+    place = f"{kind}:{tmp_path}/out"
+    assert extract(place) == (0, "")
     entries = list((tmp_path / "out").rglob("_manifest/*.json"))
     assert entries
     assert not [path for path in entries if "unsigned" in json.loads(path.read_text())]
-    assert extract(capsys, lake, f"{place}?unsigned=unsigned")[0] == 0
-    code, said = extract(capsys, lake, f"{place}?unsigned=signed")
-    assert (code != 0, "'unsigned', not 'signed'" in said) == (True, True)
+    assert extract(f"{place}?unsigned=unsigned") == (0, "")
+    code, said = extract(f"{place}?unsigned=signed")
+    assert (code, "'unsigned', not 'signed'" in said) == (1, True)
 
 
-def test_an_unknown_choice_is_refused_with_those_there_are(
-    capsys: pytest.CaptureFixture[str], make_lake: Callable[..., Path], tmp_path: Path
-) -> None:
-    code, said = extract(capsys, make_lake(), f"parquet:{tmp_path}/out?unsigned=int64")
+def test_an_unknown_choice_is_refused_with_those_there_are(extract: Extract, tmp_path: Path) -> None:
+    code, said = extract(f"parquet:{tmp_path}/out?unsigned=int64")
     assert code == 2
     assert "unsigned='int64' is unknown: choose signed" in said
     assert not (tmp_path / "out").exists()
