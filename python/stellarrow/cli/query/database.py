@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.cli.query.exact import MACROS, assets, exactly
+from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.sql.saved_queries import ready_made
@@ -89,7 +89,7 @@ class Database:
             relation = self._connection.sql(ready_made(query))
             if relation is None:
                 raise ConfigError("the query returns no rows: write a select")
-            return pa.RecordBatchReader.from_stream(relation)
+            return pa.RecordBatchReader.from_stream(as_arrow_knows(relation))
         except self._error as error:
             raise self._refused(str(error)) from error
 
