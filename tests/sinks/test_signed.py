@@ -37,9 +37,9 @@ class TestSignedParquet(SignedContract):
     def test_any_reader_of_parquet_sees_signs(self) -> None:
         self.keep((100, 109))
         path = self.folder / "ledgers" / "0000000100-0000000109.parquet"
-        told = pq.read_schema(path)
-        assert told.field("ledger_sequence").type == pa.int64()
-        assert told.equals(signed(sa.schema("ledgers")), check_metadata=True)
+        answer = pq.read_schema(path)
+        assert answer.field("ledger_sequence").type == pa.int64()
+        assert answer.equals(signed(sa.schema("ledgers")), check_metadata=True)
         assert pq.read_table(path).column("ledger_sequence").to_pylist() == list(range(100, 110))
 
 
@@ -102,7 +102,7 @@ def test_signed_files_are_asked_like_any_other(
 ) -> None:
     kind, _, more = place.partition("?")
     query = "select count(*) n, sum(ledger_sequence) s, min(ledger_sequence - 200) d from contract_events"
-    told = []
+    lines = []
     for name, option in (("plain", ""), ("signed", "unsigned=signed")):
         options = "&".join(part for part in (more, option) if part)
         where = f"{kind}:{tmp_path / name}" + (f"?{options}" if options else "")
@@ -112,9 +112,9 @@ def test_signed_files_are_asked_like_any_other(
         assert invoke(["coverage", where, "--verify"]) == 0
         capsys.readouterr()
         assert invoke(["sql", query, "--data", str(tmp_path / name), "--csv"]) == 0
-        told.append(capsys.readouterr().out)
-    assert told[0] == told[1]
-    assert ",-100\n" in told[1]  # a difference below zero
+        lines.append(capsys.readouterr().out)
+    assert lines[0] == lines[1]
+    assert ",-100\n" in lines[1]  # a difference below zero
 
 
 @pytest.mark.parametrize(("first", "then"), [("unsigned", "signed"), ("signed", "unsigned")])

@@ -60,8 +60,8 @@ HELD = "select ledger_key_hash as key, balance from contract_data where ledger_s
 
 
 def test_an_amount_of_39_digits_is_shown_whole_in_every_form(say: Say, data: Path) -> None:
-    told = say(HELD, "--data", data, "--json")[1].splitlines()
-    assert {one["key"]: int(one["balance"]) for one in map(json.loads, told)} == AMOUNTS
+    answer = say(HELD, "--data", data, "--json")[1].splitlines()
+    assert {one["key"]: int(one["balance"]) for one in map(json.loads, answer)} == AMOUNTS
     code, out, _ = say(HELD, "--data", data, "--csv")
     assert (code, {one["key"]: int(one["balance"]) for one in csv.DictReader(io.StringIO(out))}) == (
         0, AMOUNTS,
@@ -118,8 +118,8 @@ def test_a_sum_beyond_a_hugeint_names_what_is_exact(say: Say, data: Path) -> Non
     assert "exact_sum(balance_text)" in err
     expected = sum(amount for amount in AMOUNTS.values() if amount > 0) + 5
     assert len(str(expected)) > 38
-    told = say(f"select exact_sum(balance_text) as s {positive}", "--data", data, "--csv")[1]
-    assert told == f"s\n{expected}\n"
+    answer = say(f"select exact_sum(balance_text) as s {positive}", "--data", data, "--csv")[1]
+    assert answer == f"s\n{expected}\n"
 
 
 def test_exact_sums_are_by_group_of_nothing_null_and_of_any_sign(say: Say, data: Path) -> None:
