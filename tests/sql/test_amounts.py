@@ -145,10 +145,11 @@ def test_the_richest_are_listed_whatever_they_hold(say: Say, data: Path, tmp_pat
 
 @pytest.mark.parametrize(
     ("number", "told"),
-    [("2::uhugeint", "2"), ("(2::uhugeint << 126) * 2 - 1", str(2**128 - 1)), ("(10::bignum)", "10")],
+    [("2::uhugeint", "2"), (f"{2**128 - 1}::uhugeint", str(2**128 - 1)), ("(10::bignum)", "10")],
 )
 def test_numbers_that_arrow_does_not_know_are_texts(say: Say, tmp_path: Path, number: str, told: str) -> None:
-    pq.write_table(pa.table({"one": [1]}), tmp_path / "table.parquet")
+    (tmp_path / "others").mkdir()
+    pq.write_table(pa.table({"one": [1]}), tmp_path / "others" / "table.parquet")
     query: list[Any] = [f"select {number} as n, 'x' as n from (values (3), (2)) t(a) order by a", "--data"]
     assert say(*query, tmp_path, "--csv")[1] == f"n,n\n{told},x\n{told},x\n"
 

@@ -1,7 +1,7 @@
 """Whole numbers of a query as Parquet can keep them: decimals of 38 digits, where an i128 may have 39.
 
-DuckDB calls its 128-bit integers decimals of 38 digits, whatever they hold. Decimals of 39 digits would be exact,
-but polars, Spark and others refuse them, and DuckDB reads them as floats.
+DuckDB calls its 128-bit integers decimals of 38 digits, whatever they hold. Decimals of 39 digits would be
+exact, but polars, Spark and others refuse them, and DuckDB reads them as floats.
 """
 
 from __future__ import annotations

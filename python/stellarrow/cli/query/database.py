@@ -148,9 +148,10 @@ class Database:
             known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
         if "HUGEINT" in first or "INT128" in first:
+            amount = "balance_text" if "balance" in words else "amount_text"
             return ConfigError(
                 f"{first.strip()} A sum of amounts may need more digits than a number has:"
-                " exact_sum(amount_text) gives it as text"
+                f" exact_sum({amount}) gives it as text"
             )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
