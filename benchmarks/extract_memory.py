@@ -73,12 +73,12 @@ def extract(lake: Path, out: Path) -> Memory:
                 resident.append(now[0])
                 peak = max(peak, now[1])
             time.sleep(INTERVAL_SECONDS)
-        told, _ = process.communicate()
+        answer, _ = process.communicate()
     if process.returncode:
         return Memory(reason=last_line(errors.read_text()))
     if len(resident) < LEAST_SAMPLES:
         return Memory(reason=f"extract ended after {len(resident)} samples: give it more data")
-    report = json.loads(told)
+    report = json.loads(answer)
     return Memory(report["ledgers"], report["bytes"] / 1e9, report["seconds"], peak, tuple(resident))
 
 

@@ -107,9 +107,9 @@ def source_service(source: str, state: Path) -> Iterator[str]:
     with subprocess.Popen(
         command, env={**os.environ, **places}, stderr=subprocess.PIPE, text=True
     ) as process:
-        told = json.loads(process.stderr.readline() if process.stderr else "")["message"]
+        answer = json.loads(process.stderr.readline() if process.stderr else "")["message"]
         time.sleep(1)
         try:
-            yield "grpc://" + told.partition("gRPC ")[2].partition(",")[0]
+            yield "grpc://" + answer.partition("gRPC ")[2].partition(",")[0]
         finally:
             process.terminate()

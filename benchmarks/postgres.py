@@ -260,8 +260,8 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000, help="for the queries; 0 leaves them out")
     parser.add_argument("--folder", type=Path, default=None, help="for the database")
     chosen = parser.parse_args()
-    told = machine.describe()
-    print(f"{told['cpu']}, {told['cores']} cores, load before {told['load before']}\n")
+    answer = machine.describe()
+    print(f"{answer['cpu']}, {answer['cores']} cores, load before {answer['load before']}\n")
     with tempfile.TemporaryDirectory(dir=chosen.folder) as folder:
         Path(folder).chmod(0o755)
         with PrivateServer(Path(folder, "server"), settings=SETTINGS) as server:

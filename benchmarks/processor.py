@@ -131,9 +131,9 @@ class Reader:
         print("go", file=self._process.stdin, flush=True)
 
     def result(self) -> Any:
-        told = json.loads(self._line())
+        answer = json.loads(self._line())
         self._process.wait()
-        return told
+        return answer
 
     def _line(self) -> str:
         return self._process.stdout.readline() if self._process.stdout else ""

@@ -170,12 +170,12 @@ def memory_section(memory: Memory) -> Iterator[str]:
 
 def differing_rows(sections: Iterable[Section]) -> list[str]:
     """Say where we and the Go SDK made different numbers of rows: such a comparison is worth nothing."""
-    told: list[str] = []
+    lines: list[str] = []
     for section in sections:
         for figure in section.figures:
             case = figure.entrant.case
             peer = section.named(f"go {case.same_rows}") if case else None
             if peer and figure.samples and figure.rows != peer.rows:
                 where = f"{section.corpus.name}, {figure.entrant.does}"
-                told.append(f"{where}: {figure.rows:,} rows, the Go SDK makes {peer.rows:,}")
-    return told
+                lines.append(f"{where}: {figure.rows:,} rows, the Go SDK makes {peer.rows:,}")
+    return lines

@@ -44,8 +44,8 @@ class Rate:
 
     def row(self) -> list[str]:
         median, best = statistics.median(self.mb), max(self.mb)
-        told = [self.label, f"{median:,.0f}", f"{best:,.0f}"]
-        return [*told, f"{self.goal:,.0f}", report.reached(best, median, self.goal)] if self.goal else told
+        lines = [self.label, f"{median:,.0f}", f"{best:,.0f}"]
+        return [*lines, f"{self.goal:,.0f}", report.reached(best, median, self.goal)] if self.goal else lines
 
 
 def repeated(label: str, work: Callable[[], int], repeat: int, goal: float | None = None) -> Rate:

@@ -119,8 +119,8 @@ def test_an_end_before_the_start_is_refused_and_zero_follows() -> None:
 
 
 def test_lists_are_read_from_text_and_from_toml(toml: File) -> None:
-    told = read(Extract, environ={"FILTER_CONTRACT_IDS": "CA, CB,"})
-    assert told.contract_ids == ("CA", "CB")
+    answer = read(Extract, environ={"FILTER_CONTRACT_IDS": "CA, CB,"})
+    assert answer.contract_ids == ("CA", "CB")
     file = toml('[extract]\nto = ["parquet:a", "postgres://me:secret@h/db"]\n')
     settings = read(Extract, environ={}, file=file)
     assert settings.to == ("parquet:a", "postgres://me:secret@h/db")

@@ -163,14 +163,14 @@ def test_a_flip_in_a_spool_is_told_and_changes_nothing(
     assert sound[2]
     (path,) = tmp_path.glob(which)
     name = str(path.relative_to(tmp_path))
-    told = 0
+    answer = 0
     for at in flips(path):
         flipped = path.read_bytes()
         got = answered(read)
         assert isinstance(got, StellarrowError) or got == sound, at
-        told += got != sound
+        answer += got != sound
         assert files(tmp_path) == before | {name: flipped}, at
-    assert told > len(before[name]) // 4
+    assert answer > len(before[name]) // 4
 
 
 @pytest.mark.parametrize("which", ["sessions.sqlite3", "sessions.sqlite3-wal"])
@@ -229,12 +229,12 @@ def test_a_flip_in_a_dead_letter_is_told_and_the_letter_stays(tmp_path: Path, en
     before = files(tmp_path)
     sound = letters.chunk(letter)
     for at in flips(tmp_path / f"{letter.name}.{ending}"):
-        told: list[StellarrowError] = [*letters.damaged()]
+        lines: list[StellarrowError] = [*letters.damaged()]
         for one in letters.entries():
             got = answered(lambda one=one: letters.chunk(one))  # type: ignore[misc]
             assert isinstance(got, StellarrowError) or (one, got) == (letter, sound), at
-            told += [got] if isinstance(got, StellarrowError) else []
-        assert told or ending == "json", at
+            lines += [got] if isinstance(got, StellarrowError) else []
+        assert lines or ending == "json", at
         letters.close_gaps(sa.LedgerSet([sa.LedgerRange(8)]))
         assert files(tmp_path).keys() == before.keys(), at
 
@@ -272,10 +272,10 @@ def test_a_flip_in_a_lake_is_found_and_no_row_is_another(
     path = tmp_path / (".config.json" if which == ".config.json" else LAYOUT.key(100))
     found = 0
     for at in flips(path):
-        told = answered(faults)
+        answer = answered(faults)
         got = answered(read)
         assert isinstance(got, StellarrowError) or got == sound, at
-        assert told or got == sound, at
-        found += bool(told)
+        assert answer or got == sound, at
+        found += bool(answer)
         assert files(tmp_path).keys() == before.keys(), at
     assert found > len(before[str(path.relative_to(tmp_path))]) // 2

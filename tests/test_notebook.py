@@ -20,8 +20,8 @@ NOTEBOOK = Path(__file__).parents[1] / "docs" / "stellarrow.ipynb"
 
 
 def cells(kind: str) -> list[str]:
-    told = json.loads(NOTEBOOK.read_text("utf-8"))
-    return ["".join(cell["source"]) for cell in told["cells"] if cell["cell_type"] == kind]
+    answer = json.loads(NOTEBOOK.read_text("utf-8"))
+    return ["".join(cell["source"]) for cell in answer["cells"] if cell["cell_type"] == kind]
 
 
 def test_every_cell_runs_and_two_plots_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +43,6 @@ def test_every_cell_runs_and_two_plots_are_drawn(tmp_path: Path, monkeypatch: py
 
 
 def test_the_notebook_is_kept_without_outputs() -> None:
-    told = json.loads(NOTEBOOK.read_text("utf-8"))
-    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in told["cells"])
+    answer = json.loads(NOTEBOOK.read_text("utf-8"))
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in answer["cells"])
     assert len(cells("markdown")) >= 6

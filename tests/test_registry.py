@@ -106,9 +106,9 @@ def test_help_doctor_and_errors_know_a_plug_in(installed: dict[str, str], tmp_pa
 
 def test_a_plug_in_that_cannot_be_loaded_is_named(installed: dict[str, str], tmp_path: Path) -> None:
     done = stellarrow(installed, "doctor", "--to", "broken:x", "--json", cwd=tmp_path)
-    told = json.loads(done.stdout)["findings"][-1]["message"]
-    assert told.startswith("broken: the plug-in counting_plug_in:Absent cannot be loaded (")
-    assert told.endswith("): install it again, or remove it")
+    answer = json.loads(done.stdout)["findings"][-1]["message"]
+    assert answer.startswith("broken: the plug-in counting_plug_in:Absent cannot be loaded (")
+    assert answer.endswith("): install it again, or remove it")
 
 
 def test_a_plug_in_cannot_take_the_place_of_what_comes_with_stellarrow(

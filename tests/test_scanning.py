@@ -227,6 +227,6 @@ def test_every_consumer_is_told_what_is_wrong_in_a_sentence(tmp_path: Path) -> N
     for ask in asks:
         with pytest.raises(
             Exception, match="nowhere does not exist: name a file, a folder or a glob"
-        ) as told:
+        ) as answer:
             ask()
-        assert "Traceback" not in str(told.value)
+        assert "Traceback" not in str(answer.value)

@@ -2,7 +2,7 @@
 
 StellarrowError
 ├── Unavailable               a server does not answer now (.retry_after)
-├── Stopped                   a wait ended because the work was told to stop
+├── Stopped                   a wait ended because the work was asked to stop
 ├── SourceError               ledgers cannot be read
 │   ├── LedgerMissing         the place is there, a ledger in it is not
 │   ├── LedgerUnsound         a ledger is damaged, or of another chain or network (.ledger)
@@ -43,7 +43,7 @@ class Unavailable(StellarrowError):
 
 
 class Stopped(StellarrowError):
-    """A wait was cut short because the work was told to stop; nothing is wrong."""
+    """A wait was cut short because the work was asked to stop; nothing is wrong."""
 
 
 class SourceError(StellarrowError):

@@ -49,16 +49,16 @@ class Filter:
                 )
             if one.name in _LISTS:
                 lumens = one.name == "asset_codes"
-                told = ("native" if lumens and value == "XLM" else value for value in values)
-                object.__setattr__(self, one.name, tuple(told))
+                answer = ("native" if lumens and value == "XLM" else value for value in values)
+                object.__setattr__(self, one.name, tuple(answer))
             elif one.name in _SQL:
                 object.__setattr__(self, one.name, values.strip())
 
     def __str__(self) -> str:
         """Return what differs from no filter, the same text for the same rows."""
-        told: dict[str, Any] = {name: sorted(set(getattr(self, name))) for name in _LISTS}
-        told |= {name: getattr(self, name) for name in _SQL}
-        told = {name: value for name, value in told.items() if value}
+        report: dict[str, Any] = {name: sorted(set(getattr(self, name))) for name in _LISTS}
+        report |= {name: getattr(self, name) for name in _SQL}
+        report = {name: value for name, value in report.items() if value}
         if not self.include_deleted:
-            told["include_deleted"] = False
-        return json.dumps(told, sort_keys=True) if told else ""
+            report["include_deleted"] = False
+        return json.dumps(report, sort_keys=True) if report else ""

@@ -34,7 +34,7 @@ class LedgerRange:
             if number is not None and not 0 <= number <= LAST_POSSIBLE:
                 raise ConfigError(f"{number} is no ledger: sequences go from 0 to {LAST_POSSIBLE}")
         if self.last is not None and self.last < self.first:
-            raise ConfigError(f"the range {self.first}:{self.last} ends before it begins: swap its ends")
+            raise ConfigError(f"the range {self.first}:{self.last} ends before it starts: swap its ends")
 
     @classmethod
     def parse(cls, text: str, *, known: Callable[[], LedgerSet] | None = None) -> LedgerRange:

@@ -249,7 +249,7 @@ def source_entry(location: str) -> Entry:
         close = get_close_matches(scheme, named, n=1)
         listed = ", ".join(f"{name}://" for name in sorted(named))
         remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {listed}"
-        raise ConfigError(f"{scheme}:// is no place ledgers are read from: {remedy}")
+        raise ConfigError(f"{scheme}:// is no source of ledgers: {remedy}")
     return known[scheme]
 
 
@@ -283,9 +283,9 @@ def sink_entry(location: str) -> Entry:
             if close
             else f"name a format, such as parquet:{redacted_url(location)}"
             if not rest or scheme in FILE_STORES
-            else f"begin it with one of {', '.join(f'{name}:' for name in known)}"
+            else f"start it with one of {', '.join(f'{name}:' for name in known)}"
         )
-        raise ConfigError(f"{redacted_url(location)!r} is no place to write to: {remedy}")
+        raise ConfigError(f"{redacted_url(location)!r} is no sink: {remedy}")
     if not rest:
         raise ConfigError(
             f"{redacted_url(location)!r} names no folder or database: write {known[scheme].form}"
@@ -322,16 +322,16 @@ def open_sink(
 
 def find_network(source: Source, named: str | Network | None) -> Network:
     """Return the network the source's manifest tells, or the one named."""
-    told = source.network()
+    answer = source.network()
     if named is None:
-        if told is None:
+        if answer is None:
             raise ConfigError(
                 "the ledgers do not tell their network: give --network, a name such as pubnet or a passphrase"
             )
-        return told
+        return answer
     network = Network.of(named)
-    if told and told.passphrase != network.passphrase:
+    if answer and answer.passphrase != network.passphrase:
         raise NetworkMismatch(
-            f"the source says its ledgers are of {told}, not {network}: leave --network out"
+            f"the source says its ledgers are of {answer}, not {network}: leave --network out"
         )
     return network

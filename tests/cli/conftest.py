@@ -22,7 +22,7 @@ def stellarrow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
 
     def run(*arguments: object) -> Outcome:
         code = invoke([str(argument) for argument in arguments])
-        told = capsys.readouterr()
-        return Outcome(code, told.out, told.err)
+        answer = capsys.readouterr()
+        return Outcome(code, answer.out, answer.err)
 
     return run

@@ -163,7 +163,7 @@ def test_small_files_are_merged(stellarrow: Run, make_lake: Lake, place: str, tm
         ("parquet:./x?partition=day", "partition 'day' is unknown"),
         ("csv:./x?codec=snappy", "CSV files have no codec 'snappy': choose none, gzip"),
         ("jsonl:", "names no folder"),
-        ("./csv", "'./csv' is no place to write to: name a format, such as parquet:./csv"),
+        ("./csv", "'./csv' is no sink: name a format, such as parquet:./csv"),
         ("json:./x", "did you mean jsonl:FOLDER?"),
         ("parquet:./x?ledgers=no", "ledgers is how many a file holds"),
     ],

@@ -25,10 +25,10 @@ def test_every_value_is_shown_with_where_it_came_from(
 ) -> None:
     (tmp_path / "stellarrow.toml").write_text('[processor]\nworker_count = 2\nlog_level = "debug"\n')
     monkeypatch.setenv("LOG_LEVEL", "error")
-    told = json.loads(stellarrow("config", "show", "processor", "--json").out)["processor"]
-    assert told["worker_count"] == {"value": "2", "origin": "worker_count in stellarrow.toml [processor]"}
-    assert told["log_level"] == {"value": "error", "origin": "LOG_LEVEL in the environment"}
-    assert told["batch_size"] == {"value": "1000", "origin": "default"}
+    answer = json.loads(stellarrow("config", "show", "processor", "--json").out)["processor"]
+    assert answer["worker_count"] == {"value": "2", "origin": "worker_count in stellarrow.toml [processor]"}
+    assert answer["log_level"] == {"value": "error", "origin": "LOG_LEVEL in the environment"}
+    assert answer["batch_size"] == {"value": "1000", "origin": "default"}
     drawn = stellarrow("config", "show", "processor").out
     assert "[processor]" in drawn
     assert "file: stellarrow.toml" in drawn
@@ -64,5 +64,5 @@ def test_every_setting_is_a_flag_of_its_service() -> None:
 
     given = ["--grpc-address", ":9", "--include-deleted", "false", "--flowctl-enabled"]
     assert CliRunner().invoke(serve, given).output == "127.0.0.1:9 False True\n"
-    told = CliRunner().invoke(serve, ["--help"]).output
-    assert "--health-port ADDRESS" in told
+    answer = CliRunner().invoke(serve, ["--help"]).output
+    assert "--health-port ADDRESS" in answer

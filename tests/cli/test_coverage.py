@@ -44,9 +44,9 @@ def test_ranges_gaps_and_the_last_ledger_are_shown(stellarrow: Run, out: Path) -
 
 
 def test_programs_read_it_as_json(stellarrow: Run, out: Path) -> None:
-    told = tables(stellarrow("coverage", out, "--json"))
-    assert set(told) == {"ledgers", "contract_events"}
-    one = told["ledgers"]
+    answer = tables(stellarrow("coverage", out, "--json"))
+    assert set(answer) == {"ledgers", "contract_events"}
+    one = answer["ledgers"]
     assert (one["ledgers"], one["missing"], one["count"]) == ("100:109, 120:129", "110:119", 20)
     assert (one["network"], one["version"], one["last_ledger"]) == ("synthetic", "1.0", 129)
     assert one["last_closed_at"].startswith("2023-11-1")
@@ -54,8 +54,8 @@ def test_programs_read_it_as_json(stellarrow: Run, out: Path) -> None:
 
 
 def test_what_should_be_there_can_be_said(stellarrow: Run, out: Path) -> None:
-    told = tables(stellarrow("coverage", out, "--json", "--ledgers", "90:104"))
-    assert told["ledgers"]["missing"] == "90:99"
+    answer = tables(stellarrow("coverage", out, "--json", "--ledgers", "90:104"))
+    assert answer["ledgers"]["missing"] == "90:99"
     assert tables(stellarrow("coverage", out, "--json", "--ledgers", "125:"))["ledgers"]["missing"] == ""
 
 
@@ -65,10 +65,10 @@ def test_tables_in_folders_below_are_found(stellarrow: Run, out: Path) -> None:
 
 def test_reading_again_counts_rows_and_follows_the_chain(stellarrow: Run, out: Path) -> None:
     done = stellarrow("coverage", out, "--verify", "--json")
-    told = tables(done)
-    assert (done.code, told["ledgers"]["rows"], told["ledgers"]["faults"]) == (0, 20, [])
-    assert told["ledgers"]["chain"] == "holds, 18 links read again"
-    assert told["contract_events"]["chain"] is None
+    answer = tables(done)
+    assert (done.code, answer["ledgers"]["rows"], answer["ledgers"]["faults"]) == (0, 20, [])
+    assert answer["ledgers"]["chain"] == "holds, 18 links read again"
+    assert answer["contract_events"]["chain"] is None
     drawn = stellarrow("coverage", out, "--verify").out
     assert "chain of hashes: holds, 18 links read again" in drawn
 
@@ -83,8 +83,8 @@ def test_a_damaged_file_is_seen_and_extract_repairs_it(stellarrow: Run, make_lak
     assert tables(stellarrow("coverage", out, "--json"))["contract_events"]["ledgers"] == "120:129"
     assert extract(stellarrow, make_lake(name="again"), out, "--ledgers", "100:129").code == 0
     assert path.parent.joinpath(path.name).exists() or next(path.parent.glob("0000000100-*"))
-    told = tables(stellarrow("coverage", out, "--verify", "--json"))
-    assert told["contract_events"]["ledgers"] == told["ledgers"]["ledgers"] == "100:129"
+    answer = tables(stellarrow("coverage", out, "--verify", "--json"))
+    assert answer["contract_events"]["ledgers"] == answer["ledgers"]["ledgers"] == "100:129"
 
 
 def test_a_broken_chain_is_seen(stellarrow: Run, out: Path) -> None:
@@ -117,11 +117,11 @@ def test_extract_can_compare_row_counts_with_the_source(stellarrow: Run, make_la
     rows = pq.read_table(path, partitioning=None)
     pq.write_table(rows.slice(1).replace_schema_metadata(pq.read_metadata(path).metadata), path)
     done = extract(stellarrow, lake, out, "--verify", "--json")
-    told = json.loads(done.out)
+    answer = json.loads(done.out)
     ledger = rows.column("ledger_sequence")[0].as_py()
     count = rows.column("ledger_sequence").to_pylist().count(ledger)
     assert done.code == 1
-    assert told["differences"] == [
+    assert answer["differences"] == [
         {"table": "contract_events", "ledger": ledger, "source": count, "sink": count - 1}
     ]
 
@@ -149,8 +149,8 @@ def test_a_bar_fits_the_terminal(width: int) -> None:
 
 def test_a_database_is_looked_into_like_a_folder(stellarrow: Run, make_lake: Lake, database: str) -> None:
     pytest.importorskip("psycopg")
-    told = dict(part.split("=", 1) for part in database.split())
-    url = "postgresql:///{dbname}?host={host}&port={port}&user={user}".format(**told)
+    answer = dict(part.split("=", 1) for part in database.split())
+    url = "postgresql:///{dbname}?host={host}&port={port}&user={user}".format(**answer)
     assert "holds no table yet" in stellarrow("coverage", url).err
     lake = make_lake()
     command = ["extract", lake, "--tables", "ledgers,contract_events", "--to", url]

@@ -71,7 +71,7 @@ def test_quarantine_goes_on_and_retry_closes_the_gap(
 ) -> None:
     done = quarantine(stellarrow, damaged)
     assert done.code == 0
-    assert "put aside: 1 ledger (110), see stellarrow dlq list" in done.out
+    assert "quarantined: 1 ledger (110), see stellarrow dlq list" in done.out
     assert held() == [*range(100, 110), *range(111, 140)]
     failed = stellarrow("dlq", "retry")
     assert (failed.code, "still failing: 110: " in failed.out) == (1, True)
@@ -86,10 +86,10 @@ def test_an_extract_that_succeeds_later_closes_its_letters(
 ) -> None:
     quarantine(stellarrow, damaged)
     again = quarantine(stellarrow, damaged)
-    assert again.out.startswith("nothing new, 39 ledgers already there\nput aside: 1 ledger (110)")
+    assert again.out.startswith("nothing new, 39 ledgers already there\nquarantined: 1 ledger (110)")
     (damaged / lake_path(110)).write_bytes(frame([ledgers[10]], "batch", compression_level=1))
     assert stellarrow("extract", damaged, *TABLES).code == 0
-    assert stellarrow("dlq", "list").out.startswith("no ledger was put aside in ")
+    assert stellarrow("dlq", "list").out.startswith("no ledger was quarantined in ")
     assert held() == list(range(100, 140))
 
 
@@ -99,8 +99,8 @@ def test_a_letter_tells_what_was_wrong_and_where(stellarrow: Run, damaged: Path)
     assert "110" in listed
     assert "1 ledger in stellarrow-state/dead-letters: stellarrow dlq retry" in listed
     shown = " ".join(stellarrow("dlq", "show", "110").out.split())
-    for told in ("DecodeError", "v1.ledger_header.hash at byte", "110.xdr.zst", "ledgers, contract_data"):
-        assert told in shown
+    for answer in ("DecodeError", "v1.ledger_header.hash at byte", "110.xdr.zst", "ledgers, contract_data"):
+        assert answer in shown
     (letter,) = json.loads(stellarrow("dlq", "show", "110", "--json").out)
     assert (letter["ledger"], letter["kind"]) == (110, "DecodeError")
     assert letter["job"]["to"] == ["parquet:./stellarrow-data"]
@@ -148,8 +148,8 @@ def test_a_poison_ledger_among_ten_thousand_is_retried_later(
     source = tmp_path / "ledgers.xdr"
     source.write_bytes(frame(made, "record-marked"))
     done = quarantine(stellarrow, source, "--network", "synthetic", "--json")
-    told = json.loads(done.out)
-    assert (told["ledgers"], told["quarantined"]) == (9_999, "110")
+    answer = json.loads(done.out)
+    assert (answer["ledgers"], answer["quarantined"]) == (9_999, "110")
     mended(ledgers)
     assert stellarrow("dlq", "retry").code == 0
     assert held() == list(range(100, 10_100))

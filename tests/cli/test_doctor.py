@@ -34,10 +34,10 @@ def nothing_set(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def findings(done: Any) -> dict[str, list[dict[str, Any]]]:
-    told: dict[str, list[dict[str, Any]]] = {}
+    report: dict[str, list[dict[str, Any]]] = {}
     for finding in json.loads(done.out)["findings"]:
-        told.setdefault(finding["subject"], []).append(finding)
-    return told
+        report.setdefault(finding["subject"], []).append(finding)
+    return report
 
 
 def test_what_is_well_is_measured(
@@ -47,14 +47,14 @@ def test_what_is_well_is_measured(
     done = stellarrow("doctor", lake, "--rpc", node.url, "--to", f"parquet:{tmp_path}/out", "--json")
     assert done.code == 0
     assert json.loads(done.out)["healthy"]
-    told = findings(done)
+    answer = findings(done)
     for place in (str(lake), node.url):
-        reached, sampled, *_ = told[place]
+        reached, sampled, *_ = answer[place]
         assert reached["message"] == "synthetic, ledgers 100 to 139"
         assert reached["latency_ms"] >= 0
         assert sampled["message"].startswith("30 ledgers read and proven")
         assert sampled["mb_per_s"] > 0
-    assert told[f"parquet:{tmp_path}/out"][0]["mb_per_s"] > 0
+    assert answer[f"parquet:{tmp_path}/out"][0]["mb_per_s"] > 0
     assert not (tmp_path / "out").exists()
 
 
@@ -143,7 +143,7 @@ def test_a_service_is_reached_or_not(stellarrow: Run) -> None:
     ("sink", "told"),
     [
         ("parquet:/proc/out", "/proc cannot be written to"),
-        ("ftp:x", "is no place to write to: begin it with one of parquet:"),
+        ("ftp:x", "is no place to write to: start it with one of parquet:"),
         ("postgres://nobody@127.0.0.1:1/none", "start the server or check the address"),
     ],
 )

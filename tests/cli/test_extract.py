@@ -74,10 +74,10 @@ def test_a_dry_run_counts_the_holes_of_the_source(
     gone.unlink()
     command = ["extract", f"file://{lake}" if url else lake, "--tables", "ledgers", *named]
     done = stellarrow(*command, "--to", f"parquet:{tmp_path}/out", "--dry-run", "--json")
-    told = json.loads(done.out)
-    assert told["missing_ledgers"] > 0
-    assert told["missing"]
-    wanted = told["ledgers"] + (0 if url or named else told["missing_ledgers"])
+    answer = json.loads(done.out)
+    assert answer["missing_ledgers"] > 0
+    assert answer["missing"]
+    wanted = answer["ledgers"] + (0 if url or named else answer["missing_ledgers"])
     assert wanted == 40
 
 
@@ -102,8 +102,8 @@ def test_a_dry_run_and_coverage_leave_a_folder_as_it_is(
 def test_a_dry_run_of_what_is_done_is_nothing(stellarrow: Run, make_lake: Lake, tmp_path: Path) -> None:
     command = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--json"]
     stellarrow(*command)
-    told = json.loads(stellarrow(*command, "--dry-run").out)
-    assert (told["ledgers"], told["skipped"], told["stored_bytes"]) == (0, 40, 0)
+    answer = json.loads(stellarrow(*command, "--dry-run").out)
+    assert (answer["ledgers"], answer["skipped"], answer["stored_bytes"]) == (0, 40, 0)
 
 
 def test_files_that_do_not_tell_their_network_need_the_option(
@@ -139,8 +139,8 @@ def test_filters_reach_the_rows_and_the_files(stellarrow: Run, make_lake: Lake, 
     command = ["extract", make_lake(), "--tables", "contract_events", "--to", f"parquet:{out}"]
     assert stellarrow(*command, "--event-names", "transfer", "--no-deleted").code == 0
     path = next((out / "contract_events").glob("*.parquet"))
-    told = b'{"event_names": ["transfer"], "include_deleted": false}'
-    assert pq.read_metadata(path).metadata[b"stellarrow.filter"] == told
+    answer = b'{"event_names": ["transfer"], "include_deleted": false}'
+    assert pq.read_metadata(path).metadata[b"stellarrow.filter"] == answer
     assert set(pq.read_table(path).column("event_name").to_pylist()) == {"transfer"}
     assert stellarrow(*command).code == 1
 

@@ -14,19 +14,19 @@ Run = Callable[..., Any]
 
 def facts(out: str) -> dict[str, str]:
     rows = [line.split("  ", 1) for line in out.splitlines()[1:] if not line.startswith(" ")]
-    return {name: told.strip() for name, told in rows}
+    return {name: answer.strip() for name, answer in rows}
 
 
 def test_a_real_ledger_is_told(stellarrow: Run) -> None:
     path = files("stellarrow") / "data" / "ledgers" / "FCD285FF--53312000.xdr.zstd"
     done = stellarrow("inspect", path)
-    told = facts(done.out)
+    answer = facts(done.out)
     assert (done.code, done.err) == (0, "")
-    assert told["ledgers"] == "53312000"
-    assert told["protocol"].startswith("21, meta V")
-    assert told["network"] == "pubnet"
-    assert told["transactions"].startswith("163, ")
-    assert told["stored"].startswith("72.7 KB, batch")
+    assert answer["ledgers"] == "53312000"
+    assert answer["protocol"].startswith("21, meta V")
+    assert answer["network"] == "pubnet"
+    assert answer["transactions"].startswith("163, ")
+    assert answer["stored"].startswith("72.7 KB, batch")
 
 
 def test_the_network_is_found_by_its_proof(
@@ -34,10 +34,10 @@ def test_the_network_is_found_by_its_proof(
 ) -> None:
     path = tmp_path / "some.xdr.zst"
     path.write_bytes(frame(ledgers, "record-marked", compression_level=1))
-    told = facts(stellarrow("inspect", path).out)
-    assert told["network"] == "synthetic"
-    assert told["ledgers"] == "40, from 100 to 139"
-    assert told["events"]
+    answer = facts(stellarrow("inspect", path).out)
+    assert answer["network"] == "synthetic"
+    assert answer["ledgers"] == "40, from 100 to 139"
+    assert answer["events"]
 
 
 def test_a_network_nobody_knows_must_be_named(stellarrow: Run, shared: Path) -> None:

@@ -48,8 +48,8 @@ def test_a_faulty_lake_is_told_and_exits_with_1(stellarrow: Run, make_lake: Call
     assert "missing    120: 1 of the ledgers are not there: write them again" in done.out
     done = stellarrow("lake", "check", lake, "--names", "--ledgers", "125:", "--json")
     assert done.code == 1
-    told = json.loads(done.out)
-    assert (told["ledgers"], [fault["kind"] for fault in told["faults"]]) == (15, ["empty"])
+    answer = json.loads(done.out)
+    assert (answer["ledgers"], [fault["kind"] for fault in answer["faults"]]) == (15, ["empty"])
 
 
 def test_what_makes_no_whole_file_is_said(
@@ -58,8 +58,8 @@ def test_what_makes_no_whole_file_is_said(
     done = stellarrow(
         *("lake", "write", make_lake(), "--to", tmp_path / "out", "--ledgers-per-file", 16, "--json")
     )
-    told = json.loads(done.out)
-    assert (told["ledgers"], told["files"], told["left_out"]) == (16, 1, "100:111, 128:139")
+    answer = json.loads(done.out)
+    assert (answer["ledgers"], answer["files"], answer["left_out"]) == (16, 1, "100:111, 128:139")
     assert (
         "left out, for they make no whole file: 100 to 111, 128 to 139"
         in stellarrow(*("lake", "write", make_lake(), "--to", tmp_path / "out")).out
@@ -84,9 +84,9 @@ def test_extract_reads_a_bucket_and_foretells_it(
     monkeypatch.delenv("AWS_ENDPOINT_URL")
     line = ["extract", f"s3://{bucket.name}/lake", "--endpoint", bucket.server.endpoint]
     line += ["--tables", "ledgers", "--to", f"parquet:{tmp_path}/out", "--ledgers", "110:latest", "--json"]
-    told = json.loads(stellarrow(*line, "--dry-run").out)
+    answer = json.loads(stellarrow(*line, "--dry-run").out)
     stored = sum(path.stat().st_size for path in make_lake(110, 139, name="some").rglob("*.zst"))
-    assert (told["ledgers"], told["stored_bytes"]) == (30, stored)
-    told = json.loads(stellarrow(*line, "--fetchers", 3).out)
-    assert (told["ledgers"], told["ranges"]) == (30, "110:139")
+    assert (answer["ledgers"], answer["stored_bytes"]) == (30, stored)
+    answer = json.loads(stellarrow(*line, "--fetchers", 3).out)
+    assert (answer["ledgers"], answer["ranges"]) == (30, "110:139")
     assert json.loads(stellarrow(*line).out)["skipped"] == 30

@@ -124,6 +124,6 @@ def test_with_json_an_error_is_json_on_stderr(stellarrow: Run, make_lake: Callab
     path = next(lake.rglob("*--105.xdr.zst"))
     path.write_bytes(path.read_bytes()[:-9])
     done = stellarrow("extract", lake, "--tables", "ledgers", "--to", f"parquet:{lake}-out", "--json")
-    told = json.loads(done.err)["error"]
-    assert (done.code, done.out, told["kind"]) == (1, "", "DecodeError")
-    assert "105.xdr.zst" in told["message"]
+    answer = json.loads(done.err)["error"]
+    assert (done.code, done.out, answer["kind"]) == (1, "", "DecodeError")
+    assert "105.xdr.zst" in answer["message"]

@@ -57,8 +57,8 @@ def test_a_place_is_opened_by_what_it_looks_like(location: str | None, rpc: list
     ("location", "told"),
     [
         (None, "no source is named: give a path or URL of ledgers, or --rpc URL"),
-        ("grcp://host:1", "grcp:// is no place ledgers are read from: did you mean grpc://?"),
-        ("ftp://host", "ftp:// is no place ledgers are read from: name a path, or one of "),
+        ("grcp://host:1", "grcp:// is no source of ledgers: did you mean grpc://?"),
+        ("ftp://host", "ftp:// is no source of ledgers: name a path, or one of "),
     ],
 )
 def test_what_is_no_place_is_said(location: str | None, told: str) -> None:

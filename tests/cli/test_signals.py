@@ -118,10 +118,10 @@ def stop_and_compare(tmp_path: Path, start: Start, *, ledgers: int, rounds: int)
         await_writing(tmp_path)
         time.sleep(dice.uniform(0, 0.9) * took)
         process.send_signal(number)
-        told, complaint = process.communicate(timeout=12)
+        answer, complaint = process.communicate(timeout=12)
         if process.returncode == CODES[number]:
             stopped += 1
-            assert b"stopped as asked" in told
+            assert b"stopped as asked" in answer
             assert complaint == b""
             assert leftovers(out) == []
         else:  # it was just done
@@ -152,9 +152,9 @@ def test_the_first_signal_ends_it_well_and_says_how_to_go_on(
     time.sleep(0.5)
     process.send_signal(number)
     assert process.wait(10) == CODES[number]
-    told = process.communicate()[0]
-    assert b"20 ledgers (100 to 119)" in told
-    assert b"the same command line goes on from there" in told
+    answer = process.communicate()[0]
+    assert b"20 ledgers (100 to 119)" in answer
+    assert b"the same command line continues from there" in answer
     assert sum(rows(tmp_path / "out")["ledgers"].values()) == 20
 
 
@@ -174,15 +174,15 @@ def test_a_batch_that_takes_too_long_is_not_waited_for(tmp_path: Path, start: St
     process = start(make_lake(tmp_path / "lake", 50), tmp_path / "out", program=STUCK_SINK)
     await_writing(tmp_path)
     process.send_signal(signal.SIGTERM)
-    told = process.communicate(timeout=10)[1]
-    assert (process.returncode, b"ended without it" in told) == (143, True)
+    answer = process.communicate(timeout=10)[1]
+    assert (process.returncode, b"ended without it" in answer) == (143, True)
 
 
 def test_two_processes_on_one_sink_and_range_leave_each_row_once(tmp_path: Path, start: Start) -> None:
     lake = make_lake(tmp_path / "lake", 300)
     assert start(lake, tmp_path / "whole").wait(60) == 0
     both = [start(lake, tmp_path / "out") for _ in range(2)]
-    told = [process.communicate(timeout=60) for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
+    lines = [process.communicate(timeout=60) for process in both]
+    assert [process.returncode for process in both] == [0, 0], lines
     assert rows(tmp_path / "out") == rows(tmp_path / "whole")
     assert leftovers(tmp_path / "out") == []

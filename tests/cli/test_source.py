@@ -36,9 +36,9 @@ class Service:
         self.process = process
         assert process.stderr
         line = json.loads(process.stderr.readline())
-        told = re.search(r"gRPC (\S+), Flight (\S+), HTTP (\S+)", line["message"])
-        assert told, line
-        self.grpc, self.flight, self.http = told.groups()
+        answer = re.search(r"gRPC (\S+), Flight (\S+), HTTP (\S+)", line["message"])
+        assert answer, line
+        self.grpc, self.flight, self.http = answer.groups()
 
     def get(self, path: str) -> tuple[int, Any]:
         with urllib3.PoolManager(retries=False) as pool:
@@ -80,9 +80,9 @@ def test_it_serves_a_lake_and_stops_at_sigterm(make_lake: MakeLake, tmp_path: Pa
         service.await_ready()
         assert [chunk.first for chunk in source.read(sa.LedgerRange(105, 139))] == list(range(105, 140))
         status, body = service.get("/health")
-        told = json.loads(body)
-        assert (status, told["status"]) == (200, "healthy")
-        assert set(told["components"]) == {"source", "quarantine"}
+        answer = json.loads(body)
+        assert (status, answer["status"]) == (200, "healthy")
+        assert set(answer["components"]) == {"source", "quarantine"}
         metrics = service.get("/metrics")[1]
         assert b'current_ledger{source_type="file"} 139.0' in metrics
         # The newest, by itself, and what was asked for up to there.
@@ -113,9 +113,9 @@ def test_a_control_plane_that_is_away_hinders_nothing(make_lake: MakeLake, tmp_p
     with served(tmp_path, "--source", make_lake(), environ=environ) as service:
         service.await_ready()
         status, body = service.get("/health")
-        told = json.loads(body)
-        assert (status, told["status"]) == (200, "degraded")
-        assert not told["components"]["flowctl"]["healthy"]
+        answer = json.loads(body)
+        assert (status, answer["status"]) == (200, "degraded")
+        assert not answer["components"]["flowctl"]["healthy"]
 
 
 @pytest.mark.slow

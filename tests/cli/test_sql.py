@@ -282,8 +282,8 @@ def test_each_ledger_is_read_once_however_it_was_written(
     folder = tmp_path / "out" / "contract_events"
     left = next(folder.rglob("*.parquet"))  # what a killed compaction leaves
     count = "select count(*) n, count(distinct ledger_sequence) l from contract_events"
-    told = stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out
-    assert told.splitlines()[1].startswith(f"{expected},")
+    answer = stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out
+    assert answer.splitlines()[1].startswith(f"{expected},")
     within = left.with_name("0000000101-0000000102.parquet")
     within.write_bytes(left.read_bytes())
-    assert stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out == told
+    assert stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out == answer

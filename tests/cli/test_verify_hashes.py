@@ -204,13 +204,13 @@ def test_a_second_source_tells_what_no_hash_covers(
         else:
             against = str(tmp_path / "other.xdr")
         done = stellarrow("lake", "check", lake, "--against", against, "--ledgers", "103:135", "--json")
-    told = json.loads(done.out)
+    answer = json.loads(done.out)
     assert done.code == 1
-    (fault,) = told["faults"]
+    (fault,) = answer["faults"]
     assert (fault["kind"], fault["place"]) == ("differs", "ledger 110")
     assert fault["told"].startswith("v1.tx_processing[")
     expected = {"rpc": "130:135", "grpc": "", "file": "130:135"}
-    assert told["not_compared"] == expected[kind]
+    assert answer["not_compared"] == expected[kind]
 
 
 def test_two_lakes_of_the_same_ledgers_are_well(

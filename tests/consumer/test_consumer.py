@@ -245,10 +245,10 @@ def test_the_service_consumes_tells_how_it_is_and_ends_with_everything_durable(
         assert "ledgers_received_total 10.0" in metrics
         assert ledgers(database) == []  # the interval has not passed
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=20)
+        _, answer = process.communicate(timeout=20)
     finally:
         process.kill()
-    assert process.returncode == 0, told
+    assert process.returncode == 0, answer
     assert ledgers(database) == twice(1, 10)
 
 
@@ -281,10 +281,10 @@ def test_what_a_real_processor_serves_arrives_exactly(
             until(lambda: set(ledgers(database)) >= {last}, seconds=60)
             if not flags:
                 process.send_signal(signal.SIGTERM)
-            _, told = process.communicate(timeout=30)  # the end of a range ends it
+            _, answer = process.communicate(timeout=30)  # the end of a range ends it
         finally:
             process.kill()
-    assert process.returncode == 0, told
+    assert process.returncode == 0, answer
     decoder = sa.Decoder(["contract_data"], network="synthetic")
     chunks = FileSource(lake).read(sa.LedgerRange(first, last))
     golden = [row for chunk in chunks for row in decoder(chunk).tables["contract_data"].to_pylist()]
@@ -304,11 +304,11 @@ def test_several_tables_arrive_exactly(lake: Path, tmp_path: Path, database: str
         try:
             until(lambda: {str(held) for held in coverage(database)} == {"{[100,160)}"}, seconds=60)
             process.send_signal(signal.SIGTERM)
-            _, told = process.communicate(timeout=30)
+            _, answer = process.communicate(timeout=30)
         finally:
             process.kill()
-    assert process.returncode == 0, told
-    assert "all up to ledger 159 is durable" in told
+    assert process.returncode == 0, answer
+    assert "all up to ledger 159 is durable" in answer
     decoder = sa.Decoder(list(places), network="synthetic")
     batches = [decoder(chunk) for chunk in FileSource(lake).read(sa.LedgerRange(100, 159))]
     for name, place in places.items():
@@ -332,9 +332,9 @@ def test_a_table_that_the_sessions_do_not_keep_ends_the_service_with_the_reason(
     with closing(Serving(lake, tmp_path / "state", *SESSION, "--tables", "contract_data")) as serving:
         process = serve(serving, database, "--tables", "contract_data,ttl")
         try:
-            _, told = process.communicate(timeout=30)
+            _, answer = process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 1
-    assert "refuses ttl@1.0: sessions do not keep ttl@1.0" in told
-    assert "Detail" not in told
+    assert "refuses ttl@1.0: sessions do not keep ttl@1.0" in answer
+    assert "Detail" not in answer

@@ -31,8 +31,8 @@ def test_types_read_like_a_language(spec: Any, words: str) -> None:
 
 def test_a_function_shows_its_doc_inputs_and_output() -> None:
     inputs = [{"doc": "", "name": "to", "type": "address"}, {"doc": "", "name": "amount", "type": "i128"}]
-    told = said("function_v0", doc="Move it.\\nAt once.", inputs=inputs, outputs=["bool"])
-    assert told == "/// Move it.\n/// At once.\nfn Thing(to: address, amount: i128) -> bool"
+    answer = said("function_v0", doc="Move it.\\nAt once.", inputs=inputs, outputs=["bool"])
+    assert answer == "/// Move it.\n/// At once.\nfn Thing(to: address, amount: i128) -> bool"
 
 
 def test_unions_show_cases_with_and_without_values() -> None:
@@ -56,5 +56,5 @@ def test_an_event_shows_topics_and_format() -> None:
         {"doc": "", "name": "from", "type": "address", "location": "topic_list"},
         {"doc": "", "name": "amount", "type": "i128", "location": "data"},
     ]
-    told = said("event_v0", prefix_topics=["moved"], params=params, data_format="single_value")
-    assert told == 'event Thing "moved" (topic from: address, amount: i128) as single value'
+    answer = said("event_v0", prefix_topics=["moved"], params=params, data_format="single_value")
+    assert answer == 'event Thing "moved" (topic from: address, amount: i128) as single value'

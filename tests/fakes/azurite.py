@@ -51,11 +51,11 @@ class Azure:
         try:
             connection.request("PUT", f"/{_ACCOUNT}/{name}?restype=container", headers=headers)
             answer = connection.getresponse()
-            told = answer.read()
+            answer_shown = answer.read()
         finally:
             connection.close()
         if answer.status != 201:
-            raise RuntimeError(f"azurite made no container: {told.decode(errors='replace')}")
+            raise RuntimeError(f"azurite made no container: {answer_shown.decode(errors='replace')}")
 
 
 @pytest.fixture(scope="session")

@@ -35,11 +35,11 @@ class Gcs:
         try:
             connection.request("POST", path, body)
             answer = connection.getresponse()
-            told = answer.read()
+            answer_shown = answer.read()
         finally:
             connection.close()
         if answer.status >= 300:
-            raise RuntimeError(f"fake-gcs-server refused {path}: {told.decode(errors='replace')}")
+            raise RuntimeError(f"fake-gcs-server refused {path}: {answer_shown.decode(errors='replace')}")
 
 
 @pytest.fixture(scope="session")

@@ -71,8 +71,10 @@ class _Handler(BaseHTTPRequestHandler):
         fault = self.owner.plan(self.command, self.path) or Fault()
         body = self.rfile.read(int(self.headers.get("content-length") or 0))
         if fault.status:
-            told = f"<Error><Code>{fault.code}</Code><Message>As the test wants.</Message></Error>".encode()
-            self._send(fault.status, fault.headers, told if fault.code else b"", Fault())
+            answer_shown = (
+                f"<Error><Code>{fault.code}</Code><Message>As the test wants.</Message></Error>".encode()
+            )
+            self._send(fault.status, fault.headers, answer_shown if fault.code else b"", Fault())
             return
         # The signature covers the host the client knows.
         connection = HTTPConnection(self.owner.upstream, timeout=10)

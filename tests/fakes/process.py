@@ -63,8 +63,8 @@ class Process:
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                told = self._log.read_text(errors="replace")[-2_000:]
-                raise RuntimeError(f"{self._argv[0]} does not listen on port {self.port}: {told}")
+                answer = self._log.read_text(errors="replace")[-2_000:]
+                raise RuntimeError(f"{self._argv[0]} does not listen on port {self.port}: {answer}")
             time.sleep(0.01)
 
     def stop(self) -> None:

@@ -90,14 +90,14 @@ class _Server(flight.FlightServerBase):  # type: ignore[misc]
                 raise flight.FlightUnavailableError("cut off")
             piece = self._processor.pieces[at]
             at, sent = at + 1, sent + 1
-            told: dict[str, Any] = {
+            report: dict[str, Any] = {
                 "first_ledger": piece.first,
                 "last_ledger": piece.last,
                 "resume": f"after-{at}",
             }
-            told["complete"] = piece.run.count != HALF
+            report["complete"] = piece.run.count != HALF
             rows = piece.tables[asked["table"]]
-            yield pa.RecordBatch.from_arrays(rows.columns, schema=schema), json.dumps(told).encode()
+            yield pa.RecordBatch.from_arrays(rows.columns, schema=schema), json.dumps(report).encode()
 
 
 @pytest.fixture

@@ -65,10 +65,10 @@ class RpcNode:
         if fault and (failed := fault(request)):
             return failed
         try:
-            told = {"result": getattr(self, f"_{request['method']}")(request.get("params", {}))}
+            report = {"result": getattr(self, f"_{request['method']}")(request.get("params", {}))}
         except ValueError as error:
-            told = {"error": {"code": -32602, "message": str(error)}}
-        return 200, {}, json.dumps({"jsonrpc": "2.0", "id": request["id"], **told}).encode()
+            report = {"error": {"code": -32602, "message": str(error)}}
+        return 200, {}, json.dumps({"jsonrpc": "2.0", "id": request["id"], **report}).encode()
 
     def _getNetwork(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"passphrase": self.passphrase, "protocolVersion": 23}

@@ -84,8 +84,8 @@ def test_the_files_of_a_range_are_all_that_it_touches() -> None:
 
 @given(layouts)
 def test_a_manifest_is_read_as_it_was_written(layout: Layout) -> None:
-    told = Manifest.read(manifest(layout, Network.of("pubnet")), where="here")
-    assert (told.network, str(told.layout)) == (Network.of("pubnet"), str(layout))
+    answer = Manifest.read(manifest(layout, Network.of("pubnet")), where="here")
+    assert (answer.network, str(answer.layout)) == (Network.of("pubnet"), str(layout))
 
 
 @pytest.mark.parametrize(

@@ -94,13 +94,13 @@ def test_ledgers_that_make_no_whole_file_are_left_out(tmp_path: Path) -> None:
 def test_objects_carry_what_galexie_tells(source: FileSource, bucket: Bucket) -> None:
     store = open_store(f"s3://{bucket.name}/lake")
     bring(writer(store, Layout(4, 4)), source)
-    told = store.metadata(Layout(4, 4).key(104))
-    assert {name: told[name] for name in told if name not in ("content-type", "version")} == {
+    answer = store.metadata(Layout(4, 4).key(104))
+    assert {name: answer[name] for name in answer if name not in ("content-type", "version")} == {
         "start-ledger": "104",
         "end-ledger": "107",
         "start-ledger-close-time": "1700000020",
         "end-ledger-close-time": "1700000035",
-        "protocol-version": told["protocol-version"],
+        "protocol-version": answer["protocol-version"],
         "network-passphrase": SYNTHETIC.passphrase,
         "compression-type": "zstd",
     }
@@ -194,7 +194,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
 
 
 def test_an_unknown_scheme_is_refused() -> None:
-    with pytest.raises(ConfigError, match="ftp:// is no place objects are kept: choose s3"):
+    with pytest.raises(ConfigError, match="ftp:// is no object store: choose s3"):
         open_store("ftp://x")
 
 

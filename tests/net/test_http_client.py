@@ -150,11 +150,11 @@ def test_the_client_says_who_it_is_and_shows_its_credentials() -> None:
     talk = lambda client: client.sendall(OK + b"Content-Length: 0\r\n\r\n")  # noqa: E731
     with server(talk) as (url, asked):
         ask(url.replace("//", "//me:pw@"), credentials=ClientCredentials.of(["X-Key: k3y"]))
-    told = b"".join(asked).decode().lower()
-    assert f"user-agent: stellarrow/{__version__}" in told
-    assert "x-key: k3y" in told
-    assert "authorization: basic " in told
-    assert "me:pw" not in told
+    answer = b"".join(asked).decode().lower()
+    assert f"user-agent: stellarrow/{__version__}" in answer
+    assert "x-key: k3y" in answer
+    assert "authorization: basic " in answer
+    assert "me:pw" not in answer
 
 
 def test_a_request_goes_through_the_proxy_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,6 +163,6 @@ def test_a_request_goes_through_the_proxy_that_the_environment_names(monkeypatch
         monkeypatch.setenv("HTTP_PROXY", url.replace("//", "//u:p%40w@"))
         monkeypatch.delenv("http_proxy", raising=False)
         assert ask("http://login:secret@node.invalid/rpc?x=1").body == b"ok"
-    told = b"".join(asked).decode()
-    assert told.startswith("POST http://node.invalid/rpc?x=1 HTTP/1.1")
-    assert "Proxy-Authorization: Basic dTpwQHc=" in told or "proxy-authorization: Basic dTpwQHc=" in told
+    answer = b"".join(asked).decode()
+    assert answer.startswith("POST http://node.invalid/rpc?x=1 HTTP/1.1")
+    assert "Proxy-Authorization: Basic dTpwQHc=" in answer or "proxy-authorization: Basic dTpwQHc=" in answer

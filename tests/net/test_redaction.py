@@ -82,12 +82,12 @@ def test_a_short_word_in_the_path_of_an_rpc_node_counts_as_a_key() -> None:
 
 
 def test_a_sentence_keeps_its_words_and_loses_its_keys() -> None:
-    told = f"GET https://store.example/lake/.config.json?sig={KEY}: timed out, try u:{KEY}@host."
-    assert redacted_text(told) == (
+    text = f"GET https://store.example/lake/.config.json?sig={KEY}: timed out, try u:{KEY}@host."
+    assert redacted_text(text) == (
         f"GET https://store.example/lake/.config.json?sig={MASK}: timed out, try {MASK}@host."
     )
 
 
 def test_a_time_or_an_address_in_a_sentence_is_left_alone() -> None:
-    told = "at 12:30 node.example:443 gave 3 of 5, ann@example.com knows"
-    assert redacted_text(told) == told
+    text = "at 12:30 node.example:443 gave 3 of 5, ann@example.com knows"
+    assert redacted_text(text) == text

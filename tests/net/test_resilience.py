@@ -31,10 +31,10 @@ class Server:
 
 
 def hasty(**changes: float | None) -> Policy:
-    told: dict[str, float | None] = {
+    report: dict[str, float | None] = {
         name: getattr(HASTY, name) for name in ("first_wait", "longest_wait", "timeout", "reset_after")
     }
-    return Policy(**(told | changes))  # type: ignore[arg-type]
+    return Policy(**(report | changes))  # type: ignore[arg-type]
 
 
 def value(metrics: Metrics, sample: str, **labels: str) -> float | None:

@@ -113,8 +113,8 @@ def test_a_damaged_letter_is_named(letters: DeadLetters, content: str) -> None:
     letters.folder.mkdir(parents=True)
     (letters.folder / "0000000007-aa.json").write_text(content)
     sound = letters.put(b"\x00", "single", 8, WRONG, "here")
-    (told,) = letters.damaged()
-    assert "0000000007-aa.json is no dead letter" in str(told)
+    (answer,) = letters.damaged()
+    assert "0000000007-aa.json is no dead letter" in str(answer)
     assert letters.entries() == [sound]
 
 

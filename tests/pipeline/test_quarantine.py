@@ -1,4 +1,4 @@
-"""Ledgers that cannot be kept: stopped at, or put aside."""
+"""Ledgers that cannot be kept: stopped at, or quarantined."""
 
 from __future__ import annotations
 

@@ -79,8 +79,8 @@ class Client:
                 pytest.skip(f"there is no {tool} to build the {language.name} client with")
         fetched = self._done(language.fetch)
         if fetched.returncode:
-            told = (fetched.stderr or fetched.stdout).strip().splitlines() or ["no reason given"]
-            pytest.skip(f"the packages of the {language.name} client cannot be had: {told[-1]}")
+            answer = (fetched.stderr or fetched.stdout).strip().splitlines() or ["no reason given"]
+            pytest.skip(f"the packages of the {language.name} client cannot be had: {answer[-1]}")
         built = self._done(language.build)
         assert built.returncode == 0, built.stderr
 

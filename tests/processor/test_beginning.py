@@ -71,7 +71,7 @@ def test_a_start_that_failed_for_its_source_is_made_up_for_by_the_next(
         ({"filter_contract_ids": "nonsense"}, "contract_ids: .* is not a strkey"),
         ({"tables": ","}, "there is no table for sessions to keep"),
         ({"tables": "contract_dat"}, "did you mean 'contract_data'"),
-        ({"source": "foo://x"}, "foo:// is no place ledgers are read from"),
+        ({"source": "foo://x"}, "foo:// is no source of ledgers"),
         ({"start_ledger": "0", "end_ledger": "139"}, "end_ledger is 139: name start_ledger too"),
         ({"flowctl_heartbeat_interval": "0s"}, "flowctl-heartbeat-interval .* and more than 0"),
     ],

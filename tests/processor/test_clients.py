@@ -34,7 +34,7 @@ def test_it_reads_contract_data_by_its_path_to_the_end(
     assert answer.columns == meant.names
     assert answer.metadata == {key.decode(): value.decode() for key, value in meant.metadata.items()}
     assert plain(answer.rows) == plain(expected("contract_data@1.0"))
-    assert [told["complete"] for told in answer.told][-1:] == [True]
+    assert [answer_shown["complete"] for answer_shown in answer.told][-1:] == [True]
 
 
 @pytest.mark.parametrize(

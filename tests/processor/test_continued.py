@@ -47,8 +47,8 @@ def test_what_the_version_before_wrote_is_read_and_continued(start: Start, older
     for table in ("contract_data", "ledgers"):
         received = service.tables.read(table=table)
         rows: dict[str, list[dict[str, Any]]] = {ENDED: [], UNDER_WAY: []}
-        for batch, told in zip(received.batches, received.told, strict=True):
-            rows[told["session"]] += batch.to_pylist()
+        for batch, answer in zip(received.batches, received.told, strict=True):
+            rows[answer["session"]] += batch.to_pylist()
         whole = next(made[name] for name in TABLES if name.startswith(table)).to_pylist()
         assert rows[UNDER_WAY] == whole
         assert rows[ENDED] == [row for row in whole if row["ledger_sequence"] <= 104]

@@ -39,12 +39,12 @@ def test_a_session_is_started_watched_and_counted(start: Start, expected: Expect
     status = service.control("GetStatus", session_id=answer.session_id)
     assert (status.status, status.current_ledger, status.target_ledger) == (4, 139, 139)
     assert (status.entries_processed, status.error_message) == (entries, "")
-    told = service.control("GetMetrics", session_id=answer.session_id)
-    assert (told.contracts_processed, told.entries_skipped) == (entries, 0)
-    assert told.batches_created >= entries / 5
-    assert told.bytes_processed > 40 * 2_000
-    assert told.processing_rate > 0
-    assert told.last_update_time > 1_700_000_000
+    answer_shown = service.control("GetMetrics", session_id=answer.session_id)
+    assert (answer_shown.contracts_processed, answer_shown.entries_skipped) == (entries, 0)
+    assert answer_shown.batches_created >= entries / 5
+    assert answer_shown.bytes_processed > 40 * 2_000
+    assert answer_shown.processing_rate > 0
+    assert answer_shown.last_update_time > 1_700_000_000
 
 
 @pytest.mark.parametrize("method", ["StopProcessing", "GetStatus", "GetMetrics"])
@@ -95,8 +95,8 @@ def test_filters_hold_from_one_ledger_on_and_are_remembered(
     rows = service.tables.path("contract_data").to_pylist()
     later = expected("contract_data", 120, 139, contract_ids=[contract])
     assert rows == expected("contract_data", 100, 119) + later
-    told = service.control("GetMetrics", session_id=session)
-    assert told.entries_skipped == len(expected("contract_data", 120, 139)) - len(later)
+    answer_shown = service.control("GetMetrics", session_id=session)
+    assert answer_shown.entries_skipped == len(expected("contract_data", 120, 139)) - len(later)
     service.close()
     assert start().processor.where.contract_ids == (contract,)
 
@@ -106,7 +106,7 @@ def test_filters_hold_from_one_ledger_on_and_are_remembered(
     [
         (5, 9, None, "ledger 5 and 4 more are missing"),
         (130, 150, None, "ledger 140 and 10 more are missing"),
-        (100, 139, "pubnet", "are of synthetic, not pubnet: mend NETWORK_PASSPHRASE"),
+        (100, 139, "pubnet", "are of synthetic, not pubnet: fix NETWORK_PASSPHRASE"),
     ],
 )
 def test_what_cannot_be_processed_is_an_error_with_its_reason(

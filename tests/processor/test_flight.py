@@ -64,9 +64,9 @@ def test_every_kept_table_is_listed_and_answers_to_its_path(done: Service, expec
 def test_batches_have_at_most_as_many_rows_as_the_session_wants_and_know_their_ledgers(done: Service) -> None:
     received = done.tables.read(table="contract_events")
     assert max(batch.num_rows for batch in received.batches) == 5
-    for batch, told in zip(received.batches, received.told, strict=True):
+    for batch, answer in zip(received.batches, received.told, strict=True):
         ledgers = batch["ledger_sequence"].to_pylist()
-        assert told["first_ledger"] <= ledgers[0] <= ledgers[-1] <= told["last_ledger"]
+        assert answer["first_ledger"] <= ledgers[0] <= ledgers[-1] <= answer["last_ledger"]
     assert received.told[0]["first_ledger"] == 100
     assert (received.told[-1]["last_ledger"], received.told[-1]["complete"]) == (139, True)
 
@@ -74,7 +74,7 @@ def test_batches_have_at_most_as_many_rows_as_the_session_wants_and_know_their_l
 def test_small_ledgers_come_several_in_a_batch(done: Service) -> None:
     received = done.tables.read(table="ledgers")
     assert [batch.num_rows for batch in received.batches] == [5] * 8
-    assert [told["last_ledger"] for told in received.told] == list(range(104, 140, 5))
+    assert [answer["last_ledger"] for answer in received.told] == list(range(104, 140, 5))
 
 
 @pytest.mark.parametrize("ranged", [False, True])
@@ -88,9 +88,9 @@ def test_a_reader_goes_on_at_the_row_after_any_batch(
     whole = done.tables.read(**command)
     assert whole.rows == expected("contract_events", 100, 110 if ranged else 139)
     sizes = [batch.num_rows for batch in whole.batches]
-    assert any(not told["complete"] for told in whole.told)  # a ledger has more rows than a batch
-    for at, told in list(enumerate(whole.told))[:: 1 + len(sizes) // 25]:
-        rest = done.tables.read(**command, **since(told["resume"]))
+    assert any(not answer["complete"] for answer in whole.told)  # a ledger has more rows than a batch
+    for at, answer in list(enumerate(whole.told))[:: 1 + len(sizes) // 25]:
+        rest = done.tables.read(**command, **since(answer["resume"]))
         assert rest.rows == whole.rows[sum(sizes[: at + 1]) :]
 
 
@@ -134,8 +134,8 @@ def test_readers_of_overlapping_sessions_are_told_which_session_a_batch_is_of(
     for one, ends in zip(ids, ((100, 119), (110, 129)), strict=True):
         rows = [
             row
-            for batch, told in zip(received.batches, received.told, strict=True)
-            if told["session"] == one
+            for batch, answer in zip(received.batches, received.told, strict=True)
+            if answer["session"] == one
             for row in batch.to_pylist()
         ]
         assert rows == expected("ledgers", *ends)
@@ -213,7 +213,7 @@ def test_the_client_chooses_the_compression(done: Service, expected: Expected, c
         ({"table": "contract_dat"}, pa.ArrowInvalid, "did you mean 'contract_data'?"),
         ({"table": 7}, pa.ArrowInvalid, "table is 7: it must be a text"),
         ({}, pa.ArrowInvalid, "names no table"),
-        ({"table": "ledgers", "start_ledger": 9, "end_ledger": 3}, pa.ArrowInvalid, "ends before it begins"),
+        ({"table": "ledgers", "start_ledger": 9, "end_ledger": 3}, pa.ArrowInvalid, "ends before it starts"),
         ({"table": "ledgers", "end_ledger": 3}, pa.ArrowInvalid, "no start_ledger"),
         ({"table": "ledgers", "start_ledger": -1}, pa.ArrowInvalid, "it must be a ledger's number"),
         ({"table": "ledgers", "start_ledger": 5, "end_ledger": 6}, pa.ArrowKeyError, "ledger 5 and 1 more"),
@@ -322,7 +322,7 @@ def test_draining_ends_streams_at_a_ledger_with_a_token(start: Start, expected: 
     threading.Timer(0.05, service.processor.drain).start()
     time.sleep(0.1)
     got += list(stream)
-    told = [chunk.app_metadata.to_pybytes() for chunk in got]
-    assert b'"complete": true' in told[-1]
+    lines = [chunk.app_metadata.to_pybytes() for chunk in got]
+    assert b'"complete": true' in lines[-1]
     rows = [row for chunk in got for row in chunk.data.to_pylist()]
     assert rows == expected("contract_events")[: len(rows)]

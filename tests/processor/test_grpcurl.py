@@ -99,9 +99,9 @@ def test_a_session_is_started_watched_and_stopped(service: Service, grpcurl: Grp
 def test_what_cannot_be_meant_is_a_code_and_a_sentence(
     grpcurl: Grpcurl, method: str, fields: dict[str, Any], code: str, sentence: str
 ) -> None:
-    told = grpcurl.refused(f"{SERVICE}/{method}", **fields)
-    assert f"Code: {code}" in told
-    assert sentence in told
+    answer = grpcurl.refused(f"{SERVICE}/{method}", **fields)
+    assert f"Code: {code}" in answer
+    assert sentence in answer
 
 
 @pytest.mark.parametrize("name", ["", SERVICE])

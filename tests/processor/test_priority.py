@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from stellarrow.processor.thread_priority import give_way
+from stellarrow.processor.thread_priority import lower_priority
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux knows a thread's niceness")
@@ -20,8 +20,8 @@ def test_a_thread_that_gives_way_is_nicer_than_the_others() -> None:
     found: list[int] = []
 
     def work() -> None:
-        give_way()
-        give_way()
+        lower_priority()
+        lower_priority()
         found.append(niceness())
 
     thread = threading.Thread(target=work)

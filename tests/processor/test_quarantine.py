@@ -11,7 +11,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.cli import invoke
 from stellarrow.processor.session import Status
-from stellarrow.servers.processor_http import components, metrics, told
+from stellarrow.servers.processor_http import components, metrics, to_dict
 
 from .conftest import Endless, Service, Start
 from .test_sessions import message, until
@@ -82,7 +82,7 @@ def test_a_session_goes_on_and_says_what_it_left_out(gapped: Service, letters: s
     (work,) = gapped.processor.works()
     sentence = "ledger 100 and 3 more are left out: stellarrow dlq list says why"
     assert message(gapped, work.session.id) == sentence
-    assert told(work)["left_out"] == "100, 110:111, 139"
+    assert to_dict(work)["left_out"] == "100, 110:111, 139"
     assert (work.session.current, work.session.counts.ledgers) == (138, 36)
     health = components(gapped.processor)[0].check()
     assert (health.healthy, health.metrics["left_out"]) == (False, 4)
@@ -103,7 +103,9 @@ def test_readers_are_told_which_ledgers_they_have_and_no_batch_claims_a_gap(
     gapped: Service, expected: Expected, asked: dict[str, Any]
 ) -> None:
     received = gapped.tables.read(**asked)
-    covered = sa.LedgerSet(sa.LedgerRange(one["first_ledger"], one["last_ledger"]) for one in received.told)
+    covered = sa.LedgerSet(
+        sa.LedgerRange(one["first_ledger"], one["last_ledger"]) for one in received.to_dict
+    )
     assert str(covered) == "101:109, 112:138"
     assert received.rows == ([] if "where" in asked else good(expected(asked["table"])))
 
@@ -111,8 +113,8 @@ def test_readers_are_told_which_ledgers_they_have_and_no_batch_claims_a_gap(
 def test_a_reader_goes_on_behind_a_gap_from_any_token(gapped: Service, expected: Expected) -> None:
     whole = gapped.tables.read(table="contract_events")
     assert whole.rows == good(expected("contract_events"))
-    for at in range(0, len(whole.told), 3):
-        rest = gapped.tables.read(table="contract_events", **{"from": whole.told[at]["resume"]})
+    for at in range(0, len(whole.to_dict), 3):
+        rest = gapped.tables.read(table="contract_events", **{"from": whole.to_dict[at]["resume"]})
         rows = [row for batch in whole.batches[: at + 1] for row in batch.to_pylist()]
         assert rows + rest.rows == whole.rows
 

@@ -85,10 +85,10 @@ def follow(address: Any, table: str, *, patience: float = 60.0) -> list[dict[str
             ticket = json.dumps({"table": table, "from": origin}).encode()
             try:
                 for chunk in client.do_get(flight.Ticket(ticket), flight.FlightCallOptions(timeout=patience)):
-                    told = json.loads(chunk.app_metadata.to_pybytes())
+                    answer = json.loads(chunk.app_metadata.to_pybytes())
                     rows += chunk.data.to_pylist()
-                    origin = told["resume"]
-                    if told["last_ledger"] == LAST and told["complete"]:
+                    origin = answer["resume"]
+                    if answer["last_ledger"] == LAST and answer["complete"]:
                         return rows
             except (ArrowException, flight.FlightError):
                 time.sleep(0.05)
@@ -133,7 +133,7 @@ def test_readers_of_a_processor_that_is_killed_end_with_exactly_the_golden_rows(
         assert counts == [len(kept), len(rows), sum(kept), LAST]
         letters = sa.DeadLetters(service.state / "dead-letters").entries()
         assert {one.ledger for one in letters} == bad
-    assert service.log.read_text().count("goes on behind ledger") >= kills * 0.6
+    assert service.log.read_text().count("continues after ledger") >= kills * 0.6
 
 
 @pytest.fixture

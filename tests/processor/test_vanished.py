@@ -91,9 +91,9 @@ def test_a_full_spool_waits_for_a_reader_that_takes_nothing_for_ever_unless_told
         stream.read_chunk()
         if patience is None:
             until(lambda: message(service, session))
-            told = message(service, session)
-            assert told.startswith("paused: the spool is full of what 1 reader has not taken yet")
-            assert "contract_events@1.0" in told  # who it is
+            answer = message(service, session)
+            assert answer.startswith("paused: the spool is full of what 1 reader has not taken yet")
+            assert "contract_events@1.0" in answer  # who it is
             service.processor.stop(session)
             assert service.finished(session) is Status.STOPPED
             assert stream.read_all().num_rows > 0

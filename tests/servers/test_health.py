@@ -59,10 +59,10 @@ def start() -> Iterator[Start]:
 
 def test_health_tells_status_version_uptime_and_every_component(start: Start) -> None:
     status, body = get(start(Part("source")), "/health")
-    told = json.loads(body)
-    assert (status, told["status"], told["version"]) == (200, "healthy", sa.__version__)
-    assert told["uptime"] >= 0
-    part = told["components"]["source"]
+    answer = json.loads(body)
+    assert (status, answer["status"], answer["version"]) == (200, "healthy", sa.__version__)
+    assert answer["uptime"] >= 0
+    part = answer["components"]["source"]
     assert part.pop("last_check").endswith("+00:00")
     assert part == {"name": "source", "healthy": True, "message": "as told", "metrics": {"ledger": 7}}
 

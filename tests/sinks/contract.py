@@ -129,9 +129,9 @@ class SinkContract:
     def test_coverage_counts_nothing_before_the_commit_that_a_crash_would_lose(self) -> None:
         sink = self.open()
         sink.write(self.batch(100, 104))
-        told = sink.coverage()
+        answer = sink.coverage()
         sink.close()
-        assert told - self.open().coverage() == sa.LedgerSet()
+        assert answer - self.open().coverage() == sa.LedgerSet()
 
     def test_closing_twice_is_harmless(self) -> None:
         sink = self.open()

@@ -92,7 +92,7 @@ class HarmContract(SinkContract):
             held = (self.root / self.harmed / file["path"]).read_bytes()
             file |= {"bytes": len(held), "sha256": sha256(held).hexdigest()}
         if entered:
-            entry["checksum"] = checksum({key: told for key, told in entry.items() if key != "checksum"})
+            entry["checksum"] = checksum({key: answer for key, answer in entry.items() if key != "checksum"})
             self.entry(*name).write_text(json.dumps(entry))
         else:
             self.entry(*name).unlink(missing_ok=True)

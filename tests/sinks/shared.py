@@ -42,8 +42,8 @@ class SharedSinkContract(SinkContract):
         """Write and commit ranges elsewhere; return the exit code, or minus the signal."""
         assert forks.stdin
         assert forks.stdout
-        told = {"openings": [self.opening()], "tables": self.tables, "ranges": ranges, **job}
-        forks.stdin.write(json.dumps(told) + "\n")
+        report = {"openings": [self.opening()], "tables": self.tables, "ranges": ranges, **job}
+        forks.stdin.write(json.dumps(report) + "\n")
         forks.stdin.flush()
         return int(forks.stdout.readline())
 

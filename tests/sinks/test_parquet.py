@@ -52,8 +52,8 @@ class TestParquetSink(FileContract):
 
     def test_a_file_tells_what_it_holds(self) -> None:
         self.keep((100, 104))
-        told = pq.read_metadata(self.paths("contract_data")[0]).metadata
-        assert {name: value for name, value in told.items() if name.startswith(b"stellarrow.")} == {
+        answer = pq.read_metadata(self.paths("contract_data")[0]).metadata
+        assert {name: value for name, value in answer.items() if name.startswith(b"stellarrow.")} == {
             b"stellarrow.table": b"contract_data",
             b"stellarrow.schema_version": b"2.0",
             b"stellarrow.network": b"Stellarrow Synthetic Network ; November 2026",

@@ -157,8 +157,8 @@ def test_many_random_faults_leave_all_or_a_clear_stop(
 def test_a_hole_between_the_sources_is_loud(make_lake: MakeLake, node: RpcNode, connect: Connect) -> None:
     chain = ChainedSource([FileSource(make_lake(100, 109)), connect(node)])
     seen: list[int] = []
-    told = r"no source has ledger 110: .* has 100:109; http.* has 115:139"
-    with pytest.raises(sa.LedgerMissing, match=told):
+    text = r"no source has ledger 110: .* has 100:109; http.* has 115:139"
+    with pytest.raises(sa.LedgerMissing, match=text):
         seen.extend(chunk.first for chunk in chain.read(sa.LedgerRange(105)))
 
 

@@ -87,7 +87,7 @@ def test_a_ledger_skipped_again_is_loud(service: RawLedgers, connect: Connect) -
     service.faults = [{110: "skip"}, {110: "skip"}]
     seen: list[sa.LedgerChunk] = []
     with pytest.raises(
-        sa.LedgerMissing, match="skips ledger 110 and goes on with 111, also when asked again"
+        sa.LedgerMissing, match="skips ledger 110 and continues with 111, also when asked again"
     ):
         seen.extend(connect(service).read(sa.LedgerRange(100, 139)))
     assert service.asked == [100, 110]

@@ -303,9 +303,9 @@ def test_a_certificate_nobody_vouches_for_is_not_trusted() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     issued.configure_cert(context)
     with serving(RpcNode(), tls=context) as node, closing(RpcSource([node.url], policy=BRISK)) as source:
-        with pytest.raises(sa.SourceError, match="certificate that cannot be trusted") as told:
+        with pytest.raises(sa.SourceError, match="certificate that cannot be trusted") as answer:
             source.available()
-        assert not isinstance(told.value, sa.SourceUnavailable)
+        assert not isinstance(answer.value, sa.SourceUnavailable)
 
 
 def test_close_cuts_off_a_call_under_way(serve: Serve, connect: Open) -> None:
@@ -327,9 +327,9 @@ def test_several_pipelines_of_different_networks_run_in_one_process(serve: Serve
 
     def bring(number: int) -> None:
         source = sources[number]
-        told = source.network()
-        assert told
-        reports[number] = sa.run(source, tables=["ledgers"], sinks=[], network=told, ledgers="100:139")
+        answer = source.network()
+        assert answer
+        reports[number] = sa.run(source, tables=["ledgers"], sinks=[], network=answer, ledgers="100:139")
 
     threads = [threading.Thread(target=bring, args=(number,)) for number in range(2)]
     for thread in threads:
@@ -343,10 +343,10 @@ def test_a_key_in_the_url_stays_out_of_messages(serve: Serve) -> None:
     node = serve(*[status(403)] * 9)
     with (
         closing(RpcSource([f"{node.url}/v1/s3cret-key"], policy=BRISK)) as source,
-        pytest.raises(sa.SourceError) as told,
+        pytest.raises(sa.SourceError) as answer,
     ):
         source.available()
-    assert "s3cret" not in str(told.value)
+    assert "s3cret" not in str(answer.value)
 
 
 FAULTS: tuple[Fault | None, ...] = (

@@ -41,8 +41,8 @@ def error(code: Any, message: str, status: int = 200, data: Any = None) -> Fault
     def answer(request: dict[str, Any]) -> Answer | None:
         if request["method"] != "getLedgers":
             return None
-        told = {"code": code, "message": message, "data": data}
-        return status, {}, json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": told}).encode()
+        report = {"code": code, "message": message, "data": data}
+        return status, {}, json.dumps({"jsonrpc": "2.0", "id": request["id"], "error": report}).encode()
 
     return answer
 
@@ -113,9 +113,9 @@ def test_an_error_of_the_node_about_a_ledger_it_has_passes(serve: Serve, code: A
 @pytest.mark.parametrize("code", [-32600, -32601, -32602])
 def test_a_mistake_of_ours_is_final(serve: Serve, code: int) -> None:
     node = serve(None, *[error(code, "no such thing")] * 9)
-    with pytest.raises(sa.SourceError, match="refused getLedgers: no such thing") as told:
+    with pytest.raises(sa.SourceError, match="refused getLedgers: no such thing") as answer:
         read(node)
-    assert not isinstance(told.value, sa.SourceUnavailable)
+    assert not isinstance(answer.value, sa.SourceUnavailable)
     assert len(limits(node)) == 1
 
 

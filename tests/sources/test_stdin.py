@@ -65,7 +65,7 @@ def test_ranges_are_read_one_after_the_other(piped: Piped, ledgers: tuple[bytes,
 
 def test_a_hole_in_a_pipe_is_a_missing_ledger(piped: Piped, ledgers: tuple[bytes, ...]) -> None:
     source = piped(frame([*ledgers[:5], *ledgers[6:]], "record-marked"))
-    with pytest.raises(LedgerMissing, match="ledger 105 is missing in stdin, which goes on with 106"):
+    with pytest.raises(LedgerMissing, match="ledger 105 is missing in stdin, which continues with 106"):
         held(source, 100, None)
 
 

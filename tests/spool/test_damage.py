@@ -234,9 +234,9 @@ print(spool.coverage())
 
 def test_a_full_disk_loses_nothing_and_the_spool_goes_on_when_there_is_room(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FULL_DISK, str(tmp_path)]
-    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert "cannot be written" in told[0]
-    assert told[1:] == ["2:21", "2:61"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert "cannot be written" in answer[0]
+    assert answer[1:] == ["2:21", "2:61"]
 
 
 def test_a_disk_that_takes_nothing_more_loses_nothing_and_the_spool_goes_on_when_it_does(

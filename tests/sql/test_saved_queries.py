@@ -155,6 +155,6 @@ def test_queries_are_listed_and_the_nearest_is_named(ask: Ask, capsys: pytest.Ca
 
 def test_what_is_wrong_with_ledgers_is_told_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["sql", "from ledgers", "--source", "./nowhere"]) != 0
-    told = capsys.readouterr().err
-    assert "./nowhere does not exist: name a file, a folder or a glob" in told
-    assert "Traceback" not in told
+    answer = capsys.readouterr().err
+    assert "./nowhere does not exist: name a file, a folder or a glob" in answer
+    assert "Traceback" not in answer

@@ -104,8 +104,8 @@ def compare(ours: list[Row], golden: list[Row], *, untold: Collection[str] = ())
     """
     assert len(ours) == len(golden)
     for number, (row, expected) in enumerate(zip(ours, golden, strict=True)):
-        told = {column: value for column, value in row.items() if column not in untold}
-        assert told == dict.fromkeys(told) | expected, f"row {number}"
+        report = {column: value for column, value in row.items() if column not in untold}
+        assert report == dict.fromkeys(report) | expected, f"row {number}"
 
 
 def renamed(rows: list[Row], rename: Callable[[Row], Row]) -> list[Row]:

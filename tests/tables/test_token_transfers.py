@@ -31,8 +31,8 @@ def asset_of(asset: Row | None) -> Row:
 
 def memo_of(meta: Row) -> Row:
     for kind, value in meta.get("to_muxed_info", {}).items():
-        told = base64.b64decode(value).hex() if kind == "hash" else value
-        return {"to_muxed_type": kind, "to_muxed": told}
+        answer = base64.b64decode(value).hex() if kind == "hash" else value
+        return {"to_muxed_type": kind, "to_muxed": answer}
     return {}
 
 

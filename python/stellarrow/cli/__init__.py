@@ -19,7 +19,7 @@ WRONG_USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _RESUMED: Final = frozenset(("extract", "demo"))
-_GOES_ON: Final = ": the same command line goes on from what is done"
+_GOES_ON: Final = ": the same command line continues from what is done"
 
 
 def main() -> None:

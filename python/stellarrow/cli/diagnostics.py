@@ -1,4 +1,4 @@
-"""What doctor looks at: settings, sources and sinks, each found well or told how to mend."""
+"""What doctor looks at: settings, sources and sinks, each found well or told how to fix."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EXTRAS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look found: `message` says what, and where it is not well also how to mend it."""
+    """What one look found: `message` says what, and where it is not well also how to fix it."""
 
     subject: str
     state: State
@@ -75,11 +75,11 @@ def installation() -> Finding:
 
 def sources(locations: Sequence[str], network: str | None, endpoint: str | None) -> Iterator[Finding]:
     """Look at each source, and at whether they are of one network."""
-    told: dict[str, Network] = {}
+    report: dict[str, Network] = {}
     for location in locations:
-        yield from _source(location, network, endpoint, told)
-    for name, other in list(told.items())[1:]:
-        first, expected = next(iter(told.items()))
+        yield from _source(location, network, endpoint, report)
+    for name, other in list(report.items())[1:]:
+        first, expected = next(iter(report.items()))
         if other.passphrase != expected.passphrase:
             message = f"is of {other}, but {first} of {expected}: use sources of one network"
             yield Finding(name, "broken", message)

@@ -12,7 +12,7 @@ from typing import Any, Final
 from stellarrow import registry
 from stellarrow.cli import signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
-from stellarrow.cli.output.outcome import Told
+from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
 from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
@@ -24,8 +24,8 @@ from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Listed, Measured, Sink, Source
 from stellarrow.sources.stdin import StdinSource
-from stellarrow.verification.row_counts import Census
-from stellarrow.verification.stored_tables import holdings
+from stellarrow.verification.row_counts import RowCountComparison
+from stellarrow.verification.stored_tables import stored_tables
 
 _SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
 _LISTED: Final = 100_000  # ledgers that a dry run looks for one by one
@@ -55,11 +55,11 @@ class Job:
             instance_credentials=self._settings.instance_credentials,
         )
 
-    def run(self, sinks: Sequence[Sink]) -> Told:
+    def run(self, sinks: Sequence[Sink]) -> Outcome:
         wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         letters = self._dead_letters()
         with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
-            report = self._bring(
+            report = self._extract(
                 sinks,
                 wanted,
                 progress=progress,
@@ -68,8 +68,8 @@ class Job:
             )
         letters.close_gaps(report.ranges)
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
-        return Told(
-            _told(report, gaps),
+        return Outcome(
+            _summary(report, gaps),
             {
                 "ledgers": report.ledgers,
                 "bytes": report.bytes,
@@ -100,7 +100,7 @@ class Job:
             job["verify_hashes"] = settings.verify_hashes
         return DeadLetters(settings.state_dir / FOLDER, job=job)
 
-    def _bring(
+    def _extract(
         self, sinks: Sequence[Sink], ledgers: LedgerSet, *, verify_hashes: bool | None = None, **choices: Any
     ) -> loop.Report:
         return loop.run(
@@ -120,7 +120,7 @@ class Job:
             **choices,
         )
 
-    def foretell(self, sinks: Sequence[Sink]) -> Told:
+    def estimate(self, sinks: Sequence[Sink]) -> Outcome:
         """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
         if isinstance(self._source, StdinSource):
             raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
@@ -135,7 +135,7 @@ class Job:
         eta, plain = self._sampled(missing - absent) if missing - absent else (0.0, 0)
         stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
-        return _foretold(missing, wanted - missing, absent | gaps, stored=stored, plain=plain, eta=eta)
+        return _estimate_text(missing, wanted - missing, absent | gaps, stored=stored, plain=plain, eta=eta)
 
     def _absent(self, missing: LedgerSet, held: LedgerSet) -> LedgerSet:
         """Return what the source lacks of the ledgers, with its holes where they are few enough to list."""
@@ -147,33 +147,35 @@ class Job:
                 absent |= missing - absent - there
         return absent
 
-    def verify(self, sinks: Sequence[Sink]) -> Told:
+    def verify(self, sinks: Sequence[Sink]) -> Outcome:
         """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
         wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         covered = covered_ledgers(sinks) & wanted
         readable = covered & self._source.available()
-        census = Census(
+        comparison = RowCountComparison(
             {name: table(name).name for name in self._tables},
-            [one for place in self._settings.to for one in holdings(place)],
+            [one for place in self._settings.to for one in stored_tables(place)],
         )
         with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
-            report = self._bring(
-                [census],
+            report = self._extract(
+                [comparison],
                 readable,
                 verify_hashes=self._settings.verify_hashes is not False,
                 progress=progress,
                 stop=stop.event,
             )
         lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
-        told = row_counts.compared(census.differences, report, lacking=lacking, unreadable=covered - readable)
-        return replace(told, exit_code=stop.exit_code) if report.stopped else told
+        answer = row_counts.compared(
+            comparison.differences, report, lacking=lacking, unreadable=covered - readable
+        )
+        return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
     def _sampled(self, missing: LedgerSet) -> tuple[float, int]:
         """Return the seconds and the bytes of XDR that all would take."""
         first = missing.ranges[0]
         sample = LedgerSet([LedgerRange(first.first, min(first.end, first.first + _SAMPLE - 1))])
         with TemporaryDirectory() as folder, closing(self.open_sink(f"parquet:{folder}")) as sink:
-            report = self._bring([sink], sample)
+            report = self._extract([sink], sample)
         share = missing.count / max(1, report.ledgers)
         return report.seconds * share, round(report.bytes * share)
 
@@ -193,11 +195,11 @@ def _where(settings: Extract) -> Filter | None:
     return where if str(where) else None
 
 
-def _foretold(
+def _estimate_text(
     missing: LedgerSet, there: LedgerSet, absent: LedgerSet, *, stored: int | None, plain: int, eta: float
-) -> Told:
+) -> Outcome:
     size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
-    told = [
+    lines = [
         f"would extract {formatting.many(missing.count, 'ledger')}"
         + (f" ({formatting.ranges(missing)})" if missing else "")
         + f", {size}, in about {formatting.seconds(eta)}",
@@ -205,9 +207,9 @@ def _foretold(
     ]
     if absent:
         many = formatting.many(absent.count, "ledger")
-        told.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
-    return Told(
-        "\n".join(told),
+        lines.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
+    return Outcome(
+        "\n".join(lines),
         {
             "ledgers": missing.count,
             "ranges": str(missing),
@@ -221,21 +223,23 @@ def _foretold(
     )
 
 
-def _told(report: loop.Report, gaps: LedgerSet) -> str:
+def _summary(report: loop.Report, gaps: LedgerSet) -> str:
     skipped = f", {formatting.many(report.skipped, 'ledger')} already there" if report.skipped else ""
-    told = []
+    lines = []
     if report.stopped:
-        told.append("stopped as asked: the same command line goes on from there")
+        lines.append("stopped as asked: the same command line continues from there")
     if report.quarantined:
         many = formatting.many(report.quarantined.count, "ledger")
-        told.append(f"put aside: {many} ({formatting.ranges(report.quarantined)}), see stellarrow dlq list")
+        lines.append(
+            f"quarantined: {many} ({formatting.ranges(report.quarantined)}), see stellarrow dlq list"
+        )
     if gaps:
-        told.append(f"not in the source: {formatting.ranges(gaps)}")
+        lines.append(f"not in the source: {formatting.ranges(gaps)}")
     if not report.ledgers:
-        return "\n".join([f"nothing to do{skipped}" if not told else f"nothing new{skipped}", *told])
+        return "\n".join([f"nothing to do{skipped}" if not lines else f"nothing new{skipped}", *lines])
     speed = report.bytes / max(report.seconds, 1e-9) / 1e6
     done = (
         f"{formatting.many(report.ledgers, 'ledger')} ({formatting.ranges(report.ranges)}) in"
         f" {formatting.seconds(report.seconds)}, {speed:,.0f} MB/s{skipped}"
     )
-    return "\n".join([done, f"rows: {formatting.columns(report.rows)}", *told])
+    return "\n".join([done, f"rows: {formatting.columns(report.rows)}", *lines])

@@ -24,10 +24,10 @@ class Paged(click.Command):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        told = "Show every option and exit."
+        text = "Show every option and exit."
         self.params.append(
             Option(
-                ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_all, help=told
+                ["--help-all"], is_flag=True, is_eager=True, expose_value=False, callback=_show_all, help=text
             )
         )
 

@@ -42,8 +42,8 @@ def options(
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --config."""
-    told = "Settings in TOML.  [./stellarrow.toml]"
-    return click.option("--config", metavar="FILE", help=told)(function)
+    text = "Settings in TOML.  [./stellarrow.toml]"
+    return click.option("--config", metavar="FILE", help=text)(function)
 
 
 def _option(
@@ -54,8 +54,8 @@ def _option(
     default = f"  [{setting.default.replace(',', ', ')}]" if setting.default else ""
     # A switch may stand alone, or say what it means: --flowctl-enabled, --include-deleted=false.
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.metavar == "BOOL" else {}
-    told = setting.help + default
+    answer = setting.help + default
     kind = setting.kind.metavar
     return option(
-        flag, name, metavar=kind, help=told, section=section or _RARE, rare=section is None, **alone
+        flag, name, metavar=kind, help=answer, section=section or _RARE, rare=section is None, **alone
     )

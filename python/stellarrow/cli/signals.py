@@ -59,6 +59,6 @@ def stopping() -> Iterator[Stop]:
 def _give_up(stop: Stop) -> None:
     """End without the batch in hand: what is durable stays whole, as after a crash."""
     click.echo(
-        "error: the batch in hand took too long, ended without it: the same command line goes on", err=True
+        "error: the batch in hand took too long, ended without it: the same command line continues", err=True
     )
     os._exit(stop.exit_code)

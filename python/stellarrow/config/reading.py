@@ -53,7 +53,7 @@ def find_file(named: str | None = None, *, environ: Mapping[str, str] | None = N
     if path := named or environ.get(FILE_VARIABLE):
         if not Path(path).is_file():
             origin = "--config" if named else FILE_VARIABLE
-            raise ConfigError(f"{origin} names {path}, which is no file: mend the path, or leave it out")
+            raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
         return Path(path)
     return Path(FILE) if Path(FILE).is_file() else None
 
@@ -70,8 +70,8 @@ def _from_environment(
         named = [name for name in one.variables if environ.get(name)]
         values = {name: _value(one, environ[name], _variable(name)) for name in named}
         if len(set(values.values())) > 1:
-            told = " but ".join(f"{name} is {one.kind.shown(environ[name])!r}" for name in named)
-            raise ConfigError(f"{told}, which mean one setting: give {named[0]} alone")
+            text = " but ".join(f"{name} is {one.kind.shown(environ[name])!r}" for name in named)
+            raise ConfigError(f"{text}, which mean one setting: give {named[0]} alone")
         if named:
             yield key, environ[named[0]], _variable(named[0])
 
@@ -111,10 +111,10 @@ def _parsed(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text())
     except OSError as error:
         raise ConfigError(
-            f"{path} cannot be read ({os.strerror(error.errno or 0)}): mend that or leave it out"
+            f"{path} cannot be read ({os.strerror(error.errno or 0)}): fix that or leave it out"
         ) from error
     except ValueError as error:  # not TOML, or not UTF-8
-        raise ConfigError(f"{path} is no TOML ({error}): mend it, or leave it out") from error
+        raise ConfigError(f"{path} is no TOML ({error}): fix it, or leave it out") from error
 
 
 def _unknown(what: str, noun: str, written: str, known: list[str]) -> ConfigError:
@@ -147,5 +147,5 @@ def _value(one: Setting, given: str | tuple[str, ...], origin: str) -> Any:
             return given
     except ValueError:
         pass
-    told = redacted_text(one.kind.shown(given if isinstance(given, str) else ",".join(given)))
-    raise ConfigError(f"{origin} is {told!r}: it must be {one.kind.allowed}")
+    answer = redacted_text(one.kind.shown(given if isinstance(given, str) else ",".join(given)))
+    raise ConfigError(f"{origin} is {answer!r}: it must be {one.kind.allowed}")

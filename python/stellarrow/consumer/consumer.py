@@ -21,7 +21,7 @@ EARLIEST: Final = "earliest"
 FORMAT: Final = "postgresql"
 
 _AHEAD: Final = 2  # batches that wait for the sink; the server's spool holds the rest
-_LOOK: Final = 0.2  # seconds between looks at the clock
+_POLL_SECONDS: Final = 0.2  # seconds between looks at the clock
 _PAUSE: Final = 1.0  # seconds before a stream that ended is asked for more
 _log: Final = logging.getLogger(__name__)
 
@@ -170,7 +170,7 @@ class Consumer:
     def _taken(self, arrived: Queue[Batch | StellarrowError | None]) -> Iterator[Batch]:
         while not self._stop.is_set():
             try:
-                one = arrived.get(timeout=_LOOK)
+                one = arrived.get(timeout=_POLL_SECONDS)
             except Empty:
                 self._commit_if_due()
                 continue
@@ -228,7 +228,7 @@ def _put(
     """Wait for room, unless nobody takes any more."""
     while not ended.is_set():
         try:
-            arrived.put(one, timeout=_LOOK)
+            arrived.put(one, timeout=_POLL_SECONDS)
         except Full:
             continue
         return True

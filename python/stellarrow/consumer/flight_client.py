@@ -68,11 +68,11 @@ class FlightTable:
         if ledgers:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
-        with self._told(since), self._connected() as client:
+        with self._translate_errors(since), self._connected() as client:
             options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
-            told = client.get_flight_info(descriptor, options)
-            for endpoint in told.endpoints:
+            answer = client.get_flight_info(descriptor, options)
+            for endpoint in answer.endpoints:
                 reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
                 with self._lock:
                     self._reader = None if self._closed else reader
@@ -91,7 +91,7 @@ class FlightTable:
                 self._reader.cancel()
 
     @contextmanager
-    def _told(self, since: str) -> Iterator[None]:
+    def _translate_errors(self, since: str) -> Iterator[None]:
         try:
             yield
         except (flight.FlightError, pa.ArrowException) as error:
@@ -102,7 +102,7 @@ class FlightTable:
     def _translated(self, error: Exception, since: str) -> StellarrowError:
         reason = _DETAILS.split(str(error).splitlines()[0])[0]
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
-            return ResumeRefused(f"{self.name} does not know the place to go on from ({reason})")
+            return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
             return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
@@ -112,9 +112,9 @@ class FlightTable:
 
 def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
     try:
-        told = json.loads(chunk.app_metadata.to_pybytes())
-        first, last = int(told["first_ledger"]), int(told["last_ledger"])
-        return Arrival(first, last, chunk.data, str(told["resume"]), bool(told.get("complete", True)))
+        answer = json.loads(chunk.app_metadata.to_pybytes())
+        first, last = int(answer["first_ledger"]), int(answer["last_ledger"])
+        return Arrival(first, last, chunk.data, str(answer["resume"]), bool(answer.get("complete", True)))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

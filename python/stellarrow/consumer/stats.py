@@ -19,8 +19,8 @@ class ConsumerMetrics:
         registry = common.registry
         self.common = common
 
-        def counter(name: str, told: str) -> Counter:
-            return Counter(f"postgresql_consumer_{name}", told, registry=registry)
+        def counter(name: str, to_dict: str) -> Counter:
+            return Counter(f"postgresql_consumer_{name}", to_dict, registry=registry)
 
         self.received = counter("records_received", "Rows that arrived.")
         self.inserted = counter("records_inserted", "Rows that were stored.")
@@ -63,7 +63,7 @@ class Stats:
             began=min(one.began for one in parts),
         )
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         seconds = time.monotonic() - self.began
         return {
             "records_received": self.records_received,

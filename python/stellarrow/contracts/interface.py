@@ -45,9 +45,9 @@ def _enum(body: dict[str, Any], word: str = "enum") -> Iterator[str]:
 
 
 def _event(body: dict[str, Any]) -> Iterator[str]:
-    told = {"topic_list": "topic ", "data": ""}
+    report = {"topic_list": "topic ", "data": ""}
     params = ", ".join(
-        f"{told[one['location']]}{one['name']}: {type_name(one['type'])}" for one in body["params"]
+        f"{report[one['location']]}{one['name']}: {type_name(one['type'])}" for one in body["params"]
     )
     topics = "".join(f" {json.dumps(topic)}" for topic in body["prefix_topics"])
     yield f"event {body['name']}{topics} ({params}) as {body['data_format'].replace('_', ' ')}"

@@ -26,12 +26,12 @@ def bytes_like(data: Any) -> Any:
 
 def translate(error: _core.CoreError, place: str | None = None) -> StellarrowError:
     kind, message, ledger, path, offset = error.args
-    told = f"{place}: {message}" if place else str(message)
+    answer = f"{place}: {message}" if place else str(message)
     if kind == "decode":
-        return DecodeError(told, ledger=ledger, path=path, offset=offset)
+        return DecodeError(answer, ledger=ledger, path=path, offset=offset)
     kinds: dict[str, type[StellarrowError]] = {
         "network": NetworkMismatch,
         "chain": ChainBroken,
         "config": ConfigError,
     }
-    return kinds[kind](told)
+    return kinds[kind](answer)

@@ -13,7 +13,7 @@ from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, Network
 
 MANIFEST: Final = ".config.json"  # beside the partitions; may be missing
 SUFFIXES: Final = (".xdr.zst", ".xdr.zstd")  # the second in older lakes
-MOST_LEDGERS_A_FILE: Final = 64
+MAX_LEDGERS_PER_FILE: Final = 64
 
 # {0xFFFFFFFF - first:08X}--{first}[-{last}]: the newest sorts first.
 _SPAN: Final = re.compile(r"([0-9A-F]{8})--(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
@@ -121,23 +121,23 @@ class Manifest:
     def read(cls, content: bytes, *, where: str) -> Manifest:
         """Read `.config.json`; `where` names it in errors."""
         try:
-            told = json.loads(content)
-            passphrase = str(told["networkPassphrase"]).strip()
-            compression = str(told.get("compression", "zstd"))
+            answer = json.loads(content)
+            passphrase = str(answer["networkPassphrase"]).strip()
+            compression = str(answer.get("compression", "zstd"))
         except (ValueError, KeyError, TypeError, AttributeError):
             passphrase = compression = ""
         if not passphrase:
-            raise SourceError(f"{where} names no networkPassphrase (SEP-54): mend it, or remove it")
+            raise SourceError(f"{where} names no networkPassphrase (SEP-54): fix it, or remove it")
         if compression != "zstd":
             raise SourceError(
-                f"{where} names the compression {compression!r}: SEP-54 knows zstd alone, mend it"
+                f"{where} names the compression {compression!r}: SEP-54 knows zstd alone, fix it"
             )
-        if "ledgersPerBatch" not in told or "batchesPerPartition" not in told:
+        if "ledgersPerBatch" not in answer or "batchesPerPartition" not in answer:
             return cls(Network.of(passphrase), None)
         try:
-            layout = Layout(int(told["ledgersPerBatch"]), int(told["batchesPerPartition"]))
+            layout = Layout(int(answer["ledgersPerBatch"]), int(answer["batchesPerPartition"]))
         except (ValueError, TypeError) as error:
-            raise SourceError(f"{where} tells no layout that SEP-54 knows ({error}): mend it") from error
+            raise SourceError(f"{where} tells no layout that SEP-54 knows ({error}): fix it") from error
         return cls(Network.of(passphrase), layout)
 
 

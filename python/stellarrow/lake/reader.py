@@ -54,17 +54,17 @@ class Lake:
         """Return how the lake is divided: as its manifest says, else as its names show."""
         if self._layout is None:
             manifest = self.manifest()
-            told = manifest.layout if manifest else None
-            shown = self._shown_unless_forbidden(told) or told
+            answer = manifest.layout if manifest else None
+            shown = self._shown_unless_forbidden(answer) or answer
             if shown is None:
                 raise SourceError(
                     f"{self.store.where} is no lake: it has no {MANIFEST}, and no files as SEP-54 names them:"
                     " name the folder that holds FFFFFFFF--0-63999/ and the like"
                 )
-            if told and str(told) != str(shown):
+            if answer and str(answer) != str(shown):
                 raise SourceError(
-                    f"{self.store.where}/{MANIFEST} says {told}, but the files are named as for {shown}:"
-                    " mend the manifest"
+                    f"{self.store.where}/{MANIFEST} says {answer}, but the files are named as for {shown}:"
+                    " fix the manifest"
                 )
             self._layout = shown
         return self._layout
@@ -90,8 +90,8 @@ class Lake:
         tip = self.tip() if self.lists else None
         if tip is None:
             return None
-        told = self._call("metadata", lambda: self.store.metadata(self.layout().key(tip)))
-        passphrase = told.get("network-passphrase")
+        answer = self._call("metadata", lambda: self.store.metadata(self.layout().key(tip)))
+        passphrase = answer.get("network-passphrase")
         return Network.of(passphrase) if passphrase else None
 
     def file(self, ledger: int) -> bytes | None:

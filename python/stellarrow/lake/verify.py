@@ -78,15 +78,15 @@ class LakeCheck:
             self._layout = shown
             self.manifest: tuple[Fault, ...] = (Fault("manifest", MANIFEST, str(error)),)
         else:
-            self.manifest = tuple(self._mistold(lake))
+            self.manifest = tuple(self._manifest_faults(lake))
             self._network = network or lake.network()
 
-    def _mistold(self, lake: Lake) -> Iterator[Fault]:
-        told = lake.manifest()
-        if told is None:
+    def _manifest_faults(self, lake: Lake) -> Iterator[Fault]:
+        answer = lake.manifest()
+        if answer is None:
             yield Fault("manifest", MANIFEST, "there is none, so readers must be told the network: write one")
-        elif self._network and told.network.passphrase != self._network.passphrase:
-            yield Fault("manifest", MANIFEST, f"it names {told.network}, not {self._network}: mend it")
+        elif self._network and answer.network.passphrase != self._network.passphrase:
+            yield Fault("manifest", MANIFEST, f"it names {answer.network}, not {self._network}: fix it")
 
     def names(self, wanted: LedgerRange | None = None) -> Iterator[Checked]:
         """Yield every file, the newest first, with what its name and size show."""
@@ -94,8 +94,8 @@ class LakeCheck:
         for key, size in self._entries(wanted):
             ledgers = ledgers_named(key.rpartition("/")[2])
             if ledgers is None:
-                told = "its name is none of a lake (SEP-54): move it elsewhere"
-                yield Checked(key, None, size, (Fault("stranger", key, told),))
+                text = "its name is none of a lake (SEP-54): move it elsewhere"
+                yield Checked(key, None, size, (Fault("stranger", key, text),))
                 continue
             found = tuple(self._misnamed(key, ledgers, size, newer))
             yield Checked(key, ledgers, size, found)
@@ -109,7 +109,7 @@ class LakeCheck:
         decode = Decoder(["ledgers"], network=self._network, verify_hashes=True)
         looked = ordered(
             files,
-            lambda file: self._looked_into(file, decode),
+            lambda file: self._inspected(file, decode),
             workers=_READERS,
             budget=_BUDGET,
             cost=lambda file: file.stored,
@@ -150,7 +150,7 @@ class LakeCheck:
                 "missing", str(lost), f"{lost.count:,} of the ledgers are not there: write them again"
             )
 
-    def _looked_into(self, file: Checked, decode: Decoder) -> Checked:
+    def _inspected(self, file: Checked, decode: Decoder) -> Checked:
         if file.ledgers is None or not file.stored:
             return file
         data = self._guard.call("lake get", lambda: self._store.get(file.key))
@@ -169,15 +169,15 @@ def _read(chunk: LedgerChunk, decode: Decoder) -> tuple[Fault | None, LedgerRun 
     try:
         return None, decode(chunk).run
     except tuple(_KINDS) as error:
-        told = str(error).removeprefix(f"{chunk.where}: ")
-        return Fault(_KINDS[type(error)], chunk.where, told), None
+        answer = str(error).removeprefix(f"{chunk.where}: ")
+        return Fault(_KINDS[type(error)], chunk.where, answer), None
 
 
 def _unlinked(file: Checked, newer: LedgerRun | None) -> Iterator[Fault]:
     run = file.run
     if run and newer and run.last + 1 == newer.first and run.last_hash != newer.previous_hash:
-        told = (
+        text = (
             f"ledger {newer.first} names {newer.previous_hash} as the hash before it, but ledger {run.last}"
             f" has {run.last_hash}: one is not of this chain"
         )
-        yield Fault("chain", file.key, told)
+        yield Fault("chain", file.key, text)

@@ -187,14 +187,14 @@ class LakeWriter:
     def _place(self, ledgers: list[_Ledger]) -> Written:
         first, last = ledgers[0], ledgers[-1]
         data = packed([ledger.xdr for ledger in ledgers])
-        told = self._metadata(first, last)
+        answer = self._metadata(first, last)
         key = self.layout.key(first.sequence)
-        is_new = self._guard.call("lake put", lambda: self._store.put(key, data, told))
+        is_new = self._guard.call("lake put", lambda: self._store.put(key, data, answer))
         return Written(LedgerRange(first.sequence, last.sequence), len(data) if is_new else 0)
 
     def _metadata(self, first: _Ledger, last: _Ledger) -> dict[str, str]:
         """Return what is told of a file beside its bytes; what no header can carry is left out."""
-        told = {
+        report = {
             "start-ledger": str(first.sequence),
             "end-ledger": str(last.sequence),
             "start-ledger-close-time": str(first.closed_at),
@@ -204,4 +204,4 @@ class LakeWriter:
             "compression-type": "zstd",
             "version": f"stellarrow {__version__}",
         }
-        return {name: value for name, value in told.items() if value.isascii() and value.isprintable()}
+        return {name: value for name, value in report.items() if value.isascii() and value.isprintable()}

@@ -69,14 +69,16 @@ class ClientCredentials:
 
     def headers_for(self, host: str | None) -> dict[str, str]:
         """Return the headers that a request to a host carries."""
-        told = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        answer = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         wanted = (host or "").strip("[]").lower()
         for header in self.headers:
             if header.host in (None, wanted):
                 # One given by hand replaces the token's, whatever its letters.
-                told = {name: value for name, value in told.items() if name.lower() != header.name.lower()}
-                told[header.name] = header.value
-        return told
+                answer = {
+                    name: value for name, value in answer.items() if name.lower() != header.name.lower()
+                }
+                answer[header.name] = header.value
+        return answer
 
     def metadata_for(self, host: str | None) -> tuple[tuple[str, str], ...]:
         """Return the headers as gRPC wants them: names in small letters."""

@@ -93,10 +93,10 @@ class Guard:
         def before_sleep(tried: tenacity.RetryCallState) -> None:
             self._metrics.retry_attempts.labels(operation).inc()
             wait = tried.next_action.sleep if tried.next_action else 0.0
-            told = str(self.last_error)
+            text = str(self.last_error)
             _log.warning(
                 "%s; trying again in %.1f s (attempt %d)",
-                *(told if self.name in told else f"{self.name}: {told}", wait, tried.attempt_number + 1),
+                *(text if self.name in text else f"{self.name}: {text}", wait, tried.attempt_number + 1),
             )
 
         attempts = self.policy.attempts
@@ -112,7 +112,7 @@ class Guard:
 
     def _once(self, work: Callable[[], Result]) -> Result:
         if self._stop.is_set():
-            raise Stopped(f"{self.name} was told to stop")
+            raise Stopped(f"{self.name} was asked to stop")
         self._admit()
         try:
             if rest := self._breaker.enter():
@@ -153,10 +153,10 @@ class Guard:
 
     def _wait(self, tried: tenacity.RetryCallState) -> float:
         error = tried.outcome.exception() if tried.outcome else None
-        told = error.retry_after if isinstance(error, Unavailable) else None
+        answer = error.retry_after if isinstance(error, Unavailable) else None
         first = self.policy.first_wait
-        if told is not None:
-            return max(0.0, told) + random.uniform(0, first)  # noqa: S311  not all callers at once
+        if answer is not None:
+            return max(0.0, answer) + random.uniform(0, first)  # noqa: S311  not all callers at once
         if isinstance(error, Unavailable) and error.busy:
             # Asking again soon is what it objects to: each wait is longer than the one before.
             bound = min(self.policy.longest_wait, first * 2 ** min(tried.attempt_number, 60))
@@ -165,7 +165,7 @@ class Guard:
 
     def _sleep(self, seconds: float) -> None:
         if self._stop.wait(seconds):
-            raise Stopped(f"{self.name} was told to stop")
+            raise Stopped(f"{self.name} was asked to stop")
 
     def _show(self, state: State) -> None:
         self._metrics.circuit_breaker_state.labels(self.name).set(_STATES.index(state))

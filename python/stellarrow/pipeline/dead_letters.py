@@ -34,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """What is known of a ledger that was put aside; `last` differs where a chunk could not be taken apart.
+    """What is known of a ledger that was quarantined; `last` differs where a chunk could not be taken apart.
 
     `kind` is the error's class, `path` and `offset` its place, `at` an ISO time, `job` what was being done,
     `fetched` whether it came over a network.
@@ -73,7 +73,7 @@ class DeadLetters:
         """Keep them in a folder; `put_aside` is told of each once it is durable."""
         self.folder = Path(folder)
         self._job = dict(job or {})
-        self._put_aside = put_aside
+        self._quarantine = put_aside
 
     def put(
         self,
@@ -106,12 +106,12 @@ class DeadLetters:
             job=self._job,
             fetched=fetched,
         )
-        with self._told():
+        with self._translate_os_errors():
             private_folder(self.folder)
             self._place(f"{letter.name}.xdr", data)
             self._place(f"{letter.name}.json", _written(letter))
-        if self._put_aside:
-            self._put_aside(letter)
+        if self._quarantine:
+            self._quarantine(letter)
         return letter
 
     def entries(self) -> list[DeadLetter]:
@@ -139,10 +139,10 @@ class DeadLetters:
         except OSError as error:
             raise SourceError(
                 f"the bytes of dead letter {letter.name} cannot be read ({os.strerror(error.errno or 0)}): "
-                f"put {path} back, or drop the letter"
+                f"put {path} back, or drop the dead letter"
             ) from error
         if hashlib.sha256(data).hexdigest() != letter.sha256:
-            raise SourceError(f"{path} is not what was put there: restore it, or drop the letter")
+            raise SourceError(f"{path} is not what was put there: restore it, or drop the dead letter")
         return LedgerChunk(data, letter.framing, letter.ledger, letter.last, str(path), letter.fetched)
 
     def close_gaps(self, ledgers: LedgerSet) -> None:
@@ -175,7 +175,7 @@ class DeadLetters:
 
     def forget(self, letter: DeadLetter) -> None:
         """Remove one letter; one that is gone already is no error."""
-        with self._told():
+        with self._translate_os_errors():
             for ending in ("json", "xdr"):  # bytes without a word about them are no letter
                 (self.folder / f"{letter.name}.{ending}").unlink(missing_ok=True)
             if self.folder.is_dir():
@@ -208,7 +208,7 @@ class DeadLetters:
         _sync(self.folder)
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_os_errors(self) -> Iterator[None]:
         try:
             yield
         except OSError as error:
@@ -219,8 +219,8 @@ class DeadLetters:
 
 
 def _written(letter: DeadLetter) -> bytes:
-    told = {"format": _FORMAT, **asdict(letter)}
-    return json.dumps({**told, _CHECKSUM: _checksum(told)}, indent=1).encode()
+    report = {"format": _FORMAT, **asdict(letter)}
+    return json.dumps({**report, _CHECKSUM: _checksum(report)}, indent=1).encode()
 
 
 def _letter(path: Path) -> DeadLetter:
@@ -237,7 +237,7 @@ def _letter(path: Path) -> DeadLetter:
             raise ValueError("it is of another version")
         letter = DeadLetter(**{**held, "tables": tuple(held["tables"])})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise Damaged(f"{path} is no dead letter ({error}): put a sound copy back, or delete it") from error
+        raise Damaged(f"{path} is no dead letter ({error}): restore a sound copy, or delete it") from error
     return letter
 
 

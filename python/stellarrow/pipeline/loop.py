@@ -107,7 +107,7 @@ def run(
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
     Without `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all
-    before it durable; the same call goes on from there. With `dead_letters`, a ledger that cannot be decoded,
+    before it durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded,
     or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
     batch in hand, commits and returns. What was written is committed when a chain that is followed has
     nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. Where
@@ -208,7 +208,7 @@ class _Loop:
             while parts and not self.stop.is_set():
                 part, singly = parts.popleft()
                 try:
-                    self._bring(part, singly=singly)
+                    self._extract(part, singly=singly)
                 except LedgersRefused:
                     if singly:
                         raise
@@ -225,7 +225,7 @@ class _Loop:
                 self._commit()
             raise
 
-    def _bring(self, part: LedgerRange, *, singly: bool) -> None:
+    def _extract(self, part: LedgerRange, *, singly: bool) -> None:
         results = ordered(
             self.source.read(part),
             self._singly if singly else self._outcomes,
@@ -292,7 +292,7 @@ class _Loop:
 
     def _take(self, outcome: Outcome, *, singly: bool) -> None:
         if outcome.batch is None:
-            self._set_aside(
+            self._quarantine(
                 outcome.chunk, outcome.error or LedgerMissing(f"{outcome.chunk.where} has no rows")
             )
             return
@@ -306,12 +306,12 @@ class _Loop:
             if not singly:
                 raise
             self.commits.drop()
-            self._set_aside(outcome.chunk, error)
+            self._quarantine(outcome.chunk, error)
             return
         self.state.add(outcome.batch)
         self._tell()
 
-    def _set_aside(self, chunk: LedgerChunk, error: StellarrowError) -> None:
+    def _quarantine(self, chunk: LedgerChunk, error: StellarrowError) -> None:
         if self.dead_letters is None:
             raise error
         self.dead_letters.put(

@@ -21,8 +21,8 @@ from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots, Ways
 from stellarrow.processor.session_store import Store
-from stellarrow.processor.session_worker import Work
-from stellarrow.processor.state_lock import Claim
+from stellarrow.processor.session_worker import SessionWorker
+from stellarrow.processor.state_lock import StateLock
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.metrics import Metrics
@@ -32,7 +32,7 @@ TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "t
 
 _AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
 _ENDED: Final = 100  # sessions of which the output stays
-_LOOK_AT_AGE: Final = 30.0  # seconds between looks at what is too old, at most
+_AGE_CHECK_SECONDS: Final = 30.0  # seconds between looks at what is too old, at most
 _BATCH_LIMIT: Final = 1_000_000  # rows
 _log: Final = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class Processor:
         self.commits = Recent()  # seconds
         self._lock = threading.Lock()
         self._configuring = threading.Lock()
-        self._claim = Claim(options.state_dir)
+        self._claim = StateLock(options.state_dir)
         with ExitStack() as stack:
             stack.callback(self._claim.release)
             self._store = Store(options.state_dir / "sessions.sqlite3")
@@ -127,7 +127,7 @@ class Processor:
         for work in self.works():
             status = work.session.status
             if not status.is_final:
-                _log.info("session %s goes on behind ledger %d", work.session.id, work.session.current)
+                _log.info("session %s continues after ledger %d", work.session.id, work.session.current)
                 work.start()
                 if status is Status.STOPPING:
                     work.stop()
@@ -170,14 +170,14 @@ class Processor:
         folder = self.options.state_dir / "sessions"
         known = {one.id for one in remembered}
         forgotten = sorted(one for one in folder.glob("*/spool.json") if one.parent.name not in known)
-        told = [
+        lines = [
             f"{one.parent} is of no session that is remembered: put a sound copy of sessions.sqlite3 back, or"
             " move the folder away"
             for one in forgotten
         ]
-        for one in told:
+        for one in lines:
             _log.error("%s", one)
-        return told
+        return lines
 
     def has(self, ledgers: LedgerRange) -> bool:
         """Tell whether a session is of these ledgers, other than one that failed before it kept anything."""
@@ -190,13 +190,13 @@ class Processor:
             work.stop()
         return work.session
 
-    def work(self, session_id: str) -> Work:
+    def work(self, session_id: str) -> SessionWorker:
         with self._lock:
             if session_id in self._works:
                 return self._works[session_id]
         raise UnknownSession(f"there is no session {session_id!r}: StartProcessing answers with one's id")
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[SessionWorker]:
         """Return every session, the oldest first."""
         with self._lock:
             return list(self._works.values())
@@ -242,7 +242,7 @@ class Processor:
 
     def _forget_in_time(self) -> None:
         """Let go of what has become too old, also where nothing is written any more."""
-        while not self.draining.wait(min(_LOOK_AT_AGE, (self.options.retention.age or 0) / 4)):
+        while not self.draining.wait(min(_AGE_CHECK_SECONDS, (self.options.retention.age or 0) / 4)):
             for work in self.works():
                 with suppress(StellarrowError):  # a disk that refuses is tried again
                     if work.spool:
@@ -272,5 +272,7 @@ class Processor:
                 with self._lock:
                     self._works.pop(work.session.id, None)
 
-    def _work(self, session: Session) -> Work:
-        return Work(session, self.options.state_dir / "sessions" / session.id, self._where, self._shared)
+    def _work(self, session: Session) -> SessionWorker:
+        return SessionWorker(
+            session, self.options.state_dir / "sessions" / session.id, self._where, self._shared
+        )

@@ -135,7 +135,7 @@ class Session:
             raise Damaged(
                 f"session {self.id} is remembered to be at ledger {self.current}, but its spool ends with"
                 f" {last}: the session database is older or damaged; nothing was changed; put a sound copy"
-                " back, or begin a new session"
+                " back, or start a new session"
             )
         mark = mark or Mark(last, counts=self.counts)
         return self if mark == self.reached else self.at(mark)

@@ -18,7 +18,7 @@ from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
-from stellarrow.processor.thread_priority import give_way
+from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Refetching, Source
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
@@ -28,12 +28,12 @@ COUNTED = "contract_data"
 
 def agreed_network(source: Source, named: Network | None) -> Network:
     """Return the network the source tells, or the one named; they must not differ."""
-    told = source.network()
-    if told and named and told.passphrase != named.passphrase:
+    answer = source.network()
+    if answer and named and answer.passphrase != named.passphrase:
         raise NetworkMismatch(
-            f"the source says its ledgers are of {told}, not {named}: mend NETWORK_PASSPHRASE"
+            f"the source says its ledgers are of {answer}, not {named}: fix NETWORK_PASSPHRASE"
         )
-    network = told or named
+    network = answer or named
     if network is None:
         raise ConfigError("the source does not tell its network: set NETWORK_PASSPHRASE, or --network")
     return network
@@ -50,7 +50,7 @@ class Slots:
         self._metrics = metrics.processing_duration.labels(kind, "decode")
 
     def decode(self, decoder: Decoder, chunk: LedgerChunk) -> LedgerBatch:
-        give_way()
+        lower_priority()
         with self._free:
             began = time.perf_counter()
             batch = decoder(chunk)

@@ -18,7 +18,7 @@ _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class Committed:
     """What one commit made durable, in so many seconds: up to a mark in the batch `last`, rows by table."""
 
     last: LedgerBatch
@@ -39,7 +39,7 @@ class Output:
         batch_size: int,
         after: Mark,
         expect: Callable[[tuple[Mark, ...]], None],
-        kept: Callable[[Kept], None],
+        kept: Callable[[Committed], None],
     ) -> None:
         self._spool = spool
         self._decoder = decoder
@@ -85,10 +85,10 @@ class Output:
         self._last, self._pending, self._rows = None, Counts(), {}
         self._marks.clear()
         if last:
-            self._kept(Kept(last=last, mark=self._mark, counts=pending, rows=rows, took=now - began))
+            self._kept(Committed(last=last, mark=self._mark, counts=pending, rows=rows, took=now - began))
 
     def leave_out(self, letter: DeadLetter) -> None:
-        """Go on without ledgers that were put aside."""
+        """Go on without ledgers that were quarantined."""
         self.commit()
         self._spool.leave_out(LedgerRange(letter.ledger, letter.last))
 
@@ -105,7 +105,7 @@ class Output:
             raise ChainBroken(
                 f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
                 f" {before.ledger}, which the session keeps, has {before.hash}: the chain was reset, or the"
-                " source is another one; mend the source, or start another session"
+                " source is another one; fix the source, or start another session"
             )
 
     def coverage(self) -> LedgerSet:

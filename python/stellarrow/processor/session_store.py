@@ -62,7 +62,7 @@ _ROW: Final = ", ".join(_COLUMNS)
 _UNREADABLE: Final = "cannot be read, as by a newer version of stellarrow"
 _REMEDY: Final = "update, or choose another --state-dir"
 _SOUND_COPY: Final = (
-    "nothing was changed; put a sound copy back, or move it and the folder sessions away to begin anew"
+    "nothing was changed; restore a sound copy, or move it and the folder sessions away to start again"
 )
 _log: Final = logging.getLogger(__name__)
 
@@ -73,7 +73,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
-        with self._told():
+        with self._translate_errors():
             private_folder(path.parent)
             private_file(path, "ab").close()  # those beside it get its mode
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
@@ -85,7 +85,7 @@ class Store:
 
     def sessions(self) -> list[Session]:
         """Return every session, the oldest first."""
-        with self._told():
+        with self._translate_errors():
             rows = self._database.execute(f"select {_ROW}, digest from sessions order by created_at")
             return [self._session(row[:-1], row[-1]) for row in rows]
 
@@ -100,23 +100,23 @@ class Store:
             *(session.id, session.ledgers.first, session.ledgers.last, session.batch_size),
             *(json.dumps(session.tables), session.network, session.status.name, session.current),
             *(session.message, json.dumps(asdict(session.counts)), session.created_at, session.updated_at),
-            *(session.reached.hash, json.dumps([_told(mark) for mark in session.ahead])),
+            *(session.reached.hash, json.dumps([_translate_errors(mark) for mark in session.ahead])),
         )
         marks = ", ".join("?" * (len(_COLUMNS) + 1))
-        with self._told():
+        with self._translate_errors():
             self._database.execute(
                 f"insert or replace into sessions ({_ROW}, digest) values ({marks})",
                 (*values, digest(values)),
             )
 
     def forget(self, session_id: str) -> None:
-        with self._told():
+        with self._translate_errors():
             self._database.execute("delete from sessions where id = ?", (session_id,))
         self._fold_in()
 
     def filter(self) -> Filter | None:
         """Return the filter that was configured last, if any was."""
-        with self._told():
+        with self._translate_errors():
             row = self._database.execute("select chosen, digest from filter").fetchone()
         if row and row[1] != digest(row[:1]):
             raise Damaged(f"the filter in {self._path} is damaged: {_SOUND_COPY}")
@@ -127,7 +127,7 @@ class Store:
 
     def save_filter(self, where: Filter) -> None:
         chosen = json.dumps({one.name: getattr(where, one.name) for one in fields(where)})
-        with self._told():
+        with self._translate_errors():
             self._database.execute(
                 "insert or replace into filter (only, chosen, digest) values (1, ?, ?)",
                 (chosen, digest([chosen])),
@@ -170,7 +170,7 @@ class Store:
 
     def _fold_in(self) -> None:
         """Move what was saved into the file, if there is room; it is durable also where it was."""
-        with suppress(SinkUnavailable), self._told():
+        with suppress(SinkUnavailable), self._translate_errors():
             self._database.execute("pragma wal_checkpoint(truncate)").fetchall()
 
     def _session(self, row: Sequence[Any], told: str) -> Session:
@@ -190,7 +190,7 @@ class Store:
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             with self._lock:
                 yield
@@ -198,7 +198,7 @@ class Store:
             # The lower byte is the kind. A bug here has no code.
             if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
                 raise SinkUnavailable(
-                    f"{self._path} cannot be used ({error}): make room or fix its permissions, and it goes on"
+                    f"{self._path} cannot be used ({error}): make room or fix its permissions, and it continues"
                 ) from error
             raise Damaged(f"{self._path} is no store of sessions ({error}): {_SOUND_COPY}") from error
 
@@ -236,7 +236,7 @@ def _session(row: dict[str, Any]) -> Session:
         return Session(ledgers=ledgers, tables=(), status=Status.ERROR, message=message, **known)
 
 
-def _told(mark: Mark) -> list[Any]:
+def _translate_errors(mark: Mark) -> list[Any]:
     counts = mark.counts
     return [
         *(mark.ledger, mark.hash),

@@ -21,8 +21,8 @@ from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Filtered, agreed_network
-from stellarrow.processor.session_sink import Kept, Output
-from stellarrow.processor.thread_priority import give_way
+from stellarrow.processor.session_sink import Committed, Output
+from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Guarded, Source
 from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.rates import Rate
@@ -32,7 +32,7 @@ _COMMIT_SECONDS: Final = 0.1  # readers wait no longer for what was written
 _log: Final = logging.getLogger(__name__)
 
 
-class Work:
+class SessionWorker:
     """A session being worked on, or having been; its spool is read from while and after that."""
 
     def __init__(self, session: Session, folder: Path, where: Filter, shared: SessionContext) -> None:
@@ -60,15 +60,15 @@ class Work:
         name = f"stellarrow-session-{session.id[:8]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         if session.network and (self._folder.exists() or not session.status.is_final):
-            self._look_at_spool(Network.of(session.network))
+            self._inspect_spool(Network.of(session.network))
 
-    def _look_at_spool(self, network: Network) -> None:
+    def _inspect_spool(self, network: Network) -> None:
         """Open what an earlier start kept; one that only is away is waited for at work."""
         try:
             self._opened(network)
         except StellarrowError as error:
             if self.session.status.is_final:
-                self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is let go"
+                self.lost = f"what it kept cannot be read: {error}; without {self._folder} it is released"
                 self._note_damage(error)
                 _log.error("session %s: %s", self.session.id, self.lost)
             elif isinstance(error, SinkUnavailable):
@@ -106,14 +106,14 @@ class Work:
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
-        told = []
+        lines = []
         if left_out := self.left_out:
             which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
-            told = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        told = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *told))))
-        if not any(self.damage in one for one in told):
-            told.append(self.damage)
-        return "; ".join(told)
+            lines = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
+        lines = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *lines))))
+        if not any(self.damage in one for one in lines):
+            lines.append(self.damage)
+        return "; ".join(lines)
 
     def _waits_for(self) -> str:
         if self.session.status.is_final:
@@ -136,12 +136,12 @@ class Work:
         try:
             self._reach(Status.STOPPING)
         finally:
-            self._let_go()
+            self._release()
 
     def drain(self) -> None:
         """Let it end for now: it goes on when the processor starts again."""
         self._draining.set()
-        self._let_go()
+        self._release()
 
     def join(self, timeout: float) -> bool:
         """Tell whether it has ended, after waiting for it."""
@@ -157,19 +157,19 @@ class Work:
             if self._decoder:
                 self._decoder.set(where)
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         self._stop.set()
         if source := self.source:
             source.close()
 
     def _run(self) -> None:
-        give_way()
+        lower_priority()
         try:
             self._persist()
         except StellarrowError as error:
             self._fail(error)
         except Exception as error:
-            _log.exception("session %s met what it does not know", self.session.id)
+            _log.exception("unexpected error in session %s", self.session.id)
             self._fail(StellarrowError(f"unexpected: {error!r}; the log has more"))
         finally:
             if self.spool:
@@ -190,11 +190,11 @@ class Work:
         """Work until done or told to stop, whatever places do not answer for a while."""
         while True:
             try:
-                self._bring()
+                self._extract()
                 break
             except StellarrowError as error:
                 if self._stop.is_set():
-                    _log.info("session %s let go while: %s", self.session.id, error)
+                    _log.info("session %s was closed while: %s", self.session.id, error)
                     break
                 waits = isinstance(error, SinkUnavailable) or (
                     self._has_worked and isinstance(error, Unavailable)
@@ -220,7 +220,7 @@ class Work:
                 if self._draining.wait(_RETRY_SECONDS):
                     break
 
-    def _bring(self) -> None:
+    def _extract(self) -> None:
         with closing(self._shared.open_source()) as source:
             self.source = source
             if self._stop.is_set():
@@ -251,7 +251,7 @@ class Work:
             )
 
     def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
-        """Return where to put aside what cannot be decoded; a retry makes all rows, not those of a filter."""
+        """Return where to quarantined what cannot be decoded; a retry makes all rows, not those of a filter."""
         if self._shared.dead_letters is None:
             return None
         job = {
@@ -297,7 +297,7 @@ class Work:
         if self.spool is None:
             if self.session.current and not self._folder.exists():
                 raise SinkUnavailable(
-                    f"the spool in {self._folder} is not there: mount its disk, and it goes on"
+                    f"the spool in {self._folder} is not there: mount its disk, and it continues"
                 )
             spool = Spool(
                 self._folder,
@@ -334,7 +334,7 @@ class Work:
             self.session = replace(self.session, ahead=marks)
             self._shared.store.save_marks(self.session)
 
-    def _note(self, kept: Kept) -> None:
+    def _note(self, kept: Committed) -> None:
         self._has_worked = True
         self.closed_at = kept.last.run.last_closed_at
         self.rate.add(kept.counts.entries)

@@ -15,7 +15,7 @@ _STORE: Final = "sessions.sqlite3"
 _OURS: Final = (_LOCK, "sessions", "dead-letters", *(f"{_STORE}{one}" for one in ("", "-wal", "-shm")))
 
 
-class Claim:
+class StateLock:
     """A folder that is ours until we end, however we end: the lock goes with the process."""
 
     def __init__(self, folder: Path) -> None:

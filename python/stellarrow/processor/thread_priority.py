@@ -13,7 +13,7 @@ _NICENESS: Final = 10  # of 19: answers come first, and so do other busy process
 _this_thread: Final = threading.local()
 
 
-def give_way() -> None:
+def lower_priority() -> None:
     """Let threads that answer clients run before this one; only Linux knows a thread's niceness."""
     if sys.platform == "linux" and not getattr(_this_thread, "gives_way", False):
         _this_thread.gives_way = True

@@ -130,5 +130,5 @@ def answering() -> Generator[None]:
         raise
     except Exception as error:
         _log.exception("unexpected error in a call")
-        told = f"unexpected error: {type(error).__name__}; the server's log has more"
-        raise flight.FlightInternalError(told) from None
+        text = f"unexpected error: {type(error).__name__}; the server's log has more"
+        raise flight.FlightInternalError(text) from None

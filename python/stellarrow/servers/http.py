@@ -135,13 +135,13 @@ class HealthServer:
     def _health(self, _: Request) -> Response:
         checks = [component.check() for component in self._components]
         status = _status(checks)
-        told = {
+        report = {
             "status": status,
             "version": __version__,
             "uptime": round(time.monotonic() - self._began, 3),
-            "components": {check.name: check.told() for check in checks},
+            "components": {check.name: check.to_dict() for check in checks},
         }
-        return JSONResponse(told, status_code=503 if status == "unhealthy" else 200)
+        return JSONResponse(report, status_code=503 if status == "unhealthy" else 200)
 
     async def _readiness(self, _: Request) -> Response:
         ready = self._ready.is_set()

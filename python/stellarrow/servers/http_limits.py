@@ -58,9 +58,9 @@ class BriefFaults:
         self._told: dict[str, float] = {}
 
     def __call__(self, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        told = f"HTTP: {context.get('message', 'a fault')} ({context.get('exception')})"[:200]
+        answer = f"HTTP: {context.get('message', 'a fault')} ({context.get('exception')})"[:200]
         now = time.monotonic()
-        if now - self._told.get(told, -_QUIET_SECONDS) >= _QUIET_SECONDS:
+        if now - self._told.get(answer, -_QUIET_SECONDS) >= _QUIET_SECONDS:
             self._told = {one: at for one, at in self._told.items() if now - at < _QUIET_SECONDS}
-            self._told[told] = now
-            _log.warning("%s", told)
+            self._told[answer] = now
+            _log.warning("%s", answer)

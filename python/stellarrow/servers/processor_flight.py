@@ -100,14 +100,14 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
 def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
     with answering():
         for sent, resume in stream:
-            told = {
+            report = {
                 "first_ledger": sent.first,
                 "last_ledger": sent.last,
                 "complete": sent.complete,
                 "resume": resume,
                 **({"session": sent.session} if sent.session else {}),
             }
-            yield sent.rows, pa.py_buffer(json.dumps(told).encode())
+            yield sent.rows, pa.py_buffer(json.dumps(report).encode())
 
 
 def _command(descriptor: flight.FlightDescriptor) -> Command:

@@ -51,19 +51,19 @@ class ControlServer(RpcServer):
         session = self._processor.start(
             request.start_ledger, request.end_ledger, batch_size=request.batch_size
         )
-        told = (
+        answer = (
             f"processing {session.ledgers}"
             if request.end_ledger
             else f"following from {request.start_ledger}"
         )
-        return messages.StartProcessingResponse(success=True, message=told, session_id=session.id)
+        return messages.StartProcessingResponse(success=True, message=answer, session_id=session.id)
 
     def _stop(self, request: messages.StopProcessingRequest) -> messages.StopProcessingResponse:
         session = self._processor.stop(request.session_id)
         if session.status is Status.ERROR:
             return messages.StopProcessingResponse(message=f"the session had ended before: {session.message}")
-        told = "had stopped before" if session.status is Status.STOPPED else "is stopping"
-        return messages.StopProcessingResponse(success=True, message=f"the session {told}")
+        answer = "had stopped before" if session.status is Status.STOPPED else "is stopping"
+        return messages.StopProcessingResponse(success=True, message=f"the session {answer}")
 
     def _status(self, request: messages.GetStatusRequest) -> messages.GetStatusResponse:
         work = self._processor.work(request.session_id)

@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
-from stellarrow.processor.session_worker import Work
+from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
 
@@ -27,8 +27,8 @@ class Sessions:
         works = [work for work in every if not work.session.status.is_final]
         of_now = [work for work in every if not work.is_past or work.lost]
         failed = [work for work in of_now if work.session.status is Status.ERROR]
-        told = ((work.session.id, work.message) for work in of_now)
-        trouble = [f"{name}: {message}" for name, message in told if message]
+        to_dict = ((work.session.id, work.message) for work in of_now)
+        trouble = [f"{name}: {message}" for name, message in to_dict if message]
         return Check(
             "sessions",
             not trouble,
@@ -67,7 +67,7 @@ class SpoolDisk:
         try:
             free = shutil.disk_usage(folder).free
         except OSError as error:
-            return Check("spool", False, f"{folder} cannot be used ({error.strerror}): mend or mount it")
+            return Check("spool", False, f"{folder} cannot be used ({error.strerror}): repair or mount it")
         spools = [work.spool for work in self._processor.works() if work.spool]
         full = sum(spool.is_full for spool in spools)
         return Check(
@@ -141,12 +141,12 @@ def route(processor: Processor) -> Route:
     """Return the route /sessions: every session with its rates, rows, and readers."""
 
     def answer(_: Request) -> Response:
-        return JSONResponse([told(work) for work in processor.works()])
+        return JSONResponse([to_dict(work) for work in processor.works()])
 
     return Route("/sessions", answer)
 
 
-def told(work: Work) -> dict[str, Any]:
+def to_dict(work: SessionWorker) -> dict[str, Any]:
     """Say all there is about a session; lag is in seconds, behind in ledgers."""
     session, spool = work.session, work.spool
     counts = session.counts
@@ -170,7 +170,7 @@ def told(work: Work) -> dict[str, Any]:
     }
 
 
-def _readers(work: Work) -> list[dict[str, Any]]:
+def _readers(work: SessionWorker) -> list[dict[str, Any]]:
     spool = work.spool
     if spool is None:
         return []

@@ -143,24 +143,24 @@ class _Feed:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self._bring()
+                self._extract()
                 return
             except Unavailable as error:
                 _log.warning("%s: %s; trying again", self._place, error)
-                self._let_go()
+                self._release()
                 self._stop.wait(_RETRY_SECONDS)
             except StellarrowError as error:
-                _log.error("%s: %s; restart to go on", self._place, error)
+                _log.error("%s: %s; restart to continue", self._place, error)
                 return
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         """Close the sink: what it held that was not durable is gone, and read again."""
         sink, self._sink = self._sink, None
         with suppress(StellarrowError):
             if sink:
                 sink.close()
 
-    def _bring(self) -> None:
+    def _extract(self) -> None:
         self._sink = self._sink or self._open()
         report = loop.run(
             self._source,

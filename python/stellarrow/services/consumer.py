@@ -67,9 +67,9 @@ class SinkService:
             _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
             try:
                 if settings.source:
-                    self._bring_source(settings.source, list(sinks.values()))
+                    self._open_source(settings.source, list(sinks.values()))
                 else:
-                    self._bring(sinks)
+                    self._extract(sinks)
             finally:
                 self._ready.clear()
         last = self._together().committed_ledger
@@ -87,7 +87,7 @@ class SinkService:
             watch=partial(self._stored, table),
         )
 
-    def _bring(self, sinks: Mapping[str, PostgresSink]) -> None:
+    def _extract(self, sinks: Mapping[str, PostgresSink]) -> None:
         """Consume the tables side by side; one that fails ends all."""
         consumers = [self._consumer(name, sink) for name, sink in sinks.items()]
         with ThreadPoolExecutor(len(consumers), thread_name_prefix="stellarrow-consumer") as threads:
@@ -115,7 +115,7 @@ class SinkService:
             ledgers=LedgerRange(first, last) if first else None,
         )
 
-    def _bring_source(self, place: str, sinks: list[PostgresSink]) -> None:
+    def _open_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
@@ -137,18 +137,18 @@ class SinkService:
             [self],
             ready=self._ready,
             metrics=self._metrics.text,
-            routes=[Route("/stats", self._told)],
+            routes=[Route("/stats", self._stats_response)],
         )
 
     def check(self) -> Check:
         """Say how the consumer is."""
-        stats = self._together().told()
+        stats = self._together().to_dict()
         healthy = self._ready.is_set()
         return Check("consumer", healthy, str(stats["last_error"] or ""), stats)
 
-    def _told(self, _: Request) -> JSONResponse:
-        tables = {name: stats.told() for name, stats in self._stats.items()}
-        return JSONResponse({**self._together().told(), "tables": tables})
+    def _stats_response(self, _: Request) -> JSONResponse:
+        tables = {name: stats.to_dict() for name, stats in self._stats.items()}
+        return JSONResponse({**self._together().to_dict(), "tables": tables})
 
     def _together(self) -> Stats:
         return Stats.together(self._stats.values())

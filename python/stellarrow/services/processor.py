@@ -135,7 +135,7 @@ class _Flowctl:
         settings, service = self._settings, self._service
         scheme = "https" if settings.tls_certificate else "http"
         name = settings.flowctl_component_id or f"stellarrow-processor-{socket.gethostname()}-{os.getpid()}"
-        told = Service(
+        answer = Service(
             id=name,
             kind="PROCESSOR",
             takes=_TAKES,
@@ -149,7 +149,7 @@ class _Flowctl:
         )
         self._registration = Registration(
             settings.flowctl_endpoint,
-            told,
+            answer,
             interval=settings.flowctl_heartbeat_interval,
             measure=self._measured,
         )

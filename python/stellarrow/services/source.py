@@ -107,7 +107,7 @@ class SourceService:
 
     def _registration(self, settings: Settings) -> Registration:
         named = settings.flowctl_component_id
-        told = Service(
+        answer = Service(
             id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
             kind="SOURCE",
             takes=(),
@@ -120,7 +120,9 @@ class SourceService:
             },
         )
         interval = settings.flowctl_heartbeat_interval
-        return Registration(settings.flowctl_endpoint, told, interval=interval, measure=self._relay.measured)
+        return Registration(
+            settings.flowctl_endpoint, answer, interval=interval, measure=self._relay.measured
+        )
 
 
 def tls_of(settings: Listening) -> Tls | None:

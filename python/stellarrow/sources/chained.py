@@ -39,15 +39,15 @@ class ChainedSource:
 
     def available(self) -> LedgerSet:
         known = [self._held(source) for source in self._sources]
-        told = [held for held in known if held is not None]
-        if not told:
+        lines = [held for held in known if held is not None]
+        if not lines:
             return self._sources[0].available()  # which says why it cannot tell
-        return LedgerSet(part for held in told for part in held)
+        return LedgerSet(part for held in lines for part in held)
 
     def network(self) -> Network | None:
         """Return the network the sources tell; NetworkMismatch where they are of two."""
-        told = [(source, source.network()) for source in self._sources]
-        known = [(source, network) for source, network in told if network]
+        lines = [(source, source.network()) for source in self._sources]
+        known = [(source, network) for source, network in lines if network]
         for source, network in known[1:]:
             first, expected = known[0]
             if network.passphrase != expected.passphrase:
@@ -117,11 +117,11 @@ class ChainedSource:
     def _nobody(
         self, due: int, seen: dict[Source, LedgerSet], failed: dict[Source, SourceError]
     ) -> SourceError:
-        told = [f"{_name(source)} has {held or 'none'}" for source, held in seen.items()]
-        told += map(str, failed.values())
+        lines = [f"{_name(source)} has {held or 'none'}" for source, held in seen.items()]
+        lines += map(str, failed.values())
         kinds = [type(error) for error in failed.values()]
         kind = SourceUnavailable if SourceUnavailable in kinds else LedgerMissing
-        return kind(f"no source has ledger {due}: {'; '.join(told)}")
+        return kind(f"no source has ledger {due}: {'; '.join(lines)}")
 
     def _held(self, source: Source) -> LedgerSet | None:
         with suppress(ConfigError):  # it cannot tell

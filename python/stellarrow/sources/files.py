@@ -191,7 +191,7 @@ def _chunks(stored: _Stored, wanted: LedgerRange) -> Iterator[LedgerChunk]:
 
 
 def _size(path: Path) -> int:
-    with _told(path):
+    with _translate_os_errors(path):
         size = path.stat().st_size
     if size == 0:
         raise SourceError(f"{path} is empty: fetch it again, or remove it")
@@ -199,23 +199,23 @@ def _size(path: Path) -> int:
 
 
 def _content(path: Path) -> bytes:
-    with _told(path):
+    with _translate_os_errors(path):
         return path.read_bytes()
 
 
 def _blocks(path: Path) -> Iterator[bytes]:
-    with _told(path), path.open("rb", buffering=0) as file:
+    with _translate_os_errors(path), path.open("rb", buffering=0) as file:
         while block := file.read(_BLOCK):
             yield block
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _translate_os_errors(path: Path) -> Iterator[None]:
     """Translate what the file system refuses."""
     try:
         yield
     except FileNotFoundError as error:
-        raise SourceError(f"{path} vanished while it was read: put it back and run the same again") from error
+        raise SourceError(f"{path} vanished while it was read: restore it and run the same again") from error
     except OSError as error:
         if is_passing(error):
             raise SourceUnavailable(

@@ -175,7 +175,7 @@ class GrpcSource:
     def _check_skip(self, due: int, given: int, *, before: int | None) -> None:
         if before == due:
             raise LedgerMissing(
-                f"{self.name} skips ledger {due} and goes on with {given}, also when asked again: see what"
+                f"{self.name} skips ledger {due} and continues with {given}, also when asked again: see what"
                 " its own source has"
             )
 
@@ -248,17 +248,17 @@ class _Stream:
 
     def _translated(self, error: grpc.RpcError) -> SourceError | Stopped:
         if self._stop.is_set():
-            return Stopped(f"{self._name} was told to stop")
+            return Stopped(f"{self._name} was asked to stop")
         if self._late:
             return SourceUnavailable(f"{self._name} sent nothing for {self._timeout:g} s")
         code, details = error.code(), error.details()
-        told = f"{self._name}: {details or code.name}"
+        text = f"{self._name}: {details or code.name}"
         if code in _TRANSIENT:
-            return SourceUnavailable(told)
+            return SourceUnavailable(text)
         if code in _ABSENT:
             return LedgerMissing(f"{self._name} does not give ledger {self._due}: {details}")
         if code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" not in str(details):
-            return SourceUnavailable(told)  # it has no room for us now
+            return SourceUnavailable(text)  # it has no room for us now
         if code is grpc.StatusCode.UNIMPLEMENTED:
             return SourceError(f"{self._name} is no raw-ledger service: check host and port")
-        return SourceError(told)
+        return SourceError(text)

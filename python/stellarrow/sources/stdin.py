@@ -45,7 +45,7 @@ class StdinSource:
         while due <= ledgers.end and (chunk := self._peek()):
             if chunk.first > due:
                 raise LedgerMissing(
-                    f"ledger {due} is missing in {_WHERE}, which goes on with {chunk.first}: add it"
+                    f"ledger {due} is missing in {_WHERE}, which continues with {chunk.first}: add it"
                 )
             if chunk.last >= due:
                 last = min(chunk.last, ledgers.end)

@@ -41,7 +41,7 @@ class Facts:
         path = folder / _FILE
         if not path.exists():
             if any(one.name.isdecimal() for one in folder.iterdir()):
-                raise Damaged(f"{path} is missing: put it back, or begin a new session")
+                raise Damaged(f"{path} is missing: restore it, or start a new session")
             begun = cls(made_from)
             begun.write(folder)
             return begun
@@ -56,17 +56,17 @@ class Facts:
 
     def write(self, folder: Path) -> None:
         """Return once the folder says this, durably."""
-        told = {
+        report = {
             "format": _FORMAT,
             **self.made_from,
             "gone": _ends(self.gone),
             "left_out": _ends(self.left_out),
             "sealed": sorted((self.sealed or {}).items()),
         }
-        told[_CHECKSUM] = _checksum(told)
+        report[_CHECKSUM] = _checksum(report)
         aside = folder / f".{_FILE}"
         with private_file(aside, "wb", buffering=0) as file:
-            write_all(file, json.dumps(told, indent=1).encode())
+            write_all(file, json.dumps(report, indent=1).encode())
             os.fsync(file.fileno())
         aside.replace(folder / _FILE)
         sync_folder(folder)
@@ -77,23 +77,23 @@ def _held(path: Path) -> Facts:
     with readable(path):
         data = path.read_bytes()
     try:
-        told: dict[str, Any] = dict(json.loads(data))
-        if (checksum := told.pop(_CHECKSUM, None)) is not None and checksum != _checksum(told):
+        answer: dict[str, Any] = dict(json.loads(data))
+        if (checksum := answer.pop(_CHECKSUM, None)) is not None and checksum != _checksum(answer):
             raise ValueError("its checksum is another")
-        written = told.pop("format", 1)
+        written = answer.pop("format", 1)
         if written != (1 if checksum is None else _FORMAT):
             raise SinkError(
-                f"{path} is of another version: use the one that wrote it, or begin a new session"
+                f"{path} is of another version: use the one that wrote it, or start a new session"
             )
-        gone, left_out = _ledgers(told.pop("gone")), _ledgers(told.pop("left_out", []))
-        sealed = {int(first): int(last) for first, last in told.pop("sealed")} if checksum else None
-        if set(told) != {"tables", "network"}:
-            raise ValueError(f"it says {', '.join(told)}, not tables and network")
+        gone, left_out = _ledgers(answer.pop("gone")), _ledgers(answer.pop("left_out", []))
+        sealed = {int(first): int(last) for first, last in answer.pop("sealed")} if checksum else None
+        if set(answer) != {"tables", "network"}:
+            raise ValueError(f"it says {', '.join(answer)}, not tables and network")
     except (LookupError, ValueError, TypeError, RecursionError) as error:
         raise Damaged(
-            f"{path} is damaged ({error!r}): nothing was changed; restore a sound copy or begin a new session"
+            f"{path} is damaged ({error!r}): nothing was changed; restore a sound copy or start a new session"
         ) from error
-    return Facts(told, gone, left_out, sealed)
+    return Facts(answer, gone, left_out, sealed)
 
 
 def _checksum(told: Mapping[str, Any]) -> str:

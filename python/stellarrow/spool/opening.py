@@ -15,7 +15,7 @@ from stellarrow.spool.metadata import Facts
 from stellarrow.spool.segment import Segment
 from stellarrow.spool.table_file import damaged
 
-_NOTHING_CHANGED: Final = "nothing was changed; put a sound copy back, or begin a new session"
+_NOTHING_CHANGED: Final = "nothing was changed; restore a sound copy, or start a new session"
 
 
 def open_segments(

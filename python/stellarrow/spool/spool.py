@@ -29,7 +29,7 @@ from stellarrow.spool.packing import PackedBatch, packed
 from stellarrow.spool.segment import Segment
 from stellarrow.spool.table_file import Packed
 
-_GLANCE: Final = 0.2  # seconds between looks whether to stop waiting
+_POLL_SECONDS: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
 _log: Final = logging.getLogger(__name__)
 
@@ -103,7 +103,7 @@ class Spool:
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
         }
-        with _told(self._folder):
+        with _translate_os_errors(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
             self._segments = tuple(
                 open_segments(self._folder, self._facts, self._schemas, committed=committed)
@@ -127,7 +127,7 @@ class Spool:
             self._await_room()
             newest = self._segments[-1:]
             known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
-            with _told(self._folder, self._rollback):
+            with _translate_os_errors(self._folder, self._rollback):
                 for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
                     rows = {name: packed(batch, name, part) for name in self._schemas}
                     now = int(self._clock() * 1000)
@@ -136,7 +136,7 @@ class Spool:
     def commit(self) -> None:
         with self._writing:
             self.before_commit()
-            with _told(self._folder, self._rollback):
+            with _translate_os_errors(self._folder, self._rollback):
                 for segment in self._segments[-1:]:
                     segment.commit()
                     with self._changed:
@@ -148,7 +148,7 @@ class Spool:
         """Note, once what came before is durable, that these never will be."""
         with self._writing:
             self.commit()
-            with _told(self._folder), self._room:
+            with _translate_os_errors(self._folder), self._room:
                 self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
 
     @property
@@ -199,7 +199,7 @@ class Spool:
         gone = self._facts.gone
         if gone and gone.last > after:
             raise LedgerMissing(
-                f"the spool keeps nothing up to ledger {gone.last} any more: begin behind it, or ask for a"
+                f"the spool keeps nothing up to ledger {gone.last} any more: start after it, or ask for a"
                 " bounded range, which is decoded anew"
             )
         for segment in sorted((one for one in segments if one.entries), key=attrgetter("first")):
@@ -215,7 +215,7 @@ class Spool:
             except FileNotFoundError as error:  # trimmed before it was read
                 raise LedgerMissing(
                     f"ledger {max(segment.first, after + 1)} was removed from the spool before it was read:"
-                    " ask for a bounded range, which is decoded anew, or begin behind it"
+                    " ask for a bounded range, which is decoded anew, or start after it"
                 ) from error
 
     def _note_damage(self, error: Damaged) -> None:
@@ -260,7 +260,7 @@ class Spool:
 
     def _remove_oldest(self) -> bool:
         """Remove the oldest segment if it may go, and tell whether it did."""
-        with _told(self._folder), self._room:
+        with _translate_os_errors(self._folder), self._room:
             oldest = self._oldest()
             if oldest is None or oldest.is_pending or self._is_needed(oldest):
                 return False
@@ -299,10 +299,10 @@ class Spool:
         with self._room:
             while self.is_full and not (self._closed or self._stop.is_set()):
                 self._lose_patience(began)
-                self._room.wait(_GLANCE)
+                self._room.wait(_POLL_SECONDS)
                 self.trim()
             if self._closed or self.is_full:
-                raise Stopped("the spool was full of what its readers need, and is told to stop")
+                raise Stopped("the spool was full of what its readers need, and is asked to stop")
 
     def _lose_patience(self, began: float) -> None:
         """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
@@ -365,7 +365,7 @@ def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
 
 
 @contextmanager
-def _told(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None]:
+def _translate_os_errors(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None]:
     """Translate what the file system refuses, after undoing what is half done."""
     try:
         yield
@@ -374,5 +374,5 @@ def _told(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None
             undo()
         why = os.strerror(error.errno) if error.errno else str(error)
         raise SinkUnavailable(
-            f"the spool in {folder} cannot be written ({why}): make room or mend it, and it goes on"
+            f"the spool in {folder} cannot be written ({why}): make room or fix it, and it continues"
         ) from error

@@ -68,7 +68,7 @@ class TableFile:
         with readable(self._path), pa.OSFile(os.fspath(self._path)) as file:
             held = pa.ipc.read_schema(file)
         if not held.equals(self._schema):  # what a column is said to be may be said better
-            raise SchemaMismatch(f"{self._path} was written with other columns: begin a new session")
+            raise SchemaMismatch(f"{self._path} was written with other columns: start a new session")
         self.end = end
 
     def append(self, packed: Packed) -> Part:
@@ -135,7 +135,7 @@ def appendable(path: Path, end: int) -> BinaryIO:
 
 def damaged(path: Path, at: int, why: str) -> Damaged:
     return Damaged(
-        f"{path} is damaged at byte {at} ({why}): nothing was changed; put a sound copy back, or begin a new"
+        f"{path} is damaged at byte {at} ({why}): nothing was changed; restore a sound copy, or begin a new"
         " session"
     )
 
@@ -150,7 +150,7 @@ def readable(path: Path) -> Iterator[None]:
     except (OSError, pa.ArrowException) as error:
         if isinstance(error, OSError) and error.errno:  # Arrow has none for what is not as it should be
             why = os.strerror(error.errno)
-            raise SinkUnavailable(f"{path} cannot be read now ({why}): mend that, and it goes on") from error
+            raise SinkUnavailable(f"{path} cannot be read now ({why}): fix that, and it continues") from error
         raise Damaged(
-            f"{path} is damaged ({error}): nothing was changed; put a sound copy back, or begin a new session"
+            f"{path} is damaged ({error}): nothing was changed; restore a sound copy, or start a new session"
         ) from error

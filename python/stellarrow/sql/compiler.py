@@ -231,9 +231,9 @@ def _operands(tree: Any) -> list[Any]:
 
 def _decimal(tree: Any) -> pa.DataType:
     """Return the type of DECIMAL(digits, scale)."""
-    told = [one.name for one in tree.to.expressions] or ["18", "3"]
-    if all(one.isdecimal() and len(one) <= 2 for one in told) and len(told) <= 2:
-        digits, scale = int(told[0]), int(told[1]) if len(told) > 1 else 0
+    answer = [one.name for one in tree.to.expressions] or ["18", "3"]
+    if all(one.isdecimal() and len(one) <= 2 for one in answer) and len(answer) <= 2:
+        digits, scale = int(answer[0]), int(answer[1]) if len(answer) > 1 else 0
         if 1 <= digits <= 38 and scale <= digits:
             return pa.decimal128(digits, scale)
     raise ConfigError(f"{shown(tree)}: a decimal has 1 to 38 digits, and no more than these behind the point")

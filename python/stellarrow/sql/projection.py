@@ -61,5 +61,5 @@ def column(tree: Any, columns: pa.Schema, table: str, whole: pa.Schema) -> Colum
     if not tree.alias:
         raise ConfigError(f"select: {shown(tree)} has no name: write {shown(tree)} AS name")
     value = compiled(inner, columns, table, whole)
-    told = {"description": shown(inner)}
-    return Column(pa.field(tree.alias, narrow(value.sample).type, metadata=told), value)
+    report = {"description": shown(inner)}
+    return Column(pa.field(tree.alias, narrow(value.sample).type, metadata=report), value)

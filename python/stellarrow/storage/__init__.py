@@ -18,6 +18,6 @@ def open_store(location: str, options: StoreOptions | None = None) -> Store:
     if scheme == "file":
         return LocalStore(path)
     if scheme not in STORES:
-        raise ConfigError(f"{scheme}:// is no place objects are kept: choose {', '.join(STORES)} or a path")
+        raise ConfigError(f"{scheme}:// is no object store: choose {', '.join(STORES)} or a path")
     opened: Store = STORES[scheme].load()(location, options or StoreOptions())
     return opened

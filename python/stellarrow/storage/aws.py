@@ -35,8 +35,8 @@ def s3_config(environ: Mapping[str, str], endpoint: str | None) -> dict[str, Any
     if region := environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or profile.get("region"):
         config["region"] = region
     variables = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
-    told = (endpoint, *map(environ.get, variables), profile.get("endpoint_url"))
-    if chosen := next(filter(None, told), None):
+    answer = (endpoint, *map(environ.get, variables), profile.get("endpoint_url"))
+    if chosen := next(filter(None, answer), None):
         config["endpoint"] = chosen.rstrip("/")
     return config
 
@@ -44,17 +44,17 @@ def s3_config(environ: Mapping[str, str], endpoint: str | None) -> dict[str, Any
 def _credentials(environ: Mapping[str, str], profile: Mapping[str, str]) -> dict[str, Any]:
     if environ.get("AWS_SKIP_SIGNATURE", "").lower() in ("1", "true"):
         return {"skip_signature": True}
-    for place, told in (
+    for place, answer in (
         ("the environment", {name: environ.get(name.upper(), "") for name in _KEYS}),
         ("the AWS profile", {name: profile.get(name, "") for name in _KEYS}),
     ):
-        key, secret, _ = told.values()
+        key, secret, _ = answer.values()
         if bool(key) != bool(secret):
             raise ConfigError(
                 f"{place} gives only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: give both or none"
             )
         if key:
-            return {_KEYS[name]: value for name, value in told.items() if value}
+            return {_KEYS[name]: value for name, value in answer.items() if value}
         if place == "the environment" and any(all(map(environ.get, names)) for names in _GIVEN):
             return {}
     by_other_means = any(name.startswith(("sso_", "role_", "credential_")) for name in profile)
@@ -80,7 +80,7 @@ def _profile(environ: Mapping[str, str]) -> dict[str, str]:
             parser.read(path, encoding="utf-8")
         except (configparser.Error, UnicodeDecodeError) as error:
             raise ConfigError(
-                f"{path} cannot be read as AWS profiles: mend it, or name another in {variable}"
+                f"{path} cannot be read as AWS profiles: fix it, or name another in {variable}"
             ) from error
         if parser.has_section(section):
             found |= dict(parser.items(section))

@@ -71,8 +71,8 @@ def _s3(options: StoreOptions) -> dict[str, Any]:
     config = s3_config(os.environ, options.endpoint)
     if config.get("skip_signature") and "AWS_SKIP_SIGNATURE" not in os.environ and options.asks_the_machine:
         del config["skip_signature"]
-        if told := os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
-            config["metadata_endpoint"] = told
+        if answer := os.environ.get("AWS_EC2_METADATA_SERVICE_ENDPOINT"):
+            config["metadata_endpoint"] = answer
     return config
 
 

@@ -113,7 +113,7 @@ class Refusal:
             return f"the server answers {self.status} {self.code}".rstrip()
         return "no whole answer came" if self.is_answered else "the server does not answer"
 
-    def told(self, asked: Asked) -> SourceError | SinkError:
+    def to_error(self, asked: Asked) -> SourceError | SinkError:
         """Return the error that tells it: what may work later is Unavailable."""
         place = asked.place
         final, passing = (SinkError, SinkUnavailable) if asked.writing else (SourceError, SourceUnavailable)
@@ -153,8 +153,8 @@ class Refusal:
             return SinkError(f"{asked.place}: the server refuses ({answer}): {remedy}")
         if self.status == 401 or self.code in _WRONG_KEYS:
             return SourceError(f"{asked.place}: the server refuses ({answer}): {remedy}")
-        told = f"{asked.place} is missing, or not allowed: the server refuses ({answer}): {remedy}"
-        return Forbidden(told, answer=answer)
+        to_error = f"{asked.place} is missing, or not allowed: the server refuses ({answer}): {remedy}"
+        return Forbidden(to_error, answer=answer)
 
 
 def first_line(error: Exception) -> str:

@@ -122,8 +122,8 @@ class CloudStore:
 
     def metadata(self, key: str) -> dict[str, str]:
         def work() -> dict[str, str]:
-            told = obstore.get(self._store, key, options={"head": True}).attributes
-            names = ((str(name).lower(), str(value)) for name, value in told.items())
+            answer = obstore.get(self._store, key, options={"head": True}).attributes
+            names = ((str(name).lower(), str(value)) for name, value in answer.items())
             return {name.replace("_", "-") if self._is_azure else name: value for name, value in names}
 
         try:
@@ -138,9 +138,9 @@ class CloudStore:
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:
         self._check_may_write()
         # Azure takes names only that could be a variable's.
-        told = {name.replace("-", "_") if self._is_azure else name: metadata[name] for name in metadata}
+        report = {name.replace("-", "_") if self._is_azure else name: metadata[name] for name in metadata}
         return self._put_new(
-            key, lambda mode: obstore.put(self._store, key, data, attributes=told, mode=mode)
+            key, lambda mode: obstore.put(self._store, key, data, attributes=report, mode=mode)
         )
 
     def _check_may_write(self) -> None:
@@ -193,7 +193,7 @@ class CloudStore:
             if isinstance(error, ConfigError):
                 raise
             refusal = errors.Refusal.of(error)
-            if self._mended(refusal):
+            if self._without_debug(refusal):
                 return self._done(work, key, writing=writing)
             asked = errors.Asked(
                 place=place,
@@ -202,9 +202,9 @@ class CloudStore:
                 anonymous=bool(self._config.get("skip_signature")),
                 through=f" through {self._proxy}" if self._proxy else "",
             )
-            raise refusal.told(asked) from error
+            raise refusal.to_error(asked) from error
 
-    def _mended(self, refusal: errors.Refusal) -> bool:
+    def _without_debug(self, refusal: errors.Refusal) -> bool:
         before = self._config
         if refusal.is_elsewhere and self._region is None and self._url.startswith("s3://"):
             bucket = urlsplit(self._url).netloc

@@ -37,14 +37,14 @@ def keep_private(folder: Path, within: Iterable[Path]) -> None:
         found += [path, *path.rglob("*")] if path.is_dir() else [path]
     for path in found:
         try:
-            told = path.lstat()
-            is_shared = bool(told.st_mode & stat.S_ISVTX)
-            if stat.S_ISLNK(told.st_mode) or not told.st_mode & 0o077:
+            answer = path.lstat()
+            is_shared = bool(answer.st_mode & stat.S_ISVTX)
+            if stat.S_ISLNK(answer.st_mode) or not answer.st_mode & 0o077:
                 continue
             if is_shared:
                 _log.warning("%s is shared by all users of this machine: choose another folder", path)
             else:
-                path.chmod(_FOLDER if stat.S_ISDIR(told.st_mode) else _FILE)
+                path.chmod(_FOLDER if stat.S_ISDIR(answer.st_mode) else _FILE)
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -19,7 +19,7 @@ class Check:
     essential: bool = True
     last_check: datetime = field(default_factory=lambda: datetime.now(UTC))
 
-    def told(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "healthy": self.healthy,

@@ -35,12 +35,12 @@ class _Plain(logging.Formatter):
 
 class _Json(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        told = {
+        report = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redacted_text(record.getMessage()),
         }
         if record.exc_info:
-            told["error"] = redacted_text(self.formatException(record.exc_info))
-        return json.dumps(told, default=str)
+            report["error"] = redacted_text(self.formatException(record.exc_info))
+        return json.dumps(report, default=str)

@@ -8,14 +8,14 @@ from typing import Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.verification.stored_tables import Holding
+from stellarrow.verification.stored_tables import StoredTable
 
 _AT_ONCE: Final = 10_000  # ledgers
 _HASHES: Final = ["ledger_sequence", "ledger_hash", "previous_ledger_hash"]
 
 
 @dataclass(slots=True)
-class Audit:
+class ReadBack:
     """How many rows there are, what is wrong, and what became of the chain where the table tells."""
 
     rows: int = 0
@@ -23,13 +23,13 @@ class Audit:
     chain: str | None = None
 
 
-def audited(held: Holding) -> Audit:
+def read_back_of(held: StoredTable) -> ReadBack:
     """Read a table whole."""
-    audit = Audit()
+    audit = ReadBack()
     is_ledgers = held.table.rpartition("/")[2] == "ledgers"
     for part in _windows(held.ledgers):
         try:
-            counted = held.census(part)
+            counted = held.row_counts(part)
         except SinkError as error:
             audit.faults.append(str(error))
             continue
@@ -49,7 +49,7 @@ def _windows(ledgers: LedgerSet) -> Iterator[LedgerRange]:
             yield LedgerRange(first, min(part.end, first + _AT_ONCE - 1))
 
 
-def _follow(held: Holding, audit: Audit) -> None:
+def _follow(held: StoredTable, audit: ReadBack) -> None:
     """Check that every ledger names the hash of the one before."""
     links, broken = 0, False
     before, hash_before = -1, ""
@@ -67,7 +67,7 @@ def _follow(held: Holding, audit: Audit) -> None:
     audit.chain = "broken" if broken else f"holds, {links:,} links read again"
 
 
-def _headers(held: Holding) -> Iterator[tuple[int, str, str]]:
+def _headers(held: StoredTable) -> Iterator[tuple[int, str, str]]:
     for part in _windows(held.ledgers):
         for rows in held.read(_HASHES, part):
             yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)

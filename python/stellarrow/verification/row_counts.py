@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
-from stellarrow.verification.stored_tables import Holding, counted
+from stellarrow.verification.stored_tables import StoredTable, counted
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Difference:
     sink: int
 
 
-class Census:
+class RowCountComparison:
     """A sink that keeps nothing, and compares every batch with what other sinks hold."""
 
-    def __init__(self, tables: Mapping[str, str], held: Sequence[Holding]) -> None:
+    def __init__(self, tables: Mapping[str, str], held: Sequence[StoredTable]) -> None:
         """`tables` are the names they are decoded by, each with the name it is kept under."""
         self.differences: list[Difference] = []
         self._held = {asked: [one for one in held if one.table == kept] for asked, kept in tables.items()}
@@ -32,7 +32,7 @@ class Census:
         for table, places in self._held.items():
             made = counted(batch.tables[table])
             for place in places:
-                held = place.census(ledgers)
+                held = place.row_counts(ledgers)
                 self.differences += [
                     Difference(table, ledger, made[ledger], held[ledger])
                     for ledger in sorted(made.keys() | held.keys())

@@ -22,7 +22,7 @@ Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
 
 
 @dataclass(frozen=True, slots=True)
-class Holding:
+class StoredTable:
     """A table in a place: its ledgers, and `read`, which yields columns of the rows of a range in order.
 
     What cannot be read is a SinkError.
@@ -34,7 +34,7 @@ class Holding:
     ledgers: LedgerSet
     read: Reader = field(repr=False, compare=False)
 
-    def census(self, ledgers: LedgerRange) -> Counter[int]:
+    def row_counts(self, ledgers: LedgerRange) -> Counter[int]:
         """Count the rows of each ledger that has any."""
         found: Counter[int] = Counter()
         for rows in self.read(["ledger_sequence"], ledgers):
@@ -48,14 +48,14 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
     return Counter({one["values"]: one["counts"] for one in counts})
 
 
-def holdings(place: str) -> list[Holding]:
+def stored_tables(place: str) -> list[StoredTable]:
     """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
     is_folder = ":" not in place or Path(place).is_dir()
     kind = registry.sink_entry(f"parquet:{place}" if is_folder else place).load()
     if not isinstance(kind, Readable):
         raise ConfigError(f"{redacted_url(place)!r} cannot be read back: its sink has no way to")
     return [
-        Holding(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
+        StoredTable(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
         for one in kind.held(f"parquet:{place}" if is_folder else place)
     ]
 

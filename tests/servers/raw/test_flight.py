@@ -28,10 +28,10 @@ def test_flight_gives_a_range_with_all_columns(
     assert table.column("ledger_sequence").to_pylist() == list(range(110, 140))
     assert table.column("ledger_close_meta_xdr").to_pylist() == list(ledgers[10:])
     assert set(table.column("source_url").to_pylist()) == {node.url}
-    told = sa.decode(b"".join(ledgers[10:11]), ["ledgers"], network="synthetic")["ledgers"].to_pylist()[0]
+    answer = sa.decode(b"".join(ledgers[10:11]), ["ledgers"], network="synthetic")["ledgers"].to_pylist()[0]
     row = table.slice(0, 1).to_pylist()[0]
-    assert {name: row[name] for name in set(row) & set(told)} == {
-        name: told[name] for name in set(row) & set(told)
+    assert {name: row[name] for name in set(row) & set(answer)} == {
+        name: answer[name] for name in set(row) & set(answer)
     }
 
 
@@ -53,9 +53,9 @@ def test_flight_takes_up_where_it_was(flown: flight.FlightClient) -> None:
         reader = flown.do_get(ticket(**{"from": resume}))
         chunk = reader.read_chunk()
         seen += chunk.data.column("ledger_sequence").to_pylist()
-        told = json.loads(chunk.app_metadata.to_pybytes())
-        assert (told["first_ledger"], told["last_ledger"]) == (seen[-chunk.data.num_rows], seen[-1])
-        resume = told["resume"]
+        answer = json.loads(chunk.app_metadata.to_pybytes())
+        assert (answer["first_ledger"], answer["last_ledger"]) == (seen[-chunk.data.num_rows], seen[-1])
+        resume = answer["resume"]
         reader.cancel()
     assert seen == list(range(100, 140))
 

@@ -46,7 +46,7 @@ choices = {"network": "synthetic", "mode": mode, "batch_rows": 150, "partition_l
 with closing(PostgresSink(url, tables, **choices)) as sink:
     pipeline.run(FileSource(lake), tables=tables, sinks=[sink], network="synthetic")
 """
-Told = dict[str, list[dict[str, Any]]]
+Outcome = dict[str, list[dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def golden(lake: Path) -> Told:
+def golden(lake: Path) -> Outcome:
     """The rows of an undisturbed decode."""
     source, rows = FileSource(lake), {name: list[dict[str, Any]]() for name in TABLES}
     decoder = sa.Decoder(TABLES, network="synthetic")
@@ -77,7 +77,7 @@ def bring(lake: Path, url: str, mode: str) -> None:
         sa.run(FileSource(lake), tables=TABLES, sinks=[sink], network="synthetic")
 
 
-def assert_whole(database: str, golden: Told) -> None:
+def assert_whole(database: str, golden: Outcome) -> None:
     places = {"contract_data": "contract_data.entries"}
     for name, rows in golden.items():
         columns = ", ".join(f'"{one}"' for one in rows[0])
@@ -90,7 +90,9 @@ def assert_whole(database: str, golden: Told) -> None:
     assert asked(database, "SELECT count(*) FROM stellar.loading") == [{"count": 0}]
 
 
-def kill_and_compare(lake: Path, database: Callable[[], str], golden: Told, *, kills: int, mode: str) -> None:
+def kill_and_compare(
+    lake: Path, database: Callable[[], str], golden: Outcome, *, kills: int, mode: str
+) -> None:
     began = time.monotonic()
     command = [sys.executable, "-c", RUN, str(lake)]
     subprocess.run([*command, database(), mode], check=True, capture_output=True)
@@ -126,7 +128,7 @@ def databases(postgres: PrivateServer) -> Callable[[], str]:
 
 @pytest.mark.parametrize("mode", ["live", "backfill"])
 def test_a_killed_client_leaves_nothing_half_and_goes_on(
-    lake: Path, databases: Callable[[], str], golden: Told, mode: str
+    lake: Path, databases: Callable[[], str], golden: Outcome, mode: str
 ) -> None:
     kill_and_compare(lake, databases, golden, kills=2, mode=mode)
 
@@ -134,7 +136,7 @@ def test_a_killed_client_leaves_nothing_half_and_goes_on(
 @pytest.mark.slow
 @pytest.mark.parametrize("mode", ["live", "backfill"])
 def test_a_client_killed_25_times_leaves_nothing_half(
-    lake: Path, databases: Callable[[], str], golden: Told, mode: str
+    lake: Path, databases: Callable[[], str], golden: Outcome, mode: str
 ) -> None:
     kill_and_compare(lake, databases, golden, kills=25, mode=mode)
 
@@ -169,7 +171,7 @@ def disturbed(work: Callable[[], None], disturb: Callable[[], None], *, seed: in
     assert not thread.is_alive()
 
 
-def crash_and_compare(lake: Path, server: PrivateServer, golden: Told, *, rounds: int) -> None:
+def crash_and_compare(lake: Path, server: PrivateServer, golden: Outcome, *, rounds: int) -> None:
     def crash() -> None:
         server.crash()
         time.sleep(0.1)
@@ -190,12 +192,12 @@ def crash_and_compare(lake: Path, server: PrivateServer, golden: Told, *, rounds
         assert_whole(url, golden)
 
 
-def test_a_server_that_crashes_is_waited_for(lake: Path, fragile: PrivateServer, golden: Told) -> None:
+def test_a_server_that_crashes_is_waited_for(lake: Path, fragile: PrivateServer, golden: Outcome) -> None:
     crash_and_compare(lake, fragile, golden, rounds=2)
 
 
 def test_a_server_that_crashes_before_the_last_partition_is_attached_is_waited_for(
-    lake: Path, fragile: PrivateServer, golden: Told
+    lake: Path, fragile: PrivateServer, golden: Outcome
 ) -> None:
     choices: dict[str, Any] = {"mode": "backfill", "batch_rows": 150, "partition_ledgers": 64}
     with closing(PostgresSink(fragile.url, TABLES, network="synthetic", policy=PATIENT, **choices)) as sink:
@@ -209,13 +211,13 @@ def test_a_server_that_crashes_before_the_last_partition_is_attached_is_waited_f
 
 @pytest.mark.slow
 def test_a_server_that_crashes_20_times_loses_nothing(
-    lake: Path, fragile: PrivateServer, golden: Told
+    lake: Path, fragile: PrivateServer, golden: Outcome
 ) -> None:
     crash_and_compare(lake, fragile, golden, rounds=20)
 
 
 def cut_and_compare(
-    lake: Path, databases: Callable[[], str], golden: Told, *, toxiproxy: Toxiproxy, rounds: int
+    lake: Path, databases: Callable[[], str], golden: Outcome, *, toxiproxy: Toxiproxy, rounds: int
 ) -> None:
     dice = random.Random(5)  # noqa: S311
     for at in range(rounds):
@@ -243,13 +245,13 @@ def cut_and_compare(
 
 
 def test_a_cut_connection_is_made_again(
-    lake: Path, databases: Callable[[], str], golden: Told, toxiproxy: Toxiproxy
+    lake: Path, databases: Callable[[], str], golden: Outcome, toxiproxy: Toxiproxy
 ) -> None:
     cut_and_compare(lake, databases, golden, toxiproxy=toxiproxy, rounds=2)
 
 
 @pytest.mark.slow
 def test_20_cuts_lose_and_double_nothing(
-    lake: Path, databases: Callable[[], str], golden: Told, toxiproxy: Toxiproxy
+    lake: Path, databases: Callable[[], str], golden: Outcome, toxiproxy: Toxiproxy
 ) -> None:
     cut_and_compare(lake, databases, golden, toxiproxy=toxiproxy, rounds=20)

@@ -20,8 +20,8 @@ from stellarrow.cli.output.coverage_bar import drawn_bar
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
-from stellarrow.verification.read_back import Audit, audited
-from stellarrow.verification.stored_tables import Holding, holdings
+from stellarrow.verification.read_back import ReadBack, read_back_of
+from stellarrow.verification.stored_tables import StoredTable, stored_tables
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
 _LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a row
@@ -31,10 +31,10 @@ _LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a ro
 class _Seen:
     """A table, what it lacks of what is wanted, when its last ledger closed, what reading it all found."""
 
-    held: Holding
+    held: StoredTable
     missing: LedgerSet
     closed_at: datetime | None
-    audit: Audit | None
+    audit: ReadBack | None
 
 
 @click.command(short_help="Show which ledgers a sink holds, and which not.", epilog=_EXAMPLE)
@@ -47,7 +47,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
 
     What is missing, the extract line that wrote it fills in.
     """
-    held = holdings(sink)
+    held = stored_tables(sink)
     if not held:
         raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
     every = LedgerSet(part for one in held for part in one.ledgers)
@@ -55,7 +55,8 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     if wanted.ranges[-1].last is None:
         wanted &= LedgerSet([LedgerRange(0, every.last)])
     seen = [
-        _Seen(one, wanted - one.ledgers, _closed_at(one), audited(one) if verify else None) for one in held
+        _Seen(one, wanted - one.ledgers, _closed_at(one), read_back_of(one) if verify else None)
+        for one in held
     ]
     if as_json:
         click.echo(json.dumps(_plain(sink, wanted, seen)))
@@ -68,7 +69,7 @@ def _span(ledgers: LedgerSet) -> LedgerRange:
     return LedgerRange(ledgers.first, ledgers.last)
 
 
-def _closed_at(held: Holding) -> datetime | None:
+def _closed_at(held: StoredTable) -> datetime | None:
     """Return when the last ledger with a row closed; None where it is not found or damaged."""
     last = held.ledgers.ranges[-1]
     found = None

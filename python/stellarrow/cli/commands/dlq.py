@@ -30,10 +30,10 @@ _EXAMPLE: Final = "\b\nExample:\n  stellarrow dlq "
 
 
 @click.group(
-    cls=Verbs, short_help="Show, retry or drop ledgers that were put aside.", epilog=_EXAMPLE + "retry"
+    cls=Verbs, short_help="Show, retry or drop ledgers that were quarantined.", epilog=_EXAMPLE + "retry"
 )
 def command() -> None:
-    """Look at ledgers that were put aside, try them again, or give them up.
+    """Look at ledgers that were quarantined, try them again, or give them up.
 
     They are kept by extract and processor serve with --on-error quarantine, and are a gap until they succeed.
     """
@@ -75,7 +75,7 @@ def _ledgers(letters: Sequence[DeadLetter]) -> LedgerSet:
 @command.command("list", short_help="List them, and why.", epilog=_EXAMPLE + "list")
 @_common
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
-    """List the ledgers that were put aside, and why."""
+    """List the ledgers that were quarantined, and why."""
     letters = _open(config, state_dir)
     _draw(letters, as_json=as_json)
     for damage in letters.damaged()[:1]:
@@ -88,7 +88,7 @@ def _draw(letters: DeadLetters, *, as_json: bool) -> None:
         click.echo(json.dumps([asdict(one) for one in held]))
         return
     if not held:
-        click.echo(f"no ledger was put aside in {letters.folder}" if not letters.damaged() else "")
+        click.echo(f"no ledger was quarantined in {letters.folder}" if not letters.damaged() else "")
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0))
     for heading, style in (("ledger", "bold"), ("size", ""), ("when", "dim"), ("error", "")):
@@ -113,7 +113,7 @@ def _when(letter: DeadLetter) -> str:
 @click.argument("ledger", type=int)
 @_common
 def show(ledger: int, config: str | None, state_dir: str | None, as_json: bool) -> None:
-    """Show all that is known of a ledger that was put aside."""
+    """Show all that is known of a ledger that was quarantined."""
     letters = _open(config, state_dir)
     chosen = _chosen(letters, str(ledger))
     if as_json:
@@ -135,7 +135,7 @@ def _facts(letter: DeadLetter, letters: DeadLetters) -> Iterator[tuple[str, str]
     if letter.path:
         yield "place", f"{letter.path} at byte {letter.offset}"
     yield "came from", letter.where
-    yield "put aside", letter.at
+    yield "quarantined", letter.at
     yield "tables", ", ".join(letter.tables)
     yield "meant for", ", ".join(letter.job.get("to", ()))
     yield "bytes", f"{letters.folder / letter.name}.xdr ({letter.framing}, {formatting.size(letter.size)})"
@@ -185,7 +185,7 @@ def _tried(letters: DeadLetters, letter: DeadLetter, to: Sequence[str]) -> _Trie
 def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
     job = letter.job
     if not {"network", "where", "decoded", "transfers"} <= job.keys():
-        raise ConfigError("it was not put aside by extract: run again what put it there")
+        raise ConfigError("it was not quarantined by extract: run again what put it there")
     if not to:
         raise ConfigError("it was a session's, which has no sink: name one with --to, for all its rows")
     if any(MASK in place for place in to):
@@ -203,10 +203,10 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
             stack.enter_context(closing(registry.open_sink(place, letter.tables, **choices))) for place in to
         ]
         verify = job.get("verify_hashes")
-        loop.run(_Letter(chunk), tables=letter.tables, sinks=sinks, verify_hashes=verify, **choices)
+        loop.run(_DeadLetterSource(chunk), tables=letter.tables, sinks=sinks, verify_hashes=verify, **choices)
 
 
-class _Letter:
+class _DeadLetterSource:
     """A source of one letter's ledgers."""
 
     def __init__(self, chunk: LedgerChunk) -> None:
@@ -234,5 +234,5 @@ def drop(ledgers: str, config: str | None, state_dir: str | None, as_json: bool)
     chosen = _chosen(letters, ledgers)
     for one in chosen:
         letters.forget(one)
-    told = {"dropped": [_name(one) for one in chosen]}
-    click.echo(json.dumps(told) if as_json else f"{formatting.many(len(chosen), 'letter')} dropped")
+    report = {"dropped": [_name(one) for one in chosen]}
+    click.echo(json.dumps(report) if as_json else f"{formatting.many(len(chosen), 'letter')} dropped")

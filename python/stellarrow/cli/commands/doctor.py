@@ -1,4 +1,4 @@
-"""`stellarrow doctor`: what is wrong, and how to mend it."""
+"""`stellarrow doctor`: what is wrong, and how to fix it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Example:
 _MARKS: Final = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "broken": ("BROKEN", "red")}
 
 
-@click.command(short_help="Say what is wrong, and how to mend it.", epilog=_EXAMPLE)
+@click.command(short_help="Say what is wrong, and how to fix it.", epilog=_EXAMPLE)
 @click.argument("sources", nargs=-1)
 @click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes; may be repeated.")
 @click.option("--to", multiple=True, metavar="SINK", help="A sink; may be repeated.")

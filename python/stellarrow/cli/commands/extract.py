@@ -140,7 +140,7 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
 def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **flags: Any) -> int:
     """Extract tables from SOURCE: a path, a glob, a URL, - for stdin, or LAKE,RPC.
 
-    What is already there is not done again: after an interruption the same command line goes on.
+    What is already there is not done again: after an interruption the same command line continues.
     """
     given = {name: None if flag == () else flag for name, flag in flags.items()}
     settings = read(Extract, given, file=find_file(config))
@@ -162,6 +162,6 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         )
         job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
-        done = job.foretell(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
+        done = job.estimate(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
     click.echo(json.dumps(done.report) if as_json else done.told)
     return done.exit_code

@@ -105,8 +105,8 @@ def _proved(piece: bytes, pieces_framing: str) -> Network:
 def _show(file: Path, found: _Found) -> None:
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="bold")
-    for name, told in _facts(found):
-        facts.add_row(name, told)
+    for name, answer in _facts(found):
+        facts.add_row(name, answer)
     console = Console()
     console.print(Text(str(file), style="bold"), soft_wrap=True)
     console.print(facts, highlight=False)

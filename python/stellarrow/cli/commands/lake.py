@@ -14,7 +14,7 @@ from stellarrow import registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting, progress_bar
 from stellarrow.errors import ConfigError, DecodeError, SinkUnavailable, SourceError
-from stellarrow.lake.layout import MOST_LEDGERS_A_FILE, Layout
+from stellarrow.lake.layout import MAX_LEDGERS_PER_FILE, Layout
 from stellarrow.lake.verify import Fault, LakeCheck
 from stellarrow.lake.writer import LakeWriter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
@@ -57,7 +57,7 @@ def command() -> None:
 @click.argument("source")
 @click.option("--to", required=True, metavar="PLACE", help="A folder, or s3://, gs://, az:// with a prefix.")
 @click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A: (follow), or a list; all by default.")
-@click.option("--ledgers-per-file", type=click.IntRange(1, MOST_LEDGERS_A_FILE), help="Of a new lake.  [1]")
+@click.option("--ledgers-per-file", type=click.IntRange(1, MAX_LEDGERS_PER_FILE), help="Of a new lake.  [1]")
 @click.option("--files-per-partition", type=click.IntRange(1), help="Of a new lake; 1: no folders.  [64000]")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
@@ -88,19 +88,19 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
             "skipped": 0 if loop.is_open(whole) else (whole - lacking).count,
             "left_out": str(wanted - whole),
         }
-    told = (
+    text = (
         f"{formatting.many(report['ledgers'], 'ledger')} in {formatting.many(report['files'], 'file')},"
         f" {formatting.size(report['stored_bytes'])}, in {redacted_url(to)}; {report['skipped']:,} were there"
     )
     if report["left_out"]:
-        told += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
-    click.echo(json.dumps(report) if options["as_json"] else told)
+        text += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
+    click.echo(json.dumps(report) if options["as_json"] else text)
 
 
 def _access(options: dict[str, Any]) -> SourceAccess:
     """Return what the environment says of credentials, and what the flag adds."""
-    told = SourceAccess.of_environment()
-    return replace(told, instance_credentials=True) if options["instance_credentials"] else told
+    answer = SourceAccess.of_environment()
+    return replace(answer, instance_credentials=True) if options["instance_credentials"] else answer
 
 
 def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str, Any]:
@@ -152,7 +152,7 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
         faults += different
         report |= {"compared": str(compared), "not_compared": str(wanted - compared)}
         report["faults"] = [*map(asdict, faults)]
-    click.echo(json.dumps(report) if options["as_json"] else _told(report, faults, redacted_url(place)))
+    click.echo(json.dumps(report) if options["as_json"] else _summary(report, faults, redacted_url(place)))
     return 1 if faults else 0
 
 
@@ -170,8 +170,8 @@ def _compared(
             known = registry.find_network(lake, network)
             common = wanted & _available(other, wanted)
             for one in differences(lake, other, common, network=known):
-                told = f"{one.path or 'its beginning'} at byte {one.offset} is not the same in {against}"
-                faults.append(Fault("differs", f"ledger {one.ledger}", told))
+                text = f"{one.path or 'its beginning'} at byte {one.offset} is not the same in {against}"
+                faults.append(Fault("differs", f"ledger {one.ledger}", text))
             compared = common
         except (SourceError, DecodeError) as error:
             faults.append(Fault("against", against, str(error)))
@@ -188,7 +188,7 @@ def _available(source: Source, wanted: LedgerSet) -> LedgerSet:
         return wanted
 
 
-def _told(report: dict[str, Any], faults: list[Fault], place: str) -> str:
+def _summary(report: dict[str, Any], faults: list[Fault], place: str) -> str:
     looked = (
         f"{place}: {formatting.many(report['ledgers'], 'ledger')}"
         f" in {formatting.many(report['files'], 'file')},"

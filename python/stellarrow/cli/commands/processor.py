@@ -56,7 +56,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         service.start()
         _log.info("processing ledgers from %s: %s", service.source, service.addresses)
         stop.wait()
-        _log.info("draining: streams end at a ledger, sessions go on with the next start")
+        _log.info("draining: streams end at a ledger, sessions continue at the next start")
         ended = service.drain()
     _log.info("stopped")
     if not ended:

@@ -25,7 +25,7 @@ _PAGE: Final = {
     "Options": ("source", "rpc", "network", "state_dir"),
     "How it serves": ("grpc_address", "flight_address", "health_port", "insecure", "max_memory_mb"),
 }
-_LOOK: Final = 0.2  # seconds between looks at whether the work can be done
+_POLL_SECONDS: Final = 0.2  # seconds between looks at whether the work can be done
 _log: Final = logging.getLogger("stellarrow.source")
 
 
@@ -63,7 +63,7 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         with closing(SourceService(settings, source, network, metrics)) as service:
             service.start()
             _log.info("serving ledgers of %s from %s: %s", network, service.url, service.addresses)
-            while not stop.wait(_LOOK):
+            while not stop.wait(_POLL_SECONDS):
                 service.look()
             _log.info("draining: streams end at the ledger they have reached")
             ended = service.drain()

@@ -54,9 +54,9 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
     except (OSError, HTTPException) as error:
         raise Unavailable(f"no processor answers on http://{address}") from error
     try:
-        told: list[dict[str, Any]] = json.loads(answer.body) if answer.status == 200 else []
-        if answer.status == 200 and all("readers" in one for one in told):
-            return told
+        answer_shown: list[dict[str, Any]] = json.loads(answer.body) if answer.status == 200 else []
+        if answer.status == 200 and all("readers" in one for one in answer_shown):
+            return answer_shown
     except (ValueError, TypeError):
         pass
     raise StellarrowError(
@@ -66,7 +66,7 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
 
 def _drawn(sessions: list[dict[str, Any]]) -> Group:
     if not sessions:
-        return Group(Text("no session yet: StartProcessing, or --start-ledger, begins one"))
+        return Group(Text("no session yet: StartProcessing, or --start-ledger, starts one"))
     ended = [one for one in sessions if one["status"] in _ENDED]
     older = ended[:-_RECENT]
     shown = [one for one in sessions if one not in older]

@@ -67,9 +67,9 @@ def shortened(text: str) -> str:
 
 
 def ranges(ledgers: LedgerSet, *, at_most: int = 4) -> str:
-    told = [str(part).replace(":", " to ") for part in ledgers.ranges[:at_most]]
+    lines = [str(part).replace(":", " to ") for part in ledgers.ranges[:at_most]]
     more = len(ledgers.ranges) - at_most
-    return ", ".join(told) + (f" and {many(more, 'range')} more" if more > 0 else "")
+    return ", ".join(lines) + (f" and {many(more, 'range')} more" if more > 0 else "")
 
 
 def read_size(text: str) -> int:

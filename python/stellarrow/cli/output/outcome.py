@@ -7,7 +7,7 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Outcome:
     """What is told: for people, for programs, for the shell."""
 
     told: str

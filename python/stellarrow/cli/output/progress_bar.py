@@ -31,7 +31,7 @@ Report = Callable[[loop.Progress], None]
 
 @contextmanager
 def shown(title: str, stop: Event | None = None) -> Iterator[Report]:
-    """Show what a run reports on stderr until the block ends, and once that it was told to stop."""
+    """Show what a run reports on stderr until the block ends, and once that it was asked to stop."""
     console = Console(stderr=True)
     stop = stop or Event()
     if not console.is_terminal:
@@ -41,8 +41,8 @@ def shown(title: str, stop: Event | None = None) -> Iterator[Report]:
         task = bar.add_task(title, total=None)
 
         def report(state: loop.Progress) -> None:
-            told = "finishing" if stop.is_set() else title
-            bar.update(task, description=told, total=state.wanted, completed=state.ledgers, state=state)
+            answer = "finishing" if stop.is_set() else title
+            bar.update(task, description=answer, total=state.wanted, completed=state.ledgers, state=state)
 
         yield report
 
@@ -102,19 +102,19 @@ class _Speed(ProgressColumn):
         rate = formatting.count(state.ledgers / task.elapsed)
         speed = state.bytes / task.elapsed / 1e6
         rows = f", {formatting.count(sum(state.rows.values()))} rows" if self._wide else ""
-        aside = f", {state.quarantined} put aside" if state.quarantined else ""
+        aside = f", {state.quarantined} quarantined" if state.quarantined else ""
         return Text(f"{rate} ledgers/s, {speed:,.0f} MB/s{rows}{aside}", no_wrap=True)
 
 
 def _lines(stop: Event) -> Report:
-    began = told = time.monotonic()
+    began = answer = time.monotonic()
 
     def report(state: loop.Progress) -> None:
-        nonlocal told
+        nonlocal answer
         now = time.monotonic()
-        if now - told < _LINE_EVERY:
+        if now - answer < _LINE_EVERY:
             return
-        told = now
+        answer = now
         rate = state.ledgers / (now - began)
         left = (
             f" lag_s={lag(state):.0f}"

@@ -98,8 +98,8 @@ def _show_lines(schema: pa.Schema, shown: list[list[str]], console: Console, *, 
     console.print(drawn)
     if hidden := schema.names[len(widths) :]:
         many = f"{len(hidden)} more column{'s' if len(hidden) > 1 else ''}"
-        told = f"--expanded shows {many}: {', '.join(hidden)}"
-        console.print(Text(shortened(told, console.width)))
+        text = f"--expanded shows {many}: {', '.join(hidden)}"
+        console.print(Text(shortened(text, console.width)))
     elif expandable and any(
         len(cell) > width for row in shown for cell, width in zip(row, widths, strict=True)
     ):

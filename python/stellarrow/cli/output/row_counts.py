@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Final
 
 from stellarrow.cli.output import formatting
-from stellarrow.cli.output.outcome import Told
+from stellarrow.cli.output.outcome import Outcome
 from stellarrow.ledgers import LedgerSet
 from stellarrow.pipeline import loop
 from stellarrow.verification.row_counts import Difference
@@ -17,24 +17,24 @@ _SHOWN: Final = 10  # differences that people are told
 
 def compared(
     differences: Sequence[Difference], report: loop.Report, *, lacking: LedgerSet, unreadable: LedgerSet
-) -> Told:
+) -> Outcome:
     """Say what was found; differences are a failure, ledgers not yet extracted are not."""
     verdict = "every row count agrees" if not differences else _many(differences)
     took = formatting.seconds(report.seconds)
-    told = [
+    lines = [
         f"compared {formatting.many(report.ledgers, 'ledger')} in {took}: {verdict}",
         f"rows: {formatting.columns(report.rows)}",
     ]
-    told += [
+    lines += [
         f"{one.table} of ledger {one.ledger}: {one.source} rows in the source, {one.sink} in the sink"
         for one in differences[:_SHOWN]
     ]
     if lacking:
-        told.append(f"not extracted: {formatting.ranges(lacking)}")
+        lines.append(f"not extracted: {formatting.ranges(lacking)}")
     if unreadable:
-        told.append(f"not in the source, so not compared: {formatting.ranges(unreadable)}")
-    return Told(
-        "\n".join(told),
+        lines.append(f"not in the source, so not compared: {formatting.ranges(unreadable)}")
+    return Outcome(
+        "\n".join(lines),
         {
             "ledgers": report.ledgers,
             "rows": report.rows,

@@ -37,7 +37,7 @@ def exactly(table: str, select: str, columns: Mapping[str, str]) -> str:
         replaced["asset_type"] = _ASSET_TYPE
     if not replaced:
         return select
-    said = ", ".join(f'{told} as "{name}"' for name, told in replaced.items())
+    said = ", ".join(f'{answer} as "{name}"' for name, answer in replaced.items())
     return f"select * replace ({said}) from ({select})"
 
 

@@ -79,7 +79,7 @@ def _obey(text: str, database: Database, last: str) -> None:
     elif name == ".out":
         click.echo("ask something first, then write .out FILE")
     else:
-        click.echo("\n".join(f"{one:<10}  {told}" for one, told in _COMMANDS.items()))
+        click.echo("\n".join(f"{one:<10}  {answer}" for one, answer in _COMMANDS.items()))
 
 
 @contextmanager

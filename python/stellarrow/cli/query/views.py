@@ -62,14 +62,14 @@ def _read(listing: Listing, paths: Sequence[str]) -> str:
         by_name = ", union_by_name = true" if ADDED.intersection(listing.shape.schema.names) else ""
         return f"read_parquet({files}, hive_partitioning = false{by_name})"
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
-    told = f"columns = {{{columns}}}, hive_partitioning = false"
+    text = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
-        return f"read_json({files}, format = 'newline_delimited', {told})"
+        return f"read_json({files}, format = 'newline_delimited', {text})"
     # In quotes an empty text, without them null. Files older than a column end their rows before it.
-    told += ", allow_quoted_nulls = false"
+    text += ", allow_quoted_nulls = false"
     if ADDED.intersection(listing.shape.schema.names):
-        told += ", null_padding = true, parallel = false"
-    return f"read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', {told})"
+        text += ", null_padding = true, parallel = false"
+    return f"read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
 
 
 def _empty(listing: Listing) -> str:

@@ -30,8 +30,8 @@ class Cursor:
 
     def token(self) -> str:
         held = {key: [place.after, place.row] for key, place in self.places.items()}
-        told = json.dumps([self.shape, held], separators=(",", ":"))
-        return base64.urlsafe_b64encode(told.encode()).decode().rstrip("=")
+        answer = json.dumps([self.shape, held], separators=(",", ":"))
+        return base64.urlsafe_b64encode(answer.encode()).decode().rstrip("=")
 
     @classmethod
     def of_token(cls, token: str, *, shape: str) -> Cursor:

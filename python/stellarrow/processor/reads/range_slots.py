@@ -11,7 +11,7 @@ from typing import Final
 
 from stellarrow.errors import Unavailable
 
-_GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+_POLL_SECONDS: Final = 0.25  # seconds between looks whether the reader is still there
 _WAIT_SECONDS: Final = 30.0  # for a slot
 _PATIENCE: Final = 10.0  # seconds, where the settings say nothing
 
@@ -90,7 +90,7 @@ class RangeSlots:
                             f"{self.count} ranges are being decoded, and no more fit into the memory: try"
                             " again later"
                         )
-                    self._changed.wait(_GLANCE)
+                    self._changed.wait(_POLL_SECONDS)
                 self._held.append(slot)
             finally:
                 self.waiting -= 1

@@ -23,7 +23,7 @@ from stellarrow.processor.reads.request import Command
 from stellarrow.processor.session_decoder import agreed_network
 from stellarrow.protocols import Source
 
-_GLANCE: Final = 0.25  # seconds between looks whether the reader is still there
+_POLL_SECONDS: Final = 0.25  # seconds between looks whether the reader is still there
 _AHEAD: Final = 2  # batches of ledgers decoded before the reader wants them, beside those in the pipeline
 _ENDPOINTS: Final = 8
 _LEDGERS: Final = 64  # of an endpoint, at least
@@ -75,10 +75,10 @@ def of_range(
     place = _place(command, cursor)
     cutter = Cutter(processor.options.batch_size, place, selector(command))
     decoding = _Decoding(processor, command, behind=place.after)
-    return _told(cursor, _sent(processor, decoding, cutter, cancelled, f"{reader} {command.table}"))
+    return _with_tokens(cursor, _sent(processor, decoding, cutter, cancelled, f"{reader} {command.table}"))
 
 
-def _told(cursor: Cursor, sent: Iterator[Sent]) -> Stream:
+def _with_tokens(cursor: Cursor, sent: Iterator[Sent]) -> Stream:
     for one in sent:
         cursor.places[""] = one.place
         yield one, cursor.token()
@@ -94,7 +94,7 @@ def _sent(
         decoding.start()
         while not cancelled():
             try:
-                batch = decoding.next(_GLANCE)
+                batch = decoding.next(_POLL_SECONDS)
             except Empty:
                 yield from _handed(slot, cutter.rest())
                 if processor.draining.is_set():
@@ -165,17 +165,17 @@ class _Decoding:
 
     def _run(self) -> None:
         try:
-            self._bring()
+            self._extract()
             self._hand(None)
         except Stopped:
             return
         except StellarrowError as error:
             self._hand_error(error)
         except Exception as error:
-            _log.exception("a range met what it does not know")
+            _log.exception("unexpected error in a range")
             self._hand_error(StellarrowError(f"unexpected: {error!r}; the log has more"))
 
-    def _bring(self) -> None:
+    def _extract(self) -> None:
         with closing(self._processor.open_source()) as source:
             self._source = source
             ledgers = self._ledgers
@@ -205,7 +205,7 @@ class _Decoding:
     def _hand(self, made: LedgerBatch | StellarrowError | None) -> None:
         while not self._stop.is_set():
             try:
-                return self._made.put(made, timeout=_GLANCE)
+                return self._made.put(made, timeout=_POLL_SECONDS)
             except Full:
                 continue
         raise Stopped("the reader has gone")

@@ -66,21 +66,26 @@ class Command:
     @property
     def shape(self) -> str:
         """What a resume token must have been made for: the same of the same rows in the same order."""
-        told = json.dumps([self.table, str(self.where), self.ledgers.first if self.ledgers else None])
-        return f"{zlib.crc32(told.encode()):08x}"
+        answer = json.dumps([self.table, str(self.where), self.ledgers.first if self.ledgers else None])
+        return f"{zlib.crc32(answer.encode()):08x}"
 
     def ticket(self) -> bytes:
         """Return the command as parse() reads it, the same bytes for the same command."""
         name, version = self.table.split("@")
-        told: dict[str, Any] = {"table": name, "version": version, "from": self.origin, "follow": self.follow}
+        report: dict[str, Any] = {
+            "table": name,
+            "version": version,
+            "from": self.origin,
+            "follow": self.follow,
+        }
         if self.ledgers:
-            told |= {"start_ledger": self.ledgers.first, "end_ledger": self.ledgers.last or 0}
-        told |= json.loads(str(self.where) or "{}")
+            report |= {"start_ledger": self.ledgers.first, "end_ledger": self.ledgers.last or 0}
+        report |= json.loads(str(self.where) or "{}")
         if self.columns:
-            told["columns"] = self.columns
+            report["columns"] = self.columns
         if self.decoded:
-            told["decoded"] = True
-        return json.dumps(told).encode()
+            report["decoded"] = True
+        return json.dumps(report).encode()
 
 
 def of_path(path: Sequence[bytes | str]) -> Command:
@@ -98,13 +103,13 @@ def parse(command: bytes) -> Command:
     if not command.lstrip().startswith(b"{"):
         raise NoCommand
     try:
-        told = json.loads(command)
+        answer = json.loads(command)
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"the command is no JSON ({error}): write an object in UTF-8") from error
-    for key in told:
+    for key in answer:
         if key not in _KEYS:
             raise ConfigError(f"the command has {key!r}: {_nearest(key, _KEYS)}")
-    asked = _Asked(told)
+    asked = _Asked(answer)
     name, version = asked.text("table"), asked.text("version")
     if not name:
         raise ConfigError('the command names no table: add "table", such as "contract_events"')

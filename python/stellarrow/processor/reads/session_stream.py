@@ -14,10 +14,10 @@ from stellarrow.processor.reads.cursor import Place, cursor_of
 from stellarrow.processor.reads.projection import picker
 from stellarrow.processor.reads.request import LATEST, Command
 from stellarrow.processor.reads.versions import converter
-from stellarrow.processor.session_worker import Work
+from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.spool.spool import Spool
 
-_LOOK: Final = 1.0  # seconds between looks whether a reader that waits is still there
+_POLL_SECONDS: Final = 1.0  # seconds between looks whether a reader that waits is still there
 
 
 def of_sessions(
@@ -93,10 +93,10 @@ class _Reader:
             self._attach(work)
         self._latest = False  # of sessions that begin from now on, all is new
 
-    def works(self) -> list[Work]:
+    def works(self) -> list[SessionWorker]:
         return [work for work in self._processor.works() if self._command.table in work.kept_tables]
 
-    def take(self, work: Work) -> Iterator[tuple[Sent, str]]:
+    def take(self, work: SessionWorker) -> Iterator[tuple[Sent, str]]:
         """Yield what a session has kept since the last time."""
         taken = self._attach(work)
         if taken is None:
@@ -104,18 +104,18 @@ class _Reader:
         pieces = taken.spool.read(taken.name, after=taken.cutter.place.after)
         for piece in gathered(pieces, work.session.batch_size):
             for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
-                yield self._told(work, sent)
+                yield self._with_token(work, sent)
                 taken.spool.register(self._id, after=sent.place.after)
                 if sent.complete and self._processor.draining.is_set():
                     return
             taken.spool.register(self._id, after=piece.last)
         for sent in taken.cutter.rest():
-            yield self._told(work, sent)
+            yield self._with_token(work, sent)
 
     def wait(self) -> None:
         """Return when there may be more, or it is time to look whether the client is still there."""
         with self._processor.changed:
-            self._processor.changed.wait_for(self._has_more, _LOOK)
+            self._processor.changed.wait_for(self._has_more, _POLL_SECONDS)
 
     def tell_lost(self) -> None:
         """Fail where a session kept more than can be read now: what was sent is not all."""
@@ -127,8 +127,8 @@ class _Reader:
                 continue
             if work.lost and not (place and place.after >= work.session.current):
                 raise SinkError(f"session {work.session.id}: {work.lost}")
-        for told in self._processor.forgotten:
-            raise Damaged(told)
+        for answer in self._processor.forgotten:
+            raise Damaged(answer)
 
     def close(self) -> None:
         for taken in self._taken.values():
@@ -143,11 +143,11 @@ class _Reader:
             or (bool(works) and all(work.session.status.is_final for work in works))
         )
 
-    def _told(self, work: Work, sent: Sent) -> tuple[Sent, str]:
+    def _with_token(self, work: SessionWorker, sent: Sent) -> tuple[Sent, str]:
         self._cursor.places[work.session.id] = sent.place
         return replace(sent, session=work.session.id), self._cursor.token()
 
-    def _attach(self, work: Work) -> _Taken | None:
+    def _attach(self, work: SessionWorker) -> _Taken | None:
         if work.session.id in self._taken:
             return self._taken[work.session.id]
         place = self._cursor.places.get(work.session.id)

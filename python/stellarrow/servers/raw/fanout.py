@@ -9,11 +9,11 @@ from typing import Final
 
 from stellarrow.servers.raw.verified import Ledger
 
-_HELPING: Final = 4 << 20  # bytes a reader takes at once
-_LOOK: Final = 0.5  # seconds after which a waiting reader sees whether its client has gone
+_READ_CHUNK_LEDGERS: Final = 4 << 20  # bytes a reader takes at once
+_POLL_SECONDS: Final = 0.5  # seconds after which a waiting reader sees whether its client has gone
 
 
-class Reel:
+class FanoutBuffer:
     """Ledgers from `first` on, appended by one thread, read by many: each where it is, in a bounded window.
 
     The window keeps at most `budget` bytes, and always the last ledger. A reader that falls out of it must
@@ -132,13 +132,13 @@ class Reel:
                     return []
                 if self._error is not None:
                     raise self._error
-                self._changed.wait(_LOOK)
+                self._changed.wait(_POLL_SECONDS)
             place = reader.due - self._first
             if place < 0 or gone():
                 return []
             taken: list[Ledger] = []
             size = 0
-            while size < _HELPING and place + len(taken) < len(self._window):
+            while size < _READ_CHUNK_LEDGERS and place + len(taken) < len(self._window):
                 taken.append(self._window[place + len(taken)])
                 size += len(taken[-1].xdr)
             reader.due = taken[-1].sequence + 1
@@ -159,7 +159,7 @@ class Reel:
 class Reader:
     """A place in a reel."""
 
-    def __init__(self, reel: Reel, due: int) -> None:
+    def __init__(self, reel: FanoutBuffer, due: int) -> None:
         self._reel = reel
         self.due = due
 

@@ -79,13 +79,13 @@ class Command:
         return last - first + 1 if first and last and not self.since.isdecimal() else None
 
     def ticket(self) -> flight.Ticket:
-        told = {
+        report = {
             "start_ledger": self.start_ledger,
             "end_ledger": self.end_ledger,
             "from": self.since,
             "follow": self.follow,
         }
-        return flight.Ticket(json.dumps({key: value for key, value in told.items() if value}).encode())
+        return flight.Ticket(json.dumps({key: value for key, value in report.items() if value}).encode())
 
 
 def _is_sequence(value: Any) -> bool:
@@ -244,5 +244,5 @@ def _fitting(ledgers: list[Ledger]) -> Iterator[list[Ledger]]:
 
 def _metadata(ledgers: list[Ledger]) -> pa.Buffer:
     first, last = ledgers[0].sequence, ledgers[-1].sequence
-    told = {"first_ledger": first, "last_ledger": last, "resume": str(last + 1)}
-    return pa.py_buffer(json.dumps(told).encode())
+    report = {"first_ledger": first, "last_ledger": last, "resume": str(last + 1)}
+    return pa.py_buffer(json.dumps(report).encode())

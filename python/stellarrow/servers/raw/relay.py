@@ -12,7 +12,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, LedgerUnsound, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.protocols import Source
-from stellarrow.servers.raw.fanout import Reader, Reel
+from stellarrow.servers.raw.fanout import Reader, FanoutBuffer
 from stellarrow.servers.raw.verified import Ledger, SoundLedgers
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.metrics import Metrics
@@ -20,7 +20,7 @@ from stellarrow.telemetry.metrics import Metrics
 _POLL: Final = 1.0  # seconds until a source that has no more, or has failed, is asked again
 _SOON: Final = 0.02
 _LONGEST: Final = 60.0  # seconds between tries of a ledger that stays in the way
-_REELS: Final = 16  # places of the history that are read at once, where memory allows
+_MAX_BUFFERS: Final = 16  # places of the history that are read at once, where memory allows
 _FEWEST: Final = 4
 _LEAST: Final = 16 << 20  # bytes of a reel's window
 _log: Final = logging.getLogger(__name__)
@@ -43,10 +43,10 @@ class Relay:
         self._metrics = metrics
         self._stop = threading.Event()
         self._lock = threading.Lock()
-        self._head: Reel | None = None  # once it is known where the chain is
+        self._head: FanoutBuffer | None = None  # once it is known where the chain is
         self._earliest: int | None = None
         self._asked = False
-        self._reels: list[Reel] = []
+        self._reels: list[FanoutBuffer] = []
         self._readers = 0
         self._trouble: StellarrowError | None = None
         self._unsound: dict[int, str] = {}
@@ -154,7 +154,7 @@ class Relay:
             return self._history(LedgerRange(due, None if end == LAST_POSSIBLE else end))
 
     def _history(self, ledgers: LedgerRange) -> Reader:
-        if len(self._reels) >= max(_FEWEST, min(_REELS, self._budget // 4 // _LEAST)):
+        if len(self._reels) >= max(_FEWEST, min(_MAX_BUFFERS, self._budget // 4 // _LEAST)):
             raise SourceUnavailable(
                 f"{len(self._reels)} readers are at different places of the history already: try again later",
                 retry_after=_POLL,
@@ -163,7 +163,7 @@ class Relay:
         left = self._budget // 4 - sum(reel.budget for reel in self._reels)
         window = max(_LEAST, left // 4)
         ahead = max(_LEAST // 4, self._budget // 64)
-        reel = Reel(ledgers.first, budget=window, ahead=ahead)
+        reel = FanoutBuffer(ledgers.first, budget=window, ahead=ahead)
         reader = reel.attach(ledgers.first)
         self._reels.append(reel)
         threading.Thread(
@@ -171,7 +171,7 @@ class Relay:
         ).start()
         return reader
 
-    def _wind(self, reel: Reel, ledgers: LedgerRange, budget: int) -> None:
+    def _wind(self, reel: FanoutBuffer, ledgers: LedgerRange, budget: int) -> None:
         """Read history into a reel while it has readers."""
         try:
             for part in self._ledgers.read(ledgers, budget=budget):
@@ -204,12 +204,12 @@ class Relay:
             else:
                 if held:
                     self._earliest = held.first
-                    self._head = Reel(held.last, budget=self._budget // 4)
+                    self._head = FanoutBuffer(held.last, budget=self._budget // 4)
                     self._follow(self._head)
                     return
             self._stop.wait(_POLL)
 
-    def _follow(self, head: Reel) -> None:
+    def _follow(self, head: FanoutBuffer) -> None:
         """Read the live edge for as long as the service lives, through whatever the source does."""
         rest = _POLL
         while not self._stop.is_set():
@@ -228,14 +228,14 @@ class Relay:
             if head.next == begun or self._trouble:
                 self._stop.wait(rest)
 
-    def _fail(self, head: Reel, error: StellarrowError) -> None:
+    def _fail(self, head: FanoutBuffer, error: StellarrowError) -> None:
         if str(error) != str(self._trouble):
             self._note(error)
         self._trouble = error
         if not isinstance(error, SourceUnavailable):
             head.fail(error)
 
-    def _append(self, head: Reel, ledgers: list[Ledger]) -> None:
+    def _append(self, head: FanoutBuffer, ledgers: list[Ledger]) -> None:
         head.append(ledgers)
         self._trouble = None
         self._count_passed(ledgers)

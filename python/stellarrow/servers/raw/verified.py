@@ -1,4 +1,4 @@
-"""Chunks into single, sound ledgers; what is unsound is put aside and goes no further."""
+"""Chunks into single, sound ledgers; what is unsound is quarantined and goes no further."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class _Checked:
 class SoundLedgers:
     """Reads a source so that only what is proven comes out.
 
-    A ledger that is not sound is read again once, then put aside whole and raised as LedgerUnsound.
+    A ledger that is not sound is read again once, then quarantined whole and raised as LedgerUnsound.
     """
 
     def __init__(
@@ -103,7 +103,7 @@ class SoundLedgers:
                     return
                 continue
             if suspect == due:
-                raise self._put_aside(due, bad)
+                raise self._quarantine(due, bad)
             suspect = due
             _log.warning("ledger %d is not sound, reading it again: %s", due, bad.error)
 
@@ -172,10 +172,10 @@ class SoundLedgers:
             for row, xdr in zip(rows, raw, strict=True)
         ]
 
-    def _put_aside(self, due: int, checked: _Checked) -> LedgerUnsound:
+    def _quarantine(self, due: int, checked: _Checked) -> LedgerUnsound:
         error, chunk = checked.error, checked.bad
         if error is None or chunk is None:
-            raise AssertionError("only what is not sound is put aside")
+            raise AssertionError("only what is not sound is quarantined")
         last = None if chunk.first == chunk.last else chunk.last
         letter = self._letters.put(
             chunk.data, chunk.framing, due, error, chunk.where, last=last, fetched=chunk.fetched

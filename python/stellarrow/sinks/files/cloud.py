@@ -20,7 +20,7 @@ import pyarrow as pa
 from stellarrow.errors import SinkUnavailable
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
-from stellarrow.sinks.files.local import told
+from stellarrow.sinks.files.local import translate_os_errors
 from stellarrow.sinks.files.store import Found, Gone
 from stellarrow.storage import StoreOptions, errors
 from stellarrow.storage.object_store import CloudStore
@@ -149,7 +149,7 @@ class CloudUpload:
         self._bytes = 0
 
     def write(self, data: Any) -> int:
-        with told(Path(gettempdir()), "write to"):
+        with translate_os_errors(Path(gettempdir()), "write to"):
             self._bytes += self._file.write(data)
         return len(data)
 

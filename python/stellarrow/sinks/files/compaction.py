@@ -148,7 +148,7 @@ def _rows(
     for held, part, kept in files:
         for rows in proven_rows(listing, held, kept):
             if stopped():
-                raise Stopped("compaction was told to stop: stellarrow compact goes on")
+                raise Stopped("compaction was asked to stop: run stellarrow compact to continue")
             due = between(rows, part)
             if due.num_rows < rows.num_rows:
                 twice = rows_by_ledger(between(rows, LedgerRange(held.first, part.first - 1)))

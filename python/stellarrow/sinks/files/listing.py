@@ -84,9 +84,9 @@ class Listing:
             for ledgers in {parts[0], parts[-1]}:
                 path = f"{self.shape.folder}/{file_name(ledgers, self.shape.format.suffix)}"
                 with readable(self.store, path), self.store.read(path) as file:
-                    told = self.shape.format.facts(file)
-                if told:
-                    self.compare(told)
+                    answer = self.shape.format.facts(file)
+                if answer:
+                    self.compare(answer)
         return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
 
     def compare(self, held: Mapping[str, str]) -> None:

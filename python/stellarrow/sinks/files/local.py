@@ -42,7 +42,7 @@ class LocalFiles:
         return str(self._folder)
 
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        with self._told(folder, "read"):
+        with self._translate_os_errors(folder, "read"):
             prefix = f"{folder}/" if folder else ""
             found = [*self._walk(self._folder / folder, prefix, deep=deep, after=after)]
         return sorted(found, key=lambda one: one.path)
@@ -60,14 +60,14 @@ class LocalFiles:
                         yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", deep=True)
 
     def read(self, path: str) -> pa.NativeFile:
-        with self._told(path, "read"):
+        with self._translate_os_errors(path, "read"):
             try:
                 return pa.OSFile(str(self._folder / path), "rb")
             except FileNotFoundError as error:
                 raise _gone(self._folder / path) from error
 
     def create(self) -> LocalUpload:
-        with self._told(""), self._beginning:
+        with self._translate_os_errors(""), self._beginning:
             if self._aside is None:
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._sweep()
@@ -77,7 +77,7 @@ class LocalFiles:
     def place(self, aside: Path, path: str, *, new: bool) -> bool:
         """Rename a whole, synced file to its path, and make the name durable."""
         target = self._folder / path
-        with self._told(path):
+        with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             if new and target.exists():  # nobody else places now: see alone
                 return False
@@ -88,14 +88,14 @@ class LocalFiles:
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
-            with self._told(path):
+            with self._translate_os_errors(path):
                 target = self._folder / path
                 target.unlink(missing_ok=True)
                 _remove_if_empty(target.parent)
 
     def move(self, path: str, to: str) -> None:
         source, target = self._folder / path, self._folder / to
-        with self._told(path):
+        with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             try:
                 source.rename(target)
@@ -107,7 +107,7 @@ class LocalFiles:
 
     @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:
-        with self._told(folder):
+        with self._translate_os_errors(folder):
             _make_folders(self._folder / folder)
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -145,8 +145,8 @@ class LocalFiles:
             self._aside = None
 
     @contextmanager
-    def _told(self, path: str, doing: str = "write to") -> Iterator[None]:
-        with told(self._folder / path if path else self._folder, doing):
+    def _translate_os_errors(self, path: str, doing: str = "write to") -> Iterator[None]:
+        with translate_os_errors(self._folder / path if path else self._folder, doing):
             yield
 
 
@@ -169,7 +169,7 @@ class LocalUpload:
         return len(held)
 
     def _flush(self, *, sync: bool = False) -> None:
-        with told(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:
+        with translate_os_errors(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:
             file.writelines(self._waiting)
             self._waiting, self._waiting_bytes = [], 0
             if sync:
@@ -261,7 +261,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def told(path: Path, doing: str) -> Iterator[None]:
+def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
     """Translate what the file system refuses."""
     try:
         yield

@@ -80,7 +80,7 @@ def open_existing(text: str) -> FileStore:
     kind, colon, _ = text.partition(":")
     if colon and kind not in FORMATS:
         forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
-        raise ConfigError(f"{redacted_url(text)!r} is no place of files: write a folder, or {forms}")
+        raise ConfigError(f"{redacted_url(text)!r} is no location of files: write a folder, or {forms}")
     place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
     if "://" not in place.location and not Path(place.location).is_dir():
         raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
@@ -94,7 +94,7 @@ def open_files(
     scheme = place.partition("://")[0] if isinstance(place, str) and "://" in place else "file"
     if scheme not in FILE_STORES:
         clouds = ", ".join(name for name in FILE_STORES if name != "file")
-        raise ConfigError(f"{scheme}:// is no place files are kept in: choose {clouds} or a folder")
+        raise ConfigError(f"{scheme}:// is no store of files: choose {clouds} or a folder")
     kind = FILE_STORES[scheme].load()
     opened: FileStore = (
         kind(place.removeprefix("file://") if isinstance(place, str) else place)

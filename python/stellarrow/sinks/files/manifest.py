@@ -47,32 +47,32 @@ class Entry:
             {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}
             for file in self.files
         ]
-        told: dict[str, Any] = {
+        report: dict[str, Any] = {
             "stellarrow_manifest": _FORMAT,
             **self.facts,
             "first_ledger": self.ledgers.first,
             "last_ledger": self.ledgers.end,
             "files": files,
         }
-        told[_CHECKSUM] = checksum(told)
-        return json.dumps(told, indent=1).encode() + b"\n"
+        report[_CHECKSUM] = checksum(report)
+        return json.dumps(report, indent=1).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Entry:
         try:
-            told: dict[str, Any] = dict(json.loads(data))
-            if (held := told.pop(_CHECKSUM, None)) is not None and held != checksum(told):
+            answer: dict[str, Any] = dict(json.loads(data))
+            if (held := answer.pop(_CHECKSUM, None)) is not None and held != checksum(answer):
                 raise ValueError("its checksum is another")
-            version = told.pop("stellarrow_manifest")
-            files = tuple(KeptFile(**file) for file in told.pop("files"))
-            ledgers = LedgerRange(told.pop("first_ledger"), told.pop("last_ledger"))
-            if lacking := _TOLD - told.keys():
+            version = answer.pop("stellarrow_manifest")
+            files = tuple(KeptFile(**file) for file in answer.pop("files"))
+            ledgers = LedgerRange(answer.pop("first_ledger"), answer.pop("last_ledger"))
+            if lacking := _TOLD - answer.keys():
                 raise ValueError(f"it does not say {min(lacking)}")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise damaged(where, f"is damaged ({error!r})") from error
         if version != (_FORMAT if held else 1):
             raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
-        return cls(ledgers, {name: str(value) for name, value in told.items()}, files)
+        return cls(ledgers, {name: str(value) for name, value in answer.items()}, files)
 
 
 def checksum(told: Mapping[str, Any]) -> str:

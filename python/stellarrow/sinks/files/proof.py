@@ -130,11 +130,11 @@ def _digest(file: pa.NativeFile) -> tuple[int, str]:
 
 def _compare_facts(listing: Listing, ledgers: LedgerRange, file: pa.NativeFile) -> None:
     """Compare what a file says of itself, where its format can, and leave it at its beginning."""
-    if told := listing.shape.format.facts(file):
-        first, last = told.get("first_ledger"), told.get("last_ledger")
+    if answer := listing.shape.format.facts(file):
+        first, last = answer.get("first_ledger"), answer.get("last_ledger")
         if first and last and (first, last) != (str(ledgers.first), str(ledgers.end)):
             raise ValueError(f"it says that it is of ledgers {first} to {last}")
-        listing.compare(told)
+        listing.compare(answer)
     file.seek(0)
 
 

@@ -24,7 +24,7 @@ class Moved:
     paths: tuple[str, ...]
 
 
-def set_aside(store: FileStore, paths: Iterable[str]) -> Moved:
+def quarantine_file(store: FileStore, paths: Iterable[str]) -> Moved:
     """Move files out of the way of readers, in this order; one that is not there is passed over."""
     moment = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
     folder = f"{QUARANTINE}/{moment}Z"
@@ -36,7 +36,7 @@ def set_aside(store: FileStore, paths: Iterable[str]) -> Moved:
     return Moved(folder, tuple(moved))
 
 
-def is_aside(path: str) -> bool:
+def is_quarantined(path: str) -> bool:
     return f"/{QUARANTINE}/" in f"/{path}"
 
 

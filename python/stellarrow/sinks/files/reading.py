@@ -16,7 +16,7 @@ from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
-from stellarrow.sinks.files.quarantine import is_aside
+from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.store import FileStore
@@ -24,16 +24,16 @@ from stellarrow.sinks.files.store import FileStore
 
 def listings(store: FileStore) -> list[Listing]:
     """Return every table below a place, at any depth, sorted by folder."""
-    told: dict[str, list[str]] = {}
+    report: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
-        if is_aside(file.path):
+        if is_quarantined(file.path):
             continue
         if folder.endswith(f"/{MANIFEST}"):
-            told.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
+            report.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
         elif folder and "=" not in folder and named_range(name, Parquet().suffix):
-            told.setdefault(folder, []).append(file.path)
-    shapes = (_shape(store, folder, paths) for folder, paths in sorted(told.items()))
+            report.setdefault(folder, []).append(file.path)
+    shapes = (_shape(store, folder, paths) for folder, paths in sorted(report.items()))
     return [Listing(store, shape) for shape in shapes if shape]
 
 
@@ -41,11 +41,11 @@ def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape | None:
     """Ask one file after the other what the table is, until one can be read."""
     for path in paths[:-1]:
         with suppress(SinkError):
-            return _told_by(store, folder, path)
-    return _told_by(store, folder, paths[-1])
+            return _shape_from(store, folder, path)
+    return _shape_from(store, folder, paths[-1])
 
 
-def _told_by(store: FileStore, folder: str, told_by: str) -> Shape | None:
+def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:
     if f"/{MANIFEST}/" in told_by:
         facts = dict(read_entry(store, told_by).facts)
     else:

@@ -22,7 +22,7 @@ from stellarrow.sinks.files.reading import HeldFiles, format_of, listings
 from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
-from stellarrow.sinks.files.worker import Lane
+from stellarrow.sinks.files.worker import Worker
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 
@@ -53,7 +53,7 @@ class FileSink:
             raise ConfigError(f"the {format.name} sink has no table: name at least one")
         self._name = format.name
         self._store = open_files(place) if isinstance(place, str | os.PathLike) else place
-        self._compactions = Lane("stellarrow-compact", waiting=0)
+        self._compactions = Worker("stellarrow-compact", waiting=0)
         facts = {
             "network": Network.of(network).passphrase,
             "filter": str(where or ""),

@@ -14,7 +14,7 @@ from stellarrow.sinks.files.layout import nested, superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
 from stellarrow.sinks.files.proof import Contents, contents, file_contents, held_files
-from stellarrow.sinks.files.quarantine import set_aside
+from stellarrow.sinks.files.quarantine import quarantine_file
 from stellarrow.sinks.files.store import Gone
 
 
@@ -33,7 +33,7 @@ def clean(listing: Listing) -> None:
     if listing.shape.partition and listing.orphans():
         with listing.store.alone(folder) as promised:
             if promised:
-                set_aside(listing.store, [file.path for file in listing.orphans()])
+                quarantine_file(listing.store, [file.path for file in listing.orphans()])
 
 
 def replaced(listing: Listing, ranges: Iterable[LedgerRange]) -> Iterator[LedgerRange]:

@@ -17,7 +17,7 @@ from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore, Gone
 from stellarrow.sinks.files.superseding import clean, replaced
-from stellarrow.sinks.files.worker import Lane
+from stellarrow.sinks.files.worker import Worker
 
 _CHANCES: Final = 5  # to list what other writers are merging at the same moment
 
@@ -28,12 +28,12 @@ class TableFiles:
     The folder is read when it is first asked or written about, and changed by the first write or `settle`.
     """
 
-    def __init__(self, store: FileStore, shape: Shape, *, ledgers_per_file: int, compactions: Lane) -> None:
+    def __init__(self, store: FileStore, shape: Shape, *, ledgers_per_file: int, compactions: Worker) -> None:
         self._store = store
         self._shape = shape
         self._ledgers_per_file = ledgers_per_file
         self._compactions = compactions
-        self._lane = Lane(f"stellarrow-{shape.folder}", waiting=1)
+        self._lane = Worker(f"stellarrow-{shape.folder}", waiting=1)
         self._listing = Listing(store, shape)
         self._covered: LedgerSet | None = None
         self._taken = LedgerSet()

@@ -16,7 +16,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import entry_path
 from stellarrow.sinks.files.proof import held_files, measured
-from stellarrow.sinks.files.quarantine import set_aside
+from stellarrow.sinks.files.quarantine import quarantine_file
 from stellarrow.sinks.files.store import Gone
 from stellarrow.sinks.files.superseding import Contradicted, replaced
 
@@ -63,20 +63,20 @@ def check(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     folder = listing.shape.folder
     ranges = set(listing.parts()) | set(listing.entered())
     damaged: set[LedgerRange] = set()
-    told: set[str] = {entry_path(folder, ledgers) for ledgers in ranges}
+    answer: set[str] = {entry_path(folder, ledgers) for ledgers in ranges}
     for ledgers in sorted(ranges):
         for finding in _read(listing, ledgers):
-            told.add(finding.path)
+            answer.add(finding.path)
             if isinstance(finding, Fault):
                 damaged.add(ledgers)
             yield finding
     yield from _nested(listing, ranges - damaged)
     for orphan in listing.orphans() if listing.shape.partition else ():
-        told.add(orphan.path)
+        answer.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
     names = {listing.shape.path(ledgers) for ledgers in damaged}
     for file in listing.store.list(folder, deep=True):
-        if file.path not in told and file.path.rpartition("/")[2] not in names:
+        if file.path not in answer and file.path.rpartition("/")[2] not in names:
             yield Foreign(file.path)
 
 
@@ -130,7 +130,7 @@ def repair(listing: Listing, faults: Iterable[Fault]) -> Repaired:
         if listing.shape.partition:
             old = time.time() - _ABANDONED
             paths += [file.path for file in listing.orphans() if file.changed < old]
-        moved = set_aside(listing.store, paths)
+        moved = quarantine_file(listing.store, paths)
     lost = LedgerSet(damaged) - listing.ranges()
     return Repaired(moved.folder, moved.paths, lost)
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 
 
-class Lane:
+class Worker:
     """A queue and the thread that works it off; after a failure it does nothing more."""
 
     def __init__(self, name: str, *, waiting: int) -> None:

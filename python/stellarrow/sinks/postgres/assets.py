@@ -122,8 +122,8 @@ def _claims_of_events(rows: pa.RecordBatch) -> Iterator[tuple[str, str]]:
     rows = rows.filter(pc.is_in(rows.column("event_name"), pa.array(_WITH_ASSET)))
     topics = rows.column("topics_xdr")
     last = pc.subtract(topics.offsets[1:], 1)  # at least the name is there, so none is empty
-    told = pa.table({"contract": rows.column("contract_id"), "topic": topics.values.take(last)})
-    for row in told.group_by(["contract", "topic"]).aggregate([]).to_pylist():
+    answer = pa.table({"contract": rows.column("contract_id"), "topic": topics.values.take(last)})
+    for row in answer.group_by(["contract", "topic"]).aggregate([]).to_pylist():
         text = _string(row["topic"])
         if row["contract"] and text:
             yield row["contract"], text

@@ -82,8 +82,8 @@ class _Account:
     def may_pass(self, folder: Path) -> bool:
         if self.uid is None or not folder.exists():
             return True
-        told = folder.stat()
-        return told.st_uid == self.uid or bool(told.st_mode & stat.S_IXOTH)
+        answer = folder.stat()
+        return answer.st_uid == self.uid or bool(answer.st_mode & stat.S_IXOTH)
 
     def run(self, command: list[str], log: IO[bytes]) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(  # noqa: S603  PostgreSQL's own programs
@@ -287,8 +287,8 @@ def _process(pid: int) -> tuple[str, str]:
     if Path("/proc/self").exists():
         return "", ""
     listed = ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)]
-    told = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
-    state, _, program = told.partition(" ")
+    answer = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    state, _, program = answer.partition(" ")
     return Path(program.strip()).name, state
 
 

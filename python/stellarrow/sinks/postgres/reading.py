@@ -35,7 +35,7 @@ class KeptTable:
         query = sql.SQL("SELECT {} FROM {} WHERE ledger_sequence BETWEEN %s AND %s ORDER BY ledger_sequence")
         named = sql.SQL(", ").join(map(sql.Identifier, columns))
         with (
-            self.server.told("read"),
+            self.server.translate_errors("read"),
             self.server.connect() as connection,
             connection.transaction(),
             connection.cursor("stellarrow_rows") as cursor,
@@ -51,7 +51,7 @@ class KeptTable:
 def kept_tables(url: str) -> list[KeptTable]:
     """Return the tables of a database, none where nothing was written to it."""
     server = Server(without_mode(url)[0])
-    with server.told("read"), server.connect() as connection:
+    with server.translate_errors("read"), server.connect() as connection:
         if connection.execute("SELECT to_regclass('stellar.kept_tables')").fetchone() == (None,):
             return []
         kept = connection.execute("SELECT table_name, version, network FROM stellar.kept_tables").fetchall()

@@ -62,24 +62,24 @@ class Server:
 
     def connect(self) -> psycopg.Connection:
         """Open a connection whose statements commit unless they are in a transaction block."""
-        with self.told("connect to"):
+        with self.translate_errors("connect to"):
             connection = psycopg.connect(self._conninfo, autocommit=True)
         connection.prepare_threshold = None  # poolers hand sessions on between transactions
         return connection
 
     def shares_sessions(self) -> bool:
         """Tell whether a pooler between gives one session to several clients, statement by statement."""
-        with self.told("look at"), self.connect() as one:
+        with self.translate_errors("look at"), self.connect() as one:
             if one.info.backend_pid == _session(one):
                 return False  # what answers is the server itself
             with self.connect() as other:
-                told = [(_session(one), _session(other)) for _ in range(_LOOKS)]
-        first, second = ({pids[which] for pids in told} for which in (0, 1))
+                translate_errors = [(_session(one), _session(other)) for _ in range(_ATTEMPTS)]
+        first, second = ({pids[which] for pids in translate_errors} for which in (0, 1))
         return len(first) > 1 or len(second) > 1 or bool(first & second)
 
     def health(self, *, oldest: int) -> Health:
         """Say whether this user could make tables and write; `oldest` is the first version that will do."""
-        with self.connect() as connection, self.told("ask"):
+        with self.connect() as connection, self.translate_errors("ask"):
             began = time.monotonic()
             connection.execute("SELECT 1")
             latency = (time.monotonic() - began) * 1000
@@ -98,7 +98,7 @@ class Server:
         return Health("ok", f"version {version}, this user may write", latency_ms=latency)
 
     @contextmanager
-    def told(self, doing: str) -> Iterator[None]:
+    def translate_errors(self, doing: str) -> Iterator[None]:
         """Translate what libpq or the server refuses."""
         try:
             yield
@@ -119,7 +119,7 @@ class Server:
             return self._unreached(said, reason)
         if state[:2] in _VALUES:
             return LedgersRefused(f"{said}: PostgreSQL cannot hold that value")
-        return SinkError(f"{said}: {_REMEDIES.get(state, 'mend that')}, then run the same again")
+        return SinkError(f"{said}: {_REMEDIES.get(state, 'fix that')}, then run the same again")
 
     def _unreached(self, said: str, reason: str) -> SinkError:
         """Tell a refusal at the door, which libpq gives no code, from a server that is away."""
@@ -144,7 +144,7 @@ def _session(connection: psycopg.Connection) -> int:
     return int(row[0]) if row else 0
 
 
-_LOOKS: Final = 8  # statements of two clients by turns; a pooler gives both the session last set free
+_ATTEMPTS: Final = 8  # statements of two clients by turns; a pooler gives both the session last set free
 _FORM: Final = "write postgres://USER:PASSWORD@HOST:PORT/DATABASE"
 _DOOR: Final = {
     "password authentication failed": "28P01",

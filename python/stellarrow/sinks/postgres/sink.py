@@ -167,7 +167,7 @@ class PostgresSink:
     def position(self, stream: str) -> str | None:
         """Return the last place kept for a stream that is read into these tables."""
         self._reach()
-        with self._borrowed() as writer, self._server.told("read from"):
+        with self._borrowed() as writer, self._server.translate_errors("read from"):
             connection = writer.connection()
             if not is_there(connection, "stellar.positions"):
                 return None
@@ -196,7 +196,7 @@ class PostgresSink:
                 writer.close()
 
     def _keep_position(self, writer: Writer, position: list[str | int]) -> None:
-        with self._server.told("write to"):
+        with self._server.translate_errors("write to"):
             writer.writing().connection.execute(
                 "INSERT INTO stellar.positions (stream, place, ledger) VALUES (%s, %s, %s)"
                 " ON CONFLICT (stream) DO UPDATE SET place = excluded.place, ledger = excluded.ledger,"
@@ -235,13 +235,13 @@ class PostgresSink:
         """Connect the first time, and see what is between; a wrong address is told at once."""
         if not self._reached:
             if self._waits:
-                self._guard.call("open", self._first_look)
+                self._guard.call("open", self._inspect)
             else:
-                self._first_look()
+                self._inspect()
             self._reached = True
         self._changes |= changes
 
-    def _first_look(self) -> None:
+    def _inspect(self) -> None:
         if self._mode != "live":
             self._check_sessions()
         with self._borrowed() as writer:
@@ -251,7 +251,7 @@ class PostgresSink:
         """Tell whether the tables are there; refuse those made otherwise."""
         connection = writer.connection()
         try:
-            with self._server.told("read from"):
+            with self._server.translate_errors("read from"):
                 return writer.is_set_up or are_there(connection, self._tables, self._making)
         except SinkError:
             writer.close()
@@ -300,7 +300,7 @@ class PostgresSink:
         if not self._is_made(writer):
             return LedgerSet()
         connection = writer.connection()
-        with self._server.told("read from"):
+        with self._server.translate_errors("read from"):
             # First what is being loaded: what is attached in between is then seen twice, not never.
             loaded = bulk_load.durable(connection, places)
             covered = coverage.read(connection, places)

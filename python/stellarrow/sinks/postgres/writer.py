@@ -60,7 +60,7 @@ class Writer:
         connection = self.connection()
         if self._writing is None:
             try:
-                with self._server.told("set up"):
+                with self._server.translate_errors("set up"):
                     size = self._set_up(connection)
             except SinkError:
                 connection.close()
@@ -71,7 +71,7 @@ class Writer:
     def store(self, batches: Sequence[LedgerBatch]) -> int:
         """Store what is not there yet, and return the rows."""
         writing, count = self.writing(), 0
-        with self._server.told("write to"):
+        with self._server.translate_errors("write to"):
             while True:
                 live, bare = self._sorted(writing, span(batches))
                 for (kept, first), ledgers in bare.items():
@@ -93,7 +93,7 @@ class Writer:
         """Load no more, so that others, or another writer of ours, may finish."""
         if self._writing is None or self._writing.connection.closed:
             return
-        with self._server.told("finish loading"):
+        with self._server.translate_errors("finish loading"):
             for (kept, first), loads in list(self._bare.items()):
                 if loads:
                     self._leave(self._writing, kept, first)
@@ -101,7 +101,7 @@ class Writer:
     def left(self) -> list[tuple[Layout, int]]:
         """Return the partitions that are still to be attached: ours, and those of loaders that died."""
         connection = self.connection()
-        with self._server.told("read from"):
+        with self._server.translate_errors("read from"):
             return [
                 (kept, first)
                 for kept in self._tables
@@ -111,7 +111,7 @@ class Writer:
     def finish(self, kept: Layout, first: int) -> None:
         """Attach a partition, unless others still load it."""
         writing = self.writing()
-        with self._server.told("finish loading"):
+        with self._server.translate_errors("finish loading"):
             bulk_load.finish(writing, kept, first, wait=False)
 
     def close(self) -> None:

@@ -132,7 +132,7 @@ class LakeSource:
         """Fetch the file of a chunk once more."""
         data = self._lake.file(chunk.first)
         if data is None:
-            raise LedgerMissing(f"{chunk.where} vanished while it was read: put it back")
+            raise LedgerMissing(f"{chunk.where} vanished while it was read: restore it")
         return replace(chunk, data=data, framing="auto")
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
@@ -219,8 +219,8 @@ class LakeSource:
 
     def _hole(self, due: int) -> LedgerMissing:
         return LedgerMissing(
-            f"ledger {due} is missing in {self._lake.store.where}, which goes on after it:"
-            f" {self._lake.layout().key(due)} is not there{self._doubt()}, put it back"
+            f"ledger {due} is missing in {self._lake.store.where}, which has ledgers after it:"
+            f" {self._lake.layout().key(due)} is not there{self._doubt()}, restore it"
         )
 
     def _doubt(self) -> str:

@@ -64,13 +64,13 @@ class Connection:
         if answer.status != 200:
             raise self._failure(method, answer)
         try:
-            told = orjson.loads(answer.body)
+            answer_shown = orjson.loads(answer.body)
         except orjson.JSONDecodeError as error:
             raise SourceUnavailable(
                 f"{self.name} answered {method} with {_kind(answer.body)} instead of JSON: is it the address"
                 " of an RPC node, and is the node up?"
             ) from error
-        return self._result(method, told, answer), len(answer.body)
+        return self._result(method, answer_shown, answer), len(answer.body)
 
     def close(self) -> None:
         """Hang up, also on calls that other threads wait for."""
@@ -107,34 +107,36 @@ class Connection:
         return SourceUnavailable(f"{self.name} does not answer{way} ({_reason(error)})")
 
     def _failure(self, method: str, answer: Answer) -> SourceError:
-        told = f"{self.name} answered with HTTP {answer.status} {answer.reason[:_SHOWN]}".rstrip()
+        answer_shown = f"{self.name} answered with HTTP {answer.status} {answer.reason[:_SHOWN]}".rstrip()
         if through := self._http.proxy:
-            told += f" (through {through})"
-        if (refusal := self._told(method, answer)) is not None:
+            answer_shown += f" (through {through})"
+        if (refusal := self._to_error(method, answer)) is not None:
             return refusal
         wait = _seconds(answer.headers.get("Retry-After"))
         if answer.status == _BUSY:
-            return SourceUnavailable(told, retry_after=wait, busy=True)
+            return SourceUnavailable(answer_shown, retry_after=wait, busy=True)
         if answer.status in _TRANSIENT or (answer.status >= 500 and answer.status not in _FINAL):
-            return SourceUnavailable(told, retry_after=wait)
+            return SourceUnavailable(answer_shown, retry_after=wait)
         if answer.status in (401, 403):
             return SourceError(
-                f"{told}: give its key, as --rpc-headers or --rpc-token (RPC_HEADERS, RPC_TOKEN) or in the"
+                f"{answer_shown}: give its key, as --rpc-headers or --rpc-token (RPC_HEADERS, RPC_TOKEN) or in the"
                 " URL where it belongs there"
             )
         if answer.status == 407:
-            return SourceError(f"{told}: give the proxy's user and password in its URL")
+            return SourceError(f"{answer_shown}: give the proxy's user and password in its URL")
         if answer.status in _FINAL:
-            return SourceError(f"{told}: it takes no POST of JSON-RPC there, check the URL, its path too")
-        return SourceError(f"{told}: check the URL, its path too")
+            return SourceError(
+                f"{answer_shown}: it takes no POST of JSON-RPC there, check the URL, its path too"
+            )
+        return SourceError(f"{answer_shown}: check the URL, its path too")
 
-    def _told(self, method: str, answer: Answer) -> SourceError | None:
+    def _to_error(self, method: str, answer: Answer) -> SourceError | None:
         """Return the JSON-RPC error in the body of an HTTP error, which says more than a status does."""
         try:
-            told = orjson.loads(answer.body)
+            answer_shown = orjson.loads(answer.body)
         except orjson.JSONDecodeError:
             return None
-        error = told.get("error") if isinstance(told, dict) else None
+        error = answer_shown.get("error") if isinstance(answer_shown, dict) else None
         if answer.status in (401, 403) or not (
             isinstance(error, dict) and isinstance(error.get("code"), int)
         ):

@@ -66,12 +66,12 @@ class TooLarge(SourceError):
 
 def error_of(error: Any, what: str, *, retry_after: float | None = None) -> SourceError:
     """Return the error that a node's JSON-RPC error means; only a mistake of the caller's is final."""
-    told = error if isinstance(error, dict) else {"message": error}
-    code, words = told.get("code"), str(told.get("message"))[:_SHOWN]
+    answer = error if isinstance(error, dict) else {"message": error}
+    code, words = answer.get("code"), str(answer.get("message"))[:_SHOWN]
     code = code if isinstance(code, int) and not isinstance(code, bool) else 0
     message = f"{what}: {redacted_text(words)}"
     if code in _BUSY_CODES or (_BUSY_OUTRIGHT if code in _FINAL else _BUSY_WORDS).search(words):
-        wait = retry_after if retry_after is not None else _wait_of(told.get("data"))
+        wait = retry_after if retry_after is not None else _wait_of(answer.get("data"))
         return SourceUnavailable(message, retry_after=wait, busy=True)
     if code in _FINAL:
         return Refused(message, code=code, told=words)

@@ -157,23 +157,23 @@ class RpcSource:
                     return found
                 idle = True
         if not idle or any(isinstance(error, LedgerMissing) for error in troubles):
-            raise self._told(troubles)
+            raise self._to_error(troubles)
         return None
 
-    def _told(self, troubles: Sequence[SourceError]) -> SourceError | NetworkMismatch:
+    def _to_error(self, troubles: Sequence[SourceError]) -> SourceError | NetworkMismatch:
         """Make one error of those of the nodes: worth another try where it is for one of them."""
         down = [error for error in troubles if isinstance(error, SourceUnavailable)]
-        told = "; ".join(map(str, troubles))
+        text = "; ".join(map(str, troubles))
         if down:
             waits = [error.retry_after for error in down if error.retry_after is not None]
             return SourceUnavailable(
-                told,
+                text,
                 retry_after=min(waits) if len(waits) == len(down) else None,
                 busy=all(error.busy for error in down),
             )
         if any(isinstance(error, LedgerMissing) for error in troubles):
-            return LedgerMissing(told)
-        return SourceError(told) if troubles else NetworkMismatch("; ".join(map(str, self._refused.values())))
+            return LedgerMissing(text)
+        return SourceError(text) if troubles else NetworkMismatch("; ".join(map(str, self._refused.values())))
 
     def _from_each(self, ask: Callable[[Node], Found]) -> list[Found]:
         found: list[Found] = []
@@ -189,17 +189,17 @@ class RpcSource:
             except SourceError as error:
                 troubles.append(error)
         if not found:
-            raise self._told(troubles)
+            raise self._to_error(troubles)
         return found
 
     def _prove(self, node: Node) -> None:
         """Hold a node to the network of the others before it may give anything."""
-        told = node.network()
+        answer = node.network()
         if self._network is None:
-            self._network = told
-        if told.passphrase != self._network.passphrase:
+            self._network = answer
+        if answer.passphrase != self._network.passphrase:
             raise NetworkMismatch(
-                f"{node.name} is a node of {told}, not of {self._network}: give the URL of another"
+                f"{node.name} is a node of {answer}, not of {self._network}: give the URL of another"
             )
 
     def _refuse(self, node: Node, error: NetworkMismatch) -> None:

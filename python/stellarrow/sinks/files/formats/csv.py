@@ -84,8 +84,8 @@ class _Writing:
 
 
 def _written_as(kind: pa.DataType) -> pa.DataType:
-    told = pa.types.is_list(kind) or pa.types.is_timestamp(kind) or pa.types.is_binary(kind)
-    return pa.string() if told else kind
+    answer = pa.types.is_list(kind) or pa.types.is_timestamp(kind) or pa.types.is_binary(kind)
+    return pa.string() if answer else kind
 
 
 def _text(column: pa.Array, name: str) -> pa.Array:

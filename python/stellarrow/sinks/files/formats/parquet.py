@@ -72,26 +72,26 @@ class Parquet:
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        told = pq.read_metadata(file)
-        kept = told.schema.to_arrow_schema()
+        answer = pq.read_metadata(file)
+        kept = answer.schema.to_arrow_schema()
         if not kept.equals(written(schema, kept.names)):
             raise ValueError("its columns are not the table's")
         # Arrow reads lists of dictionaries of one row group only.
         texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
-        held = pq.ParquetFile(file, metadata=told, read_dictionary=texts, page_checksum_verification=True)
+        held = pq.ParquetFile(file, metadata=answer, read_dictionary=texts, page_checksum_verification=True)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
-        for groups in _runs(told):
+        for groups in _runs(answer):
             read = held.read_row_groups(groups, there.names, use_threads=False).select(there.names)
             for run in read.combine_chunks().to_batches():
                 for rows in in_ledger_order(run, there):
                     yield completed(rows, asked)
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
-        told = pq.read_metadata(file).metadata or {}
+        answer = pq.read_metadata(file).metadata or {}
         return {
             name.decode().removeprefix(_FACTS): value.decode()
-            for name, value in told.items()
+            for name, value in answer.items()
             if name.startswith(_FACTS.encode())
         }
 
