@@ -13,7 +13,6 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow.errors import ConfigError, NetworkMismatch
@@ -21,6 +20,7 @@ from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
 from stellarrow.protocols import Located, SinkKind, SourceKind
+from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
     from stellarrow.filter import Filter
@@ -200,7 +200,9 @@ def open_source(
     (by default as the environment says).
     """
     parts = (
-        [location] if location and Path(location).exists() else [*filter(None, (location or "").split(","))]
+        [location]
+        if location and local_path(location).exists()
+        else [*filter(None, (location or "").split(","))]
     )
     parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
     if not parts:
@@ -240,7 +242,7 @@ def source_entry(location: str) -> Entry:
     if location.startswith(_RPC):
         return known.get(scheme, known["rpc+https"])
     plugged = location.partition(":")[0]
-    if not separator and plugged in known and known[plugged].point and not Path(location).exists():
+    if not separator and plugged in known and known[plugged].point and not local_path(location).exists():
         return known[plugged]
     if not separator:
         return known[PATH]

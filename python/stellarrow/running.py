@@ -40,9 +40,9 @@ def run(
     `source` is a path, glob, URL or source, `sinks` are such as `parquet:FOLDER`, or sinks; what is named is
     closed at the end. `where` is a Filter or a condition in SQL, `select` what SQL has after SELECT. Without
     `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all before
-    durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded, or whose
-    rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the batch in
-    hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
+    durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded, or
+    whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
+    batch in hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
     transaction sets and results are checked against headers; None checks what comes over a network.
     """
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks

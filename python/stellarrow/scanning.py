@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, TypeAlias
 
 import pyarrow as pa
@@ -22,6 +21,7 @@ from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.sql import compile_sql
+from stellarrow.storage.paths import local_path
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -81,7 +81,7 @@ def scan(
     if isinstance(source, str | os.PathLike) and "://" not in str(source):
         from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
-        if (folder := find_table(Path(source), table)) is not None:
+        if (folder := find_table(local_path(source), table)) is not None:
             picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
             wanted = LedgerSet.parse(asked, known=lambda: folder.ledgers) if isinstance(asked, str) else asked
             batches = folder.batches(picked.where, wanted)

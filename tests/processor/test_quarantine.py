@@ -103,9 +103,7 @@ def test_readers_are_told_which_ledgers_they_have_and_no_batch_claims_a_gap(
     gapped: Service, expected: Expected, asked: dict[str, Any]
 ) -> None:
     received = gapped.tables.read(**asked)
-    covered = sa.LedgerSet(
-        sa.LedgerRange(one["first_ledger"], one["last_ledger"]) for one in received.to_dict
-    )
+    covered = sa.LedgerSet(sa.LedgerRange(one["first_ledger"], one["last_ledger"]) for one in received.told)
     assert str(covered) == "101:109, 112:138"
     assert received.rows == ([] if "where" in asked else good(expected(asked["table"])))
 
@@ -113,8 +111,8 @@ def test_readers_are_told_which_ledgers_they_have_and_no_batch_claims_a_gap(
 def test_a_reader_goes_on_behind_a_gap_from_any_token(gapped: Service, expected: Expected) -> None:
     whole = gapped.tables.read(table="contract_events")
     assert whole.rows == good(expected("contract_events"))
-    for at in range(0, len(whole.to_dict), 3):
-        rest = gapped.tables.read(table="contract_events", **{"from": whole.to_dict[at]["resume"]})
+    for at in range(0, len(whole.told), 3):
+        rest = gapped.tables.read(table="contract_events", **{"from": whole.told[at]["resume"]})
         rows = [row for batch in whole.batches[: at + 1] for row in batch.to_pylist()]
         assert rows + rest.rows == whole.rows
 

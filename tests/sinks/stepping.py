@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.protocols import Health
+from stellarrow.sinks.files.irregular import Irregularity
 from stellarrow.sinks.files.store import FileStore, Found, Upload
 
 
@@ -40,6 +41,15 @@ class Stepping:
     def move(self, path: str, to: str) -> None:
         self._step()
         self._store.move(path, to)
+
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
+        return self._store.irregular(folder)
+
+    def reading(self, folder: str) -> AbstractContextManager[None]:
+        return self._store.reading(folder)
+
+    def unread(self, folder: str) -> AbstractContextManager[bool]:
+        return self._store.unread(folder)
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         return self._store.alone(folder)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from itertools import pairwise
@@ -18,6 +19,8 @@ from sinks.kept import FileContract
 from stellarrow.core.framing import frame
 from stellarrow.sinks.files import runs
 from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.reading import format_of
+from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sinks.parquet import ParquetSink
 
 
@@ -132,11 +135,20 @@ class TestParquetSink(FileContract):
         with pytest.raises(sa.ConfigError, match="ledgers is named twice: name it once"):
             ParquetSink(self.folder, ["ledgers", "ledgers"], network="synthetic")
 
-    def test_a_foreign_file_is_refused(self) -> None:
+    @pytest.mark.parametrize(
+        "name", ["mine.parquet", ".DS_Store", "_SUCCESS", "0000000100-0000000104.parquet.crc"]
+    )
+    def test_a_foreign_file_is_passed_over(self, name: str) -> None:
         self.keep((100, 104))
-        (self.folder / "ledgers" / "mine.parquet").touch()
-        with pytest.raises(sa.SchemaMismatch, match=r"mine.parquet was not written by stellarrow"):
-            self.open().coverage()
+        (self.folder / "ledgers" / name).touch()
+        self.keep((105, 109))
+        self.assert_holds("100:109")
+
+    def test_a_table_in_another_format_is_refused_without_its_manifest_too(self) -> None:
+        self.keep((100, 104))
+        shutil.rmtree(self.folder / "ledgers" / "_manifest")
+        with pytest.raises(sa.SchemaMismatch, match=r"0000000104.parquet is of another format"):
+            FileSink(self.folder, ["ledgers"], format=format_of("csv"), network="synthetic").coverage()
 
     def test_a_broken_file_is_named(self) -> None:
         self.keep((100, 104))

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import click
+
+from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
 
@@ -52,3 +56,10 @@ def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) 
 def option(*given: Any, section: str = "Options", rare: bool = False, **named: Any) -> Callable[..., Any]:
     """Declare an Option."""
     return click.option(*given, cls=Option, section=section, rare=rare, **named)
+
+
+class LocalPath(click.Path):
+    """A path of this machine, from a home where it begins with `~`."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        return Path(os.fsdecode(super().convert(str(local_path(value)), param, ctx)))

@@ -14,6 +14,7 @@ from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
 from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_text
+from stellarrow.storage.paths import local_path
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
@@ -51,10 +52,10 @@ def find_file(named: str | None = None, *, environ: Mapping[str, str] | None = N
     """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml."""
     environ = os.environ if environ is None else environ
     if path := named or environ.get(FILE_VARIABLE):
-        if not Path(path).is_file():
+        if not local_path(path).is_file():
             origin = "--config" if named else FILE_VARIABLE
             raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
-        return Path(path)
+        return local_path(path)
     return Path(FILE) if Path(FILE).is_file() else None
 
 

@@ -21,6 +21,7 @@ from typing import Any, Final
 
 from stellarrow.errors import Damaged, SinkUnavailable, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+from stellarrow.storage.paths import local_path
 from stellarrow.storage.private import private_file, private_folder
 
 FOLDER: Final = "dead-letters"  # where they lie below the state's folder
@@ -71,7 +72,7 @@ class DeadLetters:
         put_aside: Callable[[DeadLetter], None] | None = None,
     ) -> None:
         """Keep them in a folder; `put_aside` is told of each once it is durable."""
-        self.folder = Path(folder)
+        self.folder = local_path(folder)
         self._job = dict(job or {})
         self._quarantine = put_aside
 

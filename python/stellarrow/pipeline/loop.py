@@ -107,11 +107,11 @@ def run(
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
     Without `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all
-    before it durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded,
-    or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
-    batch in hand, commits and returns. What was written is committed when a chain that is followed has
-    nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed. Where
-    `verify_hashes` is None, what headers commit to is verified of ledgers fetched over a network.
+    before it durable; the same call continues from there. With `dead_letters`, a ledger that cannot be
+    decoded, or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it
+    finishes the batch in hand, commits and returns. What was written is committed when a chain that is
+    followed has nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed.
+    Where `verify_hashes` is None, what headers commit to is verified of ledgers fetched over a network.
     `decoder` is one that makes these tables, instead of one made for this run.
     """
     began = time.monotonic()

@@ -198,7 +198,7 @@ class Store:
             # The lower byte is the kind. A bug here has no code.
             if isinstance(error, OSError) or getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
                 raise SinkUnavailable(
-                    f"{self._path} cannot be used ({error}): make room or fix its permissions, and it continues"
+                    f"{self._path} cannot be used ({error}): make room or fix its permissions"
                 ) from error
             raise Damaged(f"{self._path} is no store of sessions ({error}): {_SOUND_COPY}") from error
 

@@ -251,7 +251,7 @@ class SessionWorker:
             )
 
     def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
-        """Return where to quarantined what cannot be decoded; a retry makes all rows, not those of a filter."""
+        """Return where undecodable ledgers are kept; a retry makes all rows, not those of a filter."""
         if self._shared.dead_letters is None:
             return None
         job = {

@@ -18,6 +18,7 @@ from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.sources.chunking import pieces
 from stellarrow.storage.passing import is_passing
+from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
     from stellarrow.registry import SourceOptions
@@ -61,7 +62,9 @@ class FileSource:
     """Read ledgers from files. Ledgers that lie in several files are read once."""
 
     def __init__(self, location: str | os.PathLike[str], *, metrics: Metrics | None = None) -> None:
-        self._location = self.name = os.fspath(location)
+        self._location = self.name = (
+            str(local_path(location)) if os.fspath(location)[:1] == "~" else os.fspath(location)
+        )
         self._metrics = metrics
         self._index: _Index | None = None
 

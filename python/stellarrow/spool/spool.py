@@ -28,6 +28,7 @@ from stellarrow.spool.opening import open_segments
 from stellarrow.spool.packing import PackedBatch, packed
 from stellarrow.spool.segment import Segment
 from stellarrow.spool.table_file import Packed
+from stellarrow.storage.paths import local_path
 
 _POLL_SECONDS: Final = 0.2  # seconds between looks whether to stop waiting
 _SHARE: Final = 8  # of what is kept, in bytes and seconds, a segment has at most about an eighth
@@ -86,7 +87,7 @@ class Spool:
         """
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
-        self._folder = Path(folder)
+        self._folder = local_path(folder)
         self._schemas = {name: schema(name) for name in tables}
         self._retention = retention or Retention()
         self._segment_bytes = min(segment_bytes, self._retention.size_bytes // _SHARE)

@@ -14,6 +14,7 @@ from typing import Final
 from stellarrow.errors import SinkError, SinkUnavailable, SourceError, SourceUnavailable
 from stellarrow.storage.exclusive import make_folders, put_new, write_synced
 from stellarrow.storage.passing import is_passing
+from stellarrow.storage.paths import local_path
 
 _PAGE: Final = 1_000  # keys, as S3 gives
 
@@ -25,7 +26,7 @@ class LocalStore:
     doubt = ""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+        self._folder = local_path(folder)
         self.where = str(self._folder)
 
     def get(self, key: str) -> bytes | None:

@@ -27,7 +27,15 @@ def read_back_of(held: StoredTable) -> ReadBack:
     """Read a table whole."""
     audit = ReadBack()
     is_ledgers = held.table.rpartition("/")[2] == "ledgers"
-    for part in _windows(held.ledgers):
+    damaged = LedgerSet()
+    try:
+        for one in held.damage():
+            audit.faults.append(one.what)
+            damaged |= LedgerSet([one.ledgers])
+    except SinkError as error:  # nothing is proven, and maybe nothing can be read
+        audit.faults.append(str(error))
+    sound = held.ledgers - damaged
+    for part in _windows(sound):
         try:
             counted = held.row_counts(part)
         except SinkError as error:
@@ -39,7 +47,10 @@ def read_back_of(held: StoredTable) -> ReadBack:
             if wrong:
                 audit.faults.append(f"{wrong} should have one row each, but has not")
     if is_ledgers:
-        _follow(held, audit)
+        _follow(held, sound, audit)
+        if damaged:
+            audit.chain = "cannot be read whole" if audit.chain != "broken" else audit.chain
+    audit.faults = list(dict.fromkeys(audit.faults))
     return audit
 
 
@@ -49,12 +60,12 @@ def _windows(ledgers: LedgerSet) -> Iterator[LedgerRange]:
             yield LedgerRange(first, min(part.end, first + _AT_ONCE - 1))
 
 
-def _follow(held: StoredTable, audit: ReadBack) -> None:
+def _follow(held: StoredTable, sound: LedgerSet, audit: ReadBack) -> None:
     """Check that every ledger names the hash of the one before."""
     links, broken = 0, False
     before, hash_before = -1, ""
     try:
-        for ledger, own, previous in _headers(held):
+        for ledger, own, previous in _headers(held, sound):
             if ledger == before + 1:
                 links += 1
                 if previous != hash_before:
@@ -67,7 +78,7 @@ def _follow(held: StoredTable, audit: ReadBack) -> None:
     audit.chain = "broken" if broken else f"holds, {links:,} links read again"
 
 
-def _headers(held: StoredTable) -> Iterator[tuple[int, str, str]]:
-    for part in _windows(held.ledgers):
+def _headers(held: StoredTable, sound: LedgerSet) -> Iterator[tuple[int, str, str]]:
+    for part in _windows(sound):
         for rows in held.read(_HASHES, part):
             yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pyarrow as pa
 
@@ -16,9 +15,14 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.protocols import Readable
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
-from stellarrow.sinks.files.reading import listings
+from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables
+from stellarrow.storage.paths import local_path
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
+
+
+def _none() -> Iterator[Damage]:
+    return iter(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,7 @@ class StoredTable:
     network: Network | None
     ledgers: LedgerSet
     read: Reader = field(repr=False, compare=False)
+    damage: Callable[[], Iterator[Damage]] = field(default=_none, repr=False, compare=False)
 
     def row_counts(self, ledgers: LedgerRange) -> Counter[int]:
         """Count the rows of each ledger that has any."""
@@ -50,16 +55,37 @@ def counted(rows: pa.RecordBatch) -> Counter[int]:
 
 def stored_tables(place: str) -> list[StoredTable]:
     """Return every table a place holds, such as `parquet:FOLDER`, a folder or `postgres://…`, sorted."""
-    is_folder = ":" not in place or Path(place).is_dir()
+    is_folder = _is_folder(place)
     kind = registry.sink_entry(f"parquet:{place}" if is_folder else place).load()
     if not isinstance(kind, Readable):
         raise ConfigError(f"{redacted_url(place)!r} cannot be read back: its sink has no way to")
     return [
-        StoredTable(one.name, one.version, Network.of(one.network), one.ledgers, one.read)
+        StoredTable(
+            one.name,
+            one.version,
+            Network.of(one.network),
+            one.ledgers,
+            one.read,
+            one.damage if isinstance(one, HeldFiles) else _none,
+        )
         for one in kind.held(f"parquet:{place}" if is_folder else place)
     ]
 
 
-def opened(place: str) -> list[Listing]:
-    """Return the tables of files in a place; a folder needs no format before it."""
-    return listings(open_existing(place))
+def opened(place: str) -> tuple[list[Listing], list[Unreadable]]:
+    """Return the tables of files in a place, and those that cannot be read; a folder needs no format."""
+    found = found_tables(open_existing(place))
+    return (
+        [one for one in found if isinstance(one, Listing)],
+        [one for one in found if isinstance(one, Unreadable)],
+    )
+
+
+def unreadable(place: str) -> list[Unreadable]:
+    """Return the tables of files that a place holds, and no file tells anything of."""
+    is_files = _is_folder(place) or place.partition(":")[0] in registry.FORMATS
+    return opened(place)[1] if is_files else []
+
+
+def _is_folder(place: str) -> bool:
+    return ":" not in place or local_path(place).is_dir()

@@ -94,8 +94,9 @@ fn structured_ledgers_give_the_official_rows() {
     let removed = |row: &Row| says(row, "change_type", "removed");
     often(&rows, "known state", |row| removed(row) && is_set(row, "val_xdr"));
     often(&rows, "lost state", |row| removed(row) && !is_set(row, "val_xdr"));
-    for kind in ["native", "credit_alphanum4", "credit_alphanum12"] {
-        often(&rows, kind, |row| says(row, "asset_type", kind));
+    for kind in ["Native", "CreditAlphanum4", "CreditAlphanum12"] {
+        let kind = format!("AssetTypeAssetType{kind}");
+        often(&rows, &kind, |row| says(row, "asset_type", &kind));
     }
     often(&rows, "balances", |row| is_set(row, "balance"));
     often(&rows, "39 digits", |row| is_set(row, "balance_text") && !is_set(row, "balance"));

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import click
 
 from stellarrow.cli.output import formatting
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
-from stellarrow.sinks.files.quarantine import QUARANTINE, quarantined
-from stellarrow.sinks.files.store import Found
+from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quarantined
+from stellarrow.sinks.files.reading import Unreadable
+from stellarrow.sinks.files.store import FileStore, Found
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
 from stellarrow.verification.stored_tables import opened
 
@@ -66,7 +68,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
     PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …
     A file that cannot be read because the store does not answer ends the check, and nothing is moved.
     """
-    tables = opened(place)
+    tables, unreadable = opened(place)
     found, faults = _Found(), list[tuple[Listing, list[Fault]]]()
     for listing in tables:
         findings = list(check(listing))
@@ -74,16 +76,42 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         found.faults += faults[-1][1]
         found.sound += [one for one in findings if isinstance(one, Sound)]
         found.foreign += [one for one in findings if isinstance(one, Foreign)]
+    store = open_existing(place)
+    for one in unreadable:
+        found.faults += _unreadable(one)
+    found.foreign += _foreign(store, tables)
     if is_repair:
         found.repaired = [repair(listing, wrong) for listing, wrong in faults if wrong]
-    found.aside = quarantined(open_existing(place))
-    if not tables and not found.aside:
+        found.repaired += [_without_table(store, one) for one in unreadable if one.paths]
+    found.aside = quarantined(store)
+    if not tables and not unreadable and not found.aside:
         raise SinkError(f"{place} holds no tables: name the folder that extract wrote to")
     if as_json:
         click.echo(json.dumps(found.to_dict()))
     else:
         _tell(found, is_repair=is_repair)
     return 1 if found.faults and not is_repair else 0
+
+
+def _unreadable(one: Unreadable) -> list[Fault]:
+    """Tell of a table of which no file says what it is; a store that does not answer proves nothing."""
+    if not isinstance(one.error, Damaged):
+        raise one.error
+    return [Fault(path, "is damaged, and no other file tells what the table is", None) for path in one.paths]
+
+
+def _without_table(store: FileStore, one: Unreadable) -> Repaired:
+    moved = quarantine_file(store, one.paths)
+    return Repaired(moved.folder, moved.paths, LedgerSet())
+
+
+def _foreign(store: FileStore, tables: Sequence[Listing]) -> list[Foreign]:
+    """Return what lies beside the tables' folders, not in them."""
+    folders = {listing.shape.folder for listing in tables}
+    beside = {folder.rpartition("/")[0] for folder in folders} - folders
+    found = [Foreign(file.path) for folder in sorted(beside) for file in store.list(folder)]
+    irregular = [odd for odd in store.irregular("") if odd.path.rpartition("/")[0] in beside]
+    return found + [Foreign(odd.path, odd.what) for odd in irregular]
 
 
 def _tell(found: _Found, *, is_repair: bool) -> None:
@@ -93,7 +121,7 @@ def _tell(found: _Found, *, is_repair: bool) -> None:
     for fault in found.faults:
         click.secho(f"{fault.path}: {fault.what}", fg="red")
     for foreign in found.foreign[:_NAMED]:
-        click.echo(f"{foreign.path}: not written by stellarrow, and left alone: remove it if you can")
+        click.echo(f"{foreign.path}: {foreign.what}; no reader reads it: remove it")
     if len(found.foreign) > _NAMED:
         click.echo(f"… and {formatting.many(len(found.foreign) - _NAMED, 'such file')} more")
     for repaired in found.repaired:

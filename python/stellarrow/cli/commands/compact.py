@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Final
 
 import click
@@ -28,7 +29,11 @@ def command(place: str, ledgers_per_file: int) -> None:
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
     """
     gone = 0
-    for listing in opened(place):
-        clean(listing)
-        gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
+    tables, unreadable = opened(place)
+    for listing in tables:
+        with closing(listing.store):
+            clean(listing)
+            gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
+    if unreadable:
+        raise unreadable[0].error
     click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")

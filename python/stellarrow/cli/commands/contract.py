@@ -9,9 +9,11 @@ from typing import Final
 
 import click
 
+from stellarrow.cli.options import LocalPath
 from stellarrow.contracts.interface import signatures
 from stellarrow.core.contract import meta_json, spec_json, spec_status
 from stellarrow.errors import ConfigError, SourceError
+from stellarrow.storage.paths import local_path
 
 _CONTRACT: Final = re.compile("C[A-Z2-7]{55}")
 _WASM: Final = b"\0asm"
@@ -33,9 +35,7 @@ _LACKS: Final = {
     short_help="Print what a contract can do.", epilog="\b\nExample:\n  stellarrow contract token.wasm"
 )
 @click.argument("contract", metavar="CONTRACT_OR_WASM")
-@click.option(
-    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
-)
+@click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--json", "as_json", is_flag=True, help="The interface as a JSON array of SCSpecEntry.")
 def command(contract: str, data: Path, as_json: bool) -> None:
     """Print the interface of a contract: functions, structs, unions, enums, errors, events.
@@ -43,7 +43,7 @@ def command(contract: str, data: Path, as_json: bool) -> None:
     CONTRACT_OR_WASM is a WebAssembly file, or a contract id (C…) looked up in what extract wrote, which
     then needs the tables contract_data and contract_code, extracted with --decoded.
     """
-    code = Path(contract).read_bytes() if Path(contract).is_file() else _extracted(contract, data)
+    code = local_path(contract).read_bytes() if local_path(contract).is_file() else _extracted(contract, data)
     spec = spec_json(code)
     if spec is None:
         raise SourceError(f"{contract} {_LACKS[spec_status(code)] if code[:4] == _WASM else _NO_CODE}")

@@ -21,7 +21,7 @@ from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.verification.read_back import ReadBack, read_back_of
-from stellarrow.verification.stored_tables import StoredTable, stored_tables
+from stellarrow.verification.stored_tables import StoredTable, stored_tables, unreadable
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
 _LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a row
@@ -58,11 +58,14 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
         _Seen(one, wanted - one.ledgers, _closed_at(one), read_back_of(one) if verify else None)
         for one in held
     ]
+    lost = [str(one.error) for one in unreadable(sink)]
     if as_json:
-        click.echo(json.dumps(_plain(sink, wanted, seen)))
+        click.echo(json.dumps({**_plain(sink, wanted, seen), **({"unreadable": lost} if lost else {})}))
     else:
         _show(wanted, seen)
-    return 1 if any(one.audit and one.audit.faults for one in seen) else 0
+        for answer in lost:
+            click.secho(answer, fg="red")
+    return 1 if lost or any(one.audit and one.audit.faults for one in seen) else 0
 
 
 def _span(ledgers: LedgerSet) -> LedgerRange:

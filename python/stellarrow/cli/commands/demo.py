@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from stellarrow.cli.commands.synth import lake_path, write_lake
+from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
@@ -33,9 +34,7 @@ _FIRST: Final = 2
     short_help="Extract some ledgers and say what is in them.",
     epilog="\b\nExample:\n  stellarrow demo --data ./stellarrow-data",
 )
-@click.option(
-    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
-)
+@click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--to", metavar="URL", help="A PostgreSQL of yours, postgres://…, instead of a private one.")
 def command(data: Path, to: str | None) -> None:
     """Extract two real and a few hundred synthetic ledgers into files and PostgreSQL, and look at them."""

@@ -15,6 +15,7 @@ from stellarrow.cli.diagnostics import Finding
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
+from stellarrow.storage.paths import local_path
 
 _EXAMPLE = """\b
 Example:
@@ -81,7 +82,7 @@ def _locations(sources: Iterable[str], rpc: Iterable[str]) -> list[str]:
     """Take chains apart: each link is looked at by itself."""
     parts: list[str] = []
     for source in sources:
-        parts += [source] if Path(source).exists() else [*filter(None, source.split(","))]
+        parts += [source] if local_path(source).exists() else [*filter(None, source.split(","))]
     return parts + [url if url.startswith("rpc+") else f"rpc+{url}" for url in rpc]
 
 

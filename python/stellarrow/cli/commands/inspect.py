@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting
 from stellarrow.core.decode import Batches, decode
 from stellarrow.core.framing import framing, split
@@ -61,7 +62,7 @@ class _Found:
     short_help="Say what a file of ledgers holds.",
     epilog="\b\nExample:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd",
 )
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=LocalPath(exists=True, dir_okay=False))
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 def command(file: Path, network: str | None) -> None:
     """Say what lies in FILE: framing, ledgers, transactions, rows a table, a few events in words."""

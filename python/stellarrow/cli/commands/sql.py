@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import pyarrow as pa
 
+from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
@@ -26,13 +27,11 @@ Examples:
 
 @click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
 @click.argument("query", required=False)
-@click.option(
-    "--data", default="./stellarrow-data", type=click.Path(path_type=Path), help="[./stellarrow-data]"
-)
+@click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
 @click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
-@click.option("--out", type=click.Path(path_type=Path), help="A .parquet, .csv or .jsonl file to write.")
+@click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
 @click.option("--expanded", is_flag=True, help="Row by row, a line for each value, nothing cut.")

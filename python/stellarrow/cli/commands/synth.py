@@ -16,6 +16,7 @@ from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.writer import packed
 from stellarrow.ledgers import LAST_POSSIBLE, Network
+from stellarrow.storage.paths import local_path
 
 _LEVEL: Final = 3  # zstd
 
@@ -45,7 +46,7 @@ def command(
     ledger_bytes = formatting.read_size(size) if size else None
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=meant)
     made = islice(endless, ledgers)
-    place = Path(out)
+    place = local_path(out)
     try:
         if place.is_dir() or out.endswith("/") or not place.suffix:
             stored = write_lake(place, made, first=first, network=meant)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, assets, exactly
-from stellarrow.cli.query.views import views
+from stellarrow.cli.query.views import View, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
 
 _ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of it has the name itself
@@ -32,47 +36,78 @@ class Database:
         self._connection.execute("set timezone = 'UTC'")
         for macro in MACROS:
             self._connection.execute(macro)
-        found = dict(views(data)) if isinstance(data, Path) else self._registered(data)
-        if not found:
-            raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
-        self._views: dict[tuple[str, str], str] = {**found}
-        self._make_views(found)
+        self._data = data if isinstance(data, Path) else None
+        self._views: list[View] = []
+        if not isinstance(data, Path):
+            self._views = [self._registered(name, rows) for name, rows in data.items()]
+            self._make_views()
+            return
+        with self._reading():
+            if not self._views:
+                raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
 
-    def _registered(self, data: Mapping[str, Any]) -> dict[tuple[str, str], str]:
-        """Register what takes Arrow under names of its own, which the views are of."""
-        found = {}
-        for name, rows in data.items():
-            self._connection.register(f"{_ARROW}{name}", rows)
-            found["", name] = f"select * from {_quoted(_ARROW + name)}"
-        return found
+    def _registered(self, name: str, rows: Any) -> View:
+        """Register what takes Arrow under a name of its own, which the view is of."""
+        self._connection.register(f"{_ARROW}{name}", rows)
+        return View("", name, query=f"select * from {_quoted(_ARROW + name)}")
 
-    def _make_views(self, found: dict[tuple[str, str], str]) -> None:
-        held = Counter(table for _, table in found)
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Look what there is now, and let compaction beside keep it until it was read."""
+        if self._data is None:
+            yield
+            return
+        with ExitStack() as kept:
+            for view in self._views:
+                self._drop(view)
+            self._views = views(self._data, kept)
+            self._make_views()
+            yield
+
+    def _make_views(self) -> None:
+        held = Counter(view.table for view in self._views)
         made: dict[str, dict[str, str]] = {}
-        for (schema, table), select in found.items():
-            columns = self._columns(select)
-            exact = exactly(table, select, columns)
-            if schema:
-                self._connection.execute(f"create schema if not exists {_quoted(schema)}")
-                self._connection.execute(f"create view {_quoted(schema)}.{_quoted(table)} as {exact}")
-            if not schema or held[table] == 1:
-                self._connection.execute(f"create view {_quoted(table)} as {exact}")
-                made[table] = columns
-        if (united := assets(made)) and "assets" not in made:
+        for view in self._views:
+            columns = self._make(view, alone=not view.schema or held[view.table] == 1)
+            if columns and (not view.schema or held[view.table] == 1):
+                made[view.table] = columns
+        if "assets" not in held and (united := assets(made)):
+            self._views.append(View("", "assets", query=united))
             self._connection.execute(f"create view assets as {united}")
-            self._views["", "assets"] = united
 
-    def _columns(self, select: str) -> dict[str, str]:
-        """Return DuckDB's types of a query's columns, by name."""
-        described = self._connection.execute(f"describe {select}").fetchall()
-        return {name: kind for name, kind, *_ in described}
+    def _make(self, view: View, *, alone: bool) -> dict[str, str]:
+        """Make a table's view, by its name too where it is alone; return DuckDB's types of its columns."""
+        if view.error:
+            return {}
+        try:
+            for name, dataset in view.datasets.items():
+                self._connection.register(name, dataset)
+            described = self._connection.execute(f"describe {view.query}").fetchall()
+            columns = {name: kind for name, kind, *_ in described}
+            exact = exactly(view.table, view.query, columns)
+            if view.schema:
+                self._connection.execute(f"create schema if not exists {_quoted(view.schema)}")
+                name = f"{_quoted(view.schema)}.{_quoted(view.table)}"
+                self._connection.execute(f"create view {name} as {exact}")
+            if alone:
+                self._connection.execute(f"create view {_quoted(view.table)} as {exact}")
+        except self._error as error:  # another program's file, which DuckDB looks into now
+            reason = str(error).partition("\n")[0]
+            view.error = SourceError(f"{view.name} cannot be read ({reason}): mend or remove its files")
+            return {}
+        return columns
+
+    def _drop(self, view: View) -> None:
+        self._connection.execute(f"drop view if exists {_quoted(view.table)}")
+        if view.schema:
+            self._connection.execute(f"drop schema if exists {_quoted(view.schema)} cascade")
+        for name in view.datasets:
+            self._connection.unregister(name)
 
     def tables(self) -> list[str]:
         """Return every table's name, qualified where that is needed."""
-        held = Counter(table for _, table in self._views)
-        return [
-            table if not schema or held[table] == 1 else f"{schema}.{table}" for schema, table in self._views
-        ]
+        held = Counter(view.table for view in self._views)
+        return [view.table if held[view.table] == 1 else view.name for view in self._views]
 
     def words(self) -> list[str]:
         """Return what a query may be made of: names of tables and columns, keywords, functions."""
@@ -85,18 +120,32 @@ class Database:
 
     def rows(self, query: str) -> pa.RecordBatchReader:
         """Answer a query, or the ready-made one that @NAME names."""
-        try:
-            relation = self._connection.sql(ready_made(query))
-            if relation is None:
-                raise ConfigError("the query returns no rows: write a select")
-            return pa.RecordBatchReader.from_stream(relation)
-        except self._error as error:
-            raise self._refused(str(error)) from error
+        batches = self._answer(ready_made(query))
+        return pa.RecordBatchReader.from_batches(next(batches), batches)
 
-    def _refused(self, reason: str) -> StellarrowError:
+    def _answer(self, query: str) -> Iterator[Any]:
+        """Yield the answer's schema, then its rows."""
+        with self._reading():
+            try:
+                relation = self._connection.sql(query)
+                if relation is None:
+                    raise ConfigError("the query returns no rows: write a select")
+                rows = pa.RecordBatchReader.from_stream(relation)
+                yield rows.schema
+                yield from rows
+            except (self._error, pa.ArrowException, OSError) as error:
+                raise self._refused(query, str(error)) from error
+
+    def _refused(self, query: str, reason: str) -> StellarrowError:
+        words = {word.lower() for word in re.findall(r"\w+", query)}
+        for view in self._views:
+            if view.table.lower() not in words:
+                continue
+            if damage := view.error or (_damage(view.listing) if view.listing else None):
+                return damage
         first, _, rest = reason.partition("\n")
         if "does not exist" in first:
-            known = ", ".join(f"{schema}.{table}" if schema else table for schema, table in self._views)
+            known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
         if "HUGEINT" in first or "INT128" in first:
             return ConfigError(
@@ -105,6 +154,17 @@ class Database:
             )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())
+
+
+def _damage(listing: Listing) -> StellarrowError | None:
+    """Return what is wrong with the first file that is damaged."""
+    try:
+        for held, _, _ in listing.trusted():
+            for kept in held_files(listing, held):
+                measured(listing, held, kept)
+    except StellarrowError as error:
+        return error
+    return None
 
 
 def _quoted(name: str) -> str:

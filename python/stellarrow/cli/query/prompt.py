@@ -14,6 +14,7 @@ import click
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query.database import Database
 from stellarrow.errors import StellarrowError
+from stellarrow.storage.paths import local_path
 
 _KEPT: Final = 10_000  # lines of history
 _COMMANDS: Final = {
@@ -74,7 +75,7 @@ def _obey(text: str, database: Database, last: str) -> None:
     if name == ".tables":
         click.echo("\n".join(database.tables()))
     elif name == ".out" and argument.strip() and last:
-        written = result_table.write(database.rows(last), Path(argument.strip()))
+        written = result_table.write(database.rows(last), local_path(argument.strip()))
         click.echo(f"{formatting.many(written, 'row')} in {argument.strip()}")
     elif name == ".out":
         click.echo("ask something first, then write .out FILE")

@@ -1,18 +1,26 @@
-"""What DuckDB reads of each table that was extracted: only files that count, with the table's own types."""
+"""What DuckDB reads of each table that was extracted: only files that count, with the table's own types.
+
+Parquet comes through Arrow, which compares every page with its checksum; DuckDB by itself does not.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.errors import SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.local import LocalFiles
-from stellarrow.sinks.files.reading import listings
+from stellarrow.sinks.files.quarantine import is_quarantined
+from stellarrow.sinks.files.reading import Unreadable, found_tables
+from stellarrow.sinks.files.store import damaged
 
 _TYPES: Final = {
     pa.uint32(): "uinteger",
@@ -24,52 +32,108 @@ _TYPES: Final = {
 }
 
 
-def views(data: Path) -> Iterator[tuple[tuple[str, str], str]]:
-    """Yield (schema, table) and a query; the schema is the path between, empty right below the data."""
-    known = {data / one.shape.folder: one for one in listings(LocalFiles(data))}
-    for folder, listing in known.items():
-        yield _named(data, folder), _query(folder, listing)
-    for folder in sorted({path.parent for path in data.rglob("*.parquet")}):
-        if not known.keys() & {folder, *folder.parents}:
-            yield _named(data, folder), f"select * from read_parquet({_text(str(folder / '*.parquet'))})"
+@dataclass(slots=True)
+class View:
+    """A table to DuckDB: a query, what that names besides files, and the files' listing if they are ours.
+
+    Where the table cannot be read, only `error`.
+    """
+
+    schema: str  # the path between, empty right below the data
+    table: str
+    query: str = ""
+    datasets: dict[str, Any] = field(default_factory=dict)
+    listing: Listing | None = None
+    error: StellarrowError | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.schema}.{self.table}" if self.schema else self.table
+
+
+def views(data: Path, kept: ExitStack) -> list[View]:
+    """Return a view of every table below a folder, and of every other folder of Parquet files.
+
+    What they name stays, whatever is merged, until `kept` is closed.
+    """
+    store = LocalFiles(data)
+    known = found_tables(store)
+    for one in known:
+        if isinstance(one, Listing):
+            kept.enter_context(store.reading(one.shape.folder))
+    made = [_view(data, one, number) for number, one in enumerate(known)]
+    ours = {data / (one.folder if isinstance(one, Unreadable) else one.shape.folder) for one in known}
+    others: dict[Path, list[str]] = {}
+    for file in store.list("", deep=True):
+        path = data / file.path
+        if path.suffix == ".parquet" and not is_quarantined(file.path) and not ours & {*path.parents}:
+            others.setdefault(path.parent, []).append(str(path))
+    for folder, paths in sorted(others.items()):
+        if folder != data:
+            made.append(View(*_named(data, folder), query=f"select * from read_parquet({_list(paths)})"))
+    return made
 
 
 def _named(data: Path, folder: Path) -> tuple[str, str]:
     return "_".join(folder.relative_to(data).parts[:-1]), folder.name
 
 
-def _query(folder: Path, listing: Listing) -> str:
-    parts = [(held, part, paths) for held, part, paths in listing.trusted() if paths]
-    whole = [f"{listing.store}/{path}" for held, part, paths in parts if held == part for path in paths]
-    cut = [(part, paths) for held, part, paths in parts if held != part]
-    plain = listing.shape.format.name == "parquet" and listing.shape.partition is None
-    if plain and len(whole) == len(listing.parts()):
-        return f"select * from {_read(listing, [str(folder / '*.parquet')])}"
-    queries = [f"select * from {_read(listing, whole)}"] if whole else []
-    for part, paths in cut:
-        read = _read(listing, [f"{listing.store}/{path}" for path in paths])
-        queries.append(f"select * from {read} where {_within(part)}")
-    return " union all ".join(queries) if queries else _empty(listing)
+def _view(data: Path, found: Listing | Unreadable, number: int) -> View:
+    if isinstance(found, Unreadable):
+        return View(*_named(data, data / found.folder), error=found.error)
+    view = View(*_named(data, data / found.shape.folder), listing=found)
+    try:
+        _describe(view, found, number)
+    except SinkError as error:
+        view.error = error
+    return view
 
 
-def _within(part: LedgerRange) -> str:
-    return f"ledger_sequence between {part.first} and {part.end}"
+def _describe(view: View, listing: Listing, number: int) -> None:
+    there = {file.path for file in listing.store.list(listing.shape.folder, deep=True)}
+    whole: list[str] = []
+    cut: list[tuple[LedgerRange | None, list[str]]] = []
+    for held, part, paths in listing.trusted():
+        if absent := next((path for path in paths if path not in there), None):
+            raise damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
+        if held == part:
+            whole += paths
+        elif paths:
+            cut.append((part, paths))
+    queries = []
+    for at, (due, paths) in enumerate([(None, whole), *cut] if whole else cut):
+        read = _read(view, listing, [f"{listing.store}/{path}" for path in paths], f"files_{number}_{at}")
+        queries.append(f"select * from {read}{_within(due)}")
+    view.query = " union all ".join(queries) if queries else _empty(listing)
 
 
-def _read(listing: Listing, paths: Sequence[str]) -> str:
-    files = f"[{', '.join(map(_text, paths))}]"
+def _within(part: LedgerRange | None) -> str:
+    return f" where ledger_sequence between {part.first} and {part.end}" if part else ""
+
+
+def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     if listing.shape.format.name == "parquet":
-        by_name = ", union_by_name = true" if ADDED.intersection(listing.shape.schema.names) else ""
-        return f"read_parquet({files}, hive_partitioning = false{by_name})"
+        import pyarrow.dataset as ds  # noqa: PLC0415  slow to load
+        from pyarrow.fs import LocalFileSystem  # noqa: PLC0415
+
+        from stellarrow.sinks.files.dataset import verifying  # noqa: PLC0415
+
+        view.datasets[name] = ds.dataset(
+            list(paths),
+            schema=listing.shape.schema,
+            format=verifying(),
+            filesystem=LocalFileSystem(),
+        )
+        return name
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
     text = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
-        return f"read_json({files}, format = 'newline_delimited', {text})"
+        return f"read_json({_list(paths)}, format = 'newline_delimited', {text})"
     # In quotes an empty text, without them null. Files older than a column end their rows before it.
     text += ", allow_quoted_nulls = false"
     if ADDED.intersection(listing.shape.schema.names):
         text += ", null_padding = true, parallel = false"
-    return f"read_csv({files}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
+    return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
 
 
 def _empty(listing: Listing) -> str:
@@ -83,6 +147,15 @@ def _type(kind: pa.DataType) -> str:
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision}, {kind.scale})"
     return "timestamptz" if pa.types.is_timestamp(kind) else _TYPES.get(kind, "varchar")
+
+
+def _list(paths: Sequence[str]) -> str:
+    return f"[{', '.join(_text(_literal(path)) for path in paths)}]"
+
+
+def _literal(path: str) -> str:
+    """Keep DuckDB from taking a name for a pattern."""
+    return "".join(f"[{one}]" if one in "*?[" else one for one in path)
 
 
 def _text(value: str) -> str:

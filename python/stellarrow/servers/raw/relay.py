@@ -12,7 +12,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, LedgerUnsound, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.protocols import Source
-from stellarrow.servers.raw.fanout import Reader, FanoutBuffer
+from stellarrow.servers.raw.fanout import FanoutBuffer, Reader
 from stellarrow.servers.raw.verified import Ledger, SoundLedgers
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.metrics import Metrics

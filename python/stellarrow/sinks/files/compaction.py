@@ -25,7 +25,7 @@ from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
 from stellarrow.sinks.files.store import FileStore
-from stellarrow.sinks.files.superseding import Contradicted, drop
+from stellarrow.sinks.files.superseding import Contradicted, drop, remove_replaced
 
 _Input = tuple[LedgerRange, LedgerRange, KeptFile]
 _Folders = dict[str, list[_Input]]
@@ -58,6 +58,7 @@ def remade(
 
 def compact(listing: Listing, around: LedgerRange, stopped: Callable[[], bool] = never) -> int:
     """Merge the adjacent ranges within an aligned one; return how many are gone for it."""
+    remove_replaced(listing)
     parts = (part for part in listing.parts(after=around.first) if part.first in around)
     return sum(_merge(listing, group, stopped) for group in _adjacent(trusted(parts)) if len(group) > 1)
 
@@ -99,8 +100,9 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
             place_or_prove(listing, merged, whole)
             if not is_there(listing, whole, merged.kept(whole)):
                 return 0  # from elsewhere and not the same bytes: clean compares the rows
-            for held, files in inputs.items():
-                drop(listing, held, files)
+            with listing.store.unread(listing.shape.folder) as free:
+                for held, files in inputs.items() if free else ():  # else compaction, or a writer, comes back
+                    drop(listing, held, files)
     finally:
         merged.discard()
     return len(group) - 1

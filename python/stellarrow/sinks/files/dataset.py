@@ -13,9 +13,10 @@ import pyarrow.dataset as ds
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_files
-from stellarrow.sinks.files.reading import listings, rows_of
+from stellarrow.sinks.files.pieces import pieces
+from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
@@ -78,20 +79,21 @@ class ExtractedTable:
                 yield rows if condition is None else rows.filter(condition)
             return
         # Arrow's datasets pass over row groups whose statistics rule them out.
-        for _, part, paths in self.listing.trusted():
-            for both in LedgerSet([part]) & LedgerSet([ledgers]):
-                within = (ds.field(_LEDGER) >= both.first) & (ds.field(_LEDGER) <= both.end)
-                yield from self._read(paths, _both(condition, within))
+        for due, path, file in pieces(self.listing, ledgers):
+            within = (ds.field(_LEDGER) >= due.first) & (ds.field(_LEDGER) <= due.end)
+            with readable(self.listing.store, path):
+                yield from (
+                    verifying()
+                    .make_fragment(file)
+                    .to_batches(schema=self.schema, filter=_both(condition, within), batch_size=_BATCH)
+                )
 
-    def _read(self, paths: list[str], condition: Any) -> Iterator[pa.RecordBatch]:
-        whole = [f"{self.listing.store}/{path}" for path in paths]
-        if not whole:
-            return
-        try:
-            held = ds.dataset(whole, schema=self.schema, format="parquet")
-            yield from held.to_batches(filter=condition, batch_size=_BATCH)
-        except (OSError, pa.ArrowException) as error:
-            raise SourceError(f"{whole[0]} cannot be read ({error}): run extract again") from error
+
+def verifying() -> ds.ParquetFileFormat:
+    """Return Parquet as Arrow's datasets read it, each page compared with its checksum."""
+    return ds.ParquetFileFormat(
+        default_fragment_scan_options=ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    )
 
 
 def find_table(place: Path, table: str) -> ExtractedTable | None:
@@ -103,7 +105,9 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
         place = place.parent
     elif not any(map(_was_extracted, (*place.glob("*/"), *place.glob("*/*/")))):
         return None
-    found = [one for one in listings(open_files(place)) if one.shape.facts["table"] == name]
+    tables = found_tables(open_files(place))
+    known = [one for one in tables if isinstance(one, Listing)]
+    found = [one for one in known if one.shape.facts["table"] == name]
     if len(found) > 1:
         raise ConfigError(f"{place} holds {name} in {', '.join(map(str, found))}: name one of them")
     for listing in found:
@@ -111,7 +115,10 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
         if version and held != version:
             raise SourceError(f"{listing} holds {name}@{held}: ask for that, or extract {table} elsewhere")
         return ExtractedTable(listing)
-    others = sorted({one.shape.facts["table"] for one in listings(open_files(place))})
+    for one in tables:
+        if isinstance(one, Unreadable) and one.folder.rpartition("/")[2] == name:
+            raise one.error
+    others = sorted({one.shape.facts["table"] for one in known})
     raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
 
 

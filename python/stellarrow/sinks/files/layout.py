@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -35,7 +35,7 @@ def named_range(path: str, suffix: str | None = None) -> LedgerRange | None:
     if not match or (suffix is not None and match[3] != suffix):
         return None
     first, last = int(match[1]), int(match[2])
-    return LedgerRange(first, last) if first <= last else None
+    return LedgerRange(first, last) if first <= last <= LAST_POSSIBLE else None
 
 
 def aligned(ledgers: LedgerRange, size: int) -> Iterator[LedgerRange]:
@@ -93,10 +93,9 @@ class Partition:
     def of(cls, text: str) -> Partition | None:
         """Read `ledgers` (no folders), `date`, `hour`, `asset_code`, `event_type` or `contract_id[:N]`."""
         kind, _, length = text.partition(":")
-        if kind == "contract_id" and (length.isdecimal() or not length):
+        if kind == "contract_id" and (length in ("3", "4", "5") or not length):
             size = int(length or _PREFIX)
-            if 2 < size < 6:
-                return cls(text, kind, lambda one: f"contract_prefix={one[:size] if one else NO_VALUE}")
+            return cls(text, kind, lambda one: f"contract_prefix={one[:size] if one else NO_VALUE}")
         if text in ("date", "hour"):
             pattern = "date=%Y-%m-%d" if text == "date" else "hour=%Y-%m-%dT%H"
             return cls(text, "closed_at", lambda moment: str(moment.strftime(pattern)))

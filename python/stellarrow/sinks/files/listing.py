@@ -12,10 +12,11 @@ import pyarrow as pa
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
-from stellarrow.sinks.files.manifest import SUFFIX, Entry, entry_path
+from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.sinks.files.store import FileStore, Found, damaged
 
+_ENDINGS: Final = ("parquet", "jsonl", "csv")
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
 
 
@@ -33,16 +34,10 @@ class Listing:
         """Return the ranges that are there, from this ledger on at least, as they were written."""
         whole = self.shape.partition is None
         folder = self.shape.folder if whole else f"{self.shape.folder}/{MANIFEST}"
-        found = []
-        for file in self.store.list(folder, after=f"{after - 1:010d}-9" if after else ""):
-            ledgers = named_range(file.path, self.shape.format.suffix if whole else SUFFIX)
-            if ledgers is None:
-                raise SchemaMismatch(
-                    f"{self.store}/{file.path} was not written by stellarrow as {self.shape.format.suffix}:"
-                    " choose another folder"
-                )
-            found.append(ledgers)
-        return found
+        suffix = self.shape.format.suffix if whole else SUFFIX
+        there = self.store.list(folder, after=f"{after - 1:010d}-9" if after else "")
+        # What has another name is not ours: nobody reads it, and check tells of it.
+        return [ledgers for file in there if (ledgers := named_range(file.path, suffix))]
 
     def entered(self) -> list[LedgerRange]:
         """Return the ranges that have an entry in the manifest, by the entries' names."""
@@ -70,7 +65,7 @@ class Listing:
     def check(self) -> set[LedgerRange]:
         """Refuse a folder of something else than what is to be written; return the ranges entered there."""
         folder = f"{self.shape.folder}/{MANIFEST}"
-        entries = self.store.list(folder)
+        entries = [file for file in self.store.list(folder) if named_range(file.path, SUFFIX)]
         for file in {*entries[:1], *entries[-1:]}:
             try:
                 entry = read_entry(self.store, file.path)
@@ -79,6 +74,8 @@ class Listing:
                     raise
                 return self.check()  # another writer's compaction has just removed it
             self.compare(entry.facts)
+        if not entries:
+            self._check_format()
         parts = [] if entries else self.parts()
         if parts:  # files of an older stellarrow, which had no manifest
             for ledgers in {parts[0], parts[-1]}:
@@ -88,6 +85,16 @@ class Listing:
                 if answer:
                     self.compare(answer)
         return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
+
+    def _check_format(self) -> None:
+        for file in self.store.list(self.shape.folder):
+            ending = file.path.rpartition("/")[2].partition(".")[2].partition(".")[0]
+            ours = not named_range(file.path) or file.path.endswith(self.shape.format.suffix)
+            if not ours and ending in _ENDINGS and not file.path.endswith(".crc"):
+                raise SchemaMismatch(
+                    f"{self.store}/{file.path} is of another format than {self.shape.format.suffix}: ask for"
+                    " the same again, or choose another folder"
+                )
 
     def compare(self, held: Mapping[str, str]) -> None:
         """Refuse facts that are not the table's."""
@@ -113,7 +120,7 @@ class Listing:
 
 def read_entry(store: FileStore, path: str) -> Entry:
     with readable(store, path), store.read(path) as file:
-        return Entry.decode(file.read(), f"{store}/{path}")
+        return Entry.decode(file.read(LARGEST + 1), f"{store}/{path}")
 
 
 @contextmanager

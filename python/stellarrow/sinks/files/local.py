@@ -10,7 +10,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -19,11 +19,12 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError
 from stellarrow.protocols import Health
+from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
+from stellarrow.sinks.files.layout import MANIFEST
 from stellarrow.sinks.files.store import Found, Gone
+from stellarrow.sinks.files.walking import ASIDE, walk
+from stellarrow.storage.paths import local_path
 
-# Where a writer keeps what it has not placed, in the place itself: a rename must not leave the file system.
-# It holds a lock on the folder for as long as it lives.
-_ASIDE: Final = ".writing-"
 _BUFFER: Final = 1 << 20
 _SAMPLE_BYTES: Final = 32 << 20  # written to tell a disk's throughput by
 _LEAST_ROOM: Final = 1 << 30
@@ -33,7 +34,7 @@ class LocalFiles:
     """A folder; what a writer that died left in it, the next one removes."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
-        self._folder = Path(folder)
+        self._folder = local_path(folder)
         self._aside: Path | None = None
         self._lock = -1
         self._beginning = threading.Lock()
@@ -42,29 +43,41 @@ class LocalFiles:
         return str(self._folder)
 
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        with self._translate_os_errors(folder, "read"):
-            prefix = f"{folder}/" if folder else ""
-            found = [*self._walk(self._folder / folder, prefix, deep=deep, after=after)]
+        found = [one for one in self._all(folder, deep=deep, after=after) if isinstance(one, Found)]
         return sorted(found, key=lambda one: one.path)
 
-    def _walk(self, folder: Path, prefix: str, *, deep: bool, after: str = "") -> Iterator[Found]:
-        with suppress(FileNotFoundError), os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(_ASIDE) or entry.name < after:
-                    continue
-                with suppress(FileNotFoundError):  # another writer's compaction, just now
-                    if not entry.is_dir():
-                        held = entry.stat()
-                        yield Found(prefix + entry.name, held.st_size, held.st_mtime)
-                    elif deep:
-                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", deep=True)
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
+        found = [one for one in self._all(folder, deep=True) if isinstance(one, Irregularity)]
+        return sorted(found, key=lambda one: one.path)
+
+    def _all(self, folder: str, *, deep: bool, after: str = "") -> Sequence[Found | Irregularity]:
+        with self._translate_os_errors(folder, "read"):
+            if leads_out(f"{self._folder}/{folder}", self._root):
+                return []
+            return [
+                *walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)
+            ]
+
+    @property
+    def _root(self) -> str:
+        return os.path.realpath(self._folder)
 
     def read(self, path: str) -> pa.NativeFile:
         with self._translate_os_errors(path, "read"):
             try:
+                self._check(path)
                 return pa.OSFile(str(self._folder / path), "rb")
             except FileNotFoundError as error:
                 raise _gone(self._folder / path) from error
+
+    def _check(self, path: str) -> None:
+        if what := irregularity(f"{self._folder}/{path}", self._root):
+            raise Irregular(f"{self._folder}/{path}", what)
+
+    def _check_folder(self, path: str) -> None:
+        """Refuse to change what lies behind a link."""
+        if leads_out(f"{self._folder}/{path}", self._root):
+            raise Irregular(f"{self._folder}/{path}", "a link that leads out of the folder")
 
     def create(self) -> LocalUpload:
         with self._translate_os_errors(""), self._beginning:
@@ -77,6 +90,7 @@ class LocalFiles:
     def place(self, aside: Path, path: str, *, new: bool) -> bool:
         """Rename a whole, synced file to its path, and make the name durable."""
         target = self._folder / path
+        self._check_folder(path.rpartition("/")[0])
         with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             if new and target.exists():  # nobody else places now: see alone
@@ -88,6 +102,7 @@ class LocalFiles:
 
     def remove(self, paths: Iterable[str]) -> None:
         for path in paths:
+            self._check_folder(path.rpartition("/")[0])
             with self._translate_os_errors(path):
                 target = self._folder / path
                 target.unlink(missing_ok=True)
@@ -95,6 +110,8 @@ class LocalFiles:
 
     def move(self, path: str, to: str) -> None:
         source, target = self._folder / path, self._folder / to
+        for one in (path, to):
+            self._check_folder(one.rpartition("/")[0])
         with self._translate_os_errors(path):
             made = _make_folders(target.parent)
             try:
@@ -106,7 +123,40 @@ class LocalFiles:
             _remove_if_empty(source.parent)
 
     @contextmanager
+    def reading(self, folder: str) -> Iterator[None]:
+        with self._flocked(folder, fcntl.LOCK_SH):
+            yield
+
+    @contextmanager
+    def unread(self, folder: str) -> Iterator[bool]:
+        with self._flocked(folder, fcntl.LOCK_EX | fcntl.LOCK_NB) as locked:
+            yield locked
+
+    @contextmanager
+    def _flocked(self, folder: str, how: int) -> Iterator[bool]:
+        """Lock the folder of a table's entries (writers lock the one above); False where one must wait."""
+        try:
+            descriptor = os.open(
+                self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+            )
+        except OSError:  # an older stellarrow's: readers that miss a file list again
+            yield True
+            return
+        try:
+            locked = True
+            try:
+                fcntl.flock(descriptor, how)
+            except BlockingIOError:
+                locked = False
+            except OSError:  # a network file system without locks
+                pass
+            yield locked
+        finally:
+            os.close(descriptor)
+
+    @contextmanager
     def alone(self, folder: str) -> Iterator[bool]:
+        self._check_folder(folder)
         with self._translate_os_errors(folder):
             _make_folders(self._folder / folder)
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
@@ -122,7 +172,7 @@ class LocalFiles:
 
     def _sweep(self) -> None:
         for name in os.listdir(self._folder):
-            if name.startswith(_ASIDE):
+            if name.startswith(ASIDE):
                 _remove_if_dead(self._folder / name)
 
     def health(self) -> Health:
@@ -203,7 +253,7 @@ def _write_rate(folder: Path) -> float:
 def _locked_folder(parent: Path) -> tuple[Path, int]:
     """Make a folder nobody else writes into, and hold a lock on it for as long as we live."""
     while True:
-        folder = parent / f"{_ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
+        folder = parent / f"{ASIDE}{os.getpid()}-{secrets.token_hex(4)}"
         folder.mkdir()
         with suppress(FileNotFoundError):  # another writer, just beginning, took it for a dead one's
             descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

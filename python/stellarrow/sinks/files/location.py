@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -16,6 +15,7 @@ from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
+from stellarrow.storage.paths import local_path
 
 OPTIONS: Final = {
     "partition": "how a table's rows are spread over folders, such as date",
@@ -68,7 +68,7 @@ class Place:
     def root(self) -> str:
         """Name the place alike, however it is written."""
         location = self.location.removeprefix("file://")
-        return location.rstrip("/") if "://" in location else os.path.realpath(location)
+        return location.rstrip("/") if "://" in location else os.path.realpath(local_path(location))
 
     def open(self, *, instance_credentials: bool | None = None) -> FileStore:
         """Open the place itself."""
@@ -82,7 +82,7 @@ def open_existing(text: str) -> FileStore:
         forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
         raise ConfigError(f"{redacted_url(text)!r} is no location of files: write a folder, or {forms}")
     place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
-    if "://" not in place.location and not Path(place.location).is_dir():
+    if "://" not in place.location and not local_path(place.location).is_dir():
         raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
     return place.open()
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import MANIFEST, file_name
 from stellarrow.sinks.files.store import damaged
@@ -22,6 +22,8 @@ SUFFIX: Final = ".json"
 _FORMAT: Final = 2  # the first has no checksum
 _CHECKSUM: Final = "checksum"  # SHA-256 of all else that the entry says
 _TOLD: Final = frozenset(("table", "schema_version", "network"))  # by every entry
+_SHOWN: Final = 200  # characters of what is wrong with an entry
+LARGEST: Final = 64 << 20  # bytes of an entry: those of 131,072 folders have 25 million
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +61,50 @@ class Entry:
 
     @classmethod
     def decode(cls, data: bytes, where: str) -> Entry:
+        """Read what may come from anyone; Damaged unless all of it is of the right kind."""
+        if len(data) > LARGEST:
+            raise damaged(where, f"is damaged (it has more than {LARGEST >> 20} MB)")
         try:
             answer: dict[str, Any] = dict(json.loads(data))
             if (held := answer.pop(_CHECKSUM, None)) is not None and held != checksum(answer):
                 raise ValueError("its checksum is another")
             version = answer.pop("stellarrow_manifest")
-            files = tuple(KeptFile(**file) for file in answer.pop("files"))
-            ledgers = LedgerRange(answer.pop("first_ledger"), answer.pop("last_ledger"))
+            files = tuple(_kept_file(**file) for file in answer.pop("files"))
+            ledgers = LedgerRange(_count(answer.pop("first_ledger")), _count(answer.pop("last_ledger")))
             if lacking := _TOLD - answer.keys():
                 raise ValueError(f"it does not say {min(lacking)}")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise damaged(where, f"is damaged ({error!r})") from error
+            facts = {name: _text(value) for name, value in answer.items()}
+        except RecursionError as error:
+            raise damaged(where, "is damaged (it is nested too deeply)") from error
+        except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
+            raise damaged(where, f"is damaged ({_cut(repr(error))})") from error
         if version != (_FORMAT if held else 1):
             raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
-        return cls(ledgers, {name: str(value) for name, value in answer.items()}, files)
+        return cls(ledgers, facts, files)
+
+
+def _kept_file(path: Any, bytes: Any, rows: Any, sha256: Any) -> KeptFile:
+    """Take a file by a path of one folder at most, below the table's own."""
+    folder, _, name = _text(path).rpartition("/")
+    if not name or "/" in folder or {folder, name} & {".", ".."} or path.startswith("/") or "\0" in path:
+        raise ValueError(f"{_cut(path)!r} is no path of a file of this table")
+    return KeptFile(path, _count(bytes), _count(rows), _text(sha256))
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise TypeError(f"{_cut(repr(value))} is no count")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{_cut(repr(value))} is no text")
+    return value
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
 
 
 def checksum(told: Mapping[str, Any]) -> str:

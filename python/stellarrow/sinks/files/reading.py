@@ -3,46 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from stellarrow.core.tables import table
-from stellarrow.errors import SinkError
+from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.registry import FORMATS
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.manifest import SUFFIX
+from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.sinks.files.store import FileStore, damaged
+from stellarrow.sinks.files.verify import Fault, check
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A table's folder of which no file tells what it is; `paths` are those that were proven damaged."""
+
+    folder: str
+    paths: tuple[str, ...]
+    error: SinkError
 
 
 def listings(store: FileStore) -> list[Listing]:
-    """Return every table below a place, at any depth, sorted by folder."""
+    """Return every table below a place, at any depth, sorted by folder; an error where one is unreadable."""
+    found = []
+    for one in found_tables(store):
+        if isinstance(one, Unreadable):
+            raise one.error
+        found.append(one)
+    return found
+
+
+def found_tables(store: FileStore) -> list[Listing | Unreadable]:
+    """Return every table below a place, at any depth, sorted by folder; damage of one hides no other."""
     report: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
         if is_quarantined(file.path):
             continue
-        if folder.endswith(f"/{MANIFEST}"):
+        if folder.endswith(f"/{MANIFEST}") and named_range(name, SUFFIX):
             report.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
-        elif folder and "=" not in folder and named_range(name, Parquet().suffix):
+        elif (
+            folder
+            and not folder.endswith(f"/{MANIFEST}")
+            and "=" not in folder
+            and named_range(name, Parquet().suffix)
+        ):
             report.setdefault(folder, []).append(file.path)
-    shapes = (_shape(store, folder, paths) for folder, paths in sorted(report.items()))
-    return [Listing(store, shape) for shape in shapes if shape]
+    found = (_found_table(store, folder, paths) for folder, paths in sorted(report.items()))
+    return [one for one in found if one]
 
 
-def _shape(store: FileStore, folder: str, paths: Sequence[str]) -> Shape | None:
+def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing | Unreadable | None:
     """Ask one file after the other what the table is, until one can be read."""
-    for path in paths[:-1]:
-        with suppress(SinkError):
-            return _shape_from(store, folder, path)
-    return _shape_from(store, folder, paths[-1])
+    proven: list[str] = []
+    for path in paths:
+        try:
+            shape = _shape_from(store, folder, path)
+        except SinkError as error:
+            if isinstance(error, Damaged):
+                proven.append(path)
+            answer = error
+        else:
+            return Listing(store, shape) if shape else None
+    return Unreadable(folder, tuple(proven), answer)
 
 
 def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:
@@ -53,6 +86,13 @@ def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:
             facts = Parquet().facts(file)
     if "table" not in facts:
         return None  # not written by stellarrow
+    try:
+        return _shape(facts, folder)
+    except (ConfigError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise damaged(f"{store}/{told_by}", f"tells of no table that is known ({error})") from error
+
+
+def _shape(facts: dict[str, str], folder: str) -> Shape:
     facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
     for own in ("first_ledger", "last_ledger"):
         facts.pop(own, None)
@@ -74,13 +114,18 @@ def rows_of(
 
     Where columns are named, ledger_sequence among them, only those.
     """
-    for _, part, paths in listing.trusted():
-        first = max(part.first, wanted.first) if wanted else part.first
-        last = min(part.end, wanted.end) if wanted else part.end
-        for path in paths if first <= last else ():
-            with readable(listing.store, path), listing.store.read(path) as file:
-                for rows in listing.shape.format.read(file, listing.shape.schema, columns):
-                    yield between(rows, LedgerRange(first, last))
+    for due, path, file in pieces(listing, wanted):
+        with readable(listing.store, path):
+            for rows in listing.shape.format.read(file, listing.shape.schema, columns):
+                yield between(rows, due)
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """What is wrong with a file, in a sentence, and the ledgers that cannot be read for it."""
+
+    what: str
+    ledgers: LedgerRange
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +154,19 @@ class HeldFiles:
         wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
         for rows in rows_of(self.listing, ledgers, wanted):
             yield rows.select(list(columns))
+
+    def damage(self) -> Iterator[Damage]:
+        """Compare every file with what it was written as."""
+        for one in check(self.listing):
+            if isinstance(one, Fault) and one.ledgers:
+                yield Damage(str(damaged(f"{self.listing.store}/{one.path}", one.what)), one.ledgers)
+
+
+def held_files_in(store: FileStore) -> list[HeldFiles]:
+    """Return every table that can be read; an error where there are some, and none can."""
+    found = found_tables(store)
+    held = [HeldFiles(one) for one in found if isinstance(one, Listing)]
+    for one in found if not held else ():
+        if isinstance(one, Unreadable):
+            raise one.error
+    return held

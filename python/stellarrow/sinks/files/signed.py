@@ -16,7 +16,7 @@ def checked(choice: str) -> str:
     """Return the choice, if it is one."""
     if choice not in CHOICES:
         raise ConfigError(
-            f"unsigned={choice!r} is unknown: choose signed (int64 for uint32, decimal for uint64) or unsigned (as tables are)"
+            f"unsigned={choice!r} is unknown: choose signed (int64 and decimal instead) or unsigned"
         )
     return choice
 

@@ -18,7 +18,7 @@ from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
-from stellarrow.sinks.files.reading import HeldFiles, format_of, listings
+from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in
 from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
@@ -66,6 +66,20 @@ class FileSink:
         if self._signed:
             facts["unsigned"] = unsigned
         self._tables: dict[str, TableFiles] = {}
+        try:
+            self._open(tables, facts, format, partition, ledgers_per_file)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(
+        self,
+        tables: Sequence[str],
+        facts: dict[str, str],
+        format: Format,
+        partition: str,
+        ledgers_per_file: int,
+    ) -> None:
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)
@@ -107,7 +121,7 @@ class FileSink:
     @classmethod
     def held(cls, url: str) -> list[HeldFiles]:
         """Return the tables of a place, whoever wrote them."""
-        return [HeldFiles(one) for one in listings(open_existing(url))]
+        return held_files_in(open_existing(url))
 
     def health(self) -> Health:
         """Look at the place: is it there, may it be written to, is there room?"""

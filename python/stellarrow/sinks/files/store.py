@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.protocols import Health
+from stellarrow.sinks.files.irregular import Irregularity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -50,13 +51,16 @@ class FileStore(Protocol):
         """Name the place for people."""
 
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        """Return the files of a folder sorted by path, those below it too where deep.
+        """Return the regular files of a folder sorted by path, those below it too where deep.
 
         Those whose name does not come after `after` may be missing; what is not placed is missing.
         """
 
+    def irregular(self, folder: str) -> Sequence[Irregularity]:
+        """Return what lies in a folder or below, and is neither a folder nor a file that may be opened."""
+
     def read(self, path: str) -> pa.NativeFile:
-        """Open a file, seekable; one that is not there is Gone."""
+        """Open a file, seekable; one that is not there is Gone, what is no file of the place Irregular."""
 
     def create(self) -> Upload:
         """Begin a file; the first time, remove what writers that died left on its way."""
@@ -66,6 +70,12 @@ class FileStore(Protocol):
 
     def move(self, path: str, to: str) -> None:
         """Give a file another name, durably; at no moment is it under neither. One not there is Gone."""
+
+    def reading(self, folder: str) -> AbstractContextManager[None]:
+        """Let what compaction replaces stay as long as this lasts, where the place can promise it."""
+
+    def unread(self, folder: str) -> AbstractContextManager[bool]:
+        """Keep readers from beginning, for a moment; yields False where one is at it."""
 
     def alone(self, folder: str) -> AbstractContextManager[bool]:
         """Keep other writers from placing into a folder; yields whether the place can promise it."""

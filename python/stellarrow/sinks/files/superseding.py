@@ -7,6 +7,7 @@ a file of a wide name there, and so does damage to the wide file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange
@@ -25,15 +26,27 @@ class Contradicted(SinkError):
 def clean(listing: Listing) -> None:
     """Remove what compaction replaced and did not come to remove; set files aside that no entry names."""
     folder = listing.shape.folder
-    ranges = {*listing.parts(), *listing.entered()}
-    if superseded(ranges):
-        with listing.store.alone(folder):
-            for ledgers in replaced(listing, ranges):
-                drop(listing, ledgers, held_files(listing, ledgers))
+    remove_replaced(listing)
     if listing.shape.partition and listing.orphans():
         with listing.store.alone(folder) as promised:
             if promised:
                 quarantine_file(listing.store, [file.path for file in listing.orphans()])
+
+
+def remove_replaced(listing: Listing) -> None:
+    """Remove what lies within a wider range, unless someone reads it just now."""
+    folder = listing.shape.folder
+    ranges = {*listing.parts(), *listing.entered()}
+    if not superseded(ranges):
+        return
+    with listing.store.alone(folder):
+        gone = []
+        for ledgers in replaced(listing, ranges):
+            with suppress(Gone):  # another writer's compaction, just now
+                gone.append((ledgers, held_files(listing, ledgers)))
+        with listing.store.unread(folder) as free:
+            for ledgers, files in gone if free else ():
+                drop(listing, ledgers, files)
 
 
 def replaced(listing: Listing, ranges: Iterable[LedgerRange]) -> Iterator[LedgerRange]:

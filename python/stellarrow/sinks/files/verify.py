@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.errors import Damaged, SchemaMismatch
+from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.irregular import Irregular
+from stellarrow.sinks.files.layout import superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import entry_path
 from stellarrow.sinks.files.proof import held_files, measured
@@ -44,9 +46,10 @@ class Sound:
 
 @dataclass(frozen=True, slots=True)
 class Foreign:
-    """A file in the table's folder that stellarrow did not write; repair leaves it alone."""
+    """A file that stellarrow did not write; readers pass over it, and repair leaves it alone."""
 
     path: str
+    what: str = "a file not written by stellarrow"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,11 @@ class Repaired:
 
 def check(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     """Read every file of a table whole; a SinkError where that cannot be done."""
+    with listing.store.reading(listing.shape.folder):
+        yield from _checked(listing)
+
+
+def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     folder = listing.shape.folder
     ranges = set(listing.parts()) | set(listing.entered())
     damaged: set[LedgerRange] = set()
@@ -78,30 +86,51 @@ def check(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for file in listing.store.list(folder, deep=True):
         if file.path not in answer and file.path.rpartition("/")[2] not in names:
             yield Foreign(file.path)
+    for odd in listing.store.irregular(folder):
+        if odd.path not in answer:
+            yield Foreign(odd.path, odd.what)
 
 
 def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
     folder = listing.shape.folder
     try:
         files = held_files(listing, ledgers)
-    except Damaged as error:
-        yield Fault(entry_path(folder, ledgers), error.what, ledgers)
+    except Gone:
+        if not _merged(listing, ledgers):
+            raise
         return
-    except SchemaMismatch as error:
-        yield Fault(entry_path(folder, ledgers), f"is of another extract ({error})", None)
+    except SinkError as error:
+        yield _fault(entry_path(folder, ledgers), error, ledgers)
         return
     for kept in files:
         path = f"{folder}/{kept.path}"
         try:
             found = measured(listing, ledgers, kept)
         except Gone:
-            yield Fault(path, "is gone", ledgers)
-        except Damaged as error:
-            yield Fault(path, error.what, ledgers)
-        except SchemaMismatch as error:
-            yield Fault(path, f"is of another extract ({error})", None)
+            if not _merged(listing, ledgers):
+                yield Fault(path, "is gone", ledgers)
+        except SinkError as error:
+            yield _fault(path, error, ledgers)
         else:
             yield Sound(path, found.rows, found.bytes)
+
+
+def _fault(path: str, error: SinkError, ledgers: LedgerRange) -> Fault:
+    """Tell what an error proves of a file; raise it where it proves nothing."""
+    match error:
+        case Damaged():
+            return Fault(path, error.what, ledgers)
+        case SchemaMismatch():
+            return Fault(path, f"is of another extract ({error})", None)
+        case Irregular():
+            return Fault(path, f"is {error.what}: remove it", None)
+        case _:
+            raise error
+
+
+def _merged(listing: Listing, ledgers: LedgerRange) -> bool:
+    """Tell whether compaction has just now put a wider range in the place of one."""
+    return ledgers in superseded({*listing.parts(), ledgers})
 
 
 def _nested(listing: Listing, sound: set[LedgerRange]) -> Iterator[Fault]:

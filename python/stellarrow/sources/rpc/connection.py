@@ -119,8 +119,8 @@ class Connection:
             return SourceUnavailable(answer_shown, retry_after=wait)
         if answer.status in (401, 403):
             return SourceError(
-                f"{answer_shown}: give its key, as --rpc-headers or --rpc-token (RPC_HEADERS, RPC_TOKEN) or in the"
-                " URL where it belongs there"
+                f"{answer_shown}: give a key as --rpc-headers or --rpc-token (RPC_HEADERS, RPC_TOKEN) or in"
+                " the URL where it belongs there"
             )
         if answer.status == 407:
             return SourceError(f"{answer_shown}: give the proxy's user and password in its URL")

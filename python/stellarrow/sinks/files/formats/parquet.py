@@ -131,12 +131,15 @@ def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:
     groups: list[int] = []
     reach = -1
     at = held.schema.to_arrow_schema().names.index("ledger_sequence")
-    bounds = [held.row_group(group).column(at).statistics for group in range(held.num_row_groups)]
-    lowest = [one.min for one in bounds]
-    for group in reversed(range(len(lowest) - 1)):
-        lowest[group] = min(lowest[group], lowest[group + 1])
-    for group, bound in enumerate(bounds):
-        if groups and lowest[group] > reach:
+    filled = [group for group in range(held.num_row_groups) if held.row_group(group).num_rows]
+    bounds = [held.row_group(group).column(at).statistics for group in filled]
+    if not all(bound is not None and bound.has_min_max for bound in bounds):
+        raise ValueError("a row group does not tell its ledgers")
+    lowest = [bound.min for bound in bounds]
+    for at in reversed(range(len(lowest) - 1)):
+        lowest[at] = min(lowest[at], lowest[at + 1])
+    for group, bound, least in zip(filled, bounds, lowest, strict=True):
+        if groups and least > reach:
             yield groups
             groups = []
         groups.append(group)

@@ -1,0 +1,54 @@
+"""The files a table is read from, each ledger once, also while another process merges them.
+
+In a folder a lock keeps what compaction replaces until readers are done. Where there is none, a file that is
+gone has become part of a wider one: the ledgers, and folders, that were not read yet are read from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.layout import trusted
+from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.store import Gone
+
+Piece = tuple[LedgerRange, str, pa.NativeFile]
+
+_CHANCES: Final = 10  # to list again, each time that files went just then
+
+
+def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
+    """Yield the ledgers due, and the path and the opened file that has them, with others maybe."""
+    with listing.store.reading(listing.shape.folder):
+        for held, part in _within(listing, wanted):
+            yield from _files(listing, held, part, set(), _CHANCES)
+
+
+def _within(listing: Listing, wanted: LedgerRange | None) -> list[tuple[LedgerRange, LedgerRange]]:
+    due = LedgerSet([wanted] if wanted else [LedgerRange(0)])
+    return [(held, both) for held, part in trusted(listing.parts()) for both in LedgerSet([part]) & due]
+
+
+def _files(
+    listing: Listing, held: LedgerRange, part: LedgerRange, done: set[str], chances: int
+) -> Iterator[Piece]:
+    try:
+        for path in listing.files(held):
+            folder = path.rpartition("/")[0]
+            if folder in done:
+                continue
+            with readable(listing.store, path), listing.store.read(path) as file:
+                yield part, path, file
+            done.add(folder)
+    except Gone:
+        now = [(other, due) for other, due in _within(listing, part) if other != held]
+        if not chances or LedgerSet([part]) - LedgerSet(due for _, due in now):
+            raise
+    else:
+        return
+    for other, due in now:
+        yield from _files(listing, other, due, set(done), chances - 1)
