@@ -35,6 +35,7 @@ except ImportError as error:
     raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
 
 _START_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -113,7 +114,7 @@ class HealthServer:
         """Answer what is being asked, then stop; twice is harmless."""
         self._server.should_exit = True
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)  # a request that hangs is not waited for
         self._socket.close()
 
     def _run(self) -> None:
