@@ -21,6 +21,7 @@ import stellarrow as sa
 from stellarrow.config import Consumer, Processor, Source, read
 from stellarrow.net.address import Address
 from stellarrow.security.key_store import KeyStore
+from stellarrow.security.limits import Buckets, Rate
 from stellarrow.services.consumer import SinkService
 from stellarrow.services.processor import ProcessorService
 from stellarrow.services.source import SourceService
@@ -97,6 +98,9 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
         ]
         store = stack.enter_context(closing(KeyStore(state / "api_keys.sqlite3")))
         services = {"source": source, "processor": processor, "consumer": consumer}
+        for one in services.values():
+            # Tests fail on purpose, more often than one address may.
+            one._secured.access._failures = Buckets(Rate(1e6, 1_000_000))
         yield Deployment(servers, store, state, services)
 
 

@@ -20,7 +20,6 @@ from stellarrow.security.tls import Tls
 from stellarrow.telemetry.metrics import Metrics
 
 _CHECK_SECONDS: Final = 0.25  # between looks at whether a stream's caller is still let in
-_FAILURES: Final = Rate.of(60, 60)  # of an address; then it is told to wait, and no line is written
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._\-]{1,64}")
 
 
@@ -74,6 +73,7 @@ class Policy:
     anonymous_role: str | None = None
     rate: Rate | None = None
     anonymous_rate: Rate | None = None
+    failure_rate: Rate = Rate.of(60, 60)  # noqa: RUF009  of an address; frozen
 
 
 class Access:
@@ -94,7 +94,7 @@ class Access:
         self._anonymous = _anonymous(policy)
         self._calls = Buckets(policy.rate) if policy.rate else None
         self._strangers = Buckets(policy.anonymous_rate) if policy.anonymous_rate else None
-        self._failures = Buckets(_FAILURES)
+        self._failures = Buckets(policy.failure_rate)
 
     def admit(self, call: Call) -> Grant:
         """Let a call in; Unauthenticated, PermissionDenied or TooManyCalls where it may not be made."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.security.access import Access, Grant, admit, bound, guarded, status_result
 from stellarrow.security.permissions import check_named
@@ -18,14 +19,12 @@ from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
-try:
+with needing("a gRPC server", "servers"):
     import grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
 
     from stellarrow.servers.reflection import with_json_names
-except ImportError as error:
-    raise ConfigError("this needs gRPC: pip install 'stellarrow[grpc]'") from error
 
 _THREADS: Final = 16
 _CLOSE_SECONDS: Final = 2.0

@@ -11,6 +11,7 @@ from typing import Final
 
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.protocols import Guarded, ServerState
 from stellarrow.security.access import Access, bound, guarded
@@ -19,7 +20,7 @@ from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.health import Check, Component, Part
 
-try:
+with needing("HTTP", "servers"):
     import uvicorn
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
@@ -31,8 +32,6 @@ try:
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
-except ImportError as error:
-    raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
 
 _START_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two

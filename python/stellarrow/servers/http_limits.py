@@ -8,8 +8,12 @@ import ssl
 import time
 from typing import Any, Final
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from stellarrow.extras import needing
+
+with needing("HTTP", "servers"):
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
 
 from stellarrow.security.principal import Certificate
 

@@ -53,7 +53,7 @@ class ProcessorService:
         self._has_drained = False
         metrics = Metrics()
         with ExitStack() as stack:
-            secured = Secured(settings, settings.state_dir, metrics)
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)
             doors = secured.doors
             self.processor = Processor(

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow.config import Source as Settings
 from stellarrow.ledgers import Network
@@ -19,10 +19,12 @@ from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
-from stellarrow.services.flowctl import Registration, Service
 from stellarrow.services.secured import Secured
 from stellarrow.telemetry.health import Check, Part
 from stellarrow.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from stellarrow.services.flowctl import Registration
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
@@ -49,7 +51,7 @@ class SourceService:
             metrics=metrics,
         )
         with ExitStack() as stack:
-            secured = Secured(settings, settings.state_dir, metrics)
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)
             doors = secured.doors
             self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
@@ -111,6 +113,8 @@ class SourceService:
         return Check("flowctl", not trouble, trouble, essential=False)
 
     def _registration(self, settings: Settings) -> Registration:
+        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
+
         named = settings.flowctl_component_id
         answer = Service(
             id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
