@@ -97,7 +97,7 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
             Server("consumer", "http", http.address, http.calls, secure),
         ]
         store = stack.enter_context(closing(KeyStore(state / "api_keys.sqlite3")))
-        services = {"source": source, "processor": processor, "consumer": consumer}
+        services: dict[str, Any] = {"source": source, "processor": processor, "consumer": consumer}
         for one in services.values():
             # Tests fail on purpose, more often than one address may.
             one._secured.access._failures = Buckets(Rate(1e6, 1_000_000))
