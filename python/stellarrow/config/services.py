@@ -15,6 +15,7 @@ from stellarrow.config.values import (
     HEADERS,
     LEDGER,
     LIST,
+    NETWORK,
     PERIOD,
     RPC_URLS,
     SECRET,
@@ -32,6 +33,20 @@ from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
 _ON_ERROR = choice(("stop", "quarantine"))
+_LOG_LEVEL = choice(
+    ("debug", "info", "warning", "error"),
+    {
+        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
+        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(
+            ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
+        ),
+    },
+)
+_LOG_FORMAT = choice(
+    ("json", "console"), dict.fromkeys(("text", "plain", "pretty", "human", "logfmt"), "console")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +54,11 @@ class _Logged(Settings):
     """What everything that runs for long has."""
 
     network: str | None = setting(
-        TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
+        NETWORK, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
     )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
-    log_level: str = setting(
-        choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
-    )
-    log_format: str = setting(choice(("json", "console")), "json", "LOG_FORMAT", help="How a line looks.")
+    log_level: str = setting(_LOG_LEVEL, "info", "LOG_LEVEL", help="What is worth a line.")
+    log_format: str = setting(_LOG_FORMAT, "json", "LOG_FORMAT", help="How a line looks.")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import KNOWN_NETWORKS, LAST_POSSIBLE, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, Header, split_headers
 from stellarrow.net.redaction import MASK, redacted_url
@@ -20,14 +22,17 @@ Value = TypeVar("Value")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH: Final = {
-    **dict.fromkeys(("true", "t", "1", "yes", "on"), True),
-    **dict.fromkeys(("false", "f", "0", "no", "off"), False),
+    **dict.fromkeys(("true", "t", "1", "yes", "y", "on"), True),
+    **dict.fromkeys(("false", "f", "0", "no", "n", "off"), False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Value]):
-    """How a setting is read; `read` raises ValueError, `allowed` ends the sentence "it must be …"."""
+    """How a setting is read; `read` raises ValueError, `allowed` ends the sentence "it must be …".
+
+    A ValueError that ends in a question mark names the nearest value; a ConfigError says all by itself.
+    """
 
     read: Callable[[str], Value]
     allowed: str
@@ -55,7 +60,8 @@ def _read_truth(text: str) -> bool:
     try:
         return _TRUTH[text.lower()]
     except KeyError as error:
-        raise ValueError(text) from error
+        close = get_close_matches(text.lower(), ("true", "false", "yes", "no"), n=1)
+        raise ValueError(f"did you mean {close[0]}?" if close else "") from error
 
 
 def _read_list(text: str) -> tuple[str, ...]:
@@ -77,15 +83,24 @@ def number(least: int, most: int | None = None) -> Kind[int]:
     return Kind(read, allowed, "N")
 
 
-def choice(names: Sequence[str]) -> Kind[str]:
-    """One of a few words, in any case."""
+def choice(names: Sequence[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> Kind[str]:
+    """One of a few words, in any case; `synonyms` are other programs' words for them."""
+    known = {**synonyms, **{name: name for name in names}}
 
     def read(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(text)
-        return text.lower()
+        word = text.strip().strip("'\"").lower().replace("_", "-")
+        if word not in known:
+            close = get_close_matches(word, known, n=1)
+            raise ValueError(f"did you mean {known[close[0]]}?" if close else "")
+        return known[word]
 
     return Kind(read, f"{', '.join(names[:-1])} or {names[-1]}", "|".join(names))
+
+
+def _read_network(text: str) -> str:
+    """Keep a known network's name; any other text is a passphrase, as it was written."""
+    network = Network.of(text)  # its own error says more than a kind can
+    return network.name if network in KNOWN_NETWORKS else text
 
 
 def _read_headers(text: str) -> tuple[str, ...]:
@@ -113,6 +128,7 @@ def _headers_shown(text: str) -> str:
 
 
 TEXT: Final = Kind(str, "text", "TEXT")
+NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT")
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
 HEADERS: Final = Kind(

@@ -92,7 +92,7 @@ class Lake:
             return None
         answer = self._call("metadata", lambda: self.store.metadata(self.layout().key(tip)))
         passphrase = answer.get("network-passphrase")
-        return Network.of(passphrase) if passphrase else None
+        return Network.from_passphrase(passphrase) if passphrase else None
 
     def file(self, ledger: int) -> bytes | None:
         """Return the file that holds a ledger, None where there is none."""
