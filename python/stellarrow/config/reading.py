@@ -146,9 +146,9 @@ def _value(one: Setting, given: str | tuple[str, ...], origin: str) -> Any:
             for text in given:
                 one.kind.check(text)
             return given
-    except ConfigError as error:
-        raise ConfigError(f"{origin}: {error}") from error
     except ValueError as error:
+        if one.kind.explains:
+            raise ConfigError(f"{origin}: {error}") from error
         nearest = str(error) if str(error).startswith("did you mean") else ""
     else:
         nearest = ""

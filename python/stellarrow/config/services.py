@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,7 +14,7 @@ from stellarrow.config.values import (
     FILE,
     FOLDER,
     HEADERS,
-    LEDGER,
+    LEDGER_OR_DATE,
     LIST,
     NETWORK,
     PERIOD,
@@ -28,6 +29,7 @@ from stellarrow.config.values import (
     number,
 )
 from stellarrow.errors import ConfigError
+from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
@@ -97,13 +99,35 @@ class _Filtered(Settings):
 class _Ranged(Settings):
     """Which ledgers are wanted."""
 
-    start_ledger: int | None = setting(LEDGER, None, "START_LEDGER", help="The first ledger.")
-    end_ledger: int | None = setting(LEDGER, None, "END_LEDGER", help="The last ledger; 0 follows the chain.")
+    start_ledger: int | str | None = setting(
+        LEDGER_OR_DATE, None, "START_LEDGER", help="The first ledger, or a date: 2024-07-01."
+    )
+    end_ledger: int | str | None = setting(
+        LEDGER_OR_DATE, None, "END_LEDGER", help="The last ledger, or a date; 0 follows the chain."
+    )
 
     def __post_init__(self) -> None:
         first, last = self.start_ledger or 0, self.end_ledger or 0
-        if last and last < first:
+        if isinstance(first, str) and isinstance(last, str):
+            swapped = read_moment(last).last < read_moment(first).first
+        else:
+            swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
+        if swapped:
             raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+        if isinstance(last, str) and read_moment(last).last > time.time():
+            raise ConfigError(
+                f"end_ledger is {last}, which is still to come: leave it out to follow the chain"
+            )
+
+    @property
+    def by_date(self) -> bool:
+        """Whether a source has to tell which ledgers are meant."""
+        return isinstance(self.start_ledger, str) or isinstance(self.end_ledger, str)
+
+    @property
+    def ledgers_asked(self) -> str:
+        """The range as the command line writes it."""
+        return f"{self.start_ledger or ''}:{self.end_ledger or ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,7 +267,9 @@ class Extract(_Reached, _Stored, _Logged):
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
     rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
-    ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
+    ledgers: str | None = setting(
+        TEXT, None, help="A:B, A:+N, A:, :B, A, latest, 2024-07-01:+1d, -1d:, or a list."
+    )
     to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")
     contract_ids: tuple[str, ...] = setting(
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."

@@ -13,6 +13,7 @@ from typing import Final, Generic, TypeVar
 
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import KNOWN_NETWORKS, LAST_POSSIBLE, Network
+from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, Header, split_headers
 from stellarrow.net.redaction import MASK, redacted_url
@@ -31,7 +32,8 @@ _TRUTH: Final = {
 class Kind(Generic[Value]):
     """How a setting is read; `read` raises ValueError, `allowed` ends the sentence "it must be …".
 
-    A ValueError that ends in a question mark names the nearest value; a ConfigError says all by itself.
+    A ValueError that begins with "did you mean" names the nearest value. Where it `explains`, a ConfigError
+    says what is wrong by itself.
     """
 
     read: Callable[[str], Value]
@@ -39,6 +41,7 @@ class Kind(Generic[Value]):
     metavar: str
     shown: Callable[[str], str] = str
     check: Callable[[str], object] = str  # of each text of a list that a file gives
+    explains: bool = False
 
 
 def _read_duration(text: str) -> float:
@@ -103,6 +106,17 @@ def _read_network(text: str) -> str:
     return network.name if network in KNOWN_NETWORKS else text
 
 
+def _read_ledger_or_date(text: str) -> int | str:
+    """Keep a date as it was written: which ledger it means, the source has to tell."""
+    compact = without_spaces(text)
+    if (
+        not is_moment(compact) or not compact[:1].isdigit()
+    ):  # what depends on now means another with each start
+        return LEDGER.read(text)
+    read_moment(compact)
+    return compact
+
+
 def _read_headers(text: str) -> tuple[str, ...]:
     written = split_headers(text)
     for one in written:
@@ -128,7 +142,7 @@ def _headers_shown(text: str) -> str:
 
 
 TEXT: Final = Kind(str, "text", "TEXT")
-NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT")
+NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
 HEADERS: Final = Kind(
@@ -149,3 +163,6 @@ LIST: Final = Kind(_read_list, "a list separated by commas", "LIST")
 URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", redacted_url)
 RPC_URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", partial(redacted_url, rpc=True))
 LEDGER: Final = number(0, LAST_POSSIBLE)
+LEDGER_OR_DATE: Final = Kind(
+    _read_ledger_or_date, f"{LEDGER.allowed}, or a date such as 2024-07-01 or 2024-07-01T12:00Z", "LEDGER"
+)

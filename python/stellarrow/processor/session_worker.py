@@ -286,9 +286,12 @@ class SessionWorker:
         network = agreed_network(source, self._shared.network)
         begun = self.session.network
         if begun and begun != network.passphrase:
+            if not self.session.current and not self.left_out:
+                self.discard()  # no ledger has come yet that proved it
+                return network
             raise NetworkMismatch(
-                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are of {network}: mend"
-                " the source or NETWORK_PASSPHRASE, or start another session"
+                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are"
+                f" of {network}: fix the source or NETWORK_PASSPHRASE, or start another session"
             )
         return network
 

@@ -106,6 +106,7 @@ def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
                 "complete": sent.complete,
                 "resume": resume,
                 **({"session": sent.session} if sent.session else {}),
+                **({"network": sent.network} if sent.network else {}),
             }
             yield sent.rows, pa.py_buffer(json.dumps(report).encode())
 
