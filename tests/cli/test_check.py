@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.sinks.files import local
+from stellarrow.sinks.files import local, walking
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]

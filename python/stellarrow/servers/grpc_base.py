@@ -18,6 +18,8 @@ try:
     import grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
+
+    from stellarrow.servers.reflection import with_json_names
 except ImportError as error:
     raise ConfigError("this needs gRPC: pip install 'stellarrow[grpc]'") from error
 
@@ -56,7 +58,7 @@ class RpcServer:
         self._services = ("", *handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable_server_reflection(names, self._server, with_json_names(names))
         self.serving(True)
         self.address = self._listen(address, tls)
 

@@ -34,6 +34,7 @@ except ImportError as error:
 # Those who may not log in, such as an orchestrator's probe, learn yes or no here, nothing else.
 _OPEN_TO_ALL: Final = frozenset(("/health/live", "/health/ready", "/ready"))
 _START_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -111,7 +112,7 @@ class HealthServer:
         """Answer what is being asked, then stop; twice is harmless."""
         self._server.should_exit = True
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)  # a request that hangs is not waited for
         self._socket.close()
 
     def _run(self) -> None:

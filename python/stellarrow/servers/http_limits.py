@@ -41,6 +41,12 @@ class BoundedProtocol(H11Protocol):
         self._rest()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:  # it was broken off before: without this, those after it would stay
+            self.transport.abort()
+
     def _watch(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)

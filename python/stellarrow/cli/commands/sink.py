@@ -9,7 +9,7 @@ import click
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Consumer as Settings
 from stellarrow.telemetry import logs
 
@@ -42,5 +42,7 @@ def serve(settings: Settings) -> None:
     """Bring a processor's tables into PostgreSQL; SIGTERM commits what has come and exits."""
     from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
-    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
         SinkService(settings, stop.event).run()
+    if stop.event.is_set():
+        end_process(0)
