@@ -22,7 +22,7 @@ MODULES = {
 FLOORS = (
     ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "telemetry"),
+    ("ledgers", "filter", "telemetry", "extras"),
     ("net", "protocols", "sql"),
     ("registry",),
     ("storage", "core", "config", "security"),

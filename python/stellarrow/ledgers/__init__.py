@@ -1,6 +1,6 @@
 """The frozen values that flow: which ledgers, their stored bytes, their rows, their network."""
 
-from stellarrow.ledgers.batches import LedgerBatch, LedgerChunk, LedgerRun
+from stellarrow.ledgers.batches import LedgerBatch, LedgerChunk, LedgerRun, RowCounts
 from stellarrow.ledgers.networks import KNOWN_NETWORKS, Network
 from stellarrow.ledgers.ranges import LAST_POSSIBLE, LedgerRange, LedgerSet, Times
 
@@ -13,5 +13,6 @@ __all__ = [
     "LedgerRun",
     "LedgerSet",
     "Network",
+    "RowCounts",
     "Times",
 ]

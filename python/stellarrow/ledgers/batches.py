@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers.ranges import LedgerRange
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -51,3 +55,15 @@ class LedgerBatch:
     last: int
     tables: dict[str, pa.RecordBatch] = field(repr=False)
     run: LedgerRun
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How many rows a table has of each ledger of a range that has any, None where they cannot be counted.
+
+    `error` says what is wrong with the range's files; rows may be read all the same.
+    """
+
+    ledgers: LedgerRange
+    rows: Mapping[int, int] | None
+    error: SinkError | None = None

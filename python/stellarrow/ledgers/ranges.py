@@ -236,6 +236,12 @@ class LedgerSet:
         """The ledgers between the first and the last that are not in the set."""
         return LedgerSet([LedgerRange(self.first, self.last)]) - self if self else self
 
+    def windows(self, ledgers: int) -> Iterator[LedgerRange]:
+        """Cut the ranges into some of so many ledgers at most."""
+        for part in self.ranges:
+            for first in range(part.first, part.end + 1, ledgers):
+                yield LedgerRange(first, min(part.end, first + ledgers - 1))
+
     def __or__(self, other: LedgerSet) -> LedgerSet:
         return LedgerSet((*self.ranges, *other.ranges))
 

@@ -8,20 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
-try:
+with needing("a gRPC server", "servers"):
     import grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
 
     from stellarrow.servers.reflection import with_json_names
-except ImportError as error:
-    raise ConfigError("this needs gRPC: pip install 'stellarrow[grpc]'") from error
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")

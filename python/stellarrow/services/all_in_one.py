@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.config import Processor, Source
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
@@ -39,6 +39,7 @@ def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
             yield place
             continue
         try:
+            extras.require("a private PostgreSQL", "postgres", advise="embedded")
             from stellarrow.sinks.postgres.embedded import PrivateServer  # noqa: PLC0415  an extra
 
             yield stack.enter_context(PrivateServer(_DATABASE)).url
