@@ -12,7 +12,7 @@ def public(module: object) -> set[str]:
     return {
         name
         for name, one in vars(module).items()
-        if not name.startswith("_") and inspect.isclass(one) and one.__module__ == vars(module)["__name__"]
+        if not name.startswith("_") and inspect.isclass(one) and f"{one.__module__}.".startswith(f"{vars(module)['__name__']}.")
     }
 
 

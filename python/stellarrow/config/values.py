@@ -42,6 +42,7 @@ class Kind(Generic[Value]):
     shown: Callable[[str], str] = str
     check: Callable[[str], object] = str  # of each text of a list that a file gives
     explains: bool = False
+    is_secret: bool = False  # then it may stand in a file that a variable names
 
 
 def _read_duration(text: str) -> float:
@@ -109,12 +110,20 @@ def _read_network(text: str) -> str:
 def _read_ledger_or_date(text: str) -> int | str:
     """Keep a date as it was written: which ledger it means, the source has to tell."""
     compact = without_spaces(text)
-    if (
-        not is_moment(compact) or not compact[:1].isdigit()
-    ):  # what depends on now means another with each start
+    if not is_moment(compact) or not compact[:1].isdigit():  # what counts from now means another each day
         return LEDGER.read(text)
     read_moment(compact)
     return compact
+
+
+def choices(names: Sequence[str]) -> Kind[tuple[str, ...]]:
+    """Some of a few words, in any case."""
+    one = choice(names)
+
+    def read(text: str) -> tuple[str, ...]:
+        return tuple(map(one.read, _read_list(text)))
+
+    return Kind(read, f"a list of {', '.join(names)}", "LIST", check=one.read)
 
 
 def _read_headers(text: str) -> tuple[str, ...]:
@@ -144,15 +153,16 @@ def _headers_shown(text: str) -> str:
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
-SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
+SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK, is_secret=True)
 HEADERS: Final = Kind(
     _read_headers,
     "headers, each written as 'Name: value' or 'HOST Name: value'",
     "LIST",
     _headers_shown,
     _read_headers,
+    is_secret=True,
 )
-TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK)
+TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK, is_secret=True)
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")

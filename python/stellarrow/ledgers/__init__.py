@@ -2,7 +2,7 @@
 
 from stellarrow.ledgers.batches import LedgerBatch, LedgerChunk, LedgerRun, RowCounts
 from stellarrow.ledgers.networks import KNOWN_NETWORKS, Network
-from stellarrow.ledgers.ranges import LAST_POSSIBLE, LedgerRange, LedgerSet, Times
+from stellarrow.ledgers.ranges import LAST_POSSIBLE, LedgerRange, LedgerSet
 
 __all__ = [
     "KNOWN_NETWORKS",
@@ -14,5 +14,4 @@ __all__ = [
     "LedgerSet",
     "Network",
     "RowCounts",
-    "Times",
 ]
