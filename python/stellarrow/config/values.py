@@ -89,7 +89,7 @@ def number(least: int, most: int | None = None) -> Kind[int]:
 
 def choice(names: Sequence[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> Kind[str]:
     """One of a few words, in any case; `synonyms` are other programs' words for them."""
-    known = {**synonyms, **{name: name for name in names}}
+    known = {**synonyms, **{name.replace("_", "-"): name for name in names}}
 
     def read(text: str) -> str:
         word = text.strip().strip("'\"").lower().replace("_", "-")
