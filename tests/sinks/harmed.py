@@ -14,15 +14,14 @@ import stellarrow as sa
 from sinks.contract import SinkContract
 from sinks.stepping import Stepping
 from stellarrow.errors import Damaged
-from stellarrow.sinks.files import local
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import checksum
 from stellarrow.sinks.files.quarantine import quarantined
 from stellarrow.sinks.files.reading import listings
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, clean
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
+from stellarrow.storage.files import FileStore
 
 
 class HarmContract(SinkContract):
