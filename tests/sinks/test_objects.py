@@ -14,6 +14,7 @@ from stellarrow.sinks.files import sink, verify
 from stellarrow.sinks.files.reading import listings
 from stellarrow.sinks.files.verify import check, repair
 from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.storage import cloud_files
 from stellarrow.storage.cloud_files import CloudFiles
 from stellarrow.storage.files import FileStore
 
