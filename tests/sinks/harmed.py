@@ -21,7 +21,7 @@ from stellarrow.sinks.files.quarantine import quarantined
 from stellarrow.sinks.files.reading import listings
 from stellarrow.sinks.files.superseding import Contradicted, clean
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
-from stellarrow.storage import local_files
+from stellarrow.storage import local_files, walking
 from stellarrow.storage.files import FileStore
 
 
@@ -265,7 +265,8 @@ class HarmContract(SinkContract):
 
     def break_store(self) -> None:
         """Let the store give no files of the table, though it lists and removes them."""
-        self.patched.setattr(local_files, "irregularity", lambda *_: None)
+        for module in (local_files, walking):
+            self.patched.setattr(module, "irregularity", lambda *_: None)
         for path in self.data(100, 100):
             self.broken[path] = path.read_bytes()
             path.unlink()

@@ -8,18 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
-try:
+with needing("a gRPC server", "servers"):
     import grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
-except ImportError as error:
-    raise ConfigError("this needs gRPC: pip install 'stellarrow[grpc]'") from error
+
+    from stellarrow.servers.reflection import with_json_names
 
 Request = TypeVar("Request")
 Answer = TypeVar("Answer")
@@ -56,7 +57,7 @@ class RpcServer:
         self._services = ("", *handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection.enable_server_reflection(names, self._server, with_json_names(names))
         self.serving(True)
         self.address = self._listen(address, tls)
 

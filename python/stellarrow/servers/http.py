@@ -11,13 +11,14 @@ from typing import Final
 
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.protocols import Guarded, ServerState
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.health import Check, Component, Part
 
-try:
+with needing("HTTP", "servers"):
     import uvicorn
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -28,12 +29,11 @@ try:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
-except ImportError as error:
-    raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
 
 # Those who may not log in, such as an orchestrator's probe, learn yes or no here, nothing else.
 _OPEN_TO_ALL: Final = frozenset(("/health/live", "/health/ready", "/ready"))
 _START_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -111,7 +111,7 @@ class HealthServer:
         """Answer what is being asked, then stop; twice is harmless."""
         self._server.should_exit = True
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)  # a request that hangs is not waited for
         self._socket.close()
 
     def _run(self) -> None:

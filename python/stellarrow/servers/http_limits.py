@@ -7,8 +7,12 @@ import logging
 import time
 from typing import Any, Final
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from stellarrow.extras import needing
+
+with needing("HTTP", "servers"):
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
 
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
 REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
@@ -40,6 +44,12 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:  # it was broken off before: without this, those after it would stay
+            self.transport.abort()
 
     def _watch(self) -> None:
         if self._deadline is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.filter import Filter
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
@@ -13,10 +13,8 @@ from stellarrow.security.access import Authenticator
 from stellarrow.security.tls import Tls
 from stellarrow.servers.grpc_base import RpcServer, unary
 
-try:
+with needing("the control service", "servers"):
     from stellarrow.proto import control_service_pb2 as messages
-except ImportError as error:
-    raise ConfigError("the control service needs gRPC: pip install 'stellarrow[grpc]'") from error
 
 SERVICE: Final = "contractdata.v1.ControlService"
 

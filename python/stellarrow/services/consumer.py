@@ -11,16 +11,13 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
 from stellarrow import registry
 from stellarrow.config import Consumer as Settings
 from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
@@ -30,6 +27,11 @@ from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
+
+with needing("HTTP", "servers"):
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
 _log: Final = logging.getLogger("stellarrow.sink")
 

@@ -50,6 +50,7 @@ class ProcessorService:
         self.source = redacted_url(location)
         self._settings = settings
         self._ready = threading.Event()
+        self._has_drained = False
         metrics = Metrics()
         doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
@@ -61,7 +62,7 @@ class ProcessorService:
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
-            stack.callback(self.processor.close)
+            stack.callback(self._end)
             self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
             stack.callback(self.grpc.close)
             self.flight = FlightServer(settings.flight_address, self.processor, **doors)
@@ -107,12 +108,17 @@ class ProcessorService:
         self.processor.drain()
         all_let_go = self.flight.close()
         self.processor.close(within=max(0.5, deadline - time.monotonic()))
+        self._has_drained = True
         if not all_let_go:
             _log.warning("a client takes nothing: ending without it")
         return all_let_go
 
     def close(self) -> None:
         self._doors.close()
+
+    def _end(self) -> None:
+        """Let go of the engine; who had the time to drain is not waited for again."""
+        self.processor.close(within=0 if self._has_drained else _DRAIN_SECONDS)
 
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""

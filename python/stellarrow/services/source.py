@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
@@ -22,9 +22,11 @@ from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
-from stellarrow.services.flowctl import Registration, Service
 from stellarrow.telemetry.health import Check, Part
 from stellarrow.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from stellarrow.services.flowctl import Registration
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
@@ -106,6 +108,8 @@ class SourceService:
         return Check("flowctl", not trouble, trouble, essential=False)
 
     def _registration(self, settings: Settings) -> Registration:
+        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
+
         named = settings.flowctl_component_id
         answer = Service(
             id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",

@@ -6,7 +6,8 @@ import threading
 from collections.abc import Iterator
 from typing import Final
 
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import StellarrowError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator
 from stellarrow.security.tls import Tls
@@ -14,12 +15,10 @@ from stellarrow.servers.grpc_base import RpcServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.status import status_of
 
-try:
+with needing("a gRPC server", "servers"):
     import grpc
 
     from stellarrow.proto import raw_ledger_service_pb2 as messages
-except ImportError as error:
-    raise ConfigError("gRPC is not installed: pip install 'stellarrow[grpc]' (in a clone: make)") from error
 
 SERVICE: Final = "raw_ledger_service.RawLedgerService"
 
