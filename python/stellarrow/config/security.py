@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellarrow.config.settings import Settings, setting
-from stellarrow.config.values import FILE, LIST, NETWORKS, RATE, TEXT, TRUTH, choice, choices
+from stellarrow.config.values import ADDRESS_RANGES, FILE, LIST, RATE, TEXT, TRUTH, choice, choices
 
 METHODS = ("api_key",)
 _ROLE = choice(("none", "admin", "reader", "processor"))
@@ -37,7 +37,7 @@ class Listening(Settings):
         LIST, "", "CORS_ORIGINS", help="Web pages that may ask: https://host, or *."
     )
     trusted_proxies: tuple[str, ...] = setting(
-        NETWORKS, "", "TRUSTED_PROXIES", help="Whose X-Forwarded-For counts, as 10.0.0.0/8."
+        ADDRESS_RANGES, "", "TRUSTED_PROXIES", help="Whose X-Forwarded-For counts, as 10.0.0.0/8."
     )
     rate_limit: str | None = setting(
         RATE, None, "RATE_LIMIT", help="Calls of a known caller: 100/s, 600/m or 5000/h."

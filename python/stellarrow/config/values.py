@@ -161,17 +161,17 @@ def _read_rate(text: str) -> str:
     return f"{int(match['count'])}/{match['unit'] or 's'}"
 
 
-def _read_networks(text: str) -> tuple[str, ...]:
-    return tuple(map(_read_network, _read_list(text)))
+def _read_address_ranges(text: str) -> tuple[str, ...]:
+    return tuple(map(_read_address_range, _read_list(text)))
 
 
-def _read_network(text: str) -> str:
+def _read_address_range(text: str) -> str:
     return str(ipaddress.ip_network(text, strict=False))
 
 
 RATE: Final = Kind(_read_rate, "a rate such as 100/s, 600/m or 5000/h", "RATE")
-NETWORKS: Final = Kind(
-    _read_networks, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_network
+ADDRESS_RANGES: Final = Kind(
+    _read_address_ranges, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_address_range
 )
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
