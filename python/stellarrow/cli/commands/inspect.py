@@ -15,8 +15,9 @@ from rich.text import Text
 
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting
-from stellarrow.core.decode import Batches, decode
+from stellarrow.core.decode import decode
 from stellarrow.core.framing import framing, split
+from stellarrow.core.projection import Batches
 from stellarrow.core.tables import tables
 from stellarrow.errors import ConfigError, NetworkMismatch, SourceError
 from stellarrow.ledgers import KNOWN_NETWORKS, Network

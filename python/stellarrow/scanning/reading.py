@@ -1,4 +1,4 @@
-"""One table of any ledgers as a lazy stream of Arrow batches, for whoever takes Arrow."""
+"""Where a scan's rows come from: ledgers that are decoded as they are read, or files that were extracted."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
+from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
-from stellarrow.core.stream import stream
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -20,6 +20,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -29,37 +30,13 @@ Place: TypeAlias = str | os.PathLike[str]
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Scan:
-    """Rows of a table, read anew by everyone who asks: nothing is read before, or kept after.
-
-    Whatever takes Arrow takes it as it is: `pl.DataFrame(scan)`, `duckdb.sql("from scan")`, `pa.table(scan)`.
-    """
-
-    table: str
-    place: str
-    schema: pa.Schema
-    _batches: Callable[[], Iterator[pa.RecordBatch]]
-
-    def to_reader(self) -> pa.RecordBatchReader:
-        """Return a reader that passes over the rows once."""
-        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand over a pass over the rows, cast to another schema where that is asked for (PyCapsule)."""
-        return stream(self.schema, self._batches(), requested_schema)
-
-    def __repr__(self) -> str:
-        return f"<Scan of {self.table} in {self.place}: {', '.join(self.schema.names)}>"
-
-
 def scan(
     source: Place | Source,
     *,
     table: str,
     start: int | None = None,
     end: int | None = None,
-    ledgers: Ledgers = None,
+    ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
     columns: Sequence[str] | None = None,
@@ -69,13 +46,51 @@ def scan(
     verify_hashes: bool | None = None,
     workers: int | None = None,
 ) -> Scan:
-    """Read a table lazily out of ledgers (a path, glob, URL or source), or of a folder that was extracted.
+    """Read a table lazily out of ledgers, or of a folder that was extracted.
 
-    `where` is a Filter, or SQL such as `amount_raw > 10000000`; `columns` are names, or SQL such as
-    `amount_raw / 10000000 as amount`. Ledgers go from `start` to `end`, or are `ledgers` as run takes them;
-    all that are there by default, and an open range ends with what is there. Rows of ledgers come in order,
-    those of a folder file by file. Wrong arguments are told now, what is wrong with ledgers in its turn.
+    Nothing is read before the Scan is asked for rows. Rows of ledgers come in their order, those of a folder
+    file by file. Wrong arguments are refused now, what is wrong with ledgers in its turn.
+
+    Args:
+        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or a folder that `run` wrote.
+        table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
+        start: The first ledger, by its sequence; the first that is there where only `end` is given.
+        end: The last ledger, included; None goes as far as what is there.
+        ledgers: Instead of `start` and `end`: a LedgerRange, a LedgerSet, or text as the command line takes
+            it, such as `"58752000:+1000"` or `"latest"`. None takes all that are there. An open range ends
+            with what is there.
+        network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
+            manifest; where it tells none, name it. Of a folder that was extracted it is not asked.
+        where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
+            None makes all.
+        decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
+        transfers: What token_transfers are read from: `derive`, operations, results and contract events;
+            `unified`, the events of CAP-67 alone, an error where a ledger has none.
+        verify_chain: Check that each ledger names the hash of the one before.
+        verify_hashes: Check that transaction sets and results have the hashes that headers name. None does so
+            for what comes over a network.
+        workers: How many threads decode; None takes as many as there are processors.
+
+    Returns:
+        A Scan: it has `to_table`, `to_pandas`, `to_polars`, `to_duckdb`, `head`, yields record batches, and
+        is taken by whatever takes Arrow.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        SourceError: A folder that was extracted has not the table, or not all of the ledgers.
     """
+    check(
+        table=table,
+        ledgers=ledgers,
+        network=network,
+        columns=columns,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
+        workers=workers,
+    )
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
     if isinstance(source, str | os.PathLike) and "://" not in str(source):
@@ -110,6 +125,7 @@ def _asked(start: int | None, end: int | None, ledgers: Ledgers) -> LedgerSet | 
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
+    check(start=start, end=end)
     if start is None:
         return None if end is None else f":{end}"
     return LedgerSet([LedgerRange(start, end)])
@@ -128,12 +144,9 @@ class _Picked:
     ) -> _Picked:
         if columns is not None and where.select:
             raise ConfigError("columns say what the filter's select says: give one of them")
-        if columns is not None and (isinstance(columns, str) or not columns):
-            raise ConfigError(f"columns is {columns!r}: give a list of names, such as ['closed_at']")
         names = set(held.names)
         if columns is not None and not names.issuperset(columns):
-            quoted = [f'"{one}"' if one in names else one for one in columns]
-            where = replace(where, select=", ".join(quoted))
+            where = replace(where, select=as_select(columns, names))
         made = compile_sql(table.partition("@")[0], held, where, whole=known)
         if made and where.select:
             return cls(where, made.schema if columns is None else made.asked)
