@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
@@ -23,7 +23,7 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
-from stellarrow.services.source import tls_of
+from stellarrow.services.secured import Secured
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
@@ -52,8 +52,10 @@ class ProcessorService:
         self._ready = threading.Event()
         self._has_drained = False
         metrics = Metrics()
-        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(secured.close)
+            doors = secured.doors
             self.processor = Processor(
                 lambda: registry.open_source(
                     location, network=settings.network, access=settings.access, metrics=metrics
@@ -75,6 +77,7 @@ class ProcessorService:
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=[processor_http.route(self.processor)],
+                keys=secured.keys,
                 **doors,
             )
             stack.callback(self.http.close)

@@ -17,7 +17,7 @@ from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.sources.chunking import pieces
-from stellarrow.storage.passing import is_passing
+from stellarrow.storage.os_errors import unreadable
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -220,10 +220,4 @@ def _translate_os_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceError(f"{path} vanished while it was read: restore it and run the same again") from error
     except OSError as error:
-        if is_passing(error):
-            raise SourceUnavailable(
-                f"{path} cannot be read now ({os.strerror(error.errno or 0)}): try again later"
-            ) from error
-        raise SourceError(
-            f"{path} cannot be read ({os.strerror(error.errno or 0)}): check its permissions"
-        ) from error
+        raise unreadable(path, error) from error
