@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import cache
 
 from stellarrow.core.arguments import as_select, check, seconds
 from stellarrow.core.tables import schema
@@ -50,8 +51,9 @@ def run(
         sinks: Where rows go: text such as `parquet:FOLDER` or `postgres://…`, a Sink, or a list of them.
         network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
             manifest; where it tells none, name it.
-        ledgers: A LedgerRange, a LedgerSet, or text as the command line takes it, such as `"58752000:+1000"`.
-            None takes all that the source has; an open range such as `"58752000:"` follows the chain.
+        ledgers: A LedgerRange, a LedgerSet, or text as the command line takes it, such as `"58752000:+1000"`
+            or `"2024-07-01:+1d"`. None takes all that the source has; an open range such as `"58752000:"`
+            follows the chain.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all. The ledger of each row is kept besides. Takes the extra `sql`.
@@ -107,6 +109,7 @@ def run(
             opened = stack.enter_context(closing(registry.open_source(os.fspath(opened))))
         known = registry.find_network(opened, network)
         reading = opened
+        wanted = cache(lambda: loop.wanted_ledgers(reading, ledgers))
 
         def sink(place: str | Sink) -> Sink:
             if not isinstance(place, str):
@@ -118,7 +121,7 @@ def run(
                 where=chosen,
                 decoded=decoded,
                 transfers=transfers,
-                expected=lambda: loop.wanted_ledgers(reading, ledgers),
+                expected=wanted,
             )
             return stack.enter_context(closing(made))
 
@@ -127,7 +130,7 @@ def run(
             tables=tables,
             sinks=[sink(place) for place in sinks],
             network=known,
-            ledgers=ledgers,
+            ledgers=None if ledgers is None else wanted(),
             where=chosen,
             decoded=decoded,
             transfers=transfers,

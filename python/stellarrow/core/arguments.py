@@ -9,6 +9,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 
 _SWITCHES = ("decoded", "diagnostics", "verify_chain")
+_MANY = LedgerSet([LedgerRange(0, 1 << 31)])
 _LEAST = {"workers": 1, "budget_mb": 1, "start": 0, "end": 0}
 
 
@@ -55,8 +56,21 @@ def seconds(name: str, value: Any) -> None:
     _require(sound, name, value, "a number of seconds above 0")
 
 
+class _AnyTimes:
+    """Ledgers that closed whenever it is asked."""
+
+    def since(self, second: int, *, follows: bool) -> int:  # noqa: ARG002  Times' signature
+        return _MANY.first
+
+    def until(self, second: int) -> int:  # noqa: ARG002
+        return _MANY.last
+
+    def closed_at(self, ledger: int) -> int:  # noqa: ARG002
+        return 0
+
+
 def _ledgers(value: Any) -> None:
-    """Refuse what can name no ledgers, whatever a source has: the text is read as if it had all."""
+    """Refuse what can name no ledgers, whatever a source has: the text is read as if it had any."""
     _require(
         isinstance(value, str | LedgerRange | LedgerSet),
         "ledgers",
@@ -64,7 +78,7 @@ def _ledgers(value: Any) -> None:
         "a LedgerRange, a LedgerSet, or text such as '58752000:+1000'",
     )
     if isinstance(value, str):
-        LedgerSet.parse(value, known=lambda: LedgerSet([LedgerRange(0)]))
+        LedgerSet.parse(value, known=lambda: _MANY, times=_AnyTimes())
 
 
 def one_range(value: LedgerSet | LedgerRange | str | None) -> LedgerRange | None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
 import pyarrow as pa
@@ -34,8 +35,8 @@ def scan(
     source: Place | Source,
     *,
     table: str,
-    start: int | None = None,
-    end: int | None = None,
+    start: int | date | None = None,
+    end: int | date | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
@@ -54,11 +55,13 @@ def scan(
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or a folder that `run` wrote.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
-        start: The first ledger, by its sequence; the first that is there where only `end` is given.
-        end: The last ledger, included; None goes as far as what is there.
+        start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
+            UTC unless it says); the first that is there where only `end` is given.
+        end: The last ledger, included, or a date or datetime as `ledgers` has after the colon; None goes as
+            far as what is there.
         ledgers: Instead of `start` and `end`: a LedgerRange, a LedgerSet, or text as the command line takes
-            it, such as `"58752000:+1000"` or `"latest"`. None takes all that are there. An open range ends
-            with what is there.
+            it, such as `"58752000:+1000"`, `"2024-07-01:+1d"` or `"latest"`. None takes all that are there.
+            An open range ends with what is there.
         network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
             manifest; where it tells none, name it. Of a folder that was extracted it is not asked.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
@@ -98,7 +101,7 @@ def scan(
 
         if (folder := find_table(local_path(source), table)) is not None:
             picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
-            wanted = LedgerSet.parse(asked, known=lambda: folder.ledgers) if isinstance(asked, str) else asked
+            wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
             batches = folder.batches(picked.where, wanted)
             return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
     known = schema(table, decoded=True)
@@ -120,15 +123,25 @@ def scan(
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
 
 
-def _asked(start: int | None, end: int | None, ledgers: Ledgers) -> LedgerSet | str | None:
+def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
     if ledgers is not None:
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
-    check(start=start, end=end)
+    for name, given in (("start", start), ("end", end)):
+        if not isinstance(given, date):  # which a datetime is, too
+            check(**{name: given})
+    if isinstance(start, date) or isinstance(end, date):
+        return f"{_written(start)}:{_written(end)}"
     if start is None:
         return None if end is None else f":{end}"
     return LedgerSet([LedgerRange(start, end)])
+
+
+def _written(end: int | date | None) -> str:
+    if isinstance(end, datetime):
+        return (end if end.tzinfo else end.replace(tzinfo=UTC)).isoformat(timespec="seconds")
+    return "" if end is None else str(end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -143,6 +143,12 @@ class FileSource:
             raise SourceUnavailable(f"{self._location} does not exist: name a file, a folder or a glob")
 
     def _absence(self, absent: LedgerSet) -> str:
+        begins = self.available().first
+        if absent.first < begins:
+            return (
+                f"{self._location} begins with ledger {begins}, so there is no ledger {absent.first}: start"
+                f" there, with {begins}:, or add what is before it"
+            )
         more = f" and {absent.count - 1} more are" if absent.count > 1 else " is"
         held = str(self.available())
         held = held if len(held) < 100 else f"{self.available().first} to {self.available().last} with holes"
@@ -157,7 +163,9 @@ def _is_aside(name: str) -> bool:
 def _runs(path: Path) -> Iterator[_Stored]:
     """Tell which ledgers a file holds: by its name where that is a lake's, else by looking."""
     if held := ledgers_named(path.name):
-        yield _Stored(held.first, held.end, path)
+        # The first file of a lake begins where the chain does, later than its name says.
+        begins = next(_sequences(path), held.first) if held.first == 0 and held.count > 1 else held.first
+        yield _Stored(begins, held.end, path)
         return
     first = last = None
     for ledger in _sequences(path):
