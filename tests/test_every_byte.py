@@ -85,12 +85,14 @@ def held_rows(place: str) -> list[dict[str, Any]]:
 
 
 def in_scan(folder: Path) -> list[dict[str, Any]]:
-    return sa.scan(folder, table=TABLE).to_reader().read_all().to_pylist()
+    held: list[dict[str, Any]] = sa.scan(folder, table=TABLE).to_reader().read_all().to_pylist()
+    return held
 
 
 def in_query(folder: Path) -> list[dict[str, Any]]:
     rows = Database(folder).rows(f"select * from {TABLE} order by ledger_sequence")
-    return rows.read_all().to_pylist()
+    held: list[dict[str, Any]] = rows.read_all().to_pylist()
+    return held
 
 
 def found_faults(place: str) -> list[Fault]:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, assets, exactly
-from stellarrow.cli.query.views import View, prove_text, views
+from stellarrow.cli.query.views import View, prove, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
@@ -138,11 +138,11 @@ class Database:
                 raise self._refused(query, str(error)) from error
 
     def _prove(self, query: str) -> None:
-        """Compare with their digests what DuckDB reads by itself, of the tables that a query may name."""
+        """Compare files with their digests, of the tables that a query may name."""
         text = query.lower()
         for view in self._views:
             if view.listing and not view.error and (view.table.lower() in text or "assets" in text):
-                prove_text(view.listing)
+                prove(view.listing)
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}
