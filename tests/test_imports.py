@@ -20,12 +20,13 @@ MODULES = {
 # The floors of the house, lowest first. A room imports rooms of lower floors, and nothing else but itself.
 # A room is a module at the package's root, or a folder; a folder named here stands apart from its parent.
 FLOORS = (
-    ("net.redaction",),
+    ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "telemetry"),
+    ("ledgers", "filter", "telemetry", "extras"),
     ("net", "protocols", "sql"),
     ("registry",),
-    ("storage", "core", "config", "security"),
+    ("storage", "core", "config"),
+    ("security",),
     ("pipeline", "spool", "contracts"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),

@@ -77,7 +77,7 @@ def test_a_node_that_is_behind_is_looked_at(stellarrow: Run, node: RpcNode) -> N
     ("fault", "told"),
     [
         (html, "answered getNetwork with HTML instead of JSON"),
-        (status(403), "answered with HTTP 403 Forbidden: give its key"),
+        (status(403), "answered with HTTP 403 Forbidden: give a key"),
         (status(503), "answered with HTTP 503"),
     ],
 )
@@ -143,7 +143,7 @@ def test_a_service_is_reached_or_not(stellarrow: Run) -> None:
     ("sink", "told"),
     [
         ("parquet:/proc/out", "/proc cannot be written to"),
-        ("ftp:x", "is no place to write to: start it with one of parquet:"),
+        ("ftp:x", "is no sink: start it with one of parquet:"),
         ("postgres://nobody@127.0.0.1:1/none", "start the server or check the address"),
     ],
 )

@@ -74,7 +74,7 @@ def test_version_is_told(stellarrow: Run) -> None:
             ["extract", ".", "--tables", "ledgers", "--to", "parquet:", "--network", "pubnet"],
             "names no folder",
         ),
-        (["extract", "ftp://b/p", "--tables", "ledgers"], "ftp:// is no place"),
+        (["extract", "ftp://b/p", "--tables", "ledgers"], "ftp:// is no source of ledgers"),
         (["synth", "--out", "x.xdr", "--size", "big"], "4KB"),
         (["synth", "--ledgers", "0", "--out", "x.xdr"], "--ledgers"),
     ],

@@ -137,7 +137,7 @@ def test_what_stays_broken_stops_with_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("code", "advice"), [(403, "give its key"), (401, "give its key"), (404, "check the URL")]
+    ("code", "advice"), [(403, "give a key"), (401, "give a key"), (404, "check the URL")]
 )
 def test_what_is_forbidden_is_asked_once(serve: Serve, connect: Open, code: int, advice: str) -> None:
     node = serve(*[status(code)] * 9)

@@ -21,6 +21,9 @@ Row = dict[str, Any]
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PUBNET: Final = "Public Global Stellar Network ; September 2015"
+CORE_TESTS: Final = "(V) (;,,;) (V)"
+PACKAGED: Final = REPOSITORY / "python" / "stellarrow" / "data" / "ledgers"
+CUT: Final = REPOSITORY / "tests" / "data" / "ledgers"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +33,8 @@ class Corpus:
     name: str
     file: str
     passphrase: str = PUBNET
-    bundled: bool = False
-    """Whether the repository itself carries them."""
+    bundled: Path | None = None
+    """The repository's own folder with their file; None where only the shared folder has it."""
     consecutive: bool = True
     most: int | None = None
     """How many ledgers, from the first on, the golden rows are of."""
@@ -40,8 +43,8 @@ class Corpus:
         return self.name
 
     def ledgers(self, shared: Path | None) -> bytes:
-        folder = shared / "data" if shared else REPOSITORY / "python" / "stellarrow" / "data"
-        return (folder / "ledgers" / self.file).read_bytes()
+        folder = shared / "data" / "ledgers" if shared else self.bundled or PACKAGED
+        return (folder / self.file).read_bytes()
 
     def golden(self, table: str, shared: Path | None) -> list[Row]:
         """Return the table's golden rows; no file means no rows."""
@@ -56,10 +59,11 @@ class Corpus:
 
 
 CORPORA: Final = (
-    Corpus("pub53312000", "FCD285FF--53312000.xdr.zstd", bundled=True),
-    Corpus("pub58752000", "pubnet-58752000.xdr.zst", bundled=True),
+    Corpus("pub53312000", "FCD285FF--53312000.xdr.zstd", bundled=PACKAGED),
+    Corpus("pub58752000", "pubnet-58752000.xdr.zst", bundled=PACKAGED),
+    Corpus("core-tests-cut", "core-tests-cut.xdr.zst", CORE_TESTS, bundled=CUT, consecutive=False),
     Corpus("pubhist", "pubnet-historic.base64.txt", consecutive=False),
-    Corpus("core-tests-a", "core-tests-a.xdr.zst", "(V) (;,,;) (V)", consecutive=False),
+    Corpus("core-tests-a", "core-tests-a.xdr.zst", CORE_TESTS, consecutive=False),
     Corpus("load-v23", "load-v23.xdr.zstd", "Standalone Network ; February 2017", consecutive=False),
     Corpus("load-v27", "load-v27.xdr.zstd", "Apply Load", most=3),
 )

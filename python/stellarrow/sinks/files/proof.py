@@ -131,12 +131,8 @@ def _opened(
 
 def _prove(listing: Listing, ledgers: LedgerRange, kept: KeptFile, file: pa.NativeFile) -> KeptFile:
     """Read a file whole, return what it is, and leave it at its beginning; Damaged, or ValueError."""
-    size, digest = _digest(file)
-    if kept.sha256:
-        _compare_size(listing, kept, size)
-        if digest != kept.sha256:
-            raise damaged(_named(listing, kept), "has other bytes than it was written with")
-    else:
+    size, digest = compare_bytes(listing, kept, file)
+    if not kept.sha256:
         _compare_facts(listing, ledgers, file)
     footer = _compare_footer(listing, kept, file)
     file.seek(0)
@@ -159,6 +155,17 @@ def _compare_footer(listing: Listing, kept: KeptFile, file: pa.NativeFile) -> st
     if kept.footer not in ("", digest):
         raise damaged(_named(listing, kept), "has another footer than it was written with")
     return digest
+
+
+def compare_bytes(listing: Listing, kept: KeptFile, file: pa.NativeFile) -> tuple[int, str]:
+    """Compare a file's size and digest with its entry, if it has one, and leave it at its beginning."""
+    size, digest = _digest(file)
+    if kept.sha256:
+        _compare_size(listing, kept, size)
+        if digest != kept.sha256:
+            raise damaged(_named(listing, kept), "has other bytes than it was written with")
+    file.seek(0)
+    return size, digest
 
 
 def _digest(file: pa.NativeFile) -> tuple[int, str]:
