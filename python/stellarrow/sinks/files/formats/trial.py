@@ -7,7 +7,6 @@ that a manifest knows is compared with a digest first. One that no manifest know
 from __future__ import annotations
 
 import os
-import resource
 import select
 import signal
 import subprocess
@@ -144,6 +143,8 @@ def _statistics(held: pq.FileMetaData) -> Iterator[Any]:
 
 def main() -> None:
     """Answer a line for each file that comes in, until there are no more."""
+    import resource  # noqa: PLC0415  this process alone needs it
+
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one who asks, whose end ends this
     incoming, answers = sys.stdin.buffer, sys.stdout.buffer
