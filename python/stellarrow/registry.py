@@ -93,7 +93,7 @@ _RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
-_CLOUD_FILES: Final = f"{_FILES}.cloud:CloudFiles"
+_CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _RPC: Final = "rpc+"
 
 
@@ -137,7 +137,7 @@ FILE_STORES: Final = _listed(
     Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
     Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
     Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES, extra="lake"),
-    Entry("file", "file:///FOLDER", f"{_FILES}.local:LocalFiles"),
+    Entry("file", "file:///FOLDER", "stellarrow.storage.local_files:LocalFiles"),
 )
 # Places that keep the objects of lakes.
 STORES: Final = _listed(

@@ -16,9 +16,9 @@ import stellarrow as sa
 from stellarrow.errors import Damaged
 from stellarrow.sinks.files.formats import trial
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.manifest import checksum
 from stellarrow.sinks.files.reading import listings, rows_of
+from stellarrow.storage.local_files import LocalFiles
 
 NAME = "0000000100-0000000104"
 # In a footer, before the physical type of the first column's first group: `file_offset` 0, then INT32.

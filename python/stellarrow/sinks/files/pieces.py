@@ -15,7 +15,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, proven_file
-from stellarrow.sinks.files.store import Gone
+from stellarrow.storage.files import Gone
 
 Piece = tuple[LedgerRange, str, pa.NativeFile]
 
@@ -24,7 +24,7 @@ _CHANCES: Final = 10  # to list again, each time that files went just then
 
 def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
     """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe."""
-    with listing.store.reading(listing.shape.folder):
+    with listing.store.reading(listing.entries_folder):
         for held, part in _within(listing, wanted):
             yield from _files(listing, held, part, set(), _CHANCES)
 

@@ -12,7 +12,6 @@ import pyarrow.parquet as pq
 from stellarrow.sinks.files.dictionaries import REPEATED, encoded, encoded_schema
 from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
-from stellarrow.sinks.files.formats.trial import try_out
 from stellarrow.sinks.files.runs import in_ledger_order
 
 _CODECS: Final = dict.fromkeys(("zstd", "none", "snappy", "gzip", "lz4", "brotli"), ".parquet")
@@ -91,6 +90,8 @@ class Parquet:
                     yield completed(rows, asked)
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
+        from stellarrow.sinks.files.formats.trial import try_out  # noqa: PLC0415  hardly ever needed
+
         try_out(file)
         answer = pq.read_metadata(file).metadata or {}
         return {
