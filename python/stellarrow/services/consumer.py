@@ -150,8 +150,7 @@ class SinkService:
             ready=self._ready,
             metrics=self._metrics.text,
             routes=[Route("/stats", self._stats_response)],
-            keys=self._secured.keys,
-            **self._secured.doors,
+            **self._secured.http_doors,
         )
 
     def check(self) -> Check:
