@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
-from stellarrow.cli.query.views import View, views
+from stellarrow.cli.query.views import View, prove, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.extras import needing
 from stellarrow.scanning import Scan
@@ -130,6 +130,7 @@ class Database:
         """Yield the answer's schema, then its rows."""
         before = [scan.error for scan in self._scans]
         with self._reading():
+            self._prove(query)
             try:
                 relation = self._connection.sql(query)
                 if relation is None:
@@ -142,6 +143,13 @@ class Database:
                     if scan.error and scan.error is not old:
                         raise scan.error from error
                 raise self._refused(query, str(error)) from error
+
+    def _prove(self, query: str) -> None:
+        """Compare files with their digests, of the tables that a query may name."""
+        text = query.lower()
+        for view in self._views:
+            if view.listing and not view.error and (view.table.lower() in text or "assets" in text):
+                prove(view.listing)
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}
