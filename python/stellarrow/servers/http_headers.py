@@ -6,7 +6,9 @@ import re
 import secrets
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+with needing("HTTP", "servers"):
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 REQUEST_ID: Final = "stellarrow.request_id"
 _ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
@@ -56,4 +58,5 @@ class Headers:
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        await self._app(scope, receive, sending)from stellarrow.extras import needing
+
