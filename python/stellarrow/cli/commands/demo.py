@@ -25,6 +25,7 @@ from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 
 _TABLES: Final = ("ledgers", "contract_data", "contract_events")
+_CODE: Final = "contract_code"
 _LEDGERS: Final = 300  # synthetic ones
 _LEDGER_BYTES: Final = 250_000
 _FIRST: Final = 2
@@ -43,6 +44,7 @@ def command(data: Path, to: str | None) -> None:
         real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
     _made_up(data / "ledgers-synthetic", console)
     made = _extract("synthetic ledgers", data / "ledgers-synthetic", data / "synthetic", "synthetic")
+    _extract_code(data / "ledgers-synthetic", data / "synthetic", "synthetic")
     _tell(console, "Two real ledgers of the public network", real, data / "pubnet")
     _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
     if made.ledgers:
@@ -83,6 +85,22 @@ def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Repor
         progress_bar.shown(title) as progress,
     ):
         return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
+
+
+def _extract_code(source: Path, folder: Path, network: str) -> None:
+    """Keep what `stellarrow contract` shows: the code itself is among the decoded columns."""
+    with closing(ParquetSink(folder, [_CODE], network=network, decoded=True)) as sink:
+        loop.run(FileSource(source), tables=[_CODE], sinks=[sink], network=network, decoded=True)
+
+
+def _deployed(folder: Path) -> str | None:
+    """Return a contract whose code is in the folder, the first deployed; None where there is none."""
+    known = _read(folder / _CODE, ["contract_code_hash"]).column(0)
+    seen = _read(folder / "contract_data", ["contract_id", "contract_instance_wasm_hash"])
+    found = seen.filter(
+        pc.is_in(seen.column("contract_instance_wasm_hash"), value_set=known.combine_chunks())
+    )
+    return found.column("contract_id")[0].as_py() if found.num_rows else None
 
 
 def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
@@ -128,6 +146,7 @@ def _tell_next(console: Console, data: Path) -> None:
     lake, compatible = data / "ledgers-synthetic", data / "compatible"
     here = "" if data == Path("stellarrow-data") else f" --data {data}"
     console.print("\n[bold]Try next[/bold]")
+    contract = _deployed(data / "synthetic")
     for line in (
         (
             f'stellarrow sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
@@ -140,5 +159,6 @@ def _tell_next(console: Console, data: Path) -> None:
         f"stellarrow extract {lake} --tables contract_data@1.0 --to parquet:{compatible}",
         f"stellarrow synth --ledgers 10 --size 1.7MB --out {data}/heavy.xdr.zst",
         f"stellarrow inspect {data}/heavy.xdr.zst",
+        *([f"stellarrow contract {contract} --data {data}/synthetic"] if contract else []),
     ):
         console.print(f"  .venv/bin/{line}", markup=False, soft_wrap=True)
