@@ -159,6 +159,6 @@ def _tell_next(console: Console, data: Path) -> None:
         f"stellarrow extract {lake} --tables contract_data@1.0 --to parquet:{compatible}",
         f"stellarrow synth --ledgers 10 --size 1.7MB --out {data}/heavy.xdr.zst",
         f"stellarrow inspect {data}/heavy.xdr.zst",
-        *([f"stellarrow contract {contract} --data {data}/synthetic"] if contract else []),
+        *([f"stellarrow contract {contract}{here}"] if contract else []),
     ):
         console.print(f"  .venv/bin/{line}", markup=False, soft_wrap=True)
