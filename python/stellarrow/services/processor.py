@@ -7,15 +7,15 @@ import os
 import socket
 import threading
 import time
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
 from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
@@ -23,7 +23,8 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
-from stellarrow.services.source import tls_of
+from stellarrow.services.asked_ledgers import asked_ledgers
+from stellarrow.services.secured import Secured
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
@@ -50,9 +51,12 @@ class ProcessorService:
         self.source = redacted_url(location)
         self._settings = settings
         self._ready = threading.Event()
+        self._has_drained = False
         metrics = Metrics()
-        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(secured.close)
+            doors = secured.doors
             self.processor = Processor(
                 lambda: registry.open_source(
                     location, network=settings.network, access=settings.access, metrics=metrics
@@ -61,7 +65,7 @@ class ProcessorService:
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
-            stack.callback(self.processor.close)
+            stack.callback(self._end)
             self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
             stack.callback(self.grpc.close)
             self.flight = FlightServer(settings.flight_address, self.processor, **doors)
@@ -74,7 +78,7 @@ class ProcessorService:
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=[processor_http.route(self.processor)],
-                **doors,
+                **secured.http_doors,
             )
             stack.callback(self.http.close)
             if self._flowctl:
@@ -107,6 +111,7 @@ class ProcessorService:
         self.processor.drain()
         all_let_go = self.flight.close()
         self.processor.close(within=max(0.5, deadline - time.monotonic()))
+        self._has_drained = True
         if not all_let_go:
             _log.warning("a client takes nothing: ending without it")
         return all_let_go
@@ -114,11 +119,17 @@ class ProcessorService:
     def close(self) -> None:
         self._doors.close()
 
+    def _end(self) -> None:
+        """Let go of the engine; who had the time to drain is not waited for again."""
+        self.processor.close(within=0 if self._has_drained else _DRAIN_SECONDS)
+
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
-        first, last = self._settings.start_ledger, self._settings.end_ledger or 0
-        if first and not self.processor.has(LedgerRange(first, last or None)):
-            self.processor.start(first, last)
+        if not self._settings.start_ledger:
+            return
+        asked = asked_ledgers(self._settings, lambda: closing(self.processor.open_source()))
+        if not self.processor.has(asked):
+            self.processor.start(asked.first, asked.last or 0)
 
 
 class _Flowctl:
