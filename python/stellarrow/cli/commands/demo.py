@@ -98,8 +98,9 @@ def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Repor
 
 def _extract_code(source: Path, folder: Path, network: str) -> None:
     """Keep what `stellarrow contract` shows: the code itself is among the decoded columns."""
+    options = DecodeOptions(network=Network.of(network), decoded=True)
     with closing(ParquetSink(folder, [_CODE], network=network, decoded=True)) as sink:
-        loop.run(FileSource(source), tables=[_CODE], sinks=[sink], network=network, decoded=True)
+        loop.run(FileSource(source), tables=[_CODE], sinks=[sink], options=options)
 
 
 def _deployed(folder: Path) -> str | None:
