@@ -39,11 +39,18 @@ def invoke(arguments: Sequence[str]) -> int:
             prog_name="stellarrow",
             standalone_mode=False,
         )
+        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _tell("interrupted" + (_GOES_ON if _RESUMED.intersection(arguments[:1]) else ""))
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if debug:
+            raise
+        _tell(_refused(error))
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except click.exceptions.NoArgsIsHelpError as error:
@@ -57,6 +64,12 @@ def invoke(arguments: Sequence[str]) -> int:
             _tell(_message(error))
         return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
     return code if isinstance(code, int) else DONE
+
+
+def _refused(error: OSError) -> str:
+    """Say what the system refused, where nobody else has; what names no file is of our own output."""
+    what = error.filename if isinstance(error.filename, str) else "the output cannot be written"
+    return f"{what} ({error.strerror or error}): make room, or choose another place"
 
 
 def _message(error: click.ClickException | StellarrowError) -> str:

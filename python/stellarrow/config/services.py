@@ -45,7 +45,12 @@ class _Logged(Settings):
     log_level: str = setting(
         choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
     )
-    log_format: str = setting(choice(("json", "console")), "json", "LOG_FORMAT", help="How a line looks.")
+    log_format: str | None = setting(
+        choice(("json", "console")),
+        None,
+        "LOG_FORMAT",
+        help="How a line looks; by default console on a terminal, else json.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +95,8 @@ class _Ranged(Settings):
     def __post_init__(self) -> None:
         first, last = self.start_ledger or 0, self.end_ledger or 0
         if last and last < first:
-            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+            ends = f"{self.origin('end_ledger')} is {last}, before {self.origin('start_ledger')}, {first}"
+            raise ConfigError(f"{ends}: swap them")
 
 
 @dataclass(frozen=True, kw_only=True)

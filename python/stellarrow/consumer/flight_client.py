@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -15,10 +15,10 @@ from pyarrow import flight
 
 from stellarrow.core.tables import table
 from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import channel_options
+from stellarrow.net.grpc_channel import NETWORK_ACTION, channel_options
 
 EARLIEST: Final = "earliest"
 
@@ -44,6 +44,10 @@ class ResumeRefused(SourceError):
     """The server knows no such place to go on from."""
 
 
+class _Unknown(SourceError):
+    """The server does not know what was asked of it."""
+
+
 class FlightTable:
     """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
 
@@ -61,6 +65,7 @@ class FlightTable:
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self.answered: Callable[[], None] = lambda: None  # called when the server has answered
 
     def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Arrival]:
         """Yield what comes after a place, until the server has no more to send or close() is called."""
@@ -72,6 +77,7 @@ class FlightTable:
             options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
+            self.answered()
             for endpoint in answer.endpoints:
                 reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
                 with self._lock:
@@ -79,6 +85,16 @@ class FlightTable:
                 if self._closed:
                     return
                 yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
+
+    def network(self) -> Network | None:
+        """Return of which network the processor's tables are; None of one that does not tell."""
+        options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+        try:
+            with self._translate_errors(EARLIEST), self._connected() as client:
+                answers = list(client.do_action(flight.Action(NETWORK_ACTION, b""), options))
+        except _Unknown:
+            return None
+        return Network.of(answers[0].body.to_pybytes().decode()) if answers else None
 
     def _connected(self) -> flight.FlightClient:
         return flight.connect(self._location, generic_options=list(self._options))
@@ -103,9 +119,11 @@ class FlightTable:
         reason = _DETAILS.split(str(error).splitlines()[0])[0]
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
+        if isinstance(error, NotImplementedError):
+            return _Unknown(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
             return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
-        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError):
             return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 

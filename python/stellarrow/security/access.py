@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from stellarrow.errors import ConfigError
-from stellarrow.net.address import LOOPBACK, Address
+from stellarrow.net.address import LOOPBACK, Address, CannotListen
 from stellarrow.security.tls import Tls
 
 
@@ -43,7 +43,5 @@ def bound(address: Address) -> socket.socket:
         taken.bind((address.host, address.port))
     except OSError as error:
         taken.close()
-        raise ConfigError(
-            f"cannot listen on {address} ({error.strerror}): choose another address, or stop what is there"
-        ) from error
+        raise CannotListen(f"cannot listen on {address} ({error.strerror})") from error
     return taken

@@ -8,7 +8,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from stellarrow.errors import ConfigError, StellarrowError
-from stellarrow.net.address import Address
+from stellarrow.ledgers import Network
+from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.grpc_channel import NETWORK_KEY
 from stellarrow.security.access import Authenticator, bound, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.servers.status import status_of
@@ -44,6 +46,7 @@ class RpcServer:
         insecure: bool = False,
         threads: int = _THREADS,
         options: Sequence[tuple[str, int]] = (),
+        network: Network | None = None,
     ) -> None:
         guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
         interceptors: list[grpc.ServerInterceptor] = [_Authenticated(authenticator)] if authenticator else []
@@ -54,7 +57,7 @@ class RpcServer:
         )
         for service, methods in handlers.items():
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
-        self._health = health.HealthServicer()
+        self._health = _Health(network)
         self._services = ("", *handlers)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -86,9 +89,7 @@ class RpcServer:
             else:
                 port = self._server.add_insecure_port(str(address))
         except RuntimeError as error:
-            raise ConfigError(
-                f"cannot listen on {address}: choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address}") from error
         keep_asking(port)
         return Address(address.host, port)
 
@@ -109,6 +110,20 @@ def unary(
         raise AssertionError  # abort raises
 
     return grpc.unary_unary_rpc_method_handler(answer, read, write)
+
+
+class _Health(health.HealthServicer):
+    """Health, and beside it, as metadata, of which network the ledgers are."""
+
+    def __init__(self, network: Network | None) -> None:
+        super().__init__()
+        self._metadata = ((NETWORK_KEY, network.passphrase.encode()),) if network else ()
+
+    def Check(  # noqa: N802  gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        context.send_initial_metadata(self._metadata)
+        return super().Check(request, context)
 
 
 class _Authenticated(grpc.ServerInterceptor):

@@ -11,8 +11,8 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.core.tables import schema
-from stellarrow.errors import ConfigError
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.grpc_channel import NETWORK_ACTION
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
@@ -42,9 +42,7 @@ class FlightServer:
         try:
             self._server = _Tables(processor, **made)
         except (OSError, pa.ArrowException) as error:
-            raise ConfigError(
-                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self._server.port)
         self._closing: threading.Thread | None = None
         keep_asking(self.address.port)
@@ -88,6 +86,16 @@ class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no 
             of_command = of_range if command.ledgers else of_sessions
             stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
             return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
+
+    def list_actions(self, _: flight.ServerCallContext) -> list[tuple[str, str]]:
+        return [(NETWORK_ACTION, "the passphrase of the network that the tables are of")]
+
+    def do_action(self, _: flight.ServerCallContext, action: flight.Action) -> Iterator[flight.Result]:
+        with answering():
+            if action.type != NETWORK_ACTION:
+                raise Unimplemented(f"there is no action {action.type!r}: list_actions says which there are")
+            network = self._processor.options.network
+        return iter([flight.Result(pa.py_buffer(network.passphrase.encode()))] if network else [])
 
     def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         with answering():

@@ -45,7 +45,14 @@ class ControlServer(RpcServer):
             name: unary(work, request.FromString, lambda answer: answer.SerializeToString())
             for name, (work, request) in calls.items()
         }
-        super().__init__(address, {SERVICE: methods}, tls=tls, authenticator=authenticator, insecure=insecure)
+        super().__init__(
+            address,
+            {SERVICE: methods},
+            tls=tls,
+            authenticator=authenticator,
+            insecure=insecure,
+            network=processor.options.network,
+        )
 
     def _start(self, request: messages.StartProcessingRequest) -> messages.StartProcessingResponse:
         session = self._processor.start(

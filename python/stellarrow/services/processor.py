@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import registry
@@ -24,8 +25,9 @@ from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.source import tls_of
+from stellarrow.services.starting import listening, network_of
 from stellarrow.spool.spool import Retention
-from stellarrow.telemetry.health import Check
+from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -42,15 +44,25 @@ class ProcessorService:
 
     def __init__(self, settings: Settings) -> None:
         if settings.end_ledger and not settings.start_ledger:
-            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+            raise ConfigError(
+                f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
+            )
         location = settings.source or f"grpc://{settings.source_endpoint}"
-        registry.open_source(
-            location, network=settings.network, access=settings.access
-        ).close()  # refuses what is no place
         self.source = redacted_url(location)
+        options = _options(settings)
+        options.check()
+        network = network_of(
+            settings.network,
+            settings.origin("network"),
+            lambda policy: registry.open_source(
+                location, network=settings.network, access=settings.access, policy=policy
+            ),
+            name=self.source,
+        )
         self._settings = settings
         self._ready = threading.Event()
         self._has_drained = False
+        self._outage = Outage()
         metrics = Metrics()
         doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
@@ -58,25 +70,28 @@ class ProcessorService:
                 lambda: registry.open_source(
                     location, network=settings.network, access=settings.access, metrics=metrics
                 ),
-                _options(settings),
+                replace(options, network=network),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
             stack.callback(self._end)
-            self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
+            with listening(settings, "grpc_address"):
+                self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
             stack.callback(self.grpc.close)
-            self.flight = FlightServer(settings.flight_address, self.processor, **doors)
+            with listening(settings, "flight_address"):
+                self.flight = FlightServer(settings.flight_address, self.processor, **doors)
             stack.callback(self.flight.close)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
             parts = processor_http.components(self.processor)
-            self.http = HealthServer(
-                settings.health_port,
-                [*parts, *([self._flowctl] if self._flowctl else [])],
-                ready=self._ready,
-                metrics=lambda: processor_http.metrics(self.processor),
-                routes=[processor_http.route(self.processor)],
-                **doors,
-            )
+            with listening(settings, "health_port"):
+                self.http = HealthServer(
+                    settings.health_port,
+                    [*parts, *([self._flowctl] if self._flowctl else [])],
+                    ready=self._ready,
+                    metrics=lambda: processor_http.metrics(self.processor),
+                    routes=[processor_http.route(self.processor)],
+                    **doors,
+                )
             stack.callback(self.http.close)
             if self._flowctl:
                 stack.callback(self._flowctl.close)
@@ -96,6 +111,14 @@ class ProcessorService:
         if self._flowctl:
             self._flowctl.start()
         self._ready.set()
+
+    def look(self) -> None:
+        """Say whether sessions get what they ask the source for; to be called again and again."""
+        is_away = any(work.source_trouble for work in self.processor.works())
+        is_ready = not self._outage.lasts(is_away)
+        if is_ready is not self._ready.is_set():
+            (self._ready.set if is_ready else self._ready.clear)()
+            self.grpc.serving(is_ready)
 
     def drain(self) -> bool:
         """End every stream at a ledger and every session for now, while health says that no more may come.
@@ -124,7 +147,7 @@ class ProcessorService:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
         first, last = self._settings.start_ledger, self._settings.end_ledger or 0
         if first and not self.processor.has(LedgerRange(first, last or None)):
-            self.processor.start(first, last)
+            self.processor.start(first, last, patient=True)
 
 
 class _Flowctl:

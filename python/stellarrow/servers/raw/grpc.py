@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator
 from stellarrow.security.tls import Tls
@@ -53,6 +54,7 @@ class RawLedgerServer(RpcServer):
         tls: Tls | None = None,
         authenticator: Authenticator | None = None,
         insecure: bool = False,
+        network: Network | None = None,
     ) -> None:
         self._relay = relay
         self._streams = threading.BoundedSemaphore(_STREAMS)
@@ -69,6 +71,7 @@ class RawLedgerServer(RpcServer):
             insecure=insecure,
             threads=_STREAMS + _SPARE,
             options=_OPTIONS,
+            network=network,
         )
         self.serving(False)
 
