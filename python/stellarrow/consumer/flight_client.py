@@ -14,11 +14,11 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.core.tables import table
-from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
+from stellarrow.errors import NetworkMismatch, SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import NETWORK_ACTION, channel_options
+from stellarrow.net.grpc_channel import channel_options
 
 EARLIEST: Final = "earliest"
 
@@ -44,21 +44,26 @@ class ResumeRefused(SourceError):
     """The server knows no such place to go on from."""
 
 
-class _Unknown(SourceError):
-    """The server does not know what was asked of it."""
-
-
 class FlightTable:
-    """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
+    """One table of a processor: what its sessions put out, from any place, or a range of ledgers.
+
+    Rows of another network than `network` are refused, where the processor tells whose they are.
+    """
 
     def __init__(
-        self, endpoint: Address, name: str, *, credentials: ClientCredentials = NO_CREDENTIALS
+        self,
+        endpoint: Address,
+        name: str,
+        *,
+        network: Network | None = None,
+        credentials: ClientCredentials = NO_CREDENTIALS,
     ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
         self._location = f"grpc://{endpoint}"
         self._options = channel_options(str(endpoint), secure=False)
+        self._network = network
         self._headers = [
             (key.encode(), value.encode()) for key, value in credentials.metadata_for(endpoint.host)
         ]
@@ -84,17 +89,27 @@ class FlightTable:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
+                yield from (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+
+    def _arrival(self, chunk: flight.FlightStreamChunk) -> Arrival:
+        arrival, network = _read(chunk)
+        if self._network and network and network != self._network.passphrase:
+            raise NetworkMismatch(
+                f"{self.name} sends rows of {Network.from_passphrase(network)}, not of {self._network}: fix"
+                " NETWORK_PASSPHRASE (--network), or name another processor"
+            )
+        return arrival
 
     def network(self) -> Network | None:
         """Return of which network the processor's tables are; None of one that does not tell."""
         options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(self._asked).encode())
+        with self._translate_errors(EARLIEST), self._connected() as client:
+            answer = client.get_flight_info(descriptor, options).app_metadata
         try:
-            with self._translate_errors(EARLIEST), self._connected() as client:
-                answers = list(client.do_action(flight.Action(NETWORK_ACTION, b""), options))
-        except _Unknown:
+            return Network.from_passphrase(json.loads(answer)["network"])
+        except (KeyError, TypeError, ValueError):
             return None
-        return Network.of(answers[0].body.to_pybytes().decode()) if answers else None
 
     def _connected(self) -> flight.FlightClient:
         return flight.connect(self._location, generic_options=list(self._options))
@@ -119,20 +134,21 @@ class FlightTable:
         reason = _DETAILS.split(str(error).splitlines()[0])[0]
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
-        if isinstance(error, NotImplementedError):
-            return _Unknown(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
             return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
-        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError):
+        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
             return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 
-def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
+def _read(chunk: flight.FlightStreamChunk) -> tuple[Arrival, str]:
+    """Return what came, and the passphrase of its network, empty where it is not told."""
     try:
         answer = json.loads(chunk.app_metadata.to_pybytes())
         first, last = int(answer["first_ledger"]), int(answer["last_ledger"])
-        return Arrival(first, last, chunk.data, str(answer["resume"]), bool(answer.get("complete", True)))
+        complete = bool(answer.get("complete", True))
+        arrival = Arrival(first, last, chunk.data, str(answer["resume"]), complete)
+        return arrival, str(answer.get("network", ""))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

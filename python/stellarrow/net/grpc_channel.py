@@ -24,7 +24,6 @@ def proxy_of(target: str, *, secure: bool) -> Proxy | None:
 
 
 NETWORK_KEY: Final = "stellarrow-network-bin"  # metadata: of which network a service's ledgers are
-NETWORK_ACTION: Final = "network"  # of Flight: the same
 
 
 def channel_options(target: str, *, secure: bool) -> tuple[ChannelOption, ...]:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from google.protobuf import descriptor_pb2, descriptor_pool
-from google.protobuf.descriptor import Descriptor, FileDescriptor
+from stellarrow.extras import needing
+
+with needing("a gRPC server", "servers"):
+    from google.protobuf import descriptor_pb2, descriptor_pool
+    from google.protobuf.descriptor import Descriptor, FileDescriptor
 
 
 def with_json_names(services: Iterable[str]) -> descriptor_pool.DescriptorPool:

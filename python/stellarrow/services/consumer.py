@@ -11,27 +11,30 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
 from stellarrow import registry
 from stellarrow.config import Consumer as Settings
 from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError, SourceUnavailable
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Guarded, ServerState
 from stellarrow.servers.http import HealthServer
+from stellarrow.services.secured import Secured
 from stellarrow.services.starting import NAME_IT, agreed, listening, network_of
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
+
+with needing("HTTP", "servers"):
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
 _LOOK_SECONDS: Final = 0.2  # between looks at what is away
 _log: Final = logging.getLogger("stellarrow.sink")
@@ -49,6 +52,11 @@ class SinkService:
             raise ConfigError(
                 f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
             )
+        if settings.by_date and not settings.source:
+            raise ConfigError(
+                f"{settings.ledgers_asked} asks by date, but a processor's Flight does not tell when ledgers"
+                " closed: give the ledgers' numbers, or a source"
+            )
         self._settings = settings
         self._network = _begun_network(settings)
         self._stop = stop
@@ -59,11 +67,12 @@ class SinkService:
         self._has_begun = False
         self._outage = Outage()
         self._guards: list[ServerState] = []  # of streams, sinks, the source
+        self._secured = Secured(settings, settings.state_dir, self._metrics)
 
     def run(self, *, begin: Callable[[], None] = lambda: None) -> None:
         """Return when told to stop, or when the end ledger is reached; `begin` is called once it consumes."""
         settings = self._settings
-        with closing(self._http()) as http, ExitStack() as opened:
+        with closing(self._secured), closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             self._guards += [guard for sink in sinks.values() for guard in sink.guards]
             for sink in sinks.values():
@@ -111,12 +120,14 @@ class SinkService:
 
     def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
         settings = self._settings
-        stream = FlightTable(settings.flight_endpoint, table, credentials=settings.access.source)
+        stream = FlightTable(
+            settings.flight_endpoint, table, network=self._network, credentials=settings.access.source
+        )
         policy = Policy(attempts=None, failures_to_open=1_000)
+        ledgers = LedgerRange.parse(settings.ledgers_asked) if settings.start_ledger else None
         guard = Guard(stream.name, policy, metrics=self._metrics, stop=self._stop)
         stream.answered = guard.answered
         self._guards.append(guard)
-        first, last = settings.start_ledger, settings.end_ledger or None
         return Consumer(
             stream,
             sink,
@@ -126,7 +137,7 @@ class SinkService:
             stop=self._stop,
             metrics=self._counted,
             stats=self._stats[table],
-            ledgers=LedgerRange(first, last) if first else None,
+            ledgers=ledgers,
         )
 
     def _open_source(self, place: str, sinks: list[PostgresSink]) -> None:
@@ -134,13 +145,13 @@ class SinkService:
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
             self._guards += source.guards if isinstance(source, Guarded) else ()
-            ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
+            first, last = settings.start_ledger or 1, settings.end_ledger or ""
             loop.run(
                 source,
                 tables=settings.tables,
                 sinks=sinks,
                 network=self._network,
-                ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
+                ledgers=f"{first}:{last}" if settings.start_ledger or settings.end_ledger else None,
                 commit_every=settings.db_flush_interval,
                 stop=self._stop,
                 progress=self._progressed,
@@ -154,6 +165,7 @@ class SinkService:
                 ready=self._ready,
                 metrics=self._metrics.text,
                 routes=[Route("/stats", self._stats_response)],
+                **self._secured.http_doors,
             )
 
     def check(self) -> Check:
@@ -213,7 +225,7 @@ def _begun_network(settings: Settings) -> Network:
             name=redacted_url(location),
         )
     named = Network.of(settings.network) if settings.network else None
-    stream = FlightTable(settings.flight_endpoint, "ledgers", credentials=settings.access.source)
+    stream = FlightTable(settings.flight_endpoint, settings.tables[0], credentials=settings.access.source)
     try:
         told = stream.network()
     except SourceUnavailable as error:

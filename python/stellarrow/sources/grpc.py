@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, proxy_of
@@ -21,12 +22,10 @@ from stellarrow.registry import SourceOptions
 from stellarrow.sources.chunking import read_again
 from stellarrow.telemetry.metrics import Metrics
 
-try:
+with needing("grpc://", "grpc"):
     import grpc
 
     from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
-except ImportError as error:
-    raise ConfigError("grpc:// needs gRPC: pip install 'stellarrow[grpc]' (in a clone: make)") from error
 
 _WATCH_SECONDS: Final = 0.1
 _SETTLE_SECONDS: Final = 1.0  # a server that refuses a stream does so sooner
@@ -102,7 +101,7 @@ class GrpcSource:
     def network(self) -> Network | None:
         """Return what the server says beside its health; None of one that says nothing."""
         told = self.guard.call("network", self._network_told)
-        return Network.of(told.decode()) if told else None
+        return Network.from_passphrase(told.decode()) if told else None
 
     def _network_told(self) -> bytes:
         with self._channel() as channel:

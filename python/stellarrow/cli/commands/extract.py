@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.cli.extraction import Job
 from stellarrow.cli.options import Paged, option
 from stellarrow.config import Extract, find_file, read
@@ -85,7 +85,11 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
-@option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
+@option(
+    "--ledgers",
+    metavar="RANGES",
+    help="A:B, A:+N, A:, :B, latest, 2024-07-01:+1d, -1d:, or a list; all by default.",
+)
 @option(
     "--to",
     multiple=True,
@@ -146,6 +150,9 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
+    in_sql = ["sql"] if settings.where or settings.select else []
+    needed = registry.extras_of(settings.source, rpc=settings.rpc, sinks=settings.to)
+    extras.require("this extract", *needed, *in_sql)
     registry.check_apart(settings.to)
     with ExitStack() as stack:
         opened = stack.enter_context(

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
@@ -44,6 +45,7 @@ def serve(settings: Settings) -> None:
 
     With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
     """
+    extras.require("processor serve", "servers", *registry.extras_of(settings.source))
     with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
         _serve(settings, stop)
 

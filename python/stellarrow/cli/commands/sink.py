@@ -6,6 +6,7 @@ from typing import Final
 
 import click
 
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
@@ -40,6 +41,7 @@ def postgres() -> None:
 @options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
     """Bring a processor's tables into PostgreSQL; SIGTERM commits what has come and exits."""
+    extras.require("sink postgres serve", "postgres", "servers", *registry.extras_of(settings.source))
     from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
     with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:

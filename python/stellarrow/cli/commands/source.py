@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
@@ -41,6 +41,7 @@ def serve(settings: Settings) -> None:
 
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
+    extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
     with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
         _serve(settings, stop)
 

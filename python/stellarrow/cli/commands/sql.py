@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import pyarrow as pa
 
+from stellarrow import extras, registry
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
@@ -29,7 +30,7 @@ Examples:
 @click.argument("query", required=False)
 @click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
-@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
@@ -53,6 +54,7 @@ def command(
     """
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
+    extras.require("sql", "sql", *registry.extras_of(ledgers["source"]))
     if query == "@":
         database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"

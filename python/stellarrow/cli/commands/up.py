@@ -12,6 +12,7 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from stellarrow import extras, registry
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, end_process, stopping
@@ -50,6 +51,8 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     if services:
         _show(_planned(source, settings))
         return
+    named = [place for place in to if place != PRIVATE_SERVER]
+    extras.require("up", "servers", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
         stopping(LATE, starting=True) as stop,

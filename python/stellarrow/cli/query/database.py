@@ -14,6 +14,7 @@ import pyarrow as pa
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import View, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.extras import needing
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
@@ -25,10 +26,8 @@ class Database:
     """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
-        try:
-            import duckdb  # noqa: PLC0415  an extra
-        except ImportError as error:
-            raise ConfigError("sql needs DuckDB: pip install 'stellarrow[sql]'") from error
+        with needing("SQL", "sql"):
+            import duckdb  # noqa: PLC0415
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
