@@ -87,6 +87,7 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_each_service_learns_the_network_from_the_one_before(make_lake: MakeLake, tmp_path: Path) -> None:
     lake = make_lake()
     ports = {name: free_port() for name in ("raw", "control", "flight")}
@@ -162,6 +163,7 @@ def test_a_server_that_is_away_while_no_network_is_named_is_refused(
     assert "give --network, such as pubnet, or NETWORK_PASSPHRASE" in last_line(done.stderr)
 
 
+@pytest.mark.slow
 def test_a_source_that_is_down_degrades_and_one_that_is_back_clears_it(
     tmp_path: Path, ledgers: tuple[bytes, ...]
 ) -> None:
