@@ -6,6 +6,8 @@ import re
 import secrets
 from typing import Final
 
+from stellarrow.extras import needing
+
 with needing("HTTP", "servers"):
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -58,5 +60,4 @@ class Headers:
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
-        await self._app(scope, receive, sending)from stellarrow.extras import needing
-
+        await self._app(scope, receive, sending)
