@@ -5,6 +5,8 @@ from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
 from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
+    AccessRefused,
+    ApiKeyExists,
     ChainBroken,
     ConfigError,
     Damaged,
@@ -13,6 +15,7 @@ from stellarrow.errors import (
     LedgersRefused,
     LedgerUnsound,
     NetworkMismatch,
+    PermissionDenied,
     SchemaMismatch,
     SinkError,
     SinkUnavailable,
@@ -20,16 +23,20 @@ from stellarrow.errors import (
     SourceUnavailable,
     StellarrowError,
     Stopped,
+    TooManyCalls,
+    Unauthenticated,
     Unavailable,
+    UnknownApiKey,
     UnknownSession,
 )
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network, RowCounts
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.pipeline.loop import Progress, Report
 from stellarrow.protocols import (
     Checked,
     Configured,
+    Counted,
     Guarded,
     Health,
     HeldTable,
@@ -51,10 +58,13 @@ from stellarrow.running import run
 from stellarrow.scanning import Scan, scan
 
 __all__ = [
+    "AccessRefused",
+    "ApiKeyExists",
     "ChainBroken",
     "Checked",
     "ConfigError",
     "Configured",
+    "Counted",
     "Damaged",
     "DeadLetter",
     "DeadLetters",
@@ -79,11 +89,13 @@ __all__ = [
     "Named",
     "Network",
     "NetworkMismatch",
+    "PermissionDenied",
     "Pingable",
     "Progress",
     "Readable",
     "Refetching",
     "Report",
+    "RowCounts",
     "Scan",
     "SchemaMismatch",
     "ServerState",
@@ -98,7 +110,10 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TooManyCalls",
+    "Unauthenticated",
     "Unavailable",
+    "UnknownApiKey",
     "UnknownSession",
     "__version__",
     "decode",

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
 from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
@@ -60,7 +61,7 @@ class SessionWorker:
         name = f"stellarrow-session-{session.id[:8]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         if session.network and (self._folder.exists() or not session.status.is_final):
-            self._inspect_spool(Network.of(session.network))
+            self._inspect_spool(Network.from_passphrase(session.network))
 
     def _inspect_spool(self, network: Network) -> None:
         """Open what an earlier start kept; one that only is away is waited for at work."""
@@ -240,12 +241,10 @@ class SessionWorker:
                 decoder.feeding(source),
                 tables=self._stored,
                 sinks=[output],
-                network=network,
+                options=DecodeOptions(network=network),
+                limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
                 decoder=lambda chunk: spool.prepared(decoder(chunk)),
-                workers=self._shared.workers,
-                budget_mb=self._shared.budget_mb,
-                commit_every=_COMMIT_SECONDS,
                 dead_letters=self._dead_letters(network, output),
                 stop=self._stop,
             )
@@ -286,9 +285,12 @@ class SessionWorker:
         network = agreed_network(source, self._shared.network)
         begun = self.session.network
         if begun and begun != network.passphrase:
+            if not self.session.current and not self.left_out:
+                self.discard()  # no ledger has come yet that proved it
+                return network
             raise NetworkMismatch(
-                f"the session began with ledgers of {Network.of(begun)}, and now they are of {network}: mend"
-                " the source or NETWORK_PASSPHRASE, or start another session"
+                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are"
+                f" of {network}: fix the source or NETWORK_PASSPHRASE, or start another session"
             )
         return network
 

@@ -16,6 +16,7 @@ from stellarrow.config import Consumer as Settings
 from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
@@ -23,6 +24,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.servers.http import HealthServer
+from stellarrow.services.secured import Secured
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 from stellarrow.telemetry.health import Check
@@ -48,6 +50,11 @@ class SinkService:
             raise ConfigError("tables is empty: name at least one, such as contract_data")
         if settings.end_ledger and not (settings.start_ledger or settings.source):
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+        if settings.by_date and not settings.source:
+            raise ConfigError(
+                f"{settings.ledgers_asked} asks by date, but a processor's Flight does not tell when ledgers"
+                " closed: give the ledgers' numbers, or a source"
+            )
         self._settings = settings
         self._network = Network.of(settings.network)
         self._stop = stop
@@ -55,11 +62,12 @@ class SinkService:
         self._counted = ConsumerMetrics(self._metrics)
         self._stats = {name: Stats() for name in settings.tables}
         self._ready = threading.Event()
+        self._secured = Secured(settings, settings.state_dir, self._metrics)
 
     def run(self) -> None:
         """Return when told to stop, or when the end ledger is reached."""
         settings = self._settings
-        with closing(self._http()) as http, ExitStack() as opened:
+        with closing(self._secured), closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             for sink in sinks.values():
                 sink.coverage()  # what cannot be reached or fits nothing is told before we are ready
@@ -102,9 +110,11 @@ class SinkService:
 
     def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
         settings = self._settings
-        stream = FlightTable(settings.flight_endpoint, table, credentials=settings.access.source)
+        stream = FlightTable(
+            settings.flight_endpoint, table, network=self._network, credentials=settings.access.source
+        )
         policy = Policy(attempts=None, failures_to_open=1_000)
-        first, last = settings.start_ledger, settings.end_ledger or None
+        ledgers = LedgerRange.parse(settings.ledgers_asked) if settings.start_ledger else None
         return Consumer(
             stream,
             sink,
@@ -114,21 +124,21 @@ class SinkService:
             stop=self._stop,
             metrics=self._counted,
             stats=self._stats[table],
-            ledgers=LedgerRange(first, last) if first else None,
+            ledgers=ledgers,
         )
 
     def _open_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
-            ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
+            first, last = settings.start_ledger or 1, settings.end_ledger or ""
             loop.run(
                 source,
                 tables=settings.tables,
                 sinks=sinks,
-                network=self._network,
-                ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
-                commit_every=settings.db_flush_interval,
+                options=DecodeOptions(network=self._network),
+                ledgers=f"{first}:{last}" if settings.start_ledger or settings.end_ledger else None,
+                limits=loop.Limits(commit_every=settings.db_flush_interval),
                 stop=self._stop,
                 progress=self._progressed,
             )
@@ -140,6 +150,7 @@ class SinkService:
             ready=self._ready,
             metrics=self._metrics.text,
             routes=[Route("/stats", self._stats_response)],
+            **self._secured.http_doors,
         )
 
     def check(self) -> Check:

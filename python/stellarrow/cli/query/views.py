@@ -1,6 +1,7 @@
 """What DuckDB reads of each table that was extracted: only files that count, with the table's own types.
 
-Parquet comes through Arrow, which compares every page with its checksum; DuckDB by itself does not.
+Parquet comes through Arrow, which compares every page with its checksum; DuckDB by itself does not. Footers
+and files of text are compared with their digests before a query that names their table.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.local import LocalFiles
+from stellarrow.sinks.files.proof import held_files, proven_file
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.reading import Unreadable, found_tables
-from stellarrow.sinks.files.store import damaged
+from stellarrow.storage.local_files import LocalFiles
 
 _TYPES: Final = {
     pa.uint32(): "uinteger",
@@ -30,6 +32,17 @@ _TYPES: Final = {
     pa.bool_(): "boolean",
     pa.float64(): "double",
 }
+
+
+def prove(listing: Listing) -> None:
+    """Compare what no checksum of a page covers with its digest; Damaged at the first that is another.
+
+    Arrow could ask for it as it opens a file, but an error that Python raises there stops it for good.
+    """
+    for held, _, _ in listing.trusted():
+        for kept in held_files(listing, held):
+            with proven_file(listing, held, kept):
+                pass
 
 
 @dataclass(slots=True)
@@ -60,7 +73,7 @@ def views(data: Path, kept: ExitStack) -> list[View]:
     known = found_tables(store)
     for one in known:
         if isinstance(one, Listing):
-            kept.enter_context(store.reading(one.shape.folder))
+            kept.enter_context(store.reading(one.entries_folder))
     made = [_view(data, one, number) for number, one in enumerate(known)]
     ours = {data / (one.folder if isinstance(one, Unreadable) else one.shape.folder) for one in known}
     others: dict[Path, list[str]] = {}

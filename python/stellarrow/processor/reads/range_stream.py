@@ -11,6 +11,7 @@ from queue import Empty, Full, Queue
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
@@ -104,7 +105,7 @@ def _sent(
                 yield from _handed(slot, cutter.rest())
                 return
             for sent in _handed(slot, cutter.cut(batch.first, batch.last, batch.tables[decoding.table])):
-                yield sent
+                yield replace(sent, network=decoding.network)
                 if sent.complete and processor.draining.is_set():
                     return
             if processor.draining.is_set():
@@ -133,6 +134,7 @@ class _Decoding:
         self._made: Queue[LedgerBatch | StellarrowError | None] = Queue(_AHEAD)
         self._stop = threading.Event()
         self._source: Source | None = None
+        self.network = ""
         self._decoder(processor.options.network or Network.of("pubnet"))  # a bad filter shows now
         self._thread = threading.Thread(target=self._run, name="stellarrow-range", daemon=True)
 
@@ -185,22 +187,24 @@ class _Decoding:
             if ledgers is None or self._stop.is_set():
                 return
             network = agreed_network(source, self._processor.options.network)
+            self.network = network.passphrase
             decoder = self._decoder(network)
             loop.run(
                 source,
                 tables=[self.table],
                 sinks=[self],
-                network=network,
+                options=self._options(network),
+                limits=loop.Limits(self._processor.options.workers, self._processor.options.share_mb),
                 ledgers=ledgers,
                 decoder=lambda chunk: self._processor.slots.decode(decoder, chunk),
-                workers=self._processor.options.workers,
-                budget_mb=self._processor.options.share_mb,
                 stop=self._stop,
             )
 
     def _decoder(self, network: Network) -> Decoder:
-        command = self._command
-        return Decoder([command.table], network=network, where=command.where, decoded=command.decoded)
+        return Decoder.of([self.table], self._options(network))
+
+    def _options(self, network: Network) -> DecodeOptions:
+        return DecodeOptions(network=network, where=self._command.where, decoded=self._command.decoded)
 
     def _hand(self, made: LedgerBatch | StellarrowError | None) -> None:
         while not self._stop.is_set():

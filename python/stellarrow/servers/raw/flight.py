@@ -15,9 +15,10 @@ from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator
+from stellarrow.net.bounded_json import read_object
+from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import answering, arguments, write_options
+from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -26,6 +27,7 @@ TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
 _MESSAGE_BYTES: Final = 3 << 20
 _ROW_BYTES: Final = 1 << 10  # of a row beside its XDR, the source's URL included
+_COMMAND_BYTES: Final = 4 << 10
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
 _PART: Final = 64  # ledgers of a part at least
 _HEADER: Final = (
@@ -54,12 +56,7 @@ class Command:
     @classmethod
     def parse(cls, told: bytes) -> Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
-        try:
-            given = json.loads(told)
-        except ValueError as error:
-            raise ConfigError(f"the command is no JSON ({error}): send an object") from error
-        if not isinstance(given, dict):
-            raise ConfigError("the command is no JSON object")
+        given = read_object(told, "the command", largest=_COMMAND_BYTES)
         if unknown := sorted(set(given) - set(_KEYS)):
             raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
         if given.get("table", TABLE) != TABLE:
@@ -105,7 +102,7 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
 }
 
 
-class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
+class RawLedgerFlight(GuardedFlight):
     """Serve the ledgers of a relay; it answers once made."""
 
     def __init__(
@@ -116,14 +113,14 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         source_type: str,
         source_url: str,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        made = arguments(address, tls=tls, access=access, insecure=insecure)
         self._relay = relay
         self._told = source_type, source_url
         try:
-            super().__init__(**made)
+            super().__init__(access, **made)
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
@@ -141,39 +138,36 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         stopping.join(grace)
         return not stopping.is_alive()
 
-    def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
+    def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
         yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)
 
-    def get_schema(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.SchemaResult:
-        with answering():
-            _asked(descriptor)
+    def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        _asked(descriptor)
         return flight.SchemaResult(SCHEMA)
 
-    def get_flight_info(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.FlightInfo:
-        with answering():
-            parts = _parts(_asked(descriptor))
+    def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
         return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
 
-    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
-        with answering():
-            start, end = self._range(Command.parse(ticket.ticket))
-            options = write_options(context)
-        return flight.GeneratorStream(SCHEMA, self._batches(start, end, context), options=options)
+    def get(
+        self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
+    ) -> flight.GeneratorStream:
+        start, end = self._range(Command.parse(ticket.ticket))
+        batches = self._batches(start, end, gone_of(context, grant), grant)
+        return flight.GeneratorStream(SCHEMA, batches, options=write_options(context))
 
     def _batches(
-        self, start: int, end: int | None, context: flight.ServerCallContext
+        self, start: int, end: int | None, gone: Callable[[], bool], grant: Grant
     ) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
         if end is not None and start > end:
             return
         with answering():
-            for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
+            for ledgers in self._relay.streams(start, end, gone=gone):
                 for fitting in _fitting(ledgers):
+                    grant.check()
                     yield self._batch(fitting), _metadata(fitting)
+            grant.check()  # a stream that ends for this must not look whole
 
     def _range(self, command: Command) -> tuple[int, int | None]:
         """Return the first ledger and the last: that of now, or none where it is to follow."""
