@@ -60,7 +60,12 @@ class _Logged(Settings):
     )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
     log_level: str = setting(_LOG_LEVEL, "info", "LOG_LEVEL", help="What is worth a line.")
-    log_format: str = setting(_LOG_FORMAT, "json", "LOG_FORMAT", help="How a line looks.")
+    log_format: str | None = setting(
+        _LOG_FORMAT,
+        None,
+        "LOG_FORMAT",
+        help="How a line looks; by default console on a terminal, else json.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,12 +117,11 @@ class _Ranged(Settings):
             swapped = read_moment(last).last < read_moment(first).first
         else:
             swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
+        ends = f"{self.origin('end_ledger')} is {last}"
         if swapped:
-            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+            raise ConfigError(f"{ends}, before {self.origin('start_ledger')} {first}: swap them")
         if isinstance(last, str) and read_moment(last).last > time.time():
-            raise ConfigError(
-                f"end_ledger is {last}, which is still to come: leave it out to follow the chain"
-            )
+            raise ConfigError(f"{ends}, which is still to come: leave it out to follow the chain")
 
     @property
     def by_date(self) -> bool:
