@@ -92,7 +92,7 @@ class _Filtered(Settings):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     filter_asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     filter_asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
@@ -269,7 +269,7 @@ class Extract(_Reached, _Stored, _Logged):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."

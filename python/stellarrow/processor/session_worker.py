@@ -43,7 +43,6 @@ class SessionWorker:
         self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
         self._stored = tuple(dict.fromkeys(self._spooled.values()))
-        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self.lost = session.damage  # why what it kept cannot be read
@@ -90,8 +89,9 @@ class SessionWorker:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows of each table became durable since the processor began."""
-        return {name: self._rows[stored] for name, stored in self._spooled.items()}
+        """How many rows of each table became durable."""
+        counted = self.session.counts.rows
+        return {name: counted.get(stored, 0) for name, stored in self._spooled.items()}
 
     @property
     def lag(self) -> float | None:
@@ -355,8 +355,6 @@ class SessionWorker:
         self.rate.add(kept.counts.entries)
         with self._lock:
             self.session = replace(self.session.at(kept.mark), message="")
-        for name, number in kept.rows.items():
-            self._rows[name] += number
         self._shared.commits.add(kept.took)
         metrics, kind = self._shared.metrics, self._shared.kind
         metrics.processing_duration.labels(kind, "commit").observe(kept.took)
