@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -48,14 +49,13 @@ def _read(request: str | Request) -> Any:
         return json.load(answer)
 
 
-@pytest.fixture(scope="session")
-def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
+@contextmanager
+def _started(folder: Path) -> Iterator[OidcProvider]:
     node = program("node", remedy="install Node.js")
     servers = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin")).parent
     packages = servers / "node" / "node_modules"
     if not packages.is_dir():
         pytest.skip(f"oidc-provider is not in {packages}: make servers installs it")
-    folder = tmp_path_factory.mktemp("oidc")
     (folder / "node_modules").symlink_to(packages)
     script = folder / "provider.mjs"
     script.write_text(Path(__file__).with_name("oidc_provider.mjs").read_text())
@@ -65,3 +65,19 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
         yield OidcProvider(process)
     finally:
         process.stop()
+
+
+@pytest.fixture(scope="session")
+def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OidcProvider]:
+    """A provider whose keys stay."""
+    with _started(tmp_path_factory.mktemp("oidc")) as provider:
+        yield provider
+
+
+@pytest.fixture
+def oidc_alone(tmp_path: Path) -> Iterator[OidcProvider]:
+    """A provider of one test, which may rotate its keys."""
+    folder = tmp_path / "oidc"
+    folder.mkdir()
+    with _started(folder) as provider:
+        yield provider

@@ -134,8 +134,9 @@ def test_every_algorithm_of_the_list_is_verified(oidc: OidcProvider, algorithm: 
 
 
 def test_rotated_keys_are_found_and_unknown_ones_are_asked_for_once_a_minute(
-    oidc: OidcProvider, key: RSAKey
+    oidc_alone: OidcProvider, key: RSAKey
 ) -> None:
+    oidc = oidc_alone
     now = [0.0]
     keys = IssuerKeys(oidc.issuer, clock=lambda: now[0])
     policy = TokenPolicy(issuer=oidc.issuer, audience=AUDIENCE, algorithms=("RS256",))

@@ -19,7 +19,7 @@ from stellarrow.errors import (
     StellarrowError,
     Unauthenticated,
 )
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
 from stellarrow.security.access import Access, Grant, admit, bound, guarded
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
@@ -67,9 +67,7 @@ class FlightListener:
         try:
             self._server = make(_arguments(address, tls, access))
         except (OSError, pa.ArrowException) as error:
-            raise ConfigError(
-                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self._server.port)
         keep_asking(self.address.port)
         self._stopping: list[threading.Thread] = []

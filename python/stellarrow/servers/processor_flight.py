@@ -65,7 +65,11 @@ class _Tables(GuardedFlight):
             command = _command(descriptor)
             # No location: where the client is already connected.
             parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
-            return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
+            network = self._processor.options.network
+            told = json.dumps({"network": network.passphrase} if network else {})
+            return flight.FlightInfo(
+                _schema(command), descriptor, parts, ordered=True, app_metadata=told.encode()
+            )
 
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         return flight.SchemaResult(_schema(_command(descriptor)))

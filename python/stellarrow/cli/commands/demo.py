@@ -20,6 +20,7 @@ from stellarrow.cli.commands.synth import lake_path, write_lake
 from stellarrow.cli.invocation import typed_program
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
@@ -28,6 +29,7 @@ from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 
 _TABLES: Final = ("ledgers", "contract_data", "contract_events")
+_CODE: Final = "contract_code"
 _LEDGERS: Final = 300  # synthetic ones
 _LEDGER_BYTES: Final = 250_000
 _FIRST: Final = 2
@@ -46,11 +48,15 @@ def command(data: Path, to: str | None) -> None:
         real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
     _made_up(data / "ledgers-synthetic", console)
     made = _extract("synthetic ledgers", data / "ledgers-synthetic", data / "synthetic", "synthetic")
+    _extract_code(data / "ledgers-synthetic", data / "synthetic", "synthetic")
     _tell(console, "Two real ledgers of the public network", real, data / "pubnet")
     _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
     if made.ledgers:
         alone = loop.run(
-            FileSource(data / "ledgers-synthetic"), tables=_TABLES, sinks=[], network="synthetic"
+            FileSource(data / "ledgers-synthetic"),
+            tables=_TABLES,
+            sinks=[],
+            options=DecodeOptions(network=Network.of("synthetic")),
         )
         console.print(f"  decoding them without keeping them: {_speed(alone)}")
     _ask_postgres(console, data, to)
@@ -86,7 +92,25 @@ def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Repor
         closing(ParquetSink(folder, _TABLES, network=network)) as sink,
         progress_bar.shown(title) as progress,
     ):
-        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
+        options = DecodeOptions(network=Network.of(network))
+        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], options=options, progress=progress)
+
+
+def _extract_code(source: Path, folder: Path, network: str) -> None:
+    """Keep what `stellarrow contract` shows: the code itself is among the decoded columns."""
+    options = DecodeOptions(network=Network.of(network), decoded=True)
+    with closing(ParquetSink(folder, [_CODE], network=network, decoded=True)) as sink:
+        loop.run(FileSource(source), tables=[_CODE], sinks=[sink], options=options)
+
+
+def _deployed(folder: Path) -> str | None:
+    """Return a contract whose code is in the folder, the first deployed; None where there is none."""
+    known = _read(folder / _CODE, ["contract_code_hash"]).column(0)
+    seen = _read(folder / "contract_data", ["contract_id", "contract_instance_wasm_hash"])
+    found = seen.filter(
+        pc.is_in(seen.column("contract_instance_wasm_hash"), value_set=known.combine_chunks())
+    )
+    return found.column("contract_id")[0].as_py() if found.num_rows else None
 
 
 def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
@@ -136,6 +160,7 @@ def _tell_next(console: Console, data: Path) -> None:
     here = "" if data == Path("stellarrow-data") else f" --data {shlex.quote(str(data))}"
     program = typed_program()
     console.print("\n[bold]Try next[/bold]")
+    contract = _deployed(data / "synthetic")
     asked = (
         (
             f'{program} sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
@@ -145,6 +170,7 @@ def _tell_next(console: Console, data: Path) -> None:
             f'{program} sql{here} "select balance_holder, balance from pubnet.contract_data'
             ' where balance is not null order by 2 desc limit 5"'
         ),
+        *([f"{program} contract {contract}{here}"] if contract else []),
     )
     for line in (
         *(() if extras.lacking("sql") else asked),
