@@ -20,7 +20,22 @@ def synth(
     ledger_bytes: int | None = None,
     network: str | Network = "synthetic",
 ) -> bytes:
-    """Make valid ledgers, record-marked; the same arguments make the same bytes."""
+    """Make valid ledgers out of nothing; the same arguments make the same bytes.
+
+    Args:
+        ledgers: How many.
+        contracts: How many contracts they are about.
+        seed: Another one makes other ledgers.
+        first: The sequence of the first ledger, 2 at least.
+        ledger_bytes: About how many bytes of XDR a ledger has; None leaves them small.
+        network: A name or a passphrase; transactions are hashed for it.
+
+    Returns:
+        A record-marked stream (RFC 5531) of LedgerCloseMeta values, as `decode` takes it.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
     return frame(list(islice(endless, ledgers)), "record-marked")
 
