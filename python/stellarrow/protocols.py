@@ -112,7 +112,7 @@ class ServerState(Protocol):
 
     @property
     def state(self) -> str:
-        """`closed` while calls go through, `open` while they are held back, `half-open` while one is tried."""
+        """`closed` while calls go through, `open` while none does, `half-open` while one is tried."""
 
     @property
     def last_error(self) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from stellarrow import _core
+from stellarrow.core.arguments import check, number
 from stellarrow.core.errors import translate
 from stellarrow.core.framing import frame
 from stellarrow.ledgers import Network
@@ -36,6 +37,7 @@ def synth(
     Raises:
         ConfigError: A number is out of range.
     """
+    number("ledgers", ledgers, least=0)
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
     return frame(list(islice(endless, ledgers)), "record-marked")
 
@@ -49,6 +51,12 @@ def synthetic(
     network: str | Network = "synthetic",
 ) -> Iterator[bytes]:
     """Return an endless run of valid LedgerCloseMeta values, about `ledger_bytes` each."""
+    check(network=network)
+    number("contracts", contracts, least=1)
+    number("seed", seed, least=0)
+    number("first", first, least=2)
+    if ledger_bytes is not None:
+        number("ledger_bytes", ledger_bytes, least=1)
     try:
         passphrase = Network.of(network).passphrase
         return _core.Synth(

@@ -61,8 +61,8 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
         where: A Filter whose `select` makes other columns, or a condition in SQL, which is checked.
 
     Returns:
-        A pyarrow.Schema, the one that decode, scan and every file have. Its metadata has the table's name, version
-        and description, each field's the column's description.
+        A pyarrow.Schema, the one that decode, scan and every file have. Its metadata has the table's name,
+        version and description, each field's the column's description.
 
     Raises:
         ConfigError: There is no such table, or the SQL does not fit it.
