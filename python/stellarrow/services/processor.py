@@ -48,7 +48,7 @@ class ProcessorService:
             raise ConfigError(
                 f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
             )
-        location = settings.source or f"grpc://{settings.source_endpoint}"
+        location = settings.source or f"grpc{'s' if settings.is_secure else ''}://{settings.source_endpoint}"
         self.source = redacted_url(location)
         options = _options(settings)
         options.check()
