@@ -13,7 +13,7 @@ from typing import Final
 
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
-from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.errors import Damaged, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.pipeline import loop
@@ -21,10 +21,11 @@ from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
-from stellarrow.processor.session_decoder import Filtered, agreed_network
+from stellarrow.processor.session_decoder import Filtered, agreed_network, changed_network
+from stellarrow.processor.session_message import said_of, waits_for
 from stellarrow.processor.session_sink import Committed, Output
 from stellarrow.processor.thread_priority import lower_priority
-from stellarrow.protocols import Guarded, Source
+from stellarrow.protocols import Source
 from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.rates import Rate
 
@@ -107,27 +108,11 @@ class SessionWorker:
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
-        lines = []
-        if left_out := self.left_out:
-            which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
-            lines = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        lines = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *lines))))
+        lines = [waits_for(self.session, self.spool, self.source), self.lost, said_of(self.left_out)]
+        lines = list(filter(None, dict.fromkeys(lines)))
         if not any(self.damage in one for one in lines):
             lines.append(self.damage)
         return "; ".join(lines)
-
-    def _waits_for(self) -> str:
-        if self.session.status.is_final:
-            return self.session.message
-        if self.spool and self.spool.is_full:
-            readers = self.spool.readers
-            noun = "reader has" if len(readers) == 1 else "readers have"
-            slowest = min(readers, key=lambda name: readers[name], default="")
-            return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
-        source = self.source
-        guards = source.guards if source is not None and isinstance(source, Guarded) else ()
-        waits = [guard.last_error for guard in guards if guard.state != "closed"]
-        return self.session.message or (f"waiting: {waits[0]}" if waits else "")
 
     def start(self) -> None:
         self._thread.start()
@@ -250,23 +235,11 @@ class SessionWorker:
             )
 
     def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
-        """Return where undecodable ledgers are kept; a retry makes all rows, not those of a filter."""
-        if self._shared.dead_letters is None:
-            return None
-        job = {
-            "service": "processor",
-            "session": self.session.id,
-            "network": network.passphrase,
-            "where": "",
-            "decoded": False,
-            "transfers": "derive",
-        }
-
         def leave_out(letter: DeadLetter) -> None:
             output.leave_out(letter)
             self._note_loss(letter)
 
-        return DeadLetters(self._shared.dead_letters, job=job, put_aside=leave_out)
+        return self._shared.letters(self.session.id, network, leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
@@ -285,31 +258,16 @@ class SessionWorker:
         network = agreed_network(source, self._shared.network)
         begun = self.session.network
         if begun and begun != network.passphrase:
-            if not self.session.current and not self.left_out:
-                self.discard()  # no ledger has come yet that proved it
-                return network
-            raise NetworkMismatch(
-                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are"
-                f" of {network}: fix the source or NETWORK_PASSPHRASE, or start another session"
-            )
+            if self.session.current or self.left_out:
+                raise changed_network(begun, network)
+            self.discard()  # no ledger has come yet that proved it
         return network
 
     def _opened(self, network: Network) -> Spool:
         """Return the spool, with what its last commit left taken note of, as an earlier try may not have."""
         if self.spool is None:
-            if self.session.current and not self._folder.exists():
-                raise SinkUnavailable(
-                    f"the spool in {self._folder} is not there: mount its disk, and it continues"
-                )
-            spool = Spool(
-                self._folder,
-                self._stored,
-                network=network,
-                retention=self._shared.retention,
-                changed=self._shared.changed,
-                stop=self._stop,
-                committed=self.session.current,
-            )
+            committed = self.session.current
+            spool = self._shared.open_spool(self._folder, self._stored, network, self._stop, committed)
             try:
                 self._settle(spool)
             except Damaged:
@@ -344,18 +302,11 @@ class SessionWorker:
             self.session = replace(self.session.at(kept.mark), message="")
         for name, number in kept.rows.items():
             self._rows[name] += number
-        self._shared.commits.add(kept.took)
-        metrics, kind = self._shared.metrics, self._shared.kind
-        metrics.processing_duration.labels(kind, "commit").observe(kept.took)
-        metrics.ledgers_processed.labels(kind, "success").inc(kept.counts.ledgers)
-        metrics.batches_generated.labels(kind).inc(kept.counts.batches)
-        metrics.contracts_found.inc(kept.counts.entries)
-        metrics.current_ledger.labels(kind).set(kept.last.last)
+        self._shared.count(kept)
 
     def _note_loss(self, letter: DeadLetter) -> None:
         _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
-        quarantined = self._shared.metrics.ledgers_processed.labels(self._shared.kind, "quarantined")
-        quarantined.inc(letter.last - letter.ledger + 1)
+        self._shared.count_loss(letter)
 
     def _is_done(self) -> bool:
         last = self.session.ledgers.last
@@ -382,7 +333,7 @@ class SessionWorker:
         message = str(error)
         self._note_damage(error)
         _log.error("session %s: %s", self.session.id, message)
-        self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
+        self._shared.count_error()
         with self._lock:
             if self.session.status.is_final:
                 return  # it had ended, which could not be remembered

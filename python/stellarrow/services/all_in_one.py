@@ -17,7 +17,7 @@ from stellarrow.config import Processor, Source
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
@@ -81,8 +81,7 @@ def run(
         sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
         ledgers_out.start()
         tables_out.start()
-        for part in _lacking(ledgers, tables_out):
-            tables_out.processor.start(part.first, part.last or 0)
+        _start_sessions(ledgers, tables_out)
         for sink in sinks:
             sink.start()
         announce(
@@ -116,8 +115,11 @@ def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
     return loop.wanted_ledgers(source, None)
 
 
-def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
-    return (part for part in ledgers if not service.processor.has(part))
+def _start_sessions(ledgers: LedgerSet, service: Any) -> None:
+    """Start a session for each range that none has."""
+    for part in ledgers:
+        if not service.processor.has(part):
+            service.processor.start(part.first, part.last or 0)
 
 
 class _Feed:

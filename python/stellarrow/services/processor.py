@@ -25,7 +25,7 @@ from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.secured import Secured
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
 
@@ -71,20 +71,23 @@ class ProcessorService:
             self.flight = FlightServer(settings.flight_address, self.processor, **doors)
             stack.callback(self.flight.close)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
-            parts = processor_http.components(self.processor)
-            self.http = HealthServer(
-                settings.health_port,
-                [*parts, *([self._flowctl] if self._flowctl else [])],
-                ready=self._ready,
-                metrics=lambda: processor_http.metrics(self.processor),
-                routes=[processor_http.route(self.processor)],
-                **secured.http_doors,
-            )
+            self.http = self._http()
             stack.callback(self.http.close)
             if self._flowctl:
                 stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
         self.processor.listens_on(self.addresses)
+
+    def _http(self) -> HealthServer:
+        parts = processor_http.components(self.processor)
+        return HealthServer(
+            self._settings.health_port,
+            [*parts, *([self._flowctl] if self._flowctl else [])],
+            ready=self._ready,
+            metrics=lambda: processor_http.metrics(self.processor),
+            routes=[processor_http.route(self.processor)],
+            **self._secured.http_doors,
+        )
 
     @property
     def addresses(self) -> str:

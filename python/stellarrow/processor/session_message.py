@@ -1,0 +1,30 @@
+"""What people are told of a session: what is wrong with it, or what it waits for."""
+
+from __future__ import annotations
+
+from stellarrow.ledgers import LedgerSet
+from stellarrow.processor.session import Session
+from stellarrow.protocols import Guarded, Source
+from stellarrow.spool.spool import Spool
+
+
+def waits_for(session: Session, spool: Spool | None, source: Source | None) -> str:
+    """Say why it ended, or what it waits for; empty while it works."""
+    if session.status.is_final:
+        return session.message
+    if spool and spool.is_full:
+        readers = spool.readers
+        noun = "reader has" if len(readers) == 1 else "readers have"
+        slowest = min(readers, key=lambda name: readers[name], default="")
+        return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
+    guards = source.guards if source is not None and isinstance(source, Guarded) else ()
+    waits = [guard.last_error for guard in guards if guard.state != "closed"]
+    return session.message or (f"waiting: {waits[0]}" if waits else "")
+
+
+def said_of(left_out: LedgerSet) -> str:
+    """Say which ledgers could not be decoded; empty where all could."""
+    if not left_out:
+        return ""
+    which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
+    return f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"
