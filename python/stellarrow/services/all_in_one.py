@@ -117,9 +117,12 @@ def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
 
 def _start_sessions(ledgers: LedgerSet, service: Any) -> None:
     """Start a session for each range that none has."""
-    for part in ledgers:
-        if not service.processor.has(part):
-            service.processor.start(part.first, part.last or 0)
+    for part in _lacking(ledgers, service):
+        service.processor.start(part.first, part.last or 0)
+
+
+def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
+    return (part for part in ledgers if not service.processor.has(part))
 
 
 class _Feed:

@@ -103,9 +103,7 @@ class PostgresSink:
         self._waits = policy is not None
         self._reached = self._changes = self._closed = self._failed = False
         self._writers = self._made_writers(Assets(Network.of(network)), writers)
-        self._free: SimpleQueue[Writer] = SimpleQueue()
-        for writer in self._writers:
-            self._free.put(writer)
+        self._free = _queue(self._writers)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
 
     options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
@@ -335,6 +333,13 @@ class PostgresSink:
                 status="failed",
                 error=str(error),
             )
+
+
+def _queue(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
+    free: SimpleQueue[Writer] = SimpleQueue()
+    for writer in writers:
+        free.put(writer)
+    return free
 
 
 def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
