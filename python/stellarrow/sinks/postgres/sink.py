@@ -12,7 +12,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import ClassVar, Final
 
 import psycopg
@@ -32,7 +31,7 @@ from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
-from stellarrow.sinks.postgres.writer import Writer
+from stellarrow.sinks.postgres.writer import Writer, queue_of
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger(__name__)
@@ -84,11 +83,7 @@ class PostgresSink:
     ) -> None:
         url, mode_in_url = without_mode(url)
         self._mode = mode or mode_in_url or "auto"
-        _check(self._mode, tables, batch_rows, partition_ledgers, writers)
-        if where and where.select:
-            raise ConfigError(
-                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
-            )
+        _check(self._mode, tables, where, batch_rows, partition_ledgers, writers)
         self._tables = layouts(tables)
         self._server = Server(url)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
@@ -103,7 +98,7 @@ class PostgresSink:
         self._waits = policy is not None
         self._reached = self._changes = self._closed = self._failed = False
         self._writers = self._made_writers(Assets(Network.of(network)), writers)
-        self._free = _queue(self._writers)
+        self._free = queue_of(self._writers)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
 
     options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
@@ -335,14 +330,11 @@ class PostgresSink:
             )
 
 
-def _queue(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
-    free: SimpleQueue[Writer] = SimpleQueue()
-    for writer in writers:
-        free.put(writer)
-    return free
-
-
-def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
+def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int) -> None:
+    if where and where.select:
+        raise ConfigError(
+            "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+        )
     if mode not in MODES:
         raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
     if min(counts) < 1:
