@@ -13,7 +13,9 @@ FUNCTION_LINES = 40
 FILE_LINES = 350
 # Functions that are tables: entry after entry, and nothing decided between.
 TABLES = {
-    "running.py run": "the parameters of the public call, and what each becomes",
+    "core/decode.py decode": "the parameters of a public call, and what each becomes",
+    "running.py run": "the parameters of a public call, and what each becomes",
+    "scanning/reading.py scan": "the parameters of a public call, and what each becomes",
     "telemetry/metrics.py __init__": "the metrics, one after another",
 }
 GENERATED = "proto"

@@ -8,7 +8,7 @@ from stellarrow.protocols import Guarded, Source
 from stellarrow.spool.spool import Spool
 
 
-def waits_for(session: Session, spool: Spool | None, source: Source | None) -> str:
+def waits_for(session: Session, spool: Spool | None, trouble: str) -> str:
     """Say why it ended, or what it waits for; empty while it works."""
     if session.status.is_final:
         return session.message
@@ -17,9 +17,16 @@ def waits_for(session: Session, spool: Spool | None, source: Source | None) -> s
         noun = "reader has" if len(readers) == 1 else "readers have"
         slowest = min(readers, key=lambda name: readers[name], default="")
         return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
+    return session.message or (f"waiting: {trouble}" if trouble else "")
+
+
+def source_trouble(session: Session, source: Source | None, away: str) -> str:
+    """Say why nothing can be read now, where that passes; empty while any server of the source answers."""
+    if session.status.is_final:
+        return ""
     guards = source.guards if source is not None and isinstance(source, Guarded) else ()
-    waits = [guard.last_error for guard in guards if guard.state != "closed"]
-    return session.message or (f"waiting: {waits[0]}" if waits else "")
+    errors = [str(guard.last_error or "") for guard in guards]
+    return away or (errors[0] if errors and all(errors) else "")
 
 
 def said_of(left_out: LedgerSet) -> str:

@@ -8,6 +8,7 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,12 @@ from stellarrow.errors import Damaged, SinkUnavailable, StellarrowError, Unavail
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.pipeline import loop
-from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
+from stellarrow.pipeline.dead_letters import DeadLetter
 from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Filtered, agreed_network, changed_network
-from stellarrow.processor.session_message import said_of, waits_for
+from stellarrow.processor.session_message import said_of, source_trouble, waits_for
 from stellarrow.processor.session_sink import Committed, Output
 from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Source
@@ -109,40 +110,20 @@ class SessionWorker:
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
-        lines = [waits_for(self.session, self.spool, self.source), self.lost, said_of(self.left_out)]
+        lines = [waits_for(self.session, self.spool, self.source_trouble), self.lost, said_of(self.left_out)]
         lines = list(filter(None, dict.fromkeys(lines)))
         if not any(self.damage in one for one in lines):
             lines.append(self.damage)
         return "; ".join(lines)
 
-<<<<<<< HEAD
-    def start(self) -> None:
-=======
-    def _waits_for(self) -> str:
-        if self.session.status.is_final:
-            return self.session.message
-        if self.spool and self.spool.is_full:
-            readers = self.spool.readers
-            noun = "reader has" if len(readers) == 1 else "readers have"
-            slowest = min(readers, key=lambda name: readers[name], default="")
-            return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
-        trouble = self.source_trouble
-        return self.session.message or (f"waiting: {trouble}" if trouble else "")
-
     @property
     def source_trouble(self) -> str:
         """Why nothing can be read now, where that passes; empty while any server of the source answers."""
-        if self.session.status.is_final:
-            return ""
-        source = self.source
-        guards = source.guards if source is not None and isinstance(source, Guarded) else ()
-        errors = [str(guard.last_error or "") for guard in guards]
-        return self._away or (errors[0] if errors and all(errors) else "")
+        return source_trouble(self.session, self.source, self._away)
 
     def start(self, *, patient: bool = False) -> None:
         """Begin; one that is `patient` waits for a source that never answered, too."""
         self._has_worked = self._has_worked or patient
->>>>>>> next
         self._thread.start()
 
     def stop(self) -> None:
@@ -225,8 +206,9 @@ class SessionWorker:
         """Remember that it ended, or how far it is for the next start, once there is room for that."""
         while True:
             try:
-                if self._draining.is_set() and not self._is_done():
-                    self._remember()
+                if self._draining.is_set() and not self.session.is_done:
+                    with self._lock:
+                        self._shared.store.save(self.session)
                 else:
                     self._reach(Status.STOPPED)
                 break
@@ -259,16 +241,9 @@ class SessionWorker:
                 limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
                 decoder=lambda chunk: spool.prepared(decoder(chunk)),
-                dead_letters=self._dead_letters(network, output),
+                dead_letters=self._shared.letters(self.session.id, network, partial(self._leave_out, output)),
                 stop=self._stop,
             )
-
-    def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
-        def leave_out(letter: DeadLetter) -> None:
-            output.leave_out(letter)
-            self._note_loss(letter)
-
-        return self._shared.letters(self.session.id, network, leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
@@ -330,27 +305,12 @@ class SessionWorker:
         self.rate.add(kept.counts.entries)
         with self._lock:
             self.session = replace(self.session.at(kept.mark), message="")
-<<<<<<< HEAD
-        for name, number in kept.rows.items():
-            self._rows[name] += number
         self._shared.count(kept)
-=======
-        self._shared.commits.add(kept.took)
-        metrics, kind = self._shared.metrics, self._shared.kind
-        metrics.processing_duration.labels(kind, "commit").observe(kept.took)
-        metrics.ledgers_processed.labels(kind, "success").inc(kept.counts.ledgers)
-        metrics.batches_generated.labels(kind).inc(kept.counts.batches)
-        metrics.contracts_found.inc(kept.counts.entries)
-        metrics.current_ledger.labels(kind).set(kept.last.last)
->>>>>>> next
 
-    def _note_loss(self, letter: DeadLetter) -> None:
+    def _leave_out(self, output: Output, letter: DeadLetter) -> None:
+        output.leave_out(letter)
         _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
         self._shared.count_loss(letter)
-
-    def _is_done(self) -> bool:
-        last = self.session.ledgers.last
-        return last is not None and self.session.current >= last
 
     def _reach(self, status: Status, **told: str) -> None:
         """Take the steps up to a status, once they are remembered; those behind it are not taken back."""
@@ -384,7 +344,3 @@ class SessionWorker:
                 self._shared.store.save(self.session)
             except StellarrowError:
                 _log.exception("session %s: its error could not be remembered", self.session.id)
-
-    def _remember(self) -> None:
-        with self._lock:
-            self._shared.store.save(self.session)

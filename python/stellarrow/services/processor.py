@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
@@ -26,14 +27,9 @@ from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.secured import Secured
-<<<<<<< HEAD
-from stellarrow.spool.retention import Retention
-from stellarrow.telemetry.health import Check
-=======
 from stellarrow.services.starting import listening, network_of
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.health import Check, Outage
->>>>>>> next
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -49,20 +45,16 @@ class ProcessorService:
     """The processor and what it is reached by; made, it listens on every address."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.end_ledger and not settings.start_ledger:
-            raise ConfigError(
-                f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
-            )
+        options = _checked(settings)
         location = settings.source or f"grpc://{settings.source_endpoint}"
         self.source = redacted_url(location)
-        options = _options(settings)
-        options.check()
+        open_source = partial(
+            registry.open_source, location, network=settings.network, access=settings.access
+        )
         network = network_of(
             settings.network,
             settings.origin("network"),
-            lambda policy: registry.open_source(
-                location, network=settings.network, access=settings.access, policy=policy
-            ),
+            lambda policy: open_source(policy=policy),
             name=self.source,
         )
         self._settings = settings
@@ -75,9 +67,7 @@ class ProcessorService:
             stack.callback(secured.close)
             doors = secured.doors
             self.processor = Processor(
-                lambda: registry.open_source(
-                    location, network=settings.network, access=settings.access, metrics=metrics
-                ),
+                lambda: open_source(metrics=metrics),
                 replace(options, network=network),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
@@ -90,20 +80,7 @@ class ProcessorService:
                 self.flight = FlightServer(settings.flight_address, self.processor, **doors)
             stack.callback(self.flight.close)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
-<<<<<<< HEAD
             self.http = self._http()
-=======
-            parts = processor_http.components(self.processor)
-            with listening(settings, "health_port"):
-                self.http = HealthServer(
-                    settings.health_port,
-                    [*parts, *([self._flowctl] if self._flowctl else [])],
-                    ready=self._ready,
-                    metrics=lambda: processor_http.metrics(self.processor),
-                    routes=[processor_http.route(self.processor)],
-                    **secured.http_doors,
-                )
->>>>>>> next
             stack.callback(self.http.close)
             if self._flowctl:
                 stack.callback(self._flowctl.close)
@@ -112,14 +89,15 @@ class ProcessorService:
 
     def _http(self) -> HealthServer:
         parts = processor_http.components(self.processor)
-        return HealthServer(
-            self._settings.health_port,
-            [*parts, *([self._flowctl] if self._flowctl else [])],
-            ready=self._ready,
-            metrics=lambda: processor_http.metrics(self.processor),
-            routes=[processor_http.route(self.processor)],
-            **self._secured.http_doors,
-        )
+        with listening(self._settings, "health_port"):
+            return HealthServer(
+                self._settings.health_port,
+                [*parts, *([self._flowctl] if self._flowctl else [])],
+                ready=self._ready,
+                metrics=lambda: processor_http.metrics(self.processor),
+                routes=[processor_http.route(self.processor)],
+                **self._secured.http_doors,
+            )
 
     @property
     def addresses(self) -> str:
@@ -226,6 +204,17 @@ class _Flowctl:
             "entries_processed": float(sum(work.session.counts.entries for work in works)),
             "current_ledger": float(max((work.session.current for work in works), default=0)),
         }
+
+
+def _checked(settings: Settings) -> Options:
+    """Refuse what cannot work before anything is opened."""
+    if settings.end_ledger and not settings.start_ledger:
+        raise ConfigError(
+            f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
+        )
+    options = _options(settings)
+    options.check()
+    return options
 
 
 def _options(settings: Settings) -> Options:
