@@ -52,6 +52,7 @@ class Counts:
     rows: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Counts) -> Counts:
+        names = {**self.rows, **other.rows}
         return Counts(
             ledgers=self.ledgers + other.ledgers,
             entries=self.entries + other.entries,
