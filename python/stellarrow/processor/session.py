@@ -59,9 +59,7 @@ class Counts:
             skipped=self.skipped + other.skipped,
             batches=self.batches + other.batches,
             bytes=self.bytes + other.bytes,
-            rows={
-                name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in {**self.rows, **other.rows}
-            },
+            rows={name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names},
         )
 
 
