@@ -26,6 +26,7 @@ from stellarrow.processor.session_sink import Committed, Output
 from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Guarded, Source
 from stellarrow.spool.spool import Spool
+from stellarrow.storage.os_errors import is_passing
 from stellarrow.telemetry.rates import Rate
 
 _RETRY_SECONDS: Final = 2.0  # between tries, beside the source's own patience
@@ -209,7 +210,7 @@ class SessionWorker:
                     _log.info("session %s was closed while: %s", self.session.id, error)
                     break
                 waits = isinstance(error, SinkUnavailable) or (
-                    self._has_worked and isinstance(error, Unavailable)
+                    isinstance(error, Unavailable) and (self._has_worked or _is_of_this_machine(error))
                 )
                 if not waits:
                     raise
@@ -408,3 +409,8 @@ class SessionWorker:
     def _remember(self) -> None:
         with self._lock:
             self._shared.store.save(self.session)
+
+
+def _is_of_this_machine(error: Unavailable) -> bool:
+    """Tell whether this machine refused something for now, such as one more open file."""
+    return isinstance(error.__cause__, OSError) and is_passing(error.__cause__)
