@@ -21,7 +21,7 @@ __version__ = _core.__version__
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table's name, version and purpose."""
+    """One table's name, version and purpose; as text it is `name@version`, which calls take too."""
 
     name: str
     version: str
@@ -32,7 +32,10 @@ class Table:
 
 
 def tables() -> list[Table]:
-    """Return every table, each version on its own, the newest version of a name last."""
+    """Return every table, each version on its own, the newest version of a name last.
+
+    docs/tables has a page for each: its columns, their types and what they mean.
+    """
     return [Table(*row) for row in _core.tables()]
 
 
@@ -48,7 +51,20 @@ def table(name: str) -> Table:
 
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
-    """Return a table's Arrow schema, or what `where` makes of it; metadata has descriptions and version."""
+    """Return a table's Arrow schema, with all its columns or those that a filter makes.
+
+    Args:
+        name: `name` for the newest version, or `name@version`.
+        decoded: Whether columns made on request are among them.
+        where: A Filter whose `select` makes other columns, or a condition in SQL, which is checked.
+
+    Returns:
+        A pyarrow.Schema, the one that decode, scan and every file have. Its metadata has the table's name,
+        version and description, each field's the column's description.
+
+    Raises:
+        ConfigError: There is no such table, or the SQL does not fit it.
+    """
     if made := compiled(name, Filter.of(where), decoded=decoded):
         return made.schema
     made = pa.schema(_core.schema(str(table(name)), decoded))
@@ -58,6 +74,7 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
 
 
 def compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
+    """Return what becomes of a table's batches by a filter's SQL, None where it has none."""
     if not (where.where or where.select):
         return None
     columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
@@ -69,7 +86,10 @@ def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
 
 
 def keys(name: str) -> list[str]:
-    """Return the columns that make a table's row unique for ever."""
+    """Return the columns that together make a table's row unique for ever, on every network by itself.
+
+    A ConfigError where there is no such table.
+    """
     return _core.keys(str(table(name)))
 
 

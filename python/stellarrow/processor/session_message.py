@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerSet
 from stellarrow.processor.session import Session
 from stellarrow.protocols import Guarded, Source
 from stellarrow.spool.spool import Spool
+from stellarrow.storage.os_errors import is_passing
 
 
 def waits_for(session: Session, spool: Spool | None, trouble: str) -> str:
@@ -35,3 +37,8 @@ def said_of(left_out: LedgerSet) -> str:
         return ""
     which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
     return f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"
+
+
+def is_of_this_machine(error: Unavailable) -> bool:
+    """Tell whether this machine refused something for now, such as one more open file."""
+    return isinstance(error.__cause__, OSError) and is_passing(error.__cause__)

@@ -23,7 +23,7 @@ from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Filtered, agreed_network, changed_network
-from stellarrow.processor.session_message import said_of, source_trouble, waits_for
+from stellarrow.processor.session_message import is_of_this_machine, said_of, source_trouble, waits_for
 from stellarrow.processor.session_sink import Committed, Output
 from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Source
@@ -192,7 +192,7 @@ class SessionWorker:
                     _log.info("session %s was closed while: %s", self.session.id, error)
                     break
                 waits = isinstance(error, SinkUnavailable) or (
-                    self._has_worked and isinstance(error, Unavailable)
+                    isinstance(error, Unavailable) and (self._has_worked or is_of_this_machine(error))
                 )
                 if not waits:
                     raise

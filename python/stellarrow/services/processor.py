@@ -63,9 +63,8 @@ class ProcessorService:
         self._outage = Outage()
         metrics = Metrics()
         with ExitStack() as stack:
-            self._secured = secured = Secured(settings, settings.state_dir, metrics)
-            stack.callback(secured.close)
-            doors = secured.doors
+            self._secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(self._secured.close)
             self.processor = Processor(
                 lambda: open_source(metrics=metrics),
                 replace(options, network=network),
@@ -73,12 +72,7 @@ class ProcessorService:
                 metrics=metrics,
             )
             stack.callback(self._end)
-            with listening(settings, "grpc_address"):
-                self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
-            stack.callback(self.grpc.close)
-            with listening(settings, "flight_address"):
-                self.flight = FlightServer(settings.flight_address, self.processor, **doors)
-            stack.callback(self.flight.close)
+            self._listen(stack)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
             self.http = self._http()
             stack.callback(self.http.close)
@@ -86,6 +80,15 @@ class ProcessorService:
                 stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
         self.processor.listens_on(self.addresses)
+
+    def _listen(self, stack: ExitStack) -> None:
+        settings, doors = self._settings, self._secured.doors
+        with listening(settings, "grpc_address"):
+            self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
+        stack.callback(self.grpc.close)
+        with listening(settings, "flight_address"):
+            self.flight = FlightServer(settings.flight_address, self.processor, **doors)
+        stack.callback(self.flight.close)
 
     def _http(self) -> HealthServer:
         parts = processor_http.components(self.processor)
