@@ -54,6 +54,7 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/sinks.py
 	$(BIN)/python benchmarks/postgres.py
 	$(BIN)/python benchmarks/processor.py
+	$(BIN)/python benchmarks/security.py
 
 docs: $(CORE) ## write the table pages
 	$(BIN)/python docs/generate.py
