@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.sinks.files import local, walking
+from stellarrow.sinks.files import local
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]

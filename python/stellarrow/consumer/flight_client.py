@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +17,11 @@ from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import channel_options
+from stellarrow.net.flight_client import call_options, connect, reason_of
 
 EARLIEST: Final = "earliest"
 
 _CONNECT_SECONDS: Final = 10.0
-_DETAILS: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # Flight adds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +51,8 @@ class FlightTable:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
-        self._location = f"grpc://{endpoint}"
-        self._options = channel_options(str(endpoint), secure=False)
-        self._headers = [
-            (key.encode(), value.encode()) for key, value in credentials.metadata_for(endpoint.host)
-        ]
+        self._endpoint = endpoint
+        self._credentials = credentials
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -68,20 +63,18 @@ class FlightTable:
         if ledgers:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
-        with self._translate_errors(since), self._connected() as client:
-            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+        host = self._endpoint.host
+        with self._translate_errors(since), connect(str(self._endpoint), secure=False) as client:
+            options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
             for endpoint in answer.endpoints:
-                reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
+                reader = client.do_get(endpoint.ticket, call_options(self._credentials, host))
                 with self._lock:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
                 yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
-
-    def _connected(self) -> flight.FlightClient:
-        return flight.connect(self._location, generic_options=list(self._options))
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""
@@ -100,7 +93,7 @@ class FlightTable:
             raise self._translated(error, since) from error
 
     def _translated(self, error: Exception, since: str) -> StellarrowError:
-        reason = _DETAILS.split(str(error).splitlines()[0])[0]
+        reason = reason_of(error)
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):

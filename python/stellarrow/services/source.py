@@ -55,7 +55,12 @@ class SourceService:
             self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
             stack.callback(self._grpc.close)
             self._flight = RawLedgerFlight(
-                settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+                settings.flight_address,
+                self._relay,
+                source_type=kind,
+                source_url=self.url,
+                network=network,
+                **doors,
             )
             stack.callback(self._flight.close)
             parts = [*self._relay.components, *guards_of(source)]

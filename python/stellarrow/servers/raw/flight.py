@@ -13,7 +13,7 @@ from pyarrow import flight
 
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import LAST_POSSIBLE, Network
 from stellarrow.net.address import Address
 from stellarrow.security.access import Authenticator
 from stellarrow.security.tls import Tls
@@ -115,13 +115,15 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         *,
         source_type: str,
         source_url: str,
+        network: Network | None = None,
         tls: Tls | None = None,
         authenticator: Authenticator | None = None,
         insecure: bool = False,
     ) -> None:
         made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
         self._relay = relay
-        self._told = source_type, source_url
+        self._origin = source_type, source_url
+        self._network = network
         try:
             super().__init__(**made)
         except (OSError, pa.ArrowException) as error:
@@ -157,7 +159,18 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         with answering():
             parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
-        return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
+        records = sum(part.count or 0 for part in parts) or -1
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, records, -1, app_metadata=self._metadata())
+
+    def _metadata(self) -> bytes:
+        """Say what the ledgers are of, and which there are, where the source told."""
+        passphrase = self._network.passphrase if self._network else None
+        report = {
+            "network_passphrase": passphrase,
+            "first_ledger": self._relay.earliest,
+            "last_ledger": self._relay.latest,
+        }
+        return json.dumps({key: value for key, value in report.items() if value is not None}).encode()
 
     def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
         with answering():
@@ -190,7 +203,7 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
         count = len(ledgers)
-        source_type, source_url = self._told
+        source_type, source_url = self._origin
         columns = [
             [ledger.sequence for ledger in ledgers],
             [ledger.hash for ledger in ledgers],
