@@ -1,5 +1,6 @@
 //! The Python face of the core: convert, let go of the GIL, call, wrap.
 
+mod figures;
 mod handover;
 mod options;
 mod streams;
@@ -19,6 +20,7 @@ use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
 
+use figures::Figures;
 use handover::py_stream;
 use options::Options;
 use streams::{Splitter, Synth, write};
@@ -197,7 +199,7 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
+        CoreError, Figures, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
         py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
     };
 
