@@ -26,7 +26,7 @@ FLOORS = (
     ("net", "protocols", "sql"),
     ("registry",),
     ("storage", "core", "config", "security"),
-    ("pipeline", "spool", "contracts"),
+    ("pipeline", "spool", "contracts", "analytics"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),
     ("servers.raw", "servers"),

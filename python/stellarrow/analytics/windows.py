@@ -73,7 +73,7 @@ class Analytics:
         self._figures = _core.Figures(most_keys, most_bytes)
 
     def add(self, batches: Mapping[str, pa.RecordBatch], ledgers: LedgerRange, closed_at: int) -> None:
-        """Count whole ledgers, whose last closed at a time in Unix seconds; tables of no figures are passed by.
+        """Count whole ledgers, whose last closed at a time in Unix seconds; other tables are passed by.
 
         Raises:
             SourceError: a batch is not of the table it is said to be.
