@@ -6,10 +6,12 @@ import os
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 from hypothesis import settings
 
+from stellarrow.cli import invoke
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
@@ -54,3 +56,23 @@ def make_lake(tmp_path: Path, ledgers: tuple[bytes, ...]) -> Callable[..., Path]
         return folder
 
     return make
+
+
+class Outcome(NamedTuple):
+    """What a command line did."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def stellarrow(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
+    """Run a command line in this process."""
+
+    def run(*arguments: object) -> Outcome:
+        code = invoke([str(argument) for argument in arguments])
+        answer = capsys.readouterr()
+        return Outcome(code, answer.out, answer.err)
+
+    return run

@@ -22,10 +22,11 @@ MODULES = {
 FLOORS = (
     ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "telemetry"),
+    ("ledgers", "filter", "telemetry", "extras"),
     ("net", "protocols", "sql"),
     ("registry",),
-    ("storage", "core", "config", "security"),
+    ("storage", "core", "config"),
+    ("security",),
     ("pipeline", "spool", "contracts", "analytics"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),

@@ -5,6 +5,8 @@ from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
 from stellarrow.core.tables import Table, __version__, keys, schema, tables
 from stellarrow.errors import (
+    AccessRefused,
+    ApiKeyExists,
     ChainBroken,
     ConfigError,
     Damaged,
@@ -13,6 +15,7 @@ from stellarrow.errors import (
     LedgersRefused,
     LedgerUnsound,
     NetworkMismatch,
+    PermissionDenied,
     SchemaMismatch,
     SinkError,
     SinkUnavailable,
@@ -20,7 +23,10 @@ from stellarrow.errors import (
     SourceUnavailable,
     StellarrowError,
     Stopped,
+    TooManyCalls,
+    Unauthenticated,
     Unavailable,
+    UnknownApiKey,
     UnknownSession,
 )
 from stellarrow.filter import Filter
@@ -51,6 +57,8 @@ from stellarrow.running import run
 from stellarrow.scanning import Scan, scan
 
 __all__ = [
+    "AccessRefused",
+    "ApiKeyExists",
     "ChainBroken",
     "Checked",
     "ConfigError",
@@ -79,6 +87,7 @@ __all__ = [
     "Named",
     "Network",
     "NetworkMismatch",
+    "PermissionDenied",
     "Pingable",
     "Progress",
     "Readable",
@@ -98,7 +107,10 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TooManyCalls",
+    "Unauthenticated",
     "Unavailable",
+    "UnknownApiKey",
     "UnknownSession",
     "__version__",
     "decode",

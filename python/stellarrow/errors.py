@@ -8,6 +8,12 @@ StellarrowError
 │   ├── LedgerUnsound         a ledger is damaged, or of another chain or network (.ledger)
 │   └── SourceUnavailable     the place itself does not answer (also Unavailable)
 ├── UnknownSession            the processor has no session of that id
+├── AccessRefused             a server does not let a caller do what it asks for
+│   ├── Unauthenticated       the caller has not proven who it is
+│   ├── PermissionDenied      the caller is known, and may not do this
+│   └── TooManyCalls          the caller is faster than it may be (.retry_after)
+├── UnknownApiKey             there is no API key of that name
+├── ApiKeyExists              there is an API key of that name already
 ├── DecodeError               the bytes are not what the chain writes (.ledger, .path, .offset)
 ├── NetworkMismatch           the ledgers are of another network than the one named
 ├── ChainBroken               two neighbouring ledgers do not link
@@ -75,6 +81,34 @@ class SourceUnavailable(SourceError, Unavailable):
 
 class UnknownSession(StellarrowError):
     """A session that was asked for is none of the processor's."""
+
+
+class AccessRefused(StellarrowError):
+    """A server does not let a caller do what it asks for."""
+
+
+class Unauthenticated(AccessRefused):
+    """A caller has not proven who it is."""
+
+
+class PermissionDenied(AccessRefused):
+    """A caller is known, and has no role that permits what it asks for."""
+
+
+class TooManyCalls(AccessRefused):
+    """A caller is faster than it may be; `retry_after` is how many seconds it should wait."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UnknownApiKey(StellarrowError):
+    """There is no API key of that name."""
+
+
+class ApiKeyExists(StellarrowError):
+    """There is an API key of that name already."""
 
 
 class DecodeError(StellarrowError):

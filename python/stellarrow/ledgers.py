@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, SinkError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -137,6 +137,12 @@ class LedgerSet:
     def holes(self) -> LedgerSet:
         """The ledgers between the first and the last that are not in the set."""
         return LedgerSet([LedgerRange(self.first, self.last)]) - self if self else self
+
+    def windows(self, ledgers: int) -> Iterator[LedgerRange]:
+        """Cut the ranges into some of so many ledgers at most."""
+        for part in self.ranges:
+            for first in range(part.first, part.end + 1, ledgers):
+                yield LedgerRange(first, min(part.end, first + ledgers - 1))
 
     def __or__(self, other: LedgerSet) -> LedgerSet:
         return LedgerSet((*self.ranges, *other.ranges))
@@ -281,3 +287,15 @@ class LedgerBatch:
     last: int
     tables: dict[str, pa.RecordBatch] = field(repr=False)
     run: LedgerRun
+
+
+@dataclass(frozen=True, slots=True)
+class RowCounts:
+    """How many rows a table has of each ledger of a range that has any, None where they cannot be counted.
+
+    `error` says what is wrong with the range's files; rows may be read all the same.
+    """
+
+    ledgers: LedgerRange
+    rows: Mapping[int, int] | None
+    error: SinkError | None = None

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network, RowCounts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,6 +185,14 @@ class HeldTable(Protocol):
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator["pa.RecordBatch"]:
         """Yield columns of a range's rows, in ledger order."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A table that counts its own rows, in one pass; of others, `ledger_sequence` is read."""
+
+    def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
+        """Yield counts of ranges in ledger order: of these ledgers at least, each range once."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
+from stellarrow import extras
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
@@ -42,9 +43,12 @@ class Entry:
     summary: str = ""
     joined: bool = False
     point: EntryPoint | None = None
+    extra: str = ""
 
     def load(self) -> Any:
-        """Import the class."""
+        """Import the class; a ConfigError where the `extra` that it takes is not installed."""
+        if self.extra:
+            extras.require(self.form, self.extra)
         if self.point is None:
             module, _, name = self.target.partition(":")
             return getattr(import_module(module), name)
@@ -104,6 +108,7 @@ _SOURCES: Final = _listed(
     ),
     Entry("-", "-", "stellarrow.sources.stdin:StdinSource", "ledgers from a pipe"),
     Entry("file", "file:///FOLDER", _LAKE, "a data lake (SEP-54) in a folder"),
+<<<<<<< HEAD
     Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol"),
     Entry("gs", "gs://BUCKET/PREFIX", _LAKE, "a data lake in Google Cloud Storage"),
     Entry("az", "az://CONTAINER/PREFIX", _LAKE, "a data lake in Azure Blob Storage"),
@@ -115,14 +120,27 @@ _SOURCES: Final = _listed(
     Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
     Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True),
     Entry("rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True),
+=======
+    Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol", extra="lake"),
+    Entry("gs", "gs://BUCKET/PREFIX", _LAKE, "a data lake in Google Cloud Storage", extra="lake"),
+    Entry("az", "az://CONTAINER/PREFIX", _LAKE, "a data lake in Azure Blob Storage", extra="lake"),
+    Entry("https", "https://HOST/PREFIX", _LAKE, "a data lake below a web address", extra="lake"),
+    Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS", extra="lake"),
+    Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service", extra="grpc"),
+    Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS", extra="grpc"),
+    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True, extra="rpc"),
+    Entry(
+        "rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True, extra="rpc"
+    ),
+>>>>>>> next
 )
 _CHAIN: Final = Entry(",", "SOURCE,SOURCE", "stellarrow.sources.chained:ChainedSource")
 _SINKS: Final = _listed(
     Entry("parquet", "parquet:FOLDER", _SINK, "Parquet files"),
     Entry("jsonl", "jsonl:FOLDER", _SINK, "JSON lines"),
     Entry("csv", "csv:FOLDER", _SINK, "CSV files"),
-    Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL"),
-    Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same"),
+    Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
+    Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
@@ -131,18 +149,18 @@ FORMATS: Final = _listed(
     Entry("csv", "csv", f"{_FILES}.formats.csv:Csv"),
 )
 FILE_STORES: Final = _listed(
-    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES),
-    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES),
-    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES),
+    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
+    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
+    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES, extra="lake"),
     Entry("file", "file:///FOLDER", f"{_FILES}.local:LocalFiles"),
 )
 # Places that keep the objects of lakes.
 STORES: Final = _listed(
-    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_STORE),
-    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_STORE),
-    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_STORE),
-    Entry("https", "https://HOST/PREFIX", _CLOUD_STORE),
-    Entry("http", "http://HOST/PREFIX", _CLOUD_STORE),
+    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_STORE, extra="lake"),
+    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_STORE, extra="lake"),
+    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_STORE, extra="lake"),
+    Entry("https", "https://HOST/PREFIX", _CLOUD_STORE, extra="lake"),
+    Entry("http", "http://HOST/PREFIX", _CLOUD_STORE, extra="lake"),
     Entry("file", "file:///FOLDER", "stellarrow.storage.local:LocalStore"),
 )
 
@@ -202,12 +220,7 @@ def open_source(
     S3-compatible store is, `fetchers` how many files of a lake are fetched at once, `access` what lets us in
     (by default as the environment says).
     """
-    parts = (
-        [location]
-        if location and local_path(location).exists()
-        else [*filter(None, (location or "").split(","))]
-    )
-    parts += [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
+    parts = _parts(location, rpc)
     if not parts:
         raise ConfigError("no source is named: give a path or URL of ledgers, or --rpc URL")
     options = SourceOptions(
@@ -223,6 +236,21 @@ def open_source(
         return opened[0]
     chain: Source = _CHAIN.load()(opened)
     return chain
+
+
+def _parts(location: str | None, rpc: Sequence[str]) -> list[str]:
+    whole = location and local_path(location).exists()
+    parts = [location] if location and whole else [*filter(None, (location or "").split(","))]
+    return parts + [url if url.startswith(_RPC) else f"{_RPC}{url}" for url in rpc]
+
+
+def extras_of(location: str | None, *, rpc: Sequence[str] = (), sinks: Iterable[str] = ()) -> list[str]:
+    """Return the extras that a source and sinks take together, so that one sentence can name one for all."""
+    entries = [source_entry(part) for part in _parts(location, rpc)]
+    entries += [sink_entry(place) for place in sinks]
+    stores = [place.partition(":")[2].partition("://")[0] for place in sinks]
+    entries += [FILE_STORES[store] for store in stores if store in FILE_STORES]
+    return list(dict.fromkeys(entry.extra for entry in entries if entry.extra))
 
 
 def _joined(parts: Sequence[str]) -> Iterator[tuple[Entry, str]]:

@@ -45,9 +45,13 @@ def run(
     batch in hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
     transaction sets and results are checked against headers; None checks what comes over a network.
     """
-    from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
+    from stellarrow import extras, registry  # noqa: PLC0415  loads sources and sinks
 
     chosen = Filter.of(where, select=select)
+    named = os.fspath(source) if isinstance(source, str | os.PathLike) else None
+    in_sql = ["sql"] if chosen.where or chosen.select else []
+    places = [place for place in sinks if isinstance(place, str)]
+    extras.require("this run", *registry.extras_of(named, sinks=places), *in_sql)
     registry.check_apart(sinks)
     with ExitStack() as stack:
         opened = source

@@ -186,3 +186,19 @@ def test_two_processes_on_one_sink_and_range_leave_each_row_once(tmp_path: Path,
     assert [process.returncode for process in both] == [0, 0], lines
     assert rows(tmp_path / "out") == rows(tmp_path / "whole")
     assert leftovers(tmp_path / "out") == []
+
+
+DEAF = """
+import signal, sys, threading
+from stellarrow.cli.signals import stopping
+with stopping() as stop:
+    # Taken by another thread, it does not wake the main thread: as one that comes just before that waits.
+    aside = threading.Timer(0.3, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+    aside.start()
+    stop.event.wait()
+sys.exit(stop.exit_code)
+"""
+
+
+def test_a_signal_that_comes_just_before_the_main_thread_waits_is_heard() -> None:
+    assert subprocess.run([sys.executable, "-c", DEAF], timeout=20, check=False).returncode == 143

@@ -83,20 +83,30 @@ def test_who_follows_has_every_ledger_durable_at_once(numbered: dict[int, bytes]
         source.let.release()
         wait_for(sink, str(sa.LedgerRange(100, last)))
     run.stop.set()
-    report = ended(run, 5)
+    report = ended(run, 20)
     assert (str(report.ranges), report.stopped) == ("100:104", True)
     assert run.seen[-1] is not None
 
 
 def test_a_slow_source_loses_little_in_a_batch_run(numbered: dict[int, bytes]) -> None:
-    source, sink = LiveSource(numbered), MemorySink()
+    class Timed(MemorySink):
+        waited = 0.0
+
+        def write(self, batch: sa.LedgerBatch) -> None:
+            self.waited -= time.monotonic()
+            super().write(batch)
+
+        def commit(self) -> None:
+            self.waited += time.monotonic()
+            super().commit()
+
+    source, sink = LiveSource(numbered), Timed()
     run = Run(source, sink, ledgers="100:139", commit_every=0.3)
     source.let.release()
-    time.sleep(0.1)
-    assert not sink.coverage()
     wait_for(sink, "100")
+    assert sink.waited >= 0.29
     run.stop.set()
-    ended(run, 5)
+    ended(run, 20)
 
 
 def test_a_batch_run_commits_only_when_it_is_due(numbered: dict[int, bytes]) -> None:
@@ -118,7 +128,7 @@ def test_told_to_stop_it_finishes_what_is_in_hand_and_goes_on_later(numbered: di
     while len(sink.pending) < 5:
         time.sleep(0.005)
     run.stop.set()
-    report = ended(run, 10)
+    report = ended(run, 20)
     assert report.stopped
     assert str(report.ranges) == str(sink.coverage()) == f"100:{99 + report.ledgers}"
     assert 5 <= report.ledgers < 40
@@ -146,7 +156,7 @@ def test_a_source_that_was_waiting_when_told_to_stop_is_no_error(numbered: dict[
         time.sleep(0.005)
     run.stop.set()
     source.let.release()
-    assert str(ended(run, 5).ranges) == "100:104"
+    assert str(ended(run, 20).ranges) == "100:104"
 
 
 def test_a_slow_sink_holds_the_source_back(
@@ -181,4 +191,5 @@ def test_a_sink_that_goes_on_by_itself_is_left_to_it(numbered: dict[int, bytes])
     sink = Eager()
     source = MemorySource(numbered, size=1)
     report = sa.run(source, tables=["ledgers"], sinks=[sink], network="synthetic", commit_every=0.05)
-    assert (sink.asked, str(report.ranges), sink.rows) == (1, "100:139", list(range(100, 140)))
+    assert (str(report.ranges), sink.rows) == ("100:139", list(range(100, 140)))
+    assert sink.asked <= 1  # at the end alone, if the clock did not see just then that all is durable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,11 @@ import trustme
 from pyarrow import flight
 
 import stellarrow as sa
+from fakes.doorman import Doorman
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
+from stellarrow.security.access import Access
 from stellarrow.security.tls import Tls
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import SERVICE, ControlServer
@@ -31,10 +33,7 @@ def processor(tmp_path: Path, make_lake: Callable[..., Path]) -> Iterator[Proces
         yield made
 
 
-def known(headers: Mapping[str, str]) -> str:
-    if headers.get("authorization") != "Bearer right":
-        raise PermissionError("this key is not known")
-    return "somebody"
+KNOWN = Access([Doorman()])
 
 
 def status(channel: grpc.Channel, **choices: Any) -> grpc.StatusCode | None:
@@ -50,15 +49,15 @@ def status(channel: grpc.Channel, **choices: Any) -> grpc.StatusCode | None:
 
 
 def test_only_callers_the_authenticator_knows_come_in(processor: Processor) -> None:
-    with closing(ControlServer(ANYWHERE, processor, authenticator=known)) as server:
+    with closing(ControlServer(ANYWHERE, processor, access=KNOWN)) as server:
         server.start()
         with grpc.insecure_channel(str(server.address)) as channel:
             assert status(channel) is grpc.StatusCode.UNAUTHENTICATED
             allowed = [("authorization", "Bearer right")]
             assert status(channel, metadata=allowed) is grpc.StatusCode.NOT_FOUND
-    with closing(FlightServer(ANYWHERE, processor, authenticator=known)) as tables:
+    with closing(FlightServer(ANYWHERE, processor, access=KNOWN)) as tables:
         client = flight.connect(f"grpc://{tables.address}")
-        with pytest.raises(flight.FlightUnauthenticatedError, match="this key is not known"):
+        with pytest.raises(flight.FlightUnauthenticatedError, match="authentication required"):
             list(client.list_flights())
         allowed_call = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer right")])
         assert len(list(client.list_flights(options=allowed_call))) == 6

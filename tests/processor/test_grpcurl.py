@@ -69,13 +69,13 @@ def test_reflection_lists_and_describes_the_services(grpcurl: Grpcurl) -> None:
 def test_a_session_is_started_watched_and_stopped(service: Service, grpcurl: Grpcurl) -> None:
     started = grpcurl.call(f"{SERVICE}/StartProcessing", start_ledger=100, end_ledger=139, batch_size=7)
     assert (started["success"], started["message"]) == (True, "processing 100:139")
-    session = started["session_id"]
+    session = started["sessionId"]
     service.finished(session)
     status = grpcurl.call(f"{SERVICE}/GetStatus", session_id=session)
-    assert (status["status"], status["current_ledger"], status["target_ledger"]) == ("STOPPED", 139, 139)
+    assert (status["status"], status["currentLedger"], status["targetLedger"]) == ("STOPPED", 139, 139)
     metrics = grpcurl.call(f"{SERVICE}/GetMetrics", session_id=session)
-    assert metrics["contracts_processed"] == status["entries_processed"]
-    assert int(metrics["bytes_processed"]) > 0
+    assert metrics["contractsProcessed"] == status["entriesProcessed"]
+    assert int(metrics["bytesProcessed"]) > 0
     stopped = grpcurl.call(f"{SERVICE}/StopProcessing", session_id=session)
     assert stopped == {"success": True, "message": "the session had stopped before"}
     chosen = grpcurl.call(f"{SERVICE}/ConfigureFilters", asset_codes=["native"], include_deleted=True)

@@ -17,8 +17,9 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 import stellarrow as sa
+from fakes.doorman import Doorman
 from stellarrow.net.address import Address
-from stellarrow.security.access import guarded
+from stellarrow.security.access import Access, guarded
 from stellarrow.security.tls import Tls
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.http_limits import BriefFaults
@@ -97,14 +98,11 @@ def test_metrics_and_further_routes_are_served(start: Start) -> None:
     assert get(server, "/stats") == (200, b"rows")
 
 
-def test_only_probes_go_in_without_proof(start: Start) -> None:
-    def known(headers: Mapping[str, str]) -> str:
-        if headers.get("authorization") != "Bearer right":
-            raise PermissionError("no key")
-        return "reader"
-
-    server = start(authenticator=known)
-    assert get(server, "/health") == (401, b'{"error":"no key"}')
+def test_only_probes_go_in_without_proof_and_health_says_its_status_alone(start: Start) -> None:
+    server = start(Part("source"), access=Access([Doorman()]))
+    assert get(server, "/health") == (200, b'{"status":"healthy"}')
+    assert get(server, "/health", {"Authorization": "Bearer wrong"})[0] == 401
+    assert b"components" in get(server, "/health", {"Authorization": "Bearer right"})[1]
     assert get(server, "/metrics", {"Authorization": "Bearer wrong"})[0] == 401
     assert get(server, "/metrics", {"Authorization": "Bearer right"})[0] == 200
     assert get(server, "/health/live")[0] == 200
@@ -151,9 +149,9 @@ def test_it_will_not_be_open_to_others_unless_told() -> None:
     outside = Address.parse("0.0.0.0:0")
     with pytest.raises(sa.ConfigError, match=r"can be reached from outside.*--insecure"):
         HealthServer(outside, ready=threading.Event())
-    assert guarded(outside, tls=None, authenticator=None, insecure=True) == outside
+    assert guarded(outside, tls=None, access=None, insecure=True) == outside
     mutual = Tls(Path("certificate"), Path("key"), Path("ca"))
-    assert guarded(outside, tls=mutual, authenticator=None, insecure=False) == outside
+    assert guarded(outside, tls=mutual, access=None, insecure=False) == outside
 
 
 @pytest.mark.parametrize("head", [b"", b"GET /health HTTP/1.1\r\nHost: x\r\n", b"GE"])

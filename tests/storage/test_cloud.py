@@ -162,5 +162,6 @@ def _files(lake: Path) -> type[BaseHTTPRequestHandler]:
 def test_without_its_client_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "obstore", None)
     monkeypatch.delitem(sys.modules, "stellarrow.storage.object_store", raising=False)
-    with pytest.raises(ConfigError, match=r"need obstore: pip install 'stellarrow\[lake\]'"):
+    told = r"needs obstore, which is not installed: pip install 'stellarrow\[lake\]'"
+    with pytest.raises(ConfigError, match=told):
         open_store("s3://bucket")

@@ -1,4 +1,4 @@
-"""A ledger written by hand, whose events are named as a token's are but are not as SEP-41 has them."""
+"""A ledger written by hand, whose events are called as a token's are but are not as SEP-41 has them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow import _core
+from stellarrow.core.figures import Figures, RecordBatch
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerRange
 
@@ -70,7 +70,7 @@ class Analytics:
     """
 
     def __init__(self, *, most_keys: int = _MOST_KEYS, most_bytes: int = _MOST_BYTES) -> None:
-        self._figures = _core.Figures(most_keys, most_bytes)
+        self._figures = Figures(most_keys, most_bytes)
 
     def add(self, batches: Mapping[str, pa.RecordBatch], ledgers: LedgerRange, closed_at: int) -> None:
         """Count whole ledgers, whose last closed at a time in Unix seconds; other tables are passed by.
@@ -162,7 +162,7 @@ def _columns(table: str, names: list[str]) -> list[str]:
     return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
 
 
-def _table(kind: Name, found: _core.RecordBatch | None) -> pa.Table:
+def _table(kind: Name, found: RecordBatch | None) -> pa.Table:
     batch = pa.record_batch(found)
     renamed = kind.renamed or {}
     table = pa.Table.from_batches([batch]).rename_columns(

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import click
 
+from stellarrow import extras
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import redacted_text
 
@@ -48,15 +49,24 @@ def invoke(arguments: Sequence[str]) -> int:
         return FAILED
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+    except ModuleNotFoundError as error:
+        lacking = extras.explained("this command", error)
+        if lacking is None or debug:
+            raise
+        return _failed(lacking, arguments)
     except (click.ClickException, StellarrowError) as error:
         if debug:
             raise
-        if "--json" in arguments:
-            click.echo(json.dumps({"error": _fields(error)}), err=True)
-        else:
-            _tell(_message(error))
-        return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
+        return _failed(error, arguments)
     return code if isinstance(code, int) else DONE
+
+
+def _failed(error: click.ClickException | StellarrowError, arguments: Sequence[str]) -> int:
+    if "--json" in arguments:
+        click.echo(json.dumps({"error": _fields(error)}), err=True)
+    else:
+        _tell(_message(error))
+    return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
 
 
 def _message(error: click.ClickException | StellarrowError) -> str:

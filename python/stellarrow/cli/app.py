@@ -25,6 +25,8 @@ _VERBS = (
     "check",
     "compact",
     "dlq",
+    "keys",
+    "audit",
     "config",
     "doctor",
     "completion",

@@ -10,16 +10,19 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-import psycopg
 from rich.console import Console
 
 from stellarrow.cli.output import formatting, progress_bar, result_table
+from stellarrow.extras import needing
 from stellarrow.ledgers import Network
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Source
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
 from stellarrow.sinks.postgres.server import Server
+
+with needing("PostgreSQL", "postgres"):
+    import psycopg
 
 _TABLES: Final = ("ledgers", "contract_data", "token_transfers")
 

@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Final, Literal
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.cli.output import formatting
 from stellarrow.config import SERVICES, read
 from stellarrow.core.decode import Decoder
@@ -28,13 +27,6 @@ _POLICY: Final = Policy(attempts=1, timeout=10.0)  # how it is now, not how it c
 _ASKS: Final = 3  # to tell the latency by
 _SAMPLE: Final = 30  # ledgers read to tell the throughput by
 _SAMPLE_SECONDS: Final = 3.0
-_EXTRAS: Final = {
-    "lake": "obstore",
-    "rpc": "urllib3",
-    "grpc": "grpc",
-    "postgres": "psycopg",
-    "servers": "uvicorn",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +54,14 @@ def settings(file: Path | None) -> Iterator[Finding]:
 
 
 def installation() -> Finding:
-    """Say which extras are there."""
-    missing = [extra for extra, module in _EXTRAS.items() if find_spec(module) is None]
+    """Say which extras are there, and which not."""
+    missing = [extra for extra in extras.EXTRAS if extras.lacking(extra)]
+    there = [extra for extra in extras.EXTRAS if extra not in missing]
+    said = [f"with {', '.join(there)}"] if there else []
     if missing:
-        return Finding(
-            "installation",
-            "ok",
-            f"without {', '.join(missing)} (pip install 'stellarrow[{','.join(missing)}]')",
-        )
-    return Finding("installation", "ok", f"with {', '.join(_EXTRAS)}")
+        wanted = ",".join(missing) if there else extras.ALL
+        said.append(f"without {', '.join(missing)} (pip install 'stellarrow[{wanted}]')")
+    return Finding("installation", "ok", "; ".join(said))
 
 
 def sources(locations: Sequence[str], network: str | None, endpoint: str | None) -> Iterator[Finding]:

@@ -155,8 +155,13 @@ class Job:
         comparison = RowCountComparison(
             {name: table(name).name for name in self._tables},
             [one for place in self._settings.to for one in stored_tables(place)],
+            readable,
         )
-        with signals.stopping() as stop, progress_bar.shown("verify", stop.event) as progress:
+        with (
+            closing(comparison),
+            signals.stopping() as stop,
+            progress_bar.shown("verify", stop.event) as progress,
+        ):
             report = self._extract(
                 [comparison],
                 readable,
@@ -165,9 +170,7 @@ class Job:
                 stop=stop.event,
             )
         lacking = LedgerSet() if loop.is_open(wanted) else wanted - covered
-        answer = row_counts.compared(
-            comparison.differences, report, lacking=lacking, unreadable=covered - readable
-        )
+        answer = row_counts.compared(comparison, report, lacking=lacking, unreadable=covered - readable)
         return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
     def _sampled(self, missing: LedgerSet) -> tuple[float, int]:

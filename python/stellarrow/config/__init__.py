@@ -1,7 +1,8 @@
 """Settings: one frozen class a service, read from a TOML file, the environment and flags."""
 
 from stellarrow.config.reading import find_file, read
-from stellarrow.config.services import SERVICES, Consumer, Extract, Listening, Processor, Source
+from stellarrow.config.security import Listening
+from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
 from stellarrow.config.settings import Settings
 
 __all__ = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
 from stellarrow.errors import ConfigError
@@ -18,6 +19,7 @@ from stellarrow.storage.paths import local_path
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
+SHARED: Final = "security"  # a section of the file for every service that listens
 
 Service = TypeVar("Service", bound=Settings)
 
@@ -68,13 +70,28 @@ def _from_environment(
 ) -> Iterator[tuple[str, str, str]]:
     """Yield what is set; an empty variable is not. Two names of one setting must agree."""
     for key, one in known.items():
-        named = [name for name in one.variables if environ.get(name)]
-        values = {name: _value(one, environ[name], _variable(name)) for name in named}
+        given = dict(_variables(one, environ))
+        named = list(given)
+        values = {name: _value(one, text, _variable(name)) for name, text in given.items()}
         if len(set(values.values())) > 1:
-            text = " but ".join(f"{name} is {one.kind.shown(environ[name])!r}" for name in named)
+            text = " but ".join(f"{name} is {one.kind.shown(given[name])!r}" for name in named)
             raise ConfigError(f"{text}, which mean one setting: give {named[0]} alone")
         if named:
-            yield key, environ[named[0]], _variable(named[0])
+            yield key, given[named[0]], _variable(named[0])
+
+
+def _variables(one: Setting, environ: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the variables that give a setting; a secret's NAME_FILE names the file that holds it."""
+    for name in one.variables:
+        if environ.get(name):
+            yield name, environ[name]
+        if one.kind.is_secret and (path := environ.get(f"{name}_FILE")):
+            try:
+                yield f"{name}_FILE", local_path(path).read_text().strip()
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(
+                    f"{name}_FILE names {path}, which cannot be read ({error}): name the file with the secret"
+                ) from error
 
 
 def _variable(name: str) -> str:
@@ -86,18 +103,20 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
     held = _parsed(path)
     everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
     own = settings_of(SERVICES[service])
+    sections = {**SERVICES, SHARED: Listening}
     for section, content in held.items():
         if isinstance(content, dict):
-            if section not in SERVICES:
-                raise _unknown(f"{path} has a section [{section}]", "service", section, sorted(SERVICES))
-            known = settings_of(SERVICES[section])
+            if section not in sections:
+                raise _unknown(f"{path} has a section [{section}]", "service", section, sorted(sections))
+            known = settings_of(sections[section])
             for key in content:
                 if _key(key) not in known:
                     raise _unknown(f"{path}, section [{section}], has {key!r}", "setting", key, sorted(known))
         elif _key(section) not in everywhere:
             raise _unknown(f"{path} has {section!r}", "setting", section, [*everywhere, *SERVICES])
     top = {key: value for key, value in held.items() if not isinstance(value, dict)}
-    for content, place in ((top, f"{path}"), (held.get(service, {}), f"{path} [{service}]")):
+    named = ((held.get(section, {}), f"{path} [{section}]") for section in (SHARED, service))
+    for content, place in ((top, f"{path}"), *named):
         for key, value in content.items():
             if _key(key) in own:
                 yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
-    FILE,
     FOLDER,
     HEADERS,
     LEDGER,
@@ -133,16 +133,6 @@ class _Reached(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listening(Settings):
-    """How a server lets others in."""
-
-    tls_certificate: Path | None = setting(FILE, None, "TLS_CERTIFICATE", help="The server's, PEM.")
-    tls_key: Path | None = setting(FILE, None, "TLS_KEY", help="The certificate's key, PEM.")
-    tls_client_ca: Path | None = setting(FILE, None, "TLS_CLIENT_CA", help="Who signs callers', PEM.")
-    insecure: bool = setting(TRUTH, "false", "INSECURE", help="Be open to others, without a key.")
-
-
-@dataclass(frozen=True, kw_only=True)
 class Source(Listening, _Flowctl, _Reached, _Stored, _Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
@@ -195,7 +185,7 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consumer(_Flowctl, _Reached, _Ranged, _Logged):
+class Consumer(Listening, _Flowctl, _Reached, _Ranged, _Logged):
     """Arrow Flight into PostgreSQL."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")

@@ -34,6 +34,7 @@ class Kind(Generic[Value]):
     metavar: str
     shown: Callable[[str], str] = str
     check: Callable[[str], object] = str  # of each text of a list that a file gives
+    is_secret: bool = False  # then it may stand in a file that a variable names
 
 
 def _read_duration(text: str) -> float:
@@ -88,6 +89,20 @@ def choice(names: Sequence[str]) -> Kind[str]:
     return Kind(read, f"{', '.join(names[:-1])} or {names[-1]}", "|".join(names))
 
 
+def choices(names: Sequence[str]) -> Kind[tuple[str, ...]]:
+    """Some of a few words, in any case."""
+
+    def check(text: str) -> str:
+        if text not in names:
+            raise ValueError(text)
+        return text
+
+    def read(text: str) -> tuple[str, ...]:
+        return tuple(check(one.lower()) for one in _read_list(text))
+
+    return Kind(read, f"a list of {', '.join(names)}", "LIST", check=check)
+
+
 def _read_headers(text: str) -> tuple[str, ...]:
     written = split_headers(text)
     for one in written:
@@ -114,15 +129,16 @@ def _headers_shown(text: str) -> str:
 
 TEXT: Final = Kind(str, "text", "TEXT")
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
-SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK)
+SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK, is_secret=True)
 HEADERS: Final = Kind(
     _read_headers,
     "headers, each written as 'Name: value' or 'HOST Name: value'",
     "LIST",
     _headers_shown,
     _read_headers,
+    is_secret=True,
 )
-TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK)
+TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK, is_secret=True)
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")

@@ -15,19 +15,15 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from weakref import WeakSet
 
-from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.identity import USER_AGENT
 from stellarrow.net.proxies import Proxy, proxy_for
 
-try:
+with needing("an RPC node", "rpc"):
     import urllib3
     from urllib3.connection import HTTPConnection
     from urllib3.exceptions import LocationValueError
-except ImportError as error:
-    raise ConfigError(
-        "an RPC node needs urllib3, orjson and pybase64: pip install 'stellarrow[rpc]'"
-    ) from error
 
 _CONNECT_SECONDS: Final = 10.0
 _READ_BYTES: Final = 1 << 20
@@ -146,10 +142,8 @@ def _manager(proxy: Proxy | None) -> urllib3.PoolManager:
     if proxy is None:
         return urllib3.PoolManager(maxsize=4)
     if proxy.url.startswith("socks"):
-        try:
+        with needing(str(proxy), "rpc"):
             from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  few need it
-        except ImportError as error:
-            raise ConfigError(f"{proxy} needs PySocks: pip install 'stellarrow[rpc]'") from error
         return SOCKSProxyManager(proxy.url, maxsize=4)
     headers = urllib3.util.make_headers(proxy_basic_auth=proxy.login) if proxy.login else None
     return urllib3.ProxyManager(proxy.url, proxy_headers=headers, maxsize=4)

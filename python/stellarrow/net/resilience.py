@@ -79,7 +79,9 @@ class Guard:
         self._refusal = refusal
         self._room = threading.BoundedSemaphore(self.policy.concurrency)
         self._breaker = _Breaker(self.name, self.policy, self._show)
-        self._bucket = _Bucket(self.policy.per_second, self.policy.burst) if self.policy.per_second else None
+        self._bucket = (
+            TokenBucket(self.policy.per_second, self.policy.burst) if self.policy.per_second else None
+        )
         self._show("closed")
 
     @property
@@ -218,7 +220,7 @@ class _Breaker:
             self._show(state)
 
 
-class _Bucket:
+class TokenBucket:
     """Tokens that drip in at a rate, up to a burst; each call takes one, in debt if it must wait."""
 
     def __init__(self, per_second: float, burst: int) -> None:
@@ -239,3 +241,9 @@ class _Bucket:
                 return None
             self._tokens -= 1
             return wait
+
+    def wait(self) -> float:
+        """Return how many seconds it takes until a call needs not wait; nothing is taken."""
+        with self._lock:
+            tokens = min(self._burst, self._tokens + (time.monotonic() - self._at) * self._per_second)
+            return max(0.0, (1 - tokens) / self._per_second)

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import logging
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
 
 from stellarrow.errors import (
+    AccessRefused,
     ConfigError,
     StellarrowError,
+    Unauthenticated,
 )
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.access import Access, Grant, admit, bound, guarded
+from stellarrow.security.permissions import check_named
+from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Tls
+from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 
 try:
@@ -28,55 +35,175 @@ COMPRESSION: Final = "compression"  # the call header by which a client chooses
 _CODECS: Final = ("none", "lz4", "zstd")
 
 
-def arguments(
-    address: Address, *, tls: Tls | None, authenticator: Authenticator | None, insecure: bool
-) -> dict[str, Any]:
+def arguments(address: Address, *, tls: Tls | None, access: Access | None, insecure: bool) -> dict[str, Any]:
     """Return what flight.FlightServerBase is made with, or refuse an address open to others."""
-    guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+    guarded(address, tls=tls, access=access, insecure=insecure)
     if address.port:
         bound(address).close()  # says by whom and why it cannot be, which Arrow does not
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
-        "middleware": {"calls": _Calls(authenticator)},
+        "middleware": {"calls": _Calls(access, by_headers=not (tls and tls.client_ca))},
     }
     if tls:
         certificate, key, ca = tls.pem()
         made["tls_certificates"] = [(certificate, key)]
         if ca:
             made |= {"verify_client": True, "root_certificates": ca}
+    if access and not (tls and tls.client_ca):
+        made["auth_handler"] = _Handshake()  # it would hide who a certificate belongs to
     return made
 
 
 def write_options(context: flight.ServerCallContext) -> pa.ipc.IpcWriteOptions:
     """Return the compression the client asked for by call header; none unless it did."""
     call = context.get_middleware("calls")
-    codec = call.compression if call else "none"
+    codec = (call.headers.get(COMPRESSION, "none").strip().lower() or "none") if call else "none"
     if codec not in _CODECS:
         raise ConfigError(f"the header compression is {codec!r}: it must be {', '.join(_CODECS)}")
     return pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec)
 
 
 class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no types
-    """One call: what its headers chose."""
+    """One call: its headers, and the token that a handshake is answered with."""
 
-    def __init__(self, compression: str) -> None:
-        self.compression = compression
+    def __init__(self, headers: dict[str, str], token: str = "") -> None:
+        self.headers = headers
+        self._token = token
+
+    def sending_headers(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
 class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]
-    """Lets only callers in whom the authenticator knows."""
+    """Keeps what the verbs are asked with, which they do not see, and answers handshakes.
 
-    def __init__(self, authenticator: Authenticator | None) -> None:
-        self._authenticator = authenticator
+    `by_headers` tells that callers prove who they are by headers alone, not by a certificate.
+    """
 
-    def start_call(self, _: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
-        plain = {name.lower(): text_of(values[-1]) for name, values in headers.items() if values}
-        if self._authenticator:
+    def __init__(self, access: Access | None, *, by_headers: bool) -> None:
+        self._access = access
+        self._by_headers = by_headers
+
+    def start_call(self, info: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
+        with answering():
+            plain = headers_of({name.lower(): [*map(text_of, values)] for name, values in headers.items()})
+            token = ""
+            if self._access and info.method == flight.FlightMethod.HANDSHAKE:
+                token = _basic_key(plain)
+                # Any verb that reads proves the key; who it is counts again in each call that follows.
+                self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
+            if self._access and info.method == flight.FlightMethod.GET_SCHEMA:
+                self._admit_early(Call("Flight.GetSchema", plain))
+            return _Call(plain, token)
+
+    def _admit_early(self, call: Call) -> None:
+        """Refuse here what can be: pyarrow gives each error of the verb GetSchema the status UNKNOWN."""
+        if self._access and (self._by_headers or call.token):
+            self._access.admit(call)
+
+
+def _basic_key(headers: Mapping[str, str]) -> str:
+    scheme, _, given = headers.get("authorization", "").partition(" ")
+    try:
+        user, _, key = base64.b64decode(given, validate=True).decode().partition(":")
+    except (binascii.Error, UnicodeDecodeError):
+        user, key = "", ""
+    if scheme.lower() != "basic" or user != "key" or not key:
+        raise Unauthenticated("a handshake needs the user 'key' and an API key as the password")
+    return key
+
+
+class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
+    """Lets handshakes through to the middleware, which checks them."""
+
+    def authenticate(self, _: Any, __: Any) -> None:
+        """Have nothing to say: the credential is in a header."""
+
+    def is_valid(self, _: bytes) -> bytes:
+        return b""
+
+
+class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]
+    """A Flight server whose every verb first asks who calls; subclasses answer what they offer.
+
+    A verb that a subclass does not answer is unimplemented, to those who would be allowed to use it.
+    """
+
+    def __init__(self, access: Access | None, **made: Any) -> None:
+        check_named(f"Flight.{verb}" for verb in VERBS)
+        self._access = access
+        super().__init__(**made)
+
+    def list_flights(self, context: flight.ServerCallContext, criteria: bytes) -> Iterator[Any]:
+        with answering():
+            self._admit("ListFlights", context)
+        return self.flights(criteria)
+
+    def get_flight_info(self, context: flight.ServerCallContext, descriptor: Any) -> flight.FlightInfo:
+        with answering():
+            self._admit("GetFlightInfo", context)
+            return self.info(descriptor)
+
+    def get_schema(self, context: flight.ServerCallContext, descriptor: Any) -> flight.SchemaResult:
+        with answering():
             try:
-                self._authenticator(plain)
-            except PermissionError as error:
-                raise flight.FlightUnauthenticatedError(str(error) or "authentication required") from error
-        return _Call(plain.get(COMPRESSION, "none").strip().lower() or "none")
+                self._admit("GetSchema", context)
+            except AccessRefused as error:
+                raise InvalidArgument(f"{status_of(error).grpc}: {error}") from None
+            return self.schema(descriptor)
+
+    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> Any:
+        with answering():
+            return self.get(context, self._admit("DoGet", context), ticket)
+
+    def do_put(self, context: flight.ServerCallContext, *_: Any) -> None:
+        self._refuse("DoPut", context)
+
+    def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
+        self._refuse("DoExchange", context)
+
+    def do_action(self, context: flight.ServerCallContext, _: flight.Action) -> Any:
+        self._refuse("DoAction", context)
+
+    def list_actions(self, context: flight.ServerCallContext) -> list[Any]:
+        with answering():
+            self._admit("ListActions", context)
+        return []
+
+    def flights(self, criteria: bytes) -> Iterator[flight.FlightInfo]:
+        raise NotImplementedError
+
+    def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        raise NotImplementedError
+
+    def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        raise NotImplementedError
+
+    def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:
+        raise NotImplementedError
+
+    def _admit(self, verb: str, context: flight.ServerCallContext) -> Grant:
+        call = context.get_middleware("calls")
+        identity = text_of(context.peer_identity())
+        certificate = Certificate((f"SAN:{identity}", f"CN:{identity}")) if identity else None
+        address = peer_address(text_of(context.peer()))
+        return admit(self._access, Call(f"Flight.{verb}", call.headers, address, certificate))
+
+    def _refuse(self, verb: str, context: flight.ServerCallContext) -> None:
+        with answering():
+            self._admit(verb, context)
+            raise Unimplemented(f"this server has no {verb}")
+
+
+VERBS: Final = (
+    *("ListFlights", "GetFlightInfo", "GetSchema", "DoGet"),
+    *("DoPut", "DoExchange", "DoAction", "ListActions", "Handshake"),
+)
+
+
+def gone_of(context: flight.ServerCallContext, grant: Grant) -> Callable[[], bool]:
+    """Return what tells a stream that its client has left, or is not let in any more."""
+    return lambda: context.is_cancelled() or grant.has_ended()
 
 
 def text_of(value: Any) -> str:
@@ -107,6 +234,9 @@ class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc
 
 # Arrow has no error of its own for DATA_LOSS: INTERNAL comes nearest.
 _FLIGHT: Final[Mapping[str, type[Exception]]] = {
+    "UNAUTHENTICATED": flight.FlightUnauthenticatedError,
+    "PERMISSION_DENIED": flight.FlightUnauthorizedError,
+    "RESOURCE_EXHAUSTED": flight.FlightUnavailableError,  # Arrow has none: who is told so tries again later
     "INVALID_ARGUMENT": InvalidArgument,
     "NOT_FOUND": NotFound,
     "UNAVAILABLE": flight.FlightUnavailableError,

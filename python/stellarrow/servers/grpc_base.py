@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass
+from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.access import Access, Grant, admit, bound, guarded, status_result
+from stellarrow.security.permissions import check_named
+from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Tls
+from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
-try:
+with needing("a gRPC server", "servers"):
     import grpc
     from grpc_health.v1 import health, health_pb2, health_pb2_grpc
     from grpc_reflection.v1alpha import reflection
-except ImportError as error:
-    raise ConfigError("this needs gRPC: pip install 'stellarrow[grpc]'") from error
 
-Request = TypeVar("Request")
-Answer = TypeVar("Answer")
+    from stellarrow.servers.reflection import with_json_names
 
 _THREADS: Final = 16
 _CLOSE_SECONDS: Final = 2.0
+_REQUEST_BYTES: Final = 4 << 20
 _log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Unary:
+    """A method with one answer; `target` is what the audit log says it was about."""
+
+    work: Callable[[Any], Any]
+    read: Callable[[bytes], Any]
+    target: Callable[[Any, Any], str] = lambda _request, _answer: ""
+
+
+@dataclass(frozen=True, slots=True)
+class Streaming:
+    """A method whose answers go on until the second argument says that nobody may have more."""
+
+    work: Callable[[Any, Callable[[], bool]], Iterator[Any]]
+    read: Callable[[bytes], Any]
+    status: Callable[[StellarrowError], str] = lambda error: status_of(error).grpc
 
 
 class RpcServer:
@@ -35,28 +56,35 @@ class RpcServer:
     def __init__(
         self,
         address: Address,
-        handlers: Mapping[str, dict[str, grpc.RpcMethodHandler[Any, Any]]],
+        services: Mapping[str, Mapping[str, Unary | Streaming]],
         *,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
         threads: int = _THREADS,
         options: Sequence[tuple[str, int]] = (),
     ) -> None:
-        guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
-        interceptors: list[grpc.ServerInterceptor] = [_Authenticated(authenticator)] if authenticator else []
+        guarded(address, tls=tls, access=access, insecure=insecure)
+        self._access = access
+        self.calls = tuple(f"/{name}/{method}" for name, methods in services.items() for method in methods)
+        check_named(self.calls)
         self._server = grpc.server(
             ThreadPoolExecutor(threads, thread_name_prefix="stellarrow-grpc"),
-            interceptors=interceptors,
-            options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 64 << 20), *options],
+            interceptors=[_Reflected(access)] if access else [],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", _REQUEST_BYTES),
+                *options,
+            ],
         )
-        for service, methods in handlers.items():
-            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, methods)])
+        for service, methods in services.items():
+            handlers = {name: self._handler(f"/{service}/{name}", one) for name, one in methods.items()}
+            self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
         self._health = health.HealthServicer()
-        self._services = ("", *handlers)
+        self._services = ("", *services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*handlers, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection.enable_server_reflection(names, self._server, with_json_names(names))
         self.serving(True)
         self.address = self._listen(address, tls)
 
@@ -90,53 +118,111 @@ class RpcServer:
         keep_asking(port)
         return Address(address.host, port)
 
+    def _handler(self, name: str, method: Unary | Streaming) -> grpc.RpcMethodHandler[Any, Any]:
+        if isinstance(method, Unary):
+            return grpc.unary_unary_rpc_method_handler(
+                lambda request, context: self._answer(name, method, request, context), method.read, _written
+            )
+        return grpc.unary_stream_rpc_method_handler(
+            lambda request, context: self._answers(name, method, request, context), method.read, _written
+        )
 
-def unary(
-    work: Callable[[Request], Answer], read: Callable[[bytes], Request], write: Callable[[Answer], bytes]
-) -> grpc.RpcMethodHandler[Request, Answer]:
-    """Return a method whose errors become statuses with their sentence."""
-
-    def answer(request: Request, context: grpc.ServicerContext) -> Answer:
+    def _answer(self, name: str, method: Unary, request: Any, context: grpc.ServicerContext) -> Any:
+        """Answer a call; errors become statuses with their sentence."""
         try:
-            return work(request)
+            grant = admit(self._access, call_of(name, context))
+            return self._worked(method, request, grant)
         except StellarrowError as error:
-            context.abort(grpc.StatusCode[status_of(error).grpc], str(error))
+            _abort(context, error, status_of(error).grpc)
         except Exception as error:
             _log.exception("unexpected error in a call")
             context.abort(grpc.StatusCode.INTERNAL, f"unexpected error: {error!r}; the server's log has more")
         raise AssertionError  # abort raises
 
-    return grpc.unary_unary_rpc_method_handler(answer, read, write)
+    def _worked(self, method: Unary, request: Any, grant: Grant) -> Any:
+        answer = error = None
+        try:
+            answer = method.work(request)
+        except StellarrowError as raised:
+            error = raised
+            raise
+        finally:
+            if self._access:
+                self._access.done(grant, target=method.target(request, answer), result=status_result(error))
+        return answer
+
+    def _answers(
+        self, name: str, method: Streaming, request: Any, context: grpc.ServicerContext
+    ) -> Iterator[Any]:
+        """Answer until the caller leaves, or is not let in any more."""
+        try:
+            grant = admit(self._access, call_of(name, context))
+        except StellarrowError as error:
+            _abort(context, error, status_of(error).grpc)
+            raise AssertionError from error  # abort raises
+        try:
+            for message in method.work(request, lambda: not context.is_active() or grant.has_ended()):
+                grant.check()
+                yield message
+            grant.check()
+        except Unauthenticated as error:
+            _abort(context, error, status_of(error).grpc)
+        except StellarrowError as error:
+            _abort(context, error, method.status(error))
 
 
-class _Authenticated(grpc.ServerInterceptor):
-    """Lets only callers through whom the authenticator knows; health is open to probes."""
+def _written(answer: Any) -> bytes:
+    written: bytes = answer.SerializeToString()
+    return written
 
-    def __init__(self, authenticator: Authenticator) -> None:
-        self._authenticator = authenticator
+
+def _abort(context: grpc.ServicerContext, error: StellarrowError, code: str) -> None:
+    if isinstance(error, TooManyCalls):
+        # What gRPC's own retries heed, in milliseconds.
+        context.set_trailing_metadata((("grpc-retry-pushback-ms", str(round(error.retry_after * 1_000))),))
+    context.abort(grpc.StatusCode[code], str(error))
+
+
+def call_of(name: str, context: grpc.ServicerContext) -> Call:
+    """Return a call as `security` sees it."""
+    pairs: dict[str, list[str]] = {}
+    for key, value in context.invocation_metadata() or ():
+        text = value.decode("latin-1") if isinstance(value, bytes) else value
+        pairs.setdefault(key.lower(), []).append(text)
+    return Call(name, headers_of(pairs), peer_address(context.peer()), _certificate(context))
+
+
+def _certificate(context: grpc.ServicerContext) -> Certificate | None:
+    shown: Mapping[str, Sequence[bytes]] = context.auth_context()  # type: ignore[assignment]  # wrongly typed
+    names = [f"SAN:{one.decode(errors='replace')}" for one in shown.get("x509_subject_alternative_name", ())]
+    names += [f"CN:{one.decode(errors='replace')}" for one in shown.get("x509_common_name", ())]
+    return Certificate(tuple(names)) if names else None
+
+
+class _Reflected(grpc.ServerInterceptor):
+    """Asks who wants to know which services there are; health is open to probes."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
 
     def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        if not handler_call_details.method.startswith(f"/{health.SERVICE_NAME}/"):
+        handler = continuation(handler_call_details)
+        name = handler_call_details.method
+        if handler is None or not name.startswith(f"/{reflection.SERVICE_NAME}/"):
+            return handler
+        answer: Any = handler.stream_stream
+
+        def reflected(requests: Any, context: grpc.ServicerContext) -> Any:
             try:
-                self._authenticator(_plain(handler_call_details.invocation_metadata or ()))
-            except PermissionError as error:
-                return _refusing(str(error) or "authentication required")
-        return continuation(handler_call_details)
+                self._access.admit(call_of(name, context))
+            except StellarrowError as error:
+                _abort(context, error, status_of(error).grpc)
+            return answer(requests, context)
 
-
-def _refusing(why: str) -> grpc.RpcMethodHandler[Any, Any]:
-    def refuse(_: Any, context: grpc.ServicerContext) -> None:
-        context.abort(grpc.StatusCode.UNAUTHENTICATED, why)
-
-    return grpc.unary_unary_rpc_method_handler(refuse)
-
-
-def _plain(metadata: Sequence[tuple[str, str | bytes]]) -> dict[str, str]:
-    return {
-        name.lower(): value.decode("latin-1") if isinstance(value, bytes) else value
-        for name, value in metadata
-    }
+        return grpc.stream_stream_rpc_method_handler(
+            reflected, handler.request_deserializer, handler.response_serializer
+        )

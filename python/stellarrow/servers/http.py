@@ -11,29 +11,30 @@ from typing import Final
 
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.protocols import Guarded, ServerState
-from stellarrow.security.access import Authenticator, bound, guarded
+from stellarrow.security.access import Access, bound, guarded
+from stellarrow.security.key_store import KeyStore
+from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.health import Check, Component, Part
 
-try:
+with needing("HTTP", "servers"):
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.concurrency import run_in_threadpool
     from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Route
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from stellarrow.servers import admin_http
+    from stellarrow.servers.http_access import Guarded as GuardedApp
+    from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
-except ImportError as error:
-    raise ConfigError("HTTP needs starlette and uvicorn: pip install 'stellarrow[servers]'") from error
 
-# Those who may not log in, such as an orchestrator's probe, learn yes or no here, nothing else.
-_OPEN_TO_ALL: Final = frozenset(("/health/live", "/health/ready", "/ready"))
 _START_SECONDS: Final = 10.0
+_CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -66,16 +67,17 @@ class HealthServer:
         metrics: Callable[[], bytes] | None = None,
         routes: Sequence[BaseRoute] = (),
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
+        keys: KeyStore | None = None,
         insecure: bool = False,
     ) -> None:
         self._components = tuple(components)
         self._ready = ready
         self._metrics = metrics
         self._began = time.monotonic()
-        guarded(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        guarded(address, tls=tls, access=access, insecure=insecure)
         config = uvicorn.Config(
-            self._app(routes, authenticator),
+            self._app(routes, access, keys),
             http=BoundedProtocol,
             ws="none",
             backlog=BACKLOG,
@@ -111,7 +113,7 @@ class HealthServer:
         """Answer what is being asked, then stop; twice is harmless."""
         self._server.should_exit = True
         if self._thread.ident is not None:
-            self._thread.join()
+            self._thread.join(_CLOSE_SECONDS)  # a request that hangs is not waited for
         self._socket.close()
 
     def _run(self) -> None:
@@ -121,7 +123,7 @@ class HealthServer:
         asyncio.get_running_loop().set_exception_handler(BriefFaults())
         await self._server.serve(sockets=[self._socket])
 
-    def _app(self, routes: Sequence[BaseRoute], authenticator: Authenticator | None) -> Starlette:
+    def _app(self, routes: Sequence[BaseRoute], access: Access | None, keys: KeyStore | None) -> Starlette:
         own = [
             Route("/health", self._health),
             Route("/health/live", _live),
@@ -129,18 +131,21 @@ class HealthServer:
             Route("/ready", self._readiness),
             Route("/metrics", self._text),
         ]
-        guards = [Middleware(_Authenticated, authenticator=authenticator)] if authenticator else []
-        return Starlette(routes=[*own, *routes], middleware=guards)
+        every = [*own, *routes, *(admin_http.routes(keys, access) if access and keys else [])]
+        self.calls = tuple(calls_of(every))
+        guards = [Middleware(GuardedApp, access=access, routes=every)] if access else []
+        return Starlette(routes=every, middleware=guards)
 
-    def _health(self, _: Request) -> Response:
+    def _health(self, request: Request) -> Response:
         checks = [component.check() for component in self._components]
         status = _status(checks)
-        report = {
-            "status": status,
-            "version": __version__,
-            "uptime": round(time.monotonic() - self._began, 3),
-            "components": {check.name: check.to_dict() for check in checks},
-        }
+        report: dict[str, object] = {"status": status}
+        if grant_of(request).can(Permission.READ_METRICS):
+            report |= {
+                "version": __version__,
+                "uptime": round(time.monotonic() - self._began, 3),
+                "components": {check.name: check.to_dict() for check in checks},
+            }
         return JSONResponse(report, status_code=503 if status == "unhealthy" else 200)
 
     async def _readiness(self, _: Request) -> Response:
@@ -160,22 +165,3 @@ def _status(checks: Iterable[Check]) -> str:
     if any(check.essential for check in bad):
         return "unhealthy"
     return "degraded" if bad else "healthy"
-
-
-class _Authenticated:
-    """Lets only callers through whom the authenticator knows."""
-
-    def __init__(self, app: ASGIApp, *, authenticator: Authenticator) -> None:
-        self._app = app
-        self._authenticator = authenticator
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in _OPEN_TO_ALL:
-            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-            try:
-                scope["user"] = await run_in_threadpool(self._authenticator, headers)
-            except PermissionError as error:
-                refused = JSONResponse({"error": str(error) or "authentication required"}, status_code=401)
-                await refused(scope, receive, send)
-                return
-        await self._app(scope, receive, send)

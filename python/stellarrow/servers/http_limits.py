@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
 from typing import Any, Final
 
-import h11
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from stellarrow.extras import needing
+
+with needing("HTTP", "servers"):
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+
+from stellarrow.security.principal import Certificate
 
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
 REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
@@ -29,6 +36,8 @@ class BoundedProtocol(H11Protocol):
             transport.abort()
         else:
             self._watch()
+            if certificate := _certificate(transport.get_extra_info("peercert")):
+                self.app_state = {**self.app_state, "certificate": certificate}
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
@@ -41,6 +50,12 @@ class BoundedProtocol(H11Protocol):
         self._rest()
         super().connection_lost(exc)
 
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except h11.LocalProtocolError:  # it was broken off before: without this, those after it would stay
+            self.transport.abort()
+
     def _watch(self) -> None:
         if self._deadline is None:
             self._deadline = self.loop.call_later(REQUEST_SECONDS, self.transport.abort)
@@ -49,6 +64,17 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def _certificate(shown: Any) -> Certificate | None:
+    """Return what a client's verified certificate says, as Python's ssl reads it."""
+    if not shown:
+        return None
+    names = [f"SAN:{value}" for _, value in shown.get("subjectAltName", ())]
+    subject = [pair for part in shown.get("subject", ()) for pair in part]
+    names += [f"CN:{value}" for name, value in subject if name == "commonName"]
+    expires = ssl.cert_time_to_seconds(shown["notAfter"]) if "notAfter" in shown else None
+    return Certificate(tuple(names), expires)
 
 
 class BriefFaults:

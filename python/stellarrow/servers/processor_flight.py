@@ -18,9 +18,17 @@ from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
 from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.reads.session_stream import of_sessions
-from stellarrow.security.access import Authenticator
+from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import Unimplemented, answering, arguments, text_of, write_options
+from stellarrow.servers.flight_base import (
+    GuardedFlight,
+    Unimplemented,
+    answering,
+    arguments,
+    gone_of,
+    text_of,
+    write_options,
+)
 from stellarrow.servers.tcp_keepalive import keep_asking
 
 _CLOSE_SECONDS: Final = 3.0  # for calls that are under way
@@ -35,12 +43,12 @@ class FlightServer:
         processor: Processor,
         *,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        made = arguments(address, tls=tls, access=access, insecure=insecure)
         try:
-            self._server = _Tables(processor, **made)
+            self._server = _Tables(processor, access, **made)
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
@@ -60,46 +68,41 @@ class FlightServer:
         return not self._closing.is_alive()
 
 
-class _Tables(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
-    def __init__(self, processor: Processor, **made: Any) -> None:
+class _Tables(GuardedFlight):
+    def __init__(self, processor: Processor, access: Access | None, **made: Any) -> None:
         self._processor = processor
-        super().__init__(**made)
+        super().__init__(access, **made)
 
-    def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
+    def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
         paths = [COMPATIBLE[0], *(tuple(name.split("@")) for name in self._processor.options.kept)]
         for path in paths:
-            yield self._info(flight.FlightDescriptor.for_path(*path))
+            yield self.info(flight.FlightDescriptor.for_path(*path))
 
-    def get_flight_info(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.FlightInfo:
-        return self._info(descriptor)
-
-    def get_schema(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.SchemaResult:
-        with answering():
-            return flight.SchemaResult(_schema(_command(descriptor)))
-
-    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
-        with answering():
-            command = _parsed(ticket.ticket)
-            gone = context.is_cancelled
-            of_command = of_range if command.ledgers else of_sessions
-            stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
-            return flight.GeneratorStream(_schema(command), _batches(stream), options=write_options(context))
-
-    def _info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+    def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         with answering():
             command = _command(descriptor)
             # No location: where the client is already connected.
             parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
             return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
 
+    def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        return flight.SchemaResult(_schema(_command(descriptor)))
 
-def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
+    def get(
+        self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
+    ) -> flight.GeneratorStream:
+        command = _parsed(ticket.ticket)
+        of_command = of_range if command.ledgers else of_sessions
+        gone = gone_of(context, grant)
+        stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
+        batches = _batches(stream, grant)
+        return flight.GeneratorStream(_schema(command), batches, options=write_options(context))
+
+
+def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
     with answering():
         for sent, resume in stream:
+            grant.check()
             report = {
                 "first_ledger": sent.first,
                 "last_ledger": sent.last,
@@ -108,6 +111,7 @@ def _batches(stream: Stream) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
                 **({"session": sent.session} if sent.session else {}),
             }
             yield sent.rows, pa.py_buffer(json.dumps(report).encode())
+        grant.check()  # a stream that ends for this must not look whole
 
 
 def _command(descriptor: flight.FlightDescriptor) -> Command:

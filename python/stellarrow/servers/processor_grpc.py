@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.filter import Filter
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
-from stellarrow.security.access import Authenticator
+from stellarrow.security.access import Access
 from stellarrow.security.tls import Tls
-from stellarrow.servers.grpc_base import RpcServer, unary
+from stellarrow.servers.grpc_base import RpcServer, Unary
 
-try:
+with needing("the control service", "servers"):
     from stellarrow.proto import control_service_pb2 as messages
-except ImportError as error:
-    raise ConfigError("the control service needs gRPC: pip install 'stellarrow[grpc]'") from error
 
 SERVICE: Final = "contractdata.v1.ControlService"
 
@@ -30,22 +28,22 @@ class ControlServer(RpcServer):
         processor: Processor,
         *,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
     ) -> None:
         self._processor = processor
-        calls: dict[str, Any] = {
-            "StartProcessing": (self._start, messages.StartProcessingRequest),
-            "StopProcessing": (self._stop, messages.StopProcessingRequest),
-            "GetStatus": (self._status, messages.GetStatusRequest),
-            "ConfigureFilters": (self._configure, messages.ConfigureFiltersRequest),
-            "GetMetrics": (self._metrics, messages.GetMetricsRequest),
-        }
         methods = {
-            name: unary(work, request.FromString, lambda answer: answer.SerializeToString())
-            for name, (work, request) in calls.items()
+            "StartProcessing": Unary(
+                self._start, messages.StartProcessingRequest.FromString, lambda _, answer: _session_of(answer)
+            ),
+            "StopProcessing": Unary(
+                self._stop, messages.StopProcessingRequest.FromString, lambda request, _: request.session_id
+            ),
+            "GetStatus": Unary(self._status, messages.GetStatusRequest.FromString),
+            "ConfigureFilters": Unary(self._configure, messages.ConfigureFiltersRequest.FromString),
+            "GetMetrics": Unary(self._metrics, messages.GetMetricsRequest.FromString),
         }
-        super().__init__(address, {SERVICE: methods}, tls=tls, authenticator=authenticator, insecure=insecure)
+        super().__init__(address, {SERVICE: methods}, tls=tls, access=access, insecure=insecure)
 
     def _start(self, request: messages.StartProcessingRequest) -> messages.StartProcessingResponse:
         session = self._processor.start(
@@ -97,3 +95,7 @@ class ControlServer(RpcServer):
             processing_rate=work.rate.per_second,
             last_update_time=int(work.session.updated_at),
         )
+
+
+def _session_of(answer: messages.StartProcessingResponse | None) -> str:
+    return answer.session_id if answer else ""

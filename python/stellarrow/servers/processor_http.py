@@ -5,15 +5,17 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
+from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
+
+with needing("HTTP", "servers"):
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
 
 
 class Sessions:

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from stellarrow.errors import (
+    ApiKeyExists,
     ConfigError,
     Damaged,
     LedgerMissing,
     LedgerUnsound,
+    PermissionDenied,
     StellarrowError,
+    TooManyCalls,
+    Unauthenticated,
     Unavailable,
+    UnknownApiKey,
     UnknownSession,
 )
 
@@ -27,7 +32,12 @@ class Status:
 INTERNAL: Final = Status("INTERNAL", 500)
 # The first kind that fits counts.
 TABLE: Final[tuple[tuple[type[StellarrowError], Status], ...]] = (
+    (Unauthenticated, Status("UNAUTHENTICATED", 401)),
+    (PermissionDenied, Status("PERMISSION_DENIED", 403)),
+    (TooManyCalls, Status("RESOURCE_EXHAUSTED", 429)),
     (UnknownSession, Status("NOT_FOUND", 404)),
+    (UnknownApiKey, Status("NOT_FOUND", 404)),
+    (ApiKeyExists, Status("ALREADY_EXISTS", 409)),
     (LedgerMissing, Status("NOT_FOUND", 404)),
     (LedgerUnsound, Status("DATA_LOSS", 500)),
     (Damaged, Status("DATA_LOSS", 500)),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.config import Processor, Source
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
@@ -37,6 +38,7 @@ def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
             yield place
             continue
         try:
+            extras.require("a private PostgreSQL", "postgres", advise="embedded")
             from stellarrow.sinks.postgres.embedded import PrivateServer  # noqa: PLC0415  an extra
 
             yield stack.enter_context(PrivateServer(_DATABASE)).url
@@ -88,10 +90,19 @@ def run(
         )
         while not stop.wait(_READABLE_POLL_SECONDS):
             ledgers_out.look()
-        ended = ledgers_out.drain()
+        return _drained(ledgers_out, tables_out, sinks)
+
+
+def _drained(ledgers_out: Any, tables_out: Any, sinks: Sequence[_Feed]) -> bool:
+    """Let all of it end side by side, as there are ten seconds for all; tell whether every client let go."""
+    with ThreadPoolExecutor(2, thread_name_prefix="stellarrow-drain") as threads:
+        for sink in sinks:
+            sink.stop()
+        draining = [threads.submit(one.drain) for one in (ledgers_out, tables_out)]
         for sink in sinks:
             sink.close()
-        return tables_out.drain() and ended
+        ended = [one.result() for one in draining]
+        return all(ended)
 
 
 def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
@@ -131,10 +142,14 @@ class _Feed:
     def start(self) -> None:
         self._thread.start()
 
-    def close(self) -> None:
-        """Finish what is in hand; twice is harmless."""
+    def stop(self) -> None:
+        """Let it finish what is in hand."""
         self._stop.set()
         self._source.close()
+
+    def close(self) -> None:
+        """Return when what was in hand is finished; twice is harmless."""
+        self.stop()
         if self._thread.ident is not None:
             self._thread.join()
         if self._sink:

@@ -11,25 +11,28 @@ from functools import partial
 from typing import Final
 from urllib.parse import quote
 
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
-
 from stellarrow import registry
 from stellarrow.config import Consumer as Settings
 from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.servers.http import HealthServer
+from stellarrow.services.secured import Secured
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
+
+with needing("HTTP", "servers"):
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
 
 _log: Final = logging.getLogger("stellarrow.sink")
 
@@ -53,11 +56,12 @@ class SinkService:
         self._counted = ConsumerMetrics(self._metrics)
         self._stats = {name: Stats() for name in settings.tables}
         self._ready = threading.Event()
+        self._secured = Secured(settings, settings.state_dir, self._metrics)
 
     def run(self) -> None:
         """Return when told to stop, or when the end ledger is reached."""
         settings = self._settings
-        with closing(self._http()) as http, ExitStack() as opened:
+        with closing(self._secured), closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             for sink in sinks.values():
                 sink.coverage()  # what cannot be reached or fits nothing is told before we are ready
@@ -138,6 +142,8 @@ class SinkService:
             ready=self._ready,
             metrics=self._metrics.text,
             routes=[Route("/stats", self._stats_response)],
+            keys=self._secured.keys,
+            **self._secured.doors,
         )
 
     def check(self) -> Check:

@@ -9,16 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.net.grpc_channel import channel_options
 
-try:
+with needing("flowctl", "grpc"):
     import grpc
 
     from stellarrow.proto import flowctl_pb2 as messages
-except ImportError as error:
-    raise ConfigError("flowctl needs gRPC: pip install 'stellarrow[grpc]'") from error
 
 _SERVICE: Final = "flowctl.ControlPlane"
 _TIMEOUT: Final = 5.0  # seconds for a call

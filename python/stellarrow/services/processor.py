@@ -8,7 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
@@ -23,7 +23,7 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
-from stellarrow.services.source import tls_of
+from stellarrow.services.secured import Secured
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
@@ -50,9 +50,12 @@ class ProcessorService:
         self.source = redacted_url(location)
         self._settings = settings
         self._ready = threading.Event()
+        self._has_drained = False
         metrics = Metrics()
-        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(secured.close)
+            doors = secured.doors
             self.processor = Processor(
                 lambda: registry.open_source(
                     location, network=settings.network, access=settings.access, metrics=metrics
@@ -61,7 +64,7 @@ class ProcessorService:
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
-            stack.callback(self.processor.close)
+            stack.callback(self._end)
             self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
             stack.callback(self.grpc.close)
             self.flight = FlightServer(settings.flight_address, self.processor, **doors)
@@ -74,6 +77,7 @@ class ProcessorService:
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=[processor_http.route(self.processor)],
+                keys=secured.keys,
                 **doors,
             )
             stack.callback(self.http.close)
@@ -107,12 +111,17 @@ class ProcessorService:
         self.processor.drain()
         all_let_go = self.flight.close()
         self.processor.close(within=max(0.5, deadline - time.monotonic()))
+        self._has_drained = True
         if not all_let_go:
             _log.warning("a client takes nothing: ending without it")
         return all_let_go
 
     def close(self) -> None:
         self._doors.close()
+
+    def _end(self) -> None:
+        """Let go of the engine; who had the time to drain is not waited for again."""
+        self.processor.close(within=0 if self._has_drained else _DRAIN_SECONDS)
 
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""

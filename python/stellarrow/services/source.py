@@ -7,24 +7,24 @@ import socket
 import threading
 import time
 from contextlib import ExitStack
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
-from stellarrow.config import Listening
 from stellarrow.config import Source as Settings
-from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Named, Source
-from stellarrow.security.tls import Tls
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
-from stellarrow.services.flowctl import Registration, Service
+from stellarrow.services.secured import Secured
 from stellarrow.telemetry.health import Check, Part
 from stellarrow.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    from stellarrow.services.flowctl import Registration
 
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
@@ -50,8 +50,10 @@ class SourceService:
             budget=settings.max_memory_mb << 20,
             metrics=metrics,
         )
-        doors: dict[str, Any] = {"tls": tls_of(settings), "insecure": settings.insecure}
         with ExitStack() as stack:
+            self._secured = secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(secured.close)
+            doors = secured.doors
             self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
             stack.callback(self._grpc.close)
             self._flight = RawLedgerFlight(
@@ -67,7 +69,12 @@ class SourceService:
             if settings.flowctl_enabled:
                 parts.append(Part(self._registered))
             self._http = HealthServer(
-                settings.health_port, parts, ready=self._ready, metrics=metrics.text, **doors
+                settings.health_port,
+                parts,
+                ready=self._ready,
+                metrics=metrics.text,
+                keys=secured.keys,
+                **doors,
             )
             stack.callback(self._http.close)
             self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
@@ -111,6 +118,8 @@ class SourceService:
         return Check("flowctl", not trouble, trouble, essential=False)
 
     def _registration(self, settings: Settings) -> Registration:
+        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
+
         named = settings.flowctl_component_id
         answer = Service(
             id=named or f"stellarrow-source-{socket.gethostname()}-{os.getpid()}",
@@ -128,13 +137,3 @@ class SourceService:
         return Registration(
             settings.flowctl_endpoint, answer, interval=interval, measure=self._relay.measured
         )
-
-
-def tls_of(settings: Listening) -> Tls | None:
-    """Return what a service's settings say of TLS."""
-    certificate, key = settings.tls_certificate, settings.tls_key
-    if certificate and key:
-        return Tls(certificate, key, settings.tls_client_ca)
-    if certificate or key or settings.tls_client_ca:
-        raise ConfigError("TLS needs both a certificate and its key: give --tls-certificate and --tls-key")
-    return None

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.grpc_channel import channel_options, proxy_of
@@ -19,12 +20,10 @@ from stellarrow.registry import SourceOptions
 from stellarrow.sources.ledger_stream import StreamedLedger, StreamReader
 from stellarrow.telemetry.metrics import Metrics
 
-try:
+with needing("grpc://", "grpc"):
     import grpc
 
     from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
-except ImportError as error:
-    raise ConfigError("grpc:// needs gRPC: pip install 'stellarrow[grpc]' (in a clone: make)") from error
 
 _WATCH_SECONDS: Final = 0.1
 _METHOD: Final = "/raw_ledger_service.RawLedgerService/StreamRawLedgers"

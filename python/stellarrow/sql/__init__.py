@@ -32,12 +32,8 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
     """
     if not (where.where or where.select):
         return None
-    try:
-        from stellarrow.sql.computation import computation  # noqa: PLC0415  an extra
-    except ModuleNotFoundError as error:
-        if error.name != "sqlglot":
-            raise
-        raise ConfigError("SQL expressions need sqlglot: pip install 'stellarrow[sql]'") from error
+    from stellarrow.sql.computation import computation  # noqa: PLC0415  an extra
+
     try:
         return computation(table, columns, whole, where)
     except ConfigError:

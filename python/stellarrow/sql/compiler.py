@@ -10,12 +10,15 @@ from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlglot import expressions as sql
 
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.sql import functions
 from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.sql.parsing import Condition, shown
+
+with needing("SQL", "sql"):
+    from sqlglot import expressions as sql
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,13 @@ from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
-from sqlglot import expressions as sql
 
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.sql.numbers import Datum, calculate, compare
+
+with needing("SQL", "sql"):
+    from sqlglot import expressions as sql
 
 Call: TypeAlias = tuple[Callable[..., Datum], Sequence[Any]]
 

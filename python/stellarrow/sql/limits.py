@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any, Final
 
-from sqlglot import Token, TokenType
-from sqlglot import expressions as sql
-
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
+
+with needing("SQL", "sql"):
+    from sqlglot import Token, TokenType
+    from sqlglot import expressions as sql
 
 MAX_DIGITS: Final = 76  # of Arrow's widest decimal
 _MAX_CHARACTERS: Final = 500_000

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeAlias
 
-import sqlglot
-from sqlglot import errors, expressions
-
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.sql.limits import check_text, check_tokens, check_tree, cut
+
+with needing("SQL", "sql"):
+    import sqlglot
+    from sqlglot import errors, expressions
 
 Condition: TypeAlias = expressions.Expression
 _DIALECT: Final = "duckdb"

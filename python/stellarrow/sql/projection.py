@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-from sqlglot import expressions as sql
 
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.sql.compiler import Value, compiled, field_named
 from stellarrow.sql.numbers import narrow
 from stellarrow.sql.parsing import Condition, shown
+
+with needing("SQL", "sql"):
+    from sqlglot import expressions as sql
 
 
 @dataclass(frozen=True, slots=True)

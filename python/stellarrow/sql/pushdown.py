@@ -8,10 +8,13 @@ from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
-from sqlglot import expressions as sql
 
+from stellarrow.extras import needing
 from stellarrow.filter import Filter
 from stellarrow.sql.parsing import Condition
+
+with needing("SQL", "sql"):
+    from sqlglot import expressions as sql
 
 # By column: the filter's field that keeps every row with one of its values, and what such a value looks like.
 # It may keep others, as the condition is asked again; one field must not mix two columns.

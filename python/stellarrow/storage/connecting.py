@@ -9,17 +9,14 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 from stellarrow.net.identity import USER_AGENT
 from stellarrow.net.proxies import Proxy, host_of, proxy_for
 from stellarrow.storage.aws import s3_config
 from stellarrow.storage.store import StoreOptions
 
-try:
+with needing("an object store", "lake"):
     from obstore.store import AzureStore, GCSStore, HTTPStore, S3Store
-except ImportError as error:
-    raise ConfigError(
-        "s3://, gs://, az:// and https:// need obstore: pip install 'stellarrow[lake]'"
-    ) from error
 
 _CONNECT_SECONDS: Final = 5.0
 # Any one of these is enough; with a part of what is needed, the client would ask the machine for the rest.

@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
-import obstore
-
 from stellarrow.errors import SourceError
+from stellarrow.extras import needing
+
+with needing("an object store", "lake"):
+    import obstore
 
 Result = TypeVar("Result")
 

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from stellarrow.errors import ConfigError, SinkError, SourceError
+from stellarrow.extras import needing
 from stellarrow.net.proxies import Proxy
 from stellarrow.net.redaction import redacted_text, redacted_url
 from stellarrow.storage import errors
@@ -16,15 +17,11 @@ from stellarrow.storage.aws import bucket_region
 from stellarrow.storage.connecting import connect
 from stellarrow.storage.store import StoreOptions
 
-try:
+with needing("an object store", "lake"):
     import obstore
     from obstore.exceptions import AlreadyExistsError, BaseError
 
     from stellarrow.storage import listings
-except ImportError as error:
-    raise ConfigError(
-        "s3://, gs://, az:// and https:// need obstore: pip install 'stellarrow[lake]'"
-    ) from error
 
 Result = TypeVar("Result")
 

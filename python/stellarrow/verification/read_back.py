@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stellarrow.errors import SinkError
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerSet
 from stellarrow.verification.stored_tables import StoredTable
 
 _AT_ONCE: Final = 10_000  # ledgers
@@ -35,17 +35,7 @@ def read_back_of(held: StoredTable) -> ReadBack:
     except SinkError as error:  # nothing is proven, and maybe nothing can be read
         audit.faults.append(str(error))
     sound = held.ledgers - damaged
-    for part in _windows(sound):
-        try:
-            counted = held.row_counts(part)
-        except SinkError as error:
-            audit.faults.append(str(error))
-            continue
-        audit.rows += counted.total()
-        if is_ledgers:
-            wrong = LedgerSet.of(one for one in range(part.first, part.end + 1) if counted[one] != 1)
-            if wrong:
-                audit.faults.append(f"{wrong} should have one row each, but has not")
+    _count(held, sound, audit, one_each=is_ledgers)
     if is_ledgers:
         _follow(held, sound, audit)
         if damaged:
@@ -54,10 +44,25 @@ def read_back_of(held: StoredTable) -> ReadBack:
     return audit
 
 
-def _windows(ledgers: LedgerSet) -> Iterator[LedgerRange]:
+def _count(held: StoredTable, sound: LedgerSet, audit: ReadBack, *, one_each: bool) -> None:
+    """Count rows; where each ledger must have one, name those that have not."""
+    try:
+        for counts in held.row_counts(sound):
+            if counts.error:
+                audit.faults.append(str(counts.error))
+            if counts.rows is None:
+                continue
+            due = sound & LedgerSet([counts.ledgers])
+            audit.rows += sum(rows for ledger, rows in counts.rows.items() if ledger in due)
+            if one_each and (wrong := LedgerSet.of(one for one in _each(due) if counts.rows.get(one) != 1)):
+                audit.faults.append(f"{wrong} should have one row each, but has not")
+    except SinkError as error:
+        audit.faults.append(str(error))
+
+
+def _each(ledgers: LedgerSet) -> Iterator[int]:
     for part in ledgers:
-        for first in range(part.first, part.end + 1, _AT_ONCE):
-            yield LedgerRange(first, min(part.end, first + _AT_ONCE - 1))
+        yield from range(part.first, part.end + 1)
 
 
 def _follow(held: StoredTable, sound: LedgerSet, audit: ReadBack) -> None:
@@ -79,6 +84,6 @@ def _follow(held: StoredTable, sound: LedgerSet, audit: ReadBack) -> None:
 
 
 def _headers(held: StoredTable, sound: LedgerSet) -> Iterator[tuple[int, str, str]]:
-    for part in _windows(sound):
+    for part in sound.windows(_AT_ONCE):
         for rows in held.read(_HASHES, part):
             yield from zip(*(column.to_pylist() for column in rows.columns), strict=True)

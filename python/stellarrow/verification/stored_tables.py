@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import pyarrow as pa
 
 from stellarrow import registry
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network, RowCounts
 from stellarrow.net.redaction import redacted_url
-from stellarrow.protocols import Readable
+from stellarrow.protocols import Counted, Readable
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables
 from stellarrow.storage.paths import local_path
 
 Reader = Callable[[Sequence[str], LedgerRange], Iterator[pa.RecordBatch]]
+_COUNTED_AT_ONCE: Final = 10_000  # ledgers
 
 
 def _none() -> Iterator[Damage]:
@@ -38,13 +40,18 @@ class StoredTable:
     ledgers: LedgerSet
     read: Reader = field(repr=False, compare=False)
     damage: Callable[[], Iterator[Damage]] = field(default=_none, repr=False, compare=False)
+    counted: Counted | None = field(default=None, repr=False, compare=False)
 
-    def row_counts(self, ledgers: LedgerRange) -> Counter[int]:
-        """Count the rows of each ledger that has any."""
-        found: Counter[int] = Counter()
-        for rows in self.read(["ledger_sequence"], ledgers):
-            found += counted(rows)
-        return found
+    def row_counts(self, ledgers: LedgerSet) -> Generator[RowCounts]:
+        """Yield counts of ranges in ledger order: of these ledgers at least, reading every row once."""
+        if self.counted:
+            yield from self.counted.row_counts(ledgers)
+            return
+        for part in ledgers.windows(_COUNTED_AT_ONCE):
+            found: Counter[int] = Counter()
+            for rows in self.read(["ledger_sequence"], part):
+                found += counted(rows)
+            yield RowCounts(part, found)
 
 
 def counted(rows: pa.RecordBatch) -> Counter[int]:
@@ -67,6 +74,7 @@ def stored_tables(place: str) -> list[StoredTable]:
             one.ledgers,
             one.read,
             one.damage if isinstance(one, HeldFiles) else _none,
+            one if isinstance(one, Counted) else None,
         )
         for one in kind.held(f"parquet:{place}" if is_folder else place)
     ]

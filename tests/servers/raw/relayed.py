@@ -71,12 +71,6 @@ def corrupted(node: RpcNode, number: int) -> str:
     return whole
 
 
-def known(headers: Any) -> str:
-    if headers.get("authorization") != "Bearer right":
-        raise PermissionError("show your key")
-    return "reader"
-
-
 def health_of(channel: grpc.Channel, service: str = "") -> int:
     stub: Any = health_pb2_grpc.HealthStub(channel)
     status: int = stub.Check(health_pb2.HealthCheckRequest(service=service)).status

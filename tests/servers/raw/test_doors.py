@@ -11,18 +11,22 @@ import trustme
 from grpc_health.v1 import health_pb2
 from pyarrow import flight
 
+from fakes.doorman import Doorman
 from fakes.rpc import RpcNode
-from servers.raw.relayed import ANYWHERE, MakeRelay, health_of, known
+from servers.raw.relayed import ANYWHERE, MakeRelay, health_of
 from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
+from stellarrow.security.access import Access
 from stellarrow.security.tls import Tls
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
+
+KNOWN = Access([Doorman()])
 
 
 def test_grpc_asks_who_one_is(node: RpcNode, relayed: MakeRelay) -> None:
     relay = relayed(node).relay
     with (
-        closing(RawLedgerServer(ANYWHERE, relay, authenticator=known)) as server,
+        closing(RawLedgerServer(ANYWHERE, relay, access=KNOWN)) as server,
         grpc.insecure_channel(str(server.address)) as channel,
     ):
         server.start()
@@ -31,7 +35,7 @@ def test_grpc_asks_who_one_is(node: RpcNode, relayed: MakeRelay) -> None:
             request_serializer=StreamLedgersRequest.SerializeToString,
             response_deserializer=RawLedger.FromString,
         )
-        with pytest.raises(grpc.RpcError, match="show your key"):
+        with pytest.raises(grpc.RpcError, match="authentication required"):
             next(call(StreamLedgersRequest(start_ledger=139)))
         stream = call(StreamLedgersRequest(start_ledger=139), metadata=(("authorization", "Bearer right"),))
         assert next(stream).sequence == 139
@@ -79,12 +83,10 @@ def test_both_speak_mutual_tls(
 def test_flight_asks_who_one_is(node: RpcNode, relayed: MakeRelay) -> None:
     relay = relayed(node).relay
     with (
-        closing(
-            RawLedgerFlight(ANYWHERE, relay, source_type="rpc", source_url="x", authenticator=known)
-        ) as server,
+        closing(RawLedgerFlight(ANYWHERE, relay, source_type="rpc", source_url="x", access=KNOWN)) as server,
         flight.connect(f"grpc://{server.address}") as client,
     ):
-        with pytest.raises(flight.FlightUnauthenticatedError, match="show your key"):
+        with pytest.raises(flight.FlightUnauthenticatedError, match="authentication required"):
             list(client.list_flights())
         right = flight.FlightCallOptions(headers=[(b"authorization", b"Bearer right")])
         assert len(list(client.list_flights(options=right))) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from importlib.resources import as_file, files
@@ -14,7 +15,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from rich.console import Console
 
+from stellarrow import extras
 from stellarrow.cli.commands.synth import lake_path, write_lake
+from stellarrow.cli.invocation import typed_program
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
 from stellarrow.core.synthetic import synthetic
@@ -57,6 +60,7 @@ def command(data: Path, to: str | None) -> None:
 def _ask_postgres(console: Console, data: Path, url: str | None) -> None:
     """Show the ledgers in a database, or say why not: the rest of the demo does not need one."""
     try:
+        extras.require("a private PostgreSQL", "postgres", advise=None if url else "embedded")
         from stellarrow.cli import demo_postgres  # noqa: PLC0415  an extra
 
         source = FileSource(data / "ledgers-synthetic")
@@ -125,20 +129,28 @@ def _busiest(seen: pa.Table) -> Iterator[str]:
 
 
 def _tell_next(console: Console, data: Path) -> None:
-    lake, compatible = data / "ledgers-synthetic", data / "compatible"
-    here = "" if data == Path("stellarrow-data") else f" --data {data}"
+    lake, compatible, heavy = (
+        shlex.quote(word)
+        for word in (f"{data}/ledgers-synthetic", f"parquet:{data}/compatible", f"{data}/heavy.xdr.zst")
+    )
+    here = "" if data == Path("stellarrow-data") else f" --data {shlex.quote(str(data))}"
+    program = typed_program()
     console.print("\n[bold]Try next[/bold]")
-    for line in (
+    asked = (
         (
-            f'stellarrow sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
+            f'{program} sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
             ' group by all order by 2 desc limit 5"'
         ),
         (
-            f'stellarrow sql{here} "select balance_holder, balance from pubnet.contract_data'
+            f'{program} sql{here} "select balance_holder, balance from pubnet.contract_data'
             ' where balance is not null order by 2 desc limit 5"'
         ),
-        f"stellarrow extract {lake} --tables contract_data@1.0 --to parquet:{compatible}",
-        f"stellarrow synth --ledgers 10 --size 1.7MB --out {data}/heavy.xdr.zst",
-        f"stellarrow inspect {data}/heavy.xdr.zst",
+    )
+    for line in (
+        *(() if extras.lacking("sql") else asked),
+        f"{program} extract {lake} --tables contract_data@1.0 --to {compatible}",
+        f"{program} synth --ledgers 10 --size 1.7MB --out {heavy}",
+        f"{program} inspect {heavy}",
+        *(["pip install 'stellarrow[sql]'   # then, too:", *asked] if extras.lacking("sql") else ()),
     ):
-        console.print(f"  .venv/bin/{line}", markup=False, soft_wrap=True)
+        console.print(f"  {line}", markup=False, soft_wrap=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.cli.extraction import Job
 from stellarrow.cli.options import Paged, option
 from stellarrow.config import Extract, find_file, read
@@ -146,6 +146,9 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
+    in_sql = ["sql"] if settings.where or settings.select else []
+    needed = registry.extras_of(settings.source, rpc=settings.rpc, sinks=settings.to)
+    extras.require("this extract", *needed, *in_sql)
     registry.check_apart(settings.to)
     with ExitStack() as stack:
         opened = stack.enter_context(

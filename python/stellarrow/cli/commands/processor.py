@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from contextlib import closing
 from typing import Final
 
 import click
 
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Processor as Settings
 from stellarrow.telemetry import logs
 
@@ -45,7 +45,8 @@ def serve(settings: Settings) -> None:
 
     With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
     """
-    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+    extras.require("processor serve", "servers", *registry.extras_of(settings.source))
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
         _serve(settings, stop.event)
 
 
@@ -57,7 +58,6 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         _log.info("processing ledgers from %s: %s", service.source, service.addresses)
         stop.wait()
         _log.info("draining: streams end at a ledger, sessions continue at the next start")
-        ended = service.drain()
+        service.drain()
     _log.info("stopped")
-    if not ended:
-        os._exit(0)  # with all that counts on disk
+    end_process(0)

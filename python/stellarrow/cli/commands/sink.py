@@ -6,10 +6,11 @@ from typing import Final
 
 import click
 
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Consumer as Settings
 from stellarrow.telemetry import logs
 
@@ -40,7 +41,10 @@ def postgres() -> None:
 @options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
     """Bring a processor's tables into PostgreSQL; SIGTERM commits what has come and exits."""
+    extras.require("sink postgres serve", "postgres", "servers", *registry.extras_of(settings.source))
     from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
-    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
         SinkService(settings, stop.event).run()
+    if stop.event.is_set():
+        end_process(0)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from contextlib import closing
 from typing import Final
 
 import click
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Source as Settings
 from stellarrow.telemetry import logs
 from stellarrow.telemetry.metrics import Metrics
@@ -41,7 +40,8 @@ def serve(settings: Settings) -> None:
 
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
-    with logs.written(settings.log_level, settings.log_format), stopping() as stop:
+    extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
         _serve(settings, stop.event)
 
 
@@ -66,7 +66,6 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
             while not stop.wait(_POLL_SECONDS):
                 service.look()
             _log.info("draining: streams end at the ledger they have reached")
-            ended = service.drain()
+            service.drain()
     _log.info("stopped")
-    if not ended:
-        os._exit(0)  # a stalled Flight client would keep the interpreter from its end
+    end_process(0)

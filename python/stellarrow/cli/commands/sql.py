@@ -10,6 +10,7 @@ from typing import Any, Final
 import click
 import pyarrow as pa
 
+from stellarrow import extras, registry
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
@@ -53,6 +54,7 @@ def command(
     """
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
+    extras.require("sql", "sql", *registry.extras_of(ledgers["source"]))
     if query == "@":
         database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"

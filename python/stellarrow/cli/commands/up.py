@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +12,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from stellarrow import extras, registry
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Processor, Source, find_file, read
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
@@ -51,20 +51,21 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     if services:
         _show(_planned(source, settings))
         return
+    named = [place for place in to if place != PRIVATE_SERVER]
+    extras.require("up", "servers", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
-        stopping() as stop,
+        stopping(LATE) as stop,
         _located(settings) as location,
     ):
-        ended = run(
+        run(
             replace(settings, source=location),
             replace(source, source=location),
             to,
             stop.event,
             announce=_show,
         )
-    if not ended:
-        os._exit(0)  # a client that takes nothing would keep the interpreter from its end
+    end_process(0)
 
 
 @contextmanager

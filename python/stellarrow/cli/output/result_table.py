@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.output import formatting
+from stellarrow.cli.output import formatting, parquet_amounts
 from stellarrow.errors import ConfigError, SinkError
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
@@ -194,7 +194,7 @@ def _write(rows: pa.RecordBatchReader, path: Path, ending: str) -> int:
     written = 0
     with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:
         for batch in rows:
-            writer.write_batch(batch)
+            writer.write_batch(parquet_amounts.kept(batch))
             written += batch.num_rows
     return written
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.cli.query.exact import MACROS, assets, exactly
+from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import View, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.extras import needing
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
@@ -25,10 +26,8 @@ class Database:
     """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
-        try:
-            import duckdb  # noqa: PLC0415  an extra
-        except ImportError as error:
-            raise ConfigError("sql needs DuckDB: pip install 'stellarrow[sql]'") from error
+        with needing("SQL", "sql"):
+            import duckdb  # noqa: PLC0415
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
@@ -130,7 +129,7 @@ class Database:
                 relation = self._connection.sql(query)
                 if relation is None:
                     raise ConfigError("the query returns no rows: write a select")
-                rows = pa.RecordBatchReader.from_stream(relation)
+                rows = pa.RecordBatchReader.from_stream(as_arrow_knows(relation))
                 yield rows.schema
                 yield from rows
             except (self._error, pa.ArrowException, OSError) as error:
@@ -148,9 +147,10 @@ class Database:
             known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first.strip()} The tables are: {known}")
         if "HUGEINT" in first or "INT128" in first:
+            amount = "balance_text" if "balance" in words else "amount_text"
             return ConfigError(
                 f"{first.strip()} A sum of amounts may need more digits than a number has:"
-                " exact_sum(amount_text) gives it as text"
+                f" exact_sum({amount}) gives it as text"
             )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
         return ConfigError(f"{first.strip()} {hint}".strip())

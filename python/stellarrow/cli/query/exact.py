@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    import duckdb
 
 # By DuckDB's name of a type without a sign: one that holds its differences too.
 _SIGNED: Final = {"UTINYINT": "bigint", "USMALLINT": "bigint", "UINTEGER": "bigint", "UBIGINT": "hugeint"}
@@ -14,6 +17,9 @@ MACROS: Final = (
     # A sum of amounts of any size, from their texts; text as well, because no number holds it.
     "create macro exact_sum(amounts) as sum(amounts::bignum)::varchar",
 )
+
+# Numbers that Arrow has no type for: texts, because DuckDB hands them over as others, or as bytes.
+_UNKNOWN_TO_ARROW: Final = ("BIGNUM", "UHUGEINT")
 
 _ASSET_TYPE: Final = """case asset_type
     when 'AssetTypeAssetTypeNative' then 'native'
@@ -50,3 +56,15 @@ def assets(tables: Mapping[str, Mapping[str, str]]) -> str | None:
         if set(_NAMES.split(", ")) <= tables.get(table, {}).keys()
     ]
     return f"select distinct {_NAMES} from ({' union all '.join(known)})" if known else None
+
+
+def as_arrow_knows(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    """Return the same rows, with numbers as text that would not pass into Arrow as they are."""
+    unknown = [kind in _UNKNOWN_TO_ARROW for kind in map(str, relation.types)]
+    if not any(unknown):
+        return relation
+    places = [f"#{at}{'::varchar' * odd}" for at, odd in enumerate(unknown, 1)]
+    names = ('"' + name.replace('"', '""') + '"' for name in relation.columns)
+    return relation.project(
+        ", ".join(f"{place} as {name}" for place, name in zip(places, names, strict=True))
+    )

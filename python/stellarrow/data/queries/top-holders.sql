@@ -1,6 +1,6 @@
 -- Who holds most of each asset: the ten largest balances that contracts hold, after the last change of each.
 with latest as (
-    select contract_id, balance_holder as holder, balance, deleted, closed_at
+    select contract_id, balance_holder as holder, balance, balance_text, deleted, closed_at
     from contract_data
     where contract_key_type = 'ScValTypeScvVec' -- as all balances have
     qualify row_number() over (
@@ -14,6 +14,7 @@ select
     row_number() over (partition by contract_id order by balance desc, holder) as place,
     holder,
     balance,
+    balance_text,
     latest.closed_at as last_change
 from latest
 left join assets using (contract_id)

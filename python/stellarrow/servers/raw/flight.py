@@ -15,9 +15,9 @@ from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, Network
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator
+from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import answering, arguments, write_options
+from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -105,7 +105,7 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
 }
 
 
-class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
+class RawLedgerFlight(GuardedFlight):
     """Serve the ledgers of a relay; it answers once made."""
 
     def __init__(
@@ -117,15 +117,15 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         source_url: str,
         network: Network | None = None,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, authenticator=authenticator, insecure=insecure)
+        made = arguments(address, tls=tls, access=access, insecure=insecure)
         self._relay = relay
         self._origin = source_type, source_url
         self._network = network
         try:
-            super().__init__(**made)
+            super().__init__(access, **made)
         except (OSError, pa.ArrowException) as error:
             raise ConfigError(
                 f"cannot listen on {address} ({error}): choose another address, or stop what is there"
@@ -143,21 +143,15 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         stopping.join(grace)
         return not stopping.is_alive()
 
-    def list_flights(self, _: flight.ServerCallContext, __: bytes) -> Iterator[flight.FlightInfo]:
+    def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
         yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)
 
-    def get_schema(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.SchemaResult:
-        with answering():
-            _asked(descriptor)
+    def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        _asked(descriptor)
         return flight.SchemaResult(SCHEMA)
 
-    def get_flight_info(
-        self, _: flight.ServerCallContext, descriptor: flight.FlightDescriptor
-    ) -> flight.FlightInfo:
-        with answering():
-            parts = _parts(_asked(descriptor))
+    def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
+        parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
         records = sum(part.count or 0 for part in parts) or -1
         return flight.FlightInfo(SCHEMA, descriptor, endpoints, records, -1, app_metadata=self._metadata())
@@ -172,21 +166,24 @@ class RawLedgerFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow
         }
         return json.dumps({key: value for key, value in report.items() if value is not None}).encode()
 
-    def do_get(self, context: flight.ServerCallContext, ticket: flight.Ticket) -> flight.GeneratorStream:
-        with answering():
-            start, end = self._range(Command.parse(ticket.ticket))
-            options = write_options(context)
-        return flight.GeneratorStream(SCHEMA, self._batches(start, end, context), options=options)
+    def get(
+        self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
+    ) -> flight.GeneratorStream:
+        start, end = self._range(Command.parse(ticket.ticket))
+        batches = self._batches(start, end, gone_of(context, grant), grant)
+        return flight.GeneratorStream(SCHEMA, batches, options=write_options(context))
 
     def _batches(
-        self, start: int, end: int | None, context: flight.ServerCallContext
+        self, start: int, end: int | None, gone: Callable[[], bool], grant: Grant
     ) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
         if end is not None and start > end:
             return
         with answering():
-            for ledgers in self._relay.streams(start, end, gone=context.is_cancelled):
+            for ledgers in self._relay.streams(start, end, gone=gone):
                 for fitting in _fitting(ledgers):
+                    grant.check()
                     yield self._batch(fitting), _metadata(fitting)
+            grant.check()  # a stream that ends for this must not look whole
 
     def _range(self, command: Command) -> tuple[int, int | None]:
         """Return the first ledger and the last: that of now, or none where it is to follow."""

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import StellarrowError, TooManyCalls
+from stellarrow.extras import needing
 from stellarrow.net.address import Address
-from stellarrow.security.access import Authenticator
+from stellarrow.security.access import Access
 from stellarrow.security.tls import Tls
-from stellarrow.servers.grpc_base import RpcServer
+from stellarrow.servers.grpc_base import RpcServer, Streaming
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.status import status_of
 
-try:
-    import grpc
-
+with needing("a gRPC server", "servers"):
     from stellarrow.proto import raw_ledger_service_pb2 as messages
-except ImportError as error:
-    raise ConfigError("gRPC is not installed: pip install 'stellarrow[grpc]' (in a clone: make)") from error
 
 SERVICE: Final = "raw_ledger_service.RawLedgerService"
 
@@ -51,21 +48,17 @@ class RawLedgerServer(RpcServer):
         relay: Relay,
         *,
         tls: Tls | None = None,
-        authenticator: Authenticator | None = None,
+        access: Access | None = None,
         insecure: bool = False,
     ) -> None:
         self._relay = relay
         self._streams = threading.BoundedSemaphore(_STREAMS)
-        handler = grpc.unary_stream_rpc_method_handler(
-            self._stream,
-            request_deserializer=messages.StreamLedgersRequest.FromString,
-            response_serializer=messages.RawLedger.SerializeToString,
-        )
+        method = Streaming(self._stream, messages.StreamLedgersRequest.FromString, _status)
         super().__init__(
             address,
-            {SERVICE: {"StreamRawLedgers": handler}},
+            {SERVICE: {"StreamRawLedgers": method}},
             tls=tls,
-            authenticator=authenticator,
+            access=access,
             insecure=insecure,
             threads=_STREAMS + _SPARE,
             options=_OPTIONS,
@@ -73,17 +66,18 @@ class RawLedgerServer(RpcServer):
         self.serving(False)
 
     def _stream(
-        self, request: messages.StreamLedgersRequest, context: grpc.ServicerContext
+        self, request: messages.StreamLedgersRequest, gone: Callable[[], bool]
     ) -> Iterator[messages.RawLedger]:
         if not self._streams.acquire(blocking=False):
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_STREAMS} streams are open: try again later")
+            raise TooManyCalls(f"{_STREAMS} streams are open: try again later")
         try:
-            groups = self._relay.streams(request.start_ledger, gone=lambda: not context.is_active())
-            for ledgers in groups:
+            for ledgers in self._relay.streams(request.start_ledger, gone=gone):
                 for ledger in ledgers:
                     yield messages.RawLedger(sequence=ledger.sequence, ledger_close_meta_xdr=ledger.xdr)
-        except StellarrowError as error:
-            code = status_of(error).grpc
-            context.abort(grpc.StatusCode[_OF_A_STREAM.get(code, code)], str(error))
         finally:
             self._streams.release()
+
+
+def _status(error: StellarrowError) -> str:
+    code = status_of(error).grpc
+    return _OF_A_STREAM.get(code, code)

@@ -14,10 +14,10 @@ from pathlib import Path
 from tempfile import SpooledTemporaryFile, gettempdir
 from typing import Any, Final, TypeVar
 
-import obstore
 import pyarrow as pa
 
 from stellarrow.errors import SinkUnavailable
+from stellarrow.extras import needing
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.sinks.files.irregular import Irregularity
@@ -25,6 +25,9 @@ from stellarrow.sinks.files.local import translate_os_errors
 from stellarrow.sinks.files.store import Found, Gone
 from stellarrow.storage import StoreOptions, errors
 from stellarrow.storage.object_store import CloudStore
+
+with needing("an object store", "lake"):
+    import obstore
 
 Result = TypeVar("Result")
 

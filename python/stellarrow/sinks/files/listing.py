@@ -18,6 +18,13 @@ from stellarrow.sinks.files.store import FileStore, Found, damaged
 
 _ENDINGS: Final = ("parquet", "jsonl", "csv")
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
+# What a fact that is empty, or that is not told at all, is called where somebody asks for it.
+_UNSAID: Final = {
+    "unsigned": "unsigned",
+    "partition": "ledgers",
+    "transfers": "derive",
+    "decoded": "no",
+}
 
 
 class Listing:
@@ -101,9 +108,10 @@ class Listing:
         for fact, value in {"unsigned": "", **self.shape.facts}.items():
             there = held.get(fact, value if fact in _LATER else "")
             if there != value:
+                unsaid = _UNSAID.get(fact, "none")
                 raise SchemaMismatch(
-                    f"{self} was written with {fact.replace('_', ' ')} {there or 'none'!r}, not"
-                    f" {value or 'none'!r}: ask for the same again, or choose another folder"
+                    f"{self} was written with {fact.replace('_', ' ')} {there or unsaid!r}, not"
+                    f" {value or unsaid!r}: ask for the same again, or choose another folder"
                 )
 
     def orphans(self) -> list[Found]:

@@ -28,6 +28,14 @@ def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piec
             yield from _files(listing, held, part, set(), _CHANCES)
 
 
+def by_range(listing: Listing, wanted: LedgerSet) -> Iterator[tuple[LedgerRange, Iterator[Piece]]]:
+    """Yield, in order, the ranges that have any of the ledgers, each with its pieces: no file comes twice."""
+    with listing.store.reading(listing.shape.folder):
+        for held, part in trusted(listing.parts()):
+            if LedgerSet([part]) & wanted:
+                yield part, _files(listing, held, part, set(), _CHANCES)
+
+
 def _within(listing: Listing, wanted: LedgerRange | None) -> list[tuple[LedgerRange, LedgerRange]]:
     due = LedgerSet([wanted] if wanted else [LedgerRange(0)])
     return [(held, both) for held, part in trusted(listing.parts()) for both in LedgerSet([part]) & due]

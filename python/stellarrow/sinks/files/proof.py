@@ -107,17 +107,22 @@ def _opened(
 ) -> Iterator[tuple[KeptFile, Iterator[pa.RecordBatch]]]:
     path = f"{listing.shape.folder}/{kept.path}"
     with readable(listing.store, path), listing.store.read(path) as file:
-        size, digest = _digest(file)
-        if kept.sha256 and size != kept.bytes:
-            raise damaged(
-                f"{listing.store}/{path}", f"has {size} bytes, not the {kept.bytes} it was written with"
-            )
-        if kept.sha256 and digest != kept.sha256:
-            raise damaged(f"{listing.store}/{path}", "has other bytes than it was written with")
-        file.seek(0)
+        size, digest = compare_bytes(listing, kept, file)
         if not kept.sha256:
             _compare_facts(listing, ledgers, file)
         yield KeptFile(kept.path, size, kept.rows, digest), _rows(listing, ledgers, kept, file)
+
+
+def compare_bytes(listing: Listing, kept: KeptFile, file: pa.NativeFile) -> tuple[int, str]:
+    """Compare a file's size and digest with its entry, if it has one, and leave it at its beginning."""
+    path = f"{listing.store}/{listing.shape.folder}/{kept.path}"
+    size, digest = _digest(file)
+    if kept.sha256 and size != kept.bytes:
+        raise damaged(path, f"has {size} bytes, not the {kept.bytes} it was written with")
+    if kept.sha256 and digest != kept.sha256:
+        raise damaged(path, "has other bytes than it was written with")
+    file.seek(0)
+    return size, digest
 
 
 def _digest(file: pa.NativeFile) -> tuple[int, str]:

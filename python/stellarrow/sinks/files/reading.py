@@ -9,8 +9,9 @@ import pyarrow as pa
 
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, Damaged, SinkError
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
+from stellarrow.sinks.files.counting import row_counts
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
@@ -154,6 +155,9 @@ class HeldFiles:
         wanted = list(dict.fromkeys(("ledger_sequence", *columns)))
         for rows in rows_of(self.listing, ledgers, wanted):
             yield rows.select(list(columns))
+
+    def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
+        return row_counts(self.listing, ledgers)
 
     def damage(self) -> Iterator[Damage]:
         """Compare every file with what it was written as."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import pyarrow as pa
 from psycopg import sql
 
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.sinks.postgres import coverage
 from stellarrow.sinks.postgres.ddl import ENTRIES
 from stellarrow.sinks.postgres.server import Server, without_mode
 
 _AT_ONCE = 50_000  # rows
+_COUNTED_AT_ONCE = 10_000  # ledgers, so that no transaction stays open for long
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,15 @@ class KeptTable:
                 yield pa.RecordBatch.from_pydict(
                     dict(zip(columns, map(list, zip(*rows, strict=True)), strict=True))
                 )
+
+    def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
+        """Count on the server, range after range."""
+        query = sql.SQL(
+            "SELECT ledger_sequence, count(*) FROM {} WHERE ledger_sequence BETWEEN %s AND %s GROUP BY 1"
+        ).format(sql.Identifier(*self.place.split(".")))
+        with self.server.translate_errors("read"), self.server.connect() as connection:
+            for part in ledgers.windows(_COUNTED_AT_ONCE):
+                yield RowCounts(part, dict(connection.execute(query, [part.first, part.end]).fetchall()))
 
 
 def kept_tables(url: str) -> list[KeptTable]:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, SourceError, SourceUnavailable
+from stellarrow.extras import needing
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.http_client import (
     Answer,
@@ -25,13 +26,9 @@ from stellarrow.net.http_client import (
 from stellarrow.net.redaction import redacted_text, redacted_url
 from stellarrow.sources.rpc.refusals import Refused, TooLarge, error_of
 
-try:
+with needing("an RPC node", "rpc"):
     import orjson
     from urllib3.exceptions import HTTPError, LocationValueError, ProxyError, SSLError
-except ImportError as error:
-    raise ConfigError(
-        "an RPC node needs urllib3, orjson and pybase64: pip install 'stellarrow[rpc]'"
-    ) from error
 
 _TRANSIENT: Final = frozenset((408, 425))
 _BUSY: Final = 429

@@ -11,8 +11,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, TypeVar
 
-import pybase64
-
 from stellarrow.core.framing import frame
 from stellarrow.errors import (
     ConfigError,
@@ -22,6 +20,7 @@ from stellarrow.errors import (
     SourceUnavailable,
     Stopped,
 )
+from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
@@ -31,6 +30,9 @@ from stellarrow.sources.chunking import read_again
 from stellarrow.sources.rpc.connection import Connection
 from stellarrow.sources.rpc.node import Node, Page
 from stellarrow.telemetry.metrics import Metrics
+
+with needing("an RPC node", "rpc"):
+    import pybase64
 
 Found = TypeVar("Found")
 

@@ -13,10 +13,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.formats.jsonl import value
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     base64_of,
+    chosen,
     compressing,
     decompressing,
     moments,
@@ -41,14 +43,17 @@ class Csv(TextFormat):
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        lists = {field.name for field in schema if pa.types.is_list(field.type)}
-        types = {field.name: _read_as(field.type) for field in schema}
+        asked = chosen(schema, columns)
+        lists = {field.name for field in asked if pa.types.is_list(field.type)}
+        types = {field.name: _read_as(field.type) for field in asked}
         reader = pv.open_csv(
             decompressing(file, self.codec),
             pv.ReadOptions(use_threads=False, block_size=_READ),
             pv.ParseOptions(newlines_in_values=True),
             pv.ConvertOptions(
                 column_types=types,
+                include_columns=asked.names if columns else None,
+                include_missing_columns=not ADDED.isdisjoint(asked.names),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -61,8 +66,7 @@ class Csv(TextFormat):
                     _listed(column) if name in lists else column
                     for name, column in zip(rows.schema.names, rows.columns, strict=True)
                 ]
-                made = valued(pa.RecordBatch.from_arrays(parsed, rows.schema.names), schema)
-                yield made.select(columns) if columns else made
+                yield valued(pa.RecordBatch.from_arrays(parsed, rows.schema.names), asked)
 
         return whole_ledgers(batches())
 

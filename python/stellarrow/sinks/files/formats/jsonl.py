@@ -18,6 +18,7 @@ import pyarrow.json as pj
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     base64_of,
+    chosen,
     compressing,
     decompressing,
     moments,
@@ -45,16 +46,18 @@ class JsonLines(TextFormat):
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
-        texts = pa.schema([pa.field(field.name, _read_as(field.type)) for field in schema])
-        parsing = pj.ParseOptions(explicit_schema=texts, unexpected_field_behavior="error")
+        asked = chosen(schema, columns)
+        texts = pa.schema([pa.field(field.name, _read_as(field.type)) for field in asked])
+        parsing = pj.ParseOptions(
+            explicit_schema=texts, unexpected_field_behavior="ignore" if columns else "error"
+        )
         reading = pj.ReadOptions(use_threads=False, block_size=2 * _READ)
 
         def batches() -> Iterator[pa.RecordBatch]:
             for lines in _lines(decompressing(file, self.codec)):
                 read = pj.read_json(pa.BufferReader(lines), reading, parsing)
                 for rows in read.combine_chunks().to_batches():
-                    made = valued(rows, schema)
-                    yield made.select(columns) if columns else made
+                    yield valued(rows, asked)
 
         return whole_ledgers(batches())
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -56,6 +56,13 @@ def base64_of(column: pa.Array) -> pa.Array:
     )
 
 
+def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    """Return the schema of the columns named, of all where none is: text of others is not looked into."""
+    if columns is None:
+        return schema
+    return pa.schema([schema.field(name) for name in columns], schema.metadata)
+
+
 def valued(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Turn texts back into the values of a schema."""
     held = written(schema, rows.schema.names)
@@ -80,6 +87,8 @@ def whole_ledgers(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]
         if not batch.num_rows:
             continue
         numbers = batch.column("ledger_sequence")
+        if numbers.null_count:
+            raise ValueError("it has rows of no ledger")
         begins = pc.index(numbers, numbers[-1]).as_py()
         if begins or (held and held[-1].column("ledger_sequence")[-1] != numbers[0]):
             yield _joined([*held, batch.slice(0, begins)])

@@ -1,0 +1,106 @@
+"""Which call needs which permission, and which role has it: the one table that every server asks.
+
+A call is named `GET /path` over HTTP (with the route's own path), `/package.Service/Method` over gRPC, and
+`Flight.Verb` over Arrow Flight. A server refuses to be made with a call that is not named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from stellarrow.errors import ConfigError
+
+
+class Permission(StrEnum):
+    """What a role may permit."""
+
+    READ_LEDGERS = "ReadLedgers"
+    WRITE_LEDGERS = "WriteLedgers"
+    READ_METRICS = "ReadMetrics"
+    WRITE_METRICS = "WriteMetrics"
+    ADMIN = "Admin"
+
+
+class Asked(StrEnum):
+    """What a call needs that is no permission."""
+
+    NOTHING = "nothing"  # anybody may make it, and is not looked at
+    IDENTITY = "identity"  # anybody who is known
+    OPTIONAL = "optional"  # anybody; the answer says more to whom it may
+
+
+ROLES: Final[Mapping[str, frozenset[Permission]]] = {
+    "admin": frozenset(Permission),
+    "reader": frozenset((Permission.READ_LEDGERS, Permission.READ_METRICS)),
+    "processor": frozenset((Permission.READ_LEDGERS, Permission.WRITE_LEDGERS, Permission.READ_METRICS)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a call needs, and the event the audit log has of it where it is made."""
+
+    need: Permission | Asked
+    event: str = ""
+
+
+_CONTROL: Final = "/contractdata.v1.ControlService"
+_HEALTH: Final = "/grpc.health.v1.Health"
+_KEYS: Final = "/v1/admin/api-keys"
+
+RULES: Final[Mapping[str, Rule]] = {
+    # HTTP, every service
+    "GET /health": Rule(Asked.OPTIONAL),
+    "GET /health/live": Rule(Asked.NOTHING),
+    "GET /health/ready": Rule(Asked.NOTHING),
+    "GET /ready": Rule(Asked.NOTHING),
+    "GET /metrics": Rule(Permission.READ_METRICS),
+    f"POST {_KEYS}": Rule(Permission.ADMIN, "key created"),
+    f"GET {_KEYS}": Rule(Permission.ADMIN),
+    f"GET {_KEYS}/{{key_id}}": Rule(Permission.ADMIN),
+    f"POST {_KEYS}/{{key_id}}/rotate": Rule(Permission.ADMIN, "key rotated"),
+    f"DELETE {_KEYS}/{{key_id}}": Rule(Permission.ADMIN, "key revoked"),
+    # HTTP, the processor and the consumer
+    "GET /sessions": Rule(Permission.READ_METRICS),
+    "GET /stats": Rule(Permission.READ_METRICS),
+    # gRPC
+    "/raw_ledger_service.RawLedgerService/StreamRawLedgers": Rule(Permission.READ_LEDGERS),
+    f"{_CONTROL}/StartProcessing": Rule(Permission.WRITE_LEDGERS, "session started"),
+    f"{_CONTROL}/StopProcessing": Rule(Permission.WRITE_LEDGERS, "session stopped"),
+    f"{_CONTROL}/GetStatus": Rule(Permission.READ_METRICS),
+    f"{_CONTROL}/ConfigureFilters": Rule(Permission.WRITE_LEDGERS, "filters configured"),
+    f"{_CONTROL}/GetMetrics": Rule(Permission.READ_METRICS),
+    f"{_HEALTH}/Check": Rule(Asked.NOTHING),
+    f"{_HEALTH}/List": Rule(Asked.NOTHING),
+    f"{_HEALTH}/Watch": Rule(Asked.NOTHING),
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": Rule(Asked.IDENTITY),
+    # Arrow Flight, all verbs there are: what a server does not offer needs a permission too
+    "Flight.Handshake": Rule(Asked.NOTHING),  # it is itself how a caller proves who it is
+    "Flight.ListFlights": Rule(Permission.READ_LEDGERS),
+    "Flight.GetFlightInfo": Rule(Permission.READ_LEDGERS),
+    "Flight.GetSchema": Rule(Permission.READ_LEDGERS),
+    "Flight.DoGet": Rule(Permission.READ_LEDGERS),
+    "Flight.DoPut": Rule(Permission.WRITE_LEDGERS),
+    "Flight.DoExchange": Rule(Permission.WRITE_LEDGERS),
+    "Flight.DoAction": Rule(Permission.WRITE_LEDGERS),
+    "Flight.ListActions": Rule(Permission.READ_LEDGERS),
+}
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[Permission]:
+    """Return what some roles permit together; ConfigError for a role that is unknown."""
+    found: frozenset[Permission] = frozenset()
+    for role in roles:
+        if role not in ROLES:
+            raise ConfigError(f"{role!r} is no role: choose among {', '.join(ROLES)}")
+        found |= ROLES[role]
+    return found
+
+
+def check_named(calls: Iterable[str]) -> None:
+    """Refuse calls that the table does not name: nobody has said who may make them."""
+    if unknown := sorted(set(calls) - RULES.keys()):
+        raise ConfigError(f"no permission is named for {', '.join(unknown)}: add it to security/permissions")

@@ -1,0 +1,109 @@
+"""Every HTTP request asks `security` first: who calls, from where, and whether they may."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any, Final
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.security.access import OPEN, Access, Grant
+from stellarrow.security.permissions import check_named
+from stellarrow.security.principal import Call, headers_of
+from stellarrow.servers.status import status_of
+
+_UNKNOWN: Final = "GET /metrics"  # what is not there needs as much as what is there
+_BODY_BYTES: Final = 64 << 10
+_GRANT: Final = "stellarrow.grant"
+
+
+def grant_of(request: Request) -> Grant:
+    """Return what was granted to a request."""
+    grant: Grant = request.scope.get(_GRANT, OPEN)
+    return grant
+
+
+def calls_of(routes: Sequence[BaseRoute]) -> list[str]:
+    """Return the calls that routes offer, as the table of permissions names them."""
+    return [
+        f"{method} {route.path}"
+        for route in routes
+        if isinstance(route, Route)
+        for method in sorted(set(route.methods or ()) - {"HEAD"})
+    ]
+
+
+class Guarded:
+    """Lets a request through to the route it is for, or answers why not."""
+
+    def __init__(self, app: ASGIApp, *, access: Access, routes: Sequence[BaseRoute]) -> None:
+        check_named(calls_of(routes))
+        self._app = app
+        self._access = access
+        self._routes = routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        try:
+            call = self._call(scope)
+            if self._access.may_wait(call):
+                grant = await run_in_threadpool(self._access.admit, call)
+            else:
+                grant = self._access.admit(call)
+        except StellarrowError as error:
+            await refusal(error)(scope, receive, send)
+            return
+        scope[_GRANT] = grant
+        await self._app(scope, receive, send)
+
+    def _call(self, scope: Scope) -> Call:
+        pairs: dict[str, list[str]] = {}
+        for name, value in scope["headers"]:
+            pairs.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
+        client = scope.get("client")
+        certificate = scope.get("state", {}).get("certificate")
+        return Call(self._name(scope), headers_of(pairs), client[0] if client else "", certificate)
+
+    def _name(self, scope: Scope) -> str:
+        for route in self._routes:
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
+                method = scope["method"]
+                return f"{'GET' if method == 'HEAD' else method} {route.path}"
+        return _UNKNOWN
+
+
+def refusal(error: StellarrowError) -> Response:
+    """Return an error as an answer; what the caller should do next is in the headers, too."""
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="stellarrow"'
+    if isinstance(error, TooManyCalls):
+        headers["Retry-After"] = str(math.ceil(error.retry_after))
+    return JSONResponse({"error": str(error)}, status_code=status_of(error).http, headers=headers)
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """Return a request's JSON object, of bounded size and depth."""
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise ConfigError("a compressed body is not taken: send it plain")
+    body = b""
+    async for part in request.stream():
+        body += part
+        if len(body) > _BODY_BYTES:
+            raise ConfigError(f"the body has more than {_BODY_BYTES} bytes")
+    try:
+        given = json.loads(body or b"{}")
+    except (ValueError, RecursionError) as error:
+        raise ConfigError("the body is no JSON object") from error
+    if not isinstance(given, dict):
+        raise ConfigError("the body is no JSON object")
+    return given

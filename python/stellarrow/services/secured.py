@@ -1,0 +1,96 @@
+"""What the settings say of security, made: TLS, who may come in, the keys, the audit log."""
+
+from __future__ import annotations
+
+import logging
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from stellarrow.config import Listening
+from stellarrow.errors import ConfigError
+from stellarrow.security.access import Access, Authenticator, Policy
+from stellarrow.security.api_keys import make_text
+from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
+from stellarrow.security.key_authenticator import KeyAuthenticator
+from stellarrow.security.key_store import FILE, KeyStore
+from stellarrow.security.tls import Tls
+from stellarrow.storage.private import private_file, private_folder
+from stellarrow.telemetry.metrics import Metrics
+
+BOOTSTRAP: Final = "bootstrap-admin"
+_AUDIT: Final = "audit.jsonl"
+_OFF: Final = "off"
+_log: Final = logging.getLogger(__name__)
+
+
+class Secured:
+    """How one service lets callers in; close() lets go of its files."""
+
+    def __init__(self, settings: Listening, state_dir: Path, metrics: Metrics) -> None:
+        self.tls = tls_of(settings)
+        self.insecure = settings.insecure
+        self.keys: KeyStore | None = None
+        self.access: Access | None = None
+        with ExitStack() as stack:
+            authenticators: list[Authenticator] = []
+            if "api_key" in settings.auth:
+                self.keys = KeyStore(state_dir / FILE)
+                stack.callback(self.keys.close)
+                bootstrap(self.keys, settings.bootstrap_admin_key_file)
+                authenticators.append(KeyAuthenticator(self.keys, metrics))
+            if settings.auth:
+                audit = open_audit(settings, state_dir)
+                stack.callback(audit.close)
+                role = settings.anonymous_role
+                policy = Policy(authorize=settings.authz, anonymous_role=None if role == "none" else role)
+                self.access = Access(authenticators, policy=policy, audit=audit, metrics=metrics)
+            elif settings.anonymous_role != "none":
+                raise ConfigError("anonymous_role is set and auth is not: name how others prove who they are")
+            self._held = stack.pop_all()
+
+    @property
+    def doors(self) -> dict[str, Any]:
+        """What every server is made with."""
+        return {"tls": self.tls, "access": self.access, "insecure": self.insecure}
+
+    def close(self) -> None:
+        self._held.close()
+
+
+def bootstrap(store: KeyStore, path: Path | None) -> None:
+    """Take the first admin key from a file, or write a new one there; a key that was revoked stays so."""
+    if path is None or any(key.key_id == BOOTSTRAP for key in store.entries()):
+        return
+    choices: dict[str, Any] = {"created_by": str(path), "description": "the first administrator's"}
+    try:
+        if path.exists() and (text := path.read_text().strip()):
+            store.create(BOOTSTRAP, ["admin"], text=text, **choices)
+            return
+        private_folder(path.parent)
+        _, text = make_text()
+        with private_file(path, "w") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        store.create(BOOTSTRAP, ["admin"], text=text, **choices)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be used for the first admin key ({error}): name a file") from error
+    _log.info("wrote the first admin key to %s", path)
+
+
+def open_audit(settings: Listening, state_dir: Path) -> Audit:
+    """Open the audit log that the settings name."""
+    named = settings.audit_log or str(state_dir / _AUDIT)
+    return NoAudit() if named.lower() == _OFF else AuditLog(named)
+
+
+def tls_of(settings: Listening) -> Tls | None:
+    """Return what a service's settings say of TLS."""
+    certificate, key = settings.tls_certificate, settings.tls_key
+    if certificate and key:
+        return Tls(certificate, key, settings.tls_client_ca)
+    if certificate or key or settings.tls_client_ca:
+        raise ConfigError("TLS needs both a certificate and its key: give --tls-certificate and --tls-key")
+    return None
