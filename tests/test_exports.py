@@ -9,10 +9,11 @@ from stellarrow import errors, ledgers, protocols
 
 
 def public(module: object) -> set[str]:
+    inside = f"{vars(module)['__name__']}."
     return {
         name
         for name, one in vars(module).items()
-        if not name.startswith("_") and inspect.isclass(one) and one.__module__ == vars(module)["__name__"]
+        if not name.startswith("_") and inspect.isclass(one) and f"{one.__module__}.".startswith(inside)
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stellarrow import ConfigError, LedgerRange, LedgerSet, Network
+from stellarrow import ConfigError, LedgerRange, LedgerSet
 from stellarrow.ledgers import LAST_POSSIBLE
 
 SETS = st.sets(st.integers(0, 60), max_size=40)
@@ -116,15 +116,3 @@ def test_what_follows_the_chain_stays_open() -> None:
     following = LedgerSet([LedgerRange(5)])
     assert (following - LedgerSet([LedgerRange(1, 9)])).ranges == (LedgerRange(10),)
     assert str(following | LedgerSet([LedgerRange(1, 4)])) == "1:"
-
-
-def test_a_network_is_known_by_name_or_passphrase() -> None:
-    pubnet = Network.of("pubnet")
-    assert pubnet.passphrase == "Public Global Stellar Network ; September 2015"
-    assert Network.of(pubnet.passphrase) == pubnet
-    assert Network.of("(V) (;,,;) (V)").passphrase == "(V) (;,,;) (V)"
-
-
-def test_an_empty_network_is_refused() -> None:
-    with pytest.raises(ConfigError):
-        Network.of(" ")

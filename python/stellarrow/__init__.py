@@ -30,12 +30,13 @@ from stellarrow.errors import (
     UnknownSession,
 )
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet, Network, RowCounts
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.pipeline.loop import Progress, Report
 from stellarrow.protocols import (
     Checked,
     Configured,
+    Counted,
     Guarded,
     Health,
     HeldTable,
@@ -63,6 +64,7 @@ __all__ = [
     "Checked",
     "ConfigError",
     "Configured",
+    "Counted",
     "Damaged",
     "DeadLetter",
     "DeadLetters",
@@ -93,6 +95,7 @@ __all__ = [
     "Readable",
     "Refetching",
     "Report",
+    "RowCounts",
     "Scan",
     "SchemaMismatch",
     "ServerState",

@@ -94,7 +94,7 @@ _RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
-_CLOUD_FILES: Final = f"{_FILES}.cloud:CloudFiles"
+_CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _RPC: Final = "rpc+"
 
 
@@ -108,19 +108,6 @@ _SOURCES: Final = _listed(
     ),
     Entry("-", "-", "stellarrow.sources.stdin:StdinSource", "ledgers from a pipe"),
     Entry("file", "file:///FOLDER", _LAKE, "a data lake (SEP-54) in a folder"),
-<<<<<<< HEAD
-    Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol"),
-    Entry("gs", "gs://BUCKET/PREFIX", _LAKE, "a data lake in Google Cloud Storage"),
-    Entry("az", "az://CONTAINER/PREFIX", _LAKE, "a data lake in Azure Blob Storage"),
-    Entry("https", "https://HOST/PREFIX", _LAKE, "a data lake below a web address"),
-    Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS"),
-    Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service"),
-    Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS"),
-    Entry("flight", "flight://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight"),
-    Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
-    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True),
-    Entry("rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True),
-=======
     Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol", extra="lake"),
     Entry("gs", "gs://BUCKET/PREFIX", _LAKE, "a data lake in Google Cloud Storage", extra="lake"),
     Entry("az", "az://CONTAINER/PREFIX", _LAKE, "a data lake in Azure Blob Storage", extra="lake"),
@@ -128,11 +115,12 @@ _SOURCES: Final = _listed(
     Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS", extra="lake"),
     Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service", extra="grpc"),
     Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS", extra="grpc"),
+    Entry("flight", "flight://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight"),
+    Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
     Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True, extra="rpc"),
     Entry(
         "rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True, extra="rpc"
     ),
->>>>>>> next
 )
 _CHAIN: Final = Entry(",", "SOURCE,SOURCE", "stellarrow.sources.chained:ChainedSource")
 _SINKS: Final = _listed(
@@ -152,7 +140,7 @@ FILE_STORES: Final = _listed(
     Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
     Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
     Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES, extra="lake"),
-    Entry("file", "file:///FOLDER", f"{_FILES}.local:LocalFiles"),
+    Entry("file", "file:///FOLDER", "stellarrow.storage.local_files:LocalFiles"),
 )
 # Places that keep the objects of lakes.
 STORES: Final = _listed(

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
+from functools import cache
 
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
@@ -38,8 +39,9 @@ def run(
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
     `source` is a path, glob, URL or source, `sinks` are such as `parquet:FOLDER`, or sinks; what is named is
-    closed at the end. `where` is a Filter or a condition in SQL, `select` what SQL has after SELECT. Without
-    `ledgers` it takes all the source has. A ledger that cannot be read or decoded stops it, with all before
+    closed at the end. `ledgers` may be text as the command line takes it, such as `2024-07-01:+1d`; without
+    it takes all the source has. `where` is a Filter or a condition in SQL, `select` what SQL has after
+    SELECT. A ledger that cannot be read or decoded stops it, with all before
     durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded, or
     whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
     batch in hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
@@ -59,6 +61,7 @@ def run(
             opened = stack.enter_context(closing(registry.open_source(os.fspath(opened))))
         known = registry.find_network(opened, network)
         reading = opened
+        wanted = cache(lambda: loop.wanted_ledgers(reading, ledgers))
 
         def sink(place: str | Sink) -> Sink:
             if not isinstance(place, str):
@@ -70,7 +73,7 @@ def run(
                 where=chosen,
                 decoded=decoded,
                 transfers=transfers,
-                expected=lambda: loop.wanted_ledgers(reading, ledgers),
+                expected=wanted,
             )
             return stack.enter_context(closing(made))
 
@@ -79,7 +82,7 @@ def run(
             tables=tables,
             sinks=[sink(place) for place in sinks],
             network=known,
-            ledgers=ledgers,
+            ledgers=None if ledgers is None else wanted(),
             where=chosen,
             decoded=decoded,
             transfers=transfers,

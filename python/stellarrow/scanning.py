@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
 from typing import Final, TypeAlias
 
 import pyarrow as pa
@@ -57,8 +58,8 @@ def scan(
     source: Place | Source,
     *,
     table: str,
-    start: int | None = None,
-    end: int | None = None,
+    start: int | date | None = None,
+    end: int | date | None = None,
     ledgers: Ledgers = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
@@ -72,9 +73,10 @@ def scan(
     """Read a table lazily out of ledgers (a path, glob, URL or source), or of a folder that was extracted.
 
     `where` is a Filter, or SQL such as `amount_raw > 10000000`; `columns` are names, or SQL such as
-    `amount_raw / 10000000 as amount`. Ledgers go from `start` to `end`, or are `ledgers` as run takes them;
-    all that are there by default, and an open range ends with what is there. Rows of ledgers come in order,
-    those of a folder file by file. Wrong arguments are told now, what is wrong with ledgers in its turn.
+    `amount_raw / 10000000 as amount`. Ledgers go from `start` to `end`, numbers or dates or datetimes (in UTC
+    unless they say), or are `ledgers` as run takes them, such as `2024-07-01:+1d`; all that are there by
+    default, and an open range ends with what is there. Rows of ledgers come in order, those of a folder file
+    by file. Wrong arguments are told now, what is wrong with ledgers in its turn.
     """
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
@@ -83,7 +85,7 @@ def scan(
 
         if (folder := find_table(local_path(source), table)) is not None:
             picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
-            wanted = LedgerSet.parse(asked, known=lambda: folder.ledgers) if isinstance(asked, str) else asked
+            wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
             batches = folder.batches(picked.where, wanted)
             return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
     known = schema(table, decoded=True)
@@ -105,14 +107,25 @@ def scan(
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
 
 
-def _asked(start: int | None, end: int | None, ledgers: Ledgers) -> LedgerSet | str | None:
+def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
     if ledgers is not None:
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
+    for name, given in (("start", start), ("end", end)):
+        if given is not None and not isinstance(given, int | date):
+            raise ConfigError(f"{name} is {given!r}: give a ledger's number, a date or a datetime")
+    if isinstance(start, date) or isinstance(end, date):
+        return f"{_written(start)}:{_written(end)}"
     if start is None:
         return None if end is None else f":{end}"
     return LedgerSet([LedgerRange(start, end)])
+
+
+def _written(end: int | date | None) -> str:
+    if isinstance(end, datetime):
+        return (end if end.tzinfo else end.replace(tzinfo=UTC)).isoformat(timespec="seconds")
+    return "" if end is None else str(end)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stellarrow.sinks.files import local
+from stellarrow.storage import local_files
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]
@@ -105,7 +105,9 @@ def test_a_file_that_cannot_be_read_ends_the_check_and_nothing_is_moved(
     extract(stellarrow, make_lake(), place)
     path = data_file(tmp_path / "out")
     held = path.read_bytes()
-    monkeypatch.setattr(local, "irregularity", lambda *_: None)  # the link is to stand for a failing disk
+    monkeypatch.setattr(
+        local_files, "irregularity", lambda *_: None
+    )  # the link is to stand for a failing disk
     flipped = next(
         one for one in data_files(tmp_path / "out", "0000000100-0000000109") if "contract_data" in str(one)
     )

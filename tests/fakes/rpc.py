@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
+import pytest
+
 from stellarrow.ledgers import Network
 
 Answer = tuple[int, dict[str, str], bytes]
@@ -189,3 +191,10 @@ def serving(node: RpcNode, *, port: int = 0, tls: ssl.SSLContext | None = None) 
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def rpc(ledgers: tuple[bytes, ...]) -> Iterator[RpcNode]:
+    """A node that holds the forty ledgers."""
+    with serving(RpcNode(ledgers)) as node:
+        yield node

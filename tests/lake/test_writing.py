@@ -189,7 +189,7 @@ def test_writing_without_credentials_says_what_to_set(
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SinkError, match=r"file/lake/x cannot be written \(Not a directory\)"):
+    with pytest.raises(SinkError, match=r"cannot write to .*file/lake/x \(Not a directory\)"):
         open_store(str(tmp_path / "file" / "lake")).put("x", b"", {})
 
 

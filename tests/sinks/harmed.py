@@ -14,15 +14,15 @@ import stellarrow as sa
 from sinks.contract import SinkContract
 from sinks.stepping import Stepping
 from stellarrow.errors import Damaged
-from stellarrow.sinks.files import local, walking
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import checksum
 from stellarrow.sinks.files.quarantine import quarantined
 from stellarrow.sinks.files.reading import listings
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, clean
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
+from stellarrow.storage import local_files, walking
+from stellarrow.storage.files import FileStore
 
 
 class HarmContract(SinkContract):
@@ -265,7 +265,7 @@ class HarmContract(SinkContract):
 
     def break_store(self) -> None:
         """Let the store give no files of the table, though it lists and removes them."""
-        for module in (local, walking):
+        for module in (local_files, walking):
             self.patched.setattr(module, "irregularity", lambda *_: None)
         for path in self.data(100, 100):
             self.broken[path] = path.read_bytes()

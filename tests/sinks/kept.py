@@ -14,10 +14,10 @@ from sinks.shared import SharedSinkContract
 from sinks.stepping import Stepping
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.reading import format_of, listings, rows_of
 from stellarrow.sinks.files.sink import FileSink
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
 
 
 class FormatContract(HarmContract):
@@ -46,9 +46,8 @@ class FormatContract(HarmContract):
 
     def store_source(self) -> str:
         """Return Python source of an expression that is the store."""
-        return (
-            f"__import__('stellarrow.sinks.files.local').sinks.files.local.LocalFiles({str(self.folder)!r})"
-        )
+        module = "__import__('stellarrow.storage.local_files').storage.local_files"
+        return f"{module}.LocalFiles({str(self.folder)!r})"
 
     def choices(self) -> dict[str, Any]:
         return {

@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 
 from stellarrow.protocols import Health
-from stellarrow.sinks.files.irregular import Irregularity
-from stellarrow.sinks.files.store import FileStore, Found, Upload
+from stellarrow.storage.files import FileStore, Found, Upload
+from stellarrow.storage.irregular import Irregularity
 
 
 class Stepping:

@@ -10,12 +10,13 @@ from fakes.faulty import Fault, FaultyProxy
 from fakes.versitygw import Bucket
 from sinks.kept import FileContract
 from stellarrow.net.resilience import Policy
-from stellarrow.sinks.files import cloud, sink, verify
-from stellarrow.sinks.files.cloud import CloudFiles
+from stellarrow.sinks.files import sink, verify
 from stellarrow.sinks.files.reading import listings
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.verify import check, repair
 from stellarrow.sinks.parquet import ParquetSink
+from stellarrow.storage import cloud_files
+from stellarrow.storage.cloud_files import CloudFiles
+from stellarrow.storage.files import FileStore
 
 
 class TestParquetInS3(FileContract):
@@ -68,7 +69,7 @@ class TestParquetInS3(FileContract):
         environment = self.bucket.server.environment
         return (
             f"(__import__('os').environ.update({environment!r}),"
-            f" __import__('stellarrow.sinks.files.cloud').sinks.files.cloud.CloudFiles({self.url!r}))[1]"
+            f" __import__('stellarrow.storage.cloud_files').storage.cloud_files.CloudFiles({self.url!r}))[1]"
         )
 
     def files(self) -> dict[str, bytes]:
@@ -82,9 +83,9 @@ class TestParquetInS3(FileContract):
         self.keep((100, 109))
         expected = self.files()
         self.move("in-parts")
-        monkeypatch.setattr(cloud, "_AT_ONCE", 1_000)
-        monkeypatch.setattr(cloud, "_IN_MEMORY", 1_000)
-        monkeypatch.setattr(cloud, "_PART", 5 << 20)
+        monkeypatch.setattr(cloud_files, "_AT_ONCE", 1_000)
+        monkeypatch.setattr(cloud_files, "_IN_MEMORY", 1_000)
+        monkeypatch.setattr(cloud_files, "_PART", 5 << 20)
         self.keep((100, 109))
         assert self.files() == expected
 

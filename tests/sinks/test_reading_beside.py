@@ -13,12 +13,12 @@ from fakes.versitygw import Bucket
 from stellarrow.cli import invoke
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
-from stellarrow.sinks.files.cloud import CloudFiles
 from stellarrow.sinks.files.compaction import compact, windows
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.reading import format_of, listings, rows_of
 from stellarrow.sinks.files.sink import FileSink
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.storage.cloud_files import CloudFiles
+from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
 
 LEDGERS = 12
 FORMATS = ["parquet", "jsonl", "csv"]

@@ -30,7 +30,7 @@ from stellarrow.ledgers import Network
 from stellarrow.registry import open_sink
 from itertools import islice
 place, folder, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
-import stellarrow.sinks.files.local, fcntl, secrets, shutil, encodings.idna
+import stellarrow.storage.local_files, fcntl, secrets, shutil, encodings.idna
 import pyarrow.parquet, pyarrow.csv, pyarrow.json, pyarrow.compute
 if os.geteuid() == 0:
     os.chown(os.path.dirname(folder), user, user)
@@ -83,7 +83,7 @@ def batch(ledgers: tuple[bytes, ...], first: int, last: int) -> sa.LedgerBatch:
 def test_a_full_disk_is_named_with_what_to_do(
     full_disk: Path, ledgers: tuple[bytes, ...], sink: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.sinks.files.local._BUFFER", 1)  # so that the disk refuses at once
+    monkeypatch.setattr("stellarrow.storage.local_files._BUFFER", 1)  # so that the disk refuses at once
     place = sink.format(full_disk / "out")
     with pytest.raises(sa.SinkError, match=r"No space left on device.*make room") as refused:
         fill(place, ledgers)

@@ -112,6 +112,6 @@ def test_a_disk_that_refuses_is_named_and_nothing_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refuse(monkeypatch, errno.EIO)
-    with pytest.raises(SinkError, match=r"one cannot be written \(Input/output error\)"):
+    with pytest.raises(SinkError, match=r"cannot write to .*one \(Input/output error\): check the disk"):
         open_store(str(tmp_path)).put("one", b"one", {})
     assert not contents(tmp_path)

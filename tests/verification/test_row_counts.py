@@ -14,8 +14,8 @@ import pytest
 import stellarrow as sa
 from stellarrow.cli import invoke
 from stellarrow.errors import SinkError
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.postgres.server import Server
+from stellarrow.storage.local_files import LocalFiles
 from stellarrow.verification.stored_tables import stored_tables
 
 TABLES = "ledgers,contract_data,contract_events"

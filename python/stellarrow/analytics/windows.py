@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.core.figures import Figures, RecordBatch
+from stellarrow.core.figures import Figures
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerRange
 
@@ -162,7 +162,7 @@ def _columns(table: str, names: list[str]) -> list[str]:
     return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
 
 
-def _table(kind: Name, found: RecordBatch | None) -> pa.Table:
+def _table(kind: Name, found: Any) -> pa.Table:
     batch = pa.record_batch(found)
     renamed = kind.renamed or {}
     table = pa.Table.from_batches([batch]).rename_columns(

@@ -42,6 +42,7 @@ class Job:
             table(name)
         self._network = registry.find_network(source, settings.network)
         self._where = _where(settings)
+        self._wanted: LedgerSet | None = None
 
     def open_sink(self, place: str) -> Sink:
         return registry.open_sink(
@@ -51,12 +52,18 @@ class Job:
             where=self._where,
             decoded=self._settings.decoded,
             transfers=self._settings.transfers,
-            expected=lambda: loop.wanted_ledgers(self._source, self._settings.ledgers),
+            expected=self.wanted,
             instance_credentials=self._settings.instance_credentials,
         )
 
+    def wanted(self) -> LedgerSet:
+        """Return which ledgers are asked for; what depends on the source is asked once."""
+        if self._wanted is None:
+            self._wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        return self._wanted
+
     def run(self, sinks: Sequence[Sink]) -> Outcome:
-        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        wanted = self.wanted()
         letters = self._dead_letters()
         with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
             report = self._extract(
@@ -125,7 +132,7 @@ class Job:
         if isinstance(self._source, StdinSource):
             raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
         held = self._source.available()
-        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        wanted = self.wanted()
         if loop.is_open(wanted):
             if loop.is_open(held):
                 raise ConfigError("the source has no end that is known: give --ledgers A:B to try --dry-run")
@@ -149,7 +156,7 @@ class Job:
 
     def verify(self, sinks: Sequence[Sink]) -> Outcome:
         """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
-        wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
+        wanted = self.wanted()
         covered = covered_ledgers(sinks) & wanted
         readable = covered & self._source.available()
         comparison = RowCountComparison(

@@ -165,7 +165,12 @@ def _value(one: Setting, given: str | tuple[str, ...], origin: str) -> Any:
             for text in given:
                 one.kind.check(text)
             return given
-    except ValueError:
-        pass
+    except ValueError as error:
+        if one.kind.explains:
+            raise ConfigError(f"{origin}: {error}") from error
+        nearest = str(error) if str(error).startswith("did you mean") else ""
+    else:
+        nearest = ""
     answer = redacted_text(one.kind.shown(given if isinstance(given, str) else ",".join(given)))
-    raise ConfigError(f"{origin} is {answer!r}: it must be {one.kind.allowed}")
+    remedy = f"{nearest} It must be" if nearest else "it must be"
+    raise ConfigError(f"{origin} is {answer!r}: {remedy} {one.kind.allowed}")

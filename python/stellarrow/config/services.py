@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -13,8 +14,9 @@ from stellarrow.config.values import (
     DURATION,
     FOLDER,
     HEADERS,
-    LEDGER,
+    LEDGER_OR_DATE,
     LIST,
+    NETWORK,
     PERIOD,
     RPC_URLS,
     SECRET,
@@ -27,11 +29,26 @@ from stellarrow.config.values import (
     number,
 )
 from stellarrow.errors import ConfigError
+from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
 _ON_ERROR = choice(("stop", "quarantine"))
+_LOG_LEVEL = choice(
+    ("debug", "info", "warning", "error"),
+    {
+        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
+        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(
+            ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
+        ),
+    },
+)
+_LOG_FORMAT = choice(
+    ("json", "console"), dict.fromkeys(("text", "plain", "pretty", "human", "logfmt"), "console")
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,13 +56,11 @@ class _Logged(Settings):
     """What everything that runs for long has."""
 
     network: str | None = setting(
-        TEXT, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
+        NETWORK, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
     )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
-    log_level: str = setting(
-        choice(("debug", "info", "warning", "error")), "info", "LOG_LEVEL", help="What is worth a line."
-    )
-    log_format: str = setting(choice(("json", "console")), "json", "LOG_FORMAT", help="How a line looks.")
+    log_level: str = setting(_LOG_LEVEL, "info", "LOG_LEVEL", help="What is worth a line.")
+    log_format: str = setting(_LOG_FORMAT, "json", "LOG_FORMAT", help="How a line looks.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,13 +99,35 @@ class _Filtered(Settings):
 class _Ranged(Settings):
     """Which ledgers are wanted."""
 
-    start_ledger: int | None = setting(LEDGER, None, "START_LEDGER", help="The first ledger.")
-    end_ledger: int | None = setting(LEDGER, None, "END_LEDGER", help="The last ledger; 0 follows the chain.")
+    start_ledger: int | str | None = setting(
+        LEDGER_OR_DATE, None, "START_LEDGER", help="The first ledger, or a date: 2024-07-01."
+    )
+    end_ledger: int | str | None = setting(
+        LEDGER_OR_DATE, None, "END_LEDGER", help="The last ledger, or a date; 0 follows the chain."
+    )
 
     def __post_init__(self) -> None:
         first, last = self.start_ledger or 0, self.end_ledger or 0
-        if last and last < first:
+        if isinstance(first, str) and isinstance(last, str):
+            swapped = read_moment(last).last < read_moment(first).first
+        else:
+            swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
+        if swapped:
             raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+        if isinstance(last, str) and read_moment(last).last > time.time():
+            raise ConfigError(
+                f"end_ledger is {last}, which is still to come: leave it out to follow the chain"
+            )
+
+    @property
+    def by_date(self) -> bool:
+        """Whether a source has to tell which ledgers are meant."""
+        return isinstance(self.start_ledger, str) or isinstance(self.end_ledger, str)
+
+    @property
+    def ledgers_asked(self) -> str:
+        """The range as the command line writes it."""
+        return f"{self.start_ledger or ''}:{self.end_ledger or ''}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +257,9 @@ class Extract(_Reached, _Stored, _Logged):
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
     rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
-    ledgers: str | None = setting(TEXT, None, help="A:B, A:+N, A:, :B, A, latest, or a list.")
+    ledgers: str | None = setting(
+        TEXT, None, help="A:B, A:+N, A:, :B, A, latest, 2024-07-01:+1d, -1d:, or a list."
+    )
     to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")
     contract_ids: tuple[str, ...] = setting(
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import KNOWN_NETWORKS, LAST_POSSIBLE, Network
+from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, Header, split_headers
 from stellarrow.net.redaction import MASK, redacted_url
@@ -20,20 +24,25 @@ Value = TypeVar("Value")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH: Final = {
-    **dict.fromkeys(("true", "t", "1", "yes", "on"), True),
-    **dict.fromkeys(("false", "f", "0", "no", "off"), False),
+    **dict.fromkeys(("true", "t", "1", "yes", "y", "on"), True),
+    **dict.fromkeys(("false", "f", "0", "no", "n", "off"), False),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[Value]):
-    """How a setting is read; `read` raises ValueError, `allowed` ends the sentence "it must be …"."""
+    """How a setting is read; `read` raises ValueError, `allowed` ends the sentence "it must be …".
+
+    A ValueError that begins with "did you mean" names the nearest value. Where it `explains`, a ConfigError
+    says what is wrong by itself.
+    """
 
     read: Callable[[str], Value]
     allowed: str
     metavar: str
     shown: Callable[[str], str] = str
     check: Callable[[str], object] = str  # of each text of a list that a file gives
+    explains: bool = False
     is_secret: bool = False  # then it may stand in a file that a variable names
 
 
@@ -56,7 +65,8 @@ def _read_truth(text: str) -> bool:
     try:
         return _TRUTH[text.lower()]
     except KeyError as error:
-        raise ValueError(text) from error
+        close = get_close_matches(text.lower(), ("true", "false", "yes", "no"), n=1)
+        raise ValueError(f"did you mean {close[0]}?" if close else "") from error
 
 
 def _read_list(text: str) -> tuple[str, ...]:
@@ -78,29 +88,43 @@ def number(least: int, most: int | None = None) -> Kind[int]:
     return Kind(read, allowed, "N")
 
 
-def choice(names: Sequence[str]) -> Kind[str]:
-    """One of a few words, in any case."""
+def choice(names: Sequence[str], synonyms: Mapping[str, str] = MappingProxyType({})) -> Kind[str]:
+    """One of a few words, in any case; `synonyms` are other programs' words for them."""
+    known = {**synonyms, **{name.replace("_", "-"): name for name in names}}
 
     def read(text: str) -> str:
-        if text.lower() not in names:
-            raise ValueError(text)
-        return text.lower()
+        word = text.strip().strip("'\"").lower().replace("_", "-")
+        if word not in known:
+            close = get_close_matches(word, known, n=1)
+            raise ValueError(f"did you mean {known[close[0]]}?" if close else "")
+        return known[word]
 
     return Kind(read, f"{', '.join(names[:-1])} or {names[-1]}", "|".join(names))
 
 
+def _read_network(text: str) -> str:
+    """Keep a known network's name; any other text is a passphrase, as it was written."""
+    network = Network.of(text)  # its own error says more than a kind can
+    return network.name if network in KNOWN_NETWORKS else text
+
+
+def _read_ledger_or_date(text: str) -> int | str:
+    """Keep a date as it was written: which ledger it means, the source has to tell."""
+    compact = without_spaces(text)
+    if not is_moment(compact) or not compact[:1].isdigit():  # what counts from now means another each day
+        return LEDGER.read(text)
+    read_moment(compact)
+    return compact
+
+
 def choices(names: Sequence[str]) -> Kind[tuple[str, ...]]:
     """Some of a few words, in any case."""
-
-    def check(text: str) -> str:
-        if text not in names:
-            raise ValueError(text)
-        return text
+    one = choice(names)
 
     def read(text: str) -> tuple[str, ...]:
-        return tuple(check(one.lower()) for one in _read_list(text))
+        return tuple(map(one.read, _read_list(text)))
 
-    return Kind(read, f"a list of {', '.join(names)}", "LIST", check=check)
+    return Kind(read, f"a list of {', '.join(names)}", "LIST", check=one.read)
 
 
 def _read_headers(text: str) -> tuple[str, ...]:
@@ -127,7 +151,30 @@ def _headers_shown(text: str) -> str:
         return MASK
 
 
+_RATE: Final = re.compile(r"(?P<count>\d{1,9})(?:/(?P<unit>[smh]))?", re.ASCII)
+
+
+def _read_rate(text: str) -> str:
+    match = _RATE.fullmatch(text.replace(" ", ""))
+    if not match or not int(match["count"]):
+        raise ValueError(text)
+    return f"{int(match['count'])}/{match['unit'] or 's'}"
+
+
+def _read_address_ranges(text: str) -> tuple[str, ...]:
+    return tuple(map(_read_address_range, _read_list(text)))
+
+
+def _read_address_range(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+RATE: Final = Kind(_read_rate, "a rate such as 100/s, 600/m or 5000/h", "RATE")
+ADDRESS_RANGES: Final = Kind(
+    _read_address_ranges, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_address_range
+)
 TEXT: Final = Kind(str, "text", "TEXT")
+NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
 SECRET: Final = Kind(str, "text", "TEXT", lambda _: MASK, is_secret=True)
 HEADERS: Final = Kind(
@@ -149,3 +196,6 @@ LIST: Final = Kind(_read_list, "a list separated by commas", "LIST")
 URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", redacted_url)
 RPC_URLS: Final = Kind(_read_list, "a list separated by commas", "LIST", partial(redacted_url, rpc=True))
 LEDGER: Final = number(0, LAST_POSSIBLE)
+LEDGER_OR_DATE: Final = Kind(
+    _read_ledger_or_date, f"{LEDGER.allowed}, or a date such as 2024-07-01 or 2024-07-01T12:00Z", "LEDGER"
+)

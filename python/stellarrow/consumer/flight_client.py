@@ -13,8 +13,8 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.core.tables import table
-from stellarrow.errors import SourceError, SourceUnavailable, StellarrowError
-from stellarrow.ledgers import LedgerRange
+from stellarrow.errors import NetworkMismatch, SourceError, SourceUnavailable, StellarrowError
+from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.flight_client import call_options, connect, reason_of
@@ -43,16 +43,25 @@ class ResumeRefused(SourceError):
 
 
 class FlightTable:
-    """One table of a processor: what its sessions put out, from any place, or a range of ledgers."""
+    """One table of a processor: what its sessions put out, from any place, or a range of ledgers.
+
+    Rows of another network than `network` are refused, where the processor tells whose they are.
+    """
 
     def __init__(
-        self, endpoint: Address, name: str, *, credentials: ClientCredentials = NO_CREDENTIALS
+        self,
+        endpoint: Address,
+        name: str,
+        *,
+        network: Network | None = None,
+        credentials: ClientCredentials = NO_CREDENTIALS,
     ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
         self._endpoint = endpoint
         self._credentials = credentials
+        self._network = network
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -74,7 +83,16 @@ class FlightTable:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                yield from (_arrival(chunk) for chunk in reader if chunk.data is not None)
+                yield from (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+
+    def _arrival(self, chunk: flight.FlightStreamChunk) -> Arrival:
+        arrival, network = _read(chunk)
+        if self._network and network and network != self._network.passphrase:
+            raise NetworkMismatch(
+                f"{self.name} sends rows of {Network.from_passphrase(network)}, not of {self._network}: fix"
+                " NETWORK_PASSPHRASE (--network), or name another processor"
+            )
+        return arrival
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""
@@ -103,11 +121,14 @@ class FlightTable:
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 
-def _arrival(chunk: flight.FlightStreamChunk) -> Arrival:
+def _read(chunk: flight.FlightStreamChunk) -> tuple[Arrival, str]:
+    """Return what came, and the passphrase of its network, empty where it is not told."""
     try:
         answer = json.loads(chunk.app_metadata.to_pybytes())
         first, last = int(answer["first_ledger"]), int(answer["last_ledger"])
-        return Arrival(first, last, chunk.data, str(answer["resume"]), bool(answer.get("complete", True)))
+        complete = bool(answer.get("complete", True))
+        arrival = Arrival(first, last, chunk.data, str(answer["resume"]), complete)
+        return arrival, str(answer.get("network", ""))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from stellarrow._core import Figures, RecordBatch
+from stellarrow._core import Figures
 
-__all__ = ["Figures", "RecordBatch"]
+__all__ = ["Figures"]

@@ -133,12 +133,12 @@ class Manifest:
                 f"{where} names the compression {compression!r}: SEP-54 knows zstd alone, fix it"
             )
         if "ledgersPerBatch" not in answer or "batchesPerPartition" not in answer:
-            return cls(Network.of(passphrase), None)
+            return cls(Network.from_passphrase(passphrase), None)
         try:
             layout = Layout(int(answer["ledgersPerBatch"]), int(answer["batchesPerPartition"]))
         except (ValueError, TypeError) as error:
             raise SourceError(f"{where} tells no layout that SEP-54 knows ({error}): fix it") from error
-        return cls(Network.of(passphrase), layout)
+        return cls(Network.from_passphrase(passphrase), layout)
 
 
 def detect(keys: Iterable[str]) -> Layout | None:

@@ -23,6 +23,7 @@ from stellarrow.storage.errors import Forbidden
 
 Result = TypeVar("Result")
 
+CHAIN_BEGINS: Final = 3  # no chain has its first ledger after this one
 _STRIDE: Final = 500  # files between two looks for the oldest; a page shows more than that
 
 
@@ -34,6 +35,7 @@ class Lake:
         self._guard = guard
         self._manifest: Manifest | None = None
         self._layout: Layout | None = None
+        self._to_be_made = False
         self._ending: str | None = None
         self._may_list = True
 
@@ -69,6 +71,15 @@ class Lake:
             self._layout = shown
         return self._layout
 
+    def begin(self, layout: Layout) -> None:
+        """Take a layout for a lake that is still to be made: until it is, nothing is there."""
+        self._layout, self._to_be_made = layout, True
+
+    def begun(self) -> None:
+        """Read what the lake says of itself: it has been made, by whoever came first."""
+        if self._to_be_made:
+            self._layout, self._to_be_made = None, False
+
     def _shown_unless_forbidden(self, told: Layout | None) -> Layout | None:
         """Return the layout that names show; who may not list goes by the manifest, if there is one."""
         try:
@@ -92,7 +103,7 @@ class Lake:
             return None
         answer = self._call("metadata", lambda: self.store.metadata(self.layout().key(tip)))
         passphrase = answer.get("network-passphrase")
-        return Network.of(passphrase) if passphrase else None
+        return Network.from_passphrase(passphrase) if passphrase else None
 
     def file(self, ledger: int) -> bytes | None:
         """Return the file that holds a ledger, None where there is none."""
@@ -132,12 +143,21 @@ class Lake:
             partitions = filter(None, map(partition_named, self._call("list", self.store.folders)))
             within = min(partitions, key=lambda one: one.first, default=within)
         file = self._oldest_file(within.first, min(within.end, tip))
-        if file.count > 1 and file.first == 0:
-            # The first file begins where the chain does, later than its name says.
-            return next(
-                iter(sequences(self.file(file.first) or b"", place=layout.key(file.first))), file.first
-            )
-        return file.first
+        return self.first_in(file, (self.file(file.first) or b"") if file.first == 0 else b"")
+
+    def begins_after(self, ledger: int) -> int | None:
+        """Return the oldest ledger where that lies after one that is not there; None where it does not."""
+        if self.lists:
+            oldest = self.oldest()
+        else:
+            oldest = next((one for one in range(ledger, CHAIN_BEGINS + 1) if self.file(one)), None)
+        return oldest if oldest is not None and oldest > ledger else None
+
+    def first_in(self, file: LedgerRange, data: bytes) -> int:
+        """Return the first ledger of a file: the first file of all begins where the chain does."""
+        if file.count == 1 or file.first:
+            return file.first
+        return next(iter(sequences(data, place=self.layout().key(file.first))), file.first)
 
     def _oldest_file(self, low: int, high: int) -> LedgerRange:
         """Search between a ledger nothing is older than, and one that is there."""

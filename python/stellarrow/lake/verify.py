@@ -18,7 +18,7 @@ from stellarrow.errors import (
     Unavailable,
 )
 from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
-from stellarrow.lake.reader import Lake
+from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered
@@ -32,7 +32,6 @@ _KINDS: Final[dict[type[StellarrowError], str]] = {
     NetworkMismatch: "network",
     SourceError: "content",
 }
-_CHAIN_BEGINS: Final = 3  # the first ledger of a chain that ever closed, at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +156,7 @@ class LakeCheck:
         if data is None:
             return replace(file, faults=(*file.faults, Fault("missing", file.key, "it vanished meanwhile")))
         first = file.ledgers.first
-        for start in range(first, max(first, _CHAIN_BEGINS) + 1 if first == 0 else first + 1):
+        for start in range(first, max(first, CHAIN_BEGINS) + 1 if first == 0 else first + 1):
             # The first file of all begins where the chain does, later than its name says.
             fault, run = _read(LedgerChunk(data, "auto", start, file.ledgers.end, file.key), decode)
             if run or fault is None or fault.kind != "content":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from stellarrow.core.framing import frame, sequences, split
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
-from stellarrow.lake.reader import Lake
+from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.parallel import ordered
@@ -25,7 +26,6 @@ _STORED: Final = 32 << 20  # bytes of stored ledgers on their way in
 _PLAIN: Final = 256 << 20  # bytes of XDR on their way out
 _UPLOADS: Final = 8  # at once: they wait for the store more than they work
 _MARK: Final = 4  # bytes of a record mark (RFC 5531)
-_CHAIN_BEGINS: Final = 3  # the first file may begin with any ledger up to this one: earlier ones never closed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,10 @@ def packed(ledgers: Sequence[bytes]) -> bytes:
 
 
 class LakeWriter:
-    """Writes a lake laid out as the one that is there; where none is, as `layout` says."""
+    """Writes a lake laid out as the one that is there; where none is, as `layout` says.
+
+    A new lake says whose it is once its first file is proven: before that, nothing is written.
+    """
 
     def __init__(
         self,
@@ -70,6 +73,8 @@ class LakeWriter:
         self._network = network
         self._verify_chain = verify_chain
         self._lake = Lake(store, guard)
+        self._beginning = threading.Lock()
+        self._has_begun = False
         self.layout = self._agreed(layout)
         self._decode = Decoder(["ledgers"], network=network, verify_chain=verify_chain)
 
@@ -107,11 +112,15 @@ class LakeWriter:
                 yield from files
 
     def _agreed(self, layout: Layout | None) -> Layout:
-        """Return the layout of the lake that is there; where there is none, begin one."""
-        if self._lake.manifest() is None:
-            content = manifest(layout or Layout(), self._network)
-            self._guard.call("lake put", lambda: self._store.put(MANIFEST, content, {}))
-        there, found = self._lake.network(), self._lake.layout()  # of whoever came first
+        """Return the layout of the lake that is there; where there is none, of the one to be made."""
+        if self._lake.manifest() is None and (not self._lake.lists or self._lake.shown() is None):
+            self._lake.begin(layout or Layout())
+            return self._lake.layout()
+        return self._checked(layout)
+
+    def _checked(self, layout: Layout | None) -> Layout:
+        """Return the layout of the lake that is there, which must be of this network and layout."""
+        there, found = self._lake.network(), self._lake.layout()
         if there and there.passphrase != self._network.passphrase:
             raise SinkError(
                 f"{self._store.where} is a lake of {there}, not of {self._network}: choose another place"
@@ -123,10 +132,22 @@ class LakeWriter:
             )
         return found
 
+    def _begin(self) -> None:
+        """Say whose lake this is; where another writer came first, it must be of the same."""
+        with self._beginning:
+            if self._has_begun:
+                return
+            if self._lake.manifest() is None:
+                content = manifest(self.layout, self._network)
+                self._guard.call("lake put", lambda: self._store.put(MANIFEST, content, {}))
+                self._lake.begun()
+                self._checked(self.layout)
+            self._has_begun = True
+
     def _whole(self, part: LedgerRange) -> LedgerRange | None:
         """Return the whole files within a range."""
         first = self.layout.file(part.first)
-        whole = part.first == first.first or (first.first == 0 and part.first <= _CHAIN_BEGINS)
+        whole = part.first == first.first or (first.first == 0 and part.first <= CHAIN_BEGINS)
         start = part.first if whole else first.end + 1
         if part.last is None:
             return LedgerRange(start)
@@ -185,6 +206,7 @@ class LakeWriter:
                 group = []
 
     def _place(self, ledgers: list[_Ledger]) -> Written:
+        self._begin()
         first, last = ledgers[0], ledgers[-1]
         data = packed([ledger.xdr for ledger in ledgers])
         answer = self._metadata(first, last)

@@ -11,7 +11,6 @@ import hashlib
 import json
 import logging
 import os
-import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -21,13 +20,13 @@ from typing import Any, Final
 
 from stellarrow.errors import Damaged, SinkUnavailable, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
+from stellarrow.storage.atomic import sync_folder, written_aside
 from stellarrow.storage.paths import local_path
 from stellarrow.storage.private import private_file, private_folder
 
 FOLDER: Final = "dead-letters"  # where they lie below the state's folder
 
 _DIGEST: Final = 16  # hex digits in a name
-_ASIDE: Final = ".tmp"
 _FORMAT: Final = 2  # the first has no checksum
 _CHECKSUM: Final = "checksum"  # SHA-256 of all else that the JSON says
 _log: Final = logging.getLogger(__name__)
@@ -180,7 +179,7 @@ class DeadLetters:
             for ending in ("json", "xdr"):  # bytes without a word about them are no letter
                 (self.folder / f"{letter.name}.{ending}").unlink(missing_ok=True)
             if self.folder.is_dir():
-                _sync(self.folder)
+                sync_folder(self.folder)
 
     def _read(self, pattern: str) -> Iterator[DeadLetter | Damaged]:
         for path in sorted(self.folder.glob(pattern)):
@@ -196,17 +195,8 @@ class DeadLetters:
                 yield error
 
     def _place(self, name: str, content: bytes) -> None:
-        aside = self.folder / f".{name}-{secrets.token_hex(4)}{_ASIDE}"
-        try:
-            with private_file(aside, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            aside.replace(self.folder / name)
-        except OSError:
-            aside.unlink(missing_ok=True)
-            raise
-        _sync(self.folder)
+        with written_aside(self.folder / name) as aside, private_file(aside, "xb") as file:
+            file.write(content)
 
     @contextmanager
     def _translate_os_errors(self) -> Iterator[None]:
@@ -244,14 +234,6 @@ def _letter(path: Path) -> DeadLetter:
 
 def _checksum(told: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _name(

@@ -24,6 +24,7 @@ from stellarrow.errors import (
 )
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.pipeline.commits import Commits, covered_ledgers
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import Chain
@@ -172,7 +173,7 @@ def wanted_ledgers(source: Source, ledgers: LedgerSet | LedgerRange | str | None
     if ledgers is None:
         return source.available()
     if isinstance(ledgers, str):
-        return LedgerSet.parse(ledgers, known=source.available)
+        return LedgerSet.parse(ledgers, known=source.available, times=CloseTimes.of_source(source))
     return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
 
 

@@ -60,7 +60,7 @@ class SessionWorker:
         name = f"stellarrow-session-{session.id[:8]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         if session.network and (self._folder.exists() or not session.status.is_final):
-            self._inspect_spool(Network.of(session.network))
+            self._inspect_spool(Network.from_passphrase(session.network))
 
     def _inspect_spool(self, network: Network) -> None:
         """Open what an earlier start kept; one that only is away is waited for at work."""
@@ -286,9 +286,12 @@ class SessionWorker:
         network = agreed_network(source, self._shared.network)
         begun = self.session.network
         if begun and begun != network.passphrase:
+            if not self.session.current and not self.left_out:
+                self.discard()  # no ledger has come yet that proved it
+                return network
             raise NetworkMismatch(
-                f"the session began with ledgers of {Network.of(begun)}, and now they are of {network}: mend"
-                " the source or NETWORK_PASSPHRASE, or start another session"
+                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are"
+                f" of {network}: fix the source or NETWORK_PASSPHRASE, or start another session"
             )
         return network
 

@@ -109,6 +109,7 @@ def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.
                 "complete": sent.complete,
                 "resume": resume,
                 **({"session": sent.session} if sent.session else {}),
+                **({"network": sent.network} if sent.network else {}),
             }
             yield sent.rows, pa.py_buffer(json.dumps(report).encode())
         grant.check()  # a stream that ends for this must not look whole

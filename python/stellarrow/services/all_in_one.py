@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
+from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.telemetry.metrics import Metrics
 
 DEFAULT_SINK: Final = "parquet:./stellarrow-data/up"
@@ -72,7 +73,9 @@ def run(
         network = registry.find_network(opened, settings.network)
         ledgers = _wanted_ledgers(settings, opened)
         ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
-        tables_out = stack.enter_context(closing(ProcessorService(replace(settings, network=str(network)))))
+        tables_out = stack.enter_context(
+            closing(ProcessorService(replace(settings, network=network.written)))
+        )
         locations = [*_reached(to, stack)]
         sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
         ledgers_out.start()
@@ -108,7 +111,7 @@ def _drained(ledgers_out: Any, tables_out: Any, sinks: Sequence[_Feed]) -> bool:
 def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
     """Return the ledgers the settings name, or all the source has."""
     if settings.start_ledger:
-        return LedgerSet([LedgerRange(settings.start_ledger, settings.end_ledger or None)])
+        return LedgerSet([asked_ledgers(settings, lambda: nullcontext(source))])
     return loop.wanted_ledgers(source, None)
 
 

@@ -49,6 +49,11 @@ class SinkService:
             raise ConfigError("tables is empty: name at least one, such as contract_data")
         if settings.end_ledger and not (settings.start_ledger or settings.source):
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+        if settings.by_date and not settings.source:
+            raise ConfigError(
+                f"{settings.ledgers_asked} asks by date, but a processor's Flight does not tell when ledgers"
+                " closed: give the ledgers' numbers, or a source"
+            )
         self._settings = settings
         self._network = Network.of(settings.network)
         self._stop = stop
@@ -104,9 +109,11 @@ class SinkService:
 
     def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
         settings = self._settings
-        stream = FlightTable(settings.flight_endpoint, table, credentials=settings.access.source)
+        stream = FlightTable(
+            settings.flight_endpoint, table, network=self._network, credentials=settings.access.source
+        )
         policy = Policy(attempts=None, failures_to_open=1_000)
-        first, last = settings.start_ledger, settings.end_ledger or None
+        ledgers = LedgerRange.parse(settings.ledgers_asked) if settings.start_ledger else None
         return Consumer(
             stream,
             sink,
@@ -116,20 +123,20 @@ class SinkService:
             stop=self._stop,
             metrics=self._counted,
             stats=self._stats[table],
-            ledgers=LedgerRange(first, last) if first else None,
+            ledgers=ledgers,
         )
 
     def _open_source(self, place: str, sinks: list[PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
-            ledgers = LedgerRange(settings.start_ledger or 1, settings.end_ledger or None)
+            first, last = settings.start_ledger or 1, settings.end_ledger or ""
             loop.run(
                 source,
                 tables=settings.tables,
                 sinks=sinks,
                 network=self._network,
-                ledgers=ledgers if settings.start_ledger or settings.end_ledger else None,
+                ledgers=f"{first}:{last}" if settings.start_ledger or settings.end_ledger else None,
                 commit_every=settings.db_flush_interval,
                 stop=self._stop,
                 progress=self._progressed,
@@ -142,8 +149,7 @@ class SinkService:
             ready=self._ready,
             metrics=self._metrics.text,
             routes=[Route("/stats", self._stats_response)],
-            keys=self._secured.keys,
-            **self._secured.doors,
+            **self._secured.http_doors,
         )
 
     def check(self) -> Check:

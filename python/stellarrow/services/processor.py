@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
@@ -15,7 +15,7 @@ from stellarrow.config import Processor as Settings
 from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
@@ -23,6 +23,7 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
+from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.secured import Secured
 from stellarrow.spool.spool import Retention
 from stellarrow.telemetry.health import Check
@@ -77,8 +78,7 @@ class ProcessorService:
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=[processor_http.route(self.processor)],
-                keys=secured.keys,
-                **doors,
+                **secured.http_doors,
             )
             stack.callback(self.http.close)
             if self._flowctl:
@@ -125,9 +125,11 @@ class ProcessorService:
 
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
-        first, last = self._settings.start_ledger, self._settings.end_ledger or 0
-        if first and not self.processor.has(LedgerRange(first, last or None)):
-            self.processor.start(first, last)
+        if not self._settings.start_ledger:
+            return
+        asked = asked_ledgers(self._settings, lambda: closing(self.processor.open_source()))
+        if not self.processor.has(asked):
+            self.processor.start(asked.first, asked.last or 0)
 
 
 class _Flowctl:

@@ -8,7 +8,7 @@ from typing import Any
 
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.sink import FileSink
-from stellarrow.sinks.files.store import FileStore
+from stellarrow.storage.files import FileStore
 
 
 class ParquetSink(FileSink):

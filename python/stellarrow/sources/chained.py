@@ -118,6 +118,9 @@ class ChainedSource:
         self, due: int, seen: dict[Source, LedgerSet], failed: dict[Source, SourceError]
     ) -> SourceError:
         lines = [f"{_name(source)} has {held or 'none'}" for source, held in seen.items()]
+        begins = min((held.first for held in seen.values() if held), default=0)
+        if due < begins:
+            lines.append(f"the first of them begins with ledger {begins}: start there, with {begins}:")
         lines += map(str, failed.values())
         kinds = [type(error) for error in failed.values()]
         kind = SourceUnavailable if SourceUnavailable in kinds else LedgerMissing

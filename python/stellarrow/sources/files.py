@@ -17,7 +17,7 @@ from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
 from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.sources.chunking import pieces
-from stellarrow.storage.passing import is_passing
+from stellarrow.storage.os_errors import unreadable
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -143,6 +143,12 @@ class FileSource:
             raise SourceUnavailable(f"{self._location} does not exist: name a file, a folder or a glob")
 
     def _absence(self, absent: LedgerSet) -> str:
+        begins = self.available().first
+        if absent.first < begins:
+            return (
+                f"{self._location} begins with ledger {begins}, so there is no ledger {absent.first}: start"
+                f" there, with {begins}:, or add what is before it"
+            )
         more = f" and {absent.count - 1} more are" if absent.count > 1 else " is"
         held = str(self.available())
         held = held if len(held) < 100 else f"{self.available().first} to {self.available().last} with holes"
@@ -157,7 +163,9 @@ def _is_aside(name: str) -> bool:
 def _runs(path: Path) -> Iterator[_Stored]:
     """Tell which ledgers a file holds: by its name where that is a lake's, else by looking."""
     if held := ledgers_named(path.name):
-        yield _Stored(held.first, held.end, path)
+        # The first file of a lake begins where the chain does, later than its name says.
+        begins = next(_sequences(path), held.first) if held.first == 0 and held.count > 1 else held.first
+        yield _Stored(begins, held.end, path)
         return
     first = last = None
     for ledger in _sequences(path):
@@ -220,10 +228,4 @@ def _translate_os_errors(path: Path) -> Iterator[None]:
     except FileNotFoundError as error:
         raise SourceError(f"{path} vanished while it was read: restore it and run the same again") from error
     except OSError as error:
-        if is_passing(error):
-            raise SourceUnavailable(
-                f"{path} cannot be read now ({os.strerror(error.errno or 0)}): try again later"
-            ) from error
-        raise SourceError(
-            f"{path} cannot be read ({os.strerror(error.errno or 0)}): check its permissions"
-        ) from error
+        raise unreadable(path, error) from error

@@ -27,6 +27,7 @@ class StdinSource:
         self._metrics = metrics
         self._next: LedgerChunk | None = None
         self._begun = False
+        self._begins = 0
 
     @classmethod
     def open(cls, url: str, options: SourceOptions) -> StdinSource:  # noqa: ARG003  it is always `-`
@@ -41,12 +42,18 @@ class StdinSource:
         """Return None: bytes in a pipe do not tell."""
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
-        due = ledgers.first
+        due, begun = ledgers.first, False
         while due <= ledgers.end and (chunk := self._peek()):
             if chunk.first > due:
+                if not begun and chunk.first == self._begins:
+                    raise LedgerMissing(
+                        f"{_WHERE} begins with ledger {chunk.first}, so there is no ledger {due}: start"
+                        f" there, with {chunk.first}:"
+                    )
                 raise LedgerMissing(
                     f"ledger {due} is missing in {_WHERE}, which continues with {chunk.first}: add it"
                 )
+            begun = True
             if chunk.last >= due:
                 last = min(chunk.last, ledgers.end)
                 if self._metrics:
@@ -68,6 +75,8 @@ class StdinSource:
             self._next = next(self._pieces, None)
             if self._next is None and not self._begun:
                 raise SourceError(f"{_WHERE} is empty: pipe ledgers into it")
+            if self._next and not self._begun:
+                self._begins = self._next.first
             self._begun = True
         return self._next
 

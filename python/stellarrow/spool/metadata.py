@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any, Final
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.spool.table_file import readable
-from stellarrow.storage.atomic import sync_folder, write_all
+from stellarrow.storage.atomic import write_all, written_aside
 from stellarrow.storage.private import private_file, private_folder
 
 _FILE: Final = "spool.json"
@@ -64,12 +63,8 @@ class Facts:
             "sealed": sorted((self.sealed or {}).items()),
         }
         report[_CHECKSUM] = _checksum(report)
-        aside = folder / f".{_FILE}"
-        with private_file(aside, "wb", buffering=0) as file:
+        with written_aside(folder / _FILE) as aside, private_file(aside, "xb", buffering=0) as file:
             write_all(file, json.dumps(report, indent=1).encode())
-            os.fsync(file.fileno())
-        aside.replace(folder / _FILE)
-        sync_folder(folder)
 
 
 def _held(path: Path) -> Facts:

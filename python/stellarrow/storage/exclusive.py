@@ -17,11 +17,24 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from stellarrow.storage.atomic import aside_of, removed_after_errors, sync_folder
+
 _NO_SUCH_CALL: Final = frozenset(
     (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 )
 _HERE: Final = -100  # AT_FDCWD
 _NOREPLACE: Final = 1  # RENAME_NOREPLACE, linux/fs.h
+
+
+def write_new(path: Path, data: bytes) -> bool:
+    """Write a file, durably; False where there is one of its name already."""
+    aside = aside_of(path)
+    with removed_after_errors(aside):
+        with aside.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        return put_new(aside, path)
 
 
 def put_new(aside: Path, path: Path) -> bool:
@@ -79,31 +92,3 @@ def _rename_alone(aside: Path, path: Path) -> None:
         aside.replace(path)
     finally:
         os.close(folder)
-
-
-def write_synced(path: Path, data: bytes) -> None:
-    """Write a new file; it is on the disk when this returns."""
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def make_folders(folder: Path) -> None:
-    """Make a folder and those above it, durably."""
-    missing = []
-    while not folder.exists():
-        missing.append(folder)
-        folder = folder.parent
-    for made in reversed(missing):
-        made.mkdir(exist_ok=True)
-        sync_folder(made.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

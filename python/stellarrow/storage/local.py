@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import os
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
-from stellarrow.errors import SinkError, SinkUnavailable, SourceError, SourceUnavailable
-from stellarrow.storage.exclusive import make_folders, put_new, write_synced
-from stellarrow.storage.passing import is_passing
+from stellarrow.storage.atomic import make_folders
+from stellarrow.storage.exclusive import write_new
+from stellarrow.storage.files import Found
+from stellarrow.storage.os_errors import translate_os_errors, unreadable
 from stellarrow.storage.paths import local_path
+from stellarrow.storage.walking import walk
 
 _PAGE: Final = 1_000  # keys, as S3 gives
 
@@ -35,27 +33,17 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise _unreadable(self._folder / key, error) from error
+            raise unreadable(self._folder / key, error) from error
 
     def page(self, prefix: str = "", *, after: str = "") -> list[tuple[str, int]]:
         try:
-            return list(islice(self._walk(prefix, after), _PAGE))
+            found = walk(str(self._folder / prefix), prefix, after=after)
+            objects = ((one.path, one.bytes) for one in found if isinstance(one, Found))
+            return list(islice((one for one in objects if not one[0].endswith(".tmp")), _PAGE))
+        except NotADirectoryError:
+            return []
         except OSError as error:
-            raise _unreadable(self._folder / prefix, error) from error
-
-    def _walk(self, prefix: str, after: str) -> Iterator[tuple[str, int]]:
-        try:
-            entries = list(os.scandir(self._folder / prefix))
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        # A folder's slash takes part in the order of keys.
-        named = sorted((f"{prefix}{one.name}{'/' if one.is_dir() else ''}", one) for one in entries)
-        for key, entry in named:
-            if key.endswith("/"):
-                if key > after or after.startswith(key):
-                    yield from self._walk(key, after)
-            elif key > after and not key.endswith(".tmp"):
-                yield key, entry.stat().st_size
+            raise unreadable(self._folder / prefix, error) from error
 
     def folders(self) -> list[str]:
         try:
@@ -63,32 +51,13 @@ class LocalStore:
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
-            raise _unreadable(self._folder, error) from error
+            raise unreadable(self._folder, error) from error
 
     def metadata(self, key: str) -> dict[str, str]:  # noqa: ARG002  files have none
         return {}
 
     def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:  # noqa: ARG002
         path = self._folder / key
-        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-        try:
+        with translate_os_errors(path, "write to"):
             make_folders(path.parent)
-            try:
-                write_synced(aside, data)
-                return put_new(aside, path)
-            except OSError:
-                with suppress(OSError):  # what cannot be removed must not hide why
-                    aside.unlink()
-                raise
-        except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            remedy = "make room, or choose another place" if full else "choose another place"
-            kind = SinkUnavailable if is_passing(error) else SinkError
-            raise kind(f"{path} cannot be written ({os.strerror(error.errno or 0)}): {remedy}") from error
-
-
-def _unreadable(path: Path, error: OSError) -> SourceError:
-    why = os.strerror(error.errno or 0)
-    if is_passing(error):
-        return SourceUnavailable(f"{path} cannot be read now ({why}): try again later")
-    return SourceError(f"{path} cannot be read ({why}): check its permissions")
+            return write_new(path, data)

@@ -70,7 +70,7 @@ def stored_tables(place: str) -> list[StoredTable]:
         StoredTable(
             one.name,
             one.version,
-            Network.of(one.network),
+            Network.from_passphrase(one.network),
             one.ledgers,
             one.read,
             one.damage if isinstance(one, HeldFiles) else _none,

@@ -16,8 +16,8 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quarantined
 from stellarrow.sinks.files.reading import Unreadable
-from stellarrow.sinks.files.store import FileStore, Found
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
+from stellarrow.storage.files import FileStore, Found
 from stellarrow.verification.stored_tables import opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"

@@ -20,6 +20,7 @@ from stellarrow.cli.output.coverage_bar import drawn_bar
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
+from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.verification.read_back import ReadBack, read_back_of
 from stellarrow.verification.stored_tables import StoredTable, stored_tables, unreadable
 
@@ -51,7 +52,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     if not held:
         raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
     every = LedgerSet(part for one in held for part in one.ledgers)
-    wanted = LedgerSet.parse(ledgers, known=lambda: every) if ledgers else LedgerSet([_span(every)])
+    wanted = _wanted(ledgers, every, held) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
         wanted &= LedgerSet([LedgerRange(0, every.last)])
     seen = [
@@ -66,6 +67,15 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
         for answer in lost:
             click.secho(answer, fg="red")
     return 1 if lost or any(one.audit and one.audit.faults for one in seen) else 0
+
+
+def _wanted(ledgers: str, every: LedgerSet, held: Sequence[StoredTable]) -> LedgerSet:
+    """Read what should be there; times are those of rows, best of the table that has one for each ledger."""
+    told = min(held, key=lambda one: not one.table.startswith("ledgers"))
+    times = CloseTimes.of_rows(
+        told.ledgers, lambda part: told.read(["ledger_sequence", "closed_at"], part), name=told.table
+    )
+    return LedgerSet.parse(ledgers, known=lambda: every, times=times)
 
 
 def _span(ledgers: LedgerSet) -> LedgerRange:

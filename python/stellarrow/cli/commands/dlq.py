@@ -193,7 +193,7 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
     if to == tuple(job.get("to", ())) and job["cwd"] != str(Path.cwd()):
         raise ConfigError(f"it was extracted in {job['cwd']}: retry it there, or name the sink with --to")
     choices: dict[str, Any] = {
-        "network": Network.of(job["network"]),
+        "network": Network.from_passphrase(job["network"]),
         "where": Filter(**json.loads(job["where"])) if job["where"] else None,
         "decoded": job["decoded"],
         "transfers": job["transfers"],

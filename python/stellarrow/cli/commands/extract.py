@@ -85,7 +85,11 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
-@option("--ledgers", metavar="RANGES", help="A:B, A:+N, A:, :B, A, latest, or a list; all by default.")
+@option(
+    "--ledgers",
+    metavar="RANGES",
+    help="A:B, A:+N, A:, :B, latest, 2024-07-01:+1d, -1d:, or a list; all by default.",
+)
 @option(
     "--to",
     multiple=True,

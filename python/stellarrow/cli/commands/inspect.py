@@ -1,82 +1,111 @@
-"""`stellarrow inspect`: what lies in a file."""
+"""`stellarrow inspect`: what lies in a file, or wherever ledgers come from."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from contextlib import closing
 from pathlib import Path
 from typing import Final
 
 import click
-import pyarrow.compute as pc
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.options import LocalPath
-from stellarrow.cli.output import events, formatting
-from stellarrow.core.decode import Batches, decode
+from stellarrow import registry
+from stellarrow.cli.output import formatting
+from stellarrow.cli.output.findings import Findings
 from stellarrow.core.framing import framing, split
-from stellarrow.core.tables import tables
-from stellarrow.errors import ConfigError, NetworkMismatch, SourceError
-from stellarrow.ledgers import KNOWN_NETWORKS, Network
+from stellarrow.errors import ConfigError, SourceError
+from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import redacted_url
+from stellarrow.pipeline import loop
+from stellarrow.protocols import Measured, Source
 from stellarrow.sources.files import FileSource
+from stellarrow.storage.paths import local_path
 
 _HEAD: Final = 64 << 20  # a file up to this size is read at once to tell its framing
 _BLOCK: Final = 1 << 20
 _PIECE: Final = 8 << 20
-_EVENTS: Final = 5
-
-
-@dataclass(slots=True)
-class _Found:
-    """What was seen so far."""
-
-    stored: int
-    framing: str
-    network: Network | None
-    size: int = 0
-    transactions: int = 0
-    successful: int = 0
-    rows: dict[str, int] = field(default_factory=dict)
-    first: dict[str, object] = field(default_factory=dict)
-    last: dict[str, object] = field(default_factory=dict)
-    events: list[str] = field(default_factory=list)
-    seen: set[tuple[object, object]] = field(default_factory=set)
-
-    def add(self, batches: Batches) -> None:
-        ledgers = batches["ledgers"]
-        if not ledgers.num_rows:
-            return
-        self.first = self.first or ledgers.slice(0, 1).to_pylist()[0]
-        self.last = ledgers.slice(ledgers.num_rows - 1).to_pylist()[0]
-        self.size += pc.sum(ledgers.column("size_bytes")).as_py()
-        self.transactions += pc.sum(ledgers.column("transaction_count")).as_py()
-        self.successful += pc.sum(ledgers.column("successful_transaction_count")).as_py()
-        for name, batch in batches.items():
-            self.rows[name] = self.rows.get(name, 0) + batch.num_rows
-        self.events += events.in_words(batches["contract_events"], _EVENTS, seen=self.seen)
+_WHOLE: Final = 64 << 20  # what a source stores up to this size is read whole
+_NEWEST: Final = 20  # ledgers that are read of more than that, and of what tells no size
 
 
 @click.command(
-    short_help="Say what a file of ledgers holds.",
-    epilog="\b\nExample:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd",
+    short_help="Say what a file, a lake or any other source of ledgers holds.",
+    epilog="\b\nExamples:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd\n"
+    "  stellarrow inspect s3://aws-public-blockchain/v1.1/stellar/ledgers/pubnet --ledgers latest",
 )
-@click.argument("file", type=LocalPath(exists=True, dir_okay=False))
+@click.argument("source")
+@click.option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
-def command(file: Path, network: str | None) -> None:
-    """Say what lies in FILE: framing, ledgers, transactions, rows a table, a few events in words."""
+@click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
+def command(source: str, ledgers: str | None, network: str | None, endpoint: str | None) -> None:
+    """Say what lies in SOURCE: framing, ledgers, transactions, rows a table, a few events in words.
+
+    SOURCE is a file, or whatever extract takes: a folder, a glob, a URL, - for stdin, LAKE,RPC.
+    """
+    _check_is_no_sink(source)
+    path = local_path(source)
+    if ledgers is None and path.is_file():
+        _show(str(path), _facts(_of_file(path, network)))
+        return
+    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
+        held = _available(opened, ledgers)
+        found = Findings(registry.find_network(opened, network) if network else opened.network())
+        wanted = _wanted(opened, held, ledgers)
+        if isinstance(opened, Measured):
+            found.stored = opened.stored_bytes(wanted)
+        for part in wanted:
+            for chunk in opened.read(part):
+                found.add(chunk)
+    _show(redacted_url(source), _facts(found, held))
+
+
+def _check_is_no_sink(source: str) -> None:
+    kind = source.partition(":")[0]
+    is_place = "://" in source or not local_path(source).exists()
+    if ":" in source and is_place and kind in registry.sinks() and kind not in registry.sources():
+        shown = redacted_url(source)
+        raise ConfigError(f"{shown} keeps tables, no ledgers: stellarrow coverage {shown} says what it holds")
+
+
+def _of_file(file: Path, network: str | None) -> Findings:
+    """Read one file as it lies, whatever the order of its ledgers."""
     stored = file.stat().st_size
     if not stored:
         raise SourceError(f"{file} is empty: fetch it again")
     named = Network.of(network) if network else FileSource(file).network()
-    found = _Found(stored, _framing(file, stored), named)
-    names = list(dict.fromkeys(table.name for table in tables()))
+    found = Findings(named, stored=stored, framing=_framing(file, stored))
     for piece, pieces_framing in split(_blocks(file), piece_bytes=_PIECE, place=str(file)):
-        if found.network is None:
-            found.network = _proved(piece, pieces_framing)
-        found.add(decode(piece, names, network=found.network, framing=pieces_framing, verify_chain=False))
-    _show(file, found)
+        found.add(LedgerChunk(piece, pieces_framing, 0, 0, str(file)), is_whole=True)
+    return found
+
+
+def _available(source: Source, ledgers: str | None) -> LedgerSet:
+    """Return what a source has; one that cannot tell is asked for what is named."""
+    try:
+        return source.available()
+    except ConfigError:
+        if ledgers is None:
+            raise
+        return LedgerSet()
+
+
+def _wanted(source: Source, held: LedgerSet, ledgers: str | None) -> LedgerSet:
+    """Return what to read: what is named, all that is little, or the newest."""
+    if ledgers is not None:
+        wanted = loop.wanted_ledgers(source, ledgers)
+        if not loop.is_open(wanted):
+            return wanted
+        newest = held.last if held and not loop.is_open(held) else wanted.ranges[-1].first + _NEWEST - 1
+        return wanted & LedgerSet([LedgerRange(0, newest)])
+    if not held or loop.is_open(held):
+        return held  # a pipe ends by itself
+    if isinstance(source, Measured) and source.stored_bytes(held) <= _WHOLE:
+        return held
+    return held & LedgerSet([LedgerRange(max(held.first, held.last - _NEWEST + 1), held.last)])
 
 
 def _framing(file: Path, stored: int) -> str:
@@ -92,42 +121,36 @@ def _blocks(file: Path) -> Iterator[bytes]:
             yield block
 
 
-def _proved(piece: bytes, pieces_framing: str) -> Network:
-    """Find the network whose passphrase the transactions' hashes prove."""
-    for network in KNOWN_NETWORKS:
-        try:
-            decode(piece, ["ledgers"], network=network, framing=pieces_framing, verify_chain=False)
-        except NetworkMismatch:
-            continue
-        return network
-    raise ConfigError("the ledgers are of no network known by name: give --network with the passphrase")
+def _show(place: str, facts: Iterator[tuple[str, str]]) -> None:
+    drawn = Table.grid(padding=(0, 2))
+    drawn.add_column(style="bold")
+    for name, answer in facts:
+        drawn.add_row(name, answer)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    console.print(Text(place, style="bold"), soft_wrap=True)
+    console.print(drawn, highlight=False)
 
 
-def _show(file: Path, found: _Found) -> None:
-    facts = Table.grid(padding=(0, 2))
-    facts.add_column(style="bold")
-    for name, answer in _facts(found):
-        facts.add_row(name, answer)
-    console = Console()
-    console.print(Text(str(file), style="bold"), soft_wrap=True)
-    console.print(facts, highlight=False)
-
-
-def _facts(found: _Found) -> Iterator[tuple[str, str]]:
+def _facts(found: Findings, held: LedgerSet | None = None) -> Iterator[tuple[str, str]]:
+    stored = [formatting.size(found.stored)] if found.stored else []
+    how = [", ".join(filter(None, (*stored, found.framing)))] if stored or found.framing else []
+    yield "stored", "; ".join((*how, f"{formatting.size(found.size)} of XDR"))
     first, last = found.first, found.last
-    yield "stored", f"{formatting.size(found.stored)}, {found.framing}; {formatting.size(found.size)} of XDR"
+    is_part = held is not None and held and not loop.is_open(held) and held.count > found.count
+    if held and is_part:
+        yield "ledgers", f"{formatting.count(held.count)}, {_span(held)}"
     if not first:
-        yield "ledgers", "none"
+        yield "looked at" if is_part else "ledgers", "none"
         return
-    span = str(first["ledger_sequence"])
-    if found.rows["ledgers"] > 1:
-        span = f"{formatting.count(found.rows['ledgers'])}, from {span} to {last['ledger_sequence']}"
-    yield "ledgers", span
+    yield "looked at" if is_part else "ledgers", found.span
     yield (
         "closed",
         f"{first['closed_at']:%Y-%m-%d %H:%M:%S} UTC"
         + (f" to {last['closed_at']:%Y-%m-%d %H:%M:%S} UTC" if last is not first and last != first else ""),
     )
+    if found.network is None:
+        yield "network", "none that is known by name: give --network with the passphrase to see more"
+        return
     yield "protocol", f"{first['protocol_version']}, meta V{first['meta_version']}"
     yield "last hash", str(last["ledger_hash"])
     yield "network", f"{found.network}" + ("" if found.transactions else " (no transaction proves it)")
@@ -138,3 +161,9 @@ def _facts(found: _Found) -> Iterator[tuple[str, str]]:
     yield "rows", formatting.columns(found.rows)
     for number, line in enumerate(found.events):
         yield "" if number else "events", line
+
+
+def _span(ledgers: LedgerSet) -> str:
+    if len(ledgers.ranges) == 1:
+        return f"from {ledgers.first} to {ledgers.last}"
+    return formatting.ranges(ledgers)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
 
@@ -22,6 +22,7 @@ from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline import loop
+from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import Source
 from stellarrow.sources.lake import LakeOptions, LakeSource
 from stellarrow.storage import StoreOptions, open_store
@@ -56,7 +57,9 @@ def command() -> None:
 @command.command(epilog=_WRITE)
 @click.argument("source")
 @click.option("--to", required=True, metavar="PLACE", help="A folder, or s3://, gs://, az:// with a prefix.")
-@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, A: (follow), or a list; all by default.")
+@click.option(
+    "--ledgers", metavar="RANGES", help="A:B, A:+N, A: (follow), 2024-07-01:+1d, or a list; all by default."
+)
 @click.option("--ledgers-per-file", type=click.IntRange(1, MAX_LEDGERS_PER_FILE), help="Of a new lake.  [1]")
 @click.option("--files-per-partition", type=click.IntRange(1), help="Of a new lake; 1: no folders.  [64000]")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
@@ -119,7 +122,7 @@ def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str
 
 @command.command(epilog=_CHECK)
 @click.argument("place")
-@click.option("--ledgers", metavar="RANGE", help="A:B, A:+N, A: or :B; all by default.")
+@click.option("--ledgers", metavar="RANGE", help="A:B, A:+N, A:, :B or 2024-07-01:+1d; all by default.")
 @click.option("--names", is_flag=True, help="Look at the names and sizes of files only, not into them.")
 @click.option("--network", metavar="NAME", help="Where the lake does not tell: a name or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store PLACE is in.")
@@ -134,7 +137,8 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
     )
     store = open_store(place, choices)
     checker = LakeCheck(store, Guard(store.where), network=Network.of(network) if network else None)
-    files = checker.names(LedgerRange.parse(options["ledgers"]) if options["ledgers"] else None)
+    asked = _asked(options["ledgers"], place, choices) if options["ledgers"] else None
+    files = checker.names(asked)
     faults = list(checker.manifest)
     sound: list[LedgerRange] = []
     number = stored = count = 0
@@ -146,14 +150,30 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
             sound.append(file.ledgers)
     report = {"files": number, "ledgers": count, "stored_bytes": stored, "faults": [*map(asdict, faults)]}
     if against := options["against"]:
-        asked = LedgerRange.parse(options["ledgers"] or "0:")
-        wanted = LedgerSet(sound) & LedgerSet([asked])
+        wanted = LedgerSet(sound) & LedgerSet([asked or LedgerRange(0)])
         compared, different = _compared(place, against, wanted, endpoint=endpoint, network=network)
         faults += different
         report |= {"compared": str(compared), "not_compared": str(wanted - compared)}
         report["faults"] = [*map(asdict, faults)]
     click.echo(json.dumps(report) if options["as_json"] else _summary(report, faults, redacted_url(place)))
     return 1 if faults else 0
+
+
+def _asked(ledgers: str, place: str, choices: StoreOptions) -> LedgerRange:
+    """Read a range of the lake's; what it holds is asked where the text depends on that."""
+    reading = LakeOptions(
+        endpoint=choices.endpoint,
+        credentials=choices.credentials,
+        instance_credentials=choices.instance_credentials,
+    )
+    with closing(LakeSource(place, reading)) as lake:
+
+        def known() -> LedgerSet:
+            with suppress(SourceError):  # what is wrong with it is for the check to say
+                return lake.available()
+            return LedgerSet()
+
+        return LedgerRange.parse(ledgers, known=known, times=CloseTimes.of_source(lake))
 
 
 def _compared(

@@ -30,7 +30,7 @@ Examples:
 @click.argument("query", required=False)
 @click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
-@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, or a list.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")

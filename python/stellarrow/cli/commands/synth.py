@@ -16,6 +16,7 @@ from stellarrow.errors import ConfigError, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.writer import packed
 from stellarrow.ledgers import LAST_POSSIBLE, Network
+from stellarrow.storage.atomic import written_aside
 from stellarrow.storage.paths import local_path
 
 _LEVEL: Final = 3  # zstd
@@ -75,20 +76,15 @@ def lake_path(sequence: int) -> str:
 
 
 def _place(path: Path, content: bytes) -> int:
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.write_bytes(content)
-    aside.replace(path)
-    return len(content)
+    with written_aside(path, durable=False) as aside:
+        return aside.write_bytes(content)
 
 
 def _write_stream(path: Path, ledgers: Iterator[bytes]) -> int:
     """Write a record-marked stream, one zstd frame a ledger where the name asks for zstd."""
     level = _LEVEL if path.suffix in (".zst", ".zstd") else None
-    aside = path.with_name(f".{path.name}.tmp")
-    aside.parent.mkdir(parents=True, exist_ok=True)
-    with aside.open("wb") as file:
-        stored = sum(
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_aside(path, durable=False) as aside, aside.open("wb") as file:
+        return sum(
             file.write(frame([ledger], "record-marked", compression_level=level)) for ledger in ledgers
         )
-    aside.replace(path)
-    return stored

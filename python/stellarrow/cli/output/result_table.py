@@ -21,6 +21,7 @@ from rich.text import Text
 
 from stellarrow.cli.output import formatting, parquet_amounts
 from stellarrow.errors import ConfigError, SinkError
+from stellarrow.storage.atomic import written_aside
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all
 _WIDTH: Final = 200  # characters where the output is no terminal
@@ -175,13 +176,9 @@ def write(rows: pa.RecordBatchReader, path: Path) -> int:
     """Write all rows to a file of the kind its name ends in, whole or not at all; return how many."""
     if path.suffix not in _ENDINGS:
         raise ConfigError(f"{path} is no kind of file: end it in one of {', '.join(_ENDINGS)}")
-    aside = path.with_name(f".{path.name}.tmp")
     try:
-        try:
+        with written_aside(path) as aside:
             written = _write(rows, aside, path.suffix)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
     except OSError as error:
         raise SinkError(f"cannot write to {path} ({error.strerror}): choose another place") from error
     return written

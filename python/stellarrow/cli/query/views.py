@@ -15,12 +15,12 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.local import LocalFiles
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.reading import Unreadable, found_tables
-from stellarrow.sinks.files.store import damaged
+from stellarrow.storage.local_files import LocalFiles
 
 _TYPES: Final = {
     pa.uint32(): "uinteger",
@@ -60,7 +60,7 @@ def views(data: Path, kept: ExitStack) -> list[View]:
     known = found_tables(store)
     for one in known:
         if isinstance(one, Listing):
-            kept.enter_context(store.reading(one.shape.folder))
+            kept.enter_context(store.reading(one.entries_folder))
     made = [_view(data, one, number) for number, one in enumerate(known)]
     ours = {data / (one.folder if isinstance(one, Unreadable) else one.shape.folder) for one in known}
     others: dict[Path, list[str]] = {}

@@ -32,6 +32,7 @@ class Sent:
     complete: bool
     place: Place
     session: str = ""  # whose rows they are; none of a range
+    network: str = ""  # the passphrase, where it is known
 
 
 Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it

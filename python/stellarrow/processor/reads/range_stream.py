@@ -104,7 +104,7 @@ def _sent(
                 yield from _handed(slot, cutter.rest())
                 return
             for sent in _handed(slot, cutter.cut(batch.first, batch.last, batch.tables[decoding.table])):
-                yield sent
+                yield replace(sent, network=decoding.network)
                 if sent.complete and processor.draining.is_set():
                     return
             if processor.draining.is_set():
@@ -133,6 +133,7 @@ class _Decoding:
         self._made: Queue[LedgerBatch | StellarrowError | None] = Queue(_AHEAD)
         self._stop = threading.Event()
         self._source: Source | None = None
+        self.network = ""
         self._decoder(processor.options.network or Network.of("pubnet"))  # a bad filter shows now
         self._thread = threading.Thread(target=self._run, name="stellarrow-range", daemon=True)
 
@@ -185,6 +186,7 @@ class _Decoding:
             if ledgers is None or self._stop.is_set():
                 return
             network = agreed_network(source, self._processor.options.network)
+            self.network = network.passphrase
             decoder = self._decoder(network)
             loop.run(
                 source,

@@ -145,7 +145,10 @@ class _Reader:
 
     def _with_token(self, work: SessionWorker, sent: Sent) -> tuple[Sent, str]:
         self._cursor.places[work.session.id] = sent.place
-        return replace(sent, session=work.session.id), self._cursor.token()
+        return (
+            replace(sent, session=work.session.id, network=work.session.network),
+            self._cursor.token(),
+        )
 
     def _attach(self, work: SessionWorker) -> _Taken | None:
         if work.session.id in self._taken:

@@ -24,8 +24,8 @@ from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows_by_ledger
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.superseding import Contradicted, drop, remove_replaced
+from stellarrow.storage.files import FileStore
 
 _Input = tuple[LedgerRange, LedgerRange, KeptFile]
 _Folders = dict[str, list[_Input]]
@@ -100,7 +100,7 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
             place_or_prove(listing, merged, whole)
             if not is_there(listing, whole, merged.kept(whole)):
                 return 0  # from elsewhere and not the same bytes: clean compares the rows
-            with listing.store.unread(listing.shape.folder) as free:
+            with listing.store.unread(listing.entries_folder) as free:
                 for held, files in inputs.items() if free else ():  # else compaction, or a writer, comes back
                     drop(listing, held, files)
     finally:

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from stellarrow.errors import Damaged
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.files.irregular import Irregular
 from stellarrow.sinks.files.layout import named_range
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.pieces import Piece, by_range
 from stellarrow.sinks.files.proof import compare_bytes, held_files, rows_by_ledger
 from stellarrow.sinks.files.runs import between
-from stellarrow.sinks.files.store import Gone
+from stellarrow.storage.files import Gone
+from stellarrow.storage.irregular import Irregular
 
 _LEDGER: Final = "ledger_sequence"
 

@@ -13,6 +13,7 @@ import pyarrow.dataset as ds
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.pieces import pieces
@@ -44,6 +45,15 @@ class ExtractedTable:
     @property
     def ledgers(self) -> LedgerSet:
         return self.listing.ranges()
+
+    def read_ledgers(self, text: str) -> LedgerSet:
+        """Read which ledgers are asked for, by number or by when they closed."""
+        times = CloseTimes.of_rows(
+            self.ledgers,
+            lambda part: rows_of(self.listing, part, [_LEDGER, "closed_at"]),
+            name=str(self.listing),
+        )
+        return LedgerSet.parse(text, known=lambda: self.ledgers, times=times)
 
     def batches(self, where: Filter, wanted: LedgerSet | None) -> Pass:
         """Return what makes a pass over the rows of these ledgers, file by file."""

@@ -12,8 +12,8 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sinks.files.range_writer import RangeFiles, enter
-from stellarrow.sinks.files.store import Gone
 from stellarrow.sinks.files.superseding import Contradicted
+from stellarrow.storage.files import Gone
 
 _DIED_WITH: Final = 8  # files at most that a writer had placed but not entered
 

@@ -11,10 +11,11 @@ import pyarrow as pa
 
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
 from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
-from stellarrow.sinks.files.store import FileStore, Found, damaged
+from stellarrow.storage.files import FileStore, Found
 
 _ENDINGS: Final = ("parquet", "jsonl", "csv")
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
@@ -37,10 +38,15 @@ class Listing:
     def __str__(self) -> str:
         return f"{self.store}/{self.shape.folder}"
 
+    @property
+    def entries_folder(self) -> str:
+        """The folder of the table's entries; readers of the table lock it, writers the one above."""
+        return f"{self.shape.folder}/{MANIFEST}"
+
     def parts(self, *, after: int = 0) -> list[LedgerRange]:
         """Return the ranges that are there, from this ledger on at least, as they were written."""
         whole = self.shape.partition is None
-        folder = self.shape.folder if whole else f"{self.shape.folder}/{MANIFEST}"
+        folder = self.shape.folder if whole else self.entries_folder
         suffix = self.shape.format.suffix if whole else SUFFIX
         there = self.store.list(folder, after=f"{after - 1:010d}-9" if after else "")
         # What has another name is not ours: nobody reads it, and check tells of it.
@@ -48,7 +54,7 @@ class Listing:
 
     def entered(self) -> list[LedgerRange]:
         """Return the ranges that have an entry in the manifest, by the entries' names."""
-        files = self.store.list(f"{self.shape.folder}/{MANIFEST}")
+        files = self.store.list(self.entries_folder)
         return [entered for file in files if (entered := named_range(file.path, SUFFIX))]
 
     def trusted(self) -> Iterator[tuple[LedgerRange, LedgerRange, list[str]]]:
@@ -71,7 +77,7 @@ class Listing:
 
     def check(self) -> set[LedgerRange]:
         """Refuse a folder of something else than what is to be written; return the ranges entered there."""
-        folder = f"{self.shape.folder}/{MANIFEST}"
+        folder = self.entries_folder
         entries = [file for file in self.store.list(folder) if named_range(file.path, SUFFIX)]
         for file in {*entries[:1], *entries[-1:]}:
             try:

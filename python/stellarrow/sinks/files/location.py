@@ -13,8 +13,8 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.registry import FILE_STORES, FORMATS
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.storage import StoreOptions
+from stellarrow.storage.files import FileStore
 from stellarrow.storage.paths import local_path
 
 OPTIONS: Final = {

@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.layout import MANIFEST, file_name
-from stellarrow.sinks.files.store import damaged
 
 SUFFIX: Final = ".json"
 _FORMAT: Final = 2  # the first has no checksum

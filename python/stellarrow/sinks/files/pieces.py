@@ -14,7 +14,7 @@ import pyarrow as pa
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.store import Gone
+from stellarrow.storage.files import Gone
 
 Piece = tuple[LedgerRange, str, pa.NativeFile]
 
@@ -23,7 +23,7 @@ _CHANCES: Final = 10  # to list again, each time that files went just then
 
 def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
     """Yield the ledgers due, and the path and the opened file that has them, with others maybe."""
-    with listing.store.reading(listing.shape.folder):
+    with listing.store.reading(listing.entries_folder):
         for held, part in _within(listing, wanted):
             yield from _files(listing, held, part, set(), _CHANCES)
 

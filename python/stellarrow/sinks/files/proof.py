@@ -12,10 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.jsonl import lines_of
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
-from stellarrow.sinks.files.store import Gone, damaged
+from stellarrow.storage.files import Gone
 
 _BLOCK: Final = 1 << 20
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from stellarrow.sinks.files.store import FileStore, Found, Gone
+from stellarrow.storage.files import FileStore, Found, Gone
 
 QUARANTINE: Final = "_quarantine"
 

@@ -19,7 +19,7 @@ from stellarrow.sinks.files.layout import Partition, file_name
 from stellarrow.sinks.files.manifest import Entry, KeptFile, entry_path
 from stellarrow.sinks.files.runs import arranged
 from stellarrow.sinks.files.signed import signed
-from stellarrow.sinks.files.store import FileStore, Upload
+from stellarrow.storage.files import FileStore, Upload
 
 
 @dataclass(frozen=True, slots=True)

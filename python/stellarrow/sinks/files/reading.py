@@ -12,6 +12,7 @@ from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
 from stellarrow.sinks.files.counting import row_counts
+from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
@@ -21,8 +22,8 @@ from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.runs import between
-from stellarrow.sinks.files.store import FileStore, damaged
 from stellarrow.sinks.files.verify import Fault, check
+from stellarrow.storage.files import FileStore
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_
 from stellarrow.sinks.files.range_writer import shape_of
 from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in
 from stellarrow.sinks.files.signed import checked, signed
-from stellarrow.sinks.files.store import FileStore
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Worker
+from stellarrow.storage.files import FileStore
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 

@@ -16,7 +16,7 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
 from stellarrow.sinks.files.proof import Contents, contents, file_contents, held_files
 from stellarrow.sinks.files.quarantine import quarantine_file
-from stellarrow.sinks.files.store import Gone
+from stellarrow.storage.files import Gone
 
 
 class Contradicted(SinkError):
@@ -44,7 +44,7 @@ def remove_replaced(listing: Listing) -> None:
         for ledgers in replaced(listing, ranges):
             with suppress(Gone):  # another writer's compaction, just now
                 gone.append((ledgers, held_files(listing, ledgers)))
-        with listing.store.unread(folder) as free:
+        with listing.store.unread(listing.entries_folder) as free:
             for ledgers, files in gone if free else ():
                 drop(listing, ledgers, files)
 

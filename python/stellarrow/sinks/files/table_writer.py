@@ -15,9 +15,9 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs, between
-from stellarrow.sinks.files.store import FileStore, Gone
 from stellarrow.sinks.files.superseding import clean, replaced
 from stellarrow.sinks.files.worker import Worker
+from stellarrow.storage.files import FileStore, Gone
 
 _CHANCES: Final = 5  # to list what other writers are merging at the same moment
 

@@ -13,14 +13,14 @@ from typing import Final
 
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.irregular import Irregular
 from stellarrow.sinks.files.layout import superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import entry_path
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sinks.files.quarantine import quarantine_file
-from stellarrow.sinks.files.store import Gone
 from stellarrow.sinks.files.superseding import Contradicted, replaced
+from stellarrow.storage.files import Gone
+from stellarrow.storage.irregular import Irregular
 
 _ABANDONED: Final = 3_600  # seconds after which a file without an entry is not about to get one
 _WITHIN: Final = "lies within a wider range: compact removes it"
@@ -63,7 +63,7 @@ class Repaired:
 
 def check(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     """Read every file of a table whole; a SinkError where that cannot be done."""
-    with listing.store.reading(listing.shape.folder):
+    with listing.store.reading(listing.entries_folder):
         yield from _checked(listing)
 
 

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
-from stellarrow.lake.reader import Lake
+from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
@@ -191,14 +191,14 @@ class LakeSource:
             if self._stop.wait(self._options.poll * min(_SLOWEST, max(1.0, polls / _SLEEPY))):
                 return
             if polls % _SLEEPY == _GRACE_POLLS and self._is_hole(due):
-                raise self._hole(due)
+                raise self._hole(due, ledgers)
 
     def _check_end(self, due: int, ledgers: LedgerRange) -> None:
         """Tell a ledger that is missing from one that is still to come."""
         if ledgers.last is None:
             return
         if self._is_hole(due):
-            raise self._hole(due)
+            raise self._hole(due, ledgers)
         if self._lake.file(due) is not None:
             return  # it has just come
         raise LedgerMissing(
@@ -217,10 +217,19 @@ class LakeSource:
             newer = any(self._lake.file(ledger) for ledger in following)
         return newer and self._lake.file(due) is None
 
-    def _hole(self, due: int) -> LedgerMissing:
+    def _hole(self, due: int, ledgers: LedgerRange) -> LedgerMissing:
+        if (begins := self._lake.begins_after(due)) is not None:
+            return self._begins_later(begins, due, ledgers)
         return LedgerMissing(
             f"ledger {due} is missing in {self._lake.store.where}, which has ledgers after it:"
             f" {self._lake.layout().key(due)} is not there{self._doubt()}, restore it"
+        )
+
+    def _begins_later(self, begins: int, due: int, ledgers: LedgerRange) -> LedgerMissing:
+        rest = f"{begins}:{ledgers.last}" if ledgers.last and ledgers.last >= begins else f"{begins}:"
+        return LedgerMissing(
+            f"{self._lake.store.where} begins with ledger {begins}, so there is no ledger {due}: start there,"
+            f" with {rest}{self._doubt()}"
         )
 
     def _doubt(self) -> str:
@@ -238,6 +247,8 @@ class LakeSource:
         self._metrics.received(wanted.count, len(data))
         if not (data := data or self._lake.file(file.first) or b""):
             raise SourceError(f"{where} is empty: put the file back")
+        if wanted.first < CHAIN_BEGINS and (begins := self._lake.first_in(file, data)) > wanted.first:
+            raise self._begins_later(begins, wanted.first, ledgers)
         if len(data) <= _WHOLE or file.count == 1:
             yield LedgerChunk(data, "auto", wanted.first, wanted.end, where, self._remote)
         else:

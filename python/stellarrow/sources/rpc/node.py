@@ -57,7 +57,7 @@ class Node:
     def network(self) -> Network:
         """Return the node's network, asked once."""
         if self._network is None:
-            self._network = Network.of(self._text("getNetwork", "passphrase"))
+            self._network = Network.from_passphrase(self._text("getNetwork", "passphrase"))
         return self._network
 
     def window(self) -> LedgerRange:

@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stellarrow.errors import Damaged, SinkError
+from stellarrow.errors import SinkError
 from stellarrow.protocols import Health
-from stellarrow.sinks.files.irregular import Irregularity
+from stellarrow.storage.irregular import Irregularity
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ class FileStore(Protocol):
         """Give a file another name, durably; at no moment is it under neither. One not there is Gone."""
 
     def reading(self, folder: str) -> AbstractContextManager[None]:
-        """Let what compaction replaces stay as long as this lasts, where the place can promise it."""
+        """Let what a folder holds stay, whatever compaction replaces, where the place can promise it."""
 
     def unread(self, folder: str) -> AbstractContextManager[bool]:
         """Keep readers from beginning, for a moment; yields False where one is at it."""
@@ -85,8 +85,3 @@ class FileStore(Protocol):
 
     def close(self) -> None:
         """Let go of everything; who uses it still, ends soon with an error. Twice is harmless."""
-
-
-def damaged(file: str, what: str) -> Damaged:
-    """Return what is proven of a file, with what to do."""
-    return Damaged(f"{file} {what}: run stellarrow check --repair, then the same again", what=what)

@@ -20,11 +20,11 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.extras import needing
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
-from stellarrow.sinks.files.irregular import Irregularity
-from stellarrow.sinks.files.local import translate_os_errors
-from stellarrow.sinks.files.store import Found, Gone
 from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage.files import Found, Gone
+from stellarrow.storage.irregular import Irregularity
 from stellarrow.storage.object_store import CloudStore
+from stellarrow.storage.os_errors import translate_os_errors
 
 with needing("an object store", "lake"):
     import obstore

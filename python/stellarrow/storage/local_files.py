@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import os
 import secrets
@@ -17,13 +16,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.errors import SinkError
 from stellarrow.protocols import Health
-from stellarrow.sinks.files.irregular import Irregular, Irregularity, irregularity, leads_out
-from stellarrow.sinks.files.layout import MANIFEST
-from stellarrow.sinks.files.store import Found, Gone
-from stellarrow.sinks.files.walking import ASIDE, walk
+from stellarrow.storage.atomic import make_folders, place, sync_folder
+from stellarrow.storage.files import Found, Gone
+from stellarrow.storage.irregular import Irregular, Irregularity, irregularity, leads_out
+from stellarrow.storage.os_errors import translate_os_errors
 from stellarrow.storage.paths import local_path
+from stellarrow.storage.walking import ASIDE, walk
 
 _BUFFER: Final = 1 << 20
 _SAMPLE_BYTES: Final = 32 << 20  # written to tell a disk's throughput by
@@ -43,20 +42,18 @@ class LocalFiles:
         return str(self._folder)
 
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        found = [one for one in self._all(folder, deep=deep, after=after) if isinstance(one, Found)]
-        return sorted(found, key=lambda one: one.path)
+        return [one for one in self._all(folder, deep=deep, after=after) if isinstance(one, Found)]
 
     def irregular(self, folder: str) -> Sequence[Irregularity]:
-        found = [one for one in self._all(folder, deep=True) if isinstance(one, Irregularity)]
-        return sorted(found, key=lambda one: one.path)
+        return [one for one in self._all(folder, deep=True) if isinstance(one, Irregularity)]
 
     def _all(self, folder: str, *, deep: bool, after: str = "") -> Sequence[Found | Irregularity]:
         with self._translate_os_errors(folder, "read"):
             if leads_out(f"{self._folder}/{folder}", self._root):
                 return []
-            return [
-                *walk(str(self._folder / folder), f"{folder}/" if folder else "", self._root, deep, after)
-            ]
+            prefix = f"{folder}/" if folder else ""
+            beyond = f"{prefix}{after}" if after else ""
+            return [*walk(str(self._folder / folder), prefix, root=self._root, deep=deep, after=beyond)]
 
     @property
     def _root(self) -> str:
@@ -92,12 +89,10 @@ class LocalFiles:
         target = self._folder / path
         self._check_folder(path.rpartition("/")[0])
         with self._translate_os_errors(path):
-            made = _make_folders(target.parent)
+            make_folders(target.parent)
             if new and target.exists():  # nobody else places now: see alone
                 return False
-            aside.replace(target)
-            for folder in (target.parent, *made):
-                _sync_folder(folder)
+            place(aside, target)
         return True
 
     def remove(self, paths: Iterable[str]) -> None:
@@ -113,13 +108,12 @@ class LocalFiles:
         for one in (path, to):
             self._check_folder(one.rpartition("/")[0])
         with self._translate_os_errors(path):
-            made = _make_folders(target.parent)
+            make_folders(target.parent)
             try:
-                source.rename(target)
+                place(source, target)
             except FileNotFoundError as error:
                 raise _gone(source) from error
-            for folder in (target.parent, *made, source.parent):
-                _sync_folder(folder)
+            sync_folder(source.parent)
             _remove_if_empty(source.parent)
 
     @contextmanager
@@ -134,12 +128,10 @@ class LocalFiles:
 
     @contextmanager
     def _flocked(self, folder: str, how: int) -> Iterator[bool]:
-        """Lock the folder of a table's entries (writers lock the one above); False where one must wait."""
+        """Lock a folder; yield False where one must wait."""
         try:
-            descriptor = os.open(
-                self._folder / folder / MANIFEST, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-            )
-        except OSError:  # an older stellarrow's: readers that miss a file list again
+            descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError:  # an older stellarrow made none: readers that miss a file list again
             yield True
             return
         try:
@@ -158,7 +150,7 @@ class LocalFiles:
     def alone(self, folder: str) -> Iterator[bool]:
         self._check_folder(folder)
         with self._translate_os_errors(folder):
-            _make_folders(self._folder / folder)
+            make_folders(self._folder / folder)
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             try:
@@ -281,17 +273,6 @@ def _is_locked(descriptor: int) -> bool | None:
     return True
 
 
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and those above it; return the parents whose listing that changed."""
-    changed: list[Path] = []
-    missing = folder
-    while not missing.exists():
-        changed.append(missing.parent)
-        missing = missing.parent
-    folder.mkdir(parents=True, exist_ok=True)
-    return changed
-
-
 def _remove_if_empty(folder: Path) -> None:
     with suppress(OSError):  # a partition's folder that still holds something
         if "=" in folder.name:
@@ -300,27 +281,3 @@ def _remove_if_empty(folder: Path) -> None:
 
 def _gone(path: Path) -> Gone:
     return Gone(f"{path} is gone: run stellarrow check --repair, then the same again")
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
-    """Translate what the file system refuses."""
-    try:
-        yield
-    except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            remedy = "make room or choose another folder"
-        elif error.errno == errno.ENOTDIR:
-            remedy = "a file is where a folder must be; choose another folder"
-        else:
-            remedy = f"choose a folder you may {doing}"
-        raise SinkError(f"cannot {doing} {path} ({reason}): {remedy}, then run the same again") from error

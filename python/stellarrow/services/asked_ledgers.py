@@ -1,0 +1,49 @@
+"""Which ledgers a service's settings ask for: by number, or by dates that the source is asked about once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from stellarrow.config import Processor
+from stellarrow.ledgers import LedgerRange
+from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.protocols import Source
+from stellarrow.storage.private import private_file, private_folder
+
+_FILE: Final = "ledgers-by-date.json"  # what dates in settings were found to mean
+
+
+def asked_ledgers(
+    settings: Processor, open_source: Callable[[], AbstractContextManager[Source]]
+) -> LedgerRange:
+    """Return the range from START_LEDGER to END_LEDGER.
+
+    What a date means is kept beside the sessions: a source that forgets its oldest ledgers would answer
+    otherwise at the next start, and another session would begin.
+    """
+    text = settings.ledgers_asked
+    if not settings.by_date:
+        return LedgerRange.parse(text)
+    path = settings.state_dir / _FILE
+    known = _known(path)
+    if text not in known:
+        with open_source() as source:
+            times = CloseTimes.of_source(source)
+            known[text] = str(LedgerRange.parse(text, known=source.available, times=times))
+        private_folder(settings.state_dir)
+        aside = path.with_name(f".{_FILE}")
+        with private_file(aside, "w") as file:
+            json.dump(known, file, indent=1)
+        aside.replace(path)
+    return LedgerRange.parse(known[text])
+
+
+def _known(path: Path) -> dict[str, str]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        return {}  # none yet, or one that is cut: the source is asked again

@@ -1,0 +1,56 @@
+"""What a file system refuses, as errors of ours with what to do."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from stellarrow.errors import SinkError, SinkUnavailable, SourceError, SourceUnavailable
+
+# Refusals that pass by themselves, or once something elsewhere is repaired.
+_PASSING: Final = frozenset(
+    (
+        *(errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EBUSY),
+        *(errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.EHOSTDOWN),
+    )
+)
+_FULL: Final = frozenset((errno.ENOSPC, errno.EDQUOT, errno.EFBIG))
+
+
+def is_passing(error: OSError) -> bool:
+    """Tell whether the same may well succeed later: nothing says that the file is not sound."""
+    return error.errno in _PASSING
+
+
+def reason(error: OSError) -> str:
+    """Return what the system says, without the path and the number."""
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
+def unreadable(path: Path, error: OSError) -> SourceError:
+    """Return the error of a file or folder that a source cannot read."""
+    if is_passing(error):
+        return SourceUnavailable(f"{path} cannot be read now ({reason(error)}): try again later")
+    return SourceError(f"{path} cannot be read ({reason(error)}): check its permissions")
+
+
+@contextmanager
+def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
+    """Translate what is refused to a sink, which was `doing` something such as "write to"."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            remedy = "make room or choose another folder"
+        elif error.errno == errno.ENOTDIR:
+            remedy = "a file is where a folder must be; choose another folder"
+        elif is_passing(error):
+            remedy = "check the disk"
+        else:
+            remedy = f"choose a folder you may {doing}"
+        kind = SinkUnavailable if is_passing(error) else SinkError
+        raise kind(f"cannot {doing} {path} ({reason(error)}): {remedy}, then run the same again") from error
