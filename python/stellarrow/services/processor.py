@@ -44,7 +44,7 @@ class ProcessorService:
     def __init__(self, settings: Settings) -> None:
         if settings.end_ledger and not settings.start_ledger:
             raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
-        location = settings.source or f"grpc://{settings.source_endpoint}"
+        location = settings.source or settings.source_endpoint
         registry.open_source(
             location, network=settings.network, access=settings.access
         ).close()  # refuses what is no place
