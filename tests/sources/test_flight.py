@@ -157,13 +157,13 @@ def test_it_follows_the_chain_until_closed(ledgers: tuple[bytes, ...], connect: 
 
 
 def test_it_tells_what_the_server_says(service: RawLedgersFlight, connect: Connect) -> None:
-    service.metadata = {"network_passphrase": sa.Network.of("testnet").passphrase, "first_ledger": 100}
+    service.metadata = {"network": sa.Network.of("testnet").passphrase, "first_ledger": 100}
     source = connect()
     assert source.network() == sa.Network.of("testnet")
     assert str(source.available()) == "100:"
 
 
-@pytest.mark.parametrize("said", [{}, {"first_ledger": "100", "network_passphrase": 7}])
+@pytest.mark.parametrize("said", [{}, {"first_ledger": "100", "network": 7}])
 def test_a_server_that_says_nothing_of_its_ledgers_is_asked_for_them_by_number(
     service: RawLedgersFlight, connect: Connect, said: dict[str, Any]
 ) -> None:

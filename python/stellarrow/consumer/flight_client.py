@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -65,6 +65,7 @@ class FlightTable:
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self.answered: Callable[[], None] = lambda: None  # called when the server has answered
 
     def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Arrival]:
         """Yield what comes after a place, until the server has no more to send or close() is called."""
@@ -77,6 +78,7 @@ class FlightTable:
             options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
+            self.answered()
             for endpoint in answer.endpoints:
                 reader = client.do_get(endpoint.ticket, call_options(self._credentials, host))
                 with self._lock:
@@ -93,6 +95,17 @@ class FlightTable:
                 " NETWORK_PASSPHRASE (--network), or name another processor"
             )
         return arrival
+
+    def network(self) -> Network | None:
+        """Return of which network the processor's tables are; None of one that does not tell."""
+        options = call_options(self._credentials, self._endpoint.host, timeout=_CONNECT_SECONDS)
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(self._asked).encode())
+        with self._translate_errors(EARLIEST), connect(str(self._endpoint), secure=False) as client:
+            answer = client.get_flight_info(descriptor, options).app_metadata
+        try:
+            return Network.from_passphrase(json.loads(answer)["network"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""

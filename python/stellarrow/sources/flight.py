@@ -88,7 +88,7 @@ class FlightSource:
 
     def network(self) -> Network | None:
         """Return the network the server says its ledgers are of."""
-        passphrase = self._said().get("network_passphrase")
+        passphrase = self._said().get("network")
         return Network.from_passphrase(passphrase) if isinstance(passphrase, str) and passphrase else None
 
     def ping(self) -> None:

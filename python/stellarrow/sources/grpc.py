@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import channel_options, proxy_of
+from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, proxy_of
 from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
@@ -26,6 +26,9 @@ with needing("grpc://", "grpc"):
     from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
 
 _WATCH_SECONDS: Final = 0.1
+_SETTLE_SECONDS: Final = 1.0  # a server that refuses a stream does so sooner
+_BRIEF_SECONDS: Final = 5.0  # for an answer that needs no ledger
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
 _METHOD: Final = "/raw_ledger_service.RawLedgerService/StreamRawLedgers"
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -41,6 +44,8 @@ _TRANSIENT: Final = frozenset(
         *(grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED),
     )
 )
+_AWAY: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED))
+_READY: Final = grpc.ChannelConnectivity.READY
 _ABSENT: Final = frozenset((grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE))
 
 
@@ -68,6 +73,7 @@ class GrpcSource:
         self._options = (*_OPTIONS, *channel_options(self._target, secure=self._secure))
         proxy = proxy_of(self._target, secure=self._secure)
         self._way = f" through {proxy}" if proxy else ""
+        self._brief = min(_BRIEF_SECONDS, (policy or Policy()).timeout)
         self._reader = StreamReader(
             self.name, self._begin, operation="StreamRawLedgers", policy=policy, metrics=metrics
         )
@@ -89,8 +95,23 @@ class GrpcSource:
         )
 
     def network(self) -> Network | None:
-        """Return None: the protocol has no way to ask."""
-        return None
+        """Return what the server says beside its health; None of one that says nothing."""
+        told = self._reader.guard.call("network", self._network_told)
+        return Network.from_passphrase(told.decode()) if told else None
+
+    def _network_told(self) -> bytes:
+        with self._channel() as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_HEALTH)
+            try:
+                _, answered = call.with_call(b"", timeout=self._brief, metadata=self._metadata)
+            except grpc.RpcError as error:
+                if error.code() in _AWAY:
+                    raise SourceUnavailable(
+                        f"{self.name} does not answer{self._way} ({error.details()}): is it started there?"
+                    ) from error
+                return b""
+        told = dict(answered.initial_metadata()).get(NETWORK_KEY, b"")
+        return told if isinstance(told, bytes) else told.encode()
 
     def ping(self) -> None:
         """Return once the server takes a connection."""
@@ -126,7 +147,12 @@ class GrpcSource:
             metadata=self._metadata,
             timeout=self._reader.guard.policy.timeout,
             stop=self._reader.stop,
+            connected=self._connected,
         )
+
+    def _connected(self) -> None:
+        """Note that the server is there: at the tip of the chain it may have nothing to send for long."""
+        self._reader.guard.last_error = None
 
     def _channel(self) -> grpc.Channel:
         if self._secure:
@@ -146,8 +172,12 @@ class _Stream:
         metadata: tuple[tuple[str, str], ...],
         timeout: float,
         stop: threading.Event,
+        connected: Callable[[], None],
     ) -> None:
         self._channel = channel
+        self._connected = connected
+        self._state = grpc.ChannelConnectivity.IDLE
+        channel.subscribe(self._changed)
         self._name = name
         self._timeout = timeout
         self._stop = stop
@@ -180,9 +210,17 @@ class _Stream:
             self._waits_until = None
         return StreamedLedger(message.sequence, message.ledger_close_meta_xdr)
 
+    def _changed(self, state: grpc.ChannelConnectivity) -> None:
+        self._state = state
+
     def _watch(self) -> None:
         """Cancel the call when told to stop, or a message is late; its reader may take long."""
+        settles_at = time.monotonic() + _SETTLE_SECONDS
+        is_told = False
         while not self._ended.wait(_WATCH_SECONDS):
+            if not is_told and self._state is _READY and time.monotonic() > settles_at:
+                is_told = True
+                self._connected()
             until = self._waits_until
             self._late = until is not None and time.monotonic() > until
             if self._late or self._stop.is_set():

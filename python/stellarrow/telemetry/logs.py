@@ -5,27 +5,54 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 from stellarrow.net.redaction import redacted_text
 
+_OURS: Final = "stellarrow"
+_QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
+
 
 @contextmanager
-def written(level: str, form: str) -> Iterator[None]:
-    """Write log lines of at least a level, as `json` or `console`, while the block lasts."""
+def written(level: str, form: str | None = None) -> Iterator[None]:
+    """Write log lines of at least a level, as `json` or `console`, while the block lasts.
+
+    Without a form it is console on a terminal, else JSON. Warnings of libraries are written alike.
+    """
     handler = logging.StreamHandler(sys.stderr)
+    form = form or ("console" if sys.stderr.isatty() else "json")
     handler.setFormatter(_Json() if form == "json" else _Plain("%(asctime)s %(levelname)s %(message)s"))
-    logger = logging.getLogger("stellarrow")
+    handler.addFilter(_Brief())
+    logger, root = logging.getLogger(_OURS), logging.getLogger()
     before = logger.level
-    logger.addHandler(handler)
+    root.addHandler(handler)
     logger.setLevel(level.upper())
     try:
         yield
     finally:
-        logger.removeHandler(handler)
+        root.removeHandler(handler)
         logger.setLevel(before)
+
+
+class _Brief(logging.Filter):
+    """Lets through what we say; of libraries, warnings, the same no more than once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] == _OURS:
+            return True
+        now, line = time.monotonic(), f"{record.name} {record.getMessage()}"
+        if record.levelno < logging.WARNING or now - self._said.get(line, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return False
+        self._said = {one: at for one, at in self._said.items() if now - at < _QUIET_SECONDS} | {line: now}
+        return True
 
 
 class _Plain(logging.Formatter):

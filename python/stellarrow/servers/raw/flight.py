@@ -14,7 +14,7 @@ from pyarrow import flight
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, Network
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
 from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
@@ -124,9 +124,7 @@ class RawLedgerFlight(GuardedFlight):
         try:
             super().__init__(access, **made)
         except (OSError, pa.ArrowException) as error:
-            raise ConfigError(
-                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self.port)
         keep_asking(self.port)
 
@@ -157,7 +155,7 @@ class RawLedgerFlight(GuardedFlight):
         """Say what the ledgers are of, and which there are, where the source told."""
         passphrase = self._network.passphrase if self._network else None
         report = {
-            "network_passphrase": passphrase,
+            "network": passphrase,
             "first_ledger": self._relay.earliest,
             "last_ledger": self._relay.latest,
         }
