@@ -176,10 +176,10 @@ ADDRESS_RANGES: Final = Kind(
 
 
 def _read_endpoint(text: str) -> str:
-    """Read where a raw-ledger service listens, as a URL: over gRPC unless it says otherwise."""
+    """Read where a raw-ledger service listens, over gRPC unless a scheme says otherwise."""
     scheme, separator, rest = text.strip().partition("://")
     if not separator:
-        return f"grpc://{Address.parse(text)}"
+        return str(Address.parse(text))
     if scheme not in ("grpc", "grpcs", "flight", "flights"):
         raise ValueError(scheme)
     return f"{scheme}://{Address.parse(rest)}"

@@ -55,12 +55,14 @@ class FlightTable:
         *,
         network: Network | None = None,
         credentials: ClientCredentials = NO_CREDENTIALS,
+        secure: bool | None = None,
     ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
         self._endpoint = endpoint
         self._credentials = credentials
+        self._secure = credentials.tls.is_set if secure is None else secure
         self._network = network
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
@@ -74,7 +76,7 @@ class FlightTable:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
         host = self._endpoint.host
-        with self._translate_errors(since), connect(str(self._endpoint), secure=False) as client:
+        with self._translate_errors(since), self._connected() as client:
             options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
@@ -100,12 +102,15 @@ class FlightTable:
         """Return of which network the processor's tables are; None of one that does not tell."""
         options = call_options(self._credentials, self._endpoint.host, timeout=_CONNECT_SECONDS)
         descriptor = flight.FlightDescriptor.for_command(json.dumps(self._asked).encode())
-        with self._translate_errors(EARLIEST), connect(str(self._endpoint), secure=False) as client:
+        with self._translate_errors(EARLIEST), self._connected() as client:
             answer = client.get_flight_info(descriptor, options).app_metadata
         try:
             return Network.from_passphrase(json.loads(answer)["network"])
         except (KeyError, TypeError, ValueError):
             return None
+
+    def _connected(self) -> flight.FlightClient:
+        return connect(str(self._endpoint), secure=self._secure, tls=self._credentials.tls)
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""

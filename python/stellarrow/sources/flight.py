@@ -128,7 +128,7 @@ class FlightSource:
         return _Stream(self, wanted, timeout=self._reader.guard.policy.timeout, stop=self._reader.stop)
 
     def _connected(self) -> flight.FlightClient:
-        return connect(self._target, secure=self._secure, options=_OPTIONS)
+        return connect(self._target, secure=self._secure, tls=self._credentials.tls, options=_OPTIONS)
 
     def batches(self, wanted: LedgerRange, begun: Any) -> Iterator[pa.RecordBatch]:
         """Yield what one call gives; `begun` is handed each reader, so that others can cancel it."""
