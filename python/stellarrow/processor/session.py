@@ -112,6 +112,11 @@ class Session:
         return self.reached.ledger
 
     @property
+    def is_done(self) -> bool:
+        """Tell whether all that was asked for is committed."""
+        return self.ledgers.last is not None and self.current >= self.ledgers.last
+
+    @property
     def counts(self) -> Counts:
         return self.reached.counts
 
