@@ -72,7 +72,7 @@ def test_a_contract_nobody_extracted_is_told(stellarrow: Run, tmp_path: Path) ->
 
 def test_a_contract_id_that_is_mistyped_is_refused(stellarrow: Run, tmp_path: Path) -> None:
     done = stellarrow("contract", f"C{'A' * 55}", "--data", tmp_path)
-    assert (done.code, "neither a file nor a contract id" in done.err) == (1, True)
+    assert (done.code, "neither a file nor a contract id" in done.err) == (2, True)
 
 
 PLACES = (
