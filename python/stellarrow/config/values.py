@@ -23,8 +23,8 @@ Value = TypeVar("Value")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH: Final = {
-    **dict.fromkeys(("true", "t", "1", "yes", "y", "on"), True),
-    **dict.fromkeys(("false", "f", "0", "no", "n", "off"), False),
+    **dict.fromkeys(("true", "t", "1", "yes", "y", "on", "enabled", "enable"), True),
+    **dict.fromkeys(("false", "f", "0", "no", "n", "off", "disabled", "disable"), False),
 }
 
 
@@ -62,7 +62,7 @@ def _read_period(text: str) -> float:
 
 def _read_truth(text: str) -> bool:
     try:
-        return _TRUTH[text.lower()]
+        return _TRUTH[text.strip().strip("'\"").lower()]
     except KeyError as error:
         close = get_close_matches(text.lower(), ("true", "false", "yes", "no"), n=1)
         raise ValueError(f"did you mean {close[0]}?" if close else "") from error

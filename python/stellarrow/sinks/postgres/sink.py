@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from queue import SimpleQueue
 from typing import ClassVar, Final
 
@@ -362,7 +363,9 @@ class PostgresSink:
 
 def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
     if mode not in MODES:
-        raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
+        close = get_close_matches(mode.lower(), MODES, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(MODES)}"
+        raise ConfigError(f"the mode {mode!r} is not known: {remedy}")
     if min(counts) < 1:
         raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
     if not tables:

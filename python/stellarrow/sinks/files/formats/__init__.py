@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -56,7 +57,9 @@ def buffered(out: Any) -> pa.NativeFile:
 
 def codec_of(codec: str | None, suffixes: Mapping[str, str], named: str) -> tuple[str, str]:
     """Return a codec's name and suffix, or say which there are."""
-    name = codec or next(iter(suffixes))
+    name = (codec or next(iter(suffixes))).lower()
     if name not in suffixes:
-        raise ConfigError(f"{named} files have no codec {name!r}: choose {', '.join(suffixes)}")
+        close = get_close_matches(name, suffixes, n=1)
+        remedy = f"did you mean {close[0]}?" if close else f"choose {', '.join(suffixes)}"
+        raise ConfigError(f"{named} files have no codec {codec!r}: {remedy}")
     return name, suffixes[name]
