@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import extras
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
@@ -24,7 +25,6 @@ from stellarrow.protocols import Located, SinkKind, SourceKind
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.filter import Filter
     from stellarrow.net.resilience import Policy
     from stellarrow.protocols import Sink, Source
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
@@ -74,15 +74,29 @@ class SourceOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SinkOptions:
+class SinkOptions(DecodeOptions):
     """How the rows that come are made; `expected` tells which ledgers are about to come."""
 
-    network: Network
-    where: Filter | None = None
-    decoded: bool = False
-    transfers: str = "derive"
     expected: Callable[[], LedgerSet] | None = None
     instance_credentials: bool | None = None
+
+    @classmethod
+    def of(
+        cls,
+        options: DecodeOptions,
+        *,
+        expected: Callable[[], LedgerSet] | None = None,
+        instance_credentials: bool | None = None,
+    ) -> SinkOptions:
+        """Take options of a run for those of its sinks."""
+        return cls(
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            expected=expected,
+            instance_credentials=instance_credentials,
+        )
 
 
 PATH: Final = "path"  # what has no scheme
@@ -311,29 +325,11 @@ def sink_entry(location: str) -> Entry:
     return known[scheme]
 
 
-def open_sink(
-    place: str,
-    names: Sequence[str],
-    *,
-    network: Network,
-    where: Filter | None = None,
-    decoded: bool = False,
-    transfers: str = "derive",
-    expected: Callable[[], LedgerSet] | None = None,
-    instance_credentials: bool | None = None,
-) -> Sink:
-    """Open a sink, such as `parquet:FOLDER?codec=lz4`; `expected` tells which ledgers are about to come.
+def open_sink(place: str, names: Sequence[str], options: SinkOptions) -> Sink:
+    """Open a sink, such as `parquet:FOLDER?codec=lz4`.
 
     Nothing is made or changed there before the first write.
     """
-    options = SinkOptions(
-        network=network,
-        where=where,
-        decoded=decoded,
-        transfers=transfers,
-        expected=expected,
-        instance_credentials=instance_credentials,
-    )
     opened: Sink = _kind(sink_entry(place), SinkKind).open(place, names, options)
     return opened
 

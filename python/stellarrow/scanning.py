@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 import pyarrow as pa
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.stream import stream
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
@@ -80,31 +81,42 @@ def scan(
     """
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
-    if isinstance(source, str | os.PathLike) and "://" not in str(source):
-        from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
-
-        if (folder := find_table(local_path(source), table)) is not None:
-            picked = _Picked.of(table, folder.schema, chosen, columns, known=folder.schema)
-            wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
-            batches = folder.batches(picked.where, wanted)
-            return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
+    if extracted := _extracted(source, table, chosen, columns, asked):
+        return extracted
     known = schema(table, decoded=True)
     picked = _Picked.of(table, schema(table, decoded=decoded), chosen, columns, known=known)
 
-    def decoder(of: str | Network) -> Decoder:
-        return Decoder(
-            [table],
-            network=of,
-            where=picked.where,
-            decoded=decoded,
-            transfers=transfers,
-            verify_chain=verify_chain,
-            verify_hashes=verify_hashes,
-        )
-
-    decoder(network or "pubnet")  # a bad filter is told now
-    reading = _Reading(source, table, asked, network, decoder, verify_chain, workers or os.cpu_count() or 1)
+    options = DecodeOptions(
+        network=Network.of(network or "pubnet"),
+        where=picked.where,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
+    )
+    Decoder.of([table], options)  # a bad filter is told now
+    reading = _Reading(source, table, asked, network, options, workers or os.cpu_count() or 1)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
+
+
+def _extracted(
+    source: Place | Source,
+    table: str,
+    where: Filter,
+    columns: Sequence[str] | None,
+    asked: LedgerSet | str | None,
+) -> Scan | None:
+    """Scan a folder that was extracted; None where there is no such folder, or not with this table."""
+    if not isinstance(source, str | os.PathLike) or "://" in str(source):
+        return None
+    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
+
+    if (folder := find_table(local_path(source), table)) is None:
+        return None
+    picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
+    wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
+    batches = folder.batches(picked.where, wanted)
+    return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 
 def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
@@ -168,8 +180,7 @@ class _Reading:
     table: str
     asked: LedgerSet | str | None
     network: str | Network | None
-    decoder: Callable[[str | Network], Decoder]
-    verify_chain: bool
+    options: DecodeOptions
     workers: int
 
     def batches(self) -> Iterator[pa.RecordBatch]:
@@ -184,12 +195,13 @@ class _Reading:
     def _all(self, source: Source) -> Iterator[pa.RecordBatch]:
         from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
-        decoder = self.decoder(find_network(source, self.network))
+        network = find_network(source, self.network)
+        decoder = Decoder.of([self.table], replace(self.options, network=network))
         for part in _ending(wanted_ledgers(source, self.asked), source):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
-        chain = Chain(part, verify=self.verify_chain)
+        chain = Chain(part, verify=self.options.verify_chain)
         chunks = source.read(part)
         with closing(ordered(chunks, decoder, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
             for batch in made:

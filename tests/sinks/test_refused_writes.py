@@ -15,7 +15,7 @@ import stellarrow as sa
 from stellarrow.core.framing import frame
 from stellarrow.ledgers import Network
 from stellarrow.pipeline.dead_letters import DeadLetters
-from stellarrow.registry import open_sink
+from stellarrow.registry import SinkOptions, open_sink
 
 TABLES = ("contract_data", "contract_events")
 SINKS = ("parquet:{}", "jsonl:{}?codec=zstd", "csv:{}", "parquet:{}?partition=contract_id")
@@ -27,7 +27,7 @@ import os, sys
 import stellarrow as sa
 from stellarrow.core.framing import frame; from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import Network
-from stellarrow.registry import open_sink
+from stellarrow.registry import SinkOptions, open_sink
 from itertools import islice
 place, folder, user = sys.argv[1], sys.argv[2], int(sys.argv[3])
 import stellarrow.storage.local_files, fcntl, secrets, shutil, encodings.idna
@@ -41,7 +41,7 @@ decoder = sa.Decoder(tables, network="synthetic")
 def batch(first, last):
     data = frame(ledgers[first - 100 : last - 99], "record-marked")
     return decoder(sa.LedgerChunk(data, "record-marked", first, last, "memory"))
-sink = open_sink(place, tables, network=Network.of("synthetic"), where=None)
+sink = open_sink(place, tables, SinkOptions(network=Network.of("synthetic")))
 sink.write(batch(100, 109))
 sink.commit()
 sink.write(batch(110, 119))
@@ -91,7 +91,7 @@ def test_a_full_disk_is_named_with_what_to_do(
 
 
 def fill(place: str, ledgers: tuple[bytes, ...]) -> None:
-    opened = open_sink(place, TABLES, network=Network.of("synthetic"), where=None)
+    opened = open_sink(place, TABLES, SinkOptions(network=Network.of("synthetic")))
     try:
         for first in range(100, 140, 10):
             opened.write(batch(ledgers, first, first + 9))

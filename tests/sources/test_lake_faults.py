@@ -26,6 +26,7 @@ from stellarrow import (
     StellarrowError,
 )
 from stellarrow.core.decode import Decoder
+from stellarrow.core.options import DecodeOptions
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writer import packed
 from stellarrow.net.resilience import Policy
@@ -36,6 +37,7 @@ from stellarrow.telemetry.metrics import Metrics
 
 FIRST, LAST = 100, 139
 LAYOUT = Layout(1, 16)
+OPTIONS = DecodeOptions(network=Network.of("synthetic"))
 WANTED = LedgerRange(FIRST, LAST)
 QUICK = Policy(first_wait=0.005, longest_wait=0.05, reset_after=0.05, attempts=12, timeout=5)
 SLOW_DOWN = Fault(503, "SlowDown")
@@ -333,7 +335,7 @@ def test_the_pipeline_fetches_what_came_damaged_once_more(lake: Bucket, through:
 
     through.plan = once
     source = opened(lake, through.endpoint)
-    report = run(source, tables=["ledgers"], sinks=[], network="synthetic", ledgers=WANTED)
+    report = run(source, tables=["ledgers"], sinks=[], options=OPTIONS, ledgers=WANTED)
     assert (report.ledgers, str(report.ranges)) == (40, "100:139")
 
 
@@ -347,7 +349,7 @@ def test_the_pipeline_puts_an_object_aside_that_is_damaged_where_it_lies(
         opened(lake, lake.server.endpoint),
         tables=["ledgers"],
         sinks=[],
-        network="synthetic",
+        options=OPTIONS,
         ledgers=WANTED,
         dead_letters=letters,
     )

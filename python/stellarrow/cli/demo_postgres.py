@@ -13,6 +13,7 @@ from typing import Any, Final
 from rich.console import Console
 
 from stellarrow.cli.output import formatting, progress_bar, result_table
+from stellarrow.core.options import DecodeOptions
 from stellarrow.extras import needing
 from stellarrow.ledgers import Network
 from stellarrow.pipeline import loop
@@ -71,7 +72,8 @@ def show(console: Console, source: Source, network: Network, *, url: str | None,
             closing(PostgresSink(place, _TABLES, network=network, mode="auto")) as sink,
             progress_bar.shown("PostgreSQL") as progress,
         ):
-            report = loop.run(source, tables=_TABLES, sinks=[sink], network=network, progress=progress)
+            options = DecodeOptions(network=network)
+            report = loop.run(source, tables=_TABLES, sinks=[sink], options=options, progress=progress)
         console.print(f"\n[bold]The synthetic ledgers in PostgreSQL[/bold] → {name}", soft_wrap=True)
         rows = sum(report.rows.values())
         if rows:

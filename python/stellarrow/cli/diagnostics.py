@@ -156,7 +156,8 @@ def sink(place: str) -> Iterator[Finding]:
     name = redacted_url(place)
     try:
         # What it is opened for is not compared with what is there: nothing is written.
-        with closing(registry.open_sink(place, ["ledgers"], network=Network.of("pubnet"))) as opened:
+        options = registry.SinkOptions(network=Network.of("pubnet"))
+        with closing(registry.open_sink(place, ["ledgers"], options)) as opened:
             if not isinstance(opened, Checked):
                 yield Finding(name, "ok", "can be opened; this sink has no check of its own")
                 return

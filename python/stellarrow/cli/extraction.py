@@ -14,6 +14,7 @@ from stellarrow.cli import signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -40,21 +41,23 @@ class Job:
         self._tables = table_names(",".join(settings.tables))
         for name in self._tables:
             table(name)
-        self._network = registry.find_network(source, settings.network)
-        self._where = _where(settings)
+        self._options = DecodeOptions(
+            network=registry.find_network(source, settings.network),
+            where=_where(settings),
+            decoded=settings.decoded,
+            transfers=settings.transfers,
+            verify_chain=settings.verify_chain,
+            verify_hashes=settings.verify_hashes,
+        )
         self._wanted: LedgerSet | None = None
 
     def open_sink(self, place: str) -> Sink:
-        return registry.open_sink(
-            place,
-            self._tables,
-            network=self._network,
-            where=self._where,
-            decoded=self._settings.decoded,
-            transfers=self._settings.transfers,
+        options = registry.SinkOptions.of(
+            self._options,
             expected=self.wanted,
             instance_credentials=self._settings.instance_credentials,
         )
+        return registry.open_sink(place, self._tables, options)
 
     def wanted(self) -> LedgerSet:
         """Return which ledgers are asked for; what depends on the source is asked once."""
@@ -98,8 +101,8 @@ class Job:
             "cwd": str(Path.cwd()),
             "to": [redacted_url(place) for place in settings.to],
             "tables": self._tables,
-            "network": self._network.passphrase,
-            "where": str(self._where or ""),
+            "network": self._options.network.passphrase,
+            "where": str(self._options.where or ""),
             "decoded": settings.decoded,
             "transfers": settings.transfers,
         }
@@ -110,20 +113,15 @@ class Job:
     def _extract(
         self, sinks: Sequence[Sink], ledgers: LedgerSet, *, verify_hashes: bool | None = None, **choices: Any
     ) -> loop.Report:
+        settings = self._settings
+        asked = settings.verify_hashes if verify_hashes is None else verify_hashes
         return loop.run(
             self._source,
             tables=self._tables,
             sinks=sinks,
-            network=self._network,
+            options=replace(self._options, verify_hashes=asked),
+            limits=loop.Limits(settings.workers, settings.budget_mb, settings.commit_every),
             ledgers=ledgers,
-            where=self._where,
-            decoded=self._settings.decoded,
-            transfers=self._settings.transfers,
-            verify_chain=self._settings.verify_chain,
-            verify_hashes=self._settings.verify_hashes if verify_hashes is None else verify_hashes,
-            workers=self._settings.workers,
-            budget_mb=self._settings.budget_mb,
-            commit_every=self._settings.commit_every,
             **choices,
         )
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellarrow.config.settings import Settings, setting
-from stellarrow.config.values import FILE, TEXT, TRUTH, choice, choices
+from stellarrow.config.values import ADDRESS_RANGES, FILE, LIST, RATE, TEXT, TRUTH, choice, choices
 
 METHODS = ("api_key",)
 _ROLE = choice(("none", "admin", "reader", "processor"))
@@ -32,6 +32,18 @@ class Listening(Settings):
         None,
         "BOOTSTRAP_ADMIN_KEY_FILE",
         help="The first admin key; written where there is no file.",
+    )
+    cors_origins: tuple[str, ...] = setting(
+        LIST, "", "CORS_ORIGINS", help="Web pages that may ask: https://host, or *."
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        ADDRESS_RANGES, "", "TRUSTED_PROXIES", help="Whose X-Forwarded-For counts, as 10.0.0.0/8."
+    )
+    rate_limit: str | None = setting(
+        RATE, None, "RATE_LIMIT", help="Calls of a known caller: 100/s, 600/m or 5000/h."
+    )
+    rate_limit_anonymous: str | None = setting(
+        RATE, None, "RATE_LIMIT_ANONYMOUS", help="Calls without a credential, by address."
     )
     audit_log: str | None = setting(
         TEXT, None, "AUDIT_LOG", help="A file, - or off; with AUTH, audit.jsonl in the state folder."

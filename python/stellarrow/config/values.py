@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -150,6 +151,28 @@ def _headers_shown(text: str) -> str:
         return MASK
 
 
+_RATE: Final = re.compile(r"(?P<count>\d{1,9})(?:/(?P<unit>[smh]))?", re.ASCII)
+
+
+def _read_rate(text: str) -> str:
+    match = _RATE.fullmatch(text.replace(" ", ""))
+    if not match or not int(match["count"]):
+        raise ValueError(text)
+    return f"{int(match['count'])}/{match['unit'] or 's'}"
+
+
+def _read_address_ranges(text: str) -> tuple[str, ...]:
+    return tuple(map(_read_address_range, _read_list(text)))
+
+
+def _read_address_range(text: str) -> str:
+    return str(ipaddress.ip_network(text, strict=False))
+
+
+RATE: Final = Kind(_read_rate, "a rate such as 100/s, 600/m or 5000/h", "RATE")
+ADDRESS_RANGES: Final = Kind(
+    _read_address_ranges, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_address_range
+)
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import compiled, table
 from stellarrow.errors import (
     ConfigError,
@@ -68,16 +69,15 @@ def decode(
     `verify_chain` checks that each ledger names the hash of the one before; `verify_hashes` that its
     transaction set and results have the hashes its header names, which takes about 0.13 ms a MB.
     """
-    choice = _Choice(
-        tables,
-        network=network,
-        where=where,
+    options = DecodeOptions(
+        network=Network.of(network),
+        where=Filter.of(where),
         decoded=decoded,
         diagnostics=diagnostics,
         transfers=transfers,
         verify_chain=verify_chain,
     )
-    return choice.decode(data, framing, ledgers, verify_hashes=verify_hashes)[0]
+    return _Choice(tables, options).decode(data, framing, ledgers, verify_hashes=verify_hashes)[0]
 
 
 class Decoder:
@@ -98,14 +98,26 @@ class Decoder:
         verify_hashes: bool | None = None,
     ) -> None:
         self._verify_hashes = verify_hashes
-        self._choice = _Choice(
-            tables,
-            network=network,
-            where=where,
+        options = DecodeOptions(
+            network=Network.of(network),
+            where=Filter.of(where),
             decoded=decoded,
-            diagnostics=False,
             transfers=transfers,
             verify_chain=verify_chain,
+        )
+        self._choice = _Choice(tables, options)
+
+    @classmethod
+    def of(cls, tables: Sequence[str], options: DecodeOptions) -> Decoder:
+        """Return a decoder with choices that were made already."""
+        return cls(
+            tables,
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            verify_chain=options.verify_chain,
+            verify_hashes=options.verify_hashes,
         )
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
@@ -129,45 +141,17 @@ class Decoder:
 class _Choice:
     """What to decode: names resolved once, the core's options made for a framing and range."""
 
-    def __init__(
-        self,
-        asked: Sequence[str],
-        *,
-        network: str | Network,
-        where: Filter | str | None,
-        decoded: bool,
-        diagnostics: bool,
-        transfers: str,
-        verify_chain: bool,
-    ) -> None:
+    def __init__(self, asked: Sequence[str], options: DecodeOptions) -> None:
         if isinstance(asked, str) or not asked:
             raise ConfigError(f"tables is {asked!r}: give a list of names, such as ['contract_events']")
         self._places = {name: str(table(name)) for name in asked}
         self._names = list(dict.fromkeys(self._places.values()))
-        chosen = Filter.of(where)
-        computed = {name: compiled(name, chosen, decoded=decoded) for name in self._names}
+        chosen = options.where or Filter()
+        computed = {name: compiled(name, chosen, decoded=options.decoded) for name in self._names}
         self._computations = {name: one for name, one in computed.items() if one}
         # What one table may drop before, all must be able to spare: they share the walk.
         pushed = {one.filter for one in self._computations.values()}
-        where = pushed.pop() if len(pushed) == 1 else chosen
-        try:
-            self._options = _core.Options(
-                self._names,
-                passphrase=Network.of(network).passphrase,
-                contract_ids=where.contract_ids,
-                asset_codes=where.asset_codes,
-                asset_issuers=where.asset_issuers,
-                event_names=where.event_names,
-                event_types=where.event_types,
-                accounts=where.accounts,
-                include_deleted=where.include_deleted,
-                diagnostics=diagnostics,
-                decoded=decoded,
-                transfers=transfers,
-                verify_chain=verify_chain,
-            )
-        except _core.CoreError as error:
-            raise translate(error) from error
+        self._options = _core_options(self._names, options, pushed.pop() if len(pushed) == 1 else chosen)
 
     def decode(
         self,
@@ -203,3 +187,24 @@ def _run(run: _core.Run) -> LedgerRun:
         run.size_bytes,
         run.transactions,
     )
+
+
+def _core_options(names: Sequence[str], options: DecodeOptions, where: Filter) -> _core.Options:
+    try:
+        return _core.Options(
+            names,
+            passphrase=options.network.passphrase,
+            contract_ids=where.contract_ids,
+            asset_codes=where.asset_codes,
+            asset_issuers=where.asset_issuers,
+            event_names=where.event_names,
+            event_types=where.event_types,
+            accounts=where.accounts,
+            include_deleted=where.include_deleted,
+            diagnostics=options.diagnostics,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            verify_chain=options.verify_chain,
+        )
+    except _core.CoreError as error:
+        raise translate(error) from error

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -22,8 +23,7 @@ from stellarrow.errors import (
     StellarrowError,
     Stopped,
 )
-from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.pipeline.commits import Commits, covered_ledgers
 from stellarrow.pipeline.dead_letters import DeadLetters
@@ -85,21 +85,27 @@ class Progress:
         return replace(self, rows=dict(self.rows))
 
 
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a run takes: threads that decode (None: one a core), memory, and seconds until it commits."""
+
+    workers: int | None = None
+    budget_mb: int = 64
+    commit_every: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.budget_mb < 1:
+            raise ConfigError(f"budget_mb is {self.budget_mb}: it must be at least 1")
+
+
 def run(
     source: Source,
     *,
     tables: Sequence[str],
     sinks: Sequence[Sink],
-    network: str | Network,
+    options: DecodeOptions,
+    limits: Limits | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
-    where: Filter | str | None = None,
-    decoded: bool = False,
-    transfers: str = "derive",
-    verify_chain: bool = True,
-    verify_hashes: bool | None = None,
-    workers: int | None = None,
-    budget_mb: int = 64,
-    commit_every: float = 60.0,
     dead_letters: DeadLetters | None = None,
     stop: threading.Event | None = None,
     decoder: Callable[[LedgerChunk], LedgerBatch] | None = None,
@@ -112,60 +118,26 @@ def run(
     decoded, or whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it
     finishes the batch in hand, commits and returns. What was written is committed when a chain that is
     followed has nothing more, and when nothing became durable for `commit_every` seconds. Nothing is closed.
-    Where `verify_hashes` is None, what headers commit to is verified of ledgers fetched over a network.
     `decoder` is one that makes these tables, instead of one made for this run.
     """
     began = time.monotonic()
-    if budget_mb < 1:
-        raise ConfigError(f"budget_mb is {budget_mb}: it must be at least 1")
-    decoder = decoder or Decoder(
-        tables,
-        network=network,
-        where=where,
-        decoded=decoded,
-        transfers=transfers,
-        verify_chain=verify_chain,
-        verify_hashes=verify_hashes,
-    )
     wanted = wanted_ledgers(source, ledgers)
     missing = wanted - covered_ledgers(sinks)
-    state = Progress(
-        None if is_open(wanted) else missing.count,
-        (wanted - missing).count,
-        rows=dict.fromkeys(tables, 0),
-    )
+    end = None if is_open(wanted) else missing.count
     loop = _Loop(
         source=source,
-        refetch=source.refetch if isinstance(source, Refetching) else None,
-        decoder=decoder,
+        decoder=decoder or Decoder.of(tables, options),
         tables=tables,
         sinks=sinks,
-        verify_chain=verify_chain,
-        workers=workers or os.cpu_count() or 1,
-        budget=budget_mb << 20,
-        commits=Commits(sinks, commit_every),
+        verify_chain=options.verify_chain,
+        limits=limits or Limits(),
         dead_letters=dead_letters,
         stop=stop or threading.Event(),
         progress=progress,
-        state=state,
-        safe=state.copy(),
+        state=Progress(end, (wanted - missing).count, rows=dict.fromkeys(tables, 0)),
     )
-    if missing:
-        loop.bring(missing)
-    else:
-        for sink in sinks:
-            sink.commit()  # what an earlier run left unfinished is for this one
-    return Report(
-        ledgers=loop.state.ledgers,
-        bytes=loop.state.bytes,
-        rows=loop.state.rows,
-        seconds=time.monotonic() - began,
-        skipped=loop.state.skipped,
-        ranges=loop.commits.done,
-        gaps=wanted.holes if ledgers is None else LedgerSet(),
-        quarantined=loop.quarantined,
-        stopped=loop.stop.is_set(),
-    )
+    loop.bring(missing)
+    return loop.report(time.monotonic() - began, gaps=wanted.holes if ledgers is None else LedgerSet())
 
 
 def wanted_ledgers(source: Source, ledgers: LedgerSet | LedgerRange | str | None) -> LedgerSet:
@@ -187,23 +159,43 @@ class _Loop:
     """One run: what it was asked for, and how far it is."""
 
     source: Source
-    refetch: Callable[[LedgerChunk], LedgerChunk] | None
     decoder: Callable[[LedgerChunk], LedgerBatch]
     tables: Sequence[str]
     sinks: Sequence[Sink]
     verify_chain: bool
-    workers: int
-    budget: int
-    commits: Commits
+    limits: Limits
     dead_letters: DeadLetters | None
     stop: threading.Event
     progress: Callable[[Progress], None] | None
     state: Progress
-    safe: Progress
+    safe: Progress = field(init=False)
+    commits: Commits = field(init=False)
+    refetch: Callable[[LedgerChunk], LedgerChunk] | None = field(init=False)
     quarantined: LedgerSet = field(default_factory=LedgerSet)
+
+    def __post_init__(self) -> None:
+        self.safe = self.state.copy()
+        self.commits = Commits(self.sinks, self.limits.commit_every)
+        self.refetch = self.source.refetch if isinstance(self.source, Refetching) else None
+
+    def report(self, seconds: float, *, gaps: LedgerSet) -> Report:
+        return Report(
+            ledgers=self.state.ledgers,
+            bytes=self.state.bytes,
+            rows=self.state.rows,
+            seconds=seconds,
+            skipped=self.state.skipped,
+            ranges=self.commits.done,
+            gaps=gaps,
+            quarantined=self.quarantined,
+            stopped=self.stop.is_set(),
+        )
 
     def bring(self, missing: LedgerSet) -> None:
         """Bring part after part; whatever ends it, what was written before is durable."""
+        if not missing:
+            for sink in self.sinks:
+                sink.commit()  # what an earlier run left unfinished is for this one
         parts = deque((part, False) for part in missing)
         try:
             while parts and not self.stop.is_set():
@@ -230,8 +222,8 @@ class _Loop:
         results = ordered(
             self.source.read(part),
             self._singly if singly else self._outcomes,
-            workers=self.workers,
-            budget=self.budget,
+            workers=self.limits.workers or os.cpu_count() or 1,
+            budget=self.limits.budget_mb << 20,
             cost=weight,
         )
         with closing(results):

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
 from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
@@ -240,12 +241,10 @@ class SessionWorker:
                 decoder.feeding(source),
                 tables=self._stored,
                 sinks=[output],
-                network=network,
+                options=DecodeOptions(network=network),
+                limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
                 decoder=lambda chunk: spool.prepared(decoder(chunk)),
-                workers=self._shared.workers,
-                budget_mb=self._shared.budget_mb,
-                commit_every=_COMMIT_SECONDS,
                 dead_letters=self._dead_letters(network, output),
                 stop=self._stop,
             )

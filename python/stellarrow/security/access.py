@@ -7,7 +7,7 @@ import secrets
 import socket
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stellarrow.errors import ConfigError, PermissionDenied, TooManyCalls, Unauthenticated
@@ -15,7 +15,8 @@ from stellarrow.net.address import LOOPBACK, Address
 from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.security.limits import Buckets, Rate, caller_of
 from stellarrow.security.permissions import RULES, Asked, Permission, Rule, permissions_of
-from stellarrow.security.principal import EVERYBODY, NOBODY, Call, Principal
+from stellarrow.security.principal import EVERYBODY, NOBODY, Call, CredentialExpired, Principal
+from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.metrics import Metrics
 
@@ -73,6 +74,7 @@ class Policy:
     anonymous_role: str | None = None
     rate: Rate | None = None
     anonymous_rate: Rate | None = None
+    proxies: TrustedProxies = field(default_factory=TrustedProxies)
     failure_rate: Rate = Rate.of(60, 60)  # noqa: RUF009  of an address; frozen
 
 
@@ -101,6 +103,7 @@ class Access:
         rule = RULES[call.name]
         if rule.need is Asked.NOTHING:
             return Grant(NOBODY, call)
+        call = self._policy.proxies.located(call)
         request_id = _request_id(call)
         try:
             principal = self._authenticated(call)
@@ -180,7 +183,8 @@ class Access:
         if wait := self._failures.take(caller_of(call.address)):
             self._metrics.rate_limit_rejections.labels("failures").inc()
             raise TooManyCalls(f"too many failed calls: try again in {wait:.1f} s", wait) from error
-        self._record("authentication failed", call, "", str(error), request_id)
+        event = "key expired" if isinstance(error, CredentialExpired) else "authentication failed"
+        self._record(event, call, "", str(error), request_id)
 
     def _record(
         self, event: str, call: Call, principal: str, result: str, request_id: str, *, target: str = ""

@@ -83,7 +83,7 @@ class AuditLog:
         try:
             with self._lock:
                 self._write(event)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter where it is closed
             _log.error("the audit log %s cannot be written (%s): %s", self._path, error, event.event)
 
     def close(self) -> None:

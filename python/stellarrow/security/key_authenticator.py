@@ -10,7 +10,7 @@ from stellarrow.errors import Unauthenticated
 from stellarrow.security.api_keys import PREFIX, ApiKey, Secret, digest_of, read_text
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.permissions import permissions_of
-from stellarrow.security.principal import Call, Principal
+from stellarrow.security.principal import Call, CredentialExpired, Principal
 from stellarrow.telemetry.metrics import Metrics
 
 _NO_DIGEST: Final = "0" * 64
@@ -64,7 +64,7 @@ def _check(key: ApiKey, secret: Secret, call: Call) -> None:
     if key.revoked_at is not None:
         raise Unauthenticated(f"the API key {key.key_id} was revoked: ask for another")
     if key.state(now) == "expired" or (secret.expires_at is not None and secret.expires_at <= now):
-        raise Unauthenticated(f"the API key {key.key_id} has expired: ask for another")
+        raise CredentialExpired(f"the API key {key.key_id} has expired: ask for another")
     # A handshake of Flight does not say from where it comes; the calls that follow do.
     if call.address and not key.admits(call.address):
         raise Unauthenticated(f"the API key {key.key_id} may not be used from this address")

@@ -10,6 +10,7 @@ from typing import Final
 
 from stellarrow.net.resilience import TokenBucket
 
+_UNITS: Final = {"s": 1.0, "m": 60.0, "h": 3_600.0}
 _CALLERS: Final = 10_000  # remembered; who is forgotten begins with a full bucket
 
 
@@ -19,6 +20,12 @@ class Rate:
 
     per_second: float
     burst: int
+
+    @classmethod
+    def parse(cls, text: str) -> Rate:
+        """Read a rate as settings write it, such as 600/m."""
+        count, _, unit = text.partition("/")
+        return cls.of(int(count), _UNITS[unit])
 
     @classmethod
     def of(cls, count: float, seconds: float) -> Rate:

@@ -14,6 +14,10 @@ from stellarrow.security.permissions import Permission
 _ONCE: Final = ("authorization", "x-api-key")  # two of them are an attempt to be two callers
 
 
+class CredentialExpired(Unauthenticated):
+    """A credential was good, and is too old."""
+
+
 @dataclass(frozen=True, slots=True)
 class Certificate:
     """What a verified client certificate says: its names, those of the SAN as `SAN:…` first, then `CN:…`."""
@@ -48,10 +52,12 @@ class Call:
 
 def headers_of(pairs: Mapping[str, list[str]]) -> dict[str, str]:
     """Return headers by name, the last of each; two credentials in one call are refused."""
+    forwarded = pairs.get("x-forwarded-for")
     for name in _ONCE:
         if len(set(pairs.get(name, ()))) > 1:
             raise Unauthenticated(f"the header {name} is sent twice: send one")
-    return {name: values[-1] for name, values in pairs.items() if values}
+    found = {name: values[-1] for name, values in pairs.items() if values}
+    return found | {"x-forwarded-for": ",".join(forwarded)} if forwarded else found
 
 
 def _forever() -> bool:

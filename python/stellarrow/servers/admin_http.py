@@ -20,7 +20,6 @@ from stellarrow.servers.http_access import grant_of, json_body, refusal
 
 _DAY: Final = 86_400.0
 _CREATE: Final = ("key_id", "roles", "description", "expires_at", "allowed_networks")
-_NO_STORE: Final = {"Cache-Control": "no-store"}
 
 Answer = Callable[[Request], Awaitable[Response]]
 
@@ -50,7 +49,6 @@ def _answering(access: Access, work: Answer) -> Answer:
             response = refusal(raised)
         target = str(request.path_params.get("key_id") or request.scope.get("stellarrow.target", ""))
         await run_in_threadpool(access.done, grant_of(request), target=target, result=status_result(error))
-        response.headers.update(_NO_STORE)
         return response
 
     return answer

@@ -24,6 +24,7 @@ with needing("HTTP", "servers"):
     import uvicorn
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
+    from starlette.middleware.cors import CORSMiddleware
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Route
@@ -31,6 +32,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers import admin_http
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
+    from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
 
 _START_SECONDS: Final = 10.0
@@ -69,6 +71,7 @@ class HealthServer:
         tls: Tls | None = None,
         access: Access | None = None,
         keys: KeyStore | None = None,
+        cors_origins: Sequence[str] = (),
         insecure: bool = False,
     ) -> None:
         self._components = tuple(components)
@@ -77,7 +80,7 @@ class HealthServer:
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
         config = uvicorn.Config(
-            self._app(routes, access, keys),
+            self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls),
             http=BoundedProtocol,
             ws="none",
             backlog=BACKLOG,
@@ -123,7 +126,9 @@ class HealthServer:
         asyncio.get_running_loop().set_exception_handler(BriefFaults())
         await self._server.serve(sockets=[self._socket])
 
-    def _app(self, routes: Sequence[BaseRoute], access: Access | None, keys: KeyStore | None) -> Starlette:
+    def _routes(
+        self, routes: Sequence[BaseRoute], access: Access | None, keys: KeyStore | None
+    ) -> list[BaseRoute]:
         own = [
             Route("/health", self._health),
             Route("/health/live", _live),
@@ -131,10 +136,27 @@ class HealthServer:
             Route("/ready", self._readiness),
             Route("/metrics", self._text),
         ]
-        every = [*own, *routes, *(admin_http.routes(keys, access) if access and keys else [])]
-        self.calls = tuple(calls_of(every))
-        guards = [Middleware(GuardedApp, access=access, routes=every)] if access else []
-        return Starlette(routes=every, middleware=guards)
+        return [*own, *routes, *(admin_http.routes(keys, access) if access and keys else [])]
+
+    def _guarded_app(
+        self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
+    ) -> Starlette:
+        """Return the application; what is first in the list sees a request first."""
+        self.calls = tuple(calls_of(routes))
+        guards = [Middleware(Headers, tls=tls is not None)]
+        if origins:
+            guards.append(
+                Middleware(
+                    CORSMiddleware,
+                    allow_origins=list(origins),
+                    allow_methods=["GET", "POST", "DELETE"],
+                    allow_headers=["Authorization", "X-API-Key", "Content-Type", "X-Request-ID"],
+                    expose_headers=["Retry-After", "X-Request-ID"],
+                )
+            )
+        if access:
+            guards.append(Middleware(GuardedApp, access=access, routes=routes))
+        return Starlette(routes=routes, middleware=guards)
 
     def _health(self, request: Request) -> Response:
         checks = [component.check() for component in self._components]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any, Final
@@ -14,9 +13,11 @@ from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import OPEN, Access, Grant
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, headers_of
+from stellarrow.servers.http_headers import REQUEST_ID
 from stellarrow.servers.status import status_of
 
 _UNKNOWN: Final = "GET /metrics"  # what is not there needs as much as what is there
@@ -71,7 +72,8 @@ class Guarded:
             pairs.setdefault(name.decode("latin-1"), []).append(value.decode("latin-1"))
         client = scope.get("client")
         certificate = scope.get("state", {}).get("certificate")
-        return Call(self._name(scope), headers_of(pairs), client[0] if client else "", certificate)
+        headers = {**headers_of(pairs), "x-request-id": scope.get(REQUEST_ID, "")}
+        return Call(self._name(scope), headers, client[0] if client else "", certificate)
 
     def _name(self, scope: Scope) -> str:
         for route in self._routes:
@@ -100,10 +102,4 @@ async def json_body(request: Request) -> dict[str, Any]:
         body += part
         if len(body) > _BODY_BYTES:
             raise ConfigError(f"the body has more than {_BODY_BYTES} bytes")
-    try:
-        given = json.loads(body or b"{}")
-    except (ValueError, RecursionError) as error:
-        raise ConfigError("the body is no JSON object") from error
-    if not isinstance(given, dict):
-        raise ConfigError("the body is no JSON object")
-    return given
+    return read_object(body or b"{}", "the body", largest=_BODY_BYTES)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from stellarrow import extras, registry
 from stellarrow.config import Processor, Source
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -135,9 +136,7 @@ class _Feed:
             registry.open_sink,
             place,
             self._tables,
-            network=self._network,
-            where=None,
-            expected=lambda: ledgers,
+            registry.SinkOptions(network=self._network, expected=lambda: ledgers),
         )
         self._sink: Sink | None = self._open()
         self._sink.coverage()  # a wrong address or a place of something else is told at the start
@@ -184,10 +183,9 @@ class _Feed:
             self._source,
             tables=self._tables,
             sinks=[self._sink],
-            network=self._network,
+            options=DecodeOptions(network=self._network),
+            limits=loop.Limits(workers=1, commit_every=_COMMIT_SECONDS),
             ledgers=self._ledgers,
-            workers=1,
-            commit_every=_COMMIT_SECONDS,
             stop=self._stop,
         )
         _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)

@@ -16,6 +16,7 @@ from stellarrow.config import Consumer as Settings
 from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
@@ -135,9 +136,9 @@ class SinkService:
                 source,
                 tables=settings.tables,
                 sinks=sinks,
-                network=self._network,
+                options=DecodeOptions(network=self._network),
                 ledgers=f"{first}:{last}" if settings.start_ledger or settings.end_ledger else None,
-                commit_every=settings.db_flush_interval,
+                limits=loop.Limits(commit_every=settings.db_flush_interval),
                 stop=self._stop,
                 progress=self._progressed,
             )
@@ -149,8 +150,7 @@ class SinkService:
             ready=self._ready,
             metrics=self._metrics.text,
             routes=[Route("/stats", self._stats_response)],
-            keys=self._secured.keys,
-            **self._secured.doors,
+            **self._secured.http_doors,
         )
 
     def check(self) -> Check:

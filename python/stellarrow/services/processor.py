@@ -78,8 +78,7 @@ class ProcessorService:
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=[processor_http.route(self.processor)],
-                keys=secured.keys,
-                **doors,
+                **secured.http_doors,
             )
             stack.callback(self.http.close)
             if self._flowctl:

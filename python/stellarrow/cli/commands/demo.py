@@ -20,6 +20,7 @@ from stellarrow.cli.commands.synth import lake_path, write_lake
 from stellarrow.cli.invocation import typed_program
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import Network
@@ -50,7 +51,10 @@ def command(data: Path, to: str | None) -> None:
     _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
     if made.ledgers:
         alone = loop.run(
-            FileSource(data / "ledgers-synthetic"), tables=_TABLES, sinks=[], network="synthetic"
+            FileSource(data / "ledgers-synthetic"),
+            tables=_TABLES,
+            sinks=[],
+            options=DecodeOptions(network=Network.of("synthetic")),
         )
         console.print(f"  decoding them without keeping them: {_speed(alone)}")
     _ask_postgres(console, data, to)
@@ -86,7 +90,8 @@ def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Repor
         closing(ParquetSink(folder, _TABLES, network=network)) as sink,
         progress_bar.shown(title) as progress,
     ):
-        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], network=network, progress=progress)
+        options = DecodeOptions(network=Network.of(network))
+        return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], options=options, progress=progress)
 
 
 def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:

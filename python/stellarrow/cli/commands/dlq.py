@@ -19,6 +19,7 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
@@ -192,18 +193,19 @@ def _extract(chunk: LedgerChunk, letter: DeadLetter, to: Sequence[str]) -> None:
         raise ConfigError("its sink's password is not kept: name the sink with --to")
     if to == tuple(job.get("to", ())) and job["cwd"] != str(Path.cwd()):
         raise ConfigError(f"it was extracted in {job['cwd']}: retry it there, or name the sink with --to")
-    choices: dict[str, Any] = {
-        "network": Network.from_passphrase(job["network"]),
-        "where": Filter(**json.loads(job["where"])) if job["where"] else None,
-        "decoded": job["decoded"],
-        "transfers": job["transfers"],
-    }
+    options = DecodeOptions(
+        network=Network.from_passphrase(job["network"]),
+        where=Filter(**json.loads(job["where"])) if job["where"] else None,
+        decoded=job["decoded"],
+        transfers=job["transfers"],
+        verify_hashes=job.get("verify_hashes"),
+    )
+    opened = registry.SinkOptions.of(options)
     with ExitStack() as stack:
         sinks = [
-            stack.enter_context(closing(registry.open_sink(place, letter.tables, **choices))) for place in to
+            stack.enter_context(closing(registry.open_sink(place, letter.tables, opened))) for place in to
         ]
-        verify = job.get("verify_hashes")
-        loop.run(_DeadLetterSource(chunk), tables=letter.tables, sinks=sinks, verify_hashes=verify, **choices)
+        loop.run(_DeadLetterSource(chunk), tables=letter.tables, sinks=sinks, options=options)
 
 
 class _DeadLetterSource:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
-from stellarrow.cli.query.views import View, views
+from stellarrow.cli.query.views import View, prove, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.extras import needing
 from stellarrow.sinks.files.listing import Listing
@@ -125,6 +125,7 @@ class Database:
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""
         with self._reading():
+            self._prove(query)
             try:
                 relation = self._connection.sql(query)
                 if relation is None:
@@ -134,6 +135,13 @@ class Database:
                 yield from rows
             except (self._error, pa.ArrowException, OSError) as error:
                 raise self._refused(query, str(error)) from error
+
+    def _prove(self, query: str) -> None:
+        """Compare files with their digests, of the tables that a query may name."""
+        text = query.lower()
+        for view in self._views:
+            if view.listing and not view.error and (view.table.lower() in text or "assets" in text):
+                prove(view.listing)
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}

@@ -1,6 +1,7 @@
 """What DuckDB reads of each table that was extracted: only files that count, with the table's own types.
 
-Parquet comes through Arrow, which compares every page with its checksum; DuckDB by itself does not.
+Parquet comes through Arrow, which compares every page with its checksum; DuckDB by itself does not. Footers
+and files of text are compared with their digests before a query that names their table.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.proof import held_files, proven_file
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.reading import Unreadable, found_tables
 from stellarrow.storage.local_files import LocalFiles
@@ -30,6 +32,17 @@ _TYPES: Final = {
     pa.bool_(): "boolean",
     pa.float64(): "double",
 }
+
+
+def prove(listing: Listing) -> None:
+    """Compare what no checksum of a page covers with its digest; Damaged at the first that is another.
+
+    Arrow could ask for it as it opens a file, but an error that Python raises there stops it for good.
+    """
+    for held, _, _ in listing.trusted():
+        for kept in held_files(listing, held):
+            with proven_file(listing, held, kept):
+                pass
 
 
 @dataclass(slots=True)

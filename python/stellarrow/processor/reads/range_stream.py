@@ -11,6 +11,7 @@ from queue import Empty, Full, Queue
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
@@ -192,17 +193,18 @@ class _Decoding:
                 source,
                 tables=[self.table],
                 sinks=[self],
-                network=network,
+                options=self._options(network),
+                limits=loop.Limits(self._processor.options.workers, self._processor.options.share_mb),
                 ledgers=ledgers,
                 decoder=lambda chunk: self._processor.slots.decode(decoder, chunk),
-                workers=self._processor.options.workers,
-                budget_mb=self._processor.options.share_mb,
                 stop=self._stop,
             )
 
     def _decoder(self, network: Network) -> Decoder:
-        command = self._command
-        return Decoder([command.table], network=network, where=command.where, decoded=command.decoded)
+        return Decoder.of([self.table], self._options(network))
+
+    def _options(self, network: Network) -> DecodeOptions:
+        return DecodeOptions(network=network, where=self._command.where, decoded=self._command.decoded)
 
     def _hand(self, made: LedgerBatch | StellarrowError | None) -> None:
         while not self._stop.is_set():

@@ -13,9 +13,11 @@ from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
+from stellarrow.net.bounded_json import read_object
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
+_COMMAND_BYTES: Final = 4 << 20  # lists of contracts may be long
 COMPATIBLE: Final = (("contract", "data"), "contract_data@1.0")  # the path older clients know, and its table
 
 _KEYS: Final = (
@@ -102,10 +104,7 @@ def parse(command: bytes) -> Command:
     """Read a JSON command; NoCommand where it is not even meant to be one."""
     if not command.lstrip().startswith(b"{"):
         raise NoCommand
-    try:
-        answer = json.loads(command)
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"the command is no JSON ({error}): write an object in UTF-8") from error
+    answer = read_object(command, "the command", largest=_COMMAND_BYTES)
     for key in answer:
         if key not in _KEYS:
             raise ConfigError(f"the command has {key!r}: {_nearest(key, _KEYS)}")

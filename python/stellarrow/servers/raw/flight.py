@@ -15,6 +15,7 @@ from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
+from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
@@ -26,6 +27,7 @@ TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
 _MESSAGE_BYTES: Final = 3 << 20
 _ROW_BYTES: Final = 1 << 10  # of a row beside its XDR, the source's URL included
+_COMMAND_BYTES: Final = 4 << 10
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
 _PART: Final = 64  # ledgers of a part at least
 _HEADER: Final = (
@@ -54,12 +56,7 @@ class Command:
     @classmethod
     def parse(cls, told: bytes) -> Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
-        try:
-            given = json.loads(told)
-        except ValueError as error:
-            raise ConfigError(f"the command is no JSON ({error}): send an object") from error
-        if not isinstance(given, dict):
-            raise ConfigError("the command is no JSON object")
+        given = read_object(told, "the command", largest=_COMMAND_BYTES)
         if unknown := sorted(set(given) - set(_KEYS)):
             raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
         if given.get("table", TABLE) != TABLE:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, SinkError
@@ -19,7 +19,7 @@ from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.layout import MANIFEST, file_name
 
 SUFFIX: Final = ".json"
-_FORMAT: Final = 2  # the first has no checksum
+_FORMAT: Final = 3  # the first has no checksum, the second no digests of footers
 _CHECKSUM: Final = "checksum"  # SHA-256 of all else that the entry says
 _TOLD: Final = frozenset(("table", "schema_version", "network"))  # by every entry
 _SHOWN: Final = 200  # characters of what is wrong with an entry
@@ -28,12 +28,20 @@ LARGEST: Final = 64 << 20  # bytes of an entry: those of 131,072 folders have 25
 
 @dataclass(frozen=True, slots=True)
 class KeptFile:
-    """A file of a range: its path below the table, and what it must be."""
+    """A file of a range: its path below the table, and what it must be.
+
+    `footer` is the digest of what readers parse first; empty where the format has none, or an older entry.
+    """
 
     path: str
     bytes: int
     rows: int
     sha256: str
+    footer: str = field(default="", compare=False)
+
+    def to_dict(self) -> dict[str, Any]:
+        held = {"path": self.path, "bytes": self.bytes, "rows": self.rows, "sha256": self.sha256}
+        return {**held, "footer_sha256": self.footer} if self.footer else held
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,16 +53,12 @@ class Entry:
     files: tuple[KeptFile, ...]
 
     def encode(self) -> bytes:
-        files = [
-            {"path": file.path, "bytes": file.bytes, "rows": file.rows, "sha256": file.sha256}
-            for file in self.files
-        ]
         report: dict[str, Any] = {
             "stellarrow_manifest": _FORMAT,
             **self.facts,
             "first_ledger": self.ledgers.first,
             "last_ledger": self.ledgers.end,
-            "files": files,
+            "files": [file.to_dict() for file in self.files],
         }
         report[_CHECKSUM] = checksum(report)
         return json.dumps(report, indent=1).encode() + b"\n"
@@ -68,7 +72,7 @@ class Entry:
             answer: dict[str, Any] = dict(json.loads(data))
             if (held := answer.pop(_CHECKSUM, None)) is not None and held != checksum(answer):
                 raise ValueError("its checksum is another")
-            version = answer.pop("stellarrow_manifest")
+            _check_version(answer.pop("stellarrow_manifest"), where, is_proven=held is not None)
             files = tuple(_kept_file(**file) for file in answer.pop("files"))
             ledgers = LedgerRange(_count(answer.pop("first_ledger")), _count(answer.pop("last_ledger")))
             if lacking := _TOLD - answer.keys():
@@ -78,17 +82,22 @@ class Entry:
             raise damaged(where, "is damaged (it is nested too deeply)") from error
         except (ValueError, KeyError, TypeError, AttributeError, ConfigError) as error:
             raise damaged(where, f"is damaged ({_cut(repr(error))})") from error
-        if version != (_FORMAT if held else 1):
-            raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
         return cls(ledgers, facts, files)
 
 
-def _kept_file(path: Any, bytes: Any, rows: Any, sha256: Any) -> KeptFile:
+def _check_version(version: Any, where: str, *, is_proven: bool) -> None:
+    if is_proven and _count(version) > _FORMAT:
+        raise SinkError(f"{where} is of manifest version {version}, not {_FORMAT}: update stellarrow")
+    if version not in (range(2, _FORMAT + 1) if is_proven else (1,)):
+        raise ValueError("it has no checksum, or one that its version has not")
+
+
+def _kept_file(path: Any, bytes: Any, rows: Any, sha256: Any, footer_sha256: Any = "") -> KeptFile:
     """Take a file by a path of one folder at most, below the table's own."""
     folder, _, name = _text(path).rpartition("/")
     if not name or "/" in folder or {folder, name} & {".", ".."} or path.startswith("/") or "\0" in path:
         raise ValueError(f"{_cut(path)!r} is no path of a file of this table")
-    return KeptFile(path, _count(bytes), _count(rows), _text(sha256))
+    return KeptFile(path, _count(bytes), _count(rows), _text(sha256), _text(footer_sha256))
 
 
 def _count(value: Any) -> int:

@@ -13,7 +13,8 @@ import pyarrow as pa
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import trusted
-from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.proof import held_files, proven_file
 from stellarrow.storage.files import Gone
 
 Piece = tuple[LedgerRange, str, pa.NativeFile]
@@ -22,7 +23,7 @@ _CHANCES: Final = 10  # to list again, each time that files went just then
 
 
 def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
-    """Yield the ledgers due, and the path and the opened file that has them, with others maybe."""
+    """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe."""
     with listing.store.reading(listing.entries_folder):
         for held, part in _within(listing, wanted):
             yield from _files(listing, held, part, set(), _CHANCES)
@@ -45,12 +46,12 @@ def _files(
     listing: Listing, held: LedgerRange, part: LedgerRange, done: set[str], chances: int
 ) -> Iterator[Piece]:
     try:
-        for path in listing.files(held):
-            folder = path.rpartition("/")[0]
+        for kept in held_files(listing, held):
+            folder = kept.path.rpartition("/")[0]
             if folder in done:
                 continue
-            with readable(listing.store, path), listing.store.read(path) as file:
-                yield part, path, file
+            with proven_file(listing, held, kept) as file:
+                yield part, f"{listing.shape.folder}/{kept.path}", file
             done.add(folder)
     except Gone:
         now = [(other, due) for other, due in _within(listing, part) if other != held]

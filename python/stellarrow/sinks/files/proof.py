@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final
 
 import pyarrow as pa
@@ -53,7 +54,7 @@ def held_files(listing: Listing, ledgers: LedgerRange) -> tuple[KeptFile, ...]:
 def measured(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> KeptFile:
     """Read a file whole and return what it is; Damaged where that is not what was written."""
     with _opened(listing, ledgers, kept) as (found, rows):
-        return KeptFile(found.path, found.bytes, sum(batch.num_rows for batch in rows), found.sha256)
+        return replace(found, rows=sum(batch.num_rows for batch in rows))
 
 
 def proven_rows(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Iterator[pa.RecordBatch]:
@@ -103,25 +104,67 @@ def rows_by_ledger(rows: pa.RecordBatch) -> Counter[int]:
 
 
 @contextmanager
+def proven_file(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Iterator[pa.NativeFile]:
+    """Open a file for one who reads some of it: what nothing else checks there is compared with its digest.
+
+    That is Parquet's footer (the pages have checksums), and all of a file where the entry knows no footer.
+    """
+    path = f"{listing.shape.folder}/{kept.path}"
+    with readable(listing.store, path), listing.store.read(path) as file:
+        if kept.sha256 and kept.footer:
+            _compare_size(listing, kept, file.size())
+            _compare_footer(listing, kept, file)
+            file.seek(0)
+        else:
+            _prove(listing, ledgers, kept, file)
+        yield file
+
+
+@contextmanager
 def _opened(
     listing: Listing, ledgers: LedgerRange, kept: KeptFile
 ) -> Iterator[tuple[KeptFile, Iterator[pa.RecordBatch]]]:
     path = f"{listing.shape.folder}/{kept.path}"
     with readable(listing.store, path), listing.store.read(path) as file:
-        size, digest = compare_bytes(listing, kept, file)
-        if not kept.sha256:
-            _compare_facts(listing, ledgers, file)
-        yield KeptFile(kept.path, size, kept.rows, digest), _rows(listing, ledgers, kept, file)
+        found = _prove(listing, ledgers, kept, file)
+        yield found, _rows(listing, ledgers, kept, file)
+
+
+def _prove(listing: Listing, ledgers: LedgerRange, kept: KeptFile, file: pa.NativeFile) -> KeptFile:
+    """Read a file whole, return what it is, and leave it at its beginning; Damaged, or ValueError."""
+    size, digest = compare_bytes(listing, kept, file)
+    if not kept.sha256:
+        _compare_facts(listing, ledgers, file)
+    footer = _compare_footer(listing, kept, file)
+    file.seek(0)
+    return KeptFile(kept.path, size, kept.rows, digest, footer)
+
+
+def _named(listing: Listing, kept: KeptFile) -> str:
+    return f"{listing.store}/{listing.shape.folder}/{kept.path}"
+
+
+def _compare_size(listing: Listing, kept: KeptFile, size: int) -> None:
+    if size != kept.bytes:
+        raise damaged(_named(listing, kept), f"has {size} bytes, not the {kept.bytes} it was written with")
+
+
+def _compare_footer(listing: Listing, kept: KeptFile, file: pa.NativeFile) -> str:
+    """Return the digest of a file's footer, which must be the one it was written with."""
+    footer = listing.shape.format.footer(file)
+    digest = hashlib.sha256(footer).hexdigest() if footer else ""
+    if kept.footer not in ("", digest):
+        raise damaged(_named(listing, kept), "has another footer than it was written with")
+    return digest
 
 
 def compare_bytes(listing: Listing, kept: KeptFile, file: pa.NativeFile) -> tuple[int, str]:
     """Compare a file's size and digest with its entry, if it has one, and leave it at its beginning."""
-    path = f"{listing.store}/{listing.shape.folder}/{kept.path}"
     size, digest = _digest(file)
-    if kept.sha256 and size != kept.bytes:
-        raise damaged(path, f"has {size} bytes, not the {kept.bytes} it was written with")
-    if kept.sha256 and digest != kept.sha256:
-        raise damaged(path, "has other bytes than it was written with")
+    if kept.sha256:
+        _compare_size(listing, kept, size)
+        if digest != kept.sha256:
+            raise damaged(_named(listing, kept), "has other bytes than it was written with")
     file.seek(0)
     return size, digest
 
@@ -164,6 +207,4 @@ def _rows(
         count += rows.num_rows
         yield rows
     if kept.sha256 and count != kept.rows:
-        raise damaged(
-            f"{listing.store}/{listing.shape.folder}/{kept.path}", f"has {count} rows, not {kept.rows}"
-        )
+        raise damaged(_named(listing, kept), f"has {count} rows, not {kept.rows}")

@@ -146,6 +146,8 @@ class _File:
 
     def __init__(self, upload: Upload, shape: Shape) -> None:
         self.upload = upload
+        self._footer_of = shape.format.footer
+        self._footer = ""
         self._closed = False
         self._rows = 0
         self._out = _Measured(upload)
@@ -157,7 +159,10 @@ class _File:
 
     def close(self, facts: dict[str, str]) -> None:
         self._closed = True  # also where it fails: a library must not be asked to end a file twice
+        self._out.keep_rest()
         self._writing.close(facts)
+        footer = self._footer_of(pa.BufferReader(self._out.rest()))
+        self._footer = hashlib.sha256(footer).hexdigest() if footer else ""
 
     def discard(self) -> None:
         """Release everything; nothing it meets may take the place of the error that led here."""
@@ -168,7 +173,7 @@ class _File:
         self.upload.discard()
 
     def kept(self, path: str) -> KeptFile:
-        return KeptFile(path, self._out.bytes, self._rows, self._out.sha256.hexdigest())
+        return KeptFile(path, self._out.bytes, self._rows, self._out.sha256.hexdigest(), self._footer)
 
 
 class _Measured:
@@ -181,6 +186,16 @@ class _Measured:
         self._dropped = False
         self.bytes = 0
         self.sha256 = hashlib.sha256()
+        self._rest: list[bytes] | None = None
+
+    def keep_rest(self) -> None:
+        """Keep what comes from now on, too."""
+        self._rest = []
+
+    def rest(self) -> bytes:
+        """Return what came since, and keep it no longer."""
+        rest, self._rest = self._rest or [], None
+        return b"".join(rest)
 
     def drop(self) -> None:
         """Take whatever still comes, and keep nothing of it."""
@@ -191,6 +206,8 @@ class _Measured:
             return len(data)
         self.sha256.update(data)
         self.bytes += len(data)
+        if self._rest is not None:
+            self._rest.append(bytes(data))
         return self._upload.write(data)
 
     def flush(self) -> None:

@@ -223,7 +223,7 @@ class PrivateServer:
         shutil.rmtree(aside, ignore_errors=True)
         with open(self._log, "ab") as log:
             command = [str(self._binaries / "initdb"), "-D", str(aside), "-U", ROLE, "--auth=trust"]
-            choices = ["--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"]
+            choices = ["--encoding=UTF8", "--locale=C", "--data-checksums", "--no-sync", "--no-instructions"]
             made = self._account.run([*command, *choices], log)
         if made.returncode:
             raise SinkError(f"initdb made no database in {self._data} ({self._last_words()})")

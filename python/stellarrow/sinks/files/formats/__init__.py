@@ -47,7 +47,13 @@ class Format(Protocol):
         """
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
-        """Return what the file itself tells, as it was closed with; nothing where the format cannot."""
+        """Return what a file that no manifest knows tells of itself; nothing where the format cannot.
+
+        Where reading such a file could end the process, it is read in another one first. Errors as of `read`.
+        """
+
+    def footer(self, file: pa.NativeFile) -> bytes:
+        """Return what a reader of parts parses before any checksum; nothing where it reads a file whole."""
 
 
 def buffered(out: Any) -> pa.NativeFile:

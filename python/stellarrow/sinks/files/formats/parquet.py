@@ -22,6 +22,8 @@ _ROWS_A_GROUP: Final = 16_384
 _CONTRACTS_A_GROUP: Final = 512  # what the bloom filter of a group is made for: 1 KB
 _FALSE_POSITIVES: Final = 0.01
 _FACTS: Final = "stellarrow."
+_MAGIC: Final = b"PAR1"
+_ENDING: Final = 8  # bytes: the footer's length, and the magic word
 _SCHEMA: Final = "ARROW:schema"  # where every Arrow reader looks for it
 
 # Texts of few values, measured on real ledgers. A dictionary serves them, and the long ones that repeat;
@@ -88,12 +90,25 @@ class Parquet:
                     yield completed(rows, asked)
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
+        from stellarrow.sinks.files.formats.trial import try_out  # noqa: PLC0415  hardly ever needed
+
+        try_out(file)
         answer = pq.read_metadata(file).metadata or {}
         return {
             name.decode().removeprefix(_FACTS): value.decode()
             for name, value in answer.items()
             if name.startswith(_FACTS.encode())
         }
+
+    def footer(self, file: pa.NativeFile) -> bytes:
+        """Return a file's end, as long as the file itself says: nobody has parsed it."""
+        size = file.size()
+        file.seek(max(0, size - _ENDING))
+        length = int.from_bytes(file.read(4), "little") + _ENDING
+        if file.read() != _MAGIC or length > size:
+            raise ValueError("it does not end as a Parquet file does")
+        file.seek(size - length)
+        return bytes(file.read())
 
 
 class _Writing:

@@ -33,6 +33,9 @@ class TextFormat:
     def facts(self, file: pa.NativeFile) -> dict[str, str]:  # noqa: ARG002  lines have no room for them
         return {}
 
+    def footer(self, file: pa.NativeFile) -> bytes:  # noqa: ARG002  lines are read from first to last
+        return b""
+
 
 def compressing(out: Any, codec: str) -> Any:
     file = buffered(out)
