@@ -44,3 +44,13 @@ def test_a_decode_error_keeps_its_place_through_pickling() -> None:
 
 def test_a_config_error_is_a_value_error() -> None:
     assert issubclass(errors.ConfigError, ValueError)
+
+
+def test_a_message_of_any_length_keeps_its_beginning_and_its_end() -> None:
+    message = str(errors.ConfigError(f"there is no {'x' * 5_000_000}: ask for another"))
+    assert len(message) < 5_000
+    assert message.startswith("there is no x")
+    assert message.endswith(": ask for another")
+    assert " characters left out " in message
+    secret = str(errors.ConfigError("y" * 1_985 + " postgres://me:hunter2@h/db" + "z" * 5_000))
+    assert "hunter" not in secret

@@ -53,6 +53,13 @@ def test_an_unknown_session_is_not_found(start: Start, method: str) -> None:
         start().control(method, session_id="nobody")
 
 
+def test_a_session_id_of_any_length_is_shown_cut(start: Start) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        start().control("GetStatus", session_id="x" * 3_000_000)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert len(str(caught.value.details())) < 300
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "message"),
     [

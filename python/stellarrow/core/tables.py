@@ -13,6 +13,7 @@ from stellarrow.errors import (
     ConfigError,
 )
 from stellarrow.filter import Filter
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def table(name: str) -> Table:
         if name in (one.name, str(one)):
             return one
     names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
-    raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
+    raise ConfigError(f"there is no table {shortened(name)!r}: {_nearest(shortened(name), names)}")
 
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:

@@ -61,6 +61,11 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
     return ",".join(_redacted(one, rpc=rpc) for one in re.split(r",(?=[A-Za-z][A-Za-z0-9+.\-]*:)", url))
 
 
+def shortened(text: str, longest: int = 100) -> str:
+    """Cut a text that somebody else sent, for a message."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
 def redacted_text(text: str) -> str:
     """Return a sentence, such as another library's error, with every URL and login in it for people."""
     text = _QUOTED.sub(lambda found: f"{found['quote']}{redacted_url(found['url'])}{found['quote']}", text)

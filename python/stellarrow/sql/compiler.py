@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import functions
 from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.sql.parsing import Condition, shown
@@ -66,9 +67,9 @@ def field_named(name: str, columns: pa.Schema, table: str, whole: pa.Schema | No
         raise ConfigError(
             f"{table} has the column {name!r} only where decoded columns are asked for (--decoded)"
         )
-    close = get_close_matches(name.lower(), columns.names, n=1)
+    close = get_close_matches(shortened(name.lower()), columns.names, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(columns.names)}"
-    raise ConfigError(f"{table} has no column {name!r}: {remedy}")
+    raise ConfigError(f"{table} has no column {shortened(name)!r}: {remedy}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.net.address import Address
 from stellarrow.net.bounded_json import read_object
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
@@ -58,12 +59,14 @@ class Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
         given = read_object(told, "the command", largest=_COMMAND_BYTES)
         if unknown := sorted(set(given) - set(_KEYS)):
-            raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
+            raise ConfigError(
+                f"the command has {shortened(', '.join(unknown))}, unknown here: use {', '.join(_KEYS)}"
+            )
         if given.get("table", TABLE) != TABLE:
-            raise ConfigError(f"there is no table {given['table']!r} here: ask for {TABLE}")
+            raise ConfigError(f"there is no table {shortened(str(given['table']))!r} here: ask for {TABLE}")
         for key, (allowed, is_allowed) in _KEYS.items():
             if key in given and not is_allowed(given[key]):
-                raise ConfigError(f"{key} is {given[key]!r}: it must be {allowed}")
+                raise ConfigError(f"{key} is {shortened(repr(given[key]))}: it must be {allowed}")
         first, last = given.get("start_ledger"), given.get("end_ledger")
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
@@ -205,7 +208,7 @@ def _asked(descriptor: flight.FlightDescriptor) -> Command:
         return Command.parse(descriptor.command)
     path = [part.decode(errors="replace") for part in descriptor.path]
     if path != [TABLE]:
-        raise ConfigError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+        raise ConfigError(f"there is no {shortened('/'.join(path))!r} here: ask for {TABLE}")
     return Command(follow=True)
 
 

@@ -29,6 +29,7 @@ from stellarrow.sinks.postgres import bulk_load, coverage, flush
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layout
+from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.partitions import is_there
 from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
@@ -93,6 +94,7 @@ class PostgresSink:
             )
         self._tables = _laid_out(tables)
         self._server = Server(url)
+        self._lock_waits = LockWaits(self._server)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
         self._expected = expected
         self._size = partition_ledgers
@@ -179,7 +181,7 @@ class PostgresSink:
     def keep_position(self, stream: str, place: str, ledger: int) -> None:
         """Keep a place, what came before it having been committed."""
         self._reach(changes=True)
-        with self._borrowed() as writer:
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
             self._guard.call("position", lambda: self._keep_position(writer, [stream, place, ledger]))
 
     def close(self) -> None:
@@ -219,7 +221,7 @@ class PostgresSink:
             return self._guard.call("finish", lambda: writer.left() if self._is_made(writer) else [])
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
-        with self._borrowed() as writer:
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
             self._guard.call("finish", lambda: writer.finish(*place))
 
     def _writer(self, assets: Assets) -> Writer:
@@ -339,7 +341,8 @@ class PostgresSink:
     def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:
         began = time.monotonic()
         try:
-            rows = self._guard.call("flush", lambda: writer.store(batches))
+            with self._lock_waits.told(lambda: writer.backend):
+                rows = self._guard.call("flush", lambda: writer.store(batches))
         except SinkError as error:
             self._note_failure(writer, batches, error)
             raise
