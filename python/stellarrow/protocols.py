@@ -204,6 +204,14 @@ class Counted(Protocol):
 
 
 @runtime_checkable
+class Forgetting(Protocol):
+    """A class of sinks that can be made to write ledgers again, for `check --repair`."""
+
+    def forget(self, url: str, table: str, ledgers: LedgerSet) -> None:
+        """Remove a table's rows of ledgers and that they are covered, in one step, as a class method."""
+
+
+@runtime_checkable
 class Readable(Protocol):
     """A class of sinks whose places can be read back, by `coverage` and `extract --verify`."""
 

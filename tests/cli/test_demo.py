@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import re
 import shlex
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 
@@ -36,10 +38,30 @@ def test_the_demo_tells_what_it_made_and_its_advice_works(stellarrow: Run) -> No
         for line in done.out.partition("Try next")[2].splitlines()
         if line.startswith("  stellarrow ")
     ]
-    assert len(advice) == 5
+    assert len(advice) == 6
     for line in advice:
         followed = stellarrow(*shlex.split(line))
         assert (followed.code, followed.err) == (0, ""), line
+        if line.startswith("contract C"):
+            assert "fn transfer(from: address, to: address, amount: i128)" in followed.out
+    assert [line.split()[0] for line in advice].count("contract") == 1
+
+
+@pytest.mark.usefixtures("small")
+def test_the_demo_keeps_the_code_of_every_synthetic_contract_it_can_name(stellarrow: Run) -> None:
+    stellarrow("demo")
+    code = pq.read_table("stellarrow-data/synthetic/contract_code")
+    assert code.num_rows > 0
+    assert code.column("code").null_count < code.num_rows
+
+
+@pytest.mark.usefixtures("small")
+def test_a_demo_from_before_contracts_had_code_gets_it(stellarrow: Run) -> None:
+    stellarrow("demo")
+    shutil.rmtree("stellarrow-data/synthetic/contract_code")
+    done = stellarrow("demo")
+    assert (done.code, done.err) == (0, "")
+    assert "stellarrow contract C" in done.out
 
 
 @pytest.mark.usefixtures("small")

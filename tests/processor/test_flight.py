@@ -326,3 +326,20 @@ def test_draining_ends_streams_at_a_ledger_with_a_token(start: Start, expected: 
     assert b'"complete": true' in lines[-1]
     rows = [row for chunk in got for row in chunk.data.to_pylist()]
     assert rows == expected("contract_events")[: len(rows)]
+
+
+@pytest.mark.parametrize("name", ["native", "XLM"])
+def test_lumens_are_chosen_by_either_name_in_sessions_and_ranges(
+    start: Start, expected: Expected, name: str
+) -> None:
+    service = start()
+    lumens = expected("token_transfers", asset_codes=["native"])
+    assert 0 < len(lumens) < len(expected("token_transfers"))
+    ranged = service.tables.read(
+        table="token_transfers", start_ledger=100, end_ledger=139, asset_codes=[name]
+    )
+    assert ranged.rows == lumens
+    assert service.control("ConfigureFilters", asset_codes=[name], include_deleted=True).success
+    session = service.control("StartProcessing", start_ledger=100, end_ledger=139).session_id
+    service.finished(session)
+    assert service.tables.read(table="token_transfers").rows == lumens

@@ -1,5 +1,6 @@
 //! The Python face of the core: convert, let go of the GIL, call, wrap.
 
+mod convert;
 mod handover;
 mod options;
 mod streams;
@@ -7,18 +8,15 @@ mod streams;
 use std::borrow::Cow;
 
 use mimalloc::MiMalloc;
-use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 use stellarrow_core::contract::wasm;
 use stellarrow_core::decode::{self, Run};
-use stellarrow_core::error::Error;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
 
+use convert::{CoreError, Data, refused};
 use handover::py_stream;
 use options::Options;
 use streams::{Splitter, Synth, write};
@@ -27,56 +25,6 @@ use streams::{Splitter, Synth, write};
 /// them in again each time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-pyo3::create_exception!(
-    _core,
-    CoreError,
-    PyException,
-    "What the core refuses: args are (kind, message, ledger, path, offset)."
-);
-
-/// An error as `CoreError`.
-fn refused(error: &Error) -> PyErr {
-    let message = error.to_string();
-    match error {
-        Error::Decode { ledger, path, offset, .. } => {
-            CoreError::new_err(("decode", message, *ledger, path.clone(), *offset))
-        }
-        Error::Network { ledger, .. } => place("network", message, Some(*ledger)),
-        Error::Chain { ledger, .. } => place("chain", message, Some(*ledger)),
-        Error::Config(_) => place("config", message, None),
-    }
-}
-
-fn place(kind: &'static str, message: String, ledger: Option<u32>) -> PyErr {
-    CoreError::new_err((kind, message, ledger, None::<String>, None::<usize>))
-}
-
-/// Bytes-like data: `bytes` as they lie, anything else copied, as it may change while we read.
-enum Data<'py> {
-    Bytes(Bound<'py, PyBytes>),
-    Copied(Vec<u8>),
-}
-
-impl<'py> Data<'py> {
-    fn as_slice(&self) -> &[u8] {
-        match self {
-            Self::Bytes(bytes) => bytes.as_bytes(),
-            Self::Copied(bytes) => bytes,
-        }
-    }
-}
-
-impl<'py> FromPyObject<'_, 'py> for Data<'py> {
-    type Error = PyErr;
-
-    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match object.cast::<PyBytes>() {
-            Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
-            Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
-        }
-    }
-}
 
 /// A call's ledgers; see `stellarrow_core::decode::Run`.
 #[pyclass(name = "Run", frozen, get_all)]

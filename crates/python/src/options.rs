@@ -6,7 +6,7 @@ use stellarrow_core::error::Result;
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::tables::{Table, Transfers};
 
-use crate::refused;
+use crate::convert::refused;
 
 /// What to decode and how; see `_core.pyi`.
 #[pyclass(frozen)]

@@ -5,7 +5,7 @@ use pyo3::types::PyBytes;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::synth::{self, Recipe};
 
-use crate::{CoreError, Data, refused};
+use crate::convert::{CoreError, Data, refused};
 
 /// Cuts a stream into pieces of whole ledgers; see `_core.pyi`.
 #[pyclass]

@@ -40,11 +40,18 @@ def invoke(arguments: Sequence[str]) -> int:
             prog_name="stellarrow",
             standalone_mode=False,
         )
+        sys.stdout.flush()
     except (KeyboardInterrupt, click.Abort):
         _tell("interrupted" + (_GOES_ON if _RESUMED.intersection(arguments[:1]) else ""))
         return INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except OSError as error:
+        if debug:
+            raise
+        _tell(_refused(error))
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except click.exceptions.NoArgsIsHelpError as error:
@@ -59,6 +66,12 @@ def invoke(arguments: Sequence[str]) -> int:
             raise
         return _failed(error, arguments)
     return code if isinstance(code, int) else DONE
+
+
+def _refused(error: OSError) -> str:
+    """Say what the system refused, where nobody else has; what names no file is of our own output."""
+    what = error.filename if isinstance(error.filename, str) else "the output cannot be written"
+    return f"{what} ({error.strerror or error}): make room, or choose another place"
 
 
 def _failed(error: click.ClickException | StellarrowError, arguments: Sequence[str]) -> int:

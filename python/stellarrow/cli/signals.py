@@ -23,11 +23,19 @@ LATE: Final = "a part did not end in time, ended without it: what was durable st
 
 @dataclass(slots=True)
 class Stop:
-    """Whether to stop, and which signal said so; `late` is said where stopping takes too long."""
+    """Whether to stop, and which signal said so; `late` is said where stopping takes too long.
+
+    While the block is still `starting`, there is nothing to finish: a signal is an interruption.
+    """
 
     event: threading.Event = field(default_factory=threading.Event)
     signal: int | None = None
     late: str = _BATCH
+    starting: bool = False
+
+    def begin(self) -> None:
+        """Note that from now on there is something to finish."""
+        self.starting = False
 
     @property
     def exit_code(self) -> int:
@@ -36,14 +44,14 @@ class Stop:
 
 
 @contextmanager
-def stopping(late: str = _BATCH) -> Iterator[Stop]:
+def stopping(late: str = _BATCH, *, starting: bool = False) -> Iterator[Stop]:
     """Yield what the first signal sets; the block then has some seconds. Only a main thread is told.
 
     Python runs handlers in the main thread, between two of its steps. A signal that comes just before that
     thread begins to wait is seen when the wait is over, which may be never. So the signal itself wakes a
     thread that waits for nothing else.
     """
-    stop = Stop(late=late)
+    stop = Stop(late=late, starting=starting)
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -51,6 +59,8 @@ def stopping(late: str = _BATCH) -> Iterator[Stop]:
     def asked(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  the handler's signature
         for one in _SIGNALS:
             signal.signal(one, signal.SIG_DFL)
+        if stop.starting:
+            raise KeyboardInterrupt
 
     ours, written = socket.socketpair()
     written.setblocking(False)

@@ -66,7 +66,12 @@ class _Logged(Settings):
     )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
     log_level: str = setting(_LOG_LEVEL, "info", "LOG_LEVEL", help="What is worth a line.")
-    log_format: str = setting(_LOG_FORMAT, "json", "LOG_FORMAT", help="How a line looks.")
+    log_format: str | None = setting(
+        _LOG_FORMAT,
+        None,
+        "LOG_FORMAT",
+        help="How a line looks; by default console on a terminal, else json.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,7 +98,7 @@ class _Filtered(Settings):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     filter_asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     filter_asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
@@ -118,12 +123,11 @@ class _Ranged(Settings):
             swapped = read_moment(last).last < read_moment(first).first
         else:
             swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
+        ends = f"{self.origin('end_ledger')} is {last}"
         if swapped:
-            raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")
+            raise ConfigError(f"{ends}, before {self.origin('start_ledger')} {first}: swap them")
         if isinstance(last, str) and read_moment(last).last > time.time():
-            raise ConfigError(
-                f"end_ledger is {last}, which is still to come: leave it out to follow the chain"
-            )
+            raise ConfigError(f"{ends}, which is still to come: leave it out to follow the chain")
 
     @property
     def by_date(self) -> bool:
@@ -271,7 +275,7 @@ class Extract(_Reached, _Stored, _Logged):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."

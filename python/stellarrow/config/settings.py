@@ -27,6 +27,10 @@ class Settings:
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
 
+    def origin(self, name: str) -> str:
+        """Return what a setting was given by, or the flag that gives it."""
+        return self.origins.get(name, "--" + name.replace("_", "-"))
+
     def shown(self) -> Iterator[tuple[str, str | None, str]]:
         """Yield name, value and origin of every setting; secrets are masked, what is not set is None."""
         for name, one in settings_of(type(self)).items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -70,6 +70,7 @@ class FlightTable:
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
+        self.answered: Callable[[], None] = lambda: None  # called when the server has answered
 
     def read(self, since: str, ledgers: LedgerRange | None = None) -> Iterator[Arrival]:
         """Yield what comes after a place, until the server has no more to send or close() is called."""
@@ -81,6 +82,7 @@ class FlightTable:
             options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
+            self.answered()
             for endpoint in answer.endpoints:
                 reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
                 with self._lock:
@@ -97,6 +99,17 @@ class FlightTable:
                 " NETWORK_PASSPHRASE (--network), or name another processor"
             )
         return arrival
+
+    def network(self) -> Network | None:
+        """Return of which network the processor's tables are; None of one that does not tell."""
+        options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+        descriptor = flight.FlightDescriptor.for_command(json.dumps(self._asked).encode())
+        with self._translate_errors(EARLIEST), self._connected() as client:
+            answer = client.get_flight_info(descriptor, options).app_metadata
+        try:
+            return Network.from_passphrase(json.loads(answer)["network"])
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def _connected(self) -> flight.FlightClient:
         return flight.connect(self._location, generic_options=list(self._options))

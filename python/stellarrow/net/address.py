@@ -38,3 +38,11 @@ class Address:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class CannotListen(ConfigError):
+    """An address that is taken or is not ours; `remedy` says how another one is chosen."""
+
+    def __init__(self, reason: str, remedy: str = "choose another address") -> None:
+        super().__init__(f"{reason}: {remedy}, or stop what is there")
+        self.reason = reason

@@ -23,6 +23,9 @@ def proxy_of(target: str, *, secure: bool) -> Proxy | None:
     return proxy
 
 
+NETWORK_KEY: Final = "stellarrow-network-bin"  # metadata: of which network a service's ledgers are
+
+
 def channel_options(target: str, *, secure: bool) -> tuple[ChannelOption, ...]:
     """Return what a channel to host:port is made with.
 

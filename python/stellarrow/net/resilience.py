@@ -73,7 +73,7 @@ class Guard:
     ) -> None:
         self.name = redacted_url(name)
         self.policy = policy or Policy()
-        self.last_error: Unavailable | None = None
+        self.last_error: Unavailable | None = None  # since it worked last
         self._metrics = metrics or Metrics()
         self._stop = stop or threading.Event()
         self._refusal = refusal
@@ -112,6 +112,11 @@ class Guard:
         )(self._once, work)
         return result
 
+    def answered(self) -> None:
+        """Note that the server works: what was wrong is over."""
+        self.last_error = None
+        self._breaker.worked()
+
     def _once(self, work: Callable[[], Result]) -> Result:
         if self._stop.is_set():
             raise Stopped(f"{self.name} was asked to stop")
@@ -128,9 +133,9 @@ class Guard:
                 self._breaker.failed()
                 raise
             except BaseException:
-                self._breaker.worked()  # it answered, whatever it said
+                self.answered()  # whatever it said
                 raise
-            self._breaker.worked()
+            self.answered()
             return result
         finally:
             self._room.release()

@@ -55,6 +55,15 @@ class Options:
     retention: Retention = field(default_factory=Retention)
     dead_letters: Path | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError where no session could work with them."""
+        if not self.tables:
+            raise ConfigError("there is no table for sessions to keep: name at least one")
+        self.check_filter(self.where)
+
+    def check_filter(self, where: Filter) -> None:
+        Decoder(self.tables, network=self.network or "pubnet", where=where)
+
     @property
     def kept(self) -> tuple[str, ...]:
         """What sessions keep, each as `name@version`."""
@@ -77,8 +86,7 @@ class Processor:
         kind: str = "source",
         metrics: Metrics | None = None,
     ) -> None:
-        if not options.tables:
-            raise ConfigError("there is no table for sessions to keep: name at least one")
+        options.check()
         self.options = options
         self.kind = kind
         self.metrics = metrics or Metrics()
@@ -96,7 +104,7 @@ class Processor:
             self._store = Store(options.state_dir / "sessions.sqlite3")
             stack.callback(self._store.close)
             self._where = self._store.filter() or options.where
-            self._check_filter(self._where)
+            options.check_filter(self._where)
             remembered = self._store.sessions()
             self.forgotten = self._found_forgotten(remembered)
             stack.pop_all()
@@ -129,14 +137,17 @@ class Processor:
             status = work.session.status
             if not status.is_final:
                 _log.info("session %s continues after ledger %d", work.session.id, work.session.current)
-                work.start()
+                work.start(patient=True)
                 if status is Status.STOPPING:
                     work.stop()
         if self.options.retention.age:
             threading.Thread(target=self._forget_in_time, name="stellarrow-age", daemon=True).start()
 
-    def start(self, first: int, last: int = 0, *, batch_size: int = 0) -> Session:
-        """Begin a session; without a last ledger it follows the chain."""
+    def start(self, first: int, last: int = 0, *, batch_size: int = 0, patient: bool = False) -> Session:
+        """Begin a session; without a last ledger it follows the chain.
+
+        One that is `patient` waits for a source that does not answer; any other one fails.
+        """
         if first == 0:
             raise ConfigError("start_ledger is 0: name the first ledger to process")
         if batch_size > _BATCH_LIMIT:
@@ -158,7 +169,7 @@ class Processor:
                 raise Unavailable(f"{active} sessions run, and no more fit into the memory: stop one first")
             self._store.save(session)
             work = self._works[session.id] = self._work(session)
-        work.start()
+        work.start(patient=patient)
         return session
 
     @property
@@ -211,15 +222,12 @@ class Processor:
     def configure(self, where: Filter) -> None:
         """Let a filter hold from the next ledger on, in every session, and remember it."""
         with self._configuring:  # not the lock that others wait for: this may take a while
-            self._check_filter(where)
+            self.options.check_filter(where)
             self._store.save_filter(where)
             with self._lock:
                 self._where = where
             for work in self.works():
                 work.configure(where)
-
-    def _check_filter(self, where: Filter) -> None:
-        Decoder(self.options.tables, network=self.options.network or "pubnet", where=where)
 
     def drain(self) -> None:
         """Let streams end at a ledger's border, and sessions for now."""

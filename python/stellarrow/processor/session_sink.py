@@ -19,12 +19,11 @@ _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What one commit made durable, in so many seconds: up to a mark in the batch `last`, rows by table."""
+    """What one commit made durable, in so many seconds: up to a mark in the batch `last`."""
 
     last: LedgerBatch
     mark: Mark
     counts: Counts
-    rows: dict[str, int]
     took: float
 
 
@@ -49,7 +48,6 @@ class Output:
         self._expect = expect
         self._kept = kept
         self._pending = Counts()
-        self._rows: dict[str, int] = {}
         self._last: LedgerBatch | None = None
         self._due = 0.0
         spool.before_commit = self._foresee
@@ -66,13 +64,12 @@ class Output:
             skipped=self._decoder.skipped(batch),
             batches=-(-entries // self._batch_size),
             bytes=batch.run.size_bytes,
+            rows={name: rows.num_rows for name, rows in batch.tables.items()},
         )
         self._pending += counts
         self._mark = Mark(batch.last, batch.run.last_hash, self._mark.counts + counts)
         self._marks.append(self._mark)
         self._last = batch
-        for name, rows in batch.tables.items():
-            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
         if time.monotonic() >= self._due:
             self.commit()
 
@@ -81,11 +78,11 @@ class Output:
         self._spool.commit()
         now = time.monotonic()
         self._due = now + (now - began) * _COMMIT_SHARE
-        last, pending, rows = self._last, self._pending, self._rows
-        self._last, self._pending, self._rows = None, Counts(), {}
+        last, pending = self._last, self._pending
+        self._last, self._pending = None, Counts()
         self._marks.clear()
         if last:
-            self._kept(Committed(last=last, mark=self._mark, counts=pending, rows=rows, took=now - began))
+            self._kept(Committed(last=last, mark=self._mark, counts=pending, took=now - began))
 
     def leave_out(self, letter: DeadLetter) -> None:
         """Go on without ledgers that were quarantined."""

@@ -100,7 +100,7 @@ class Store:
             *(session.id, session.ledgers.first, session.ledgers.last, session.batch_size),
             *(json.dumps(session.tables), session.network, session.status.name, session.current),
             *(session.message, json.dumps(asdict(session.counts)), session.created_at, session.updated_at),
-            *(session.reached.hash, json.dumps([_translate_errors(mark) for mark in session.ahead])),
+            *(session.reached.hash, json.dumps([_saved(mark) for mark in session.ahead])),
         )
         marks = ", ".join("?" * (len(_COLUMNS) + 1))
         with self._translate_errors():
@@ -236,15 +236,22 @@ def _session(row: dict[str, Any]) -> Session:
         return Session(ledgers=ledgers, tables=(), status=Status.ERROR, message=message, **known)
 
 
-def _translate_errors(mark: Mark) -> list[Any]:
+def _saved(mark: Mark) -> list[Any]:
     counts = mark.counts
     return [
         *(mark.ledger, mark.hash),
-        *(counts.ledgers, counts.entries, counts.skipped, counts.batches, counts.bytes),
+        *(counts.ledgers, counts.entries, counts.skipped, counts.batches, counts.bytes, dict(counts.rows)),
     ]
 
 
-def _mark(told: list[Any]) -> Mark:
-    ledger, digest, ledgers, entries, skipped, batches, size = told
-    counts = Counts(ledgers=ledgers, entries=entries, skipped=skipped, batches=batches, bytes=size)
+def _mark(saved: list[Any]) -> Mark:
+    ledger, digest, ledgers, entries, skipped, batches, size, *rows = saved
+    counts = Counts(
+        ledgers=ledgers,
+        entries=entries,
+        skipped=skipped,
+        batches=batches,
+        bytes=size,
+        rows=rows[0] if rows else {},  # earlier versions did not count them
+    )
     return Mark(ledger, digest, counts)

@@ -43,7 +43,6 @@ class SessionWorker:
         self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
         self._stored = tuple(dict.fromkeys(self._spooled.values()))
-        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self.lost = session.damage  # why what it kept cannot be read
@@ -55,6 +54,7 @@ class SessionWorker:
         self._draining = threading.Event()
         self._has_worked = session.status is Status.RUNNING
         self._lock = threading.Lock()
+        self._away = ""  # why the source cannot be read, while that is waited for
         self.source: Source | None = None
         self._decoder: Filtered | None = None
         # A daemon: what is durable counts, whatever a source keeps it waiting for.
@@ -89,8 +89,9 @@ class SessionWorker:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows of each table became durable since the processor began."""
-        return {name: self._rows[stored] for name, stored in self._spooled.items()}
+        """How many rows of each table became durable."""
+        counted = self.session.counts.rows
+        return {name: counted.get(stored, 0) for name, stored in self._spooled.items()}
 
     @property
     def lag(self) -> float | None:
@@ -124,12 +125,22 @@ class SessionWorker:
             noun = "reader has" if len(readers) == 1 else "readers have"
             slowest = min(readers, key=lambda name: readers[name], default="")
             return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
+        trouble = self.source_trouble
+        return self.session.message or (f"waiting: {trouble}" if trouble else "")
+
+    @property
+    def source_trouble(self) -> str:
+        """Why nothing can be read now, where that passes; empty while any server of the source answers."""
+        if self.session.status.is_final:
+            return ""
         source = self.source
         guards = source.guards if source is not None and isinstance(source, Guarded) else ()
-        waits = [guard.last_error for guard in guards if guard.state != "closed"]
-        return self.session.message or (f"waiting: {waits[0]}" if waits else "")
+        errors = [str(guard.last_error or "") for guard in guards]
+        return self._away or (errors[0] if errors and all(errors) else "")
 
-    def start(self) -> None:
+    def start(self, *, patient: bool = False) -> None:
+        """Begin; one that is `patient` waits for a source that never answered, too."""
+        self._has_worked = self._has_worked or patient
         self._thread.start()
 
     def stop(self) -> None:
@@ -202,6 +213,7 @@ class SessionWorker:
                 )
                 if not waits:
                     raise
+                self._away = "" if isinstance(error, SinkUnavailable) else str(error)
                 self._tell(f"paused: {error}")
                 if self._stop.wait(_RETRY_SECONDS):
                     break
@@ -278,6 +290,7 @@ class SessionWorker:
                 ways=self._shared.ways,
             )
         self._reach(Status.RUNNING, network=network.passphrase, message="")
+        self._away = ""
         return self._decoder
 
     def _agreed(self, source: Source) -> Network:
@@ -342,8 +355,6 @@ class SessionWorker:
         self.rate.add(kept.counts.entries)
         with self._lock:
             self.session = replace(self.session.at(kept.mark), message="")
-        for name, number in kept.rows.items():
-            self._rows[name] += number
         self._shared.commits.add(kept.took)
         metrics, kind = self._shared.metrics, self._shared.kind
         metrics.processing_duration.labels(kind, "commit").observe(kept.took)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -36,8 +37,16 @@ class StateLock:
             raise ConfigError(
                 f"the state folder {folder} is in use by {holder}: stop that, or choose another --state-dir"
             ) from error
-        keep_private(folder, [folder / name for name in _OURS])
-        self.note("")
+        try:
+            keep_private(folder, [folder / name for name in _OURS])
+            self.note("")
+        except OSError as error:
+            with suppress(OSError):  # what could not be written is tried again
+                self._file.close()
+            raise ConfigError(
+                f"the state folder {folder} cannot be written to ({error.strerror}): make room there, or"
+                " choose another --state-dir"
+            ) from error
 
     def note(self, where: str) -> None:
         """Write down for others who holds the folder, and where that listens."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from stellarrow.errors import ConfigError, PermissionDenied, TooManyCalls, Unauthenticated
-from stellarrow.net.address import LOOPBACK, Address
+from stellarrow.net.address import LOOPBACK, Address, CannotListen
 from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.security.limits import Buckets, Rate, caller_of
 from stellarrow.security.permissions import RULES, Asked, Permission, Rule, permissions_of
@@ -243,7 +243,5 @@ def bound(address: Address) -> socket.socket:
         taken.bind((address.host, address.port))
     except OSError as error:
         taken.close()
-        raise ConfigError(
-            f"cannot listen on {address} ({error.strerror}): choose another address, or stop what is there"
-        ) from error
+        raise CannotListen(f"cannot listen on {address} ({error.strerror})") from error
     return taken

@@ -8,9 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated
 from stellarrow.extras import needing
-from stellarrow.net.address import Address
+from stellarrow.ledgers import Network
+from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.grpc_channel import NETWORK_KEY
 from stellarrow.security.access import Access, Grant, admit, bound, guarded, status_result
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
@@ -63,6 +65,7 @@ class RpcServer:
         insecure: bool = False,
         threads: int = _THREADS,
         options: Sequence[tuple[str, int]] = (),
+        network: Network | None = None,
     ) -> None:
         guarded(address, tls=tls, access=access, insecure=insecure)
         self._access = access
@@ -80,7 +83,7 @@ class RpcServer:
         for service, methods in services.items():
             handlers = {name: self._handler(f"/{service}/{name}", one) for name, one in methods.items()}
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-        self._health = health.HealthServicer()
+        self._health = _Health(network)
         self._services = ("", *services)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
@@ -112,9 +115,7 @@ class RpcServer:
             else:
                 port = self._server.add_insecure_port(str(address))
         except RuntimeError as error:
-            raise ConfigError(
-                f"cannot listen on {address}: choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address}") from error
         keep_asking(port)
         return Address(address.host, port)
 
@@ -169,6 +170,20 @@ class RpcServer:
             _abort(context, error, status_of(error).grpc)
         except StellarrowError as error:
             _abort(context, error, method.status(error))
+
+
+class _Health(health.HealthServicer):
+    """Health, and beside it, as metadata, of which network the ledgers are."""
+
+    def __init__(self, network: Network | None) -> None:
+        super().__init__()
+        self._metadata = ((NETWORK_KEY, network.passphrase.encode()),) if network else ()
+
+    def Check(  # noqa: N802  gRPC's name
+        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
+    ) -> health_pb2.HealthCheckResponse:
+        context.send_initial_metadata(self._metadata)
+        return super().Check(request, context)
 
 
 def _written(answer: Any) -> bytes:

@@ -48,9 +48,8 @@ def guards_of(source: object) -> list[Component]:
 
 def _guarded(guard: ServerState) -> Check:
     message = str(guard.last_error or "")
-    return Check(
-        guard.name, guard.state == "closed", message, {"circuit_breaker": guard.state}, essential=False
-    )
+    is_well = guard.state == "closed" and not message
+    return Check(guard.name, is_well, message, {"circuit_breaker": guard.state}, essential=False)
 
 
 class HealthServer:

@@ -11,8 +11,7 @@ import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.core.tables import schema
-from stellarrow.errors import ConfigError
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
@@ -50,9 +49,7 @@ class FlightServer:
         try:
             self._server = _Tables(processor, access, **made)
         except (OSError, pa.ArrowException) as error:
-            raise ConfigError(
-                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self._server.port)
         self._closing: threading.Thread | None = None
         keep_asking(self.address.port)
@@ -83,7 +80,11 @@ class _Tables(GuardedFlight):
             command = _command(descriptor)
             # No location: where the client is already connected.
             parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
-            return flight.FlightInfo(_schema(command), descriptor, parts, ordered=True)
+            network = self._processor.options.network
+            told = json.dumps({"network": network.passphrase} if network else {})
+            return flight.FlightInfo(
+                _schema(command), descriptor, parts, ordered=True, app_metadata=told.encode()
+            )
 
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         return flight.SchemaResult(_schema(_command(descriptor)))

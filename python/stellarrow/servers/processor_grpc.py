@@ -43,7 +43,14 @@ class ControlServer(RpcServer):
             "ConfigureFilters": Unary(self._configure, messages.ConfigureFiltersRequest.FromString),
             "GetMetrics": Unary(self._metrics, messages.GetMetricsRequest.FromString),
         }
-        super().__init__(address, {SERVICE: methods}, tls=tls, access=access, insecure=insecure)
+        super().__init__(
+            address,
+            {SERVICE: methods},
+            tls=tls,
+            access=access,
+            insecure=insecure,
+            network=processor.options.network,
+        )
 
     def _start(self, request: messages.StartProcessingRequest) -> messages.StartProcessingResponse:
         session = self._processor.start(

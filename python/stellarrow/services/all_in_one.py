@@ -94,6 +94,7 @@ def run(
         )
         while not stop.wait(_READABLE_POLL_SECONDS):
             ledgers_out.look()
+            tables_out.look()
         return _drained(ledgers_out, tables_out, sinks)
 
 

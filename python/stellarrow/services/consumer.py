@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from functools import partial
 from typing import Final
@@ -17,17 +17,19 @@ from stellarrow.consumer.consumer import FORMAT, Consumer
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.core.options import DecodeOptions
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, SourceUnavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
+from stellarrow.protocols import Guarded, ServerState
 from stellarrow.servers.http import HealthServer
 from stellarrow.services.secured import Secured
+from stellarrow.services.starting import NAME_IT, agreed, listening, network_of
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
-from stellarrow.telemetry.health import Check
+from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
 
 with needing("HTTP", "servers"):
@@ -35,6 +37,7 @@ with needing("HTTP", "servers"):
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
+_LOOK_SECONDS: Final = 0.2  # between looks at what is away
 _log: Final = logging.getLogger("stellarrow.sink")
 
 
@@ -42,37 +45,43 @@ class SinkService:
     """One consumer, from its settings to its end."""
 
     def __init__(self, settings: Settings, stop: threading.Event) -> None:
-        if settings.network is None:
-            raise ConfigError(
-                "the network is not set: give --network or NETWORK_PASSPHRASE, pubnet or a passphrase"
-            )
         if not settings.tables:
-            raise ConfigError("tables is empty: name at least one, such as contract_data")
+            raise ConfigError(
+                f"{settings.origin('tables')} is empty: name at least one, such as contract_data"
+            )
         if settings.end_ledger and not (settings.start_ledger or settings.source):
-            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+            raise ConfigError(
+                f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
+            )
         if settings.by_date and not settings.source:
             raise ConfigError(
                 f"{settings.ledgers_asked} asks by date, but a processor's Flight does not tell when ledgers"
                 " closed: give the ledgers' numbers, or a source"
             )
         self._settings = settings
-        self._network = Network.of(settings.network)
+        self._network = _begun_network(settings)
         self._stop = stop
         self._metrics = Metrics()
         self._counted = ConsumerMetrics(self._metrics)
         self._stats = {name: Stats() for name in settings.tables}
         self._ready = threading.Event()
+        self._has_begun = False
+        self._outage = Outage()
+        self._guards: list[ServerState] = []  # of streams, sinks, the source
         self._secured = Secured(settings, settings.state_dir, self._metrics)
 
-    def run(self) -> None:
-        """Return when told to stop, or when the end ledger is reached."""
+    def run(self, *, begin: Callable[[], None] = lambda: None) -> None:
+        """Return when told to stop, or when the end ledger is reached; `begin` is called once it consumes."""
         settings = self._settings
         with closing(self._secured), closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
+            self._guards += [guard for sink in sinks.values() for guard in sink.guards]
             for sink in sinks.values():
                 sink.coverage()  # what cannot be reached or fits nothing is told before we are ready
             http.start()
             self._ready.set()
+            self._has_begun = True
+            begin()
             place = redacted_url(settings.source) if settings.source else settings.flight_endpoint
             _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
             try:
@@ -81,6 +90,7 @@ class SinkService:
                 else:
                     self._extract(sinks)
             finally:
+                self._has_begun = False
                 self._ready.clear()
         last = self._together().committed_ledger
         _log.info("stopped; %s is durable", "what came" if last is None else f"all up to ledger {last}")
@@ -102,8 +112,9 @@ class SinkService:
         consumers = [self._consumer(name, sink) for name, sink in sinks.items()]
         with ThreadPoolExecutor(len(consumers), thread_name_prefix="stellarrow-consumer") as threads:
             running = [threads.submit(consumer.run) for consumer in consumers]
-            wait(running, return_when=FIRST_EXCEPTION)
-            if any(one.done() and one.exception() for one in running):
+            while wait(running, _LOOK_SECONDS, FIRST_EXCEPTION).not_done and not _failed(running):
+                self._look()
+            if _failed(running):
                 self._stop.set()
         for one in running:
             one.result()
@@ -115,12 +126,15 @@ class SinkService:
         )
         policy = Policy(attempts=None, failures_to_open=1_000)
         ledgers = LedgerRange.parse(settings.ledgers_asked) if settings.start_ledger else None
+        guard = Guard(stream.name, policy, metrics=self._metrics, stop=self._stop)
+        stream.answered = guard.answered
+        self._guards.append(guard)
         return Consumer(
             stream,
             sink,
             table=table,
             flush_interval=settings.db_flush_interval,
-            guard=Guard(stream.name, policy, metrics=self._metrics, stop=self._stop),
+            guard=guard,
             stop=self._stop,
             metrics=self._counted,
             stats=self._stats[table],
@@ -131,6 +145,7 @@ class SinkService:
         """Decode here what a source has, without a processor."""
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
+            self._guards += source.guards if isinstance(source, Guarded) else ()
             first, last = settings.start_ledger or 1, settings.end_ledger or ""
             loop.run(
                 source,
@@ -144,20 +159,26 @@ class SinkService:
             )
 
     def _http(self) -> HealthServer:
-        return HealthServer(
-            self._settings.metrics_port,
-            [self],
-            ready=self._ready,
-            metrics=self._metrics.text,
-            routes=[Route("/stats", self._stats_response)],
-            **self._secured.http_doors,
-        )
+        with listening(self._settings, "metrics_port"):
+            return HealthServer(
+                self._settings.metrics_port,
+                [self],
+                ready=self._ready,
+                metrics=self._metrics.text,
+                routes=[Route("/stats", self._stats_response)],
+                **self._secured.http_doors,
+            )
 
     def check(self) -> Check:
         """Say how the consumer is."""
         stats = self._together().to_dict()
-        healthy = self._ready.is_set()
-        return Check("consumer", healthy, str(stats["last_error"] or ""), stats)
+        trouble = next((str(guard.last_error) for guard in self._guards if guard.last_error), "")
+        return Check("consumer", self._has_begun and not trouble, trouble, stats, essential=not trouble)
+
+    def _look(self) -> None:
+        """Say by /ready whether rows can come in now."""
+        is_away = self._outage.lasts(any(guard.last_error for guard in self._guards))
+        (self._ready.clear if is_away else self._ready.set)()
 
     def _stats_response(self, _: Request) -> JSONResponse:
         tables = {name: stats.to_dict() for name, stats in self._stats.items()}
@@ -187,6 +208,33 @@ class SinkService:
             self._metrics.ledgers_processed.labels(kind, "success").inc(flush.ledgers.count)
         self._metrics.current_ledger.labels(kind).set(flush.ledgers.last)
         self._metrics.export_duration.labels(FORMAT).observe(flush.seconds)
+
+
+def _failed(running: Iterable[Future[None]]) -> bool:
+    return any(one.done() and one.exception() for one in running)
+
+
+def _begun_network(settings: Settings) -> Network:
+    """Return the network that is named, or that the source or the processor tells."""
+    origin = settings.origin("network")
+    if settings.source:
+        location = settings.source
+        return network_of(
+            settings.network,
+            origin,
+            lambda policy: registry.open_source(location, access=settings.access, policy=policy),
+            name=redacted_url(location),
+        )
+    named = Network.of(settings.network) if settings.network else None
+    stream = FlightTable(settings.flight_endpoint, settings.tables[0], credentials=settings.access.source)
+    try:
+        told = stream.network()
+    except SourceUnavailable as error:
+        if named is None:
+            raise ConfigError(f"the network is not set, and {error}; or {NAME_IT}") from error
+        _log.warning("%s; waiting for it", error)
+        return named
+    return agreed(named, told, origin=origin, name=stream.name)
 
 
 def database_url(settings: Settings) -> str:

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
@@ -25,8 +26,9 @@ from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.secured import Secured
+from stellarrow.services.starting import listening, network_of
 from stellarrow.spool.spool import Retention
-from stellarrow.telemetry.health import Check
+from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -43,15 +45,25 @@ class ProcessorService:
 
     def __init__(self, settings: Settings) -> None:
         if settings.end_ledger and not settings.start_ledger:
-            raise ConfigError(f"end_ledger is {settings.end_ledger}: name start_ledger too")
+            raise ConfigError(
+                f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
+            )
         location = settings.source or f"grpc://{settings.source_endpoint}"
-        registry.open_source(
-            location, network=settings.network, access=settings.access
-        ).close()  # refuses what is no place
         self.source = redacted_url(location)
+        options = _options(settings)
+        options.check()
+        network = network_of(
+            settings.network,
+            settings.origin("network"),
+            lambda policy: registry.open_source(
+                location, network=settings.network, access=settings.access, policy=policy
+            ),
+            name=self.source,
+        )
         self._settings = settings
         self._ready = threading.Event()
         self._has_drained = False
+        self._outage = Outage()
         metrics = Metrics()
         with ExitStack() as stack:
             self._secured = secured = Secured(settings, settings.state_dir, metrics)
@@ -61,25 +73,28 @@ class ProcessorService:
                 lambda: registry.open_source(
                     location, network=settings.network, access=settings.access, metrics=metrics
                 ),
-                _options(settings),
+                replace(options, network=network),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
             stack.callback(self._end)
-            self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
+            with listening(settings, "grpc_address"):
+                self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
             stack.callback(self.grpc.close)
-            self.flight = FlightServer(settings.flight_address, self.processor, **doors)
+            with listening(settings, "flight_address"):
+                self.flight = FlightServer(settings.flight_address, self.processor, **doors)
             stack.callback(self.flight.close)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
             parts = processor_http.components(self.processor)
-            self.http = HealthServer(
-                settings.health_port,
-                [*parts, *([self._flowctl] if self._flowctl else [])],
-                ready=self._ready,
-                metrics=lambda: processor_http.metrics(self.processor),
-                routes=[processor_http.route(self.processor)],
-                **secured.http_doors,
-            )
+            with listening(settings, "health_port"):
+                self.http = HealthServer(
+                    settings.health_port,
+                    [*parts, *([self._flowctl] if self._flowctl else [])],
+                    ready=self._ready,
+                    metrics=lambda: processor_http.metrics(self.processor),
+                    routes=[processor_http.route(self.processor)],
+                    **secured.http_doors,
+                )
             stack.callback(self.http.close)
             if self._flowctl:
                 stack.callback(self._flowctl.close)
@@ -99,6 +114,14 @@ class ProcessorService:
         if self._flowctl:
             self._flowctl.start()
         self._ready.set()
+
+    def look(self) -> None:
+        """Say whether sessions get what they ask the source for; to be called again and again."""
+        is_away = any(work.source_trouble for work in self.processor.works())
+        is_ready = not self._outage.lasts(is_away)
+        if is_ready is not self._ready.is_set():
+            (self._ready.set if is_ready else self._ready.clear)()
+            self.grpc.serving(is_ready)
 
     def drain(self) -> bool:
         """End every stream at a ledger and every session for now, while health says that no more may come.
@@ -129,7 +152,7 @@ class ProcessorService:
             return
         asked = asked_ledgers(self._settings, lambda: closing(self.processor.open_source()))
         if not self.processor.has(asked):
-            self.processor.start(asked.first, asked.last or 0)
+            self.processor.start(asked.first, asked.last or 0, patient=True)
 
 
 class _Flowctl:

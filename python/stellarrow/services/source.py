@@ -13,14 +13,16 @@ from stellarrow.config import Source as Settings
 from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import DeadLetters
-from stellarrow.protocols import Named, Source
+from stellarrow.protocols import Guarded, Named, Source
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.servers.raw.flight import RawLedgerFlight
 from stellarrow.servers.raw.grpc import RawLedgerServer
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import SoundLedgers
+from stellarrow.services.flowctl import Registration, Service
 from stellarrow.services.secured import Secured
-from stellarrow.telemetry.health import Check, Part
+from stellarrow.services.starting import listening
+from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class SourceService:
         letters = DeadLetters(settings.state_dir / "dead-letters", job={"service": "source"})
         self._source = source
         self._ready = threading.Event()
+        self._outage = Outage()
         self._relay = Relay(
             source,
             SoundLedgers(
@@ -54,22 +57,25 @@ class SourceService:
             self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)
             doors = secured.doors
-            self._grpc = RawLedgerServer(settings.grpc_address, self._relay, **doors)
+            with listening(settings, "grpc_address"):
+                self._grpc = RawLedgerServer(settings.grpc_address, self._relay, network=network, **doors)
             stack.callback(self._grpc.close)
-            self._flight = RawLedgerFlight(
-                settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
-            )
+            with listening(settings, "flight_address"):
+                self._flight = RawLedgerFlight(
+                    settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+                )
             stack.callback(self._flight.close)
             parts = [*self._relay.components, *guards_of(source)]
             if settings.flowctl_enabled:
                 parts.append(Part(self._registered))
-            self._http = HealthServer(
-                settings.health_port,
-                parts,
-                ready=self._ready,
-                metrics=metrics.text,
-                **secured.http_doors,
-            )
+            with listening(settings, "health_port"):
+                self._http = HealthServer(
+                    settings.health_port,
+                    parts,
+                    ready=self._ready,
+                    metrics=metrics.text,
+                    **secured.http_doors,
+                )
             stack.callback(self._http.close)
             self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
             if self._flowctl:
@@ -88,10 +94,16 @@ class SourceService:
             self._flowctl.start()
 
     def look(self) -> None:
-        """Say that the service is ready as soon as it is."""
-        if self._relay.ready and not self._ready.is_set():
-            self._ready.set()
-            self._grpc.serving(True)
+        """Say whether ledgers can be had; to be called again and again."""
+        is_away = self._outage.lasts(self._relay.is_away or self._no_server_answers())
+        is_ready = self._relay.ready and not is_away
+        if is_ready is not self._ready.is_set():
+            (self._ready.set if is_ready else self._ready.clear)()
+            self._grpc.serving(is_ready)
+
+    def _no_server_answers(self) -> bool:
+        guards = self._source.guards if isinstance(self._source, Guarded) else ()
+        return bool(guards) and all(guard.last_error for guard in guards)
 
     def drain(self) -> bool:
         """End every stream at a ledger, while health says that no more may come; tell whether all ended."""
@@ -112,7 +124,7 @@ class SourceService:
         return Check("flowctl", not trouble, trouble, essential=False)
 
     def _registration(self, settings: Settings) -> Registration:
-        from stellarrow.services.flowctl import Registration, Service  # noqa: PLC0415  few use it
+        from stellarrow.services.flowctl import Registration  # noqa: PLC0415  few use it
 
         named = settings.flowctl_component_id
         answer = Service(

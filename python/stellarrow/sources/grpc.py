@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Final
 
@@ -14,7 +14,7 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUna
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import channel_options, proxy_of
+from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, proxy_of
 from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
@@ -28,6 +28,9 @@ with needing("grpc://", "grpc"):
     from stellarrow.proto.raw_ledger_service_pb2 import RawLedger, StreamLedgersRequest
 
 _WATCH_SECONDS: Final = 0.1
+_SETTLE_SECONDS: Final = 1.0  # a server that refuses a stream does so sooner
+_BRIEF_SECONDS: Final = 5.0  # for an answer that needs no ledger
+_HEALTH: Final = "/grpc.health.v1.Health/Check"
 _METHOD: Final = "/raw_ledger_service.RawLedgerService/StreamRawLedgers"
 _OPTIONS: Final = (
     ("grpc.max_receive_message_length", 64 << 20),
@@ -43,6 +46,8 @@ _TRANSIENT: Final = frozenset(
         *(grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.CANCELLED),
     )
 )
+_AWAY: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED))
+_READY: Final = grpc.ChannelConnectivity.READY
 _ABSENT: Final = frozenset((grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE))
 
 _log: Final = logging.getLogger(__name__)
@@ -74,6 +79,7 @@ class GrpcSource:
         self._way = f" through {proxy}" if proxy else ""
         self._metrics = metrics or Metrics()
         self._stop = threading.Event()
+        self._brief = min(_BRIEF_SECONDS, (policy or Policy()).timeout)
         self.guard = Guard(self.name, policy, metrics=self._metrics, stop=self._stop)
 
     @classmethod
@@ -93,7 +99,23 @@ class GrpcSource:
         )
 
     def network(self) -> Network | None:
-        return None
+        """Return what the server says beside its health; None of one that says nothing."""
+        told = self.guard.call("network", self._network_told)
+        return Network.from_passphrase(told.decode()) if told else None
+
+    def _network_told(self) -> bytes:
+        with self._channel() as channel:
+            call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_HEALTH)
+            try:
+                _, answered = call.with_call(b"", timeout=self._brief, metadata=self._metadata)
+            except grpc.RpcError as error:
+                if error.code() in _AWAY:
+                    raise SourceUnavailable(
+                        f"{self.name} does not answer{self._way} ({error.details()}): is it started there?"
+                    ) from error
+                return b""
+        told = dict(answered.initial_metadata()).get(NETWORK_KEY, b"")
+        return told if isinstance(told, bytes) else told.encode()
 
     def ping(self) -> None:
         """Return once the server takes a connection."""
@@ -153,6 +175,7 @@ class GrpcSource:
             metadata=self._metadata,
             timeout=self.guard.policy.timeout,
             stop=self._stop,
+            connected=self._connected,
         )
         try:
             stream.begin()
@@ -160,6 +183,10 @@ class GrpcSource:
             stream.close()
             raise
         return stream
+
+    def _connected(self) -> None:
+        """Note that the server is there: at the tip of the chain it may have nothing to send for long."""
+        self.guard.last_error = None
 
     def _channel(self) -> grpc.Channel:
         if self._secure:
@@ -191,8 +218,12 @@ class _Stream:
         metadata: tuple[tuple[str, str], ...],
         timeout: float,
         stop: threading.Event,
+        connected: Callable[[], None],
     ) -> None:
         self._channel = channel
+        self._connected = connected
+        self._state = grpc.ChannelConnectivity.IDLE
+        channel.subscribe(self._changed)
         self._name = name
         self._timeout = timeout
         self._stop = stop
@@ -236,9 +267,17 @@ class _Stream:
         finally:
             self._waits_until = None
 
+    def _changed(self, state: grpc.ChannelConnectivity) -> None:
+        self._state = state
+
     def _watch(self) -> None:
         """Cancel the call when told to stop, or a message is late; its reader may take long."""
+        settles_at = time.monotonic() + _SETTLE_SECONDS
+        is_told = False
         while not self._ended.wait(_WATCH_SECONDS):
+            if not is_told and self._state is _READY and time.monotonic() > settles_at:
+                is_told = True
+                self._connected()
             until = self._waits_until
             self._late = until is not None and time.monotonic() > until
             if self._late or self._stop.is_set():

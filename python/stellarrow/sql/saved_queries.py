@@ -11,23 +11,35 @@ from stellarrow.errors import ConfigError
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question: its name, what it answers, its SQL."""
+    """A question: its name, what it answers, its SQL over files and over PostgreSQL."""
 
     name: str
     description: str
     sql: str
+    postgres: str
 
 
 def queries() -> list[Query]:
     """Return every ready-made query, by name."""
     folder = files("stellarrow") / "data" / "queries"
-    found = [(one.name.removesuffix(".sql"), one.read_text("utf-8")) for one in folder.iterdir()]
-    return [Query(name, sql.splitlines()[0].removeprefix("-- "), sql) for name, sql in sorted(found)]
+    names = sorted(one.name for one in folder.iterdir() if one.name.endswith(".sql"))
+    return [
+        Query(
+            name.removesuffix(".sql"),
+            (sql := (folder / name).read_text("utf-8")).splitlines()[0].removeprefix("-- "),
+            sql,
+            (folder / "postgres" / name).read_text("utf-8"),
+        )
+        for name in names
+    ]
 
 
-def ready_made(text: str) -> str:
+def ready_made(text: str, *, dialect: str = "duckdb") -> str:
     """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
-    return query(text.strip()[1:]).sql if text.lstrip().startswith("@") else text
+    if not text.lstrip().startswith("@"):
+        return text
+    named = query(text.strip()[1:])
+    return named.postgres if dialect == "postgres" else named.sql
 
 
 def query(name: str) -> Query:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+OUTAGE_SECONDS: Final = 10.0  # from then on what is away keeps a service from being ready
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +44,20 @@ class Part:
     """A component that asks its owner."""
 
     check: Callable[[], Check]
+
+
+class Outage:
+    """Whether something has been away for too long, for one who looks every now and then."""
+
+    def __init__(self, patience: float = OUTAGE_SECONDS) -> None:
+        self._patience = patience
+        self._since: float | None = None
+
+    def lasts(self, is_away: bool) -> bool:
+        """Note how it is, and tell whether it has been away for longer than the patience."""
+        if not is_away:
+            self._since = None
+            return False
+        now = time.monotonic()
+        self._since = now if self._since is None else self._since
+        return now - self._since >= self._patience

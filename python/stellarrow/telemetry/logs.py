@@ -6,27 +6,33 @@ import json
 import logging
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from typing import Final
 
 from stellarrow.net.redaction import redacted_text
 
+_OURS: Final = "stellarrow"
+_QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
+
 
 @contextmanager
-def written(level: str, form: str) -> Iterator[None]:
+def written(level: str, form: str | None = None) -> Iterator[None]:
     """Write log lines of at least a level, as `json` or `console`, while the block lasts.
 
-    So are warnings and errors of libraries, Python's warnings, and what ends a thread: no line is of another
-    form.
+    Without a form it is console on a terminal, else JSON. Warnings of libraries and of
+    Python, and what ends a thread, are written alike: no line is of another form.
     """
     handler = logging.StreamHandler(sys.stderr)
+    form = form or ("console" if sys.stderr.isatty() else "json")
     handler.setFormatter(_Json() if form == "json" else _Plain("%(asctime)s %(levelname)s %(message)s"))
-    every, ours = logging.getLogger(), logging.getLogger("stellarrow")
-    before = ours.level
-    hook = threading.excepthook
-    every.addHandler(handler)
-    ours.setLevel(level.upper())
+    handler.addFilter(_Brief())
+    logger, root = logging.getLogger(_OURS), logging.getLogger()
+    before, hook = logger.level, threading.excepthook
+    root.addHandler(handler)
+    logger.setLevel(level.upper())
     logging.captureWarnings(True)
     threading.excepthook = _log_thread
     try:
@@ -34,15 +40,32 @@ def written(level: str, form: str) -> Iterator[None]:
     finally:
         threading.excepthook = hook
         logging.captureWarnings(False)
-        every.removeHandler(handler)
-        ours.setLevel(before)
+        root.removeHandler(handler)
+        logger.setLevel(before)
 
 
 def _log_thread(ended: threading.ExceptHookArgs) -> None:
     if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
         name = ended.thread.name if ended.thread else "a thread"
         error = (ended.exc_type, ended.exc_value, ended.exc_traceback)
-        logging.getLogger("stellarrow").error("%s ended with an unexpected error", name, exc_info=error)
+        logging.getLogger(_OURS).error("%s ended with an unexpected error", name, exc_info=error)
+
+
+class _Brief(logging.Filter):
+    """Lets through what we say; of libraries, warnings, the same no more than once a minute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] == _OURS:
+            return True
+        now, line = time.monotonic(), f"{record.name} {record.getMessage()}"
+        if record.levelno < logging.WARNING or now - self._said.get(line, -_QUIET_SECONDS) < _QUIET_SECONDS:
+            return False
+        self._said = {one: at for one, at in self._said.items() if now - at < _QUIET_SECONDS} | {line: now}
+        return True
 
 
 class _Plain(logging.Formatter):

@@ -2,6 +2,7 @@
 
 use crate::ledger::change::ContractData;
 use crate::xdr;
+use crate::xdr::discriminants::ContractDataDurability;
 
 /// SCVal Vec[Symbol "Balance", Address of a contract …]
 const KEY: &[u8] = b"\0\0\0\x10\0\0\0\x01\0\0\0\x02\0\0\0\x0f\0\0\0\x07Balance\0\
@@ -15,7 +16,7 @@ const CLAWBACK: &[u8] = b"\0\0\0\x0f\0\0\0\x08clawback\0\0\0\0";
 
 /// Read holder and amount of an entry of that shape: persistent, the amount not negative.
 pub fn read<'a>(data: &ContractData<'a>, val: &[u8]) -> Option<(&'a [u8; 32], i128)> {
-    if data.durability != 1 {
+    if data.durability != ContractDataDurability::PERSISTENT {
         return None;
     }
     let holder = data.key.strip_prefix(KEY)?.try_into().ok()?;

@@ -1,6 +1,7 @@
 //! Changes of ledger entries, as a transaction's meta tells them.
 
 use crate::fixed_text::Word;
+use crate::xdr::discriminants::{LedgerEntryChangeType, LedgerEntryType};
 use crate::xdr::layout::{
     ContractCodeEntryExt, ContractDataDurability, LedgerEntryChange, LedgerEntryData,
     LedgerEntryExt, LedgerKey, SCAddress, SCVal,
@@ -10,11 +11,11 @@ use crate::xdr::{self, Input, between, skip};
 /// Which entry types are wanted: bit N for LedgerEntryType N.
 pub type EntryTypes = u16;
 /// Contract data, as `EntryTypes`.
-pub const CONTRACT_DATA: EntryTypes = 1 << 6;
+pub const CONTRACT_DATA: EntryTypes = 1 << LedgerEntryType::CONTRACT_DATA;
 /// Contract code, as `EntryTypes`.
-pub const CONTRACT_CODE: EntryTypes = 1 << 7;
+pub const CONTRACT_CODE: EntryTypes = 1 << LedgerEntryType::CONTRACT_CODE;
 /// Time to live of contract data and code, as `EntryTypes`.
-pub const TTL: EntryTypes = 1 << 9;
+pub const TTL: EntryTypes = 1 << LedgerEntryType::TTL;
 
 /// What happened to an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ pub struct ContractData<'a> {
     pub contract: &'a [u8],
     /// SCVal
     pub key: &'a [u8],
-    /// 0 temporary, 1 persistent.
+    /// ContractDataDurability
     pub durability: u32,
     /// SCVal; `None` for a removal without the state before it.
     pub val: Option<&'a [u8]>,
@@ -120,9 +121,9 @@ impl<'a> Entry<'a> {
     /// LedgerEntryType and the LedgerKey's bytes behind it: they order and identify entries.
     fn key(&self) -> (u32, &'a [u8]) {
         match self {
-            Self::ContractData(data) => (6, data.ledger_key),
-            Self::ContractCode(code) => (7, code.hash),
-            Self::Ttl(ttl) => (9, ttl.key_hash),
+            Self::ContractData(data) => (LedgerEntryType::CONTRACT_DATA, data.ledger_key),
+            Self::ContractCode(code) => (LedgerEntryType::CONTRACT_CODE, code.hash),
+            Self::Ttl(ttl) => (LedgerEntryType::TTL, ttl.key_hash),
         }
     }
 }
@@ -141,11 +142,11 @@ pub fn read<'a>(
     for _ in 0..count {
         let (arm, body) = xdr::u32(bytes)?;
         let kind = match arm {
-            0 => Some(Kind::Created),
-            1 => Some(Kind::Updated),
-            2 => Some(Kind::Removed),
-            3 => None,
-            4 => Some(Kind::Restored),
+            LedgerEntryChangeType::CREATED => Some(Kind::Created),
+            LedgerEntryChangeType::UPDATED => Some(Kind::Updated),
+            LedgerEntryChangeType::REMOVED => Some(Kind::Removed),
+            LedgerEntryChangeType::STATE => None,
+            LedgerEntryChangeType::RESTORED => Some(Kind::Restored),
             _ => return None,
         };
         let (entry, rest) = match kind {
@@ -196,18 +197,18 @@ fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
     let (last_modified, data) = xdr::u32(bytes)?;
     let (entry_type, body) = xdr::u32(data)?;
     let (entry, rest) = match entry_type {
-        6 if wanted & CONTRACT_DATA != 0 => {
+        LedgerEntryType::CONTRACT_DATA if wanted & CONTRACT_DATA != 0 => {
             let ext = skip::<xdr::layout::ExtensionPoint>(body)?;
             let (data, val) = contract_data_key(ext)?;
             let rest = skip::<SCVal>(val)?;
             let data = ContractData { val: Some(between(val, rest)), ..data };
             (Some(Entry::ContractData(data)), rest)
         }
-        7 if wanted & CONTRACT_CODE != 0 => {
+        LedgerEntryType::CONTRACT_CODE if wanted & CONTRACT_CODE != 0 => {
             let (code, rest) = contract_code(body)?;
             (Some(Entry::ContractCode(code)), rest)
         }
-        9 if wanted & TTL != 0 => {
+        LedgerEntryType::TTL if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
             let (live_until, rest) = xdr::u32(rest)?;
             (Some(Entry::Ttl(Ttl { key_hash, live_until: Some(live_until) })), rest)
@@ -226,15 +227,15 @@ fn removed<'a>(
 ) -> Option<Found<'a>> {
     let (entry_type, body) = xdr::u32(bytes)?;
     let (entry, rest) = match entry_type {
-        6 if wanted & CONTRACT_DATA != 0 => {
+        LedgerEntryType::CONTRACT_DATA if wanted & CONTRACT_DATA != 0 => {
             let (data, rest) = contract_data_key(body)?;
             (Entry::ContractData(data), rest)
         }
-        7 if wanted & CONTRACT_CODE != 0 => {
+        LedgerEntryType::CONTRACT_CODE if wanted & CONTRACT_CODE != 0 => {
             let (hash, rest) = xdr::array(body)?;
             (Entry::ContractCode(ContractCode { hash, code: None, costs: None }), rest)
         }
-        9 if wanted & TTL != 0 => {
+        LedgerEntryType::TTL if wanted & TTL != 0 => {
             let (key_hash, rest) = xdr::array(body)?;
             (Entry::Ttl(Ttl { key_hash, live_until: None }), rest)
         }

@@ -1,6 +1,10 @@
 //! Entries of the classic ledger before and after a change, looked at where they lie.
 
 use crate::ledger::change::Kind;
+use crate::xdr::discriminants::{
+    ClaimableBalanceIDType, LedgerEntryChangeType, LedgerEntryType, LiquidityPoolType,
+    PublicKeyType,
+};
 use crate::xdr::layout::{Asset, Claimant, LedgerEntryData, LedgerEntryExt, LedgerKey};
 use crate::xdr::schema::Array;
 use crate::xdr::{self, Input, between, skip};
@@ -43,17 +47,17 @@ impl<'a> Pairs<'a> {
         let before = self.before.take();
         let pair = |kind, before, after| Some(Some(Pair { kind, before, after }));
         match arm {
-            0 => pair(Kind::Created, None, Some(self.entry(body)?)),
-            1 => pair(Kind::Updated, before, Some(self.entry(body)?)),
-            2 => {
+            LedgerEntryChangeType::CREATED => pair(Kind::Created, None, Some(self.entry(body)?)),
+            LedgerEntryChangeType::UPDATED => pair(Kind::Updated, before, Some(self.entry(body)?)),
+            LedgerEntryChangeType::REMOVED => {
                 self.bytes = skip::<LedgerKey>(body)?;
                 pair(Kind::Removed, before, None)
             }
-            3 => {
+            LedgerEntryChangeType::STATE => {
                 self.before = Some(self.entry(body)?);
                 Some(None)
             }
-            4 => {
+            LedgerEntryChangeType::RESTORED => {
                 self.before = Some(self.entry(body)?);
                 pair(Kind::Restored, None, self.before)
             }
@@ -77,7 +81,8 @@ impl<'a> Iterator for Pairs<'a> {
 
 /// The key and balance of an account; `None` for other entries.
 pub fn account(data: Input<'_>) -> Option<(&[u8; 32], i64)> {
-    let (key, rest) = xdr::array(data.strip_prefix(&[0; 8])?)?;
+    let key = xdr::arm(data, LedgerEntryType::ACCOUNT)?;
+    let (key, rest) = xdr::array(xdr::arm(key, PublicKeyType::ED25519)?)?;
     Some((key, xdr::i64(rest)?.0))
 }
 
@@ -94,7 +99,8 @@ pub struct ClaimableBalance<'a> {
 
 /// A claimable balance; `None` for other entries.
 pub fn claimable_balance(data: Input<'_>) -> Option<ClaimableBalance<'_>> {
-    let (id, claimants) = xdr::array(data.strip_prefix(&[0, 0, 0, 4, 0, 0, 0, 0])?)?;
+    let id = xdr::arm(data, LedgerEntryType::CLAIMABLE_BALANCE)?;
+    let (id, claimants) = xdr::array(xdr::arm(id, ClaimableBalanceIDType::V0)?)?;
     let asset = skip::<Array<Claimant, 10>>(claimants)?;
     let rest = skip::<Asset>(asset)?;
     Some(ClaimableBalance { id, asset: between(asset, rest), amount: xdr::i64(rest)?.0 })
@@ -113,8 +119,8 @@ pub struct LiquidityPool<'a> {
 
 /// A liquidity pool; `None` for other entries.
 pub fn liquidity_pool(data: Input<'_>) -> Option<LiquidityPool<'_>> {
-    let (id, body) = xdr::array(data.strip_prefix(&5u32.to_be_bytes())?)?;
-    let first = body.strip_prefix(&[0; 4])?;
+    let (id, body) = xdr::array(xdr::arm(data, LedgerEntryType::LIQUIDITY_POOL)?)?;
+    let first = xdr::arm(body, LiquidityPoolType::CONSTANT_PRODUCT)?;
     let second = skip::<Asset>(first)?;
     let rest = skip::<Asset>(second)?;
     let (reserve_a, bytes) = xdr::i64(rest.get(4..)?)?;

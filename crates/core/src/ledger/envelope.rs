@@ -3,10 +3,16 @@
 use sha2::{Digest, Sha256};
 
 use crate::values::muxed::Muxed;
+use crate::xdr::discriminants::{
+    CryptoKeyType, EnvelopeType, MemoType, TransactionPhase, TxSetComponentType,
+};
 use crate::xdr::layout::{DecoratedSignature, FeeBumpTransactionExt};
 use crate::xdr::layout::{Operation, Preconditions, SorobanTransactionData, TimeBounds};
 use crate::xdr::schema::{Array, I64, Optional};
 use crate::xdr::{self, Input, between, skip};
+
+/// The only arm of GeneralizedTransactionSet.
+const SET_VERSION: u32 = 1;
 
 /// A transaction's memo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,11 +32,17 @@ pub enum Memo<'a> {
 impl<'a> Memo<'a> {
     fn read(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
         Some(match xdr::u32(bytes)? {
-            (0, rest) => (Self::None, rest),
-            (1, rest) => xdr::opaque(rest).map(|(text, rest)| (Self::Text(text), rest))?,
-            (2, rest) => xdr::u64(rest).map(|(id, rest)| (Self::Id(id), rest))?,
-            (3, rest) => xdr::array(rest).map(|(hash, rest)| (Self::Hash(hash), rest))?,
-            (4, rest) => xdr::array(rest).map(|(hash, rest)| (Self::Return(hash), rest))?,
+            (MemoType::NONE, rest) => (Self::None, rest),
+            (MemoType::TEXT, rest) => {
+                xdr::opaque(rest).map(|(text, rest)| (Self::Text(text), rest))?
+            }
+            (MemoType::ID, rest) => xdr::u64(rest).map(|(id, rest)| (Self::Id(id), rest))?,
+            (MemoType::HASH, rest) => {
+                xdr::array(rest).map(|(hash, rest)| (Self::Hash(hash), rest))?
+            }
+            (MemoType::RETURN, rest) => {
+                xdr::array(rest).map(|(hash, rest)| (Self::Return(hash), rest))?
+            }
             _ => return None,
         })
     }
@@ -88,9 +100,10 @@ impl<'a> Envelope<'a> {
             false => skip::<Preconditions>(bytes)?,
         };
         let (memo, operations) = Memo::read(bytes)?;
-        let (soroban, rest) = match xdr::u32(skip::<Array<Operation, 100>>(operations)?)? {
-            (0, rest) => (false, rest),
-            (1, rest) if !old => (true, skip::<SorobanTransactionData>(rest)?),
+        let (version, rest) = xdr::u32(skip::<Array<Operation, 100>>(operations)?)?;
+        let (soroban, rest) = match version {
+            0 => (false, rest),
+            1 if !old => (true, skip::<SorobanTransactionData>(rest)?),
             _ => return None,
         };
         let fee_bump = None;
@@ -101,8 +114,7 @@ impl<'a> Envelope<'a> {
     fn bumped(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
         let (account, bytes) = Muxed::read(bytes)?;
         let (fee, bytes) = xdr::i64(bytes)?;
-        let (2, bytes) = xdr::u32(bytes)? else { return None };
-        let (inner, bytes) = Self::transaction(bytes, false)?;
+        let (inner, bytes) = Self::transaction(xdr::arm(bytes, EnvelopeType::TX)?, false)?;
         let bytes = skip::<Array<DecoratedSignature, 20>>(bytes)?;
         let rest = skip::<FeeBumpTransactionExt>(bytes)?;
         Some((Self { fee_bump: Some(FeeBump { account, fee }), ..inner }, rest))
@@ -115,7 +127,10 @@ pub fn hash(network_id: &[u8; 32], kind: u32, transaction: &[u8]) -> [u8; 32] {
     let mut hash = Sha256::new_with_prefix(network_id);
     match kind {
         // A V0 transaction is hashed as the V1 one it equals but for the key type of its source.
-        0 => hash.update([0, 0, 0, 2, 0, 0, 0, 0]),
+        EnvelopeType::TX_V0 => {
+            hash.update(EnvelopeType::TX.to_be_bytes());
+            hash.update(CryptoKeyType::ED25519.to_be_bytes());
+        }
         kind => hash.update(kind.to_be_bytes()),
     }
     hash.update(transaction);
@@ -159,9 +174,9 @@ impl<'a> Envelopes<'a> {
     fn add(&mut self, network_id: &[u8; 32], bytes: Input<'a>) -> Option<Input<'a>> {
         let (kind, body) = xdr::u32(bytes)?;
         let (envelope, end) = match kind {
-            0 => Envelope::transaction(body, true)?,
-            2 => Envelope::transaction(body, false)?,
-            5 => Envelope::bumped(body)?,
+            EnvelopeType::TX_V0 => Envelope::transaction(body, true)?,
+            EnvelopeType::TX => Envelope::transaction(body, false)?,
+            EnvelopeType::TX_FEE_BUMP => Envelope::bumped(body)?,
             _ => return None,
         };
         let hash = hash(network_id, kind, between(body, end));
@@ -184,15 +199,17 @@ fn each_envelope<'a>(
     if meta_version == 0 {
         return each(set.get(32..)?, take);
     }
-    let (1, set) = xdr::u32(set)? else { return None };
+    let set = xdr::arm(set, SET_VERSION)?;
     each(set.get(32..)?, &mut |phase| match xdr::u32(phase)? {
-        (0, components) => each(components, &mut |component| {
-            let (0, body) = xdr::u32(component)? else { return None };
+        (TransactionPhase::COMPONENTS, components) => each(components, &mut |component| {
+            let body = xdr::arm(component, TxSetComponentType::MAYBE_DISCOUNTED_FEE)?;
             each(skip::<Optional<I64>>(body)?, take)
         }),
-        (1, parallel) => each(skip::<Optional<I64>>(parallel)?, &mut |stage| {
-            each(stage, &mut |cluster| each(cluster, take))
-        }),
+        (TransactionPhase::PARALLEL, parallel) => {
+            each(skip::<Optional<I64>>(parallel)?, &mut |stage| {
+                each(stage, &mut |cluster| each(cluster, take))
+            })
+        }
         _ => None,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use crate::xdr::discriminants::ContractEventType;
 use crate::xdr::layout::{ExtensionPoint, SCVal};
 use crate::xdr::{self, Input, between, skip};
 
@@ -17,7 +18,7 @@ pub struct Event<'a> {
     pub stage: Option<u32>,
     /// Position among the events of its operation, of the transaction, or of its diagnostics.
     pub index: u32,
-    /// ContractEventType; every one out of the diagnostics is 2.
+    /// ContractEventType; every one out of the diagnostics is DIAGNOSTIC.
     pub event_type: u32,
     /// The contract's id.
     pub contract: Option<&'a [u8; 32]>,
@@ -73,7 +74,7 @@ impl<'a> Events<'a> {
         let (count, mut bytes) = xdr::u32(bytes)?;
         for index in 0..count {
             let (stage, body) = xdr::u32(bytes)?;
-            if stage > 2 {
+            if stage as usize >= STAGES.len() {
                 return None;
             }
             let (event, rest) = self.event(body, index)?;
@@ -90,7 +91,7 @@ impl<'a> Events<'a> {
             let body = skip::<xdr::schema::Bool>(bytes)?;
             let (event, rest) = self.event(body, index)?;
             // Diagnostics repeat the contract's own events; as another type nobody counts them twice.
-            self.diagnostics.push(Event { event_type: 2, ..event });
+            self.diagnostics.push(Event { event_type: ContractEventType::DIAGNOSTIC, ..event });
             bytes = rest;
         }
         Some(bytes)
@@ -99,14 +100,13 @@ impl<'a> Events<'a> {
     #[inline]
     fn event(&mut self, bytes: Input<'a>, index: u32) -> Option<(Event<'a>, Input<'a>)> {
         let bytes = skip::<ExtensionPoint>(bytes)?;
-        let (contract, bytes) = match xdr::u32(bytes)? {
-            (0, rest) => (None, rest),
-            (1, rest) => xdr::array(rest).map(|(id, rest)| (Some(id), rest))?,
-            _ => return None,
+        let (contract, bytes) = match xdr::present(bytes)? {
+            (false, rest) => (None, rest),
+            (true, rest) => xdr::array(rest).map(|(id, rest)| (Some(id), rest))?,
         };
         let (event_type, bytes) = xdr::u32(bytes)?;
-        let (body, bytes) = xdr::u32(bytes)?;
-        if event_type > 2 || body != 0 {
+        let (version, bytes) = xdr::u32(bytes)?;
+        if event_type > ContractEventType::DIAGNOSTIC || version != 0 {
             return None;
         }
         let (count, mut bytes) = xdr::u32(bytes)?;

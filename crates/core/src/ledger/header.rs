@@ -66,16 +66,28 @@ pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
         1 | 2 => skip::<LedgerCloseMetaExt>(bytes)?,
         _ => return None,
     };
-    let (hash, start) = xdr::array(bytes)?;
+    let (hash, header) = xdr::array(bytes)?;
+    let header_at = between(whole, header).len();
+    let (ledger, end) = fields(meta_version, hash, header_at, header)?;
+    Some((ledger, skip::<LedgerHeaderHistoryEntryExt>(end)?))
+}
+
+/// Read a LedgerHeader, given what stands before it.
+#[inline]
+fn fields<'a>(
+    meta_version: u32,
+    hash: &'a [u8; 32],
+    header_at: usize,
+    start: Input<'a>,
+) -> Option<(Ledger<'a>, Input<'a>)> {
     let (protocol, bytes) = xdr::u32(start)?;
     let (previous_hash, bytes) = xdr::array(bytes)?;
     let (tx_set_hash, bytes) = xdr::array(bytes)?;
     let (close_time, bytes) = xdr::u64(bytes)?;
-    let bytes = skip::<Array<UpgradeType, 6>>(bytes)?;
-    let (value_kind, _) = xdr::u32(bytes)?;
-    let (results_hash, bytes) = xdr::array(skip::<StellarValueExt>(bytes)?)?;
+    let (value_kind, bytes) = value_ext(skip::<Array<UpgradeType, 6>>(bytes)?)?;
+    let (results_hash, bytes) = xdr::array(bytes)?;
     let bytes = skip::<Opaque<32>>(bytes)?;
-    let sequence_at = between(whole, bytes).len();
+    let sequence_at = header_at + between(start, bytes).len();
     let (sequence, bytes) = xdr::u32(bytes)?;
     let (total_coins, bytes) = xdr::i64(bytes)?;
     let (fee_pool, bytes) = xdr::i64(bytes)?;
@@ -83,26 +95,18 @@ pub fn read(bytes: Input<'_>) -> Option<(Ledger<'_>, Input<'_>)> {
     let (base_reserve, bytes) = xdr::u32(bytes)?;
     let (max_tx_set_size, bytes) = xdr::u32(bytes)?;
     let end = skip::<LedgerHeaderExt>(skip::<Opaque<128>>(bytes)?)?;
-    let (header, header_at) = (between(start, end), between(whole, start).len());
-    let rest = skip::<LedgerHeaderHistoryEntryExt>(end)?;
+    let header = between(start, end);
+    #[rustfmt::skip] // a field a line says nothing more
     let ledger = Ledger {
-        meta_version,
-        hash,
-        header,
-        header_at,
-        protocol,
-        previous_hash,
-        tx_set_hash,
-        results_hash,
-        value_kind,
-        close_time,
-        sequence,
-        sequence_at,
-        total_coins,
-        fee_pool,
-        base_fee,
-        base_reserve,
-        max_tx_set_size,
+        meta_version, hash, header, header_at, protocol, previous_hash, tx_set_hash, results_hash,
+        value_kind, close_time, sequence, sequence_at, total_coins, fee_pool, base_fee,
+        base_reserve, max_tx_set_size,
     };
-    Some((ledger, rest))
+    Some((ledger, end))
+}
+
+/// Read which arm of StellarValueExt there is, and pass over it.
+#[inline]
+fn value_ext(bytes: Input<'_>) -> Option<(u32, Input<'_>)> {
+    Some((xdr::u32(bytes)?.0, skip::<StellarValueExt>(bytes)?))
 }

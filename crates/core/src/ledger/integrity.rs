@@ -6,10 +6,13 @@ use crate::error::{Error, Result};
 use crate::fixed_text::hex;
 use crate::ledger::envelope;
 use crate::ledger::header::Ledger;
-use crate::ledger::walk::NEWEST_PROTOCOL;
+use crate::xdr::discriminants::{EnvelopeType, TransactionPhase};
 use crate::xdr::layout::{FeeBumpTransaction, Transaction, TransactionEnvelope, TransactionV0};
 use crate::xdr::schema::Optional;
 use crate::xdr::{self, Input, between, skip};
+
+/// The newest protocol whose ledgers this version knows how to read.
+const NEWEST_PROTOCOL: u32 = 30;
 
 /// The id of a network: sha256 of its passphrase.
 pub fn network_id(passphrase: &str) -> [u8; 32] {
@@ -96,9 +99,9 @@ pub fn first_transaction(
     };
     let (kind, body) = xdr::u32(found)?;
     let end = match kind {
-        0 => skip::<TransactionV0>(body)?,
-        2 => skip::<Transaction>(body)?,
-        5 => skip::<FeeBumpTransaction>(body)?,
+        EnvelopeType::TX_V0 => skip::<TransactionV0>(body)?,
+        EnvelopeType::TX => skip::<Transaction>(body)?,
+        EnvelopeType::TX_FEE_BUMP => skip::<FeeBumpTransaction>(body)?,
         _ => return None,
     };
     Some(envelope::hash(network_id, kind, between(body, end)))
@@ -114,9 +117,9 @@ fn first(array: Input<'_>) -> Option<Input<'_>> {
 fn first_of_generalized(bytes: Input<'_>) -> Option<Input<'_>> {
     let (phases, mut bytes) = xdr::u32(bytes.get(36..)?)?;
     for _ in 0..phases {
-        let (parallel, body) = xdr::u32(bytes)?;
-        let found = match parallel {
-            0 => first_in(body, |component| {
+        let (phase, body) = xdr::u32(bytes)?;
+        let found = match phase {
+            TransactionPhase::COMPONENTS => first_in(body, |component| {
                 let txs = skip::<Optional<xdr::schema::I64>>(component.get(4..)?)?;
                 Some((first(txs), skip::<xdr::schema::Array<TransactionEnvelope>>(txs)?))
             })?,

@@ -1,6 +1,7 @@
 //! Operations and their results (Stellar-transaction.x), looked at where they lie.
 
 use crate::values::muxed::Muxed;
+use crate::xdr::discriminants::{OperationResultCode, OperationType, TransactionResultCode};
 use crate::xdr::layout::{self, OperationBody};
 use crate::xdr::{self, Input, between, skip};
 
@@ -60,10 +61,9 @@ impl<'a> Operations<'a> {
     }
 
     fn read(&mut self) -> Option<Operation<'a>> {
-        let (source, body) = match xdr::u32(self.bytes)? {
-            (0, rest) => (None, rest),
-            (1, rest) => Muxed::read(rest).map(|(source, rest)| (Some(source), rest))?,
-            _ => return None,
+        let (source, body) = match xdr::present(self.bytes)? {
+            (false, rest) => (None, rest),
+            (true, rest) => Muxed::read(rest).map(|(source, rest)| (Some(source), rest))?,
         };
         self.bytes = skip::<OperationBody>(body)?;
         let (kind, body) = xdr::u32(body)?;
@@ -99,14 +99,17 @@ impl<'a> Outcome<'a> {
         let (fee_charged, bytes) = xdr::i64(bytes)?;
         let (code, rest) = xdr::i32(bytes)?;
         let (inner_hash, inner_code, rest) = match code {
-            1 | -13 => {
+            TransactionResultCode::FEE_BUMP_INNER_SUCCESS
+            | TransactionResultCode::FEE_BUMP_INNER_FAILED => {
                 let (hash, inner) = xdr::array(rest)?;
                 let (inner_code, rest) = xdr::i32(xdr::i64(inner)?.1)?;
                 (Some(hash), inner_code, rest)
             }
             _ => (None, code, rest),
         };
-        let results = matches!(inner_code, 0 | -1).then_some(rest);
+        let tried =
+            matches!(inner_code, TransactionResultCode::SUCCESS | TransactionResultCode::FAILED);
+        let results = tried.then_some(rest);
         Some(Self { fee_charged, code, inner_hash, results })
     }
 }
@@ -134,7 +137,7 @@ impl<'a> Iterator for Results<'a> {
         let result = self.bytes;
         self.bytes = skip::<layout::OperationResult>(result)?;
         let (code, tr) = xdr::i32(between(result, self.bytes))?;
-        Some(if code == 0 { xdr::u32(tr) } else { None })
+        Some(if code == OperationResultCode::INNER { xdr::u32(tr) } else { None })
     }
 }
 
@@ -142,5 +145,6 @@ impl<'a> Iterator for Results<'a> {
 /// passive offer what became of it as of any other offer.
 pub fn is_ambiguous(result: Input<'_>) -> bool {
     let results = Outcome::read(result).and_then(|outcome| outcome.results);
-    Results::new(results).any(|result| matches!(result, Some((3, _))))
+    Results::new(results)
+        .any(|result| matches!(result, Some((OperationType::MANAGE_SELL_OFFER, _))))
 }

@@ -2,8 +2,12 @@
 
 use crate::values::address::Address;
 use crate::values::scval;
+use crate::xdr::discriminants::{ContractEventType, SCValType};
 use crate::xdr::layout::{ExtensionPoint, SCVal};
 use crate::xdr::{self, Input, between, skip};
+
+/// The only arm of ContractEvent's body.
+const EVENT_VERSION: u32 = 0;
 
 /// A ContractEvent as it lies, its first topics at hand.
 #[derive(Debug, Clone, Copy)]
@@ -27,13 +31,12 @@ impl<'a> RawEvent<'a> {
     #[inline]
     pub fn read(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
         let bytes = skip::<ExtensionPoint>(bytes)?;
-        let (contract, bytes) = match xdr::u32(bytes)? {
-            (0, rest) => (None, rest),
-            (1, rest) => xdr::array(rest).map(|(id, rest)| (Some(id), rest))?,
-            _ => return None,
+        let (contract, bytes) = match xdr::present(bytes)? {
+            (false, rest) => (None, rest),
+            (true, rest) => xdr::array(rest).map(|(id, rest)| (Some(id), rest))?,
         };
         let (event_type, bytes) = xdr::u32(bytes)?;
-        let (0, topics) = xdr::u32(bytes)? else { return None };
+        let topics = xdr::arm(bytes, EVENT_VERSION)?;
         let (topic_count, mut bytes) = xdr::u32(topics)?;
         let mut first: [&[u8]; 4] = [&[]; 4];
         for index in 0..topic_count {
@@ -158,7 +161,7 @@ impl<'a> Reading<'a> {
 fn checked(event: &RawEvent<'_>) -> Result<(), &'static str> {
     match event {
         RawEvent { contract: None, .. } => Err("no contract is named"),
-        RawEvent { event_type: 1, .. } => Ok(()),
+        RawEvent { event_type: ContractEventType::CONTRACT, .. } => Ok(()),
         _ => Err("the event is not of type contract"),
     }
 }
@@ -228,17 +231,17 @@ fn fee<'a>(event: &RawEvent<'a>, native: &[u8; 32]) -> Result<TokenEvent<'a>, &'
 
 /// The number in an SCVal that is an i128.
 fn amount(value: &[u8]) -> Option<i128> {
-    let (amount, _) = xdr::array(value.strip_prefix(&10u32.to_be_bytes())?)?;
+    let (amount, _) = xdr::array(xdr::arm(value, SCValType::I128)?)?;
     Some(i128::from_be_bytes(*amount))
 }
 
 /// An i128, or a map of at least `amount`, with `to_muxed_id` where the payment has one (CAP-67).
 fn amount_with_memo(data: &[u8]) -> Result<(i128, Memo<'_>), &'static str> {
-    let Some(map) = data.strip_prefix(&17u32.to_be_bytes()) else {
+    let Some(map) = xdr::arm(data, SCValType::MAP) else {
         let amount = amount(data).ok_or("the data is neither an i128 nor a map")?;
         return Ok((amount, Memo::None));
     };
-    let entries = map.strip_prefix(&1u32.to_be_bytes()).ok_or("the data's map is empty")?;
+    let Some((true, entries)) = xdr::present(map) else { return Err("the data's map is empty") };
     let (mut found, mut memo) = (None, Memo::None);
     let (count, mut bytes) = xdr::u32(entries).unwrap_or_default();
     for _ in 0..count {
@@ -261,10 +264,10 @@ fn amount_with_memo(data: &[u8]) -> Result<(i128, Memo<'_>), &'static str> {
 /// Void is how contracts older than CAP-86 say that there is none.
 fn muxed_id<'a>(value: &'a [u8], otherwise: Memo<'a>) -> Result<Memo<'a>, &'static str> {
     let read = || match xdr::u32(value)? {
-        (1, _) => Some(otherwise),
-        (5, rest) => Some(Memo::Id(xdr::u64(rest)?.0)),
-        (13, rest) => Some(Memo::Hash(xdr::opaque(rest)?.0)),
-        (14, rest) => Some(Memo::Text(xdr::opaque(rest)?.0)),
+        (SCValType::VOID, _) => Some(otherwise),
+        (SCValType::U64, rest) => Some(Memo::Id(xdr::u64(rest)?.0)),
+        (SCValType::BYTES, rest) => Some(Memo::Hash(xdr::opaque(rest)?.0)),
+        (SCValType::STRING, rest) => Some(Memo::Text(xdr::opaque(rest)?.0)),
         _ => None,
     };
     read().ok_or("to_muxed_id is neither a u64, bytes, a string nor void")

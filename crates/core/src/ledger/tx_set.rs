@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use crate::ledger::header::Ledger;
+use crate::xdr::discriminants::StellarValueType;
 
 /// The hash of a header that names no set: the first ledger's, and one whose set was dropped.
 pub const NO_HASH: [u8; 32] = [0; 32];
@@ -11,7 +12,7 @@ pub const NO_HASH: [u8; 32] = [0; 32];
 pub const GENESIS: u32 = 1;
 
 /// Arms of StellarValueExt with which a network drops the set it was voting on (CAP-83).
-const DROPPED: [u32; 2] = [2, 4];
+const DROPPED: [u32; 2] = [StellarValueType::EMPTY_TX_SET, StellarValueType::EMPTY_TX_SET_MS];
 
 /// The set that a network applies in place of a dropped one, behind its previousLedgerHash: the first
 /// phase without components, the parallel one without base fee and stages.

@@ -9,6 +9,7 @@ use crate::ledger::event::Events;
 use crate::ledger::header::Ledger;
 use crate::ledger::meta::{Meta, OperationMeta};
 use crate::ledger::operation;
+use crate::xdr::discriminants::TransactionResultCode;
 use crate::xdr::layout::{
     ContractEvent, DiagnosticEvent, ExtensionPoint, GeneralizedTransactionSet, LedgerEntry,
     LedgerKey, SCPHistoryEntry, SCVal, SorobanTransactionMetaExt, SorobanTransactionMetaV2,
@@ -16,9 +17,6 @@ use crate::xdr::layout::{
 };
 use crate::xdr::schema::{Array, Opaque, Optional};
 use crate::xdr::{self, Input, between, skip};
-
-/// The newest protocol whose ledgers this version knows how to read.
-pub const NEWEST_PROTOCOL: u32 = 30;
 
 /// The walk, with what it keeps from one ledger to the next only to reuse its memory.
 #[derive(Debug, Default)]
@@ -38,6 +36,20 @@ pub struct Walk<'a> {
     /// Whether `contents` are to be kept.
     keeps_contents: bool,
     contents: Option<Contents<'a>>,
+}
+
+/// What a transaction's TransactionResultMeta holds beside its meta.
+struct Parts<'a> {
+    hash: &'a [u8; 32],
+    /// TransactionResult
+    result: &'a [u8],
+    successful: bool,
+    /// LedgerEntryChanges
+    fee_changes: &'a [u8],
+    /// LedgerEntryChanges
+    refund_changes: &'a [u8],
+    /// What follows.
+    rest: Input<'a>,
 }
 
 impl<'a> Walk<'a> {
@@ -141,30 +153,8 @@ impl<'a> Walk<'a> {
         visitor: &mut impl Visitor,
     ) -> Option<(bool, Input<'a>)> {
         let left = bytes.len();
-        let bytes = match ledger.meta_version {
-            2 => skip::<ExtensionPoint>(bytes)?,
-            _ => bytes,
-        };
-        let (hash, result) = xdr::array(bytes)?;
-        if self.awaited.as_ref() == Some(hash) {
-            self.awaited = None;
-        }
-        let code = xdr::i32(result.get(8..)?)?.0;
-        let successful = matches!(code, 0 | 1);
-        let fees = skip::<TransactionResult>(result)?;
-        if let Some(contents) = &mut self.contents {
-            contents.add(between(bytes, fees));
-        }
-        let meta = change::pass(fees)?;
-        // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
-        // meta although it was undone.
-        let undone = ledger.protocol <= 12 && code == -11;
-        let refunds = self.meta(meta, undone)?;
-        let rest = match ledger.meta_version {
-            2 => change::pass(refunds)?,
-            _ => refunds,
-        };
-        let result = between(result, fees);
+        let Parts { hash, result, successful, fee_changes, refund_changes, rest } =
+            self.parts(ledger, bytes)?;
         let demand = self.needs.envelopes
             || self.needs.unified && successful && operation::is_ambiguous(result);
         if demand && self.unread.is_some() {
@@ -179,8 +169,8 @@ impl<'a> Walk<'a> {
             events: &self.events,
             envelope: if demand { self.envelopes.find(hash) } else { None },
             result,
-            fee_changes: between(fees, meta),
-            refund_changes: between(refunds, rest),
+            fee_changes,
+            refund_changes,
             meta: &self.meta,
         };
         if let Some(reason) = lack(self.needs.unified, demand, &transaction) {
@@ -189,6 +179,39 @@ impl<'a> Walk<'a> {
         }
         visitor.transaction(ledger, &transaction);
         Some((successful, rest))
+    }
+
+    /// Read a TransactionResultMeta, its meta as far as it is needed.
+    fn parts(&mut self, ledger: &Ledger<'a>, bytes: Input<'a>) -> Option<Parts<'a>> {
+        let bytes = match ledger.meta_version {
+            2 => skip::<ExtensionPoint>(bytes)?,
+            _ => bytes,
+        };
+        let (hash, result) = xdr::array(bytes)?;
+        if self.awaited.as_ref() == Some(hash) {
+            self.awaited = None;
+        }
+        let code = xdr::i32(result.get(8..)?)?.0;
+        let successful = matches!(
+            code,
+            TransactionResultCode::SUCCESS | TransactionResultCode::FEE_BUMP_INNER_SUCCESS
+        );
+        let fees = skip::<TransactionResult>(result)?;
+        if let Some(contents) = &mut self.contents {
+            contents.add(between(bytes, fees));
+        }
+        let meta = change::pass(fees)?;
+        // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
+        // meta although it was undone.
+        let undone = ledger.protocol <= 12 && code == TransactionResultCode::INTERNAL_ERROR;
+        let refunds = self.meta(meta, undone)?;
+        let rest = match ledger.meta_version {
+            2 => change::pass(refunds)?,
+            _ => refunds,
+        };
+        let (fee_changes, refund_changes) = (between(fees, meta), between(refunds, rest));
+        let result = between(result, fees);
+        Some(Parts { hash, result, successful, fee_changes, refund_changes, rest })
     }
 
     fn meta(&mut self, bytes: Input<'a>, undone: bool) -> Option<Input<'a>> {
@@ -222,10 +245,10 @@ impl<'a> Walk<'a> {
 
     #[inline]
     fn changes(&mut self, bytes: Input<'a>, operation: Option<u32>) -> Option<Input<'a>> {
-        match self.needs.entries {
-            0 => change::pass(bytes),
-            wanted => change::read(bytes, wanted, operation, &mut self.changes),
+        if self.needs.entries == 0 {
+            return change::pass(bytes);
         }
+        change::read(bytes, self.needs.entries, operation, &mut self.changes)
     }
 
     /// OperationMeta, or OperationMetaV2 where `with_events`.
@@ -256,10 +279,9 @@ impl<'a> Walk<'a> {
 
     /// SorobanTransactionMeta of TransactionMetaV3: a Soroban transaction has one operation.
     fn soroban(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
-        let bytes = match xdr::u32(bytes)? {
-            (0, rest) => return Some(rest),
-            (1, rest) => skip::<SorobanTransactionMetaExt>(rest)?,
-            _ => return None,
+        let bytes = match xdr::present(bytes)? {
+            (false, rest) => return Some(rest),
+            (true, rest) => skip::<SorobanTransactionMetaExt>(rest)?,
         };
         let rest = self.operation_events(bytes, 0)?;
         self.meta.soroban_events = between(bytes, rest);

@@ -1,23 +1,18 @@
 //! Contract codes of the run: WebAssembly with an interface (SEP-48), and nothing else that means anything.
 
-use super::contract::LONG;
 use super::dice::Dice;
-use super::entry::Entry;
+use super::entry::{Entry, LONGEST_LIFE};
 use super::now::Now;
 use super::writer::{Array, Hash, Writer, sha256};
-
-/// SCSpecType
-const VAL: u32 = 0;
-const I128: u32 = 11;
-const ADDRESS: u32 = 19;
+use crate::xdr::discriminants::{SCSpecEntryKind, SCSpecType as Type};
 
 /// Names and types of a function's inputs.
 type Inputs = [(&'static [u8], u32)];
 
 /// What contracts of the run are called for.
 const FUNCTIONS: [(&[u8], &Inputs); 2] = [
-    (b"swap_chained", &[(b"pool", ADDRESS), (b"swaps", VAL)]),
-    (b"transfer", &[(b"from", ADDRESS), (b"to", ADDRESS), (b"amount", I128)]),
+    (b"swap_chained", &[(b"pool", Type::ADDRESS), (b"swaps", Type::VAL)]),
+    (b"transfer", &[(b"from", Type::ADDRESS), (b"to", Type::ADDRESS), (b"amount", Type::I128)]),
 ];
 
 /// A contract's code.
@@ -38,7 +33,7 @@ impl Code {
     }
 
     pub fn create(&mut self, now: Now, changes: &mut Array) {
-        let until = now.seq.saturating_add(LONG);
+        let until = now.seq.saturating_add(LONGEST_LIFE);
         self.entry.create(now.seq, until, |w| w.var(&self.bytes), changes);
     }
 }
@@ -71,7 +66,7 @@ fn section(name: &[u8], content: &[u8], code: &mut Vec<u8>) {
 fn interface() -> Writer {
     let mut w = Writer::default();
     for (name, inputs) in FUNCTIONS {
-        w.u32(0);
+        w.u32(SCSpecEntryKind::FUNCTION_V0);
         w.var(b"");
         w.var(name);
         w.u32(inputs.len() as u32);

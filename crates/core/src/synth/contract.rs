@@ -12,12 +12,11 @@ use super::event::Token;
 use super::now::Now;
 use super::scval::Address;
 use super::writer::{Array, Hash, Writer};
+use crate::xdr::discriminants::{ContractExecutableType, SCValType};
 
 /// Live entries over all contracts; a contract's share is bounded on both sides.
 const ENTRIES: usize = 24_000;
 const MOST_CODES: usize = 48;
-/// An entry's longest life on pubnet: 180 days.
-pub(super) const LONG: u32 = 3_110_400;
 
 /// One contract, deployed or still to come.
 pub(super) struct Contract {
@@ -211,20 +210,20 @@ impl Contract {
     /// Write the executable as ContractExecutable.
     pub fn write_executable(&self, code: &Hash, w: &mut Writer) {
         if self.asset.is_some() {
-            return w.u32(1);
+            return w.u32(ContractExecutableType::STELLAR_ASSET);
         }
-        w.u32(0);
+        w.u32(ContractExecutableType::WASM);
         w.raw(code);
     }
 
     /// Write the ScVal of the instance. `forged` is the asset that a forger claims to be.
     pub fn write_instance(&self, code: &Hash, forged: Option<&Asset>, w: &mut Writer) {
-        w.u32(19);
+        w.u32(SCValType::CONTRACT_INSTANCE);
         self.write_executable(code, w);
         if let Some(asset) = self.asset.as_ref().or(forged) {
             return asset.write_storage(w);
         }
-        w.u32(1);
+        w.bool(true); // it has storage
         w.u32(2);
         w.symbol("admin");
         w.sc_address(&Address::Contract(self.salt));

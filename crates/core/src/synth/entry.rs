@@ -3,6 +3,9 @@
 use super::scval::Address;
 use super::writer::{Array, Hash, Writer};
 
+/// The longest life of an entry on pubnet, in ledgers: 180 days.
+pub(super) const LONGEST_LIFE: u32 = 3_110_400;
+
 const CREATED: u32 = 0;
 const UPDATED: u32 = 1;
 const REMOVED: u32 = 2;

@@ -2,6 +2,7 @@
 
 use super::dice::Dice;
 use super::writer::{Hash, Writer};
+use crate::xdr::discriminants::{ClaimableBalanceIDType, SCAddressType, SCErrorType, SCValType};
 
 /// An ScAddress: who holds, sends or receives.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,85 +58,85 @@ const STRINGS: [&[u8]; 7] = [
 
 impl Writer {
     pub fn symbol(&mut self, text: &str) {
-        self.u32(15);
+        self.u32(SCValType::SYMBOL);
         self.var(text.as_bytes());
     }
 
     pub fn sc_u32(&mut self, value: u32) {
-        self.u32(3);
+        self.u32(SCValType::U32);
         self.u32(value);
     }
 
     pub fn sc_u64(&mut self, value: u64) {
-        self.u32(5);
+        self.u32(SCValType::U64);
         self.u64(value);
     }
 
     pub fn sc_i128(&mut self, value: i128) {
-        self.u32(10);
+        self.u32(SCValType::I128);
         self.i128(value);
     }
 
     pub fn sc_bool(&mut self, value: bool) {
-        self.u32(0);
+        self.u32(SCValType::BOOL);
         self.bool(value);
     }
 
     pub fn sc_void(&mut self) {
-        self.u32(1);
+        self.u32(SCValType::VOID);
     }
 
     pub fn sc_bytes(&mut self, bytes: &[u8]) {
-        self.u32(13);
+        self.u32(SCValType::BYTES);
         self.var(bytes);
     }
 
     pub fn sc_string(&mut self, bytes: &[u8]) {
-        self.u32(14);
+        self.u32(SCValType::STRING);
         self.var(bytes);
     }
 
     /// Begin an ScVec: arm, presence of the optional, count.
     pub fn sc_vec(&mut self, count: u32) {
-        self.u32(16);
-        self.u32(1);
+        self.u32(SCValType::VEC);
+        self.bool(true);
         self.u32(count);
     }
 
     /// Begin an ScMap of `count` pairs.
     pub fn sc_map(&mut self, count: u32) {
-        self.u32(17);
-        self.u32(1);
+        self.u32(SCValType::MAP);
+        self.bool(true);
         self.u32(count);
     }
 
     pub fn sc_address(&mut self, address: &Address) {
-        self.u32(18);
+        self.u32(SCValType::ADDRESS);
         self.address(address);
     }
 
     pub fn address(&mut self, address: &Address) {
         match address {
             Address::Account(key) => {
-                self.u32(0);
+                self.u32(SCAddressType::ACCOUNT);
                 self.public_key(key);
             }
             Address::Contract(id) => {
-                self.u32(1);
+                self.u32(SCAddressType::CONTRACT);
                 self.raw(id);
             }
             Address::Muxed(id, key) => {
-                self.u32(2);
+                self.u32(SCAddressType::MUXED_ACCOUNT);
                 self.u64(*id);
                 self.raw(key);
             }
             Address::ClaimableBalance(id) => {
-                self.u32(3);
-                self.u32(0);
+                self.u32(SCAddressType::CLAIMABLE_BALANCE);
+                self.u32(ClaimableBalanceIDType::V0);
                 self.raw(id);
             }
             Address::LiquidityPool(id) => {
-                self.u32(4);
+                self.u32(SCAddressType::LIQUIDITY_POOL);
                 self.raw(id);
             }
         }
@@ -175,10 +176,10 @@ impl Writer {
 
     fn sc_error(&mut self, dice: &mut Dice) {
         let kind = dice.below(10) as u32;
-        self.u32(2);
+        self.u32(SCValType::ERROR);
         self.u32(kind);
         // Kind 0 carries the contract's own code, the others an ScErrorCode.
-        self.u32(dice.below(if kind == 0 { 1000 } else { 10 }) as u32);
+        self.u32(dice.below(if kind == SCErrorType::CONTRACT { 1000 } else { 10 }) as u32);
     }
 
     fn sc_any_vec(&mut self, dice: &mut Dice, depth: u32, known: &Hash) {

@@ -157,8 +157,8 @@ impl World {
         call: &mut Call,
     ) {
         let (from, to) = (step % held.len(), (step + 1) % held.len());
-        let kind = if place == 0 { 0 } else { self.dice.below(25) };
-        let (amount, movement) = match kind {
+        let choice = if place == 0 { 0 } else { self.dice.below(25) };
+        let (amount, movement) = match choice {
             1 => (amount, Movement::Mint(held[to].holder)),
             2 => (amount.min(held[from].amount), Movement::Burn(held[from].holder)),
             3 if self.claws_back(place) => {

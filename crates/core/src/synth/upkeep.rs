@@ -2,12 +2,13 @@
 
 use super::asset::{Asset, write_deployer_preimage};
 use super::call::{Call, INVOKE};
-use super::contract::{Kind, LONG};
-use super::entry::Entry;
+use super::contract::Kind;
+use super::entry::{Entry, LONGEST_LIFE};
 use super::event::put_code_exchange;
 use super::soroban::{Ask, EXTEND_TTL, RESTORE_FOOTPRINT};
 use super::world::World;
 use super::writer::Writer;
+use crate::xdr::discriminants::SCValType;
 
 impl World {
     /// Deploy up to eight contracts at once, as factories do; the last one goes to work immediately.
@@ -39,10 +40,11 @@ impl World {
             call.read(&self.contracts.codes[code].entry);
         }
         let address = self.contracts.all[place].address();
-        let mut instance = Entry::data(&address, false, |w| w.u32(20));
+        let mut instance =
+            Entry::data(&address, false, |w| w.u32(SCValType::LEDGER_KEY_CONTRACT_INSTANCE));
         call.touch(&instance);
         let value = self.instance_value(place);
-        let until = self.now.seq.saturating_add(LONG);
+        let until = self.now.seq.saturating_add(LONGEST_LIFE);
         instance.create(self.now.seq, until, |w| w.raw(&value.0), &mut call.operation.changes);
         self.contracts.all[place].instance = Some(instance);
     }
@@ -96,10 +98,10 @@ impl World {
         let value = self.instance_value(place);
         call.touch(&instance);
         instance.update(self.now.seq, |w| w.raw(&value.0), &mut call.operation.changes);
-        if instance.expires_within(self.now.seq, LONG / 2) {
+        if instance.expires_within(self.now.seq, LONGEST_LIFE / 2) {
             instance.extend(
                 self.now.seq,
-                self.now.seq.saturating_add(LONG),
+                self.now.seq.saturating_add(LONGEST_LIFE),
                 &mut call.operation.changes,
             );
         }

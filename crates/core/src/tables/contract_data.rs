@@ -21,6 +21,7 @@ use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::{scval, strkey, xdr_json};
+use crate::xdr::discriminants::{ContractDataDurability, LedgerEntryType};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
 
@@ -156,6 +157,10 @@ impl Builder {
         let hash = key_hash(data.ledger_key);
         let live_until = self.live_until(&hash);
         let asset = self.asset(data);
+        let contract = match scval::contract(data.contract) {
+            Some(id) => self.contracts.encode(id).as_slice(),
+            None => &strkey::address(data.contract).unwrap_or_default().into_bytes(),
+        };
         let columns = &mut self.columns;
         let row = columns.rows;
         columns.rows += 1;
@@ -164,18 +169,9 @@ impl Builder {
         }
         columns.change_index.push(index);
         columns.change_type.word(change.kind.word());
-        match scval::contract(data.contract) {
-            Some(id) => columns.contract_id.push(self.contracts.encode(id)),
-            None => columns
-                .contract_id
-                .push(strkey::address(data.contract).unwrap_or_default().as_bytes()),
-        }
+        columns.contract_id.push(contract);
         columns.contract_key_type.word(scval::type_name(data.key));
-        columns.contract_durability.word(if data.durability == 1 {
-            &PERSISTENT
-        } else {
-            &TEMPORARY
-        });
+        columns.contract_durability.word(durability(data));
         columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         columns.deleted.push(change.kind == Kind::Removed);
         columns.ledger_key_hash.hex(&hash);
@@ -237,9 +233,19 @@ fn told<'c, 'a>(entry: &'c Entry<'a>) -> Option<&'c ContractData<'a>> {
     }
 }
 
+fn durability(data: &ContractData<'_>) -> &'static Word {
+    match data.durability {
+        ContractDataDurability::PERSISTENT => &PERSISTENT,
+        _ => &TEMPORARY,
+    }
+}
+
 /// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
 fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(6u32.to_be_bytes()).chain_update(ledger_key).finalize().into()
+    Sha256::new_with_prefix(LedgerEntryType::CONTRACT_DATA.to_be_bytes())
+        .chain_update(ledger_key)
+        .finalize()
+        .into()
 }
 
 impl super::builder::Builder for Builder {

@@ -14,6 +14,7 @@ use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::{describe, escape, scval, strkey, xdr_json};
+use crate::xdr::discriminants::ContractEventType;
 
 pub(super) const CONTRACT_EVENTS: Table = Table {
     name: "contract_events",
@@ -93,8 +94,8 @@ impl Builder {
         columns.event_index.push(event.index);
         let [system, contract, diagnostic] = &TYPES;
         columns.event_type.word(match event.event_type {
-            0 => system,
-            1 => contract,
+            ContractEventType::SYSTEM => system,
+            ContractEventType::CONTRACT => contract,
             _ => diagnostic,
         });
         if let Some(contract) = event.contract {

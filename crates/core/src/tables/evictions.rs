@@ -13,6 +13,8 @@ use crate::filter::Filter;
 use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Totals};
 use crate::values::scval;
+use crate::xdr;
+use crate::xdr::discriminants::LedgerEntryType;
 
 pub(super) const EVICTIONS: Table = Table {
     name: "evictions",
@@ -61,8 +63,8 @@ impl Builder {
 
 /// Of evicted entries only contract data tells its contract.
 fn wants(filter: &Filter, key: &[u8]) -> bool {
-    let contract =
-        key.strip_prefix(&[0, 0, 0, 6]).and_then(|data| scval::contract(data.get(..36)?));
+    let contract = xdr::arm(key, LedgerEntryType::CONTRACT_DATA)
+        .and_then(|data| scval::contract(data.get(..36)?));
     filter.contract(contract)
         && (!filter.has_assets()
             || contract.is_some_and(|contract| filter.asset(contract, || None)))
@@ -82,8 +84,8 @@ impl super::builder::Builder for Builder {
             columns.rows += 1;
             columns.eviction_index.push(index);
             columns.ledger_key_hash.hex(&Sha256::digest(key).into());
-            let arm = key.first_chunk::<4>().map_or(0, |arm| u32::from_be_bytes(*arm));
-            columns.key_type.push(TYPES.get(arm as usize).unwrap_or(&"").as_bytes());
+            let name = xdr::u32(key).and_then(|(kind, _)| TYPES.get(kind as usize));
+            columns.key_type.push(name.unwrap_or(&"").as_bytes());
             columns.ledger_key_xdr.base64(key);
         }
         columns.ledger_sequence.fill(columns.rows, ledger.sequence);

@@ -3,6 +3,7 @@
 use crate::values::muxed::Muxed;
 use crate::values::strkey;
 use crate::xdr;
+use crate::xdr::discriminants::{SCAddressType, SCValType};
 
 /// What an address stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,17 +47,18 @@ impl Address {
 
     /// Read an SCVal that is an address.
     pub fn of_value(value: &[u8]) -> Option<Self> {
-        let (kind, body) = xdr::u32(value.strip_prefix(&18u32.to_be_bytes())?)?;
+        let (kind, body) = xdr::u32(xdr::arm(value, SCValType::ADDRESS)?)?;
         let (kind, muxed, body) = match kind {
-            0 => (Kind::Account, None, body.get(4..)?),
-            1 => (Kind::Contract, None, body),
-            2 | 5 => {
-                let (id, body) = xdr::u64(body)?;
-                let kind = if kind == 2 { Kind::Account } else { Kind::Contract };
-                (kind, Some(id), body)
+            SCAddressType::ACCOUNT => (Kind::Account, None, body.get(4..)?),
+            SCAddressType::CONTRACT => (Kind::Contract, None, body),
+            SCAddressType::MUXED_ACCOUNT => {
+                xdr::u64(body).map(|(id, key)| (Kind::Account, Some(id), key))?
             }
-            3 => (Kind::ClaimableBalance, None, body.get(4..)?),
-            4 => (Kind::LiquidityPool, None, body),
+            SCAddressType::MUXED_CONTRACT => {
+                xdr::u64(body).map(|(id, key)| (Kind::Contract, Some(id), key))?
+            }
+            SCAddressType::CLAIMABLE_BALANCE => (Kind::ClaimableBalance, None, body.get(4..)?),
+            SCAddressType::LIQUIDITY_POOL => (Kind::LiquidityPool, None, body),
             _ => return None,
         };
         Some(Self { kind, key: *xdr::array(body)?.0, muxed })

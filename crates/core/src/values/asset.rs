@@ -5,6 +5,9 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use crate::values::strkey;
+use crate::xdr::discriminants::{
+    AssetType, ContractIDPreimageType, EnvelopeType, PublicKeyType, SCValType,
+};
 use crate::xdr::{self, Input, layout};
 
 /// What a token of the classic ledger is.
@@ -44,14 +47,15 @@ impl RawAsset {
         let (kind, bytes) = xdr::u32(bytes)?;
         let mut padded = [0; 12];
         let (code, rest) = match kind {
-            0 => return Some((Self::Native, bytes)),
-            1 => bytes.split_at_checked(4)?,
-            2 => bytes.split_at_checked(12)?,
+            AssetType::NATIVE => return Some((Self::Native, bytes)),
+            AssetType::CREDIT_ALPHANUM4 => bytes.split_at_checked(4)?,
+            AssetType::CREDIT_ALPHANUM12 => bytes.split_at_checked(12)?,
             _ => return None,
         };
         padded.get_mut(..code.len())?.copy_from_slice(code);
-        let (issuer, rest) = xdr::array(rest.strip_prefix(&[0; 4])?)?;
-        Some((Self::Credit { long: kind == 2, code: padded, issuer: *issuer }, rest))
+        let (issuer, rest) = xdr::array(xdr::arm(rest, PublicKeyType::ED25519)?)?;
+        let long = kind == AssetType::CREDIT_ALPHANUM12;
+        Some((Self::Credit { long, code: padded, issuer: *issuer }, rest))
     }
 
     /// The asset, if its code is one that an asset may have.
@@ -89,19 +93,23 @@ impl RawAsset {
         }
     }
 
-    /// The id of the asset's contract: sha256 of the HashIDPreimage of envelope type 8 with a
+    /// The id of the asset's contract: sha256 of the HashIDPreimage with a
     /// ContractIDPreimage from the asset (CAP-46-02).
     pub fn contract_id(&self, network_id: &[u8; 32]) -> [u8; 32] {
         let mut hash = Sha256::new();
-        hash.update(8u32.to_be_bytes());
+        hash.update(EnvelopeType::CONTRACT_ID.to_be_bytes());
         hash.update(network_id);
-        hash.update(1u32.to_be_bytes());
+        hash.update(ContractIDPreimageType::ASSET.to_be_bytes());
         match self {
-            Self::Native => hash.update(0u32.to_be_bytes()),
+            Self::Native => hash.update(AssetType::NATIVE.to_be_bytes()),
             Self::Credit { long, code, issuer } => {
-                hash.update(if *long { 2u32 } else { 1 }.to_be_bytes());
-                hash.update(if *long { code.as_slice() } else { code.split_at(4).0 });
-                hash.update(0u32.to_be_bytes());
+                let (kind, code) = match long {
+                    true => (AssetType::CREDIT_ALPHANUM12, code.as_slice()),
+                    false => (AssetType::CREDIT_ALPHANUM4, code.split_at(4).0),
+                };
+                hash.update(kind.to_be_bytes());
+                hash.update(code);
+                hash.update(PublicKeyType::ED25519.to_be_bytes());
                 hash.update(issuer);
             }
         }
@@ -160,9 +168,10 @@ impl Asset {
     /// The asset that a contract instance's storage claims to be: its AssetInfo, as the Stellar
     /// Asset Contract writes it. Whether the claim is true only the contract id tells.
     pub fn of_instance(instance: Input<'_>) -> Option<Self> {
-        let executable = instance.strip_prefix(&19u32.to_be_bytes())?;
+        let executable = xdr::arm(instance, SCValType::CONTRACT_INSTANCE)?;
         let storage = xdr::skip::<layout::ContractExecutable>(executable)?;
-        let (count, mut entries) = xdr::u32(storage.strip_prefix(&1u32.to_be_bytes())?)?;
+        let (true, map) = xdr::present(storage)? else { return None };
+        let (count, mut entries) = xdr::u32(map)?;
         for _ in 0..count {
             let val = xdr::skip::<layout::SCVal>(entries)?;
             if xdr::between(entries, val) == ASSET_INFO {

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use crate::error::{Error, Result};
 use crate::values::{escape, strkey};
+use crate::xdr::discriminants::SCValType as Type;
 use crate::xdr::layout::SCVal;
 use crate::xdr::{self, Input, between, locate, skip};
 
@@ -27,23 +28,25 @@ pub fn describe(base64: &str) -> Result<String> {
 /// `describe` has seen.
 fn write<'a>(bytes: Input<'a>, out: &mut String) -> Option<Input<'a>> {
     let rest = skip::<SCVal>(bytes)?;
-    let (arm, body) = xdr::u32(bytes)?;
+    let (kind, body) = xdr::u32(bytes)?;
     let value = between(body, rest);
-    match arm {
-        0 => push(out, format_args!("{}", value.last() == Some(&1))),
-        1 => out.push_str("void"),
-        2 => push(out, format_args!("error {}", integer(value).unwrap_or_default())),
-        3 | 5 | 7 | 8 | 9 => push(out, format_args!("{}", unsigned(value)?)),
-        4 | 6 | 10 => push(out, format_args!("{}", integer(value)?)),
-        11 | 12 => hexadecimal(value, out),
-        13 => hexadecimal(xdr::opaque(value)?.0, out),
-        14 => string(xdr::opaque(value)?.0, out),
-        15 | 22 => out.push_str(&escape::text(xdr::opaque(value)?.0)),
-        16 => elements(value, out)?,
-        17 => entries(value.get(4..)?, out)?,
-        18 => out.push_str(&strkey::address(value)?),
-        19 => out.push_str("instance"),
-        20 => out.push_str("instance key"),
+    match kind {
+        Type::BOOL => push(out, format_args!("{}", value.last() == Some(&1))),
+        Type::VOID => out.push_str("void"),
+        Type::ERROR => push(out, format_args!("error {}", integer(value).unwrap_or_default())),
+        Type::U32 | Type::U64 | Type::TIMEPOINT | Type::DURATION | Type::U128 => {
+            push(out, format_args!("{}", unsigned(value)?));
+        }
+        Type::I32 | Type::I64 | Type::I128 => push(out, format_args!("{}", integer(value)?)),
+        Type::U256 | Type::I256 => hexadecimal(value, out),
+        Type::BYTES => hexadecimal(xdr::opaque(value)?.0, out),
+        Type::STRING => string(xdr::opaque(value)?.0, out),
+        Type::SYMBOL | Type::EXECUTABLE_TAG => out.push_str(&escape::text(xdr::opaque(value)?.0)),
+        Type::VEC => elements(value, out)?,
+        Type::MAP => entries(value.get(4..)?, out)?,
+        Type::ADDRESS => out.push_str(&strkey::address(value)?),
+        Type::CONTRACT_INSTANCE => out.push_str("instance"),
+        Type::LEDGER_KEY_CONTRACT_INSTANCE => out.push_str("instance key"),
         _ => push(out, format_args!("nonce {}", integer(value)?)),
     }
     Some(rest)
@@ -99,9 +102,9 @@ fn hexadecimal(bytes: &[u8], out: &mut String) {
 }
 
 fn elements(optional: Input<'_>, out: &mut String) -> Option<()> {
-    let (present, bytes) = xdr::u32(optional)?;
+    let (present, bytes) = xdr::present(optional)?;
     out.push('[');
-    if present == 1 {
+    if present {
         let (count, mut bytes) = xdr::u32(bytes)?;
         for index in 0..count {
             out.push_str(if index > 0 { ", " } else { "" });

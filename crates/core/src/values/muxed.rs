@@ -1,5 +1,6 @@
 //! Accounts that many may share (SEP-23).
 
+use crate::xdr::discriminants::CryptoKeyType;
 use crate::xdr::{self, Input};
 
 /// A MuxedAccount.
@@ -15,8 +16,10 @@ impl<'a> Muxed<'a> {
     /// Read a MuxedAccount.
     pub fn read(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
         let (id, bytes) = match xdr::u32(bytes)? {
-            (0, rest) => (None, rest),
-            (0x100, rest) => xdr::u64(rest).map(|(id, rest)| (Some(id), rest))?,
+            (CryptoKeyType::ED25519, rest) => (None, rest),
+            (CryptoKeyType::MUXED_ED25519, rest) => {
+                xdr::u64(rest).map(|(id, rest)| (Some(id), rest))?
+            }
             _ => return None,
         };
         let (key, rest) = xdr::array(bytes)?;

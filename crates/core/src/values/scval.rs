@@ -1,7 +1,8 @@
 //! Contract values (Stellar-contract.x, SCVal), looked at where they lie.
 
 use crate::fixed_text::Word;
-use crate::xdr;
+use crate::xdr::discriminants::{ContractExecutableType, SCAddressType, SCValType};
+use crate::xdr::{self, arm};
 
 macro_rules! type_names {
     ($($name:literal)*) => {
@@ -16,29 +17,25 @@ type_names! {
     "LedgerKeyNonce" "ExecutableTag"
 }
 
-fn arm(value: &[u8]) -> u32 {
-    value.first_chunk::<4>().map_or(u32::MAX, |arm| u32::from_be_bytes(*arm))
-}
-
 /// The Go SDK's name of a value's type.
 pub fn type_name(value: &[u8]) -> &'static Word {
     let [first, ..] = &TYPE_NAMES;
-    TYPE_NAMES.get(arm(value) as usize).unwrap_or(first)
+    xdr::u32(value).and_then(|(kind, _)| TYPE_NAMES.get(kind as usize)).unwrap_or(first)
 }
 
 /// Whether a key is that of a contract's instance entry.
 pub fn is_instance_key(key: &[u8]) -> bool {
-    arm(key) == 20
+    arm(key, SCValType::LEDGER_KEY_CONTRACT_INSTANCE).is_some()
 }
 
 /// Whether a key is that of a nonce.
 pub fn is_nonce_key(key: &[u8]) -> bool {
-    arm(key) == 21
+    arm(key, SCValType::LEDGER_KEY_NONCE).is_some()
 }
 
 /// The id of an SCAddress that is a contract's.
 pub fn contract(address: &[u8]) -> Option<&[u8; 32]> {
-    address.strip_prefix(&1u32.to_be_bytes())?.try_into().ok()
+    arm(address, SCAddressType::CONTRACT)?.try_into().ok()
 }
 
 /// What runs when a contract is called.
@@ -51,10 +48,10 @@ pub enum Executable<'a> {
 
 /// The executable of a contract instance.
 pub fn executable(instance: &[u8]) -> Option<Executable<'_>> {
-    let (kind, rest) = xdr::u32(instance.strip_prefix(&19u32.to_be_bytes())?)?;
+    let (kind, rest) = xdr::u32(arm(instance, SCValType::CONTRACT_INSTANCE)?)?;
     match kind {
-        0 => Some(Executable::Wasm(xdr::array(rest)?.0)),
-        1 => Some(Executable::StellarAsset),
+        ContractExecutableType::WASM => Some(Executable::Wasm(xdr::array(rest)?.0)),
+        ContractExecutableType::STELLAR_ASSET => Some(Executable::StellarAsset),
         _ => None,
     }
 }
@@ -62,10 +59,10 @@ pub fn executable(instance: &[u8]) -> Option<Executable<'_>> {
 /// The bytes of a symbol.
 #[inline]
 pub fn symbol(value: &[u8]) -> Option<&[u8]> {
-    xdr::opaque(value.strip_prefix(&15u32.to_be_bytes())?).map(|(bytes, _)| bytes)
+    xdr::opaque(arm(value, SCValType::SYMBOL)?).map(|(bytes, _)| bytes)
 }
 
 /// The bytes of a string.
 pub fn string(value: &[u8]) -> Option<&[u8]> {
-    xdr::opaque(value.strip_prefix(&14u32.to_be_bytes())?).map(|(bytes, _)| bytes)
+    xdr::opaque(arm(value, SCValType::STRING)?).map(|(bytes, _)| bytes)
 }

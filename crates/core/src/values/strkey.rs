@@ -3,6 +3,8 @@
 // Indices are constants or masked to the length of what they index.
 #![allow(clippy::indexing_slicing)]
 
+use crate::xdr::discriminants::SCAddressType;
+
 const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// G…: an account's ed25519 key.
@@ -173,12 +175,16 @@ pub fn address(xdr: &[u8]) -> Option<String> {
     let key = || body.last_chunk::<32>();
     let plain = |version, key: &[u8; 32]| encode_any(version, &[key]);
     Some(match u32::from_be_bytes(*arm) {
-        0 => plain(ACCOUNT, key()?),
-        1 => plain(CONTRACT, key()?),
-        2 => encode_any(MUXED_ACCOUNT, &[key()?, body.first_chunk::<8>()?]),
-        3 => encode_any(CLAIMABLE_BALANCE, &[&[0], key()?]),
-        4 => plain(LIQUIDITY_POOL, key()?),
-        5 => encode_any(MUXED_CONTRACT, &[key()?, body.first_chunk::<8>()?]),
+        SCAddressType::ACCOUNT => plain(ACCOUNT, key()?),
+        SCAddressType::CONTRACT => plain(CONTRACT, key()?),
+        SCAddressType::MUXED_ACCOUNT => {
+            encode_any(MUXED_ACCOUNT, &[key()?, body.first_chunk::<8>()?])
+        }
+        SCAddressType::CLAIMABLE_BALANCE => encode_any(CLAIMABLE_BALANCE, &[&[0], key()?]),
+        SCAddressType::LIQUIDITY_POOL => plain(LIQUIDITY_POOL, key()?),
+        SCAddressType::MUXED_CONTRACT => {
+            encode_any(MUXED_CONTRACT, &[key()?, body.first_chunk::<8>()?])
+        }
         _ => return None,
     })
 }

@@ -4,6 +4,9 @@
 use std::io::Write;
 
 use crate::values::strkey;
+use crate::xdr::discriminants::{
+    ContractExecutableType, SCAddressType, SCErrorType, SCValType as Type,
+};
 use crate::xdr::{self, Input};
 
 const ERROR_TYPES: [&str; 10] = [
@@ -35,62 +38,55 @@ pub fn append(bytes: &[u8], out: &mut Vec<u8>) {
 /// Write the SCVal the bytes begin with; what follows it comes back. `None` where it is not one,
 /// which a walk over the bytes has ruled out.
 pub fn value<'a>(bytes: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
-    let (arm, body) = xdr::u32(bytes)?;
-    match arm {
-        0 => number(out, "bool", xdr::u32(body).map(|(bit, rest)| (bit == 1, rest))?),
-        1 => bare(out, "\"void\"", body),
-        2 => error(body, out),
-        3 => number(out, "u32", xdr::u32(body)?),
-        4 => number(out, "i32", xdr::i32(body)?),
-        5 => quoted(out, "u64", xdr::u64(body)?),
-        6 => quoted(out, "i64", xdr::i64(body)?),
-        7 => quoted(out, "timepoint", xdr::u64(body)?),
-        8 => quoted(out, "duration", xdr::u64(body)?),
-        9 => {
-            quoted(out, "u128", xdr::array(body).map(|(n, rest)| (u128::from_be_bytes(*n), rest))?)
-        }
-        10 => {
-            quoted(out, "i128", xdr::array(body).map(|(n, rest)| (i128::from_be_bytes(*n), rest))?)
-        }
-        11 => quoted(out, "u256", xdr::array(body).map(|(n, rest)| (wide(n, false), rest))?),
-        12 => quoted(out, "i256", xdr::array(body).map(|(n, rest)| (wide(n, true), rest))?),
-        13 => {
-            open(out, "bytes");
-            let (bytes, rest) = xdr::opaque(body)?;
-            hex(out, bytes);
-            close(out, rest)
-        }
-        14 => text(out, "string", body),
-        15 => text(out, "symbol", body),
-        16 => {
-            open(out, "vec");
-            let rest = vec(body, out)?;
-            close(out, rest)
-        }
-        17 => {
-            open(out, "map");
-            let rest = map(body, out)?;
-            close(out, rest)
-        }
-        18 => {
-            open(out, "address");
-            let rest = address(body, out)?;
-            close(out, rest)
-        }
-        19 => {
-            open(out, "contract_instance");
-            let rest = instance(body, out)?;
-            close(out, rest)
-        }
-        20 => bare(out, "\"ledger_key_contract_instance\"", body),
-        21 => {
-            out.extend_from_slice(b"{\"ledger_key_nonce\":");
-            let rest = quoted(out, "nonce", xdr::i64(body)?)?;
-            close(out, rest)
-        }
-        22 => text(out, "executable_tag", body),
+    let (kind, body) = xdr::u32(bytes)?;
+    match kind {
+        Type::BOOL => number(out, "bool", xdr::present(body)?),
+        Type::VOID => bare(out, "\"void\"", body),
+        Type::ERROR => error(body, out),
+        Type::U32 => number(out, "u32", xdr::u32(body)?),
+        Type::I32 => number(out, "i32", xdr::i32(body)?),
+        Type::U64 => quoted(out, "u64", xdr::u64(body)?),
+        Type::I64 => quoted(out, "i64", xdr::i64(body)?),
+        Type::TIMEPOINT => quoted(out, "timepoint", xdr::u64(body)?),
+        Type::DURATION => quoted(out, "duration", xdr::u64(body)?),
+        Type::U128 => quoted(out, "u128", read(body, u128::from_be_bytes)?),
+        Type::I128 => quoted(out, "i128", read(body, i128::from_be_bytes)?),
+        Type::U256 => quoted(out, "u256", read(body, |bytes| wide(&bytes, false))?),
+        Type::I256 => quoted(out, "i256", read(body, |bytes| wide(&bytes, true))?),
+        Type::STRING => text(out, "string", body),
+        Type::SYMBOL => text(out, "symbol", body),
+        Type::EXECUTABLE_TAG => text(out, "executable_tag", body),
+        Type::BYTES => under(out, "bytes", body, opaque),
+        Type::VEC => under(out, "vec", body, vec),
+        Type::MAP => under(out, "map", body, map),
+        Type::ADDRESS => under(out, "address", body, address),
+        Type::CONTRACT_INSTANCE => under(out, "contract_instance", body, instance),
+        Type::LEDGER_KEY_CONTRACT_INSTANCE => bare(out, "\"ledger_key_contract_instance\"", body),
+        Type::LEDGER_KEY_NONCE => under(out, "ledger_key_nonce", body, |nonce, out| {
+            quoted(out, "nonce", xdr::i64(nonce)?)
+        }),
         _ => None,
     }
+}
+
+/// Read bytes of constant number and make a value of them.
+fn read<const N: usize, T>(
+    bytes: Input<'_>,
+    make: impl FnOnce([u8; N]) -> T,
+) -> Option<(T, Input<'_>)> {
+    xdr::array(bytes).map(|(bytes, rest)| (make(*bytes), rest))
+}
+
+/// Write an object of one field, its value by `write`.
+fn under<'a>(
+    out: &mut Vec<u8>,
+    name: &str,
+    body: Input<'a>,
+    write: impl FnOnce(Input<'a>, &mut Vec<u8>) -> Option<Input<'a>>,
+) -> Option<Input<'a>> {
+    open(out, name);
+    let rest = write(body, out)?;
+    close(out, rest)
 }
 
 fn open(out: &mut Vec<u8>, name: &str) {
@@ -157,6 +153,12 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+fn opaque<'a>(body: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
+    let (bytes, rest) = xdr::opaque(body)?;
+    hex(out, bytes);
+    Some(rest)
+}
+
 fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     hex_simd::encode_append(bytes, out, hex_simd::AsciiCase::Lower);
@@ -169,7 +171,7 @@ fn error<'a>(body: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
     open(out, "error");
     open(out, ERROR_TYPES.get(kind as usize)?);
     match kind {
-        0 => write!(out, "{code}").ok()?,
+        SCErrorType::CONTRACT => write!(out, "{code}").ok()?,
         _ => write!(out, "\"{}\"", ERROR_CODES.get(code as usize)?).ok()?,
     }
     out.push(b'}');
@@ -177,8 +179,8 @@ fn error<'a>(body: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
 }
 
 fn vec<'a>(optional: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
-    let (present, body) = xdr::u32(optional)?;
-    if present == 0 {
+    let (present, body) = xdr::present(optional)?;
+    if !present {
         return bare(out, "null", body);
     }
     let (count, mut bytes) = xdr::u32(body)?;
@@ -194,8 +196,8 @@ fn vec<'a>(optional: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
 }
 
 fn map<'a>(optional: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
-    let (present, body) = xdr::u32(optional)?;
-    if present == 0 {
+    let (present, body) = xdr::present(optional)?;
+    if !present {
         return bare(out, "null", body);
     }
     let (count, mut bytes) = xdr::u32(body)?;
@@ -215,9 +217,13 @@ fn address<'a>(bytes: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
     let rest = xdr::skip::<xdr::layout::SCAddress>(bytes)?;
     let address = xdr::between(bytes, rest);
     out.push(b'"');
-    match (address.get(..4)?, address.last_chunk::<32>()?) {
-        ([0, 0, 0, 1], id) => out.extend_from_slice(&strkey::encode(strkey::CONTRACT, id)),
-        ([0, 0, 0, 0], key) => out.extend_from_slice(&strkey::encode(strkey::ACCOUNT, key)),
+    match (xdr::u32(address)?.0, address.last_chunk::<32>()?) {
+        (SCAddressType::CONTRACT, id) => {
+            out.extend_from_slice(&strkey::encode(strkey::CONTRACT, id))
+        }
+        (SCAddressType::ACCOUNT, key) => {
+            out.extend_from_slice(&strkey::encode(strkey::ACCOUNT, key));
+        }
         _ => out.extend_from_slice(strkey::address(address)?.as_bytes()),
     }
     out.push(b'"');
@@ -228,13 +234,13 @@ fn instance<'a>(bytes: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
     out.extend_from_slice(b"{\"executable\":");
     let (kind, body) = xdr::u32(bytes)?;
     let rest = match kind {
-        0 => {
+        ContractExecutableType::WASM => {
             open(out, "wasm");
             let (hash, rest) = xdr::array::<32>(body)?;
             hex(out, hash);
             close(out, rest)?
         }
-        1 => bare(out, "\"stellar_asset\"", body)?,
+        ContractExecutableType::STELLAR_ASSET => bare(out, "\"stellar_asset\"", body)?,
         _ => {
             out.extend_from_slice(b"{\"external_ref\":{\"executable_owner\":");
             let rest = address(body, out)?;

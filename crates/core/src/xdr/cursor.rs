@@ -33,6 +33,22 @@ pub fn i64(bytes: Input<'_>) -> Option<(i64, Input<'_>)> {
     array(bytes).map(|(value, rest)| (i64::from_be_bytes(*value), rest))
 }
 
+/// Read whether an optional holds a value, which then follows.
+#[inline(always)]
+pub fn present(bytes: Input<'_>) -> Option<(bool, Input<'_>)> {
+    match u32(bytes)? {
+        (0, rest) => Some((false, rest)),
+        (1, rest) => Some((true, rest)),
+        _ => None,
+    }
+}
+
+/// Pass over a union's discriminant, an enum or a version, if it is this one.
+#[inline(always)]
+pub fn arm(bytes: Input<'_>, discriminant: u32) -> Option<Input<'_>> {
+    bytes.strip_prefix(&discriminant.to_be_bytes())
+}
+
 /// Read a variable-length opaque or string: its bytes without length and padding.
 #[inline(always)]
 pub fn opaque(bytes: Input<'_>) -> Option<(&[u8], Input<'_>)> {

@@ -7,6 +7,7 @@
 mod commitments;
 mod conservation;
 mod dice;
+mod discriminants;
 mod filters;
 mod flips;
 mod framed;

@@ -1,9 +1,10 @@
 //! One face for the versions of LedgerCloseMeta that the run holds.
 
 use stellar_xdr::{
-    ContractEvent, GeneralizedTransactionSet, LedgerCloseMeta, LedgerEntryChange,
-    LedgerHeaderHistoryEntry, LedgerKey, Limits, ReadXdr, TransactionEnvelope, TransactionMeta,
-    TransactionPhase, TransactionResultPair, TxSetComponent, UpgradeEntryMeta, WriteXdr,
+    ContractEvent, GeneralizedTransactionSet, LedgerCloseMeta, LedgerCloseMetaV1,
+    LedgerCloseMetaV2, LedgerEntryChange, LedgerHeaderHistoryEntry, LedgerKey, Limits, ReadXdr,
+    TransactionEnvelope, TransactionMeta, TransactionPhase, TransactionResultMeta,
+    TransactionResultMetaV1, TransactionResultPair, TxSetComponent, UpgradeEntryMeta, WriteXdr,
 };
 
 pub struct Processed {
@@ -32,42 +33,42 @@ pub fn decode(bytes: &[u8]) -> Ledger {
     assert!(xdr(&meta) == bytes, "encoded again, the ledger differs");
     match meta {
         LedgerCloseMeta::V0(_) => panic!("a run holds no V0"),
-        LedgerCloseMeta::V1(v1) => Ledger {
-            version: 1,
-            header: v1.ledger_header,
-            tx_set: v1.tx_set,
-            transactions: v1
-                .tx_processing
-                .into_vec()
-                .into_iter()
-                .map(|tx| Processed {
-                    result: tx.result,
-                    fees: tx.fee_processing.0.into_vec(),
-                    meta: tx.tx_apply_processing,
-                    after_all: Vec::new(),
-                })
-                .collect(),
-            upgrades: v1.upgrades_processing.into_vec(),
-            evicted: v1.evicted_keys.into_vec(),
-        },
-        LedgerCloseMeta::V2(v2) => Ledger {
-            version: 2,
-            header: v2.ledger_header,
-            tx_set: v2.tx_set,
-            transactions: v2
-                .tx_processing
-                .into_vec()
-                .into_iter()
-                .map(|tx| Processed {
-                    result: tx.result,
-                    fees: tx.fee_processing.0.into_vec(),
-                    meta: tx.tx_apply_processing,
-                    after_all: tx.post_tx_apply_fee_processing.0.into_vec(),
-                })
-                .collect(),
-            upgrades: v2.upgrades_processing.into_vec(),
-            evicted: v2.evicted_keys.into_vec(),
-        },
+        LedgerCloseMeta::V1(meta) => version_1(meta),
+        LedgerCloseMeta::V2(meta) => version_2(meta),
+    }
+}
+
+fn version_1(meta: LedgerCloseMetaV1) -> Ledger {
+    let processed = |tx: TransactionResultMeta| Processed {
+        result: tx.result,
+        fees: tx.fee_processing.0.into_vec(),
+        meta: tx.tx_apply_processing,
+        after_all: Vec::new(),
+    };
+    Ledger {
+        version: 1,
+        header: meta.ledger_header,
+        tx_set: meta.tx_set,
+        transactions: meta.tx_processing.into_vec().into_iter().map(processed).collect(),
+        upgrades: meta.upgrades_processing.into_vec(),
+        evicted: meta.evicted_keys.into_vec(),
+    }
+}
+
+fn version_2(meta: LedgerCloseMetaV2) -> Ledger {
+    let processed = |tx: TransactionResultMetaV1| Processed {
+        result: tx.result,
+        fees: tx.fee_processing.0.into_vec(),
+        meta: tx.tx_apply_processing,
+        after_all: tx.post_tx_apply_fee_processing.0.into_vec(),
+    };
+    Ledger {
+        version: 2,
+        header: meta.ledger_header,
+        tx_set: meta.tx_set,
+        transactions: meta.tx_processing.into_vec().into_iter().map(processed).collect(),
+        upgrades: meta.upgrades_processing.into_vec(),
+        evicted: meta.evicted_keys.into_vec(),
     }
 }
 

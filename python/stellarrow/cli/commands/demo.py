@@ -29,6 +29,7 @@ from stellarrow.sinks.parquet import ParquetSink
 from stellarrow.sources.files import FileSource
 
 _TABLES: Final = ("ledgers", "contract_data", "contract_events")
+_CODE: Final = "contract_code"
 _LEDGERS: Final = 300  # synthetic ones
 _LEDGER_BYTES: Final = 250_000
 _FIRST: Final = 2
@@ -47,6 +48,7 @@ def command(data: Path, to: str | None) -> None:
         real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
     _made_up(data / "ledgers-synthetic", console)
     made = _extract("synthetic ledgers", data / "ledgers-synthetic", data / "synthetic", "synthetic")
+    _extract_code(data / "ledgers-synthetic", data / "synthetic", "synthetic")
     _tell(console, "Two real ledgers of the public network", real, data / "pubnet")
     _tell(console, f"{_LEDGERS} synthetic ledgers", made, data / "synthetic")
     if made.ledgers:
@@ -92,6 +94,23 @@ def _extract(title: str, source: Path, folder: Path, network: str) -> loop.Repor
     ):
         options = DecodeOptions(network=Network.of(network))
         return loop.run(FileSource(source), tables=_TABLES, sinks=[sink], options=options, progress=progress)
+
+
+def _extract_code(source: Path, folder: Path, network: str) -> None:
+    """Keep what `stellarrow contract` shows: the code itself is among the decoded columns."""
+    options = DecodeOptions(network=Network.of(network), decoded=True)
+    with closing(ParquetSink(folder, [_CODE], network=network, decoded=True)) as sink:
+        loop.run(FileSource(source), tables=[_CODE], sinks=[sink], options=options)
+
+
+def _deployed(folder: Path) -> str | None:
+    """Return a contract whose code is in the folder, the first deployed; None where there is none."""
+    known = _read(folder / _CODE, ["contract_code_hash"]).column(0)
+    seen = _read(folder / "contract_data", ["contract_id", "contract_instance_wasm_hash"])
+    found = seen.filter(
+        pc.is_in(seen.column("contract_instance_wasm_hash"), value_set=known.combine_chunks())
+    )
+    return found.column("contract_id")[0].as_py() if found.num_rows else None
 
 
 def _tell(console: Console, title: str, report: loop.Report, folder: Path) -> None:
@@ -141,6 +160,7 @@ def _tell_next(console: Console, data: Path) -> None:
     here = "" if data == Path("stellarrow-data") else f" --data {shlex.quote(str(data))}"
     program = typed_program()
     console.print("\n[bold]Try next[/bold]")
+    contract = _deployed(data / "synthetic")
     asked = (
         (
             f'{program} sql{here} "select contract_id, count(*) as events from pubnet.contract_events'
@@ -150,6 +170,7 @@ def _tell_next(console: Console, data: Path) -> None:
             f'{program} sql{here} "select balance_holder, balance from pubnet.contract_data'
             ' where balance is not null order by 2 desc limit 5"'
         ),
+        *([f"{program} contract {contract}{here}"] if contract else []),
     )
     for line in (
         *(() if extras.lacking("sql") else asked),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import closing
 from typing import Final
 
@@ -13,7 +12,7 @@ from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import LATE, end_process, stopping
+from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Processor as Settings
 from stellarrow.telemetry import logs
 
@@ -30,6 +29,7 @@ _PAGE: Final = {
         *("grpc_address", "flight_address", "health_port", "insecure", "worker_count", "max_memory_mb"),
     ),
 }
+_LOOK_SECONDS: Final = 0.2  # between looks at whether sessions get what they need
 _log: Final = logging.getLogger("stellarrow.processor")
 
 
@@ -46,17 +46,19 @@ def serve(settings: Settings) -> None:
     With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
     """
     extras.require("processor serve", "servers", *registry.extras_of(settings.source))
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
-        _serve(settings, stop.event)
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+        _serve(settings, stop)
 
 
-def _serve(settings: Settings, stop: threading.Event) -> None:
+def _serve(settings: Settings, stop: Stop) -> None:
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
 
     with closing(ProcessorService(settings)) as service:
         service.start()
+        stop.begin()
         _log.info("processing ledgers from %s: %s", service.source, service.addresses)
-        stop.wait()
+        while not stop.event.wait(_LOOK_SECONDS):
+            service.look()
         _log.info("draining: streams end at a ledger, sessions continue at the next start")
         service.drain()
     _log.info("stopped")

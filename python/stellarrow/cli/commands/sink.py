@@ -44,7 +44,7 @@ def serve(settings: Settings) -> None:
     extras.require("sink postgres serve", "postgres", "servers", *registry.extras_of(settings.source))
     from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
-        SinkService(settings, stop.event).run()
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+        SinkService(settings, stop.event).run(begin=stop.begin)
     if stop.event.is_set():
         end_process(0)

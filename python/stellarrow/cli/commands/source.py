@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from contextlib import closing
+from functools import partial
 from typing import Final
 
 import click
@@ -13,8 +13,9 @@ from stellarrow import extras, registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import LATE, end_process, stopping
+from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Source as Settings
+from stellarrow.net.redaction import redacted_url
 from stellarrow.telemetry import logs
 from stellarrow.telemetry.metrics import Metrics
 
@@ -41,15 +42,17 @@ def serve(settings: Settings) -> None:
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
     extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE) as stop:
-        _serve(settings, stop.event)
+    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+        _serve(settings, stop)
 
 
-def _serve(settings: Settings, stop: threading.Event) -> None:
+def _serve(settings: Settings, stop: Stop) -> None:
     from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
+    from stellarrow.services.starting import network_of  # noqa: PLC0415
 
     metrics = Metrics()
-    opened = registry.open_source(
+    opened = partial(
+        registry.open_source,
         settings.source,
         rpc=settings.rpc,
         network=settings.network,
@@ -58,14 +61,22 @@ def _serve(settings: Settings, stop: threading.Event) -> None:
         access=settings.access,
         metrics=metrics,
     )
-    with closing(opened) as source:
-        network = registry.find_network(source, settings.network)
-        with closing(SourceService(settings, source, network, metrics)) as service:
-            service.start()
-            _log.info("serving ledgers of %s from %s: %s", network, service.url, service.addresses)
-            while not stop.wait(_POLL_SECONDS):
-                service.look()
-            _log.info("draining: streams end at the ledger they have reached")
-            service.drain()
+    network = network_of(
+        settings.network,
+        settings.origin("network"),
+        lambda policy: opened(policy=policy),
+        name=redacted_url(settings.source or ",".join(settings.rpc)),
+    )
+    with (
+        closing(opened()) as source,
+        closing(SourceService(settings, source, network, metrics)) as service,
+    ):
+        service.start()
+        stop.begin()
+        _log.info("serving ledgers of %s from %s: %s", network, service.url, service.addresses)
+        while not stop.event.wait(_POLL_SECONDS):
+            service.look()
+        _log.info("draining: streams end at the ledger they have reached")
+        service.drain()
     _log.info("stopped")
     end_process(0)

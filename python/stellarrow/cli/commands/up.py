@@ -55,15 +55,20 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     extras.require("up", "servers", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
-        stopping(LATE) as stop,
+        stopping(LATE, starting=True) as stop,
         _located(settings) as location,
     ):
+
+        def announce(services: dict[str, str]) -> None:
+            stop.begin()
+            _show(services)
+
         run(
             replace(settings, source=location),
             replace(source, source=location),
             to,
             stop.event,
-            announce=_show,
+            announce=announce,
         )
     end_process(0)
 

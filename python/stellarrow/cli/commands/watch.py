@@ -3,49 +3,102 @@
 from __future__ import annotations
 
 import json
+import select
+import sys
+import termios
 import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from typing import Any, Final
 
 import click
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.output import formatting
+from stellarrow.cli.output.sessions_page import drawn
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
 from stellarrow.net.http_request import ask
 
-_STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
 _TIMEOUT: Final = 5.0  # seconds
-_ENDED: Final = frozenset({"STOPPED", "ERROR"})
-_RECENT: Final = 4  # sessions that have ended, shown
-_READERS: Final = 12  # shown, those farthest behind first
+_INTERRUPTED: Final = 130
+_UNBOUNDED: Final = 10_000  # columns, where no terminal breaks lines
+Wait = Callable[[], bool]
 
 
 @click.command(epilog="\b\nExample:\n  stellarrow watch --at :8089")
 @click.option("--at", default=":8089", metavar="ADDRESS", help="The processor's HTTP.  [:8089]")
 @click.option("--every", type=click.FloatRange(0.1, 3_600), default=1.0, metavar="SECONDS", help="[1]")
 @click.option("--once", is_flag=True, help="Show it once, and end.")
-def command(at: str, every: float, once: bool) -> None:
-    """Watch a processor: its sessions, how fast they are, their tables, and who reads them."""
+@click.pass_context
+def command(context: click.Context, at: str, every: float, once: bool) -> None:
+    """Watch a processor: its sessions, how fast they are, their tables, and who reads them.
+
+    On a terminal ids are shortened, and q quits.
+    """
     address = Address.parse(at)
     console = Console()
-    if once or not console.is_terminal:
-        while True:
-            console.print(_drawn(_sessions(address)))
-            if once:
-                return
-            time.sleep(max(0.1, every))
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    if not console.is_terminal:
+        console = Console(width=_UNBOUNDED)
+    try:
+        if once or not console.is_terminal:
+            _print(console, address, every=None if once else every)
+        else:
+            _follow(console, address, every)
+    except KeyboardInterrupt:  # how one stops watching
+        context.exit(_INTERRUPTED)
+
+
+def _print(console: Console, address: Address, *, every: float | None) -> None:
+    while True:
+        console.print(drawn(_sessions(address), console.width, whole_ids=not console.is_terminal))
+        if every is None:
+            return
+        time.sleep(every)
+
+
+def _follow(console: Console, address: Address, every: float) -> None:
+    with _keys(every) as quits, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
-                live.update(_drawn(_sessions(address)), refresh=True)
+                page = drawn(_sessions(address), console.width, whole_ids=False)
+                live.update(page, refresh=True)
             except Unavailable as error:
                 live.update(Text(f"{error}: waiting for it", style="yellow"), refresh=True)
-            time.sleep(max(0.1, every))
+            if quits():
+                return
+
+
+@contextmanager
+def _keys(every: float) -> Iterator[Wait]:
+    """Yield what waits so many seconds, and tells whether q was pressed meanwhile."""
+    if not sys.stdin.isatty():
+        yield partial(_sleep, every)
+        return
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+
+    def quits() -> bool:
+        deadline = time.monotonic() + every
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([keyboard], [], [], left)[0] and sys.stdin.read(1) in ("q", "Q", ""):
+                return True
+        return False
+
+    try:
+        tty.setcbreak(keyboard)
+        yield quits
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
 
 
 def _sessions(address: Address) -> list[dict[str, Any]]:
@@ -62,60 +115,3 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
     raise StellarrowError(
         f"http://{address} is no processor's (/sessions answers {answer.status}): give --at its HTTP address"
     )
-
-
-def _drawn(sessions: list[dict[str, Any]]) -> Group:
-    if not sessions:
-        return Group(Text("no session yet: StartProcessing, or --start-ledger, starts one"))
-    ended = [one for one in sessions if one["status"] in _ENDED]
-    older = ended[:-_RECENT]
-    shown = [one for one in sessions if one not in older]
-    more = (
-        [Text(f"and {formatting.many(len(older), 'session')} that ended before", style="dim")]
-        if older
-        else []
-    )
-    return Group(_overview(shown), *more, Text(), _tables(shown), Text(), _readers(shown))
-
-
-def _table(*headings: str, left: int = 2) -> Table:
-    """Return a table whose first columns are texts, and the others numbers."""
-    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for at, heading in enumerate(headings):
-        drawn.add_column(heading, justify="left" if at < left else "right")
-    return drawn
-
-
-def _overview(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("session", "status", "ledger", "up to", "lag", "entries/s", "entries", "read", "spool")
-    for one in sessions:
-        drawn.add_row(
-            one["id"][:8],
-            Text(one["status"], style=_STYLES.get(one["status"], "dim")),
-            str(one["current"] or "-"),
-            str(one["last"] or "open"),
-            "-" if one["lag"] is None else formatting.seconds(one["lag"]),
-            formatting.count(one["entries_per_second"]),
-            formatting.count(one["entries"]),
-            formatting.size(one["bytes"]),
-            formatting.size(one["spool_bytes"]),
-        )
-        if one["message"]:
-            drawn.add_row("", Text(one["message"], style="yellow"))
-    return drawn
-
-
-def _tables(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("rows", *(one["id"][:8] for one in sessions), left=1)
-    for name in dict.fromkeys(name for one in sessions for name in one["rows"]):
-        drawn.add_row(name, *(formatting.count(one["rows"].get(name, 0)) for one in sessions))
-    return drawn
-
-
-def _readers(sessions: list[dict[str, Any]]) -> Table:
-    readers = [(one["id"][:8], reader) for one in sessions for reader in one["readers"]]
-    readers.sort(key=lambda pair: -pair[1]["behind"])
-    drawn = _table("session", f"{formatting.many(len(readers), 'reader')}", "ledgers behind")
-    for session, reader in readers[:_READERS]:
-        drawn.add_row(session, reader["name"].rpartition(" ")[0], formatting.count(reader["behind"]))
-    return drawn

@@ -10,8 +10,9 @@ import pyarrow.compute as pc
 
 from stellarrow.cli.output import events, formatting
 from stellarrow.core.close_time import close_time
-from stellarrow.core.decode import Batches, Decoder, decode
+from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.framing import sequences, split
+from stellarrow.core.projection import Batches
 from stellarrow.core.tables import tables
 from stellarrow.errors import NetworkMismatch
 from stellarrow.ledgers import KNOWN_NETWORKS, LedgerChunk, Network

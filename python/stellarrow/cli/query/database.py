@@ -15,6 +15,7 @@ from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import View, prove, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError
 from stellarrow.extras import needing
+from stellarrow.scanning import Scan
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
@@ -36,6 +37,9 @@ class Database:
         for macro in MACROS:
             self._connection.execute(macro)
         self._data = data if isinstance(data, Path) else None
+        self._scans = (
+            () if isinstance(data, Path) else [one for one in data.values() if isinstance(one, Scan)]
+        )
         self._views: list[View] = []
         if not isinstance(data, Path):
             self._views = [self._registered(name, rows) for name, rows in data.items()]
@@ -124,6 +128,7 @@ class Database:
 
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""
+        before = [scan.error for scan in self._scans]
         with self._reading():
             self._prove(query)
             try:
@@ -134,6 +139,9 @@ class Database:
                 yield rows.schema
                 yield from rows
             except (self._error, pa.ArrowException, OSError) as error:
+                for scan, old in zip(self._scans, before, strict=True):
+                    if scan.error and scan.error is not old:
+                        raise scan.error from error
                 raise self._refused(query, str(error)) from error
 
     def _prove(self, query: str) -> None:

@@ -7,12 +7,12 @@ import readline
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import click
+import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
-from stellarrow.cli.query.database import Database
 from stellarrow.errors import StellarrowError
 from stellarrow.storage.paths import local_path
 
@@ -26,7 +26,20 @@ _COMMANDS: Final = {
 }
 
 
-def ask(database: Database, *, expanded: bool = False) -> None:
+class Answering(Protocol):
+    """What is asked: files, ledgers or a database."""
+
+    def tables(self) -> list[str]:
+        """Return every table's name."""
+
+    def words(self) -> list[str]:
+        """Return what a query may be made of."""
+
+    def rows(self, query: str) -> pa.RecordBatchReader:
+        """Answer a query."""
+
+
+def ask(database: Answering, *, expanded: bool = False) -> None:
     """Ask for queries until there are no more; a query ends with a semicolon."""
     click.echo(f"tables: {', '.join(database.tables())}\nA query ends with ; and .help tells the rest.")
     last = ""
@@ -70,7 +83,7 @@ def _queries() -> Iterator[str]:
             yield text.rstrip(";")
 
 
-def _obey(text: str, database: Database, last: str) -> None:
+def _obey(text: str, database: Answering, last: str) -> None:
     name, _, argument = text.partition(" ")
     if name == ".tables":
         click.echo("\n".join(database.tables()))
@@ -84,7 +97,7 @@ def _obey(text: str, database: Database, last: str) -> None:
 
 
 @contextmanager
-def _editing(database: Database) -> Iterator[None]:
+def _editing(database: Answering) -> Iterator[None]:
     """Complete names, and remember lines from one session to the next."""
     known = sorted({*database.words(), *(one.split()[0] for one in _COMMANDS)})
 

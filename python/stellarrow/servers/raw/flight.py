@@ -14,7 +14,7 @@ from pyarrow import flight
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
 from stellarrow.net.bounded_json import read_object
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
@@ -125,9 +125,7 @@ class RawLedgerFlight(GuardedFlight):
         try:
             super().__init__(access, **made)
         except (OSError, pa.ArrowException) as error:
-            raise ConfigError(
-                f"cannot listen on {address} ({error}): choose another address, or stop what is there"
-            ) from error
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self.port)
         keep_asking(self.port)
 

@@ -8,6 +8,7 @@ from typing import Final
 
 from stellarrow.errors import StellarrowError, TooManyCalls
 from stellarrow.extras import needing
+from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
 from stellarrow.security.access import Access
 from stellarrow.security.tls import Tls
@@ -50,6 +51,7 @@ class RawLedgerServer(RpcServer):
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
+        network: Network | None = None,
     ) -> None:
         self._relay = relay
         self._streams = threading.BoundedSemaphore(_STREAMS)
@@ -62,6 +64,7 @@ class RawLedgerServer(RpcServer):
             insecure=insecure,
             threads=_STREAMS + _SPARE,
             options=_OPTIONS,
+            network=network,
         )
         self.serving(False)
 

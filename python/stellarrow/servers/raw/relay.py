@@ -106,6 +106,11 @@ class Relay:
         return self._head is not None or self._asked
 
     @property
+    def is_away(self) -> bool:
+        """Tell whether the source does not answer now."""
+        return isinstance(self._trouble, SourceUnavailable)
+
+    @property
     def components(self) -> tuple[Component, ...]:
         """What /health shows of it."""
         return Part(self._check), Part(self._check_quarantine)
@@ -128,6 +133,7 @@ class Relay:
                 "streams": self._readers,
                 "history_reels": len(self._reels),
             },
+            essential=not self.is_away,
         )
 
     def _check_quarantine(self) -> Check:
@@ -202,6 +208,7 @@ class Relay:
                 self._note(error)
                 self._trouble = error
             else:
+                self._trouble = None
                 if held:
                     self._earliest = held.first
                     self._head = FanoutBuffer(held.last, budget=self._budget // 4)
@@ -224,6 +231,8 @@ class Relay:
             except StellarrowError as error:
                 if not (isinstance(error, LedgerMissing) and self._is_to_come(head.next)):
                     self._fail(head, error)
+                elif self.is_away:
+                    self._trouble = None  # it answers again
             rest = _POLL if head.next > begun or not self._trouble else min(rest * 2, _LONGEST)
             if head.next == begun or self._trouble:
                 self._stop.wait(rest)

@@ -37,8 +37,8 @@ def _counted(listing: Listing, part: LedgerRange, files: Iterator[Piece]) -> Row
                 for rows in shape.format.read(file, shape.schema, [_LEDGER]):
                     found += rows_by_ledger(between(rows, due))
     except (Damaged, Gone, Irregular) as refusal:
-        return RowCounts(part, None, error or refusal)
-    return RowCounts(part, found, error)
+        return RowCounts(part, None, error or refusal, LedgerSet([part]))
+    return RowCounts(part, found, error, LedgerSet([part] if error else []))
 
 
 def _difference(listing: Listing, path: str, file: pa.NativeFile) -> Damaged | None:

@@ -32,7 +32,7 @@ from stellarrow.sinks.postgres.ddl import Layout, layout
 from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.partitions import is_there
-from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
+from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer
@@ -132,6 +132,12 @@ class PostgresSink:
     def held(cls, url: str) -> list[KeptTable]:
         """Return the tables of a database, whoever wrote them."""
         return kept_tables(url)
+
+    @classmethod
+    def forget(cls, url: str, table: str, ledgers: LedgerSet) -> None:
+        """Remove ledgers from one of the tables that `held` returns, so that they are written again."""
+        place = next(one.place for one in kept_tables(url) if one.name == table)
+        forget(url, place, ledgers)
 
     @property
     def guards(self) -> tuple[Guard, ...]:

@@ -9,6 +9,9 @@ use crate::ledger::token_event::{Kind, Memo};
 use crate::values::address::Address;
 use crate::values::asset::RawAsset;
 use crate::values::muxed::Muxed;
+use crate::xdr::discriminants::{
+    ClaimAtomType, ClaimableBalanceIDType, OperationType as Type, PublicKeyType,
+};
 use crate::xdr::{self, Input};
 
 /// An operation and what came of it.
@@ -25,37 +28,47 @@ pub struct Done<'a> {
 
 /// Whether operations of this type can move what somebody holds; contract calls aside.
 pub fn moves(kind: u32) -> bool {
-    matches!(kind, 0..=4 | 7..=9 | 12..=15 | 19..=23)
+    matches!(
+        kind,
+        Type::CREATE_ACCOUNT..=Type::CREATE_PASSIVE_SELL_OFFER
+            | Type::ALLOW_TRUST..=Type::INFLATION
+            | Type::MANAGE_BUY_OFFER..=Type::CLAIM_CLAIMABLE_BALANCE
+            | Type::CLAWBACK..=Type::LIQUIDITY_POOL_WITHDRAW
+    )
 }
 
 /// Follow an operation. `None` where it, its result and its changes contradict one another.
 pub fn follow(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
     match done.kind {
-        0 => create_account(step, done.body),
-        1 => payment(step, done.body),
-        2 | 13 => path_payment(step, done),
-        3 | 4 | 12 => trades(step, done.result).map(drop),
-        7 | 21 => pools::revoked(step, done.changes),
-        8 => merge(step, done),
-        9 => inflation(step, done.result),
-        14 => create_claimable_balance(step, done),
-        15 => claim(step, done),
-        19 => clawback(step, done.body),
-        20 => clawback_claimable_balance(step, done),
-        22 => pools::deposit(step, done.changes),
-        23 => pools::withdraw(step, done.changes),
+        Type::CREATE_ACCOUNT => create_account(step, done.body),
+        Type::PAYMENT => payment(step, done.body),
+        Type::PATH_PAYMENT_STRICT_RECEIVE | Type::PATH_PAYMENT_STRICT_SEND => {
+            path_payment(step, done)
+        }
+        Type::MANAGE_SELL_OFFER | Type::CREATE_PASSIVE_SELL_OFFER | Type::MANAGE_BUY_OFFER => {
+            trades(step, done.result).map(drop)
+        }
+        Type::ALLOW_TRUST | Type::SET_TRUST_LINE_FLAGS => pools::revoked(step, done.changes),
+        Type::ACCOUNT_MERGE => merge(step, done),
+        Type::INFLATION => inflation(step, done.result),
+        Type::CREATE_CLAIMABLE_BALANCE => create_claimable_balance(step, done),
+        Type::CLAIM_CLAIMABLE_BALANCE => claim(step, done),
+        Type::CLAWBACK => clawback(step, done.body),
+        Type::CLAWBACK_CLAIMABLE_BALANCE => clawback_claimable_balance(step, done),
+        Type::LIQUIDITY_POOL_DEPOSIT => pools::deposit(step, done.changes),
+        Type::LIQUIDITY_POOL_WITHDRAW => pools::withdraw(step, done.changes),
         _ => Some(()),
     }
 }
 
 /// AccountID, of the only type there is.
 fn account_id(bytes: Input<'_>) -> Option<(Address, Input<'_>)> {
-    let (key, rest) = xdr::array(bytes.strip_prefix(&[0; 4])?)?;
+    let (key, rest) = xdr::array(xdr::arm(bytes, PublicKeyType::ED25519)?)?;
     Some((Address::account(key), rest))
 }
 
 fn claimable_balance_id(bytes: Input<'_>) -> Option<Address> {
-    let (id, _) = xdr::array(bytes.strip_prefix(&[0; 4])?)?;
+    let (id, _) = xdr::array(xdr::arm(bytes, ClaimableBalanceIDType::V0)?)?;
     Some(Address::claimable_balance(id))
 }
 
@@ -81,7 +94,7 @@ fn path_payment(step: &mut Step<'_, '_>, done: &Done<'_>) -> Option<()> {
     let (asset, rest) = RawAsset::read(rest)?;
     let last = trades(step, done.result)?;
     let (amount, _) = match done.kind {
-        2 => xdr::i64(rest)?,
+        Type::PATH_PAYMENT_STRICT_RECEIVE => xdr::i64(rest)?,
         // What arrived only the result tells: SimplePaymentResult.
         _ => xdr::i64(RawAsset::read(account_id(last)?.1)?.1)?,
     };
@@ -96,13 +109,17 @@ fn trades<'a>(step: &mut Step<'_, '_>, claims: Input<'a>) -> Option<Input<'a>> {
     for _ in 0..count {
         let (arm, body) = xdr::u32(bytes)?;
         let (seller, rest) = match arm {
-            0 => xdr::array(body).map(|(key, rest)| (Address::account(key), rest))?,
-            1 => account_id(body)?,
-            2 => xdr::array(body).map(|(id, rest)| (Address::liquidity_pool(id), rest))?,
+            ClaimAtomType::V0 => {
+                xdr::array(body).map(|(key, rest)| (Address::account(key), rest))?
+            }
+            ClaimAtomType::ORDER_BOOK => account_id(body)?,
+            ClaimAtomType::LIQUIDITY_POOL => {
+                xdr::array(body).map(|(id, rest)| (Address::liquidity_pool(id), rest))?
+            }
             _ => return None,
         };
         // An offer has an id, a pool none.
-        let rest = if arm == 2 { rest } else { rest.get(8..)? };
+        let rest = if arm == ClaimAtomType::LIQUIDITY_POOL { rest } else { rest.get(8..)? };
         let (sold, rest) = RawAsset::read(rest)?;
         let (amount_sold, rest) = xdr::i64(rest)?;
         let (bought, rest) = RawAsset::read(rest)?;

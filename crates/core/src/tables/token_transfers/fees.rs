@@ -47,15 +47,12 @@ pub fn refund(
     let account = envelope.fee_account().key;
     // Up to protocol 22 it is among the changes after the operations, since then among its own.
     let changes = [transaction.meta.changes_after, transaction.refund_changes];
-    match fee::rise(&changes, account)? {
-        0 => Some(()),
-        refunded if refunded > 0 => {
-            let movement = movement(journal, account, refunded.checked_neg()?);
-            journal.record(refund_part(ledger), movement);
-            Some(())
-        }
-        _ => None,
+    let refunded = fee::rise(&changes, account)?;
+    if refunded > 0 {
+        let movement = movement(journal, account, refunded.checked_neg()?);
+        journal.record(refund_part(ledger), movement);
     }
+    (refunded >= 0).then_some(())
 }
 
 fn movement(journal: &Journal, account: &[u8; 32], amount: i64) -> Movement<'static> {

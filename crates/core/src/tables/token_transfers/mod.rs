@@ -19,6 +19,8 @@ use crate::ledger::envelope::Envelope;
 use crate::ledger::header::Ledger;
 use crate::ledger::operation::{OPERATION_NAMES, Operation, Operations, Outcome, Results};
 use crate::ledger::visitor::{Needs, Refusal, Totals, Transaction};
+use crate::xdr;
+use crate::xdr::discriminants::OperationType;
 use classic::Done;
 use journal::{Journal, Seen};
 use rows::Writer;
@@ -32,9 +34,8 @@ pub(super) const TOKEN_TRANSFERS: Table = Table {
     key: &["ledger_sequence", "event_index"],
 };
 
-const MANAGE_SELL_OFFER: u32 = 3;
-const CREATE_PASSIVE_SELL_OFFER: u32 = 4;
-const INVOKE_HOST_FUNCTION: u32 = 24;
+/// The code of every operation's own result in a successful transaction.
+const SUCCESS: u32 = 0;
 
 pub(super) struct Builder {
     transfers: Transfers,
@@ -103,10 +104,11 @@ impl Builder {
     ) -> Option<()> {
         let (kind, (told, result)) = (operation.kind, result?);
         // stellar-core says of a passive offer what became of it as of any other offer.
-        if told != kind && (told, kind) != (MANAGE_SELL_OFFER, CREATE_PASSIVE_SELL_OFFER) {
+        let passive = (OperationType::MANAGE_SELL_OFFER, OperationType::CREATE_PASSIVE_SELL_OFFER);
+        if told != kind && (told, kind) != passive {
             return None;
         }
-        if kind == INVOKE_HOST_FUNCTION {
+        if kind == OperationType::INVOKE_HOST_FUNCTION {
             let meta = transaction.meta;
             let events = meta.events(index);
             contract::operation(&mut self.journal, events, (index, Some(kind)));
@@ -115,8 +117,7 @@ impl Builder {
         if !classic::moves(kind) {
             return Some(());
         }
-        // The result of an operation in a successful transaction has code 0.
-        let result = result.strip_prefix(&[0; 4])?;
+        let result = xdr::arm(result, SUCCESS)?;
         let changes = transaction.meta.changes(index);
         let mut step = Step::new(&mut self.journal, envelope, index, operation);
         classic::follow(&mut step, &Done { kind, body: operation.body, result, changes })?;

@@ -9,6 +9,7 @@ use crate::ledger::token_event::{Kind, Memo};
 use crate::values::address::Address;
 use crate::values::asset::RawAsset;
 use crate::xdr::Input;
+use crate::xdr::discriminants::{EnvelopeType, PublicKeyType};
 
 /// A pool and how much of each of its assets came or went.
 struct Flow<'a> {
@@ -121,11 +122,11 @@ fn redeem(
 }
 
 /// The id of the claimable balance that a revocation makes of an asset in a pool: sha256 of the
-/// HashIDPreimage of envelope type 7, ENVELOPE_TYPE_POOL_REVOKE_OP_ID (CAP-38).
+/// HashIDPreimage (CAP-38).
 fn balance_id(step: &Step<'_, '_>, pool: &[u8; 32], asset: &[u8]) -> [u8; 32] {
     let (account, sequence, operation) = step.identity();
-    Sha256::new_with_prefix(7u32.to_be_bytes())
-        .chain_update([0; 4])
+    Sha256::new_with_prefix(EnvelopeType::POOL_REVOKE_OP_ID.to_be_bytes())
+        .chain_update(PublicKeyType::ED25519.to_be_bytes())
         .chain_update(account)
         .chain_update(sequence.to_be_bytes())
         .chain_update(operation.to_be_bytes())

@@ -1,6 +1,8 @@
 //! Stellar-contract-config-setting.x: network settings kept as ledger entries.
 
-use super::*;
+use super::types::{ExtensionPoint, Hash};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bool, Bytes, Enum, I64, U32, U64};
 
 pub type ConfigSettingID = Enum<0, 20>;
 pub type ContractCostParams = Array<ContractCostParamEntry, 1024>;

@@ -1,6 +1,10 @@
 //! Stellar-contract.x: values of contracts.
 
-use super::*;
+use super::types::{
+    AccountID, ClaimableBalanceID, ContractID, Duration, Hash, PoolID, TimePoint, Uint256,
+};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bool, Bytes, Enum, I32, I64, Nested, Optional, U32, U64, Void};
 
 pub type SCErrorCode = Enum<0, 9>;
 pub type SCBytes = Bytes;

@@ -1,6 +1,8 @@
 //! Stellar-exporter.x: the data lake's batches.
 
-use super::*;
+use super::ledger::LedgerCloseMeta;
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, U32};
 
 xdr! {
     struct LedgerCloseMetaBatch {

@@ -1,6 +1,12 @@
 //! Stellar-ledger.x: headers, transaction sets, changes, meta.
 
-use super::*;
+use super::contract::SCVal;
+use super::ledger_entries::{LedgerEntry, LedgerKey};
+use super::scp::{SCPEnvelope, SCPQuorumSet};
+use super::transaction::{TransactionEnvelope, TransactionResult};
+use super::types::{ContractID, ExtensionPoint, Hash, NodeID, Signature, TimePoint, TimePointMs};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bool, Bytes, Enum, I64, Optional, Repeat, U32, U64, Void};
 
 pub type UpgradeType = Bytes<128>;
 pub type LedgerEntryChanges = Array<LedgerEntryChange>;

@@ -1,6 +1,12 @@
 //! Stellar-ledger-entries.x: what the ledger keeps, and the keys to it.
 
-use super::*;
+use super::config_setting::{ConfigSettingEntry, ConfigSettingID};
+use super::contract::{SCAddress, SCVal};
+use super::types::{
+    AccountID, ClaimableBalanceID, ExtensionPoint, Hash, PoolID, SignerKey, TimePoint,
+};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bytes, Enum, I32, I64, Nested, Opaque, Optional, U32, Void};
 
 pub type SequenceNumber = I64;
 pub type AssetCode4 = Opaque<4>;

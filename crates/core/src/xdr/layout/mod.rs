@@ -4,11 +4,6 @@
 //! Names are the protocol's, in snake case as SEP-51 writes them: they become the path of an error.
 #![allow(missing_docs)] // the names are the documentation, and the .x files the source
 
-use super::notation::xdr;
-use super::schema::{
-    Array, Bool, Bytes, Enum, I32, I64, Nested, Opaque, Optional, Repeat, U32, U64, Void,
-};
-
 mod config_setting;
 mod contract;
 mod exporter;

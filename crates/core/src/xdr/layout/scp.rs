@@ -1,6 +1,8 @@
 //! Stellar-SCP.x: consensus messages.
 
-use super::*;
+use super::types::{Hash, NodeID, Signature};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bytes, Nested, Optional, U32, U64};
 
 pub type Value = Bytes;
 

@@ -1,6 +1,17 @@
 //! Stellar-transaction.x: envelopes, operations, results.
 
-use super::*;
+use super::contract::{ContractExecutable, SCAddress, SCSymbol, SCVal};
+use super::ledger_entries::{
+    AlphaNum4, AlphaNum12, Asset, AssetCode, Claimant, DataValue, LedgerKey,
+    LiquidityPoolConstantProductParameters, OfferEntry, Price, SequenceNumber, Signer, String32,
+    String64,
+};
+use super::types::{
+    AccountID, ClaimableBalanceID, Duration, ExtensionPoint, Hash, PoolID, Signature,
+    SignatureHint, SignerKey, TimePoint, Uint256,
+};
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Array, Bytes, I64, Nested, Optional, U32, U64, Void};
 
 xdr! {
     struct TimeBounds { min_time: TimePoint, max_time: TimePoint }

@@ -1,6 +1,7 @@
 //! Stellar-types.x: primitives every other file uses.
 
-use super::*;
+use crate::xdr::notation::xdr;
+use crate::xdr::schema::{Bytes, Opaque, U64, Void};
 
 pub type Hash = Opaque<32>;
 pub type TimePoint = U64;

@@ -49,17 +49,12 @@ fn row(
     key: &LedgerKeyContractData,
     ttls: &HashMap<[u8; 32], u32>,
 ) -> Row {
-    let durability = match key.durability {
-        ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
-        ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
-    };
     let hash = sha256(&encode(&change.key));
     let val = change.shown.map(|entry| match &entry.data {
         LedgerEntryData::ContractData(data) => &data.val,
         other => panic!("contract data's key leads to {other:?}"),
     });
     let key_type = format!("ScValTypeScv{}", key.key.name());
-    let (instance_type, wasm_hash) = val.map_or((None, None), |val| sac::executable(key, val));
     let mut row = place(meta, transaction);
     row.extend([
         cell("operation_index", change.operation),
@@ -67,7 +62,7 @@ fn row(
         cell("change_type", change.kind),
         cell("contract_id", key.contract.to_string()),
         cell("contract_key_type", key_type),
-        cell("contract_durability", durability),
+        cell("contract_durability", durability(key)),
     ]);
     row.extend(asset_cells(val.and_then(|val| sac::asset(key, val))));
     row.extend(balance_cells(key, val));
@@ -77,13 +72,27 @@ fn row(
         cell("ledger_key_hash", hex(&hash)),
         cell("key_xdr", base64(&key.key)),
         cell("val_xdr", val.map(base64)),
-        cell("contract_instance_type", instance_type),
-        cell("contract_instance_wasm_hash", wasm_hash.map(|hash| hex(&hash.0))),
         cell("expiration_ledger_seq", ttls.get(&hash).copied()),
         cell("key_json", json(&key.key)),
         cell("val_json", val.map(json)),
     ]);
+    row.extend(instance_cells(key, val));
     row
+}
+
+fn durability(key: &LedgerKeyContractData) -> &'static str {
+    match key.durability {
+        ContractDataDurability::Temporary => "ContractDataDurabilityTemporary",
+        ContractDataDurability::Persistent => "ContractDataDurabilityPersistent",
+    }
+}
+
+fn instance_cells(key: &LedgerKeyContractData, val: Option<&ScVal>) -> Row {
+    let (kind, wasm_hash) = val.map_or((None, None), |val| sac::executable(key, val));
+    vec![
+        cell("contract_instance_type", kind),
+        cell("contract_instance_wasm_hash", wasm_hash.map(|hash| hex(&hash.0))),
+    ]
 }
 
 fn asset_cells(asset: Option<Asset>) -> Row {

@@ -1,0 +1,60 @@
+//! What crosses the border: bytes on the way in, errors on the way out.
+
+use pyo3::buffer::PyBuffer;
+use pyo3::exceptions::PyException;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use stellarrow_core::error::Error;
+
+pyo3::create_exception!(
+    _core,
+    CoreError,
+    PyException,
+    "What the core refuses: args are (kind, message, ledger, path, offset)."
+);
+
+/// An error as `CoreError`.
+pub fn refused(error: &Error) -> PyErr {
+    let message = error.to_string();
+    match error {
+        Error::Decode { ledger, path, offset, .. } => {
+            CoreError::new_err(("decode", message, *ledger, path.clone(), *offset))
+        }
+        Error::Network { ledger, .. } => place("network", message, Some(*ledger)),
+        Error::Chain { ledger, .. } => place("chain", message, Some(*ledger)),
+        Error::Config(_) => place("config", message, None),
+    }
+}
+
+fn place(kind: &'static str, message: String, ledger: Option<u32>) -> PyErr {
+    CoreError::new_err((kind, message, ledger, None::<String>, None::<usize>))
+}
+
+/// Bytes-like data: `bytes` as they lie, anything else copied, as it may change while we read.
+pub enum Data<'py> {
+    /// As they lie.
+    Bytes(Bound<'py, PyBytes>),
+    /// A copy.
+    Copied(Vec<u8>),
+}
+
+impl<'py> Data<'py> {
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes.as_bytes(),
+            Self::Copied(bytes) => bytes,
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Data<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyBytes>() {
+            Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
+            Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
+        }
+    }
+}
