@@ -29,22 +29,14 @@ from typing import Final
 
 from stellarrow.net.redaction import redacted_text
 
-_LONGEST: Final = 4_000  # characters of a message
+_LONGEST: Final = 4_000  # characters of a message; gRPC takes 8 KB of them
 
 
 class StellarrowError(Exception):
     """Anything stellarrow raises on purpose; no message shows a password or a key that a URL holds."""
 
     def __init__(self, message: str = "", *rest: object) -> None:
-        super().__init__(_bounded(redacted_text(message)), *rest)
-
-
-def _bounded(message: str) -> str:
-    """Cut the middle out of what would fill a screen: it may hold what a client sent, of any length."""
-    if len(message) <= _LONGEST:
-        return message
-    left_out = len(message) - _LONGEST
-    return f"{message[: _LONGEST // 2]} … {left_out:,} characters left out … {message[-_LONGEST // 2 :]}"
+        super().__init__(redacted_text(message, longest=_LONGEST), *rest)
 
 
 class Unavailable(StellarrowError):

@@ -111,7 +111,7 @@ def test_filters_hold_from_one_ledger_on_and_are_remembered(
 @pytest.mark.parametrize(
     ("first", "last", "network", "message"),
     [
-        (5, 9, None, "ledger 5 and 4 more are missing"),
+        (5, 9, None, "begins with ledger 100, so there is no ledger 5: start there, with 100:"),
         (130, 150, None, "ledger 140 and 10 more are missing"),
         (100, 139, "pubnet", "are of synthetic, not pubnet: fix NETWORK_PASSPHRASE"),
     ],
