@@ -253,3 +253,9 @@ def test_one_sink_may_be_given_alone(make_lake: Make, tmp_path: Path) -> None:
     report = sa.run(make_lake(), tables=["ledgers"], sinks=f"parquet:{tmp_path}/out", ledgers="100:104")
     assert report.ledgers == 5
     assert len(sa.scan(tmp_path / "out", table="ledgers").to_table()) == 5
+
+
+@pytest.mark.parametrize("wrong", [{"ledgers": "5"}, {"ledgers": -1}, {"first": 1}, {"ledger_bytes": 1.5}])
+def test_synth_refuses_what_no_ledgers_can_be_made_of(wrong: dict[str, object]) -> None:
+    with pytest.raises(sa.ConfigError, match=rf"{next(iter(wrong))} is .*: give a whole number"):
+        sa.synth(**wrong)  # type: ignore[arg-type]

@@ -115,11 +115,16 @@ class ServerState(Protocol):
     """How calls to one server went; `net.resilience.Guard` is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call the server, without secrets."""
+
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """`closed` while calls go through, `open` while none does, `half-open` while one is tried."""
+
     @property
-    def last_error(self) -> Any: ...
+    def last_error(self) -> Any:
+        """What the last call that failed said, None where none did since."""
 
 
 @runtime_checkable
@@ -183,13 +188,20 @@ class HeldTable(Protocol):
     """A table that is there, whoever wrote it; `network` is a passphrase."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The table's name, without its version."""
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The version of the table's schema."""
+
     @property
-    def network(self) -> str: ...
+    def network(self) -> str:
+        """The passphrase of the network its ledgers are of."""
+
     @property
-    def ledgers(self) -> LedgerSet: ...
+    def ledgers(self) -> LedgerSet:
+        """The ledgers it covers, with rows or without."""
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator["pa.RecordBatch"]:
         """Yield columns of a range's rows, in ledger order."""

@@ -21,8 +21,8 @@ from stellarrow.cli.output.sessions_page import drawn
 IDS = ("fb625318-18f3-4b25-b63d-c133e2711e85", "7ab8e7d9-faea-440f-9e57-b93d637387e7")
 SHORT = ("fb62…1e85", "7ab8…87e7")
 LONG_MESSAGE = (
-    "paused: grpc://ledgers.example.org:50053 does not answer (failed to connect to all addresses; last error:"
-    " Connection refused): is it started there?"
+    "paused: grpc://ledgers.example.org:50053 does not answer (failed to connect to all addresses; last"
+    " error: Connection refused): is it started there?"
 )
 
 

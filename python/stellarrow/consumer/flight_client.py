@@ -57,12 +57,15 @@ class FlightTable:
         *,
         network: Network | None = None,
         credentials: ClientCredentials = NO_CREDENTIALS,
+        secure: bool | None = None,
     ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
-        self._location = f"grpc://{endpoint}"
-        self._options = channel_options(str(endpoint), secure=False)
+        self._tls = credentials.tls
+        self._secure = self._tls.is_set if secure is None else secure
+        self._location = f"grpc{'+tls' if self._secure else ''}://{endpoint}"
+        self._options = channel_options(str(endpoint), secure=self._secure)
         self._network = network
         self._headers = [
             (key.encode(), value.encode()) for key, value in credentials.metadata_for(endpoint.host)
@@ -112,7 +115,15 @@ class FlightTable:
             return None
 
     def _connected(self) -> flight.FlightClient:
-        return flight.connect(self._location, generic_options=list(self._options))
+        choices: dict[str, Any] = {}
+        if self._secure:
+            ca, certificate, key = self._tls.pem()
+            choices = {"tls_root_certs": ca, "cert_chain": certificate, "private_key": key}
+        return flight.connect(
+            self._location,
+            generic_options=list(self._options),
+            **{name: value for name, value in choices.items() if value is not None},
+        )
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""

@@ -74,6 +74,7 @@ class Progress:
     quarantined: int = 0
 
     def add(self, batch: LedgerBatch) -> None:
+        """Count a batch that the sinks have taken."""
         self.ledgers += batch.run.count
         self.bytes += batch.run.size_bytes
         self.last = batch.last
@@ -82,6 +83,7 @@ class Progress:
             self.rows[name] = self.rows.get(name, 0) + rows.num_rows
 
     def copy(self) -> Progress:
+        """Return how far the run is now, which later batches leave as it is."""
         return replace(self, rows=dict(self.rows))
 
 

@@ -25,7 +25,7 @@ from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.state_lock import StateLock
 from stellarrow.protocols import Source
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
 
@@ -108,8 +108,13 @@ class Processor:
             remembered = self._store.sessions()
             self.forgotten = self._found_forgotten(remembered)
             stack.pop_all()
-        self._shared = SessionContext(
-            open_source=open_source,
+        self._shared = self._context()
+        self._works = {one.id: self._work(one) for one in remembered}
+
+    def _context(self) -> SessionContext:
+        options = self.options
+        return SessionContext(
+            open_source=self.open_source,
             network=options.network,
             store=self._store,
             slots=self.slots,
@@ -120,10 +125,9 @@ class Processor:
             dead_letters=options.dead_letters,
             commits=self.commits,
             metrics=self.metrics,
-            kind=kind,
+            kind=self.kind,
             changed=self.changed,
         )
-        self._works = {one.id: self._work(one) for one in remembered}
 
     def listens_on(self, where: str) -> None:
         """Write down where, for a second processor to name."""

@@ -74,6 +74,7 @@ class GrpcSource:
             raise ConfigError(f"{self.name!r} is no address of a raw-ledger service: write grpc://host:50053")
         self._secure = scheme == "grpcs"
         self._metadata = credentials.metadata_for(host_of(url))
+        self._tls = credentials.tls
         self._options = (*_OPTIONS, *channel_options(self._target, secure=self._secure))
         proxy = proxy_of(self._target, secure=self._secure)
         self._way = f" through {proxy}" if proxy else ""
@@ -190,7 +191,9 @@ class GrpcSource:
 
     def _channel(self) -> grpc.Channel:
         if self._secure:
-            return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options=self._options)
+            ca, certificate, key = self._tls.pem()
+            own = grpc.ssl_channel_credentials(ca, key, certificate)
+            return grpc.secure_channel(self._target, own, options=self._options)
         return grpc.insecure_channel(self._target, options=self._options)
 
     def _chunk(self, message: RawLedger) -> LedgerChunk:

@@ -65,26 +65,38 @@ def command(
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     source = ledgers.pop("source")
-    in_postgres = isinstance(data, str) and not source and query != "@"
-    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
-    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
-    database: Database | PostgresDatabase
+    database = _database(query, data, source, ledgers)
     if query == "@":
-        database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
         query = "select name, description from queries"
-    elif source:
-        names = table_names("all")
-        database = Database({name: scan(source, table=name, **ledgers) for name in names})
-    elif isinstance(data, str):
-        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
-
-        database = PostgresDatabase(data)
-    else:
-        database = Database(data)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
+    _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+
+
+def _database(
+    query: str | None, data: Path | str, source: str | None, ledgers: dict[str, Any]
+) -> Database | PostgresDatabase:
+    """Return what the query is about; the list of ready-made queries is a table, too."""
+    in_postgres = isinstance(data, str) and not source and query != "@"
+    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
+    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
+    if query == "@":
+        return Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
+    if source:
+        names = table_names("all")
+        return Database({name: scan(source, table=name, **ledgers) for name in names})
+    if isinstance(data, str):
+        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
+
+        return PostgresDatabase(data)
+    return Database(data)
+
+
+def _show(
+    rows: pa.RecordBatchReader, out: Path | None, *, as_json: bool, as_csv: bool, expanded: bool
+) -> None:
     if out:
         written = result_table.write(rows, out)
         click.echo(f"{formatting.many(written, 'row')} in {out}")

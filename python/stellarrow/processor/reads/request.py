@@ -6,11 +6,10 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final
 
 from stellarrow.core.tables import schema, table
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.bounded_json import read_object
@@ -183,5 +182,4 @@ def _text(word: bytes | str) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(shortened(word), known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
+    return nearest(word, known, f"choose among {', '.join(known)}", show=repr)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,15 +13,14 @@ from pyarrow import flight
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
-from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.address import Address
 from stellarrow.net.bounded_json import read_object
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of, write_options
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
-from stellarrow.servers.tcp_keepalive import keep_asking
 
 TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
@@ -105,8 +103,8 @@ _KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
 }
 
 
-class RawLedgerFlight(GuardedFlight):
-    """Serve the ledgers of a relay; it answers once made."""
+class RawLedgerFlight(FlightListener):
+    """Serve the ledgers of a relay."""
 
     def __init__(
         self,
@@ -119,25 +117,27 @@ class RawLedgerFlight(GuardedFlight):
         access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, access=access, insecure=insecure)
-        self._relay = relay
-        self._told = source_type, source_url
-        try:
-            super().__init__(access, **made)
-        except (OSError, pa.ArrowException) as error:
-            raise CannotListen(f"cannot listen on {address} ({error})") from error
-        self.address = Address(address.host, self.port)
-        keep_asking(self.port)
+        super().__init__(
+            address,
+            lambda made: _RawLedgers(relay, (source_type, source_url), access, **made),
+            tls=tls,
+            access=access,
+            insecure=insecure,
+        )
 
     def close(self, grace: float = 0.0) -> bool:
         """Wait so long for the streams under way to end; tell whether they have.
 
         A client that takes nothing holds its stream, and with it the end of the interpreter, for ever.
         """
-        stopping = threading.Thread(target=self.shutdown, name="stellarrow-flight-stop", daemon=True)
-        stopping.start()
-        stopping.join(grace)
-        return not stopping.is_alive()
+        return super().close(grace)
+
+
+class _RawLedgers(GuardedFlight):
+    def __init__(self, relay: Relay, told: tuple[str, str], access: Access | None, **made: Any) -> None:
+        self._relay = relay
+        self._told = told
+        super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
         yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 
 import psycopg
 
@@ -159,3 +160,11 @@ class Writer:
     def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
         bulk_load.leave(writing, kept, first)
         self._bare[kept, first] = False
+
+
+def queue_of(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
+    """Return writers that are free, for who comes first."""
+    free: SimpleQueue[Writer] = SimpleQueue()
+    for writer in writers:
+        free.put(writer)
+    return free

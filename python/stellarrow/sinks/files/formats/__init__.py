@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 
 _BUFFER: Final = 1 << 20  # bytes
 
@@ -65,7 +64,6 @@ def codec_of(codec: str | None, suffixes: Mapping[str, str], named: str) -> tupl
     """Return a codec's name and suffix, or say which there are."""
     name = (codec or next(iter(suffixes))).lower()
     if name not in suffixes:
-        close = get_close_matches(name, suffixes, n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"choose {', '.join(suffixes)}"
+        remedy = nearest(name, suffixes, f"choose {', '.join(suffixes)}")
         raise ConfigError(f"{named} files have no codec {codec!r}: {remedy}")
     return name, suffixes[name]
