@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from fakes.raw_ledgers import RawLedgers, serving
 from fakes.rpc import RpcNode
 
 Run = Callable[..., Any]
@@ -119,8 +120,11 @@ def test_a_range_that_holds_nothing_says_where_the_source_begins_or_ends(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_service_that_does_not_tell_what_it_has_is_asked_by_number(stellarrow: Run, tmp_path: Path) -> None:
-    told = extracted(stellarrow, "grpc://127.0.0.1:1", MINUTE, tmp_path / "out")
+def test_a_service_that_does_not_tell_what_it_has_is_asked_by_number(
+    stellarrow: Run, tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with serving(RawLedgers(ledgers)) as port:
+        told = extracted(stellarrow, f"grpc://127.0.0.1:{port}", MINUTE, tmp_path / "out")
     assert told.startswith("2 ")
     assert "name the ledgers you want" in told
 

@@ -85,8 +85,7 @@ def _without_middle(text: str, longest: int) -> str:
         return text
     head, _, word = text[: longest // 2].rpartition(" ")
     head = f"{head} {word}" if word.isalnum() else head
-    word, _, tail = text[-longest // 2 :].partition(" ")
-    tail = f"{word} {tail}" if word.isalnum() else tail
+    tail = text[-longest // 2 :].partition(" ")[2]
     return f"{head} … {len(text) - len(head) - len(tail):,} characters left out … {tail}"
 
 
