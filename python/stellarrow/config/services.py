@@ -12,6 +12,7 @@ from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
+    ENDPOINT,
     FILE,
     FOLDER,
     HEADERS,
@@ -228,8 +229,11 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
-    source_endpoint: Address = setting(
-        ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
+    source_endpoint: str = setting(
+        ENDPOINT,
+        "localhost:50053",
+        "SOURCE_ENDPOINT",
+        help="Where the ledgers' gRPC listens, or their Flight (flight://HOST:8815).",
     )
     grpc_address: Address = setting(
         ADDRESS, ":50054", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."

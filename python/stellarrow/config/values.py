@@ -170,6 +170,18 @@ RATE: Final = Kind(_read_rate, "a rate such as 100/s, 600/m or 5000/h", "RATE")
 ADDRESS_RANGES: Final = Kind(
     _read_address_ranges, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_address_range
 )
+
+
+def _read_endpoint(text: str) -> str:
+    """Read where a raw-ledger service listens, over gRPC unless a scheme says otherwise."""
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        return str(Address.parse(text))
+    if scheme not in ("grpc", "grpcs", "flight", "flights"):
+        raise ValueError(scheme)
+    return f"{scheme}://{Address.parse(rest)}"
+
+
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
@@ -186,6 +198,12 @@ TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MAS
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
+ENDPOINT: Final = Kind(
+    _read_endpoint,
+    "host:port, or grpc://, grpcs://, flight:// or flights:// before it",
+    "ADDRESS",
+    redacted_url,
+)
 DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", "DURATION")
 PERIOD: Final = Kind(_read_period, "a duration such as 500ms, 5s or 1m30s, and more than 0", "DURATION")
 TRUTH: Final = Kind(_read_truth, "true or false", "BOOL")

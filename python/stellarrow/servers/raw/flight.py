@@ -12,7 +12,7 @@ from pyarrow import flight
 
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import LAST_POSSIBLE, Network
 from stellarrow.net.address import Address
 from stellarrow.net.bounded_json import read_object
 from stellarrow.net.redaction import shortened
@@ -113,13 +113,14 @@ class RawLedgerFlight(FlightListener):
         *,
         source_type: str,
         source_url: str,
+        network: Network | None = None,
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
     ) -> None:
         super().__init__(
             address,
-            lambda made: _RawLedgers(relay, (source_type, source_url), access, **made),
+            lambda made: _RawLedgers(relay, (source_type, source_url), network, access, **made),
             tls=tls,
             access=access,
             insecure=insecure,
@@ -134,9 +135,17 @@ class RawLedgerFlight(FlightListener):
 
 
 class _RawLedgers(GuardedFlight):
-    def __init__(self, relay: Relay, told: tuple[str, str], access: Access | None, **made: Any) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        origin: tuple[str, str],
+        network: Network | None,
+        access: Access | None,
+        **made: Any,
+    ) -> None:
         self._relay = relay
-        self._told = told
+        self._origin = origin
+        self._network = network
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
@@ -149,7 +158,18 @@ class _RawLedgers(GuardedFlight):
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
-        return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
+        records = sum(part.count or 0 for part in parts) or -1
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, records, -1, app_metadata=self._metadata())
+
+    def _metadata(self) -> bytes:
+        """Say what the ledgers are of, and which there are, where the source told."""
+        passphrase = self._network.passphrase if self._network else None
+        report = {
+            "network": passphrase,
+            "first_ledger": self._relay.earliest,
+            "last_ledger": self._relay.latest,
+        }
+        return json.dumps({key: value for key, value in report.items() if value is not None}).encode()
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
@@ -185,7 +205,7 @@ class _RawLedgers(GuardedFlight):
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
         count = len(ledgers)
-        source_type, source_url = self._told
+        source_type, source_url = self._origin
         columns = [
             [ledger.sequence for ledger in ledgers],
             [ledger.hash for ledger in ledgers],
