@@ -12,6 +12,7 @@ from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
+    ENDPOINT,
     FILE,
     FOLDER,
     HEADERS,
@@ -36,13 +37,19 @@ from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
-_ON_ERROR = choice(("stop", "quarantine"))
+_ON_ERROR = choice(
+    ("stop", "quarantine"),
+    {
+        **dict.fromkeys(("fail", "abort", "halt"), "stop"),
+        **dict.fromkeys(("dlq", "dead-letter", "dead-letters", "quarantined"), "quarantine"),
+    },
+)
 _LOG_LEVEL = choice(
     ("debug", "info", "warning", "error"),
     {
-        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
-        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
-        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(("trace", "verbose", "all", "dbg", "10"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf", "20"), "info"),
+        **dict.fromkeys(("warn", "wrn", "30"), "warning"),
         **dict.fromkeys(
             ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
         ),
@@ -222,8 +229,11 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
-    source_endpoint: Address = setting(
-        ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
+    source_endpoint: str = setting(
+        ENDPOINT,
+        "localhost:50053",
+        "SOURCE_ENDPOINT",
+        help="Where the ledgers' gRPC listens, or their Flight (flight://HOST:8815).",
     )
     grpc_address: Address = setting(
         ADDRESS, ":50054", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."

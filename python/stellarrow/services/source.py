@@ -54,7 +54,12 @@ class SourceService:
             stack.callback(self._grpc.close)
             with listening(settings, "flight_address"):
                 self._flight = RawLedgerFlight(
-                    settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+                    settings.flight_address,
+                    self._relay,
+                    source_type=kind,
+                    source_url=self.url,
+                    network=network,
+                    **doors,
                 )
             stack.callback(self._flight.close)
             parts = [*self._relay.components, *guards_of(source)]
