@@ -38,13 +38,19 @@ from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
-_ON_ERROR = choice(("stop", "quarantine"))
+_ON_ERROR = choice(
+    ("stop", "quarantine"),
+    {
+        **dict.fromkeys(("fail", "abort", "halt"), "stop"),
+        **dict.fromkeys(("dlq", "dead-letter", "dead-letters", "quarantined"), "quarantine"),
+    },
+)
 _LOG_LEVEL = choice(
     ("debug", "info", "warning", "error"),
     {
-        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
-        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
-        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(("trace", "verbose", "all", "dbg", "10"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf", "20"), "info"),
+        **dict.fromkeys(("warn", "wrn", "30"), "warning"),
         **dict.fromkeys(
             ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
         ),

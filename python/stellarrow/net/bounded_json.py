@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.net.redaction import shortened
 
 _MAX_DEPTH: Final = 32
 
@@ -41,7 +42,7 @@ class JsonObject:
         for key in given:
             if key not in keys:
                 remedy = nearest(key, keys, f"choose among {', '.join(keys)}", show=repr)
-                raise ConfigError(f"{what} has {key!r}: {remedy}")
+                raise ConfigError(f"{what} has {shortened(key)!r}: {remedy}")
         return cls(given)
 
     def text(self, key: str) -> str:
@@ -59,7 +60,7 @@ class JsonObject:
     def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
         value = self._given.get(key)
         if value is not None and not fits(value):
-            raise ConfigError(f"{key} is {value!r:.80}: it must be {allowed}")
+            raise ConfigError(f"{key} is {shortened(repr(value))}: it must be {allowed}")
         return default if value is None else value
 
 

@@ -13,6 +13,7 @@ from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.redaction import shortened
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -57,7 +58,9 @@ class Command:
                 raise ConfigError(f"{self.table} has no {column}: leave {listed} out")
         for column in self.columns:
             if column not in known:
-                raise ConfigError(f"{self.table} has no column {column!r}: {_nearest(column, known)}")
+                raise ConfigError(
+                    f"{self.table} has no column {shortened(column)!r}: {_nearest(column, known)}"
+                )
 
     @property
     def _decodes_keys(self) -> bool:
@@ -95,7 +98,9 @@ def of_path(path: Sequence[bytes | str]) -> Command:
     if words == COMPATIBLE[0]:
         return Command(table=COMPATIBLE[1])
     if len(words) not in (1, 2):
-        raise ConfigError(f"the path {'/'.join(words)!r} names no table: write [table] or [table, version]")
+        raise ConfigError(
+            f"the path {shortened('/'.join(words))!r} names no table: write [table] or [table, version]"
+        )
     return Command(table=str(table("@".join(words))))
 
 

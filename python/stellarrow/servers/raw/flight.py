@@ -15,6 +15,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
 from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of, write_options
@@ -56,13 +57,15 @@ class Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
         asked = JsonObject.read(told, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
         if (table := asked.text("table") or TABLE) != TABLE:
-            raise ConfigError(f"there is no table {table!r} here: ask for {TABLE}")
+            raise ConfigError(f"there is no table {shortened(table)!r} here: ask for {TABLE}")
         first, last = asked.ledger("start_ledger") or None, asked.ledger("end_ledger") or None
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
         since = asked.text("from") or "earliest"
         if since not in ("earliest", "latest") and not since.isdecimal():
-            raise ConfigError(f"from is {since!r:.80}: it must be earliest, latest or a resume token")
+            raise ConfigError(
+                f"from is {shortened(repr(since))}: it must be earliest, latest or a resume token"
+            )
         return cls(first, last, since, asked.truth("follow", default=False))
 
     @property
@@ -207,7 +210,7 @@ def _asked(descriptor: flight.FlightDescriptor) -> Command:
         return Command.parse(descriptor.command)
     path = [part.decode(errors="replace") for part in descriptor.path]
     if path != [TABLE]:
-        raise ConfigError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+        raise ConfigError(f"there is no {shortened('/'.join(path))!r} here: ask for {TABLE}")
     return Command(follow=True)
 
 
