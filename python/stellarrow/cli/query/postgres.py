@@ -7,15 +7,19 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
-import psycopg
 import pyarrow as pa
-from psycopg.types.string import TextLoader
 
 from stellarrow.errors import ConfigError, SourceError
+from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_url
-from stellarrow.sinks.postgres.reading import kept_tables
-from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sql.saved_queries import ready_made
+
+with needing("PostgreSQL", "postgres"):
+    import psycopg
+    from psycopg.types.string import TextLoader
+
+    from stellarrow.sinks.postgres.reading import kept_tables
+    from stellarrow.sinks.postgres.server import Server, without_mode
 
 _AT_ONCE: Final = 10_000  # rows
 _I128: Final = pa.decimal128(38, 0)  # whose 16 bytes hold 39 digits as well

@@ -52,6 +52,12 @@ class Writer:
         return self._connection
 
     @property
+    def backend(self) -> int | None:
+        """The process of the server that works for the connection, from any thread."""
+        connection = self._connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
+
+    @property
     def is_set_up(self) -> bool:
         """Whether the tables are known to be there."""
         return self._writing is not None
