@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.resources import files
 
+import pyarrow as pa
+
 from stellarrow.errors import ConfigError
 
 
@@ -38,8 +40,20 @@ def ready_made(text: str, *, dialect: str = "duckdb") -> str:
     """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
     if not text.lstrip().startswith("@"):
         return text
-    named = query(text.strip()[1:])
+    named = query(text.strip()[1:].rstrip("; \t\n"))
     return named.postgres if dialect == "postgres" else named.sql
+
+
+def is_list(text: str) -> bool:
+    """Tell whether a text, which is `@`, asks for the list of ready-made queries."""
+    return text.strip().removesuffix(";").strip() == "@"
+
+
+def listed() -> pa.Table:
+    """Return the name and the description of every ready-made query, a row each."""
+    return pa.Table.from_pylist(
+        [{"name": f"@{one.name}", "description": one.description} for one in queries()]
+    )
 
 
 def query(name: str) -> Query:

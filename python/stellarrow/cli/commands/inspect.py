@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -41,7 +42,10 @@ _NEWEST: Final = 20  # ledgers that are read of more than that, and of what tell
 @click.option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
-def command(source: str, ledgers: str | None, network: str | None, endpoint: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    source: str, ledgers: str | None, network: str | None, endpoint: str | None, as_json: bool
+) -> None:
     """Say what lies in SOURCE: framing, ledgers, transactions, rows a table, a few events in words.
 
     SOURCE is a file, or whatever extract takes: a folder, a glob, a URL, - for stdin, LAKE,RPC.
@@ -49,7 +53,8 @@ def command(source: str, ledgers: str | None, network: str | None, endpoint: str
     _check_is_no_sink(source)
     path = local_path(source)
     if ledgers is None and path.is_file():
-        _show(str(path), _facts(_of_file(path, network)))
+        found = _of_file(path, network)
+        _tell(str(path), found, as_json=as_json)
         return
     with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
         held = _available(opened, ledgers)
@@ -60,7 +65,16 @@ def command(source: str, ledgers: str | None, network: str | None, endpoint: str
         for part in wanted:
             for chunk in opened.read(part):
                 found.add(chunk)
-    _show(redacted_url(source), _facts(found, held))
+    _tell(redacted_url(source), found, held, as_json=as_json)
+
+
+def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(
+            json.dumps({"source": place, "held": None if held is None else str(held), **found.to_dict()})
+        )
+    else:
+        _show(place, _facts(found, held))
 
 
 def _check_is_no_sink(source: str) -> None:
@@ -145,8 +159,8 @@ def _facts(found: Findings, held: LedgerSet | None = None) -> Iterator[tuple[str
     yield "looked at" if is_part else "ledgers", found.span
     yield (
         "closed",
-        f"{first['closed_at']:%Y-%m-%d %H:%M:%S} UTC"
-        + (f" to {last['closed_at']:%Y-%m-%d %H:%M:%S} UTC" if last is not first and last != first else ""),
+        formatting.instant(first["closed_at"])
+        + (f" to {formatting.instant(last['closed_at'])}" if last is not first and last != first else ""),
     )
     if found.network is None:
         yield "network", "none that is known by name: give --network with the passphrase to see more"

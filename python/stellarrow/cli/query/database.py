@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -111,6 +112,17 @@ class Database:
         """Return every table's name, qualified where that is needed."""
         held = Counter(view.table for view in self._views)
         return [view.table if held[view.table] == 1 else view.name for view in self._views]
+
+    def schema(self, table: str) -> list[tuple[str, str]]:
+        """Return the columns of a table, as `tables` names it, with DuckDB's type of each."""
+        known = self.tables()
+        if table not in known:
+            close = get_close_matches(table, known, n=1)
+            remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            raise ConfigError(f"there is no table {table!r}: {remedy}")
+        name = ".".join(map(_quoted, table.rsplit(".", 1)))
+        described = self.rows(f"select column_name, column_type from (describe {name})").read_all()
+        return [(row["column_name"], row["column_type"]) for row in described.to_pylist()]
 
     def words(self) -> list[str]:
         """Return what a query may be made of: names of tables and columns, keywords, functions."""
