@@ -200,7 +200,7 @@ def test_the_prompt_takes_ready_made_queries_and_schemas(
     capsys.readouterr()
     prompt.ask(database)
     said = capsys.readouterr()
-    assert said.out.count("@volume-by-asset") == 2
+    assert said.out.count("volume-by-asset") == 2
     assert re.search(r"^  ledger_sequence +[A-Z]+$", said.out, re.MULTILINE)
     assert "contract_id" in said.out
     assert re.search(r"│ +7 │", said.out)
@@ -212,7 +212,7 @@ def test_ready_made_queries_are_listed_without_data(stellarrow: Run, tmp_path: P
     for asked in ("@", "@;", " @ "):
         done = stellarrow("sql", asked, "--data", tmp_path / "nothing", "--json")
         assert (done.code, done.err) == (0, "")
-        assert "@volume-by-asset" in [json.loads(line)["name"] for line in done.out.splitlines()]
+        assert "volume-by-asset" in [json.loads(line)["name"] for line in done.out.splitlines()]
 
 
 def test_a_moment_is_written_as_ranges_take_it() -> None:

@@ -51,9 +51,7 @@ def is_list(text: str) -> bool:
 
 def listed() -> pa.Table:
     """Return the name and the description of every ready-made query, a row each."""
-    return pa.Table.from_pylist(
-        [{"name": f"@{one.name}", "description": one.description} for one in queries()]
-    )
+    return pa.Table.from_pylist([{"name": one.name, "description": one.description} for one in queries()])
 
 
 def query(name: str) -> Query:
