@@ -2,11 +2,12 @@
 
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
-from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
+from stellarrow.config.services import SERVICES, Client, Consumer, Extract, Processor, Source
 from stellarrow.config.settings import Settings
 
 __all__ = [
     "SERVICES",
+    "Client",
     "Consumer",
     "Extract",
     "Listening",

@@ -41,18 +41,10 @@ class SourceService:
         self._source = source
         self._ready = threading.Event()
         self._outage = Outage()
-        self._relay = Relay(
-            source,
-            SoundLedgers(
-                source,
-                network=network,
-                letters=letters,
-                took=metrics.processing_duration.labels(kind, "check").observe,
-            ),
-            source_type=kind,
-            budget=settings.max_memory_mb << 20,
-            metrics=metrics,
-        )
+        took = metrics.processing_duration.labels(kind, "check").observe
+        sound = SoundLedgers(source, network=network, letters=letters, took=took)
+        budget = settings.max_memory_mb << 20
+        self._relay = Relay(source, sound, source_type=kind, budget=budget, metrics=metrics)
         with ExitStack() as stack:
             self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)
@@ -62,7 +54,12 @@ class SourceService:
             stack.callback(self._grpc.close)
             with listening(settings, "flight_address"):
                 self._flight = RawLedgerFlight(
-                    settings.flight_address, self._relay, source_type=kind, source_url=self.url, **doors
+                    settings.flight_address,
+                    self._relay,
+                    source_type=kind,
+                    source_url=self.url,
+                    network=network,
+                    **doors,
                 )
             stack.callback(self._flight.close)
             parts = [*self._relay.components, *guards_of(source)]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +58,5 @@ def query(name: str) -> Query:
     known = {one.name: one for one in queries()}
     if name in known:
         return known[name]
-    close = get_close_matches(name, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    remedy = nearest(name, known, f"there are {', '.join(known)}")
     raise ConfigError(f"there is no query {name!r}: {remedy}")

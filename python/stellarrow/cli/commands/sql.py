@@ -65,30 +65,33 @@ def command(
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     source = ledgers.pop("source")
     if query and is_list(query):
-        _tell(listed().to_reader(), out=out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+        _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
         return
-    in_postgres = isinstance(data, str) and not source
-    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
-    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
-    database: Database | PostgresDatabase
-    if source:
-        names = table_names("all")
-        database = Database({name: scan(source, table=name, **ledgers) for name in names})
-    elif isinstance(data, str):
-        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
-
-        database = PostgresDatabase(data)
-    else:
-        database = Database(data)
+    database = _database(data, source, ledgers)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
-    _tell(rows, out=out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+    _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
 
 
-def _tell(
-    rows: pa.RecordBatchReader, *, out: Path | None, as_json: bool, as_csv: bool, expanded: bool
+def _database(data: Path | str, source: str | None, ledgers: dict[str, Any]) -> Database | PostgresDatabase:
+    """Return what the query is about."""
+    in_postgres = isinstance(data, str) and not source
+    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
+    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
+    if source:
+        names = table_names("all")
+        return Database({name: scan(source, table=name, **ledgers) for name in names})
+    if isinstance(data, str):
+        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
+
+        return PostgresDatabase(data)
+    return Database(data)
+
+
+def _show(
+    rows: pa.RecordBatchReader, out: Path | None, *, as_json: bool, as_csv: bool, expanded: bool
 ) -> None:
     """Write or print rows as they are asked for."""
     if out:

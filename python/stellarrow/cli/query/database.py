@@ -6,7 +6,6 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import View, prove, views
-from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
 from stellarrow.scanning import Scan
 from stellarrow.sinks.files.listing import Listing
@@ -117,8 +116,7 @@ class Database:
         """Return the columns of a table, as `tables` names it, with DuckDB's type of each."""
         known = self.tables()
         if table not in known:
-            close = get_close_matches(table, known, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+            remedy = nearest(table, known, f"there are {', '.join(known)}")
             raise ConfigError(f"there is no table {table!r}: {remedy}")
         name = ".".join(map(_quoted, table.rsplit(".", 1)))
         described = self.rows(f"select column_name, column_type from (describe {name})").read_all()

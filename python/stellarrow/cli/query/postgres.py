@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, Final
 
-import psycopg
 import pyarrow as pa
-from psycopg.types.string import TextLoader
 
-from stellarrow.errors import ConfigError, SourceError
+from stellarrow.errors import ConfigError, SourceError, nearest
+from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_url
-from stellarrow.sinks.postgres.reading import kept_tables
-from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sql.saved_queries import ready_made
+
+with needing("PostgreSQL", "postgres"):
+    import psycopg
+    from psycopg.types.string import TextLoader
+
+    from stellarrow.sinks.postgres.reading import kept_tables
+    from stellarrow.sinks.postgres.server import Server, without_mode
 
 _AT_ONCE: Final = 10_000  # rows
 _I128: Final = pa.decimal128(38, 0)  # whose 16 bytes hold 39 digits as well
@@ -71,8 +74,7 @@ class PostgresDatabase:
     def schema(self, table: str) -> list[tuple[str, str]]:
         """Return the columns of a table, as `tables` names it, with PostgreSQL's type of each."""
         if table not in self._tables:
-            close = get_close_matches(table, self._tables, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(self._tables)}"
+            remedy = nearest(table, self._tables, f"there are {', '.join(self._tables)}")
             raise ConfigError(f"there is no table {table!r}: {remedy}")
         with self._server.translate_errors("ask"), self._server.connect() as connection:
             return connection.execute(_COLUMNS, [table]).fetchall()

@@ -6,14 +6,14 @@ import json
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from typing import Any, Final
 
 from stellarrow.core.tables import schema, table
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.bounded_json import read_object
+from stellarrow.net.redaction import shortened
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -58,7 +58,9 @@ class Command:
                 raise ConfigError(f"{self.table} has no {column}: leave {listed} out")
         for column in self.columns:
             if column not in known:
-                raise ConfigError(f"{self.table} has no column {column!r}: {_nearest(column, known)}")
+                raise ConfigError(
+                    f"{self.table} has no column {shortened(column)!r}: {_nearest(column, known)}"
+                )
 
     @property
     def _decodes_keys(self) -> bool:
@@ -96,7 +98,9 @@ def of_path(path: Sequence[bytes | str]) -> Command:
     if words == COMPATIBLE[0]:
         return Command(table=COMPATIBLE[1])
     if len(words) not in (1, 2):
-        raise ConfigError(f"the path {'/'.join(words)!r} names no table: write [table] or [table, version]")
+        raise ConfigError(
+            f"the path {shortened('/'.join(words))!r} names no table: write [table] or [table, version]"
+        )
     return Command(table=str(table("@".join(words))))
 
 
@@ -107,7 +111,7 @@ def parse(command: bytes) -> Command:
     answer = read_object(command, "the command", largest=_COMMAND_BYTES)
     for key in answer:
         if key not in _KEYS:
-            raise ConfigError(f"the command has {key!r}: {_nearest(key, _KEYS)}")
+            raise ConfigError(f"the command has {shortened(key)!r}: {_nearest(key, _KEYS)}")
     asked = _Asked(answer)
     name, version = asked.text("table"), asked.text("version")
     if not name:
@@ -178,5 +182,4 @@ def _text(word: bytes | str) -> str:
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(known)}"
+    return nearest(word, known, f"choose among {', '.join(known)}", show=repr)

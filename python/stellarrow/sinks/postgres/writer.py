@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from queue import SimpleQueue
 
 import psycopg
 
@@ -49,6 +50,12 @@ class Writer:
             self._writing = None
             self._connection = self._server.connect()
         return self._connection
+
+    @property
+    def backend(self) -> int | None:
+        """The process of the server that works for the connection, from any thread."""
+        connection = self._connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
 
     @property
     def is_set_up(self) -> bool:
@@ -153,3 +160,11 @@ class Writer:
     def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
         bulk_load.leave(writing, kept, first)
         self._bare[kept, first] = False
+
+
+def queue_of(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
+    """Return writers that are free, for who comes first."""
+    free: SimpleQueue[Writer] = SimpleQueue()
+    for writer in writers:
+        free.put(writer)
+    return free
