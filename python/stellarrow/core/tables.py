@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from stellarrow import _core
-from stellarrow.errors import (
-    ConfigError,
-)
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
@@ -49,7 +47,8 @@ def table(name: str) -> Table:
         if name in (one.name, str(one)):
             return one
     names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
-    raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
+    remedy = nearest(name, names, f"choose among {', '.join(sorted(names))}", show=repr)
+    raise ConfigError(f"there is no table {shortened(name)!r}: {remedy}")
 
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
@@ -93,13 +92,6 @@ def keys(name: str) -> list[str]:
     A ConfigError where there is no such table.
     """
     return _core.keys(str(table(name)))
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only a mistake pays for it
-
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(sorted(known))}"
 
 
 def table_names(text: str) -> list[str]:

@@ -52,15 +52,14 @@ class Counts:
     rows: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Counts) -> Counts:
+        names = {**self.rows, **other.rows}
         return Counts(
             ledgers=self.ledgers + other.ledgers,
             entries=self.entries + other.entries,
             skipped=self.skipped + other.skipped,
             batches=self.batches + other.batches,
             bytes=self.bytes + other.bytes,
-            rows={
-                name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in {**self.rows, **other.rows}
-            },
+            rows={name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names},
         )
 
 
@@ -111,6 +110,11 @@ class Session:
     def current(self) -> int:
         """The last durable ledger, 0 before the first."""
         return self.reached.ledger
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether all that was asked for is committed."""
+        return self.ledgers.last is not None and self.current >= self.ledgers.last
 
     @property
     def counts(self) -> Counts:

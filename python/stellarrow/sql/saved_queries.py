@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 
-from stellarrow.errors import ConfigError
+import pyarrow as pa
+
+from stellarrow.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +39,18 @@ def ready_made(text: str, *, dialect: str = "duckdb") -> str:
     """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
     if not text.lstrip().startswith("@"):
         return text
-    named = query(text.strip()[1:])
+    named = query(text.strip()[1:].rstrip("; \t\n"))
     return named.postgres if dialect == "postgres" else named.sql
+
+
+def is_list(text: str) -> bool:
+    """Tell whether a text, which is `@`, asks for the list of ready-made queries."""
+    return text.strip().removesuffix(";").strip() == "@"
+
+
+def listed() -> pa.Table:
+    """Return the name and the description of every ready-made query, a row each."""
+    return pa.Table.from_pylist([{"name": one.name, "description": one.description} for one in queries()])
 
 
 def query(name: str) -> Query:
@@ -47,6 +58,5 @@ def query(name: str) -> Query:
     known = {one.name: one for one in queries()}
     if name in known:
         return known[name]
-    close = get_close_matches(name, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    remedy = nearest(name, known, f"there are {', '.join(known)}")
     raise ConfigError(f"there is no query {name!r}: {remedy}")

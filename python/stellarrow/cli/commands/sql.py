@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
 from stellarrow.core.tables import table_names
 from stellarrow.scanning import scan
-from stellarrow.sql.saved_queries import queries
+from stellarrow.sql.saved_queries import is_list, listed
 
 if TYPE_CHECKING:
     from stellarrow.cli.query.postgres import PostgresDatabase
@@ -65,26 +64,36 @@ def command(
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     source = ledgers.pop("source")
-    in_postgres = isinstance(data, str) and not source and query != "@"
-    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
-    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
-    database: Database | PostgresDatabase
-    if query == "@":
-        database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
-        query = "select name, description from queries"
-    elif source:
-        names = table_names("all")
-        database = Database({name: scan(source, table=name, **ledgers) for name in names})
-    elif isinstance(data, str):
-        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
-
-        database = PostgresDatabase(data)
-    else:
-        database = Database(data)
+    if query and is_list(query):
+        _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+        return
+    database = _database(data, source, ledgers)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
+    _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+
+
+def _database(data: Path | str, source: str | None, ledgers: dict[str, Any]) -> Database | PostgresDatabase:
+    """Return what the query is about."""
+    in_postgres = isinstance(data, str) and not source
+    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
+    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
+    if source:
+        names = table_names("all")
+        return Database({name: scan(source, table=name, **ledgers) for name in names})
+    if isinstance(data, str):
+        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
+
+        return PostgresDatabase(data)
+    return Database(data)
+
+
+def _show(
+    rows: pa.RecordBatchReader, out: Path | None, *, as_json: bool, as_csv: bool, expanded: bool
+) -> None:
+    """Write or print rows as they are asked for."""
     if out:
         written = result_table.write(rows, out)
         click.echo(f"{formatting.many(written, 'row')} in {out}")
