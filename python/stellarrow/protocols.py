@@ -48,6 +48,14 @@ class Listed(Protocol):
 
 
 @runtime_checkable
+class Searchable(Protocol):
+    """A source that can find out its first and last ledger where `available` cannot tell."""
+
+    def bounds(self) -> LedgerSet:
+        """Return what is available, looked for where nothing lists it."""
+
+
+@runtime_checkable
 class Refetching(Protocol):
     """A source whose bytes may be damaged on their way here."""
 

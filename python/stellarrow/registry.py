@@ -102,6 +102,7 @@ PATH: Final = "path"  # what has no scheme
 _FILES: Final = "stellarrow.sinks.files"
 _LAKE: Final = "stellarrow.sources.lake:LakeSource"
 _GRPC: Final = "stellarrow.sources.grpc:GrpcSource"
+_FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
@@ -127,6 +128,8 @@ _SOURCES: Final = _listed(
     Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS", extra="lake"),
     Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service", extra="grpc"),
     Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS", extra="grpc"),
+    Entry("flight", "flight://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight"),
+    Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
     Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True, extra="rpc"),
     Entry(
         "rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True, extra="rpc"

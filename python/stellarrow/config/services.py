@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stellarrow.config.client import Client
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
+    ENDPOINT,
     FILE,
     FOLDER,
     HEADERS,
@@ -36,13 +38,19 @@ from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
-_ON_ERROR = choice(("stop", "quarantine"))
+_ON_ERROR = choice(
+    ("stop", "quarantine"),
+    {
+        **dict.fromkeys(("fail", "abort", "halt"), "stop"),
+        **dict.fromkeys(("dlq", "dead-letter", "dead-letters", "quarantined"), "quarantine"),
+    },
+)
 _LOG_LEVEL = choice(
     ("debug", "info", "warning", "error"),
     {
-        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
-        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
-        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(("trace", "verbose", "all", "dbg", "10"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf", "20"), "info"),
+        **dict.fromkeys(("warn", "wrn", "30"), "warning"),
         **dict.fromkeys(
             ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
         ),
@@ -222,8 +230,11 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
-    source_endpoint: Address = setting(
-        ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
+    source_endpoint: str = setting(
+        ENDPOINT,
+        "localhost:50053",
+        "SOURCE_ENDPOINT",
+        help="Where the ledgers' gRPC listens, or their Flight (flight://HOST:8815).",
     )
     grpc_address: Address = setting(
         ADDRESS, ":50054", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
@@ -328,28 +339,6 @@ class Extract(_Reached, _Stored, _Logged):
     budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(_ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Client(Settings):
-    """What `watch` shows a service so that it lets us in."""
-
-    token: str | None = setting(TOKEN, None, "CLIENT_TOKEN", help="An API key or a token.")
-    tls: bool = setting(TRUTH, "false", "CLIENT_TLS", help="Speak TLS; a CA or a certificate means it, too.")
-    ca: Path | None = setting(FILE, None, "CLIENT_CA", help="Whom the service is trusted by, PEM.")
-    certificate: Path | None = setting(
-        FILE, None, "CLIENT_CERTIFICATE", help="What it is shown for mutual TLS, PEM."
-    )
-    key: Path | None = setting(FILE, None, "CLIENT_KEY", help="That certificate's key, PEM.")
-
-    @property
-    def credentials(self) -> ClientCredentials:
-        """These settings as one value."""
-        return ClientCredentials.of((), self.token, ClientTls(self.ca, self.certificate, self.key))
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.tls or self.credentials.tls.is_set else "http"
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {

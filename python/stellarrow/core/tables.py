@@ -10,6 +10,7 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def table(name: str) -> Table:
             return one
     names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
     remedy = nearest(name, names, f"choose among {', '.join(sorted(names))}", show=repr)
-    raise ConfigError(f"there is no table {name!r}: {remedy}")
+    raise ConfigError(f"there is no table {shortened(name)!r}: {remedy}")
 
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:

@@ -16,6 +16,7 @@ from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
@@ -209,7 +210,9 @@ class Processor:
         with self._lock:
             if session_id in self._works:
                 return self._works[session_id]
-        raise UnknownSession(f"there is no session {session_id!r}: StartProcessing answers with one's id")
+        raise UnknownSession(
+            f"there is no session {shortened(session_id)!r}: StartProcessing answers with one's id"
+        )
 
     def works(self) -> list[SessionWorker]:
         """Return every session, the oldest first."""

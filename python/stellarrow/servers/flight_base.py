@@ -20,6 +20,7 @@ from stellarrow.errors import (
     Unauthenticated,
 )
 from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant, admit, bound, guarded
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
@@ -133,7 +134,7 @@ def write_options(context: flight.ServerCallContext) -> pa.ipc.IpcWriteOptions:
     call = context.get_middleware("calls")
     codec = (call.headers.get(COMPRESSION, "none").strip().lower() or "none") if call else "none"
     if codec not in _CODECS:
-        raise ConfigError(f"the header compression is {codec!r}: it must be {', '.join(_CODECS)}")
+        raise ConfigError(f"the header compression is {shortened(codec)!r}: it must be {', '.join(_CODECS)}")
     return pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec)
 
 

@@ -46,7 +46,9 @@ class ProcessorService:
 
     def __init__(self, settings: Settings) -> None:
         options = _checked(settings)
-        location = settings.source or f"grpc{'s' if settings.is_secure else ''}://{settings.source_endpoint}"
+        location = settings.source or settings.source_endpoint
+        if "://" not in location and not settings.source:
+            location = f"grpc{'s' if settings.is_secure else ''}://{location}"
         self.source = redacted_url(location)
         open_source = partial(
             registry.open_source, location, network=settings.network, access=settings.access

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.extras import needing
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import functions
 from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.sql.parsing import Condition, shown
@@ -66,7 +67,7 @@ def field_named(name: str, columns: pa.Schema, table: str, whole: pa.Schema | No
             f"{table} has the column {name!r} only where decoded columns are asked for (--decoded)"
         )
     remedy = nearest(name.lower(), columns.names, f"its columns are {', '.join(columns.names)}", show=repr)
-    raise ConfigError(f"{table} has no column {name!r}: {remedy}")
+    raise ConfigError(f"{table} has no column {shortened(name)!r}: {remedy}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from pyarrow import flight
 
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
-from stellarrow.net.bounded_json import read_object
+from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of, write_options
@@ -54,18 +55,18 @@ class Command:
     @classmethod
     def parse(cls, told: bytes) -> Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
-        given = read_object(told, "the command", largest=_COMMAND_BYTES)
-        if unknown := sorted(set(given) - set(_KEYS)):
-            raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
-        if given.get("table", TABLE) != TABLE:
-            raise ConfigError(f"there is no table {given['table']!r} here: ask for {TABLE}")
-        for key, (allowed, is_allowed) in _KEYS.items():
-            if key in given and not is_allowed(given[key]):
-                raise ConfigError(f"{key} is {given[key]!r}: it must be {allowed}")
-        first, last = given.get("start_ledger"), given.get("end_ledger")
+        asked = JsonObject.read(told, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
+        if (table := asked.text("table") or TABLE) != TABLE:
+            raise ConfigError(f"there is no table {shortened(table)!r} here: ask for {TABLE}")
+        first, last = asked.ledger("start_ledger") or None, asked.ledger("end_ledger") or None
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
-        return cls(first, last, given.get("from", "earliest"), given.get("follow", False))
+        since = asked.text("from") or "earliest"
+        if since not in ("earliest", "latest") and not since.isdecimal():
+            raise ConfigError(
+                f"from is {shortened(repr(since))}: it must be earliest, latest or a resume token"
+            )
+        return cls(first, last, since, asked.truth("follow", default=False))
 
     @property
     def count(self) -> int | None:
@@ -83,21 +84,7 @@ class Command:
         return flight.Ticket(json.dumps({key: value for key, value in report.items() if value}).encode())
 
 
-def _is_sequence(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LAST_POSSIBLE
-
-
-def _is_origin(value: Any) -> bool:
-    return value in ("earliest", "latest") or (isinstance(value, str) and value.isdecimal())
-
-
-_KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
-    "table": (TABLE, lambda value: value == TABLE),
-    "start_ledger": ("a ledger's sequence", _is_sequence),
-    "end_ledger": ("a ledger's sequence", _is_sequence),
-    "from": ("earliest, latest or a resume token", _is_origin),
-    "follow": ("true or false", lambda value: isinstance(value, bool)),
-}
+_KEYS: Final = ("table", "start_ledger", "end_ledger", "from", "follow")
 
 
 class RawLedgerFlight(FlightListener):
@@ -110,13 +97,14 @@ class RawLedgerFlight(FlightListener):
         *,
         source_type: str,
         source_url: str,
+        network: Network | None = None,
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
     ) -> None:
         super().__init__(
             address,
-            lambda made: _RawLedgers(relay, (source_type, source_url), access, **made),
+            lambda made: _RawLedgers(relay, (source_type, source_url), network, access, **made),
             tls=tls,
             access=access,
             insecure=insecure,
@@ -131,9 +119,17 @@ class RawLedgerFlight(FlightListener):
 
 
 class _RawLedgers(GuardedFlight):
-    def __init__(self, relay: Relay, told: tuple[str, str], access: Access | None, **made: Any) -> None:
+    def __init__(
+        self,
+        relay: Relay,
+        origin: tuple[str, str],
+        network: Network | None,
+        access: Access | None,
+        **made: Any,
+    ) -> None:
         self._relay = relay
-        self._told = told
+        self._origin = origin
+        self._network = network
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
@@ -146,7 +142,18 @@ class _RawLedgers(GuardedFlight):
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
-        return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
+        records = sum(part.count or 0 for part in parts) or -1
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, records, -1, app_metadata=self._metadata())
+
+    def _metadata(self) -> bytes:
+        """Say what the ledgers are of, and which there are, where the source told."""
+        passphrase = self._network.passphrase if self._network else None
+        report = {
+            "network": passphrase,
+            "first_ledger": self._relay.earliest,
+            "last_ledger": self._relay.latest,
+        }
+        return json.dumps({key: value for key, value in report.items() if value is not None}).encode()
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
@@ -182,7 +189,7 @@ class _RawLedgers(GuardedFlight):
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
         count = len(ledgers)
-        source_type, source_url = self._told
+        source_type, source_url = self._origin
         columns = [
             [ledger.sequence for ledger in ledgers],
             [ledger.hash for ledger in ledgers],
@@ -203,7 +210,7 @@ def _asked(descriptor: flight.FlightDescriptor) -> Command:
         return Command.parse(descriptor.command)
     path = [part.decode(errors="replace") for part in descriptor.path]
     if path != [TABLE]:
-        raise ConfigError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+        raise ConfigError(f"there is no {shortened('/'.join(path))!r} here: ask for {TABLE}")
     return Command(follow=True)
 
 

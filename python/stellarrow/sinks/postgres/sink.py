@@ -5,28 +5,27 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 import psycopg
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
-from stellarrow.sinks.postgres import bulk_load, coverage, flush, positions
+from stellarrow.sinks.postgres import bulk_load, coverage, positions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layouts
+from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables
 from stellarrow.sinks.postgres.rows import span
@@ -86,6 +85,7 @@ class PostgresSink:
         _check(self._mode, tables, where, batch_rows, partition_ledgers, writers)
         self._tables = layouts(tables)
         self._server = Server(url)
+        self._lock_waits = LockWaits(self._server)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
         self._expected = expected
         self._size = partition_ledgers
@@ -170,7 +170,7 @@ class PostgresSink:
     def keep_position(self, stream: str, place: str, ledger: int) -> None:
         """Keep a place, what came before it having been committed."""
         self._reach(changes=True)
-        with self._borrowed() as writer:
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
             self._guard.call("position", lambda: self._keep_position(writer, stream, place, ledger))
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ class PostgresSink:
             return self._guard.call("finish", lambda: writer.left() if self._is_made(writer) else [])
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
-        with self._borrowed() as writer:
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
             self._guard.call("finish", lambda: writer.finish(*place))
 
     def _made_writers(self, assets: Assets, count: int) -> list[Writer]:
@@ -314,26 +314,17 @@ class PostgresSink:
     def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:
         began = time.monotonic()
         try:
-            rows = self._guard.call("flush", lambda: writer.store(batches))
+            with self._lock_waits.told(lambda: writer.backend):
+                rows = self._guard.call("flush", lambda: writer.store(batches))
         except SinkError as error:
-            self._note_failure(writer, batches, error)
+            if any(kept.is_entries for kept in self._tables):
+                writer.note_failure(batches, error)
             raise
         finally:
             pa.default_memory_pool().release_unused()  # or every thread keeps what its largest flush took
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
-
-    def _note_failure(self, writer: Writer, batches: Sequence[LedgerBatch], error: SinkError) -> None:
-        if not any(kept.is_entries for kept in self._tables):
-            return
-        with suppress(psycopg.Error, SinkError):
-            flush.note(
-                writer.writing().connection,
-                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
-                status="failed",
-                error=str(error),
-            )
 
 
 def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int) -> None:
@@ -342,7 +333,8 @@ def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int)
             "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
         )
     if mode not in MODES:
-        raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
+        remedy = nearest(mode.lower(), MODES, f"choose among {', '.join(MODES)}")
+        raise ConfigError(f"the mode {mode!r} is not known: {remedy}")
     if min(counts) < 1:
         raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
     if not tables:
