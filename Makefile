@@ -55,6 +55,9 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/postgres.py
 	$(BIN)/python benchmarks/processor.py
 
+lock: $(CORE) ## note which versions of what development needs are in use
+	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock
+
 docs: $(CORE) ## write the table pages
 	$(BIN)/python docs/generate.py
 
@@ -87,10 +90,10 @@ $(SERVERS): tests/build_servers.py | $(TOOLS)
 	@$(BIN)/python tests/build_servers.py $(@D)
 
 # The release core, built into the package in place, with everything the tests need.
-$(CORE): $(TOOLS) $(RUST) pyproject.toml
+$(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 	@command -v cargo > /dev/null || \
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,rpc,grpc,servers,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,rpc,grpc,servers,dev
 	@touch $@

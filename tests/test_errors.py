@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -44,3 +45,23 @@ def test_a_decode_error_keeps_its_place_through_pickling() -> None:
 
 def test_a_config_error_is_a_value_error() -> None:
     assert issubclass(errors.ConfigError, ValueError)
+
+
+@pytest.mark.parametrize("one", ["x", "x,", "a:", "'a:/", "@", "\\", "x.", "=", "é"])
+def test_a_message_of_any_length_keeps_its_ends_and_takes_no_time(one: str) -> None:
+    began = time.monotonic()
+    message = str(errors.ConfigError(f"there is no {one * 2_000_000}: ask for another"))
+    assert time.monotonic() - began < 5
+    assert len(message) < 4_100
+    assert message.startswith("there is no")
+    assert message.endswith("ask for another")
+    assert " characters left out " in message
+
+
+@pytest.mark.parametrize("before", range(1_960, 2_000, 3))
+def test_a_secret_that_is_cut_is_not_shown(before: int) -> None:
+    for secret in ("postgres://me:hunter2@h/db", "me:hunter2@host", "password=hunter2"):
+        message = str(errors.ConfigError(f"{'y' * before} {secret} {'z ' * 5_000}"))
+        assert "hunter" not in message
+        message = str(errors.ConfigError(f"{'z ' * 5_000} {secret} {'y' * before}"))
+        assert "unter2" not in message

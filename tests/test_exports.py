@@ -35,3 +35,33 @@ def test_every_error_value_and_seam_is_exported() -> None:
 def test_every_export_says_what_it_is() -> None:
     for name in set(stellarrow.__all__) - {"__version__"}:
         assert inspect.getdoc(getattr(stellarrow, name)), name
+
+
+def exported() -> list[tuple[str, object]]:
+    """Every public class, function and method that users import."""
+    found: list[tuple[str, object]] = []
+    for name in set(stellarrow.__all__) - {"__version__"}:
+        one = getattr(stellarrow, name)
+        found.append((name, one))
+        if inspect.isclass(one):
+            own = {key: value for key, value in vars(one).items() if not key.startswith("_")}
+            found += [
+                (f"{name}.{key}", value)
+                for key, value in own.items()
+                if inspect.isfunction(value) or isinstance(value, property | classmethod)
+            ]
+    return found
+
+
+def test_every_public_method_and_property_says_what_it_is() -> None:
+    names = [name for name, _ in exported()]
+    assert {"Scan.to_table", "LedgerSet.count", "Filter.of", "Source.read"} <= {*names}
+    assert [name for name, one in exported() if not inspect.getdoc(one)] == []
+
+
+def test_docstrings_are_checked_where_the_exports_are_defined() -> None:
+    checked = (Path(stellarrow.__file__).parents[2] / "pyproject.toml").read_text()
+    public = checked.partition('"!python/stellarrow/{')[2].partition("}.py")[0].split(",")
+    for name in set(stellarrow.__all__) - {"__version__"}:
+        module = getattr(stellarrow, name).__module__.removeprefix("stellarrow.").replace(".", "/")
+        assert any(module == one or module.rpartition("/")[0] + "/*" == one for one in public), name

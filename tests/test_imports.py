@@ -28,7 +28,7 @@ FLOORS = (
     ("registry",),
     ("storage", "config"),
     ("security",),
-    ("pipeline", "spool", "contracts"),
+    ("pipeline", "spool", "contracts", "analytics"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),
     ("servers.raw", "servers"),

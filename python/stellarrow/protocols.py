@@ -48,6 +48,14 @@ class Listed(Protocol):
 
 
 @runtime_checkable
+class Searchable(Protocol):
+    """A source that can find out its first and last ledger where `available` cannot tell."""
+
+    def bounds(self) -> LedgerSet:
+        """Return what is available, looked for where nothing lists it."""
+
+
+@runtime_checkable
 class Refetching(Protocol):
     """A source whose bytes may be damaged on their way here."""
 
@@ -107,11 +115,16 @@ class ServerState(Protocol):
     """How calls to one server went; `net.resilience.Guard` is one."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What people call the server, without secrets."""
+
     @property
-    def state(self) -> str: ...
+    def state(self) -> str:
+        """`closed` while calls go through, `open` while none does, `half-open` while one is tried."""
+
     @property
-    def last_error(self) -> Any: ...
+    def last_error(self) -> Any:
+        """What the last call that failed said, None where none did since."""
 
 
 @runtime_checkable
@@ -175,13 +188,20 @@ class HeldTable(Protocol):
     """A table that is there, whoever wrote it; `network` is a passphrase."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The table's name, without its version."""
+
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """The version of the table's schema."""
+
     @property
-    def network(self) -> str: ...
+    def network(self) -> str:
+        """The passphrase of the network its ledgers are of."""
+
     @property
-    def ledgers(self) -> LedgerSet: ...
+    def ledgers(self) -> LedgerSet:
+        """The ledgers it covers, with rows or without."""
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator["pa.RecordBatch"]:
         """Yield columns of a range's rows, in ledger order."""
@@ -193,6 +213,14 @@ class Counted(Protocol):
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Yield counts of ranges in ledger order: of these ledgers at least, each range once."""
+
+
+@runtime_checkable
+class Forgetting(Protocol):
+    """A class of sinks that can be made to write ledgers again, for `check --repair`."""
+
+    def forget(self, url: str, table: str, ledgers: LedgerSet) -> None:
+        """Remove a table's rows of ledgers and that they are covered, in one step, as a class method."""
 
 
 @runtime_checkable

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stellarrow import extras
 from stellarrow.core.options import DecodeOptions
-from stellarrow.errors import ConfigError, NetworkMismatch
+from stellarrow.errors import ConfigError, NetworkMismatch, nearest
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
@@ -103,6 +102,7 @@ PATH: Final = "path"  # what has no scheme
 _FILES: Final = "stellarrow.sinks.files"
 _LAKE: Final = "stellarrow.sources.lake:LakeSource"
 _GRPC: Final = "stellarrow.sources.grpc:GrpcSource"
+_FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
@@ -128,6 +128,8 @@ _SOURCES: Final = _listed(
     Entry("http", "http://HOST/PREFIX", _LAKE, "a data lake below a web address without TLS", extra="lake"),
     Entry("grpc", "grpc://HOST:PORT", _GRPC, "a raw-ledger service", extra="grpc"),
     Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS", extra="grpc"),
+    Entry("flight", "flight://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight"),
+    Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
     Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True, extra="rpc"),
     Entry(
         "rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True, extra="rpc"
@@ -278,9 +280,8 @@ def source_entry(location: str) -> Entry:
         return known[PATH]
     if scheme not in known:
         named = [name for name in known if name not in (PATH, "-")]
-        close = get_close_matches(scheme, named, n=1)
         listed = ", ".join(f"{name}://" for name in sorted(named))
-        remedy = f"did you mean {close[0]}://?" if close else f"name a path, or one of {listed}"
+        remedy = nearest(scheme, named, f"name a path, or one of {listed}", show="{}://".format)
         raise ConfigError(f"{scheme}:// is no source of ledgers: {remedy}")
     return known[scheme]
 
@@ -309,14 +310,11 @@ def sink_entry(location: str) -> Entry:
     scheme, _, rest = location.partition(":")
     known = sinks()
     if scheme not in known:
-        close = get_close_matches(scheme, known, n=1) if rest else []
-        remedy = (
-            f"did you mean {known[close[0]].form}?"
-            if close
-            else f"name a format, such as parquet:{redacted_url(location)}"
-            if not rest or scheme in FILE_STORES
-            else f"start it with one of {', '.join(f'{name}:' for name in known)}"
-        )
+        remedy = f"start it with one of {', '.join(f'{name}:' for name in known)}"
+        if not rest or scheme in FILE_STORES:
+            remedy = f"name a format, such as parquet:{redacted_url(location)}"
+        if rest:
+            remedy = nearest(scheme, known, remedy, show=lambda name: known[name].form)
         raise ConfigError(f"{redacted_url(location)!r} is no sink: {remedy}")
     if not rest:
         raise ConfigError(

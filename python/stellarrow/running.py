@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 
+from stellarrow.core.arguments import as_select, check, seconds
 from stellarrow.core.options import DecodeOptions
+from stellarrow.core.tables import schema
+from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
@@ -21,10 +24,11 @@ def run(
     source: str | os.PathLike[str] | Source,
     *,
     tables: Sequence[str],
-    sinks: Sequence[str | Sink],
+    sinks: Sequence[str | Sink] | str | Sink,
     network: str | Network | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | str | None = None,
+    columns: Sequence[str] | None = None,
     select: str = "",
     decoded: bool = False,
     transfers: str = "derive",
@@ -39,15 +43,61 @@ def run(
 ) -> Report:
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
-    `source` is a path, glob, URL or source, `sinks` are such as `parquet:FOLDER`, or sinks; what is named is
-    closed at the end. `ledgers` may be text as the command line takes it, such as `2024-07-01:+1d`; without
-    it takes all the source has. `where` is a Filter or a condition in SQL, `select` what SQL has after
-    SELECT. A ledger that cannot be read or decoded stops it, with all before
-    durable; the same call continues from there. With `dead_letters`, a ledger that cannot be decoded, or
-    whose rows a sink refuses, is kept there instead and stays a gap. Once `stop` is set it finishes the
-    batch in hand, commits and returns. `progress` is called after every batch. `verify_hashes` says whether
-    transaction sets and results are checked against headers; None checks what comes over a network.
+    A ledger that cannot be read or decoded stops it, with all before durable; the same call continues from
+    there. What is named is closed at the end, what is given opened stays open.
+
+    Args:
+        source: A path, glob or URL of ledgers, `-` for stdin, a comma list of them, or a Source.
+        tables: Names, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
+        sinks: Where rows go: text such as `parquet:FOLDER` or `postgres://…`, a Sink, or a list of them.
+        network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
+            manifest; where it tells none, name it.
+        ledgers: A LedgerRange, a LedgerSet, or text as the command line takes it, such as `"58752000:+1000"`
+            or `"2024-07-01:+1d"`. None takes all that the source has; an open range such as `"58752000:"`
+            follows the chain.
+        where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
+            None makes all. The ledger of each row is kept besides. Takes the extra `sql`.
+        select: The same in one text, what SQL has after SELECT.
+        decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
+        transfers: What token_transfers are read from: `derive`, operations, results and contract events;
+            `unified`, the events of CAP-67 alone, an error where a ledger has none.
+        verify_chain: Check that each ledger names the hash of the one before.
+        verify_hashes: Check that transaction sets and results have the hashes that headers name. None does so
+            for what comes over a network.
+        workers: How many threads decode; None takes as many as there are processors.
+        budget_mb: How many MB (2^20 bytes) the ledgers in flight and their rows may take, about.
+        commit_every: After how many seconds at the latest what was written is made durable.
+        dead_letters: Where ledgers that cannot be decoded, or whose rows a sink refuses, are kept instead of
+            stopping the run; they stay a gap.
+        stop: Once it is set, the batch in hand is finished and committed, and run returns.
+        progress: Called after every batch, and when what was written became durable, with how far the run is;
+            the value is changed by the next call.
+
+    Returns:
+        A Report: how many ledgers, bytes and rows, which ranges are durable, what was skipped or left out.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        SourceError: Ledgers cannot be read; DecodeError, NetworkMismatch or ChainBroken: they are not sound.
+        SinkError: Rows cannot be kept.
     """
+    check(
+        tables=tables,
+        network=network,
+        ledgers=ledgers,
+        columns=columns,
+        select=select,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
+        workers=workers,
+        budget_mb=budget_mb,
+    )
+    seconds("commit_every", commit_every)
+    sinks = _listed(sinks)
+    select = select if columns is None else _select(columns, select, tables, decoded)
     chosen = _checked(source, sinks, Filter.of(where, select=select))
     with _opened(source, network) as (reading, known), ExitStack() as stack:
         wanted = cache(lambda: loop.wanted_ledgers(reading, ledgers))
@@ -112,3 +162,20 @@ def _sinks(
         return stack.enter_context(closing(made))
 
     return [opened(sink) if isinstance(sink, str) else sink for sink in sinks]
+
+
+def _listed(given: Sequence[str | Sink] | str | Sink) -> list[str | Sink]:
+    """Return the sinks as a list: one may be given alone."""
+    sinks = [*given] if isinstance(given, Sequence) and not isinstance(given, str) else [given]
+    for one in sinks:
+        if not isinstance(one, str | Sink):
+            raise ConfigError(
+                f"sinks has {one!r}: give text such as 'parquet:./out', a Sink, or a list of them"
+            )
+    return sinks
+
+
+def _select(columns: Sequence[str], select: str, tables: Sequence[str], decoded: bool) -> str:
+    if select:
+        raise ConfigError("columns say what select says: give one of them")
+    return as_select(columns, {name for one in tables for name in schema(one, decoded=decoded).names})

@@ -13,7 +13,9 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from fakes.raw_ledgers import RawLedgers, serving
 from fakes.rpc import RpcNode
+from fakes.web import web
 
 Run = Callable[..., Any]
 MINUTE = "2023-11-14T22:14:00Z:+1m"  # 108 to 119
@@ -71,6 +73,19 @@ def test_an_rpc_is_asked_by_time_with_few_calls(stellarrow: Run, rpc: RpcNode, t
     assert rpc.methods().count("getLedgers") <= 20
 
 
+@pytest.mark.parametrize("packed", [1, 8])
+def test_a_lake_that_lists_nothing_is_searched_from_the_beginning_of_its_chain(
+    stellarrow: Run, tmp_path: Path, packed: int
+) -> None:
+    (tmp_path / "all.xdr").write_bytes(sa.synth(94, 20, first=2, ledger_bytes=4_096))
+    line = ("lake", "write", tmp_path / "all.xdr", "--network", "synthetic", "--ledgers-per-file", packed)
+    assert stellarrow(*line, "--to", tmp_path / "lake").code == 0
+    with web(tmp_path / "lake") as (url, asked):
+        assert extracted(stellarrow, url, MINUTE, tmp_path / "out") == "10:21"
+        assert extracted(stellarrow, url, "2023-11-14", tmp_path / "all") == "2:95"
+    assert len(asked) < 2 * (94 / packed) + 60
+
+
 def test_a_range_that_holds_nothing_says_where_the_source_begins_or_ends(
     stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -83,8 +98,11 @@ def test_a_range_that_holds_nothing_says_where_the_source_begins_or_ends(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_service_that_does_not_tell_what_it_has_is_asked_by_number(stellarrow: Run, tmp_path: Path) -> None:
-    told = extracted(stellarrow, "grpc://127.0.0.1:1", MINUTE, tmp_path / "out")
+def test_a_service_that_does_not_tell_what_it_has_is_asked_by_number(
+    stellarrow: Run, tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with serving(RawLedgers(ledgers)) as port:
+        told = extracted(stellarrow, f"grpc://127.0.0.1:{port}", MINUTE, tmp_path / "out")
     assert told.startswith("2 ")
     assert "name the ledgers you want" in told
 

@@ -62,8 +62,8 @@ def test_people_get_a_line_for_each(stellarrow: Run, make_lake: MakeLake) -> Non
     done = stellarrow("doctor", make_lake())
     assert done.code == 0
     lines = [line.split() for line in done.out.splitlines()]
-    assert [line[0] for line in lines] == ["ok"] * 4
-    assert done.out.count("\n") == 4
+    assert [line[0] for line in lines] == ["ok"] * 5
+    assert done.out.count("\n") == 5
 
 
 def test_a_node_that_is_behind_is_looked_at(stellarrow: Run, node: RpcNode) -> None:

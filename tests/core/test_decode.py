@@ -6,8 +6,8 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from stellarrow.core.decode import Batches
 from stellarrow.core.framing import frame, framing, sequences, split
+from stellarrow.core.projection import Batches
 
 ISSUER = "GBRPYHIL2CI3FNQ4BXLFMNDLFJUNPU2HY3ZMFSHONUCEOASW7QC7OX2H"
 

@@ -53,6 +53,13 @@ def test_an_unknown_session_is_not_found(start: Start, method: str) -> None:
         start().control(method, session_id="nobody")
 
 
+def test_a_session_id_of_any_length_is_shown_cut(start: Start) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        start().control("GetStatus", session_id="x" * 3_000_000)
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
+    assert len(str(caught.value.details())) < 300
+
+
 @pytest.mark.parametrize(
     ("method", "fields", "message"),
     [
@@ -104,7 +111,7 @@ def test_filters_hold_from_one_ledger_on_and_are_remembered(
 @pytest.mark.parametrize(
     ("first", "last", "network", "message"),
     [
-        (5, 9, None, "ledger 5 and 4 more are missing"),
+        (5, 9, None, "begins with ledger 100, so there is no ledger 5: start there, with 100:"),
         (130, 150, None, "ledger 140 and 10 more are missing"),
         (100, 139, "pubnet", "are of synthetic, not pubnet: fix NETWORK_PASSPHRASE"),
     ],

@@ -277,3 +277,13 @@ def test_a_state_folder_from_before_formats_had_a_number_goes_on(
     service = start(endless)
     assert service.finished(session) is Status.STOPPED
     assert service.tables.path("ledgers").num_rows == 40
+
+
+def test_rows_of_each_table_are_counted_over_restarts(start: Start) -> None:
+    service = start()
+    session = service.processor.start(100, 139).id
+    service.finished(session)
+    counted = service.processor.work(session).rows
+    assert counted["ledgers"] == 40
+    service.close()
+    assert start().processor.work(session).rows == counted

@@ -228,7 +228,7 @@ def test_a_session_that_failed_degrades_the_service(serve: Serve) -> None:
     while (health := fetched(service, "/health"))["status"] != "degraded":
         assert time.monotonic() < deadline, health
         time.sleep(0.02)
-    assert "ledger 7 and 2 more are missing" in health["components"]["sessions"]["message"]
+    assert "begins with ledger 100, so there is no ledger 7" in health["components"]["sessions"]["message"]
 
 
 def test_two_hundred_readers_are_served_at_once(serve: Serve, golden: Golden) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.processor.session import Status
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.storage import atomic
 
 from .conftest import Endless, Service, Start

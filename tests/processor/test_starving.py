@@ -14,7 +14,7 @@ from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.session import Status
 from stellarrow.servers.processor_http import components
 from stellarrow.sources.files import FileSource
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 
 from .conftest import Endless, Start
 from .test_sessions import until

@@ -17,7 +17,7 @@ from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.session import Status
 from stellarrow.sources.files import FileSource
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 
 from .conftest import Start
 from .test_sessions import message, until

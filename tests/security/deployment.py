@@ -218,9 +218,10 @@ def _flight(server: Server, call: str, shown: Shown) -> str:
     except flight.FlightUnavailableError as error:
         return "too many" if "too many" in str(error) else "unauthenticated"
     except OSError as error:  # what pyarrow's client makes of any status of GetSchema
-        return "unauthenticated" if "Unauthenticated" in str(error) else "denied"
+        return "denied" if "Unauthorized" in str(error) else "unauthenticated"
     except pa.ArrowInvalid as error:
-        return "unauthenticated" if "UNAUTHENTICATED:" in str(error) else "ok"
+        word = str(error).partition(":")[0]
+        return {"UNAUTHENTICATED": "unauthenticated", "PERMISSION_DENIED": "denied"}.get(word, "ok")
     except (ArrowException, flight.FlightError, NotImplementedError, StopIteration):
         return "ok"
     finally:

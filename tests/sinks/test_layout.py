@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.sinks.files.layout import aligned, file_name, named_range, superseded, trusted
 
 RANGES = st.lists(
@@ -44,3 +44,9 @@ def test_names_sort_as_their_ledgers_and_tell_them() -> None:
     assert named_range(f"contract_events/{name}") == LedgerRange(53_312_000, 53_312_999)
     assert named_range(name, ".jsonl") is None
     assert named_range("0000000009-0000000001.parquet") is None
+
+
+def test_the_last_ledger_there_can_be_has_a_range() -> None:
+    parts = list(aligned(LedgerRange(LAST_POSSIBLE - 1_000, LAST_POSSIBLE), 1_000))
+    assert [part.end for part in parts] == [4_294_966_999, LAST_POSSIBLE]
+    assert named_range(file_name(parts[-1], ".csv"), ".csv") == parts[-1]

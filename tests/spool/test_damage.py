@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 import stellarrow as sa
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.spool.retention import Retention
 from stellarrow.spool.segment import Entry
-from stellarrow.spool.spool import Retention, Spool
+from stellarrow.spool.spool import Spool
 
 from .conftest import TABLES, Opener, bring, expected, rows
 

@@ -12,7 +12,8 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.errors import LedgerMissing, Stopped
-from stellarrow.spool.spool import Piece, Retention, Spool
+from stellarrow.spool.retention import Retention
+from stellarrow.spool.spool import Piece, Spool
 
 from .conftest import Opener, bring, expected, rows
 

@@ -1,6 +1,7 @@
 //! The Python face of the core: convert, let go of the GIL, call, wrap.
 
 mod convert;
+mod figures;
 mod handover;
 mod options;
 mod streams;
@@ -17,6 +18,7 @@ use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
 
 use convert::{CoreError, Data, refused};
+use figures::Figures;
 use handover::py_stream;
 use options::Options;
 use streams::{Splitter, Synth, write};
@@ -145,7 +147,7 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
+        CoreError, Figures, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
         py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
     };
 

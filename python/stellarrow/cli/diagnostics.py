@@ -17,6 +17,7 @@ from stellarrow.config import SERVICES, read
 from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Checked, Live, Named, Pingable, Source
@@ -64,11 +65,13 @@ def installation() -> Finding:
     return Finding("installation", "ok", "; ".join(said))
 
 
-def sources(locations: Sequence[str], network: str | None, endpoint: str | None) -> Iterator[Finding]:
+def sources(
+    locations: Sequence[str], network: str | None, endpoint: str | None, access: SourceAccess | None = None
+) -> Iterator[Finding]:
     """Look at each source, and at whether they are of one network."""
     report: dict[str, Network] = {}
     for location in locations:
-        yield from _source(location, network, endpoint, report)
+        yield from _source(location, network, endpoint, access, report)
     for name, other in list(report.items())[1:]:
         first, expected = next(iter(report.items()))
         if other.passphrase != expected.passphrase:
@@ -77,11 +80,15 @@ def sources(locations: Sequence[str], network: str | None, endpoint: str | None)
 
 
 def _source(
-    location: str, network: str | None, endpoint: str | None, told: dict[str, Network]
+    location: str,
+    network: str | None,
+    endpoint: str | None,
+    access: SourceAccess | None,
+    told: dict[str, Network],
 ) -> Iterator[Finding]:
     name = redacted_url(location)
     try:
-        opened = registry.open_source(location, endpoint=endpoint, policy=_POLICY)
+        opened = registry.open_source(location, endpoint=endpoint, access=access, policy=_POLICY)
         with closing(opened) as source:
             name = source.name if isinstance(source, Named) else name
             known = source.network()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
 import click
+
+from stellarrow.errors import nearest
 
 
 class Verbs(click.Group):
@@ -15,7 +15,6 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         known = self.list_commands(ctx)
         if args and args[0] not in known and not args[0].startswith("-"):
-            close = get_close_matches(args[0], known, n=1)
-            remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}"
+            remedy = nearest(args[0], known, f"choose among {', '.join(known)}")
             raise click.UsageError(f"there is no command {args[0]!r}: {remedy}", ctx)
         return super().resolve_command(ctx, args)

@@ -63,3 +63,12 @@ class LocalPath(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         return Path(os.fsdecode(super().convert(str(local_path(value)), param, ctx)))
+
+
+class Data(LocalPath):
+    """A folder of this machine, or the URL of a database, as it is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if str(value).startswith(("postgres://", "postgresql://")):
+            return str(value)
+        return super().convert(value, param, ctx)

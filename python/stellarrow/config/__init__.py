@@ -1,5 +1,6 @@
 """Settings: one frozen class a service, read from a TOML file, the environment and flags."""
 
+from stellarrow.config.client import Client
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
@@ -7,6 +8,7 @@ from stellarrow.config.settings import Settings
 
 __all__ = [
     "SERVICES",
+    "Client",
     "Consumer",
     "Extract",
     "Listening",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -13,7 +12,7 @@ from typing import Any, Final, TypeVar
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.redaction import redacted_text
 from stellarrow.storage.paths import local_path
 
@@ -138,8 +137,7 @@ def _parsed(path: Path) -> dict[str, Any]:
 
 
 def _unknown(what: str, noun: str, written: str, known: list[str]) -> ConfigError:
-    close = get_close_matches(_key(written), known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(known)}"
+    remedy = nearest(_key(written), known, f"choose among {', '.join(known)}")
     return ConfigError(f"{what}, which is no {noun}: {remedy}")
 
 

@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stellarrow.config.client import Client
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
+    ENDPOINT,
+    FILE,
     FOLDER,
     HEADERS,
     LEDGER_OR_DATE,
@@ -31,16 +34,23 @@ from stellarrow.config.values import (
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.address import Address
+from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 _COUNT = number(1)
-_ON_ERROR = choice(("stop", "quarantine"))
+_ON_ERROR = choice(
+    ("stop", "quarantine"),
+    {
+        **dict.fromkeys(("fail", "abort", "halt"), "stop"),
+        **dict.fromkeys(("dlq", "dead-letter", "dead-letters", "quarantined"), "quarantine"),
+    },
+)
 _LOG_LEVEL = choice(
     ("debug", "info", "warning", "error"),
     {
-        **dict.fromkeys(("trace", "verbose", "all", "dbg"), "debug"),
-        **dict.fromkeys(("information", "informational", "notice", "inf"), "info"),
-        **dict.fromkeys(("warn", "wrn"), "warning"),
+        **dict.fromkeys(("trace", "verbose", "all", "dbg", "10"), "debug"),
+        **dict.fromkeys(("information", "informational", "notice", "inf", "20"), "info"),
+        **dict.fromkeys(("warn", "wrn", "30"), "warning"),
         **dict.fromkeys(
             ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
         ),
@@ -92,7 +102,7 @@ class _Filtered(Settings):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     filter_asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     filter_asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
@@ -156,6 +166,17 @@ class _Reached(Settings):
         HEADERS, "", "SOURCE_HEADERS", help="Headers for gRPC sources and lakes at web addresses."
     )
     source_token: str | None = setting(TOKEN, None, "SOURCE_TOKEN", help="A bearer token for those.")
+    source_tls: bool = setting(
+        TRUTH, "false", "SOURCE_TLS", help="TLS to endpoints written host:port; a source_ca means it, too."
+    )
+    source_ca: Path | None = setting(FILE, None, "SOURCE_CA", help="Whom those are trusted by, PEM.")
+    source_certificate: Path | None = setting(
+        FILE, None, "SOURCE_CERTIFICATE", help="What they are shown for mutual TLS, PEM."
+    )
+    source_key: Path | None = setting(FILE, None, "SOURCE_KEY", help="That certificate's key, PEM.")
+    rpc_ca: Path | None = setting(FILE, None, "RPC_CA", help="The same three for RPC nodes.")
+    rpc_certificate: Path | None = setting(FILE, None, "RPC_CERTIFICATE", help="What RPC nodes are shown.")
+    rpc_key: Path | None = setting(FILE, None, "RPC_KEY", help="That certificate's key.")
     instance_credentials: bool = setting(
         TRUTH,
         "false",
@@ -167,10 +188,23 @@ class _Reached(Settings):
     def access(self) -> SourceAccess:
         """These settings as one value."""
         return SourceAccess(
-            ClientCredentials.of(self.rpc_headers, self.rpc_token),
-            ClientCredentials.of(self.source_headers, self.source_token),
+            ClientCredentials.of(
+                self.rpc_headers,
+                self.rpc_token,
+                ClientTls(self.rpc_ca, self.rpc_certificate, self.rpc_key),
+            ),
+            ClientCredentials.of(self.source_headers, self.source_token, self._source_tls),
             self.instance_credentials,
         )
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether TLS is spoken to endpoints that are written without a scheme."""
+        return self.source_tls or self._source_tls.is_set
+
+    @property
+    def _source_tls(self) -> ClientTls:
+        return ClientTls(self.source_ca, self.source_certificate, self.source_key)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,8 +230,11 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     """Tables out of ledgers, in sessions."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
-    source_endpoint: Address = setting(
-        ADDRESS, "localhost:50053", "SOURCE_ENDPOINT", help="Where the ledgers' gRPC listens."
+    source_endpoint: str = setting(
+        ENDPOINT,
+        "localhost:50053",
+        "SOURCE_ENDPOINT",
+        help="Where the ledgers' gRPC listens, or their Flight (flight://HOST:8815).",
     )
     grpc_address: Address = setting(
         ADDRESS, ":50054", "GRPC_ADDRESS", "GRPC_PORT", help="Where gRPC listens."
@@ -269,7 +306,7 @@ class Extract(_Reached, _Stored, _Logged):
         LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
     )
     asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native."
+        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
     )
     asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
@@ -309,4 +346,5 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "processor": Processor,
     "consumer": Consumer,
     "extract": Extract,
+    "client": Client,
 }

@@ -6,13 +6,12 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Generic, TypeVar
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers import KNOWN_NETWORKS, LAST_POSSIBLE, Network
 from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 from stellarrow.net.address import Address
@@ -24,8 +23,8 @@ Value = TypeVar("Value")
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TRUTH: Final = {
-    **dict.fromkeys(("true", "t", "1", "yes", "y", "on"), True),
-    **dict.fromkeys(("false", "f", "0", "no", "n", "off"), False),
+    **dict.fromkeys(("true", "t", "1", "yes", "y", "on", "enabled", "enable"), True),
+    **dict.fromkeys(("false", "f", "0", "no", "n", "off", "disabled", "disable"), False),
 }
 
 
@@ -63,10 +62,9 @@ def _read_period(text: str) -> float:
 
 def _read_truth(text: str) -> bool:
     try:
-        return _TRUTH[text.lower()]
+        return _TRUTH[text.strip().strip("'\"").lower()]
     except KeyError as error:
-        close = get_close_matches(text.lower(), ("true", "false", "yes", "no"), n=1)
-        raise ValueError(f"did you mean {close[0]}?" if close else "") from error
+        raise ValueError(nearest(text.lower(), ("true", "false", "yes", "no"), "")) from error
 
 
 def _read_list(text: str) -> tuple[str, ...]:
@@ -95,8 +93,7 @@ def choice(names: Sequence[str], synonyms: Mapping[str, str] = MappingProxyType(
     def read(text: str) -> str:
         word = text.strip().strip("'\"").lower().replace("_", "-")
         if word not in known:
-            close = get_close_matches(word, known, n=1)
-            raise ValueError(f"did you mean {known[close[0]]}?" if close else "")
+            raise ValueError(nearest(word, known, "", show=known.__getitem__))
         return known[word]
 
     return Kind(read, f"{', '.join(names[:-1])} or {names[-1]}", "|".join(names))
@@ -173,6 +170,18 @@ RATE: Final = Kind(_read_rate, "a rate such as 100/s, 600/m or 5000/h", "RATE")
 ADDRESS_RANGES: Final = Kind(
     _read_address_ranges, "a list of address ranges such as 10.0.0.0/8", "LIST", check=_read_address_range
 )
+
+
+def _read_endpoint(text: str) -> str:
+    """Read where a raw-ledger service listens, over gRPC unless a scheme says otherwise."""
+    scheme, separator, rest = text.strip().partition("://")
+    if not separator:
+        return str(Address.parse(text))
+    if scheme not in ("grpc", "grpcs", "flight", "flights"):
+        raise ValueError(scheme)
+    return f"{scheme}://{Address.parse(rest)}"
+
+
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
@@ -189,6 +198,12 @@ TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MAS
 FILE: Final = Kind(Path, "a file", "FILE")
 FOLDER: Final = Kind(Path, "a folder", "FOLDER")
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
+ENDPOINT: Final = Kind(
+    _read_endpoint,
+    "host:port, or grpc://, grpcs://, flight:// or flights:// before it",
+    "ADDRESS",
+    redacted_url,
+)
 DURATION: Final = Kind(_read_duration, "a duration such as 500ms, 5s or 1m30s", "DURATION")
 PERIOD: Final = Kind(_read_period, "a duration such as 500ms, 5s or 1m30s, and more than 0", "DURATION")
 TRUTH: Final = Kind(_read_truth, "true or false", "BOOL")

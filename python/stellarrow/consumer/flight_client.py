@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,11 @@ from stellarrow.errors import NetworkMismatch, SourceError, SourceUnavailable, S
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import channel_options
+from stellarrow.net.flight_client import call_options, connect, reason_of
 
 EARLIEST: Final = "earliest"
 
 _CONNECT_SECONDS: Final = 10.0
-_DETAILS: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # Flight adds them
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +55,15 @@ class FlightTable:
         *,
         network: Network | None = None,
         credentials: ClientCredentials = NO_CREDENTIALS,
+        secure: bool | None = None,
     ) -> None:
         self.name = f"the processor's Flight at {endpoint}"
         meant = table(name)
         self._asked = {"table": meant.name, "version": meant.version}
-        self._location = f"grpc://{endpoint}"
-        self._options = channel_options(str(endpoint), secure=False)
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._secure = credentials.tls.is_set if secure is None else secure
         self._network = network
-        self._headers = [
-            (key.encode(), value.encode()) for key, value in credentials.metadata_for(endpoint.host)
-        ]
         self._reader: flight.FlightStreamReader | None = None
         self._lock = threading.Lock()
         self._closed = False
@@ -78,13 +75,14 @@ class FlightTable:
         if ledgers:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
+        host = self._endpoint.host
         with self._translate_errors(since), self._connected() as client:
-            options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+            options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
             self.answered()
             for endpoint in answer.endpoints:
-                reader = client.do_get(endpoint.ticket, flight.FlightCallOptions(headers=self._headers))
+                reader = client.do_get(endpoint.ticket, call_options(self._credentials, host))
                 with self._lock:
                     self._reader = None if self._closed else reader
                 if self._closed:
@@ -102,7 +100,7 @@ class FlightTable:
 
     def network(self) -> Network | None:
         """Return of which network the processor's tables are; None of one that does not tell."""
-        options = flight.FlightCallOptions(timeout=_CONNECT_SECONDS, headers=self._headers)
+        options = call_options(self._credentials, self._endpoint.host, timeout=_CONNECT_SECONDS)
         descriptor = flight.FlightDescriptor.for_command(json.dumps(self._asked).encode())
         with self._translate_errors(EARLIEST), self._connected() as client:
             answer = client.get_flight_info(descriptor, options).app_metadata
@@ -112,7 +110,7 @@ class FlightTable:
             return None
 
     def _connected(self) -> flight.FlightClient:
-        return flight.connect(self._location, generic_options=list(self._options))
+        return connect(str(self._endpoint), secure=self._secure, tls=self._credentials.tls)
 
     def close(self) -> None:
         """End the read that is under way, in any thread."""
@@ -131,7 +129,7 @@ class FlightTable:
             raise self._translated(error, since) from error
 
     def _translated(self, error: Exception, since: str) -> StellarrowError:
-        reason = _DETAILS.split(str(error).splitlines()[0])[0]
+        reason = reason_of(error)
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
         if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):

@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyarrow as pa
 
 from stellarrow import _core
+from stellarrow.core.arguments import check, one_range
 from stellarrow.core.errors import bytes_like, translate
 from stellarrow.core.options import DecodeOptions
+from stellarrow.core.projection import Batches, Projection
 from stellarrow.core.tables import compiled, table
 from stellarrow.errors import (
     ConfigError,
+    NetworkMismatch,
     SourceError,
 )
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, Network
+from stellarrow.ledgers import (
+    KNOWN_NETWORKS,
+    LedgerBatch,
+    LedgerChunk,
+    LedgerRange,
+    LedgerRun,
+    LedgerSet,
+    Network,
+)
 
 if _core.DEBUG_BUILD:
     warnings.warn(
@@ -27,63 +38,100 @@ if _core.DEBUG_BUILD:
     )
 
 
-class Batches(dict[str, pa.RecordBatch]):
-    """Record batches under the names they were asked by; `name` and `name@version` both find them."""
-
-    def __missing__(self, name: str) -> pa.RecordBatch:
-        for asked in self:
-            if _same_table(asked, name):
-                return self[asked]
-        raise KeyError(name)
-
-
-def _same_table(asked: str, name: str) -> bool:
-    try:
-        return table(asked) == table(name)
-    except ConfigError:
-        return False
-
-
 def decode(
     data: Any,
     tables: Sequence[str],
     *,
-    network: str | Network = "pubnet",
+    network: str | Network | None = None,
     framing: str = "auto",
-    ledgers: LedgerRange | None = None,
+    ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | str | None = None,
+    columns: Sequence[str] | None = None,
     decoded: bool = False,
     diagnostics: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
-    verify_hashes: bool = False,
+    verify_hashes: bool | None = None,
 ) -> Batches:
-    """Decode bytes-like ledgers into one record batch a table, as many rows as the ledgers have.
+    """Decode bytes of ledgers into one record batch a table, as many rows as the ledgers have.
 
-    `framing` is `auto`, `batch`, `single`, `record-marked` or `base64-lines`, each plain or in zstd.
-    `where` is a Filter, or a condition in SQL such as `amount_raw > 10000000`.
-    `decoded` adds the columns made on request: values as XDR-JSON (SEP-51), code and its interface (SEP-48).
-    `diagnostics` adds diagnostic events to the events. Threads may call it at once: the GIL is released.
-    `transfers` says what token_transfers are read from: `derive`, operations, results and contract events;
-    `unified`, the events of CAP-67 alone, an error where a ledger has none.
-    `verify_chain` checks that each ledger names the hash of the one before; `verify_hashes` that its
-    transaction set and results have the hashes its header names, which takes about 0.13 ms a MB.
+    It keeps nothing, and lets go of the GIL: threads may call it at once.
+
+    Args:
+        data: Bytes-like: whole ledgers (LedgerCloseMeta) in any framing, plain or in zstd.
+        tables: Names, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
+        network: A name such as `pubnet`, or a passphrase. Transactions prove it right or wrong; None takes
+            the first of the known networks that they prove.
+        framing: `auto`, which never guesses, `batch` (LedgerCloseMetaBatch), `single` (one LedgerCloseMeta),
+            `record-marked` (RFC 5531) or `base64-lines`.
+        ledgers: One range, such as `"5:10"` or `LedgerRange(5, 10)`, to decode; None decodes all.
+        where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
+            None makes all.
+        decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
+        diagnostics: Add diagnostic events to contract_events.
+        transfers: What token_transfers are read from: `derive`, operations, results and contract events;
+            `unified`, the events of CAP-67 alone, an error where a ledger has none.
+        verify_chain: Check that each ledger names the hash of the one before. The hash of each header itself
+            is always checked.
+        verify_hashes: Check that transaction sets and results have the hashes that headers name, which takes
+            about 0.13 ms a MB. None does not: in scan and run it does so for what comes over a network.
+
+    Returns:
+        A dict of pyarrow.RecordBatch by the names that were asked for, each with `sa.schema(name)`.
+
+    Raises:
+        DecodeError: The bytes are no ledgers that the decoder knows (.ledger, .path, .offset).
+        NetworkMismatch: The transactions are of another network.
+        ChainBroken: A header's hash, or its link to the ledger before, is wrong.
+        ConfigError: An argument makes no sense.
     """
-    options = DecodeOptions(
-        network=Network.of(network),
-        where=Filter.of(where),
+    check(
+        tables=tables,
+        network=network,
+        framing=framing,
+        ledgers=ledgers,
+        columns=columns,
         decoded=decoded,
         diagnostics=diagnostics,
         transfers=transfers,
         verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
     )
-    return _Choice(tables, options).decode(data, framing, ledgers, verify_hashes=verify_hashes)[0]
+    projection = Projection.of(tables, Filter.of(where), columns, decoded=decoded)
+    part = one_range(ledgers)
+
+    def made(of: str | Network) -> Batches:
+        options = DecodeOptions(
+            network=Network.of(of),
+            where=projection.where,
+            decoded=decoded,
+            diagnostics=diagnostics,
+            transfers=transfers,
+            verify_chain=verify_chain,
+        )
+        return _Choice(tables, options).decode(data, framing, part, verify_hashes=bool(verify_hashes))[0]
+
+    return projection.of_batches(made(network) if network is not None else _proven(made))
+
+
+def _proven(made: Callable[[Network], Batches]) -> Batches:
+    """Return what is made with the first known network that the transactions' hashes prove."""
+    for network in KNOWN_NETWORKS:
+        try:
+            return made(network)
+        except NetworkMismatch:
+            continue
+    raise NetworkMismatch(
+        "the transactions are of no network known by name: give network, the passphrase they are signed for"
+    )
 
 
 class Decoder:
     """Decode chunk after chunk with the same choices, from any thread.
 
-    `verify_hashes` is as in `decode`; None verifies chunks that came over a network.
+    The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
+    that came over a network. A wrong argument is a ConfigError.
     """
 
     def __init__(
@@ -121,7 +169,11 @@ class Decoder:
         )
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
-        """Decode a chunk; SourceError where it does not hold exactly the ledgers it says."""
+        """Decode a chunk into one record batch a table, each row of which is of the chunk's ledgers.
+
+        A SourceError where the chunk does not hold exactly the ledgers it says; the errors of `decode` where
+        its bytes are not sound, with the chunk's place in front.
+        """
         wanted = LedgerRange(chunk.first, chunk.last)
         batches, run = self._choice.decode(
             chunk.data,

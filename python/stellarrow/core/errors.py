@@ -15,6 +15,7 @@ from stellarrow.errors import (
 
 
 def bytes_like(data: Any) -> Any:
+    """Return data as the core takes it, without a copy; a ConfigError where it is no contiguous bytes."""
     if isinstance(data, bytes):
         return data
     try:
@@ -25,6 +26,7 @@ def bytes_like(data: Any) -> Any:
 
 
 def translate(error: _core.CoreError, place: str | None = None) -> StellarrowError:
+    """Return the core's error as ours, with ledger, path and offset, and the place in front."""
     kind, message, ledger, path, offset = error.args
     answer = f"{place}: {message}" if place else str(message)
     if kind == "decode":

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import islice
 
 from stellarrow import _core
+from stellarrow.core.arguments import check, number
 from stellarrow.core.errors import translate
 from stellarrow.core.framing import frame
 from stellarrow.ledgers import Network
@@ -20,7 +21,23 @@ def synth(
     ledger_bytes: int | None = None,
     network: str | Network = "synthetic",
 ) -> bytes:
-    """Make valid ledgers, record-marked; the same arguments make the same bytes."""
+    """Make valid ledgers out of nothing; the same arguments make the same bytes.
+
+    Args:
+        ledgers: How many.
+        contracts: How many contracts they are about.
+        seed: Another one makes other ledgers.
+        first: The sequence of the first ledger, 2 at least.
+        ledger_bytes: About how many bytes of XDR a ledger has; None leaves them small.
+        network: A name or a passphrase; transactions are hashed for it.
+
+    Returns:
+        A record-marked stream (RFC 5531) of LedgerCloseMeta values, as `decode` takes it.
+
+    Raises:
+        ConfigError: A number is out of range.
+    """
+    number("ledgers", ledgers, least=0)
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
     return frame(list(islice(endless, ledgers)), "record-marked")
 
@@ -34,6 +51,12 @@ def synthetic(
     network: str | Network = "synthetic",
 ) -> Iterator[bytes]:
     """Return an endless run of valid LedgerCloseMeta values, about `ledger_bytes` each."""
+    check(network=network)
+    number("contracts", contracts, least=1)
+    number("seed", seed, least=0)
+    number("first", first, least=2)
+    if ledger_bytes is not None:
+        number("ledger_bytes", ledger_bytes, least=1)
     try:
         passphrase = Network.of(network).passphrase
         return _core.Synth(

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from stellarrow import _core
-from stellarrow.errors import (
-    ConfigError,
-)
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
@@ -24,7 +22,7 @@ __version__ = _core.__version__
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table's name, version and purpose."""
+    """One table's name, version and purpose; as text it is `name@version`, which calls take too."""
 
     name: str
     version: str
@@ -35,7 +33,10 @@ class Table:
 
 
 def tables() -> list[Table]:
-    """Return every table, each version on its own, the newest version of a name last."""
+    """Return every table, each version on its own, the newest version of a name last.
+
+    docs/tables has a page for each: its columns, their types and what they mean.
+    """
     return [Table(*row) for row in _core.tables()]
 
 
@@ -46,11 +47,25 @@ def table(name: str) -> Table:
         if name in (one.name, str(one)):
             return one
     names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
-    raise ConfigError(f"there is no table {name!r}: {_nearest(name, names)}")
+    remedy = nearest(name, names, f"choose among {', '.join(sorted(names))}", show=repr)
+    raise ConfigError(f"there is no table {shortened(name)!r}: {remedy}")
 
 
 def schema(name: str, *, decoded: bool = False, where: Filter | str | None = None) -> pa.Schema:
-    """Return a table's Arrow schema, or what `where` makes of it; metadata has descriptions and version."""
+    """Return a table's Arrow schema, with all its columns or those that a filter makes.
+
+    Args:
+        name: `name` for the newest version, or `name@version`.
+        decoded: Whether columns made on request are among them.
+        where: A Filter whose `select` makes other columns, or a condition in SQL, which is checked.
+
+    Returns:
+        A pyarrow.Schema, the one that decode, scan and every file have. Its metadata has the table's name,
+        version and description, each field's the column's description.
+
+    Raises:
+        ConfigError: There is no such table, or the SQL does not fit it.
+    """
     if made := compiled(name, Filter.of(where), decoded=decoded):
         return made.schema
     made = pa.schema(_core.schema(str(table(name)), decoded))
@@ -60,6 +75,7 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
 
 
 def compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
+    """Return what becomes of a table's batches by a filter's SQL, None where it has none."""
     if not (where.where or where.select):
         return None
     columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
@@ -71,15 +87,11 @@ def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
 
 
 def keys(name: str) -> list[str]:
-    """Return the columns that make a table's row unique for ever."""
+    """Return the columns that together make a table's row unique for ever, on every network by itself.
+
+    A ConfigError where there is no such table.
+    """
     return _core.keys(str(table(name)))
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # noqa: PLC0415  only a mistake pays for it
-
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"choose among {', '.join(sorted(known))}"
 
 
 def table_names(text: str) -> list[str]:

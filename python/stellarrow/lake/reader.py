@@ -153,6 +153,25 @@ class Lake:
             oldest = next((one for one in range(ledger, CHAIN_BEGINS + 1) if self.file(one)), None)
         return oldest if oldest is not None and oldest > ledger else None
 
+    def searched(self) -> LedgerRange | None:
+        """Return the oldest and newest ledger of a lake that begins with its chain, where nothing lists them.
+
+        Doubling and halving find the newest, as long as no file is missing where they look.
+        """
+        begins = next((one for one in range(CHAIN_BEGINS + 1) if self.file(one)), None)
+        if begins is None:
+            return None
+        file = self.layout().file(begins)
+        begins = max(begins, self.first_in(file, self.file(begins) or b""))
+        low, step = file.first, file.count
+        while low + step <= LAST_POSSIBLE and self.file(low + step):
+            low, step = low + step, step * 2
+        while step >= file.count:
+            if low + step <= LAST_POSSIBLE and self.file(low + step):
+                low += step
+            step //= 2
+        return LedgerRange(begins, self.layout().file(low).end)
+
     def first_in(self, file: LedgerRange, data: bytes) -> int:
         """Return the first ledger of a file: the first file of all begins where the chain does."""
         if file.count == 1 or file.first:

@@ -21,6 +21,7 @@ from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
 from stellarrow.net.resilience import Guard
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.storage import Store
 
@@ -174,9 +175,7 @@ def _read(chunk: LedgerChunk, decode: Decoder) -> tuple[Fault | None, LedgerRun 
 
 def _unlinked(file: Checked, newer: LedgerRun | None) -> Iterator[Fault]:
     run = file.run
-    if run and newer and run.last + 1 == newer.first and run.last_hash != newer.previous_hash:
-        text = (
-            f"ledger {newer.first} names {newer.previous_hash} as the hash before it, but ledger {run.last}"
-            f" has {run.last_hash}: one is not of this chain"
-        )
-        yield Fault("chain", file.key, text)
+    if run and newer and run.last + 1 == newer.first:
+        wrong = unlinked(newer.first, newer.previous_hash, run.last, run.last_hash)
+        if wrong:
+            yield Fault("chain", file.key, f"{wrong}: one is not of this chain")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from stellarrow.errors import SinkError
-from stellarrow.ledgers.ranges import LedgerRange
+from stellarrow.ledgers.ranges import LedgerRange, LedgerSet
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,9 +61,10 @@ class LedgerBatch:
 class RowCounts:
     """How many rows a table has of each ledger of a range that has any, None where they cannot be counted.
 
-    `error` says what is wrong with the range's files; rows may be read all the same.
+    `error` says what is wrong, and `wrong` of which ledgers; rows may be read all the same.
     """
 
     ledgers: LedgerRange
     rows: Mapping[int, int] | None
     error: SinkError | None = None
+    wrong: LedgerSet = field(default_factory=LedgerSet)

@@ -36,6 +36,7 @@ class Moment:
 
     @property
     def is_second(self) -> bool:
+        """Whether it is one second, not a day or a month."""
         return self.first == self.last
 
 

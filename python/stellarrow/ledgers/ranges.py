@@ -69,6 +69,7 @@ class LedgerRange:
 
     @property
     def count(self) -> int:
+        """How many ledgers; of an open range, how many there can ever be."""
         return self.end - self.first + 1
 
     def __contains__(self, ledger: int) -> bool:
@@ -229,6 +230,7 @@ class LedgerSet:
 
     @property
     def count(self) -> int:
+        """How many ledgers are in the set."""
         return sum(part.count for part in self.ranges)
 
     @property

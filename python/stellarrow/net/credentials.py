@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stellarrow.errors import ConfigError
+from stellarrow.net.client_tls import NO_TLS, ClientTls
 from stellarrow.net.redaction import MASK
+from stellarrow.storage.paths import local_path
 
 _NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~\-]+")
 _WRITTEN: Final = re.compile(
@@ -48,14 +50,18 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class ClientCredentials:
-    """Headers and a bearer token for servers; neither is ever shown."""
+    """Headers and a bearer token for servers, neither of which is ever shown, and how TLS is spoken."""
 
     headers: tuple[Header, ...] = ()
     token: str | None = field(default=None, repr=False)
+    tls: ClientTls = NO_TLS
 
     @classmethod
     def of(
-        cls, headers: Iterable[str] | Mapping[str, str] = (), token: str | None = None
+        cls,
+        headers: Iterable[str] | Mapping[str, str] = (),
+        token: str | None = None,
+        tls: ClientTls = NO_TLS,
     ) -> ClientCredentials:
         """Make them of headers as people write them, or by name."""
         written = (
@@ -65,7 +71,7 @@ class ClientCredentials:
         )
         if token is not None and not (token and _PLAIN.fullmatch(token)):
             raise ConfigError("the token is empty or not plain ASCII: give it as the server issued it")
-        return cls(tuple(map(Header.parse, written)), token)
+        return cls(tuple(map(Header.parse, written)), token, tls)
 
     def headers_for(self, host: str | None) -> dict[str, str]:
         """Return the headers that a request to a host carries."""
@@ -106,12 +112,14 @@ class SourceAccess:
 
     @classmethod
     def of_environment(cls, environ: Mapping[str, str] | None = None) -> SourceAccess:
-        """Read RPC_HEADERS, RPC_TOKEN, SOURCE_HEADERS, SOURCE_TOKEN and INSTANCE_CREDENTIALS."""
+        """Read RPC_… and SOURCE_…: HEADERS, TOKEN, CA, CERTIFICATE and KEY, and INSTANCE_CREDENTIALS."""
         environ = os.environ if environ is None else environ
 
         def credentials(kind: str) -> ClientCredentials:
             token = environ.get(f"{kind}_TOKEN") or None
-            return ClientCredentials.of(split_headers(environ.get(f"{kind}_HEADERS", "")), token)
+            files = (environ.get(f"{kind}_{name}") for name in ("CA", "CERTIFICATE", "KEY"))
+            tls = ClientTls(*(local_path(name) if name else None for name in files))
+            return ClientCredentials.of(split_headers(environ.get(f"{kind}_HEADERS", "")), token, tls)
 
         asks = environ.get("INSTANCE_CREDENTIALS", "").strip().lower() in _YES
         return cls(credentials("RPC"), credentials("SOURCE"), asks)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from weakref import WeakSet
 
 from stellarrow.extras import needing
+from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.identity import USER_AGENT
 from stellarrow.net.proxies import Proxy, proxy_for
@@ -68,7 +69,7 @@ class HttpClient:
             parsed.scheme, None, parsed.host, parsed.port, parsed.path, parsed.query
         ).url
         self.proxy = proxy_for(self._url)
-        self._manager = _manager(self.proxy)
+        self._manager = _manager(self.proxy, credentials.tls)
         self._timeout = timeout
         self._headers = {"User-Agent": USER_AGENT, "Accept-Encoding": "gzip"}
         if parsed.auth:
@@ -138,15 +139,16 @@ class HttpClient:
             raise AnswerTooSlow
 
 
-def _manager(proxy: Proxy | None) -> urllib3.PoolManager:
+def _manager(proxy: Proxy | None, tls: ClientTls) -> urllib3.PoolManager:
+    choices: dict[str, Any] = {"maxsize": 4, **({"ssl_context": tls.context()} if tls.is_set else {})}
     if proxy is None:
-        return urllib3.PoolManager(maxsize=4)
+        return urllib3.PoolManager(**choices)
     if proxy.url.startswith("socks"):
         with needing(str(proxy), "rpc"):
             from urllib3.contrib.socks import SOCKSProxyManager  # noqa: PLC0415  few need it
-        return SOCKSProxyManager(proxy.url, maxsize=4)
+        return SOCKSProxyManager(proxy.url, **choices)
     headers = urllib3.util.make_headers(proxy_basic_auth=proxy.login) if proxy.login else None
-    return urllib3.ProxyManager(proxy.url, proxy_headers=headers, maxsize=4)
+    return urllib3.ProxyManager(proxy.url, proxy_headers=headers, **choices)
 
 
 def _decoder(encoding: str, limit: int) -> Any:

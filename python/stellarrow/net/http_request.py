@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.error import HTTPError
-from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, ProxyHandler, Request, build_opener
 
+from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.identity import USER_AGENT
-from stellarrow.net.proxies import proxy_for
+from stellarrow.net.proxies import host_of, proxy_for
 
 _LARGEST: Final = 16 << 20  # bytes of a body
 
@@ -27,12 +28,13 @@ class Answer:
         return next((value for key, value in self.headers.items() if key.lower() == name.lower()), None)
 
 
-def ask(method: str, url: str, *, timeout: float) -> Answer:
+def ask(method: str, url: str, *, timeout: float, credentials: ClientCredentials = NO_CREDENTIALS) -> Answer:
     """Return the answer, whatever its status; OSError or HTTPException where there is none."""
     proxy = proxy_for(url)
     way = ProxyHandler({"http": proxy.url, "https": proxy.url} if proxy else {})
-    opener = build_opener(way, _NoRedirect)
-    opener.addheaders = [("User-Agent", USER_AGENT)]
+    tls = [HTTPSHandler(context=credentials.tls.context())] if credentials.tls.is_set else []
+    opener = build_opener(way, _NoRedirect, *tls)
+    opener.addheaders = [("User-Agent", USER_AGENT), *credentials.headers_for(host_of(url)).items()]
     request = Request(url, method=method)  # noqa: S310  the schemes are those of our own callers
     try:
         with opener.open(request, timeout=timeout) as answer:

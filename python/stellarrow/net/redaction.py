@@ -11,10 +11,13 @@ from typing import Final
 MASK: Final = "********"
 
 # What follows a scheme belongs to the URL, up to a space, a quotation mark or the end of a sentence.
-_IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^\s\"'<>`]+")
-_QUOTED: Final = re.compile(r"(?P<quote>['\"])(?P<url>[A-Za-z][A-Za-z0-9+.\-]*:/{1,3}[^'\"\n]*)(?P=quote)")
+# Bounds keep the search linear, whatever somebody sends.
+_IN_TEXT: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]{0,60}:/{1,3}[^\s\"'<>`]+")
+_QUOTED: Final = re.compile(
+    r"(?P<quote>['\"])(?P<url>[A-Za-z][A-Za-z0-9+.\-]{0,60}:/{1,3}[^'\"\n]*)(?P=quote)"
+)
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-:]*?):(?P<slashes>/{1,3})(?P<rest>.*)", re.DOTALL)
-_BARE_LOGIN: Final = re.compile(r"(?<![\w/.@%+\-])[^\s:/@\"'(]+:[^\s/@\"']+@(?=[\w\[*])")
+_BARE_LOGIN: Final = re.compile(r"(?<![\w/.@%+\-])[^\s:/@\"'(]{1,1000}:[^\s/@\"']{1,1000}@(?=[\w\[*])")
 _FORMATS: Final = re.compile(r"(?:parquet|jsonl|csv|delta|iceberg):", re.IGNORECASE)
 _PARAMETER: Final = re.compile(
     r"\b(?P<name>password|passwd|pwd|passfile|sslpassword|secret|token|sig|signature|api[_-]?key|access[_-]?key)"
@@ -61,10 +64,29 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
     return ",".join(_redacted(one, rpc=rpc) for one in re.split(r",(?=[A-Za-z][A-Za-z0-9+.\-]*:)", url))
 
 
-def redacted_text(text: str) -> str:
-    """Return a sentence, such as another library's error, with every URL and login in it for people."""
+def shortened(text: str, longest: int = 100) -> str:
+    """Cut a text that somebody else sent, for a message."""
+    return text if len(text) <= longest else f"{text[:longest]}…"
+
+
+def redacted_text(text: str, *, longest: int = 100_000) -> str:
+    """Return a sentence, such as another library's error, with every URL and login in it for people.
+
+    Where it is longer than `longest`, its middle is left out: it may hold what a client sent, of any length.
+    """
+    text = _without_middle(text, longest)
     text = _QUOTED.sub(lambda found: f"{found['quote']}{redacted_url(found['url'])}{found['quote']}", text)
     return _loose(_IN_TEXT.sub(lambda found: _in_sentence(found[0]), text))
+
+
+def _without_middle(text: str, longest: int) -> str:
+    """Keep both ends of a text, without words of theirs that are cut and could be a part of a secret."""
+    if len(text) <= longest:
+        return text
+    head, _, word = text[: longest // 2].rpartition(" ")
+    head = f"{head} {word}" if word.isalnum() else head
+    tail = text[-longest // 2 :].partition(" ")[2]
+    return f"{head} … {len(text) - len(head) - len(tail):,} characters left out … {tail}"
 
 
 def _in_sentence(found: str) -> str:

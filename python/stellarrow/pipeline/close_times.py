@@ -16,7 +16,7 @@ from stellarrow.core.framing import ledgers_of
 from stellarrow.errors import ConfigError, LedgerMissing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown
-from stellarrow.protocols import Named, Source
+from stellarrow.protocols import Named, Searchable, Source
 
 _EDGE_SECONDS: Final = 60  # a source whose newest ledger is younger than that is at the edge of the chain
 _log: Final = logging.getLogger(__name__)
@@ -41,7 +41,8 @@ class CloseTimes:
     def of_source(cls, source: Source) -> CloseTimes:
         """Read when ledgers closed from a source."""
         name = source.name if isinstance(source, Named) else type(source).__name__
-        return cls(source.available, lambda ledger: _read_from(source, ledger), name=name)
+        available = source.bounds if isinstance(source, Searchable) else source.available
+        return cls(available, lambda ledger: _read_from(source, ledger), name=name)
 
     @classmethod
     def of_rows(

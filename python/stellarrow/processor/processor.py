@@ -16,6 +16,7 @@ from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
@@ -24,7 +25,7 @@ from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.state_lock import StateLock
 from stellarrow.protocols import Source
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
 
@@ -107,8 +108,13 @@ class Processor:
             remembered = self._store.sessions()
             self.forgotten = self._found_forgotten(remembered)
             stack.pop_all()
-        self._shared = SessionContext(
-            open_source=open_source,
+        self._shared = self._context()
+        self._works = {one.id: self._work(one) for one in remembered}
+
+    def _context(self) -> SessionContext:
+        options = self.options
+        return SessionContext(
+            open_source=self.open_source,
             network=options.network,
             store=self._store,
             slots=self.slots,
@@ -119,10 +125,9 @@ class Processor:
             dead_letters=options.dead_letters,
             commits=self.commits,
             metrics=self.metrics,
-            kind=kind,
+            kind=self.kind,
             changed=self.changed,
         )
-        self._works = {one.id: self._work(one) for one in remembered}
 
     def listens_on(self, where: str) -> None:
         """Write down where, for a second processor to name."""
@@ -205,7 +210,9 @@ class Processor:
         with self._lock:
             if session_id in self._works:
                 return self._works[session_id]
-        raise UnknownSession(f"there is no session {session_id!r}: StartProcessing answers with one's id")
+        raise UnknownSession(
+            f"there is no session {shortened(session_id)!r}: StartProcessing answers with one's id"
+        )
 
     def works(self) -> list[SessionWorker]:
         """Return every session, the oldest first."""

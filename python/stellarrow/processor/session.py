@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum
 from typing import Final
@@ -40,7 +41,7 @@ class Counts:
     """What a session has made durable.
 
     `entries` are rows of contract data (of all tables where sessions do not keep that), `skipped` those the
-    filter left out, `bytes` uncompressed XDR.
+    filter left out, `bytes` uncompressed XDR, `rows` those of each table as it is kept.
     """
 
     ledgers: int = 0
@@ -48,14 +49,17 @@ class Counts:
     skipped: int = 0
     batches: int = 0
     bytes: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
 
     def __add__(self, other: Counts) -> Counts:
+        names = {**self.rows, **other.rows}
         return Counts(
             ledgers=self.ledgers + other.ledgers,
             entries=self.entries + other.entries,
             skipped=self.skipped + other.skipped,
             batches=self.batches + other.batches,
             bytes=self.bytes + other.bytes,
+            rows={name: self.rows.get(name, 0) + other.rows.get(name, 0) for name in names},
         )
 
 
@@ -106,6 +110,11 @@ class Session:
     def current(self) -> int:
         """The last durable ledger, 0 before the first."""
         return self.reached.ledger
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether all that was asked for is committed."""
+        return self.ledgers.last is not None and self.current >= self.ledgers.last
 
     @property
     def counts(self) -> Counts:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stellarrow.errors import SinkUnavailable
 from stellarrow.ledgers import Network
+from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.session_decoder import Slots, Ways
+from stellarrow.processor.session_sink import Committed
 from stellarrow.processor.session_store import Store
 from stellarrow.protocols import Source
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
+from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
 
@@ -37,3 +41,53 @@ class SessionContext:
     metrics: Metrics
     kind: str
     changed: threading.Condition
+
+    def open_spool(
+        self, folder: Path, tables: Sequence[str], network: Network, stop: threading.Event, committed: int
+    ) -> Spool:
+        """Open a session's spool, in which everything up to the committed ledger must be."""
+        if committed and not folder.exists():
+            raise SinkUnavailable(f"the spool in {folder} is not there: mount its disk, and it continues")
+        return Spool(
+            folder,
+            tables,
+            network=network,
+            retention=self.retention,
+            changed=self.changed,
+            stop=stop,
+            committed=committed,
+        )
+
+    def count(self, kept: Committed) -> None:
+        """Count what a session has committed."""
+        self.commits.add(kept.took)
+        self.metrics.processing_duration.labels(self.kind, "commit").observe(kept.took)
+        self.metrics.ledgers_processed.labels(self.kind, "success").inc(kept.counts.ledgers)
+        self.metrics.batches_generated.labels(self.kind).inc(kept.counts.batches)
+        self.metrics.contracts_found.inc(kept.counts.entries)
+        self.metrics.current_ledger.labels(self.kind).set(kept.last.last)
+
+    def count_loss(self, letter: DeadLetter) -> None:
+        """Count ledgers that a session left out."""
+        quarantined = self.metrics.ledgers_processed.labels(self.kind, "quarantined")
+        quarantined.inc(letter.last - letter.ledger + 1)
+
+    def count_error(self) -> None:
+        """Count a session that ended with an error."""
+        self.metrics.ledgers_processed.labels(self.kind, "error").inc()
+
+    def letters(
+        self, session: str, network: Network, put_aside: Callable[[DeadLetter], None]
+    ) -> DeadLetters | None:
+        """Return where undecodable ledgers are kept; a retry makes all rows, not those of a filter."""
+        if self.dead_letters is None:
+            return None
+        job = {
+            "service": "processor",
+            "session": session,
+            "network": network.passphrase,
+            "where": "",
+            "decoded": False,
+            "transfers": "derive",
+        }
+        return DeadLetters(self.dead_letters, job=job, put_aside=put_aside)

@@ -39,6 +39,14 @@ def agreed_network(source: Source, named: Network | None) -> Network:
     return network
 
 
+def changed_network(begun: str, network: Network) -> NetworkMismatch:
+    """Return the error of a session whose source is of another network than its first ledgers."""
+    return NetworkMismatch(
+        f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are of {network}:"
+        " fix the source or NETWORK_PASSPHRASE, or start another session"
+    )
+
+
 class Slots:
     """How much is decoded at once, whoever asks; `took` are the seconds a chunk took lately."""
 

@@ -10,6 +10,7 @@ from typing import Final
 from stellarrow.errors import ChainBroken
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline.dead_letters import DeadLetter
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.processor.session import Counts, Mark
 from stellarrow.processor.session_decoder import Filtered
 from stellarrow.spool.spool import Spool
@@ -19,12 +20,11 @@ _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed:
-    """What one commit made durable, in so many seconds: up to a mark in the batch `last`, rows by table."""
+    """What one commit made durable, in so many seconds: up to a mark in the batch `last`."""
 
     last: LedgerBatch
     mark: Mark
     counts: Counts
-    rows: dict[str, int]
     took: float
 
 
@@ -49,7 +49,6 @@ class Output:
         self._expect = expect
         self._kept = kept
         self._pending = Counts()
-        self._rows: dict[str, int] = {}
         self._last: LedgerBatch | None = None
         self._due = 0.0
         spool.before_commit = self._foresee
@@ -66,13 +65,12 @@ class Output:
             skipped=self._decoder.skipped(batch),
             batches=-(-entries // self._batch_size),
             bytes=batch.run.size_bytes,
+            rows={name: rows.num_rows for name, rows in batch.tables.items()},
         )
         self._pending += counts
         self._mark = Mark(batch.last, batch.run.last_hash, self._mark.counts + counts)
         self._marks.append(self._mark)
         self._last = batch
-        for name, rows in batch.tables.items():
-            self._rows[name] = self._rows.get(name, 0) + rows.num_rows
         if time.monotonic() >= self._due:
             self.commit()
 
@@ -81,11 +79,11 @@ class Output:
         self._spool.commit()
         now = time.monotonic()
         self._due = now + (now - began) * _COMMIT_SHARE
-        last, pending, rows = self._last, self._pending, self._rows
-        self._last, self._pending, self._rows = None, Counts(), {}
+        last, pending = self._last, self._pending
+        self._last, self._pending = None, Counts()
         self._marks.clear()
         if last:
-            self._kept(Committed(last=last, mark=self._mark, counts=pending, rows=rows, took=now - began))
+            self._kept(Committed(last=last, mark=self._mark, counts=pending, took=now - began))
 
     def leave_out(self, letter: DeadLetter) -> None:
         """Go on without ledgers that were quarantined."""
@@ -100,12 +98,14 @@ class Output:
     def _check_link(self, batch: LedgerBatch) -> None:
         """Compare a batch with what was kept before it, maybe by an earlier start from another source."""
         before = self._mark
-        follows = before.hash and batch.first == before.ledger + 1
-        if follows and batch.run.previous_hash != before.hash:
+        if not before.hash or batch.first != before.ledger + 1:
+            return
+        kept = ", which the session keeps,"
+        wrong = unlinked(batch.first, batch.run.previous_hash, before.ledger, before.hash, kept=kept)
+        if wrong:
             raise ChainBroken(
-                f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
-                f" {before.ledger}, which the session keeps, has {before.hash}: the chain was reset, or the"
-                " source is another one; fix the source, or start another session"
+                f"{wrong}: the chain was reset, or the source is another one; fix the source, or start"
+                " another session"
             )
 
     def coverage(self) -> LedgerSet:

@@ -240,11 +240,18 @@ def _saved(mark: Mark) -> list[Any]:
     counts = mark.counts
     return [
         *(mark.ledger, mark.hash),
-        *(counts.ledgers, counts.entries, counts.skipped, counts.batches, counts.bytes),
+        *(counts.ledgers, counts.entries, counts.skipped, counts.batches, counts.bytes, dict(counts.rows)),
     ]
 
 
 def _mark(saved: list[Any]) -> Mark:
-    ledger, digest, ledgers, entries, skipped, batches, size = saved
-    counts = Counts(ledgers=ledgers, entries=entries, skipped=skipped, batches=batches, bytes=size)
+    ledger, digest, ledgers, entries, skipped, batches, size, *rows = saved
+    counts = Counts(
+        ledgers=ledgers,
+        entries=entries,
+        skipped=skipped,
+        batches=batches,
+        bytes=size,
+        rows=rows[0] if rows else {},  # earlier versions did not count them
+    )
     return Mark(ledger, digest, counts)

@@ -8,23 +8,25 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
-from stellarrow.errors import Damaged, NetworkMismatch, SinkUnavailable, StellarrowError, Unavailable
+from stellarrow.errors import Damaged, SinkUnavailable, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.pipeline import loop
-from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
+from stellarrow.pipeline.dead_letters import DeadLetter
 from stellarrow.processor.reads.versions import newest
 from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
-from stellarrow.processor.session_decoder import Filtered, agreed_network
+from stellarrow.processor.session_decoder import Filtered, agreed_network, changed_network
+from stellarrow.processor.session_message import is_of_this_machine, said_of, source_trouble, waits_for
 from stellarrow.processor.session_sink import Committed, Output
 from stellarrow.processor.thread_priority import lower_priority
-from stellarrow.protocols import Guarded, Source
+from stellarrow.protocols import Source
 from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.rates import Rate
 
@@ -43,7 +45,6 @@ class SessionWorker:
         self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
         self._stored = tuple(dict.fromkeys(self._spooled.values()))
-        self._rows = dict.fromkeys(self._stored, 0)
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
         self.lost = session.damage  # why what it kept cannot be read
@@ -90,8 +91,9 @@ class SessionWorker:
 
     @property
     def rows(self) -> dict[str, int]:
-        """How many rows of each table became durable since the processor began."""
-        return {name: self._rows[stored] for name, stored in self._spooled.items()}
+        """How many rows of each table became durable."""
+        counted = self.session.counts.rows
+        return {name: counted.get(stored, 0) for name, stored in self._spooled.items()}
 
     @property
     def lag(self) -> float | None:
@@ -108,35 +110,16 @@ class SessionWorker:
     @property
     def message(self) -> str:
         """What is wrong, or what is being waited for."""
-        lines = []
-        if left_out := self.left_out:
-            which = f"and {left_out.count - 1} more are" if left_out.count > 1 else "is"
-            lines = [f"ledger {left_out.first} {which} left out: stellarrow dlq list says why"]
-        lines = list(filter(None, dict.fromkeys((self._waits_for(), self.lost, *lines))))
+        lines = [waits_for(self.session, self.spool, self.source_trouble), self.lost, said_of(self.left_out)]
+        lines = list(filter(None, dict.fromkeys(lines)))
         if not any(self.damage in one for one in lines):
             lines.append(self.damage)
         return "; ".join(lines)
 
-    def _waits_for(self) -> str:
-        if self.session.status.is_final:
-            return self.session.message
-        if self.spool and self.spool.is_full:
-            readers = self.spool.readers
-            noun = "reader has" if len(readers) == 1 else "readers have"
-            slowest = min(readers, key=lambda name: readers[name], default="")
-            return f"paused: the spool is full of what {len(readers)} {noun} not taken yet, least {slowest}"
-        trouble = self.source_trouble
-        return self.session.message or (f"waiting: {trouble}" if trouble else "")
-
     @property
     def source_trouble(self) -> str:
         """Why nothing can be read now, where that passes; empty while any server of the source answers."""
-        if self.session.status.is_final:
-            return ""
-        source = self.source
-        guards = source.guards if source is not None and isinstance(source, Guarded) else ()
-        errors = [str(guard.last_error or "") for guard in guards]
-        return self._away or (errors[0] if errors and all(errors) else "")
+        return source_trouble(self.session, self.source, self._away)
 
     def start(self, *, patient: bool = False) -> None:
         """Begin; one that is `patient` waits for a source that never answered, too."""
@@ -209,7 +192,7 @@ class SessionWorker:
                     _log.info("session %s was closed while: %s", self.session.id, error)
                     break
                 waits = isinstance(error, SinkUnavailable) or (
-                    self._has_worked and isinstance(error, Unavailable)
+                    isinstance(error, Unavailable) and (self._has_worked or is_of_this_machine(error))
                 )
                 if not waits:
                     raise
@@ -223,8 +206,9 @@ class SessionWorker:
         """Remember that it ended, or how far it is for the next start, once there is room for that."""
         while True:
             try:
-                if self._draining.is_set() and not self._is_done():
-                    self._remember()
+                if self._draining.is_set() and not self.session.is_done:
+                    with self._lock:
+                        self._shared.store.save(self.session)
                 else:
                     self._reach(Status.STOPPED)
                 break
@@ -257,28 +241,9 @@ class SessionWorker:
                 limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
                 decoder=lambda chunk: spool.prepared(decoder(chunk)),
-                dead_letters=self._dead_letters(network, output),
+                dead_letters=self._shared.letters(self.session.id, network, partial(self._leave_out, output)),
                 stop=self._stop,
             )
-
-    def _dead_letters(self, network: Network, output: Output) -> DeadLetters | None:
-        """Return where undecodable ledgers are kept; a retry makes all rows, not those of a filter."""
-        if self._shared.dead_letters is None:
-            return None
-        job = {
-            "service": "processor",
-            "session": self.session.id,
-            "network": network.passphrase,
-            "where": "",
-            "decoded": False,
-            "transfers": "derive",
-        }
-
-        def leave_out(letter: DeadLetter) -> None:
-            output.leave_out(letter)
-            self._note_loss(letter)
-
-        return DeadLetters(self._shared.dead_letters, job=job, put_aside=leave_out)
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
@@ -298,31 +263,16 @@ class SessionWorker:
         network = agreed_network(source, self._shared.network)
         begun = self.session.network
         if begun and begun != network.passphrase:
-            if not self.session.current and not self.left_out:
-                self.discard()  # no ledger has come yet that proved it
-                return network
-            raise NetworkMismatch(
-                f"the session began with ledgers of {Network.from_passphrase(begun)}, and now they are"
-                f" of {network}: fix the source or NETWORK_PASSPHRASE, or start another session"
-            )
+            if self.session.current or self.left_out:
+                raise changed_network(begun, network)
+            self.discard()  # no ledger has come yet that proved it
         return network
 
     def _opened(self, network: Network) -> Spool:
         """Return the spool, with what its last commit left taken note of, as an earlier try may not have."""
         if self.spool is None:
-            if self.session.current and not self._folder.exists():
-                raise SinkUnavailable(
-                    f"the spool in {self._folder} is not there: mount its disk, and it continues"
-                )
-            spool = Spool(
-                self._folder,
-                self._stored,
-                network=network,
-                retention=self._shared.retention,
-                changed=self._shared.changed,
-                stop=self._stop,
-                committed=self.session.current,
-            )
+            committed = self.session.current
+            spool = self._shared.open_spool(self._folder, self._stored, network, self._stop, committed)
             try:
                 self._settle(spool)
             except Damaged:
@@ -355,24 +305,12 @@ class SessionWorker:
         self.rate.add(kept.counts.entries)
         with self._lock:
             self.session = replace(self.session.at(kept.mark), message="")
-        for name, number in kept.rows.items():
-            self._rows[name] += number
-        self._shared.commits.add(kept.took)
-        metrics, kind = self._shared.metrics, self._shared.kind
-        metrics.processing_duration.labels(kind, "commit").observe(kept.took)
-        metrics.ledgers_processed.labels(kind, "success").inc(kept.counts.ledgers)
-        metrics.batches_generated.labels(kind).inc(kept.counts.batches)
-        metrics.contracts_found.inc(kept.counts.entries)
-        metrics.current_ledger.labels(kind).set(kept.last.last)
+        self._shared.count(kept)
 
-    def _note_loss(self, letter: DeadLetter) -> None:
+    def _leave_out(self, output: Output, letter: DeadLetter) -> None:
+        output.leave_out(letter)
         _log.error("session %s left out ledger %d: %s", self.session.id, letter.ledger, letter.message)
-        quarantined = self._shared.metrics.ledgers_processed.labels(self._shared.kind, "quarantined")
-        quarantined.inc(letter.last - letter.ledger + 1)
-
-    def _is_done(self) -> bool:
-        last = self.session.ledgers.last
-        return last is not None and self.session.current >= last
+        self._shared.count_loss(letter)
 
     def _reach(self, status: Status, **told: str) -> None:
         """Take the steps up to a status, once they are remembered; those behind it are not taken back."""
@@ -395,7 +333,7 @@ class SessionWorker:
         message = str(error)
         self._note_damage(error)
         _log.error("session %s: %s", self.session.id, message)
-        self._shared.metrics.ledgers_processed.labels(self._shared.kind, "error").inc()
+        self._shared.count_error()
         with self._lock:
             if self.session.status.is_final:
                 return  # it had ended, which could not be remembered
@@ -406,7 +344,3 @@ class SessionWorker:
                 self._shared.store.save(self.session)
             except StellarrowError:
                 _log.exception("session %s: its error could not be remembered", self.session.id)
-
-    def _remember(self) -> None:
-        with self._lock:
-            self._shared.store.save(self.session)

@@ -139,6 +139,11 @@ class Access:
         if grant.call and (event := RULES[grant.call.name].event):
             self._record(event, grant.call, grant.principal.name, result, grant.request_id, target=target)
 
+    def note(self, event: str, *, target: str, result: str) -> None:
+        """Note what the service did by itself."""
+        call = Call("", {})
+        self._record(event, call, "service", result, _request_id(call), target=target)
+
     def _authenticated(self, call: Call) -> Principal:
         for authenticator in self._authenticators:
             try:

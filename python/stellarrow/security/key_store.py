@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from stellarrow.errors import ApiKeyExists, ConfigError, Damaged, SinkUnavailable, UnknownApiKey
+from stellarrow.net.redaction import shortened
 from stellarrow.security.api_keys import (
     ApiKey,
     Secret,
@@ -82,7 +83,9 @@ class KeyStore:
     def get(self, key_id: str) -> ApiKey:
         self._refresh()
         if key_id not in self._keys:
-            raise UnknownApiKey(f"there is no API key {key_id!r}: stellarrow keys list shows those there are")
+            raise UnknownApiKey(
+                f"there is no API key {shortened(key_id)!r}: stellarrow keys list shows those there are"
+            )
         return self._keys[key_id]
 
     def find(self, secret_id: str) -> tuple[ApiKey, Secret] | None:
@@ -251,7 +254,9 @@ class KeyStore:
 def _active(held: Mapping[str, ApiKey], key_id: str) -> ApiKey:
     key = held.get(key_id)
     if key is None or key.revoked_at is not None:
-        raise UnknownApiKey(f"there is no API key {key_id!r}: stellarrow keys list shows those there are")
+        raise UnknownApiKey(
+            f"there is no API key {shortened(key_id)!r}: stellarrow keys list shows those there are"
+        )
     return key
 
 

@@ -7,16 +7,18 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
-
 from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.extras import needing
 from stellarrow.security.access import Access, status_result
 from stellarrow.security.api_keys import DEFAULT_DAYS, read_span, to_dict
 from stellarrow.security.key_store import KeyStore
 from stellarrow.servers.http_access import grant_of, json_body, refusal
+
+with needing("HTTP", "servers"):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import Route
 
 _DAY: Final = 86_400.0
 _CREATE: Final = ("key_id", "roles", "description", "expires_at", "allowed_networks")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
+import threading
+import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
@@ -17,13 +19,15 @@ from stellarrow.errors import (
     StellarrowError,
     Unauthenticated,
 )
-from stellarrow.net.address import Address
+from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant, admit, bound, guarded
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Tls
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
+from stellarrow.servers.tcp_keepalive import keep_asking
 
 try:
     from pyarrow import flight
@@ -31,15 +35,86 @@ except ImportError as error:
     raise ConfigError("Arrow Flight is not in this build of pyarrow: pip install pyarrow") from error
 
 _log: Final = logging.getLogger(__name__)
+_CLOSE_SECONDS: Final = 3.0  # for calls that are under way
+_LOOK_SECONDS: Final = 1.0  # between looks at whether the certificate has changed
+_REPLACE_SECONDS: Final = 10.0
 COMPRESSION: Final = "compression"  # the call header by which a client chooses
 _CODECS: Final = ("none", "lz4", "zstd")
 
 
-def arguments(address: Address, *, tls: Tls | None, access: Access | None, insecure: bool) -> dict[str, Any]:
-    """Return what flight.FlightServerBase is made with, or refuse an address open to others."""
-    guarded(address, tls=tls, access=access, insecure=insecure)
-    if address.port:
-        bound(address).close()  # says by whom and why it cannot be, which Arrow does not
+class FlightListener:
+    """A Flight server at an address; it answers once made.
+
+    Arrow reads a certificate once. When it changes, another server takes the address over, and what was begun
+    ends at the one before.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        make: Callable[[dict[str, Any]], flight.FlightServerBase],
+        *,
+        tls: Tls | None = None,
+        access: Access | None = None,
+        insecure: bool = False,
+    ) -> None:
+        guarded(address, tls=tls, access=access, insecure=insecure)
+        if address.port:
+            bound(address).close()  # says by whom and why it cannot be, which Arrow does not
+        self._make = make
+        self._tls = tls
+        self._access = access
+        self._number = tls.current().number if tls else 0
+        try:
+            self._server = make(_arguments(address, tls, access))
+        except (OSError, pa.ArrowException) as error:
+            raise CannotListen(f"cannot listen on {address} ({error})") from error
+        self.address = Address(address.host, self._server.port)
+        keep_asking(self.address.port)
+        self._stopping: list[threading.Thread] = []
+        self._closed = threading.Event()
+        if tls:
+            threading.Thread(target=self._watch, name="stellarrow-flight-tls", daemon=True).start()
+
+    def close(self, grace: float = _CLOSE_SECONDS) -> bool:
+        """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
+        if not self._closed.is_set():
+            self._closed.set()
+            self._retire()
+        deadline = time.monotonic() + grace
+        for thread in self._stopping:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(thread.is_alive() for thread in self._stopping)
+
+    def _retire(self) -> None:
+        """Let the server take no more calls; those under way may end."""
+        thread = threading.Thread(target=self._server.shutdown, name="stellarrow-flight-stop", daemon=True)
+        thread.start()
+        self._stopping.append(thread)
+
+    def _watch(self) -> None:
+        while not self._closed.wait(_LOOK_SECONDS):
+            if self._tls and self._tls.current().number != self._number:
+                self._number = self._tls.current().number
+                self._replace()
+
+    def _replace(self) -> None:
+        self._retire()
+        deadline = time.monotonic() + _REPLACE_SECONDS
+        while not self._closed.is_set():
+            try:
+                self._server = self._make(_arguments(self.address, self._tls, self._access))
+                keep_asking(self.address.port)
+                return
+            except (OSError, pa.ArrowException) as error:
+                if time.monotonic() > deadline:
+                    _log.error("Flight on %s does not listen any more (%s): restart", self.address, error)
+                    return
+                time.sleep(0.01)
+
+
+def _arguments(address: Address, tls: Tls | None, access: Access | None) -> dict[str, Any]:
+    """Return what flight.FlightServerBase is made with."""
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
         "middleware": {"calls": _Calls(access, by_headers=not (tls and tls.client_ca))},
@@ -59,7 +134,7 @@ def write_options(context: flight.ServerCallContext) -> pa.ipc.IpcWriteOptions:
     call = context.get_middleware("calls")
     codec = (call.headers.get(COMPRESSION, "none").strip().lower() or "none") if call else "none"
     if codec not in _CODECS:
-        raise ConfigError(f"the header compression is {codec!r}: it must be {', '.join(_CODECS)}")
+        raise ConfigError(f"the header compression is {shortened(codec)!r}: it must be {', '.join(_CODECS)}")
     return pa.ipc.IpcWriteOptions(compression=None if codec == "none" else codec)
 
 

@@ -16,7 +16,7 @@ from stellarrow.net.grpc_channel import NETWORK_KEY
 from stellarrow.security.access import Access, Grant, admit, bound, guarded, status_result
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
-from stellarrow.security.tls import Tls
+from stellarrow.security.tls import Loaded, Tls
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -109,9 +109,7 @@ class RpcServer:
             bound(address).close()  # says by whom and why it cannot be, which gRPC does not
         try:
             if tls:
-                certificate, key, ca = tls.pem()
-                credentials = grpc.ssl_server_credentials([(key, certificate)], ca, ca is not None)
-                port = self._server.add_secure_port(str(address), credentials)
+                port = self._server.add_secure_port(str(address), _credentials(tls))
             else:
                 port = self._server.add_insecure_port(str(address))
         except RuntimeError as error:
@@ -170,6 +168,25 @@ class RpcServer:
             _abort(context, error, status_of(error).grpc)
         except StellarrowError as error:
             _abort(context, error, method.status(error))
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    """Return credentials that are read again when their files change."""
+    first = tls.current()
+    used = [first.number]
+
+    def configuration(loaded: Loaded) -> grpc.ServerCertificateConfiguration:
+        certificate, key, ca = loaded.files
+        return grpc.ssl_server_certificate_configuration([(key, certificate)], ca)
+
+    def fetch() -> grpc.ServerCertificateConfiguration:
+        loaded = tls.current()
+        if loaded.number == used[0]:
+            return None  # type: ignore[return-value]  # no change; the types do not know it
+        used[0] = loaded.number
+        return configuration(loaded)
+
+    return grpc.dynamic_ssl_server_credentials(configuration(first), fetch, tls.client_ca is not None)
 
 
 class _Health(health.HealthServicer):

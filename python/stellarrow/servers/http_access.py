@@ -6,19 +6,21 @@ import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
-
 from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.extras import needing
 from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import OPEN, Access, Grant
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, headers_of
 from stellarrow.servers.http_headers import REQUEST_ID
 from stellarrow.servers.status import status_of
+
+with needing("HTTP", "servers"):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.routing import BaseRoute, Match, Route
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _UNKNOWN: Final = "GET /metrics"  # what is not there needs as much as what is there
 _BODY_BYTES: Final = 64 << 10

@@ -6,7 +6,11 @@ import re
 import secrets
 from typing import Final
 
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from stellarrow.extras import needing
+
+with needing("HTTP", "servers"):
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 
 REQUEST_ID: Final = "stellarrow.request_id"
 _ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}")

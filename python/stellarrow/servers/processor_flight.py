@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.core.tables import schema
-from stellarrow.net.address import Address, CannotListen
+from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.range_stream import endpoints, of_range
@@ -20,21 +19,18 @@ from stellarrow.processor.reads.session_stream import of_sessions
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.flight_base import (
+    FlightListener,
     GuardedFlight,
     Unimplemented,
     answering,
-    arguments,
     gone_of,
     text_of,
     write_options,
 )
-from stellarrow.servers.tcp_keepalive import keep_asking
-
-_CLOSE_SECONDS: Final = 3.0  # for calls that are under way
 
 
-class FlightServer:
-    """Serve a processor's tables; it listens and answers once made."""
+class FlightServer(FlightListener):
+    """Serve a processor's tables."""
 
     def __init__(
         self,
@@ -45,24 +41,13 @@ class FlightServer:
         access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, access=access, insecure=insecure)
-        try:
-            self._server = _Tables(processor, access, **made)
-        except (OSError, pa.ArrowException) as error:
-            raise CannotListen(f"cannot listen on {address} ({error})") from error
-        self.address = Address(address.host, self._server.port)
-        self._closing: threading.Thread | None = None
-        keep_asking(self.address.port)
-
-    def close(self) -> bool:
-        """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
-        if self._closing is None:
-            self._closing = threading.Thread(
-                target=self._server.shutdown, name="stellarrow-flight-close", daemon=True
-            )
-            self._closing.start()
-            self._closing.join(_CLOSE_SECONDS)
-        return not self._closing.is_alive()
+        super().__init__(
+            address,
+            lambda made: _Tables(processor, access, **made),
+            tls=tls,
+            access=access,
+            insecure=insecure,
+        )
 
 
 class _Tables(GuardedFlight):

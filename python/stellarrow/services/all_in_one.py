@@ -57,20 +57,19 @@ def run(
     stop: threading.Event,
     *,
     announce: Callable[[dict[str, str]], None],
+    begin: Callable[[], None] = lambda: None,
 ) -> bool:
     """Run until told to stop; tell whether every client has let go.
 
-    `announce` is called once everything listens, with each service's addresses.
+    `begin` is called before the first ledger is read, `announce` once everything answers, with each service's
+    addresses.
     """
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
     from stellarrow.services.source import SourceService  # noqa: PLC0415
 
     metrics = Metrics()
     with ExitStack() as stack:
-        opened = registry.open_source(
-            settings.source, network=settings.network, access=settings.access, metrics=metrics
-        )
-        stack.enter_context(closing(opened))
+        opened = stack.enter_context(closing(_opened_source(settings, metrics)))
         network = registry.find_network(opened, settings.network)
         ledgers = _wanted_ledgers(settings, opened)
         ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
@@ -79,10 +78,10 @@ def run(
         )
         locations = [*_reached(to, stack)]
         sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
-        ledgers_out.start()
-        tables_out.start()
-        for part in _lacking(ledgers, tables_out):
-            tables_out.processor.start(part.first, part.last or 0)
+        begin()
+        for one in (ledgers_out, tables_out):
+            one.start()
+        _start_sessions(ledgers, tables_out)
         for sink in sinks:
             sink.start()
         announce(
@@ -96,6 +95,12 @@ def run(
             ledgers_out.look()
             tables_out.look()
         return _drained(ledgers_out, tables_out, sinks)
+
+
+def _opened_source(settings: Processor, metrics: Metrics) -> Any:
+    return registry.open_source(
+        settings.source, network=settings.network, access=settings.access, metrics=metrics
+    )
 
 
 def _drained(ledgers_out: Any, tables_out: Any, sinks: Sequence[_Feed]) -> bool:
@@ -115,6 +120,12 @@ def _wanted_ledgers(settings: Processor, source: Any) -> LedgerSet:
     if settings.start_ledger:
         return LedgerSet([asked_ledgers(settings, lambda: nullcontext(source))])
     return loop.wanted_ledgers(source, None)
+
+
+def _start_sessions(ledgers: LedgerSet, service: Any) -> None:
+    """Start a session for each range that none has."""
+    for part in _lacking(ledgers, service):
+        service.processor.start(part.first, part.last or 0)
 
 
 def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:

@@ -122,7 +122,11 @@ class SinkService:
     def _consumer(self, table: str, sink: PostgresSink) -> Consumer:
         settings = self._settings
         stream = FlightTable(
-            settings.flight_endpoint, table, network=self._network, credentials=settings.access.source
+            settings.flight_endpoint,
+            table,
+            network=self._network,
+            credentials=settings.access.source,
+            secure=settings.is_secure,
         )
         policy = Policy(attempts=None, failures_to_open=1_000)
         ledgers = LedgerRange.parse(settings.ledgers_asked) if settings.start_ledger else None
@@ -226,7 +230,12 @@ def _begun_network(settings: Settings) -> Network:
             name=redacted_url(location),
         )
     named = Network.of(settings.network) if settings.network else None
-    stream = FlightTable(settings.flight_endpoint, settings.tables[0], credentials=settings.access.source)
+    stream = FlightTable(
+        settings.flight_endpoint,
+        settings.tables[0],
+        credentials=settings.access.source,
+        secure=settings.is_secure,
+    )
     try:
         told = stream.network()
     except SourceUnavailable as error:

@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
@@ -27,7 +28,7 @@ from stellarrow.servers.processor_grpc import ControlServer
 from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import listening, network_of
-from stellarrow.spool.spool import Retention
+from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
 
@@ -44,20 +45,18 @@ class ProcessorService:
     """The processor and what it is reached by; made, it listens on every address."""
 
     def __init__(self, settings: Settings) -> None:
-        if settings.end_ledger and not settings.start_ledger:
-            raise ConfigError(
-                f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
-            )
-        location = settings.source or f"grpc://{settings.source_endpoint}"
+        options = _checked(settings)
+        location = settings.source or settings.source_endpoint
+        if "://" not in location and not settings.source:
+            location = f"grpc{'s' if settings.is_secure else ''}://{location}"
         self.source = redacted_url(location)
-        options = _options(settings)
-        options.check()
+        open_source = partial(
+            registry.open_source, location, network=settings.network, access=settings.access
+        )
         network = network_of(
             settings.network,
             settings.origin("network"),
-            lambda policy: registry.open_source(
-                location, network=settings.network, access=settings.access, policy=policy
-            ),
+            lambda policy: open_source(policy=policy),
             name=self.source,
         )
         self._settings = settings
@@ -66,40 +65,44 @@ class ProcessorService:
         self._outage = Outage()
         metrics = Metrics()
         with ExitStack() as stack:
-            self._secured = secured = Secured(settings, settings.state_dir, metrics)
-            stack.callback(secured.close)
-            doors = secured.doors
+            self._secured = Secured(settings, settings.state_dir, metrics)
+            stack.callback(self._secured.close)
             self.processor = Processor(
-                lambda: registry.open_source(
-                    location, network=settings.network, access=settings.access, metrics=metrics
-                ),
+                lambda: open_source(metrics=metrics),
                 replace(options, network=network),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
             )
             stack.callback(self._end)
-            with listening(settings, "grpc_address"):
-                self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
-            stack.callback(self.grpc.close)
-            with listening(settings, "flight_address"):
-                self.flight = FlightServer(settings.flight_address, self.processor, **doors)
-            stack.callback(self.flight.close)
+            self._listen(stack)
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
-            parts = processor_http.components(self.processor)
-            with listening(settings, "health_port"):
-                self.http = HealthServer(
-                    settings.health_port,
-                    [*parts, *([self._flowctl] if self._flowctl else [])],
-                    ready=self._ready,
-                    metrics=lambda: processor_http.metrics(self.processor),
-                    routes=[processor_http.route(self.processor)],
-                    **secured.http_doors,
-                )
+            self.http = self._http()
             stack.callback(self.http.close)
             if self._flowctl:
                 stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
         self.processor.listens_on(self.addresses)
+
+    def _listen(self, stack: ExitStack) -> None:
+        settings, doors = self._settings, self._secured.doors
+        with listening(settings, "grpc_address"):
+            self.grpc = ControlServer(settings.grpc_address, self.processor, **doors)
+        stack.callback(self.grpc.close)
+        with listening(settings, "flight_address"):
+            self.flight = FlightServer(settings.flight_address, self.processor, **doors)
+        stack.callback(self.flight.close)
+
+    def _http(self) -> HealthServer:
+        parts = processor_http.components(self.processor)
+        with listening(self._settings, "health_port"):
+            return HealthServer(
+                self._settings.health_port,
+                [*parts, *([self._flowctl] if self._flowctl else [])],
+                ready=self._ready,
+                metrics=lambda: processor_http.metrics(self.processor),
+                routes=[processor_http.route(self.processor)],
+                **self._secured.http_doors,
+            )
 
     @property
     def addresses(self) -> str:
@@ -206,6 +209,17 @@ class _Flowctl:
             "entries_processed": float(sum(work.session.counts.entries for work in works)),
             "current_ledger": float(max((work.session.current for work in works), default=0)),
         }
+
+
+def _checked(settings: Settings) -> Options:
+    """Refuse what cannot work before anything is opened."""
+    if settings.end_ledger and not settings.start_ledger:
+        raise ConfigError(
+            f"{settings.origin('end_ledger')} is {settings.end_ledger}: give --start-ledger too"
+        )
+    options = _options(settings)
+    options.check()
+    return options
 
 
 def _options(settings: Settings) -> Options:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
 from stellarrow.security.key_authenticator import KeyAuthenticator
 from stellarrow.security.key_store import FILE, KeyStore
 from stellarrow.security.limits import Rate
+from stellarrow.security.mtls import MtlsAuthenticator, read_roles
 from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
 from stellarrow.storage.private import private_file, private_folder
@@ -31,7 +33,7 @@ class Secured:
     """How one service lets callers in; close() lets go of its files."""
 
     def __init__(self, settings: Listening, state_dir: Path, metrics: Metrics) -> None:
-        self.tls = tls_of(settings)
+        self.tls = tls_of(settings, self._reloaded)
         self.insecure = settings.insecure
         self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
@@ -43,6 +45,12 @@ class Secured:
                 stack.callback(self.keys.close)
                 bootstrap(self.keys, settings.bootstrap_admin_key_file)
                 authenticators.append(KeyAuthenticator(self.keys, metrics))
+            if "jwt" in settings.auth:
+                authenticators.append(_tokens(settings))
+            if "mtls" in settings.auth:
+                if self.tls is None or self.tls.client_ca is None:
+                    raise ConfigError("auth has mtls: name who signs callers' certificates, tls_client_ca")
+                authenticators.append(MtlsAuthenticator(read_roles(settings.mtls_roles)))
             if settings.auth:
                 audit = open_audit(settings, state_dir)
                 stack.callback(audit.close)
@@ -61,6 +69,10 @@ class Secured:
         """What every server is made with."""
         return {"tls": self.tls, "access": self.access, "insecure": self.insecure}
 
+    def _reloaded(self, trouble: str) -> None:
+        if self.access:
+            self.access.note("settings reloaded", target="TLS", result=trouble or "ok")
+
     def close(self) -> None:
         self._held.close()
 
@@ -74,6 +86,32 @@ def _policy(settings: Listening) -> Policy:
         anonymous_rate=Rate.parse(strangers) if strangers else None,
         proxies=TrustedProxies(settings.trusted_proxies),
     )
+
+
+def _tokens(settings: Listening) -> Authenticator:
+    from stellarrow.security.jwt import JwtAuthenticator, TokenPolicy  # noqa: PLC0415  few use it
+    from stellarrow.security.key_sources import FileKeys, IssuerKeys, KeySource  # noqa: PLC0415
+
+    if not settings.jwt_issuer or not settings.jwt_audience:
+        raise ConfigError("auth has jwt: name jwt_issuer and jwt_audience, or anybody's tokens would do")
+    names = {name.lower(): name for name in ("RS256", "ES256", "EdDSA", "HS256")}
+    algorithms = tuple(names[one] for one in settings.jwt_algorithms)
+    is_symmetric = "HS256" in algorithms
+    if is_symmetric and (len(algorithms) > 1 or not settings.jwt_key_file or settings.jwt_jwks_url):
+        raise ConfigError("HS256 goes with jwt_key_file, and with no other algorithm: leave the others out")
+    keys: KeySource = (
+        FileKeys(settings.jwt_key_file, symmetric=is_symmetric)
+        if settings.jwt_key_file
+        else IssuerKeys(settings.jwt_issuer, settings.jwt_jwks_url)
+    )
+    policy = TokenPolicy(
+        issuer=settings.jwt_issuer,
+        audience=settings.jwt_audience,
+        algorithms=algorithms,
+        roles_claim=settings.jwt_roles_claim,
+        leeway=settings.jwt_leeway,
+    )
+    return JwtAuthenticator(keys, policy)
 
 
 def bootstrap(store: KeyStore, path: Path | None) -> None:
@@ -103,11 +141,12 @@ def open_audit(settings: Listening, state_dir: Path) -> Audit:
     return NoAudit() if named.lower() == _OFF else AuditLog(named)
 
 
-def tls_of(settings: Listening) -> Tls | None:
+def tls_of(settings: Listening, reloaded: Callable[[str], None] | None = None) -> Tls | None:
     """Return what a service's settings say of TLS."""
     certificate, key = settings.tls_certificate, settings.tls_key
     if certificate and key:
-        return Tls(certificate, key, settings.tls_client_ca)
+        version = settings.tls_min_version
+        return Tls(certificate, key, settings.tls_client_ca, min_version=version, reloaded=reloaded)
     if certificate or key or settings.tls_client_ca:
         raise ConfigError("TLS needs both a certificate and its key: give --tls-certificate and --tls-key")
     return None

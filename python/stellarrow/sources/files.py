@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import glob
 import os
+import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from stellarrow import registry
 from stellarrow.core.framing import sequences, split
 from stellarrow.errors import LedgerMissing, SourceError, SourceUnavailable
-from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named
+from stellarrow.lake.layout import MANIFEST, Manifest, ledgers_named, partition_named
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.sources.chunking import pieces
 from stellarrow.storage.os_errors import unreadable
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
+    from stellarrow.protocols import Source, SourceKind
     from stellarrow.registry import SourceOptions
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
 
@@ -59,29 +62,57 @@ class _Index:
 
 
 class FileSource:
-    """Read ledgers from files. Ledgers that lie in several files are read once."""
+    """Read ledgers from files. Ledgers that lie in several files are read once.
 
-    def __init__(self, location: str | os.PathLike[str], *, metrics: Metrics | None = None) -> None:
+    An open range ends with what is there, unless `open_live` opens what goes on with what is still to come.
+    """
+
+    def __init__(
+        self,
+        location: str | os.PathLike[str],
+        *,
+        metrics: Metrics | None = None,
+        open_live: Callable[[], Source] | None = None,
+    ) -> None:
         self._location = self.name = (
             str(local_path(location)) if os.fspath(location)[:1] == "~" else os.fspath(location)
         )
         self._metrics = metrics
         self._index: _Index | None = None
+        self._open_live = open_live
+        self._live: Source | None = None
+        self._closing = threading.Lock()
+        self._closed = False
 
     @classmethod
     def open(cls, url: str, options: SourceOptions) -> FileSource:
-        """Open a path, as the registry does."""
-        return cls(url, metrics=options.metrics)
+        """Open a path, as the registry does; the folder of a lake is followed as one."""
+        path = local_path(url)
+        if not _is_lake(path):
+            return cls(url, metrics=options.metrics)
+        lake: SourceKind = registry.source_entry("file://").load()
+        return cls(url, metrics=options.metrics, open_live=lambda: lake.open(str(path), options))
 
     def available(self) -> LedgerSet:
         return self._indexed().ledgers
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         held = self.available()
-        # An open range ends with what is there.
-        end = ledgers.end if ledgers.last is not None else max(held.last, ledgers.first)
-        wanted = LedgerRange(ledgers.first, end)
-        if absent := LedgerSet([wanted]) - held:
+        if self._open_live is None:
+            # An open range ends with what is there.
+            end = ledgers.end if ledgers.last is not None else max(held.last, ledgers.first)
+            yield from self._indexed_chunks(LedgerRange(ledgers.first, end))
+            return
+        due = ledgers.first
+        if held and due <= held.last:
+            yield from self._indexed_chunks(LedgerRange(due, min(held.last, ledgers.end)))
+            due = held.last + 1
+        if due <= ledgers.end and (live := self._followed()):
+            yield from live.read(LedgerRange(due, ledgers.last))
+
+    def _indexed_chunks(self, wanted: LedgerRange) -> Iterator[LedgerChunk]:
+        """Yield a range of what lay there when it was looked."""
+        if absent := LedgerSet([wanted]) - self.available():
             raise LedgerMissing(self._absence(absent))
         due = wanted.first
         for stored in self._indexed().holding(wanted):
@@ -108,14 +139,25 @@ class FileSource:
         return None
 
     def close(self) -> None:
-        """Do nothing: files are open only while they are read."""
+        """End a read that waits for more; files are open only while they are read."""
+        with self._closing:
+            self._closed = True
+            if self._live:
+                self._live.close()
+
+    def _followed(self) -> Source | None:
+        """Return what reads ledgers that are still to come; None once this is closed."""
+        with self._closing:
+            if self._live is None and self._open_live and not self._closed:
+                self._live = self._open_live()
+            return None if self._closed else self._live
 
     def _indexed(self) -> _Index:
         if self._index is None:
             stored = sorted(
                 chain.from_iterable(map(_runs, self._paths())), key=lambda one: (one.first, one.path)
             )
-            if not stored:
+            if not stored and self._open_live is None:
                 raise SourceError(
                     f"{self._location} holds no ledger file: name a file, a folder or a glob of some"
                 )
@@ -154,6 +196,13 @@ class FileSource:
         held = held if len(held) < 100 else f"{self.available().first} to {self.available().last} with holes"
         where = f"{self._location}, which has {held}"
         return f"ledger {absent.first}{more} missing in {where}: ask for what is there, or add it"
+
+
+def _is_lake(place: Path) -> bool:
+    """Tell whether a folder says that it is a lake, by its manifest or its partitions."""
+    if not place.is_dir():
+        return False
+    return (place / MANIFEST).is_file() or any(partition_named(one.name) for one in place.glob("*--*/"))
 
 
 def _is_aside(name: str) -> bool:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator
 from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
@@ -19,7 +17,7 @@ from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.registry import SourceOptions
-from stellarrow.sources.chunking import read_again
+from stellarrow.sources.ledger_stream import StreamedLedger, StreamReader
 from stellarrow.telemetry.metrics import Metrics
 
 with needing("grpc://", "grpc"):
@@ -50,8 +48,6 @@ _AWAY: Final = frozenset((grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_
 _READY: Final = grpc.ChannelConnectivity.READY
 _ABSENT: Final = frozenset((grpc.StatusCode.NOT_FOUND, grpc.StatusCode.OUT_OF_RANGE))
 
-_log: Final = logging.getLogger(__name__)
-
 
 class GrpcSource:
     """Read ledgers from `grpc://host:port`, or `grpcs://` with TLS.
@@ -74,13 +70,14 @@ class GrpcSource:
             raise ConfigError(f"{self.name!r} is no address of a raw-ledger service: write grpc://host:50053")
         self._secure = scheme == "grpcs"
         self._metadata = credentials.metadata_for(host_of(url))
+        self._tls = credentials.tls
         self._options = (*_OPTIONS, *channel_options(self._target, secure=self._secure))
         proxy = proxy_of(self._target, secure=self._secure)
         self._way = f" through {proxy}" if proxy else ""
-        self._metrics = metrics or Metrics()
-        self._stop = threading.Event()
         self._brief = min(_BRIEF_SECONDS, (policy or Policy()).timeout)
-        self.guard = Guard(self.name, policy, metrics=self._metrics, stop=self._stop)
+        self._reader = StreamReader(
+            self.name, self._begin, operation="StreamRawLedgers", policy=policy, metrics=metrics
+        )
 
     @classmethod
     def open(cls, url: str, options: SourceOptions) -> GrpcSource:
@@ -90,7 +87,7 @@ class GrpcSource:
     @property
     def guards(self) -> tuple[Guard, ...]:
         """What stands before the server, for those who watch over it."""
-        return (self.guard,)
+        return (self._reader.guard,)
 
     def available(self) -> LedgerSet:
         """Raise ConfigError: the protocol has no way to ask."""
@@ -100,7 +97,7 @@ class GrpcSource:
 
     def network(self) -> Network | None:
         """Return what the server says beside its health; None of one that says nothing."""
-        told = self.guard.call("network", self._network_told)
+        told = self._reader.guard.call("network", self._network_told)
         return Network.from_passphrase(told.decode()) if told else None
 
     def _network_told(self) -> bytes:
@@ -123,87 +120,47 @@ class GrpcSource:
         def connect() -> None:
             with self._channel() as channel:
                 try:
-                    grpc.channel_ready_future(channel).result(self.guard.policy.timeout)
+                    grpc.channel_ready_future(channel).result(self._reader.guard.policy.timeout)
                 except grpc.FutureTimeoutError as error:
                     raise SourceUnavailable(
                         f"{self.name} does not answer{self._way}: is it started there?"
                     ) from error
 
-        self.guard.call("ping", connect)
+        self._reader.guard.call("ping", connect)
 
     def read(self, ledgers: LedgerRange) -> Generator[LedgerChunk]:
-        due = ledgers.first
-        skipped: int | None = None
-        try:
-            while due <= ledgers.end:
-                with closing(self.guard.call("StreamRawLedgers", lambda: self._begun(due))) as stream:  # noqa: B023
-                    for message in self._messages(stream):
-                        if message.sequence > due:
-                            self._check_skip(due, message.sequence, before=skipped)
-                            skipped = due
-                            break
-                        if message.sequence == due:  # or it was sent twice
-                            due += 1
-                            yield self._chunk(message)
-                        if due > ledgers.end:
-                            return
-                self._metrics.reconnections.inc()
-        except Stopped:
-            return
+        """Yield every ledger of the range, over as many streams as it takes."""
+        return self._reader.read(ledgers)
 
     def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
-        return read_again(self.read, chunk, name=self.name)
+        """Return a chunk as the service gives it now."""
+        return self._reader.refetch(chunk)
 
     def close(self) -> None:
-        self._stop.set()
+        """Let reads in any thread end soon."""
+        self._reader.close()
 
-    def _messages(self, stream: _Stream) -> Iterator[RawLedger]:
-        """Yield until the stream breaks: once one has begun, it breaks to be opened anew."""
-        try:
-            while True:
-                yield stream.next()
-        except SourceUnavailable as error:
-            self.guard.last_error = error
-            _log.warning("%s: opening the stream anew", error)
-
-    def _begun(self, due: int) -> _Stream:
-        """Open a stream that has given a ledger already: until then, opening it has not worked."""
-        stream = _Stream(
+    def _begin(self, wanted: LedgerRange) -> _Stream:
+        return _Stream(
             self._channel(),
-            due,
+            wanted.first,
             name=f"{self.name}{self._way}",
             metadata=self._metadata,
-            timeout=self.guard.policy.timeout,
-            stop=self._stop,
+            timeout=self._reader.guard.policy.timeout,
+            stop=self._reader.stop,
             connected=self._connected,
         )
-        try:
-            stream.begin()
-        except BaseException:
-            stream.close()
-            raise
-        return stream
 
     def _connected(self) -> None:
         """Note that the server is there: at the tip of the chain it may have nothing to send for long."""
-        self.guard.last_error = None
+        self._reader.guard.last_error = None
 
     def _channel(self) -> grpc.Channel:
         if self._secure:
-            return grpc.secure_channel(self._target, grpc.ssl_channel_credentials(), options=self._options)
+            ca, certificate, key = self._tls.pem()
+            own = grpc.ssl_channel_credentials(ca, key, certificate)
+            return grpc.secure_channel(self._target, own, options=self._options)
         return grpc.insecure_channel(self._target, options=self._options)
-
-    def _chunk(self, message: RawLedger) -> LedgerChunk:
-        meta = message.ledger_close_meta_xdr
-        self._metrics.received(1, len(meta))
-        return LedgerChunk(meta, "single", message.sequence, message.sequence, self.name, fetched=True)
-
-    def _check_skip(self, due: int, given: int, *, before: int | None) -> None:
-        if before == due:
-            raise LedgerMissing(
-                f"{self.name} skips ledger {due} and continues with {given}, also when asked again: see what"
-                " its own source has"
-            )
 
 
 class _Stream:
@@ -231,7 +188,6 @@ class _Stream:
         self._waits_until: float | None = None
         self._late = False
         self._ended = threading.Event()
-        self._first: RawLedger | None = None
         method = channel.unary_stream(
             _METHOD,
             request_serializer=StreamLedgersRequest.SerializeToString,
@@ -240,32 +196,22 @@ class _Stream:
         self._call = method(StreamLedgersRequest(start_ledger=due), metadata=metadata)
         threading.Thread(target=self._watch, name="stellarrow-grpc-watch", daemon=True).start()
 
-    def begin(self) -> None:
-        """Wait for a ledger that is not before the one due."""
-        while (message := self._taken()).sequence < self._due:
-            pass
-        self._first = message
-
-    def next(self) -> RawLedger:
-        """Return the next message; SourceUnavailable where the stream has ended or is silent."""
-        first, self._first = self._first, None
-        return first or self._taken()
-
     def close(self) -> None:
         self._ended.set()
         self._call.cancel()
         self._channel.close()
 
-    def _taken(self) -> RawLedger:
+    def next(self) -> StreamedLedger:
         self._waits_until = time.monotonic() + self._timeout
         try:
-            return next(self._call)
+            message = next(self._call)
         except StopIteration as error:
             raise SourceUnavailable(f"{self._name} ended the stream") from error
         except grpc.RpcError as error:
             raise self._translated(error) from error
         finally:
             self._waits_until = None
+        return StreamedLedger(message.sequence, message.ledger_close_meta_xdr)
 
     def _changed(self, state: grpc.ChannelConnectivity) -> None:
         self._state = state

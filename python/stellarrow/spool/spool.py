@@ -11,21 +11,22 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
-from pathlib import Path
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.tables import schema, table
-from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, Damaged, LedgerMissing, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts
 from stellarrow.spool.opening import open_segments
+from stellarrow.spool.os_errors import translate_os_errors
 from stellarrow.spool.packing import PackedBatch, packed
+from stellarrow.spool.retention import Readers, Retention
 from stellarrow.spool.segment import Segment
 from stellarrow.spool.table_file import Packed
 from stellarrow.storage.paths import local_path
@@ -42,27 +43,6 @@ class Piece:
     first: int
     last: int
     rows: pa.RecordBatch
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
-    """How much a spool keeps, in bytes and seconds.
-
-    What a registered reader still needs is kept beyond its age, and makes the writer wait when the size is
-    reached: for ever, or for `patience` seconds in which the reader takes nothing.
-    """
-
-    size_bytes: int = 4 << 30
-    age: float | None = None
-    patience: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    """A reader wants what is behind a ledger, and said so at a time of the monotonic clock."""
-
-    behind: int
-    since: float
 
 
 class Spool:
@@ -96,7 +76,7 @@ class Spool:
         self._stop = stop or threading.Event()
         self._writing = threading.RLock()  # whoever adds or removes segments
         self._room = threading.Condition()  # of readers, and of what may be removed
-        self._readers: dict[str, _Reading] = {}
+        self._readers = Readers()
         self._closed = False
         self.damage = ""  # the first that a reader met
         self.before_commit: Callable[[], None] = lambda: None
@@ -104,18 +84,21 @@ class Spool:
             "tables": [str(table(name)) for name in tables],
             "network": Network.of(network).passphrase,
         }
-        with _translate_os_errors(self._folder):
+        with translate_os_errors(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
             self._segments = tuple(
                 open_segments(self._folder, self._facts, self._schemas, committed=committed)
             )
-            if self._facts.sealed is None:
-                with suppress(OSError):  # without room, the next start does it
-                    self._note(
-                        replace(self._facts, sealed={one.first: one.last for one in self._segments[:-1]})
-                    )
+            self._note_sealed()
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
+
+    def _note_sealed(self) -> None:
+        """Write down which segments are complete, where an older version did not."""
+        if self._facts.sealed is None:
+            sealed = {one.first: one.last for one in self._segments[:-1]}
+            with suppress(OSError):  # without room, the next start does it
+                self._note(replace(self._facts, sealed=sealed))
 
     def prepared(self, batch: LedgerBatch) -> LedgerBatch:
         """Do beforehand, in any thread, what write() would do in its own."""
@@ -128,7 +111,7 @@ class Spool:
             self._await_room()
             newest = self._segments[-1:]
             known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
-            with _translate_os_errors(self._folder, self._rollback):
+            with translate_os_errors(self._folder, self._rollback):
                 for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
                     rows = {name: packed(batch, name, part) for name in self._schemas}
                     now = int(self._clock() * 1000)
@@ -137,7 +120,7 @@ class Spool:
     def commit(self) -> None:
         with self._writing:
             self.before_commit()
-            with _translate_os_errors(self._folder, self._rollback):
+            with translate_os_errors(self._folder, self._rollback):
                 for segment in self._segments[-1:]:
                     segment.commit()
                     with self._changed:
@@ -149,7 +132,7 @@ class Spool:
         """Note, once what came before is durable, that these never will be."""
         with self._writing:
             self.commit()
-            with _translate_os_errors(self._folder), self._room:
+            with translate_os_errors(self._folder), self._room:
                 self._note(replace(self._facts, left_out=self.left_out | LedgerSet([ledgers])))
 
     @property
@@ -231,20 +214,20 @@ class Spool:
         """
         with self._room:
             behind = after if after is not None else self._facts.gone.last if self._facts.gone else 0
-            self._readers[reader] = _Reading(behind, time.monotonic())
+            self._readers.register(reader, behind)
             self._room.notify_all()
             return behind
 
     def forget(self, reader: str) -> None:
         with self._room:
-            self._readers.pop(reader, None)
+            self._readers.forget(reader)
             self._room.notify_all()
 
     @property
     def readers(self) -> dict[str, int]:
         """The registered readers, each with the ledger behind which it reads."""
         with self._room:
-            return {name: reading.behind for name, reading in self._readers.items()}
+            return self._readers.behind()
 
     def trim(self) -> None:
         """Remove the oldest segments where there are too many or they are too old, but for what readers need.
@@ -261,7 +244,7 @@ class Spool:
 
     def _remove_oldest(self) -> bool:
         """Remove the oldest segment if it may go, and tell whether it did."""
-        with _translate_os_errors(self._folder), self._room:
+        with translate_os_errors(self._folder), self._room:
             oldest = self._oldest()
             if oldest is None or oldest.is_pending or self._is_needed(oldest):
                 return False
@@ -279,9 +262,7 @@ class Spool:
         return self.size_bytes >= self._retention.size_bytes
 
     def _is_stale(self, written_at: int, *, share: int = 1) -> bool:
-        """Tell whether what was written then, in unix milliseconds, is older than a share of the age kept."""
-        age = self._retention.age
-        return age is not None and written_at / 1000 + age / share < self._clock()
+        return self._retention.is_stale(written_at, self._clock(), share=share)
 
     def _oldest(self) -> Segment | None:
         """Return the segment with the lowest ledgers of those that have a commit."""
@@ -289,8 +270,7 @@ class Spool:
 
     def _is_needed(self, segment: Segment) -> bool:
         """Tell whether a reader has not taken all that is committed of it."""
-        last = segment.entries[-1].last
-        return any(reading.behind < last for reading in self._readers.values())
+        return self._readers.need(segment.entries[-1].last)
 
     def _await_room(self) -> None:
         self.trim()
@@ -308,13 +288,8 @@ class Spool:
     def _lose_patience(self, began: float) -> None:
         """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
         patience, oldest = self._retention.patience, self._oldest()
-        if patience is None or oldest is None:
-            return
-        deadline = time.monotonic() - patience
-        for name, reading in list(self._readers.items()):
-            if reading.behind < oldest.last and max(reading.since, began) <= deadline:
-                del self._readers[name]
-                _log.warning("%s has taken nothing for %g s: it is waited for no longer", name, patience)
+        if patience is not None and oldest is not None:
+            self._readers.lose_patience(patience, oldest.last, began=began)
 
     def _writable(self, first: int) -> Segment:
         """Return the segment to append to: a new one after a gap, or when the last is large or old enough.
@@ -363,17 +338,3 @@ class Spool:
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
     return rows.filter(pc.greater(rows.column("ledger_sequence"), after))
-
-
-@contextmanager
-def _translate_os_errors(folder: Path, undo: Callable[[], None] | None = None) -> Iterator[None]:
-    """Translate what the file system refuses, after undoing what is half done."""
-    try:
-        yield
-    except OSError as error:
-        if undo:
-            undo()
-        why = os.strerror(error.errno) if error.errno else str(error)
-        raise SinkUnavailable(
-            f"the spool in {folder} cannot be written ({why}): make room or fix it, and it continues"
-        ) from error

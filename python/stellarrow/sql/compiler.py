@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import partial
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.extras import needing
+from stellarrow.net.redaction import shortened
 from stellarrow.sql import functions
 from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
 from stellarrow.sql.parsing import Condition, shown
@@ -66,9 +66,8 @@ def field_named(name: str, columns: pa.Schema, table: str, whole: pa.Schema | No
         raise ConfigError(
             f"{table} has the column {name!r} only where decoded columns are asked for (--decoded)"
         )
-    close = get_close_matches(name.lower(), columns.names, n=1)
-    remedy = f"did you mean {close[0]!r}?" if close else f"its columns are {', '.join(columns.names)}"
-    raise ConfigError(f"{table} has no column {name!r}: {remedy}")
+    remedy = nearest(name.lower(), columns.names, f"its columns are {', '.join(columns.names)}", show=repr)
+    raise ConfigError(f"{table} has no column {shortened(name)!r}: {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +259,5 @@ def _not_understood(tree: Any) -> str:
     name = text.split("(")[0].lower()
     if name in known:
         return f"{text} is not understood: {name}() takes fewer arguments here"
-    close = get_close_matches(name, known, n=1)
-    return f"{text} is not understood: " + (
-        f"did you mean {close[0]}()?" if close else f"the functions are {', '.join(known)}"
-    )
+    remedy = nearest(name, known, f"the functions are {', '.join(known)}", show="{}()".format)
+    return f"{text} is not understood: {remedy}"

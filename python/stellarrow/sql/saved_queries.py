@@ -3,31 +3,54 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.resources import files
 
-from stellarrow.errors import ConfigError
+import pyarrow as pa
+
+from stellarrow.errors import ConfigError, nearest
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question: its name, what it answers, its SQL."""
+    """A question: its name, what it answers, its SQL over files and over PostgreSQL."""
 
     name: str
     description: str
     sql: str
+    postgres: str
 
 
 def queries() -> list[Query]:
     """Return every ready-made query, by name."""
     folder = files("stellarrow") / "data" / "queries"
-    found = [(one.name.removesuffix(".sql"), one.read_text("utf-8")) for one in folder.iterdir()]
-    return [Query(name, sql.splitlines()[0].removeprefix("-- "), sql) for name, sql in sorted(found)]
+    names = sorted(one.name for one in folder.iterdir() if one.name.endswith(".sql"))
+    return [
+        Query(
+            name.removesuffix(".sql"),
+            (sql := (folder / name).read_text("utf-8")).splitlines()[0].removeprefix("-- "),
+            sql,
+            (folder / "postgres" / name).read_text("utf-8"),
+        )
+        for name in names
+    ]
 
 
-def ready_made(text: str) -> str:
+def ready_made(text: str, *, dialect: str = "duckdb") -> str:
     """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
-    return query(text.strip()[1:]).sql if text.lstrip().startswith("@") else text
+    if not text.lstrip().startswith("@"):
+        return text
+    named = query(text.strip()[1:].rstrip("; \t\n"))
+    return named.postgres if dialect == "postgres" else named.sql
+
+
+def is_list(text: str) -> bool:
+    """Tell whether a text, which is `@`, asks for the list of ready-made queries."""
+    return text.strip().removesuffix(";").strip() == "@"
+
+
+def listed() -> pa.Table:
+    """Return the name and the description of every ready-made query, a row each."""
+    return pa.Table.from_pylist([{"name": one.name, "description": one.description} for one in queries()])
 
 
 def query(name: str) -> Query:
@@ -35,6 +58,5 @@ def query(name: str) -> Query:
     known = {one.name: one for one in queries()}
     if name in known:
         return known[name]
-    close = get_close_matches(name, known, n=1)
-    remedy = f"did you mean {close[0]}?" if close else f"there are {', '.join(known)}"
+    remedy = nearest(name, known, f"there are {', '.join(known)}")
     raise ConfigError(f"there is no query {name!r}: {remedy}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import fcntl
 import os
 import sys
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.storage.atomic import aside_of, removed_after_errors, sync_folder
+from stellarrow.storage.lock_waits import lock_exclusively
 
 _NO_SUCH_CALL: Final = frozenset(
     (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
@@ -86,7 +86,7 @@ def _rename_alone(aside: Path, path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:
         with suppress(OSError):  # a file system without locks either: then the moment between is all there is
-            fcntl.flock(folder, fcntl.LOCK_EX)
+            lock_exclusively(folder, path.parent)
         if path.exists() or path.is_symlink():
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         aside.replace(path)

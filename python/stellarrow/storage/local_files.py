@@ -20,6 +20,7 @@ from stellarrow.protocols import Health
 from stellarrow.storage.atomic import make_folders, place, sync_folder
 from stellarrow.storage.files import Found, Gone
 from stellarrow.storage.irregular import Irregular, Irregularity, irregularity, leads_out
+from stellarrow.storage.lock_waits import lock_exclusively
 from stellarrow.storage.os_errors import translate_os_errors
 from stellarrow.storage.paths import local_path
 from stellarrow.storage.walking import ASIDE, walk
@@ -154,7 +155,7 @@ class LocalFiles:
             descriptor = os.open(self._folder / folder, os.O_RDONLY | os.O_CLOEXEC)
         try:
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                lock_exclusively(descriptor, self._folder / folder)
                 locked = True
             except OSError:  # a network file system without locks
                 locked = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,21 +22,33 @@ _QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
 def written(level: str, form: str | None = None) -> Iterator[None]:
     """Write log lines of at least a level, as `json` or `console`, while the block lasts.
 
-    Without a form it is console on a terminal, else JSON. Warnings of libraries are written alike.
+    Without a form it is console on a terminal, else JSON. Warnings of libraries and of
+    Python, and what ends a thread, are written alike: no line is of another form.
     """
     handler = logging.StreamHandler(sys.stderr)
     form = form or ("console" if sys.stderr.isatty() else "json")
     handler.setFormatter(_Json() if form == "json" else _Plain("%(asctime)s %(levelname)s %(message)s"))
     handler.addFilter(_Brief())
     logger, root = logging.getLogger(_OURS), logging.getLogger()
-    before = logger.level
+    before, hook = logger.level, threading.excepthook
     root.addHandler(handler)
     logger.setLevel(level.upper())
+    logging.captureWarnings(True)
+    threading.excepthook = _log_thread
     try:
         yield
     finally:
+        threading.excepthook = hook
+        logging.captureWarnings(False)
         root.removeHandler(handler)
         logger.setLevel(before)
+
+
+def _log_thread(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_value is not None and not isinstance(ended.exc_value, SystemExit):
+        name = ended.thread.name if ended.thread else "a thread"
+        error = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+        logging.getLogger(_OURS).error("%s ended with an unexpected error", name, exc_info=error)
 
 
 class _Brief(logging.Filter):

@@ -13,7 +13,7 @@ from stellarrow import registry
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network, RowCounts
 from stellarrow.net.redaction import redacted_url
-from stellarrow.protocols import Counted, Readable
+from stellarrow.protocols import Counted, Forgetting, Readable
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.reading import Damage, HeldFiles, Unreadable, found_tables
@@ -93,6 +93,15 @@ def unreadable(place: str) -> list[Unreadable]:
     """Return the tables of files that a place holds, and no file tells anything of."""
     is_files = _is_folder(place) or place.partition(":")[0] in registry.FORMATS
     return opened(place)[1] if is_files else []
+
+
+def forgetting(place: str) -> Forgetting | None:
+    """Return the class of a place's sink where that writes ledgers again that it is made to forget."""
+    scheme = place.partition(":")[0]
+    if _is_folder(place) or scheme in registry.FORMATS or scheme not in registry.sinks():
+        return None
+    kind = registry.sink_entry(place).load()
+    return kind if isinstance(kind, Forgetting) else None
 
 
 def _is_folder(place: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from itertools import islice
 from typing import Any
 
@@ -12,8 +13,10 @@ from pyarrow import flight
 
 import stellarrow as sa
 from fakes.rpc import RpcNode
+from servers.raw.relayed import ANYWHERE, MakeRelay, until
 from stellarrow.core.synthetic import synthetic
-from stellarrow.servers.raw.flight import SCHEMA
+from stellarrow.registry import open_source
+from stellarrow.servers.raw.flight import SCHEMA, RawLedgerFlight
 
 
 def ticket(**command: Any) -> flight.Ticket:
@@ -73,10 +76,10 @@ def test_flight_follows_the_chain(flown: flight.FlightClient, node: RpcNode) -> 
     [
         (b"{", "no JSON"),
         (b"[]", "no JSON object"),
-        (b'{"tables": 1}', "the command has tables, unknown here: use table, start_ledger"),
-        (b'{"start_ledger": "1"}', "start_ledger is '1': it must be a ledger's sequence"),
+        (b'{"tables": 1}', "the command has 'tables': did you mean 'table'?"),
+        (b'{"start_ledger": "1"}', "start_ledger is '1': it must be a ledger's number"),
         (b'{"start_ledger": -1}', "start_ledger is -1"),
-        (b'{"from": 7}', "from is 7: it must be earliest, latest or a resume token"),
+        (b'{"from": 7}', "from is 7: it must be a text"),
         (b'{"follow": 1}', "follow is 1: it must be true or false"),
         (b'{"start_ledger": 9, "end_ledger": 8}', "end_ledger is before start_ledger"),
     ],
@@ -102,3 +105,17 @@ def test_flight_has_no_other_table(flown: flight.FlightClient) -> None:
         flown.get_schema(flight.FlightDescriptor.for_path("contract", "data"))
     with pytest.raises(KeyError, match="ledger 60 is no longer in"):
         flown.do_get(ticket(start_ledger=60)).read_all()
+
+
+def test_the_source_over_flight_gives_what_the_relay_has(
+    node: RpcNode, relayed: MakeRelay, ledgers: tuple[bytes, ...]
+) -> None:
+    relay = relayed(node).relay
+    until(lambda: relay.latest == 139)
+    network = sa.Network.of("synthetic")
+    served = RawLedgerFlight(ANYWHERE, relay, source_type="rpc", source_url=node.url, network=network)
+    with closing(served) as server, closing(open_source(f"flight://{server.address}")) as source:
+        assert source.network() == network
+        assert source.available().first == 100
+        chunks = list(source.read(sa.LedgerRange(100, 139)))
+    assert [bytes(chunk.data) for chunk in chunks] == list(ledgers)

@@ -37,14 +37,14 @@ PATIENT = Policy(attempts=60, first_wait=0.05, longest_wait=0.5, failures_to_ope
 RUN = """
 import sys
 from contextlib import closing
-from stellarrow.pipeline import loop as pipeline
+import stellarrow as sa
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
 lake, url, mode = sys.argv[1:]
 tables = ("contract_data", "contract_events", "ledgers")
 choices = {"network": "synthetic", "mode": mode, "batch_rows": 150, "partition_ledgers": 64}
 with closing(PostgresSink(url, tables, **choices)) as sink:
-    pipeline.run(FileSource(lake), tables=tables, sinks=[sink], network="synthetic")
+    sa.run(FileSource(lake), tables=tables, sinks=[sink], network="synthetic")
 """
 Outcome = dict[str, list[dict[str, Any]]]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from fakes.postgres import open_folder, url_of
 from fakes.process import free_port
 from sinks.postgres.made import Row, asked, balance, batch, entry
 from stellarrow.net.resilience import Policy
-from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sinks.postgres import PostgresSink, lock_waits
 from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 
 ROWS = [entry(ledger, f"k{ledger}", val_xdr="v" * 500) for ledger in range(100)]
@@ -108,6 +111,27 @@ def test_a_statement_timeout_is_told_and_what_was_not_written_is_written_later(d
         other.rollback()
     assert entries(database) == 10
     bring(database)
+    assert entries(database) == 100
+
+
+def test_who_holds_a_lock_that_a_writer_waits_for_is_named(
+    database: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock_waits, "_FIRST_SECONDS", 0.2)
+    bring(database, 0, 9)
+    with psycopg.connect(database, application_name="somebody else") as other, ThreadPoolExecutor(1) as pool:
+        holder = other.info.backend_pid
+        other.execute("SELECT FROM contract_data.ledger_coverage FOR UPDATE")
+        with caplog.at_level(logging.WARNING):
+            writing = pool.submit(bring, database)
+            deadline = time.monotonic() + 20
+            while not caplog.messages and time.monotonic() < deadline:
+                time.sleep(0.05)
+            assert not writing.done()
+        other.rollback()
+        writing.result(20)
+    assert f"waiting for a lock that session {holder} holds" in caplog.messages[0]
+    assert "(somebody else, user stellarrow, idle in transaction" in caplog.messages[0]
     assert entries(database) == 100
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import SERVICES, Settings, find_file, read
 from stellarrow.config.settings import DEFAULT
+from stellarrow.errors import nearest
 
 _EXAMPLE = "\b\nExample:\n  stellarrow config show processor"
 
@@ -35,8 +35,7 @@ def show(service: str | None, config: str | None, as_json: bool) -> None:
     Passwords are masked.
     """
     if service and service not in SERVICES:
-        close = get_close_matches(service, SERVICES, n=1)
-        remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(SERVICES)}"
+        remedy = nearest(service, SERVICES, f"choose among {', '.join(SERVICES)}")
         raise click.UsageError(f"there is no service {service!r}: {remedy}")
     file = find_file(config)
     held = {name: read(SERVICES[name], file=file) for name in ([service] if service else SERVICES)}

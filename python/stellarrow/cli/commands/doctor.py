@@ -10,11 +10,12 @@ from typing import Final
 
 import click
 
-from stellarrow.cli import diagnostics
+from stellarrow.cli import diagnostics, security_findings
 from stellarrow.cli.diagnostics import Finding
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
+from stellarrow.net.credentials import SourceAccess
 from stellarrow.storage.paths import local_path
 
 _EXAMPLE = """\b
@@ -73,9 +74,18 @@ def _examined(
 ) -> Iterator[Finding]:
     yield diagnostics.installation()
     yield from diagnostics.settings(file)
-    yield from diagnostics.sources(locations, network, endpoint)
+    yield from security_findings.security(file)
+    yield from diagnostics.sources(locations, network, endpoint, _access(file))
     for place in sinks:
         yield from diagnostics.sink(place)
+
+
+def _access(file: Path | None) -> SourceAccess | None:
+    """Return what the settings say of credentials; wrong ones are told elsewhere."""
+    try:
+        return read(Extract, file=file).access
+    except ConfigError:
+        return None
 
 
 def _locations(sources: Iterable[str], rpc: Iterable[str]) -> list[str]:

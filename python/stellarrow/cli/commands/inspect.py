@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,7 +22,8 @@ from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
-from stellarrow.protocols import Measured, Source
+from stellarrow.protocols import Measured, Named, Source
+from stellarrow.sinks.files.dataset import is_extracted
 from stellarrow.sources.files import FileSource
 from stellarrow.storage.paths import local_path
 
@@ -37,36 +39,58 @@ _NEWEST: Final = 20  # ledgers that are read of more than that, and of what tell
     epilog="\b\nExamples:\n  stellarrow inspect FCD285FF--53312000.xdr.zstd\n"
     "  stellarrow inspect s3://aws-public-blockchain/v1.1/stellar/ledgers/pubnet --ledgers latest",
 )
-@click.argument("source")
+@click.argument("source", required=False)
+@click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
 @click.option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
-def command(source: str, ledgers: str | None, network: str | None, endpoint: str | None) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(
+    *,
+    source: str | None,
+    rpc: tuple[str, ...],
+    ledgers: str | None,
+    network: str | None,
+    endpoint: str | None,
+    as_json: bool,
+) -> None:
     """Say what lies in SOURCE: framing, ledgers, transactions, rows a table, a few events in words.
 
     SOURCE is a file, or whatever extract takes: a folder, a glob, a URL, - for stdin, LAKE,RPC.
     """
-    _check_is_no_sink(source)
-    path = local_path(source)
-    if ledgers is None and path.is_file():
-        _show(str(path), _facts(_of_file(path, network)))
-        return
-    with closing(registry.open_source(source, network=network, endpoint=endpoint)) as opened:
+    if source:
+        _check_holds_ledgers(source)
+        path = local_path(source)
+        if ledgers is None and path.is_file() and not rpc:
+            _tell(str(path), _of_file(path, network), as_json=as_json)
+            return
+    with closing(registry.open_source(source, rpc=rpc, network=network, endpoint=endpoint)) as opened:
         held = _available(opened, ledgers)
         found = Findings(registry.find_network(opened, network) if network else opened.network())
         wanted = _wanted(opened, held, ledgers)
-        if isinstance(opened, Measured):
+        if held and isinstance(opened, Measured):
             found.stored = opened.stored_bytes(wanted)
         for part in wanted:
             for chunk in opened.read(part):
                 found.add(chunk)
-    _show(redacted_url(source), _facts(found, held))
+        name = opened.name if isinstance(opened, Named) else source or ""
+    _tell(redacted_url(name), found, held, as_json=as_json)
 
 
-def _check_is_no_sink(source: str) -> None:
+def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:
+    if as_json:
+        there = None if held is None else str(held)
+        click.echo(json.dumps({"source": place, "held": there, **found.to_dict()}))
+    else:
+        _show(place, _facts(found, held))
+
+
+def _check_holds_ledgers(source: str) -> None:
+    """Refuse what keeps tables: another command looks at those."""
     kind = source.partition(":")[0]
     is_place = "://" in source or not local_path(source).exists()
-    if ":" in source and is_place and kind in registry.sinks() and kind not in registry.sources():
+    is_sink = ":" in source and is_place and kind in registry.sinks() and kind not in registry.sources()
+    if is_sink or is_extracted(local_path(source)):
         shown = redacted_url(source)
         raise ConfigError(f"{shown} keeps tables, no ledgers: stellarrow coverage {shown} says what it holds")
 
@@ -87,7 +111,7 @@ def _available(source: Source, ledgers: str | None) -> LedgerSet:
     """Return what a source has; one that cannot tell is asked for what is named."""
     try:
         return source.available()
-    except ConfigError:
+    except (ConfigError, SourceError):
         if ledgers is None:
             raise
         return LedgerSet()
@@ -145,8 +169,8 @@ def _facts(found: Findings, held: LedgerSet | None = None) -> Iterator[tuple[str
     yield "looked at" if is_part else "ledgers", found.span
     yield (
         "closed",
-        f"{first['closed_at']:%Y-%m-%d %H:%M:%S} UTC"
-        + (f" to {last['closed_at']:%Y-%m-%d %H:%M:%S} UTC" if last is not first and last != first else ""),
+        formatting.instant(first["closed_at"])
+        + (f" to {formatting.instant(last['closed_at'])}" if last is not first and last != first else ""),
     )
     if found.network is None:
         yield "network", "none that is known by name: give --network with the passphrase to see more"

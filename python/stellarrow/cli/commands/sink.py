@@ -15,7 +15,7 @@ from stellarrow.config import Consumer as Settings
 from stellarrow.telemetry import logs
 
 _EXAMPLE: Final = (
-    "\b\nExample:\n  stellarrow sink postgres serve --network pubnet --flight-endpoint localhost:8816"
+    "\b\nExample:\n  stellarrow sink postgres serve --database-url postgres://me@localhost/stellar"
 )
 _PAGE: Final = {
     "Options": ("flight_endpoint", "source", "network", "start_ledger", "end_ledger"),

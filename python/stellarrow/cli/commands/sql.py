@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import pyarrow as pa
 
 from stellarrow import extras, registry
-from stellarrow.cli.options import LocalPath
+from stellarrow.cli.options import Data, LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
 from stellarrow.core.tables import table_names
 from stellarrow.scanning import scan
-from stellarrow.sql.saved_queries import queries
+from stellarrow.sql.saved_queries import is_list, listed
+
+if TYPE_CHECKING:
+    from stellarrow.cli.query.postgres import PostgresDatabase
 
 _EXAMPLE: Final = """\b
 Examples:
@@ -28,7 +30,13 @@ Examples:
 
 @click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
 @click.argument("query", required=False)
-@click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
+@click.option(
+    "--data",
+    default="./stellarrow-data",
+    type=Data(),
+    metavar="PLACE",
+    help="A folder, or postgres://….  [./stellarrow-data]",
+)
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
 @click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
@@ -39,7 +47,7 @@ Examples:
 def command(
     *,
     query: str | None,
-    data: Path,
+    data: Path | str,
     out: Path | None,
     as_json: bool,
     as_csv: bool,
@@ -48,25 +56,44 @@ def command(
 ) -> None:
     """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
 
-    A table is called by its name, or FOLDER.NAME where several folders hold one. @NAME is a query that is
+    A table is called by its name, or FOLDER.NAME where several folders hold one. postgres://… is asked in its
+    own SQL. @NAME is a query that is
     ready made, @ lists them. On a terminal a row is a line and long values are cut; --expanded, --json, --csv
     and --out have them whole. Amounts are exact: a sum that 38 digits cannot hold is an error.
     """
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
-    extras.require("sql", "sql", *registry.extras_of(ledgers["source"]))
-    if query == "@":
-        database = Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
-        query = "select name, description from queries"
-    elif source := ledgers.pop("source"):
-        names = table_names("all")
-        database = Database({name: scan(source, table=name, **ledgers) for name in names})
-    else:
-        database = Database(data)
+    source = ledgers.pop("source")
+    if query and is_list(query):
+        _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+        return
+    database = _database(data, source, ledgers)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
+    _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+
+
+def _database(data: Path | str, source: str | None, ledgers: dict[str, Any]) -> Database | PostgresDatabase:
+    """Return what the query is about."""
+    in_postgres = isinstance(data, str) and not source
+    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
+    extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
+    if source:
+        names = table_names("all")
+        return Database({name: scan(source, table=name, **ledgers) for name in names})
+    if isinstance(data, str):
+        from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
+
+        return PostgresDatabase(data)
+    return Database(data)
+
+
+def _show(
+    rows: pa.RecordBatchReader, out: Path | None, *, as_json: bool, as_csv: bool, expanded: bool
+) -> None:
+    """Write or print rows as they are asked for."""
     if out:
         written = result_table.write(rows, out)
         click.echo(f"{formatting.many(written, 'row')} in {out}")

@@ -3,56 +3,119 @@
 from __future__ import annotations
 
 import json
+import select
+import sys
+import termios
 import time
+import tty
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from http.client import HTTPException
 from typing import Any, Final
+from urllib.error import URLError
 
 import click
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.output import formatting
+from stellarrow.cli.options import Paged
+from stellarrow.cli.output.sessions_page import drawn
+from stellarrow.cli.setting_flags import options
+from stellarrow.config import Client
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
 from stellarrow.net.http_request import ask
 
-_STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", "STOPPING": "yellow"}
 _TIMEOUT: Final = 5.0  # seconds
-_ENDED: Final = frozenset({"STOPPED", "ERROR"})
-_RECENT: Final = 4  # sessions that have ended, shown
-_READERS: Final = 12  # shown, those farthest behind first
+_INTERRUPTED: Final = 130
+_UNBOUNDED: Final = 10_000  # columns, where no terminal breaks lines
+Wait = Callable[[], bool]
+Sessions = Callable[[], list[dict[str, Any]]]
 
 
-@click.command(epilog="\b\nExample:\n  stellarrow watch --at :8089")
+@click.command(cls=Paged, epilog="\b\nExample:\n  stellarrow watch --at :8089")
+@options(Client, {"Options": ("token", "tls", "ca", "certificate", "key")})
 @click.option("--at", default=":8089", metavar="ADDRESS", help="The processor's HTTP.  [:8089]")
 @click.option("--every", type=click.FloatRange(0.1, 3_600), default=1.0, metavar="SECONDS", help="[1]")
 @click.option("--once", is_flag=True, help="Show it once, and end.")
-def command(at: str, every: float, once: bool) -> None:
-    """Watch a processor: its sessions, how fast they are, their tables, and who reads them."""
-    address = Address.parse(at)
+@click.pass_context
+def command(context: click.Context, settings: Client, *, at: str, every: float, once: bool) -> None:
+    """Watch a processor: its sessions, how fast they are, their tables, and who reads them.
+
+    On a terminal ids are shortened, and q quits.
+    """
+    ask_sessions = partial(_sessions, Address.parse(at), settings)
     console = Console()
-    if once or not console.is_terminal:
-        while True:
-            console.print(_drawn(_sessions(address)))
-            if once:
-                return
-            time.sleep(max(0.1, every))
-    with Live(console=console, screen=True, auto_refresh=False) as live:
+    if not console.is_terminal:
+        console = Console(width=_UNBOUNDED)
+    try:
+        if once or not console.is_terminal:
+            _print(console, ask_sessions, every=None if once else every)
+        else:
+            _follow(console, ask_sessions, every)
+    except KeyboardInterrupt:  # how one stops watching
+        context.exit(_INTERRUPTED)
+
+
+def _print(console: Console, ask_sessions: Sessions, *, every: float | None) -> None:
+    while True:
+        console.print(drawn(ask_sessions(), console.width, whole_ids=not console.is_terminal))
+        if every is None:
+            return
+        time.sleep(every)
+
+
+def _follow(console: Console, ask_sessions: Sessions, every: float) -> None:
+    with _keys(every) as quits, Live(console=console, screen=True, auto_refresh=False) as live:
         while True:
             try:
-                live.update(_drawn(_sessions(address)), refresh=True)
+                page = drawn(ask_sessions(), console.width, whole_ids=False)
+                live.update(page, refresh=True)
             except Unavailable as error:
                 live.update(Text(f"{error}: waiting for it", style="yellow"), refresh=True)
-            time.sleep(max(0.1, every))
+            if quits():
+                return
 
 
-def _sessions(address: Address) -> list[dict[str, Any]]:
+@contextmanager
+def _keys(every: float) -> Iterator[Wait]:
+    """Yield what waits so many seconds, and tells whether q was pressed meanwhile."""
+    if not sys.stdin.isatty():
+        yield partial(_sleep, every)
+        return
+    keyboard = sys.stdin.fileno()
+    before = termios.tcgetattr(keyboard)
+
+    def quits() -> bool:
+        deadline = time.monotonic() + every
+        while (left := deadline - time.monotonic()) > 0:
+            if select.select([keyboard], [], [], left)[0] and sys.stdin.read(1) in ("q", "Q", ""):
+                return True
+        return False
+
     try:
-        answer = ask("GET", f"http://{address}/sessions", timeout=_TIMEOUT)
+        tty.setcbreak(keyboard)
+        yield quits
+    finally:
+        termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+def _sleep(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _sessions(address: Address, settings: Client) -> list[dict[str, Any]]:
+    url = f"{settings.scheme}://{address}"
+    try:
+        answer = ask("GET", f"{url}/sessions", timeout=_TIMEOUT, credentials=settings.credentials)
     except (OSError, HTTPException) as error:
-        raise Unavailable(f"no processor answers on http://{address}") from error
+        why = f" ({error.reason})" if isinstance(error, URLError) and settings.scheme == "https" else ""
+        raise Unavailable(f"no processor answers on {url}{why}") from error
+    if answer.status in (401, 403):
+        raise StellarrowError(f"{url} does not let us in ({answer.status}): give --token or CLIENT_TOKEN")
     try:
         answer_shown: list[dict[str, Any]] = json.loads(answer.body) if answer.status == 200 else []
         if answer.status == 200 and all("readers" in one for one in answer_shown):
@@ -60,62 +123,5 @@ def _sessions(address: Address) -> list[dict[str, Any]]:
     except (ValueError, TypeError):
         pass
     raise StellarrowError(
-        f"http://{address} is no processor's (/sessions answers {answer.status}): give --at its HTTP address"
+        f"{url} is no processor's (/sessions answers {answer.status}): give --at its HTTP address"
     )
-
-
-def _drawn(sessions: list[dict[str, Any]]) -> Group:
-    if not sessions:
-        return Group(Text("no session yet: StartProcessing, or --start-ledger, starts one"))
-    ended = [one for one in sessions if one["status"] in _ENDED]
-    older = ended[:-_RECENT]
-    shown = [one for one in sessions if one not in older]
-    more = (
-        [Text(f"and {formatting.many(len(older), 'session')} that ended before", style="dim")]
-        if older
-        else []
-    )
-    return Group(_overview(shown), *more, Text(), _tables(shown), Text(), _readers(shown))
-
-
-def _table(*headings: str, left: int = 2) -> Table:
-    """Return a table whose first columns are texts, and the others numbers."""
-    drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for at, heading in enumerate(headings):
-        drawn.add_column(heading, justify="left" if at < left else "right")
-    return drawn
-
-
-def _overview(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("session", "status", "ledger", "up to", "lag", "entries/s", "entries", "read", "spool")
-    for one in sessions:
-        drawn.add_row(
-            one["id"][:8],
-            Text(one["status"], style=_STYLES.get(one["status"], "dim")),
-            str(one["current"] or "-"),
-            str(one["last"] or "open"),
-            "-" if one["lag"] is None else formatting.seconds(one["lag"]),
-            formatting.count(one["entries_per_second"]),
-            formatting.count(one["entries"]),
-            formatting.size(one["bytes"]),
-            formatting.size(one["spool_bytes"]),
-        )
-        if one["message"]:
-            drawn.add_row("", Text(one["message"], style="yellow"))
-    return drawn
-
-
-def _tables(sessions: list[dict[str, Any]]) -> Table:
-    drawn = _table("rows", *(one["id"][:8] for one in sessions), left=1)
-    for name in dict.fromkeys(name for one in sessions for name in one["rows"]):
-        drawn.add_row(name, *(formatting.count(one["rows"].get(name, 0)) for one in sessions))
-    return drawn
-
-
-def _readers(sessions: list[dict[str, Any]]) -> Table:
-    readers = [(one["id"][:8], reader) for one in sessions for reader in one["readers"]]
-    readers.sort(key=lambda pair: -pair[1]["behind"])
-    drawn = _table("session", f"{formatting.many(len(readers), 'reader')}", "ledgers behind")
-    for session, reader in readers[:_READERS]:
-        drawn.add_row(session, reader["name"].rpartition(" ")[0], formatting.count(reader["behind"]))
-    return drawn

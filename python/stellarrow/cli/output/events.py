@@ -35,8 +35,6 @@ def in_words(
 def _in_words(event: dict[str, Any]) -> str:
     contract = formatting.address(event["contract_id"] or "no contract")
     topics = ", ".join(describe(topic) for topic in event["topics_xdr"][1:])
-    about = f" ({topics})" if topics else ""
-    line = formatting.shortened(
-        f"{event['event_name']}{about} → {describe(event['data_xdr'])}, by {contract}"
-    )
+    words = f"{event['event_name']}({topics}) → {describe(event['data_xdr'])}"  # as the column event_text
+    line = formatting.shortened(f"{words}, by {contract}")
     return line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"

@@ -143,7 +143,7 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     if listing.shape.format.name == "jsonl":
         return f"read_json({_list(paths)}, format = 'newline_delimited', {text})"
     # In quotes an empty text, without them null. Files older than a column end their rows before it.
-    text += ", allow_quoted_nulls = false"
+    text += ", allow_quoted_nulls = false, auto_detect = false"
     if ADDED.intersection(listing.shape.schema.names):
         text += ", null_padding = true, parallel = false"
     return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"

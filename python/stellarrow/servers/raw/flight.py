@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,15 +12,15 @@ from pyarrow import flight
 
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
-from stellarrow.net.address import Address, CannotListen
-from stellarrow.net.bounded_json import read_object
+from stellarrow.ledgers import Network
+from stellarrow.net.address import Address
+from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import GuardedFlight, answering, arguments, gone_of, write_options
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of, write_options
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
-from stellarrow.servers.tcp_keepalive import keep_asking
 
 TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
@@ -56,18 +55,18 @@ class Command:
     @classmethod
     def parse(cls, told: bytes) -> Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
-        given = read_object(told, "the command", largest=_COMMAND_BYTES)
-        if unknown := sorted(set(given) - set(_KEYS)):
-            raise ConfigError(f"the command has {', '.join(unknown)}, unknown here: use {', '.join(_KEYS)}")
-        if given.get("table", TABLE) != TABLE:
-            raise ConfigError(f"there is no table {given['table']!r} here: ask for {TABLE}")
-        for key, (allowed, is_allowed) in _KEYS.items():
-            if key in given and not is_allowed(given[key]):
-                raise ConfigError(f"{key} is {given[key]!r}: it must be {allowed}")
-        first, last = given.get("start_ledger"), given.get("end_ledger")
+        asked = JsonObject.read(told, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
+        if (table := asked.text("table") or TABLE) != TABLE:
+            raise ConfigError(f"there is no table {shortened(table)!r} here: ask for {TABLE}")
+        first, last = asked.ledger("start_ledger") or None, asked.ledger("end_ledger") or None
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
-        return cls(first, last, given.get("from", "earliest"), given.get("follow", False))
+        since = asked.text("from") or "earliest"
+        if since not in ("earliest", "latest") and not since.isdecimal():
+            raise ConfigError(
+                f"from is {shortened(repr(since))}: it must be earliest, latest or a resume token"
+            )
+        return cls(first, last, since, asked.truth("follow", default=False))
 
     @property
     def count(self) -> int | None:
@@ -85,25 +84,11 @@ class Command:
         return flight.Ticket(json.dumps({key: value for key, value in report.items() if value}).encode())
 
 
-def _is_sequence(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LAST_POSSIBLE
+_KEYS: Final = ("table", "start_ledger", "end_ledger", "from", "follow")
 
 
-def _is_origin(value: Any) -> bool:
-    return value in ("earliest", "latest") or (isinstance(value, str) and value.isdecimal())
-
-
-_KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
-    "table": (TABLE, lambda value: value == TABLE),
-    "start_ledger": ("a ledger's sequence", _is_sequence),
-    "end_ledger": ("a ledger's sequence", _is_sequence),
-    "from": ("earliest, latest or a resume token", _is_origin),
-    "follow": ("true or false", lambda value: isinstance(value, bool)),
-}
-
-
-class RawLedgerFlight(GuardedFlight):
-    """Serve the ledgers of a relay; it answers once made."""
+class RawLedgerFlight(FlightListener):
+    """Serve the ledgers of a relay."""
 
     def __init__(
         self,
@@ -112,29 +97,40 @@ class RawLedgerFlight(GuardedFlight):
         *,
         source_type: str,
         source_url: str,
+        network: Network | None = None,
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
     ) -> None:
-        made = arguments(address, tls=tls, access=access, insecure=insecure)
-        self._relay = relay
-        self._told = source_type, source_url
-        try:
-            super().__init__(access, **made)
-        except (OSError, pa.ArrowException) as error:
-            raise CannotListen(f"cannot listen on {address} ({error})") from error
-        self.address = Address(address.host, self.port)
-        keep_asking(self.port)
+        super().__init__(
+            address,
+            lambda made: _RawLedgers(relay, (source_type, source_url), network, access, **made),
+            tls=tls,
+            access=access,
+            insecure=insecure,
+        )
 
     def close(self, grace: float = 0.0) -> bool:
         """Wait so long for the streams under way to end; tell whether they have.
 
         A client that takes nothing holds its stream, and with it the end of the interpreter, for ever.
         """
-        stopping = threading.Thread(target=self.shutdown, name="stellarrow-flight-stop", daemon=True)
-        stopping.start()
-        stopping.join(grace)
-        return not stopping.is_alive()
+        return super().close(grace)
+
+
+class _RawLedgers(GuardedFlight):
+    def __init__(
+        self,
+        relay: Relay,
+        origin: tuple[str, str],
+        network: Network | None,
+        access: Access | None,
+        **made: Any,
+    ) -> None:
+        self._relay = relay
+        self._origin = origin
+        self._network = network
+        super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
         yield flight.FlightInfo(SCHEMA, flight.FlightDescriptor.for_path(TABLE), [], -1, -1)
@@ -146,7 +142,18 @@ class RawLedgerFlight(GuardedFlight):
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         parts = _parts(_asked(descriptor))
         endpoints = [flight.FlightEndpoint(part.ticket(), []) for part in parts]
-        return flight.FlightInfo(SCHEMA, descriptor, endpoints, sum(part.count or -1 for part in parts), -1)
+        records = sum(part.count or 0 for part in parts) or -1
+        return flight.FlightInfo(SCHEMA, descriptor, endpoints, records, -1, app_metadata=self._metadata())
+
+    def _metadata(self) -> bytes:
+        """Say what the ledgers are of, and which there are, where the source told."""
+        passphrase = self._network.passphrase if self._network else None
+        report = {
+            "network": passphrase,
+            "first_ledger": self._relay.earliest,
+            "last_ledger": self._relay.latest,
+        }
+        return json.dumps({key: value for key, value in report.items() if value is not None}).encode()
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
@@ -182,7 +189,7 @@ class RawLedgerFlight(GuardedFlight):
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
         count = len(ledgers)
-        source_type, source_url = self._told
+        source_type, source_url = self._origin
         columns = [
             [ledger.sequence for ledger in ledgers],
             [ledger.hash for ledger in ledgers],
@@ -203,7 +210,7 @@ def _asked(descriptor: flight.FlightDescriptor) -> Command:
         return Command.parse(descriptor.command)
     path = [part.decode(errors="replace") for part in descriptor.path]
     if path != [TABLE]:
-        raise ConfigError(f"there is no {'/'.join(path)!r} here: ask for {TABLE}")
+        raise ConfigError(f"there is no {shortened('/'.join(path))!r} here: ask for {TABLE}")
     return Command(follow=True)
 
 

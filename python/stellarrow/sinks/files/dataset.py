@@ -113,7 +113,7 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
     name, _, version = table.partition("@")
     if place.name == name and _was_extracted(place):
         place = place.parent
-    elif not any(map(_was_extracted, (*place.glob("*/"), *place.glob("*/*/")))):
+    elif not is_extracted(place):
         return None
     tables = found_tables(open_files(place))
     known = [one for one in tables if isinstance(one, Listing)]
@@ -130,6 +130,13 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
             raise one.error
     others = sorted({one.shape.facts["table"] for one in known})
     raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
+
+
+def is_extracted(place: Path) -> bool:
+    """Tell whether a folder holds tables, or is one."""
+    if not place.is_dir():
+        return False
+    return any(map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"))))
 
 
 def _was_extracted(folder: Path) -> bool:

@@ -49,7 +49,8 @@ def aligned(ledgers: LedgerRange, size: int) -> Iterator[LedgerRange]:
 
 def window(ledger: int, size: int) -> LedgerRange:
     """Return the aligned range of `size` ledgers that a ledger is in."""
-    return LedgerRange(ledger // size * size, ledger // size * size + size - 1)
+    first = ledger // size * size
+    return LedgerRange(first, min(first + size - 1, LAST_POSSIBLE))
 
 
 def nested(ranges: Iterable[LedgerRange]) -> dict[LedgerRange, list[LedgerRange]]:

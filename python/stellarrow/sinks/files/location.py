@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from stellarrow.errors import ConfigError, SinkUnavailable
+from stellarrow.errors import ConfigError, SinkUnavailable, nearest
 from stellarrow.net.redaction import redacted_url
 from stellarrow.registry import FILE_STORES, FORMATS
 from stellarrow.sinks.files.layout import Partition
@@ -50,8 +49,7 @@ class Place:
         options: dict[str, Any] = {}
         for name, value in parse_qsl(query, keep_blank_values=True):
             if name not in OPTIONS:
-                close = get_close_matches(name, OPTIONS, n=1)
-                remedy = f"did you mean {close[0]}?" if close else f"choose among {', '.join(OPTIONS)}"
+                remedy = nearest(name, OPTIONS, f"choose among {', '.join(OPTIONS)}")
                 raise ConfigError(f"{redacted_url(text)!r} has an unknown option {name!r}: {remedy}")
             options[name] = value
         if "ledgers" in options:

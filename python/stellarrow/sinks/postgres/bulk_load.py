@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
-from stellarrow.sinks.postgres import coverage, partitions
+from stellarrow.sinks.postgres import coverage, partitions, written_rows
 from stellarrow.sinks.postgres.copy import copy_rows
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.flush import Overtaken, Writing, advance_states, note
@@ -102,6 +102,7 @@ def _load(
             "UPDATE stellar.loading SET ledgers = ledgers + %s WHERE table_name = %s AND first_ledger = %s",
             [coverage.to_multirange(missing), kept.place, first],
         )
+        written_rows.add(connection, kept.place, missing, rows)
         if kept.is_entries and missing:
             note(connection, batch, missing, count, began, status="processing")
         writing.keep_assets({kept.name: rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -102,6 +103,17 @@ def layout(asked: str) -> Layout:
         )
     place = ENTRIES if meant.name == "contract_data" else f"stellar.{meant.name}"
     return Layout(asked, meant.name, meant.version, place, key, schema(asked, decoded=True))
+
+
+def layouts(tables: Sequence[str]) -> list[Layout]:
+    """Say where all tables of a run lie."""
+    found: dict[str, Layout] = {}
+    for asked in tables:
+        one = layout(asked)
+        if clash := found.get(one.place):
+            raise ConfigError(f"{clash.asked} and {asked} are the same table: name it once")
+        found[one.place] = one
+    return list(found.values())
 
 
 def _column(field: pa.Field) -> str:

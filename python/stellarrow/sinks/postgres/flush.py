@@ -17,7 +17,7 @@ import pyarrow as pa
 from psycopg.errors import UniqueViolation
 
 from stellarrow.ledgers import LedgerBatch, LedgerSet
-from stellarrow.sinks.postgres import assets, coverage, partitions
+from stellarrow.sinks.postgres import assets, coverage, partitions, written_rows
 from stellarrow.sinks.postgres.copy import copy_rows
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.rows import rows_of
@@ -98,6 +98,7 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
                     advance_states(connection, kept.partition(first), part, covered[kept.place])
                 note(connection, batch, ledgers, counts[kept], began, status="completed")
             coverage.add(connection, kept.place, ledgers)
+            written_rows.add(connection, kept.place, ledgers, rows_of(batches, kept.asked, ledgers))
         writing.keep_assets({kept.name: rows_of(batches, kept.asked, part) for kept, part in missing.items()})
     return sum(counts.values())
 

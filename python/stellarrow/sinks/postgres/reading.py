@@ -9,7 +9,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.postgres import coverage
+from stellarrow.sinks.postgres import coverage, written_rows
 from stellarrow.sinks.postgres.ddl import ENTRIES
 from stellarrow.sinks.postgres.server import Server, without_mode
 
@@ -55,7 +55,19 @@ class KeptTable:
         ).format(sql.Identifier(*self.place.split(".")))
         with self.server.translate_errors("read"), self.server.connect() as connection:
             for part in ledgers.windows(_COUNTED_AT_ONCE):
-                yield RowCounts(part, dict(connection.execute(query, [part.first, part.end]).fetchall()))
+                with connection.transaction():
+                    connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+                    rows: dict[int, int] = dict(connection.execute(query, [part.first, part.end]).fetchall())
+                    counts = written_rows.compared(connection, self.place, part, rows)
+                yield counts
+
+
+def forget(url: str, place: str, ledgers: LedgerSet) -> None:
+    """Remove ledgers from a table, rows and coverage in one transaction."""
+    server = Server(without_mode(url)[0])
+    with server.translate_errors("write to"), server.connect() as connection, connection.transaction():
+        for part in ledgers:
+            connection.execute("SELECT stellar.forget_ledgers(%s, %s, %s)", [place, part.first, part.end])
 
 
 def kept_tables(url: str) -> list[KeptTable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from stellarrow.net.redaction import MASK
 from stellarrow.protocols import Health
 
 # A cut connection is noticed within half a minute; the user's own choices win.
+_log: Final = logging.getLogger(__name__)
 _PATIENCE: Final = {
     "connect_timeout": "10",
     "keepalives_idle": "10",
@@ -73,9 +75,25 @@ class Server:
             if one.info.backend_pid == _session(one):
                 return False  # what answers is the server itself
             with self.connect() as other:
-                translate_errors = [(_session(one), _session(other)) for _ in range(_ATTEMPTS)]
-        first, second = ({pids[which] for pids in translate_errors} for which in (0, 1))
+                seen = [(_session(one), _session(other)) for _ in range(_ATTEMPTS)]
+        first, second = ({pids[which] for pids in seen} for which in (0, 1))
         return len(first) > 1 or len(second) > 1 or bool(first & second)
+
+    def agreed_mode(self, mode: str) -> str:
+        """Return how to write: nothing is loaded bare where a pooler hands sessions on.
+
+        The locks of loaders would stay behind there.
+        """
+        if mode == "live" or not self.shares_sessions():
+            return mode
+        if mode == "backfill":
+            raise ConfigError(
+                f"{self.name} is behind a pooler that shares sessions between clients, so no partition can be"
+                " loaded bare: connect to the server itself, let the pooler pool by session, or write"
+                " ?mode=live"
+            )
+        _log.warning("%s is behind a pooler that shares sessions: writing as in mode=live", self.name)
+        return "live"
 
     def health(self, *, oldest: int) -> Health:
         """Say whether this user could make tables and write; `oldest` is the first version that will do."""

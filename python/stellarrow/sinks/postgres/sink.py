@@ -5,35 +5,32 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from queue import SimpleQueue
 from typing import ClassVar, Final
 
 import psycopg
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
+from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
-from stellarrow.sinks.postgres import bulk_load, coverage, flush
+from stellarrow.sinks.postgres import bulk_load, coverage, positions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
-from stellarrow.sinks.postgres.ddl import Layout, layout
+from stellarrow.sinks.postgres.ddl import Layout, layouts
+from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
-from stellarrow.sinks.postgres.partitions import is_there
-from stellarrow.sinks.postgres.reading import KeptTable, kept_tables
+from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
-from stellarrow.sinks.postgres.writer import Writer
+from stellarrow.sinks.postgres.writer import Writer, queue_of
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger(__name__)
@@ -85,13 +82,10 @@ class PostgresSink:
     ) -> None:
         url, mode_in_url = without_mode(url)
         self._mode = mode or mode_in_url or "auto"
-        _check(self._mode, tables, batch_rows, partition_ledgers, writers)
-        if where and where.select:
-            raise ConfigError(
-                "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
-            )
-        self._tables = _laid_out(tables)
+        _check(self._mode, tables, where, batch_rows, partition_ledgers, writers)
+        self._tables = layouts(tables)
         self._server = Server(url)
+        self._lock_waits = LockWaits(self._server)
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
         self._expected = expected
         self._size = partition_ledgers
@@ -103,11 +97,8 @@ class PostgresSink:
         self._flushes: deque[tuple[Future[None], list[LedgerBatch]]] = deque()
         self._waits = policy is not None
         self._reached = self._changes = self._closed = self._failed = False
-        assets = Assets(Network.of(network))
-        self._writers = [self._writer(assets) for _ in range(writers)]
-        self._free: SimpleQueue[Writer] = SimpleQueue()
-        for writer in self._writers:
-            self._free.put(writer)
+        self._writers = self._made_writers(Assets(Network.of(network)), writers)
+        self._free = queue_of(self._writers)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
 
     options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
@@ -129,6 +120,12 @@ class PostgresSink:
     def held(cls, url: str) -> list[KeptTable]:
         """Return the tables of a database, whoever wrote them."""
         return kept_tables(url)
+
+    @classmethod
+    def forget(cls, url: str, table: str, ledgers: LedgerSet) -> None:
+        """Remove ledgers from one of the tables that `held` returns, so that they are written again."""
+        place = next(one.place for one in kept_tables(url) if one.name == table)
+        forget(url, place, ledgers)
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -168,18 +165,13 @@ class PostgresSink:
         """Return the last place kept for a stream that is read into these tables."""
         self._reach()
         with self._borrowed() as writer, self._server.translate_errors("read from"):
-            connection = writer.connection()
-            if not is_there(connection, "stellar.positions"):
-                return None
-            found = connection.execute("SELECT place FROM stellar.positions WHERE stream = %s", [stream])
-            row = found.fetchone()
-            return str(row[0]) if row else None
+            return positions.read(writer.connection(), stream)
 
     def keep_position(self, stream: str, place: str, ledger: int) -> None:
         """Keep a place, what came before it having been committed."""
         self._reach(changes=True)
-        with self._borrowed() as writer:
-            self._guard.call("position", lambda: self._keep_position(writer, [stream, place, ledger]))
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
+            self._guard.call("position", lambda: self._keep_position(writer, stream, place, ledger))
 
     def close(self) -> None:
         if self._closed:
@@ -195,14 +187,9 @@ class PostgresSink:
             for writer in self._writers:
                 writer.close()
 
-    def _keep_position(self, writer: Writer, position: list[str | int]) -> None:
+    def _keep_position(self, writer: Writer, stream: str, place: str, ledger: int) -> None:
         with self._server.translate_errors("write to"):
-            writer.writing().connection.execute(
-                "INSERT INTO stellar.positions (stream, place, ledger) VALUES (%s, %s, %s)"
-                " ON CONFLICT (stream) DO UPDATE SET place = excluded.place, ledger = excluded.ledger,"
-                " moved_at = now()",
-                position,
-            )
+            positions.keep(writer.writing().connection, stream, place, ledger)
 
     def _finish(self) -> None:
         """Attach what is loaded, side by side, or leave it to whoever comes next: it is durable."""
@@ -218,18 +205,21 @@ class PostgresSink:
             return self._guard.call("finish", lambda: writer.left() if self._is_made(writer) else [])
 
     def _finish_one(self, place: tuple[Layout, int]) -> None:
-        with self._borrowed() as writer:
+        with self._borrowed() as writer, self._lock_waits.told(lambda: writer.backend):
             self._guard.call("finish", lambda: writer.finish(*place))
 
-    def _writer(self, assets: Assets) -> Writer:
-        return Writer(
-            self._server,
-            self._tables,
-            assets,
-            set_up=self._set_up,
-            is_bare=self._is_worth_loading,
-            joins=lambda: self._mode != "live",
-        )
+    def _made_writers(self, assets: Assets, count: int) -> list[Writer]:
+        return [
+            Writer(
+                self._server,
+                self._tables,
+                assets,
+                set_up=self._set_up,
+                is_bare=self._is_worth_loading,
+                joins=lambda: self._mode != "live",
+            )
+            for _ in range(count)
+        ]
 
     def _reach(self, *, changes: bool = False) -> None:
         """Connect the first time, and see what is between; a wrong address is told at once."""
@@ -242,8 +232,7 @@ class PostgresSink:
         self._changes |= changes
 
     def _inspect(self) -> None:
-        if self._mode != "live":
-            self._check_sessions()
+        self._mode = self._server.agreed_mode(self._mode)
         with self._borrowed() as writer:
             self._is_made(writer)
 
@@ -256,19 +245,6 @@ class PostgresSink:
         except SinkError:
             writer.close()
             raise
-
-    def _check_sessions(self) -> None:
-        """Load nothing bare where a pooler hands sessions on: the locks of loaders would stay behind."""
-        if not self._server.shares_sessions():
-            return
-        if self._mode == "backfill":
-            raise ConfigError(
-                f"{self._server.name} is behind a pooler that shares sessions between clients, so no"
-                " partition can be loaded bare: connect to the server itself, let the pooler pool by session,"
-                " or write ?mode=live"
-            )
-        _log.warning("%s is behind a pooler that shares sessions: writing as in mode=live", self._server.name)
-        self._mode = "live"
 
     def _set_up(self, connection: psycopg.Connection) -> int:
         migrate(connection)
@@ -338,9 +314,11 @@ class PostgresSink:
     def _store(self, writer: Writer, batches: list[LedgerBatch]) -> None:
         began = time.monotonic()
         try:
-            rows = self._guard.call("flush", lambda: writer.store(batches))
+            with self._lock_waits.told(lambda: writer.backend):
+                rows = self._guard.call("flush", lambda: writer.store(batches))
         except SinkError as error:
-            self._note_failure(writer, batches, error)
+            if any(kept.is_entries for kept in self._tables):
+                writer.note_failure(batches, error)
             raise
         finally:
             pa.default_memory_pool().release_unused()  # or every thread keeps what its largest flush took
@@ -348,32 +326,16 @@ class PostgresSink:
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
 
-    def _note_failure(self, writer: Writer, batches: Sequence[LedgerBatch], error: SinkError) -> None:
-        if not any(kept.is_entries for kept in self._tables):
-            return
-        with suppress(psycopg.Error, SinkError):
-            flush.note(
-                writer.writing().connection,
-                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
-                status="failed",
-                error=str(error),
-            )
 
-
-def _check(mode: str, tables: Sequence[str], *counts: int) -> None:
+def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int) -> None:
+    if where and where.select:
+        raise ConfigError(
+            "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
+        )
     if mode not in MODES:
-        raise ConfigError(f"the mode {mode!r} is not known: choose among {', '.join(MODES)}")
+        remedy = nearest(mode.lower(), MODES, f"choose among {', '.join(MODES)}")
+        raise ConfigError(f"the mode {mode!r} is not known: {remedy}")
     if min(counts) < 1:
         raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
     if not tables:
         raise ConfigError("the PostgreSQL sink has no table: name at least one")
-
-
-def _laid_out(tables: Sequence[str]) -> list[Layout]:
-    found: dict[str, Layout] = {}
-    for asked in tables:
-        one = layout(asked)
-        if clash := found.get(one.place):
-            raise ConfigError(f"{clash.asked} and {asked} are the same table: name it once")
-        found[one.place] = one
-    return list(found.values())

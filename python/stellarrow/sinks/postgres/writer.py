@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from queue import SimpleQueue
 
 import psycopg
 
@@ -49,6 +53,12 @@ class Writer:
             self._writing = None
             self._connection = self._server.connect()
         return self._connection
+
+    @property
+    def backend(self) -> int | None:
+        """The process of the server that works for the connection, from any thread."""
+        connection = self._connection
+        return None if connection is None or connection.closed else connection.info.backend_pid
 
     @property
     def is_set_up(self) -> bool:
@@ -153,3 +163,21 @@ class Writer:
     def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
         bulk_load.leave(writing, kept, first)
         self._bare[kept, first] = False
+
+    def note_failure(self, batches: Sequence[LedgerBatch], error: SinkError) -> None:
+        """Write down that a flush failed, where the server takes at least that."""
+        with suppress(psycopg.Error, SinkError):
+            flush.note(
+                self.writing().connection,
+                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
+                status="failed",
+                error=str(error),
+            )
+
+
+def queue_of(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
+    """Return writers that are free, for who comes first."""
+    free: SimpleQueue[Writer] = SimpleQueue()
+    for writer in writers:
+        free.put(writer)
+    return free

@@ -110,6 +110,13 @@ class LakeSource:
         oldest, tip = self._lake.oldest(), self._lake.tip()
         return LedgerSet([] if oldest is None or tip is None else [LedgerRange(oldest, tip)])
 
+    def bounds(self) -> LedgerSet:
+        """Return what is available; where nothing lists it, what looking for the newest file finds."""
+        if self._lake.lists:
+            return self.available()
+        found = self._lake.searched()
+        return LedgerSet([found]) if found else self.available()
+
     def network(self) -> Network | None:
         return self._lake.network()
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 
 _BUFFER: Final = 1 << 20  # bytes
 
@@ -62,7 +62,8 @@ def buffered(out: Any) -> pa.NativeFile:
 
 def codec_of(codec: str | None, suffixes: Mapping[str, str], named: str) -> tuple[str, str]:
     """Return a codec's name and suffix, or say which there are."""
-    name = codec or next(iter(suffixes))
+    name = (codec or next(iter(suffixes))).lower()
     if name not in suffixes:
-        raise ConfigError(f"{named} files have no codec {name!r}: choose {', '.join(suffixes)}")
+        remedy = nearest(name, suffixes, f"choose {', '.join(suffixes)}")
+        raise ConfigError(f"{named} files have no codec {codec!r}: {remedy}")
     return name, suffixes[name]

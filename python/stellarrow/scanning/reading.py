@@ -1,9 +1,9 @@
-"""One table of any ledgers as a lazy stream of Arrow batches, for whoever takes Arrow."""
+"""Where a scan's rows come from: ledgers that are decoded as they are read, or files that were extracted."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
@@ -11,9 +11,9 @@ from typing import Final, TypeAlias
 
 import pyarrow as pa
 
+from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.options import DecodeOptions
-from stellarrow.core.stream import stream
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -22,6 +22,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -31,37 +32,13 @@ Place: TypeAlias = str | os.PathLike[str]
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Scan:
-    """Rows of a table, read anew by everyone who asks: nothing is read before, or kept after.
-
-    Whatever takes Arrow takes it as it is: `pl.DataFrame(scan)`, `duckdb.sql("from scan")`, `pa.table(scan)`.
-    """
-
-    table: str
-    place: str
-    schema: pa.Schema
-    _batches: Callable[[], Iterator[pa.RecordBatch]]
-
-    def to_reader(self) -> pa.RecordBatchReader:
-        """Return a reader that passes over the rows once."""
-        return pa.RecordBatchReader.from_batches(self.schema, self._batches())
-
-    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Hand over a pass over the rows, cast to another schema where that is asked for (PyCapsule)."""
-        return stream(self.schema, self._batches(), requested_schema)
-
-    def __repr__(self) -> str:
-        return f"<Scan of {self.table} in {self.place}: {', '.join(self.schema.names)}>"
-
-
 def scan(
     source: Place | Source,
     *,
     table: str,
     start: int | date | None = None,
     end: int | date | None = None,
-    ledgers: Ledgers = None,
+    ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
     columns: Sequence[str] | None = None,
@@ -71,14 +48,53 @@ def scan(
     verify_hashes: bool | None = None,
     workers: int | None = None,
 ) -> Scan:
-    """Read a table lazily out of ledgers (a path, glob, URL or source), or of a folder that was extracted.
+    """Read a table lazily out of ledgers, or of a folder that was extracted.
 
-    `where` is a Filter, or SQL such as `amount_raw > 10000000`; `columns` are names, or SQL such as
-    `amount_raw / 10000000 as amount`. Ledgers go from `start` to `end`, numbers or dates or datetimes (in UTC
-    unless they say), or are `ledgers` as run takes them, such as `2024-07-01:+1d`; all that are there by
-    default, and an open range ends with what is there. Rows of ledgers come in order, those of a folder file
-    by file. Wrong arguments are told now, what is wrong with ledgers in its turn.
+    Nothing is read before the Scan is asked for rows. Rows of ledgers come in their order, those of a folder
+    file by file. Wrong arguments are refused now, what is wrong with ledgers in its turn.
+
+    Args:
+        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or a folder that `run` wrote.
+        table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
+        start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
+            UTC unless it says); the first that is there where only `end` is given.
+        end: The last ledger, included, or a date or datetime as `ledgers` has after the colon; None goes as
+            far as what is there.
+        ledgers: Instead of `start` and `end`: a LedgerRange, a LedgerSet, or text as the command line takes
+            it, such as `"58752000:+1000"`, `"2024-07-01:+1d"` or `"latest"`. None takes all that are there.
+            An open range ends with what is there.
+        network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
+            manifest; where it tells none, name it. Of a folder that was extracted it is not asked.
+        where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
+            None makes all.
+        decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
+        transfers: What token_transfers are read from: `derive`, operations, results and contract events;
+            `unified`, the events of CAP-67 alone, an error where a ledger has none.
+        verify_chain: Check that each ledger names the hash of the one before.
+        verify_hashes: Check that transaction sets and results have the hashes that headers name. None does so
+            for what comes over a network.
+        workers: How many threads decode; None takes as many as there are processors.
+
+    Returns:
+        A Scan: it has `to_table`, `to_pandas`, `to_polars`, `to_duckdb`, `head`, yields record batches, and
+        is taken by whatever takes Arrow.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        SourceError: A folder that was extracted has not the table, or not all of the ledgers.
     """
+    check(
+        table=table,
+        ledgers=ledgers,
+        network=network,
+        columns=columns,
+        decoded=decoded,
+        transfers=transfers,
+        verify_chain=verify_chain,
+        verify_hashes=verify_hashes,
+        workers=workers,
+    )
     asked = _asked(start, end, ledgers)
     chosen = Filter.of(where)
     if extracted := _extracted(source, table, chosen, columns, asked):
@@ -125,8 +141,8 @@ def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     for name, given in (("start", start), ("end", end)):
-        if given is not None and not isinstance(given, int | date):
-            raise ConfigError(f"{name} is {given!r}: give a ledger's number, a date or a datetime")
+        if not isinstance(given, date):  # which a datetime is, too
+            check(**{name: given})
     if isinstance(start, date) or isinstance(end, date):
         return f"{_written(start)}:{_written(end)}"
     if start is None:
@@ -153,12 +169,9 @@ class _Picked:
     ) -> _Picked:
         if columns is not None and where.select:
             raise ConfigError("columns say what the filter's select says: give one of them")
-        if columns is not None and (isinstance(columns, str) or not columns):
-            raise ConfigError(f"columns is {columns!r}: give a list of names, such as ['closed_at']")
         names = set(held.names)
         if columns is not None and not names.issuperset(columns):
-            quoted = [f'"{one}"' if one in names else one for one in columns]
-            where = replace(where, select=", ".join(quoted))
+            where = replace(where, select=as_select(columns, names))
         made = compile_sql(table.partition("@")[0], held, where, whole=known)
         if made and where.select:
             return cls(where, made.schema if columns is None else made.asked)

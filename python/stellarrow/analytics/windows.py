@@ -1,0 +1,193 @@
+"""Figures in memory, fed with whole ledgers: volume, transfers, unique accounts, fees, activity of contracts.
+
+A row is counted once, in its minute; minutes are merged into five minutes, these into hours, days, weeks and
+the total. Ledgers that came before are left out, so late and repeated ones are harmless. Assets and contracts
+that are told apart are bounded in number and bytes: the least active are counted together beyond that, and
+what lacks rows of its own since says so (`complete` is false).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow.core.figures import Figures
+from stellarrow.errors import ConfigError, SourceError
+from stellarrow.ledgers import LedgerRange
+
+WINDOWS: Final = ("1m", "5m", "1h", "24h", "7d", "total")
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """One kind of figures: the table it is made of, what it is by, and how its columns are named."""
+
+    table: str
+    summary: str
+    keyed: str | None = None  # asset or contract
+    orders: tuple[str, ...] = ()
+    renamed: Mapping[str, str] | None = None
+
+
+NAMES: Final[Mapping[str, Name]] = {
+    "network": Name("ledgers", "ledgers, their pace and their transactions"),
+    "transfers": Name(
+        "token_transfers",
+        "token transfers of all assets together, or of one",
+        "asset",
+        ("volume", "transfers", "transactions", "mints", "burns"),
+    ),
+    "events": Name(
+        "contract_events",
+        "events that contracts emitted",
+        "contract",
+        ("events", "transactions"),
+        {"rows": "events", "marked": "failed"},
+    ),
+    "storage": Name(
+        "contract_data",
+        "entries of contracts that were written",
+        "contract",
+        ("changes", "transactions"),
+        {"rows": "changes", "marked": "deletions"},
+    ),
+}
+TABLES: Final = tuple(sorted({one.table for one in NAMES.values()}))
+_MOST_KEYS: Final = 100_000
+_MOST_BYTES: Final = 160 << 20
+
+
+class Analytics:
+    """Every window of every name, up to the last ledger that was fed.
+
+    Args:
+        most_keys: Assets, and contracts, that are told apart.
+        most_bytes: Bytes that figures take, about; the least active keys are counted together beyond them.
+    """
+
+    def __init__(self, *, most_keys: int = _MOST_KEYS, most_bytes: int = _MOST_BYTES) -> None:
+        self._figures = Figures(most_keys, most_bytes)
+
+    def add(self, batches: Mapping[str, pa.RecordBatch], ledgers: LedgerRange, closed_at: int) -> None:
+        """Count whole ledgers, whose last closed at a time in Unix seconds; other tables are passed by.
+
+        Raises:
+            SourceError: a batch is not of the table it is said to be.
+        """
+        for table, batch in batches.items():
+            name = table.partition("@")[0]
+            if name not in TABLES:
+                continue
+            try:
+                self._figures.add(name, batch.select(_columns(name, batch.schema.names)))
+            except ValueError as error:
+                raise SourceError(f"rows of {name} cannot be counted: {error}") from error
+            self._figures.complete(name, ledgers.end, closed_at)
+
+    def ledgers(self, name: str) -> LedgerRange | None:
+        """Return the first and the last ledger that figures of a name include, None before there are any."""
+        first, last = self._figures.ledgers(_named(name).table)
+        return LedgerRange(first, last) if last else None
+
+    def series(self, name: str, window: str = "1h", *, key: str | None = None) -> pa.Table:
+        """Return a row a window that is kept, the oldest first; the last is the one that is still open.
+
+        Args:
+            name: One of NAMES.
+            window: One of WINDOWS. Weeks begin on Mondays; all are in UTC.
+            key: An asset (`native`, `CODE:ISSUER`, a contract's id), or a contract; none for all together.
+
+        Raises:
+            ConfigError: there is no such name or window, or it has no keys.
+        """
+        kind = _named(name)
+        if key is not None and kind.keyed is None:
+            raise ConfigError(f"analytics/{name} is of the whole network: leave {key!r} out")
+        asked = "native" if kind.keyed == "asset" and key is not None and key.upper() == "XLM" else key
+        found = self._figures.series(kind.table, _window(window), asked)
+        if found is None:  # a key without rows has none of these windows
+            found = self._figures.series(kind.table, window, None)
+            return _table(kind, found).slice(0, 0)
+        return _table(kind, found)
+
+    def foremost(self, name: str, window: str = "24h", *, by: str | None = None, limit: int = 10) -> pa.Table:
+        """Return the foremost assets or contracts of the window that is open, a row each.
+
+        What is not told apart any more is one row without a contract_id.
+
+        Raises:
+            ConfigError: there is no such name, window or order.
+        """
+        kind = _named(name)
+        if not kind.orders:
+            raise ConfigError(f"analytics/{name} is of the whole network: there is nothing to rank")
+        wanted = by or kind.orders[0]
+        if wanted not in kind.orders:
+            raise ConfigError(f"by is {wanted!r}: it must be {', '.join(kind.orders)}")
+        before = {new: old for old, new in (kind.renamed or {}).items()}
+        found = self._figures.foremost(kind.table, _window(window), before.get(wanted, wanted), limit)
+        return _table(kind, found)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes all figures take, about."""
+        return self._figures.bytes
+
+
+# What is counted; other columns need not cross into the core.
+_COUNTED: Final = frozenset(
+    (
+        *("ledger_sequence", "closed_at", "transaction_index", "transaction_successful", "event_type"),
+        *(
+            "contract_id",
+            "asset_type",
+            "asset_code",
+            "asset_issuer",
+            "from",
+            "to",
+            "amount_raw",
+            "amount_text",
+        ),
+        *("deleted", "transaction_count", "successful_transaction_count", "size_bytes"),
+    )
+)
+
+
+def _columns(table: str, names: list[str]) -> list[str]:
+    of_contracts = table == "contract_data"
+    return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
+
+
+def _table(kind: Name, found: Any) -> pa.Table:
+    batch = pa.record_batch(found)
+    renamed = kind.renamed or {}
+    table = pa.Table.from_batches([batch]).rename_columns(
+        [renamed.get(name, name) for name in batch.schema.names]
+    )
+    if kind.keyed is None:
+        return table.drop_columns(["contract_id", "label", "complete"])
+    if kind.keyed == "contract":
+        return table.drop_columns(["label"])
+    return table.rename_columns(["asset" if name == "label" else name for name in table.schema.names])
+
+
+def _named(name: str) -> Name:
+    found = NAMES.get(name.removeprefix("analytics/"))
+    if found is None:
+        raise ConfigError(f"there are no analytics {name!r}: {_nearest(name, NAMES)}")
+    return found
+
+
+def _window(window: str) -> str:
+    if window not in WINDOWS:
+        raise ConfigError(f"window is {window!r}: {_nearest(window, WINDOWS)}")
+    return window
+
+
+def _nearest(word: str, known: Mapping[str, Name] | tuple[str, ...]) -> str:
+    close = get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]}?" if close else f"it must be {', '.join(known)}"

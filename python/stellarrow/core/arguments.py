@@ -1,0 +1,97 @@
+"""What callers of decode, scan and run pass, looked at before anything is done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+
+_SWITCHES = ("decoded", "diagnostics", "verify_chain")
+_MANY = LedgerSet([LedgerRange(0, 1 << 31)])
+_LEAST = {"workers": 1, "budget_mb": 1, "start": 0, "end": 0}
+
+
+def check(**given: Any) -> None:
+    """Refuse, as ConfigErrors, arguments of a wrong type or range, each by its name; None is left out."""
+    for name, value in given.items():
+        if name in _SWITCHES or (name == "verify_hashes" and value is not None):
+            _require(isinstance(value, bool), name, value, "True or False")
+        elif value is None:
+            continue
+        elif name in _LEAST:
+            number(name, value, least=_LEAST[name])
+        elif name == "ledgers":
+            _ledgers(value)
+        elif name == "network":
+            _require(isinstance(value, str | Network), name, value, "a name such as pubnet, or a passphrase")
+        elif name in ("tables", "columns"):
+            texts(name, value, such_as="contract_events" if name == "tables" else "closed_at")
+        elif name in ("framing", "transfers", "table", "select"):
+            _require(isinstance(value, str), name, value, "a text")
+
+
+def _require(allowed: bool, name: str, value: Any, meant: str) -> None:
+    if not allowed:
+        raise ConfigError(f"{name} is {value!r}: give {meant}")
+
+
+def texts(name: str, value: Any, *, such_as: str) -> None:
+    """Refuse what is no list of texts, or an empty one."""
+    is_list = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    sound = is_list and len(value) > 0 and all(isinstance(one, str) for one in value)
+    _require(sound, name, value, f"a list of names, such as [{such_as!r}]")
+
+
+def number(name: str, value: Any, *, least: int) -> None:
+    """Refuse what is no whole number of at least so much; True is none either."""
+    sound = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    _require(sound, name, value, f"a whole number of at least {least}")
+
+
+def seconds(name: str, value: Any) -> None:
+    """Refuse what is no positive number."""
+    sound = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+    _require(sound, name, value, "a number of seconds above 0")
+
+
+class _AnyTimes:
+    """Ledgers that closed whenever it is asked."""
+
+    def since(self, second: int, *, follows: bool) -> int:  # noqa: ARG002  Times' signature
+        return _MANY.first
+
+    def until(self, second: int) -> int:  # noqa: ARG002
+        return _MANY.last
+
+    def closed_at(self, ledger: int) -> int:  # noqa: ARG002
+        return 0
+
+
+def _ledgers(value: Any) -> None:
+    """Refuse what can name no ledgers, whatever a source has: the text is read as if it had any."""
+    _require(
+        isinstance(value, str | LedgerRange | LedgerSet),
+        "ledgers",
+        value,
+        "a LedgerRange, a LedgerSet, or text such as '58752000:+1000'",
+    )
+    if isinstance(value, str):
+        LedgerSet.parse(value, known=lambda: _MANY, times=_AnyTimes())
+
+
+def one_range(value: LedgerSet | LedgerRange | str | None) -> LedgerRange | None:
+    """Return the one range that decode takes, however it is given."""
+    if value is None or isinstance(value, LedgerRange):
+        return value
+    found = LedgerSet.parse(value) if isinstance(value, str) else value
+    if len(found.ranges) != 1:
+        raise ConfigError(f"ledgers is {str(found)!r}: decode takes one range, such as '5:10'")
+    return found.ranges[0]
+
+
+def as_select(columns: Iterable[str], known: Iterable[str]) -> str:
+    """Write columns, which are names that are known or expressions, as what SQL has after SELECT."""
+    names = {*known}
+    return ", ".join(f'"{one}"' if one in names else one for one in columns)

@@ -1,0 +1,44 @@
+"""How every Arrow Flight client of ours connects, and what it makes of a server's errors."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from pyarrow import flight
+
+from stellarrow.net.client_tls import NO_TLS, ClientTls
+from stellarrow.net.credentials import ClientCredentials
+from stellarrow.net.grpc_channel import ChannelOption, channel_options
+
+_ADDED: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # by Flight, after the text
+
+
+def connect(
+    target: str, *, secure: bool, tls: ClientTls = NO_TLS, options: tuple[ChannelOption, ...] = ()
+) -> flight.FlightClient:
+    """Return a client of host:port; the connection is made by the first call."""
+    made = (*channel_options(target, secure=secure), *options)
+    identity: dict[str, bytes | None] = {}
+    if secure:
+        ca, certificate, key = tls.pem()
+        identity = {"tls_root_certs": ca, "cert_chain": certificate, "private_key": key}
+    return flight.connect(
+        f"grpc{'+tls' if secure else '+tcp'}://{target}",
+        generic_options=list(made),
+        **{name: value for name, value in identity.items() if value is not None},
+    )
+
+
+def call_options(
+    credentials: ClientCredentials, host: str, *, timeout: float | None = None
+) -> flight.FlightCallOptions:
+    """Return what a call carries; `timeout` in seconds bounds all of it."""
+    headers = [(name.encode(), value.encode()) for name, value in credentials.metadata_for(host)]
+    return flight.FlightCallOptions(timeout=timeout, headers=headers)
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the server said, without what Flight adds."""
+    lines = str(error).splitlines() or [type(error).__name__]
+    return _ADDED.split(lines[0])[0]

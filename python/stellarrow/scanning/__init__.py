@@ -1,0 +1,6 @@
+"""One table of any ledgers as a lazy stream of Arrow batches, for whoever takes Arrow."""
+
+from stellarrow.scanning.reading import scan
+from stellarrow.scanning.result import Scan
+
+__all__ = ["Scan", "scan"]

@@ -1,0 +1,116 @@
+"""What the version before the modules moved wrote: folders, a database and a state are read and continued."""
+
+from __future__ import annotations
+
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import psycopg
+import pytest
+from psycopg import conninfo
+
+import stellarrow as sa
+from stellarrow import registry
+from stellarrow.processor.processor import Options, Processor
+from stellarrow.protocols import HeldTable
+
+ARCHIVE = Path(__file__).parent / "data" / "before_14.tar.xz"
+TABLES = ("ledgers", "contract_data", "contract_events", "token_transfers")
+KEPT = ("contract_data@2.0", "ledgers", "contract_events")
+SESSION = "341ac008-125c-4a20-87fd-e014267e0fb9"
+FOLDERS = (
+    "parquet:{}/parquet?ledgers=5",
+    "parquet:{}/by-contract?partition=contract_id&ledgers=10",
+    "jsonl:{}/jsonl?codec=zstd",
+    "csv:{}/csv",
+)
+OLD, WHOLE = sa.LedgerRange(100, 111), sa.LedgerRange(100, 123)
+
+
+@pytest.fixture
+def before(tmp_path: Path) -> Path:
+    """A folder with `lake`, `out`, `database.sql` and `state`."""
+    with tarfile.open(ARCHIVE) as packed:
+        packed.extractall(tmp_path / "before", filter="data")
+    return tmp_path / "before"
+
+
+def held(location: str) -> dict[str, HeldTable]:
+    tables: Sequence[HeldTable] = registry.sink_entry(location).load().held(location)
+    return {one.name: one for one in tables}
+
+
+def rows(location: str, ledgers: sa.LedgerRange) -> dict[str, list[dict[str, Any]]]:
+    return {name: sorted(rows_in(one, ledgers), key=repr) for name, one in held(location).items()}
+
+
+def rows_in(table: HeldTable, ledgers: sa.LedgerRange) -> Iterator[dict[str, Any]]:
+    for batch in table.read(sa.schema(table.name).names, ledgers):
+        yield from batch.to_pylist()
+
+
+def extract(before: Path, location: str, ledgers: sa.LedgerRange) -> sa.Report:
+    return sa.run(
+        before / "lake", tables=TABLES, sinks=[location], network="synthetic", ledgers=sa.LedgerSet([ledgers])
+    )
+
+
+@pytest.mark.parametrize("form", FOLDERS)
+def test_a_folder_of_the_version_before_is_read_and_continued(
+    before: Path, tmp_path: Path, form: str
+) -> None:
+    older, fresh = form.format(before / "out"), form.format(tmp_path / "fresh")
+    extract(before, fresh, OLD)
+    assert {name: str(one.ledgers) for name, one in held(older).items()} == dict.fromkeys(TABLES, "100:111")
+    assert rows(older, OLD) == rows(fresh, OLD)
+    report = extract(before, older, WHOLE)
+    assert (report.skipped, str(report.ranges)) == (12, "112:123")
+    extract(before, fresh, WHOLE)
+    assert all(rows(fresh, WHOLE).values())
+    assert rows(older, WHOLE) == rows(fresh, WHOLE)
+
+
+def url_of(database: str) -> str:
+    parts = conninfo.conninfo_to_dict(database)
+    host = quote(str(parts["host"]), safe="")
+    return f"postgresql://{parts['user']}@/{parts['dbname']}?host={host}&port={parts['port']}"
+
+
+def test_a_database_of_the_version_before_is_read_and_continued(before: Path, database: str) -> None:
+    older = url_of(database)
+    with psycopg.connect(older, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE fresh_for_compatibility")
+        connection.execute((before / "database.sql").read_bytes())
+    fresh = url_of(conninfo.make_conninfo(database, dbname="fresh_for_compatibility"))
+    extract(before, fresh, OLD)
+    assert {name: str(one.ledgers) for name, one in held(older).items()} == dict.fromkeys(TABLES, "100:111")
+    assert rows(older, OLD) == rows(fresh, OLD)
+    report = extract(before, older, WHOLE)
+    assert (report.skipped, str(report.ranges)) == (12, "112:123")
+    extract(before, fresh, WHOLE)
+    assert all(rows(fresh, WHOLE).values())
+    assert rows(older, WHOLE) == rows(fresh, WHOLE)
+
+
+def test_a_state_folder_of_the_version_before_is_read_and_continued(before: Path) -> None:
+    network = sa.Network.of("synthetic")
+    options = Options(state_dir=before / "state", tables=KEPT, network=network)
+    with closing(Processor(lambda: registry.open_source(f"file://{before / 'lake'}"), options)) as processor:
+        work = processor.work(SESSION)
+        assert work.session.current == OLD.last
+        processor.resume()
+        deadline = time.monotonic() + 30
+        while work.session.current != WHOLE.last:
+            assert time.monotonic() < deadline, work.session
+            time.sleep(0.02)
+        assert (processor.damage, work.message) == ([], "")
+        assert work.spool is not None
+        for name in work.kept_tables.values():
+            kept = [row for piece in work.spool.read(name, after=99) for row in piece.rows.to_pylist()]
+            scanned = sa.scan(before / "lake", table=name, network="synthetic").to_reader().read_all()
+            assert kept == scanned.to_pylist() != []
