@@ -63,7 +63,7 @@ def run(
     `announce` is called once everything listens, with each service's addresses.
     """
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
-    from stellarrow.services.source import SourceService  # noqa: PLC0415
+    from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
     with ExitStack() as stack:
