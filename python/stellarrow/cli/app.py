@@ -16,6 +16,8 @@ _VERBS = (
     "synth",
     "lake",
     "sql",
+    "tables",
+    "schema",
     "source",
     "processor",
     "up",

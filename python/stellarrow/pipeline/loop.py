@@ -247,8 +247,11 @@ class _Loop:
     def _note_commit(self) -> None:
         """Remember how far the run is with nothing pending."""
         if self.commits.is_clean and self.commits.done:
+            has_moved = self.state.committed != self.commits.done.last
             self.state.committed = self.commits.done.last
             self.safe = self.state.copy()
+            if has_moved:
+                self._tell()
 
     def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
         return outcomes(chunk, self.decoder, self.refetch)
