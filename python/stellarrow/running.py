@@ -71,7 +71,8 @@ def run(
         dead_letters: Where ledgers that cannot be decoded, or whose rows a sink refuses, are kept instead of
             stopping the run; they stay a gap.
         stop: Once it is set, the batch in hand is finished and committed, and run returns.
-        progress: Called after every batch, with how far the run is; the value is changed by the next batch.
+        progress: Called after every batch, and when what was written became durable, with how far the run is;
+            the value is changed by the next call.
 
     Returns:
         A Report: how many ledgers, bytes and rows, which ranges are durable, what was skipped or left out.

@@ -9,6 +9,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.core.contract import spec_json
+from stellarrow.core.strkey import CONTRACT, encode
 
 Run = Callable[..., Any]
 
@@ -64,9 +65,14 @@ def test_what_is_neither_file_nor_contract_is_told(stellarrow: Run) -> None:
 
 
 def test_a_contract_nobody_extracted_is_told(stellarrow: Run, tmp_path: Path) -> None:
-    done = stellarrow("contract", f"C{'A' * 55}", "--data", tmp_path)
+    done = stellarrow("contract", encode(bytes(32), CONTRACT), "--data", tmp_path)
     assert done.code == 1
     assert "no instance of" in done.err
+
+
+def test_a_contract_id_that_is_mistyped_is_refused(stellarrow: Run, tmp_path: Path) -> None:
+    done = stellarrow("contract", f"C{'A' * 55}", "--data", tmp_path)
+    assert (done.code, "neither a file nor a contract id" in done.err) == (2, True)
 
 
 PLACES = (

@@ -50,7 +50,7 @@ def test_of_a_network_nobody_knows_the_headers_are_told(stellarrow: Run, tmp_pat
     done = stellarrow("inspect", path)
     answer = facts(done.out)
     assert (done.code, answer["ledgers"]) == (0, "3, from 7 to 9")
-    assert answer["closed"].startswith("2023-11-14 22:13:20 UTC to ")
+    assert answer["closed"].startswith("2023-11-14T22:13:20Z to ")
     assert "give --network" in answer["network"]
     named = facts(stellarrow("inspect", path, "--network", "A Network of One's Own").out)
     assert (named["ledgers"], named["network"]) == ("3, from 7 to 9", "A Network of One's Own")

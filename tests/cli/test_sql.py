@@ -65,10 +65,10 @@ def test_json_keeps_every_digit(stellarrow: Run, data: Path) -> None:
         {
             "ledger_sequence": 9,
             "balance": str(BIG),
-            "closed_at": "1970-01-01 00:00:00Z",
+            "closed_at": "1970-01-01T00:00:00Z",
             "topics": ["a", "b"],
         },
-        {"ledger_sequence": 10, "balance": None, "closed_at": "2023-11-14 22:13:20Z", "topics": []},
+        {"ledger_sequence": 10, "balance": None, "closed_at": "2023-11-14T22:13:20Z", "topics": []},
     ]
 
 

@@ -301,7 +301,8 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_ctrl_c_at_the_start_is_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_at_the_start_is_a_word(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         port = silent.getsockname()[1]
         words = ("processor", "serve", f"--source=grpc://127.0.0.1:{port}", "--network=pubnet", *ANYWHERE)
@@ -309,8 +310,8 @@ def test_ctrl_c_at_the_start_is_a_word(tmp_path: Path) -> None:
             silent.settimeout(20)
             connection, _ = silent.accept()
             with connection:
-                service.process.send_signal(signal.SIGINT)
-                assert service.process.wait(15) == 130
+                service.process.send_signal(number)
+                assert service.process.wait(15) == code
         assert last_line(service.log.read_text()) == "error: interrupted"
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stellarrow import registry
-from stellarrow.cli import signals
+from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
@@ -28,7 +28,6 @@ from stellarrow.sources.stdin import StdinSource
 from stellarrow.verification.row_counts import RowCountComparison
 from stellarrow.verification.stored_tables import stored_tables
 
-_SAMPLE: Final = 16  # ledgers that a dry run extracts into a temporary folder to foretell the time
 _LISTED: Final = 100_000  # ledgers that a dry run looks for one by one
 
 
@@ -137,10 +136,26 @@ class Job:
             wanted &= LedgerSet([LedgerRange(0, held.last)])
         missing = wanted - covered_ledgers(sinks)
         absent = self._absent(missing, held)
-        eta, plain = self._sampled(missing - absent) if missing - absent else (0.0, 0)
+        eta, plain = self._foretold(missing - absent) if missing - absent else (0.0, 0)
         stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
-        return _estimate_text(missing, wanted - missing, absent | gaps, stored=stored, plain=plain, eta=eta)
+        absent |= gaps
+        begins = held.first if held and absent and absent.first < held.first else None
+        return _estimate_text(
+            missing, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
+        )
+
+    def _foretold(self, missing: LedgerSet) -> tuple[float, int]:
+        """Return the seconds and the bytes of XDR that all would take, by extracting a part of them."""
+
+        def extract(sample: LedgerSet) -> loop.Report:
+            with TemporaryDirectory() as folder, ExitStack() as stack:
+                places = dry_run.stand_ins(self._settings.to, Path(folder))
+                sinks = [stack.enter_context(closing(self.open_sink(place))) for place in places]
+                return self._extract(sinks, sample)
+
+        found = dry_run.foretell(self._source, missing, extract)
+        return found.seconds + dry_run.database_seconds(self._settings.to, found.rows), found.bytes
 
     def _absent(self, missing: LedgerSet, held: LedgerSet) -> LedgerSet:
         """Return what the source lacks of the ledgers, with its holes where they are few enough to list."""
@@ -178,15 +193,6 @@ class Job:
         answer = row_counts.compared(comparison, report, lacking=lacking, unreadable=covered - readable)
         return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
-    def _sampled(self, missing: LedgerSet) -> tuple[float, int]:
-        """Return the seconds and the bytes of XDR that all would take."""
-        first = missing.ranges[0]
-        sample = LedgerSet([LedgerRange(first.first, min(first.end, first.first + _SAMPLE - 1))])
-        with TemporaryDirectory() as folder, closing(self.open_sink(f"parquet:{folder}")) as sink:
-            report = self._extract([sink], sample)
-        share = missing.count / max(1, report.ledgers)
-        return report.seconds * share, round(report.bytes * share)
-
 
 def _where(settings: Extract) -> Filter | None:
     where = Filter(
@@ -204,7 +210,14 @@ def _where(settings: Extract) -> Filter | None:
 
 
 def _estimate_text(
-    missing: LedgerSet, there: LedgerSet, absent: LedgerSet, *, stored: int | None, plain: int, eta: float
+    missing: LedgerSet,
+    there: LedgerSet,
+    absent: LedgerSet,
+    *,
+    begins: int | None,
+    stored: int | None,
+    plain: int,
+    eta: float,
 ) -> Outcome:
     size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
     lines = [
@@ -216,6 +229,8 @@ def _estimate_text(
     if absent:
         many = formatting.many(absent.count, "ledger")
         lines.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
+    if begins is not None:
+        lines.append(f"the source begins with ledger {begins}: start there, with {begins}:")
     return Outcome(
         "\n".join(lines),
         {

@@ -1,8 +1,9 @@
 """Settings: one frozen class a service, read from a TOML file, the environment and flags."""
 
+from stellarrow.config.client import Client
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
-from stellarrow.config.services import SERVICES, Client, Consumer, Extract, Processor, Source
+from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
 from stellarrow.config.settings import Settings
 
 __all__ = [

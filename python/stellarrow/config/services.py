@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from stellarrow.config.client import Client
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
@@ -338,28 +339,6 @@ class Extract(_Reached, _Stored, _Logged):
     budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(_ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Client(Settings):
-    """What `watch` shows a service so that it lets us in."""
-
-    token: str | None = setting(TOKEN, None, "CLIENT_TOKEN", help="An API key or a token.")
-    tls: bool = setting(TRUTH, "false", "CLIENT_TLS", help="Speak TLS; a CA or a certificate means it, too.")
-    ca: Path | None = setting(FILE, None, "CLIENT_CA", help="Whom the service is trusted by, PEM.")
-    certificate: Path | None = setting(
-        FILE, None, "CLIENT_CERTIFICATE", help="What it is shown for mutual TLS, PEM."
-    )
-    key: Path | None = setting(FILE, None, "CLIENT_KEY", help="That certificate's key, PEM.")
-
-    @property
-    def credentials(self) -> ClientCredentials:
-        """These settings as one value."""
-        return ClientCredentials.of((), self.token, ClientTls(self.ca, self.certificate, self.key))
-
-    @property
-    def scheme(self) -> str:
-        return "https" if self.tls or self.credentials.tls.is_set else "http"
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {

@@ -10,6 +10,7 @@ from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
 from stellarrow.ledgers import LedgerChunk
 
+_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _MARK: Final = 4  # bytes before a record (RFC 5531)
 
@@ -56,6 +57,11 @@ def frame(ledgers: Sequence[bytes], framing: str, *, compression_level: int | No
         return _core.frame(ledgers, framing, compression_level)
     except _core.CoreError as error:
         raise translate(error) from error
+
+
+def plain_bytes(chunk: LedgerChunk) -> int:
+    """Estimate how many bytes a chunk's ledgers have without compression."""
+    return len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
 
 
 def ledgers_of(chunk: LedgerChunk) -> list[bytes]:

@@ -21,6 +21,7 @@ from stellarrow.lake.layout import MANIFEST, SUFFIXES, ledgers_named
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRun, Network
 from stellarrow.net.resilience import Guard
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.storage import Store
 
@@ -123,7 +124,7 @@ class LakeCheck:
         after = ""
         if wanted and (newer := self._layout.file(wanted.end).end + 1) <= LAST_POSSIBLE:
             after = self._layout.key(newer)
-        while page := self._guard.call("lake list", lambda: self._store.page(after=after)):  # noqa: B023
+        while page := self._guard.call("lake list", lambda: self._store.page(after=after)):  # noqa: B023  called at once
             for key, size in page:
                 held = ledgers_named(key.rpartition("/")[2])
                 if wanted and held and held.end < wanted.first:
@@ -174,9 +175,7 @@ def _read(chunk: LedgerChunk, decode: Decoder) -> tuple[Fault | None, LedgerRun 
 
 def _unlinked(file: Checked, newer: LedgerRun | None) -> Iterator[Fault]:
     run = file.run
-    if run and newer and run.last + 1 == newer.first and run.last_hash != newer.previous_hash:
-        text = (
-            f"ledger {newer.first} names {newer.previous_hash} as the hash before it, but ledger {run.last}"
-            f" has {run.last_hash}: one is not of this chain"
-        )
-        yield Fault("chain", file.key, text)
+    if run and newer and run.last + 1 == newer.first:
+        wrong = unlinked(newer.first, newer.previous_hash, run.last, run.last_hash)
+        if wrong:
+            yield Fault("chain", file.key, f"{wrong}: one is not of this chain")

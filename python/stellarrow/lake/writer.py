@@ -12,11 +12,12 @@ from typing import Final
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import frame, sequences, split
 from stellarrow.core.tables import __version__
-from stellarrow.errors import ChainBroken, LedgerMissing, SinkError
+from stellarrow.errors import LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
+from stellarrow.pipeline.hash_chain import check_link
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.storage import Store
@@ -181,11 +182,8 @@ class LakeWriter:
         for ledger in (one for chunk in opened for one in chunk):
             if ledger.sequence != due:
                 raise LedgerMissing(f"ledger {due} was due, but the source went on with {ledger.sequence}")
-            if self._verify_chain and before and ledger.previous_hash != before:
-                raise ChainBroken(
-                    f"ledger {due} names {ledger.previous_hash} as the hash before it, but ledger"
-                    f" {due - 1} has {before}: one is not of this chain, fetch both again"
-                )
+            if self._verify_chain and before:
+                check_link(due, ledger.previous_hash, due - 1, before)
             due, before = due + 1, ledger.hash
             yield ledger
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
+from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.net.redaction import shortened
 
 _MAX_DEPTH: Final = 32
 
@@ -24,6 +27,53 @@ def read_object(text: bytes, what: str, *, largest: int) -> dict[str, Any]:
     if _depth(given) > _MAX_DEPTH:
         raise ConfigError(f"{what} is nested more than {_MAX_DEPTH} deep: send it flatter")
     return given
+
+
+class JsonObject:
+    """An object's values by key, each of the kind it must be; null is not given."""
+
+    def __init__(self, given: dict[str, Any]) -> None:
+        self._given = given
+
+    @classmethod
+    def read(cls, text: bytes, what: str, *, keys: Sequence[str], largest: int) -> JsonObject:
+        """Read an object that has no other keys; ConfigError, about `what`, where it is none."""
+        given = read_object(text, what, largest=largest)
+        for key in given:
+            if key not in keys:
+                remedy = nearest(key, keys, f"choose among {', '.join(keys)}", show=repr)
+                raise ConfigError(f"{what} has {shortened(key)!r}: {remedy}")
+        return cls(given)
+
+    def text(self, key: str) -> str:
+        return str(self._of(key, "", _is_text, "a text"))
+
+    def truth(self, key: str, *, default: bool) -> bool:
+        return bool(self._of(key, default, lambda value: isinstance(value, bool), "true or false"))
+
+    def ledger(self, key: str) -> int:
+        return int(self._of(key, 0, _is_ledger, "a ledger's number"))
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        return tuple(self._of(key, (), _are_texts, "a list of texts"))
+
+    def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
+        value = self._given.get(key)
+        if value is not None and not fits(value):
+            raise ConfigError(f"{key} is {shortened(repr(value))}: it must be {allowed}")
+        return default if value is None else value
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_ledger(value: Any) -> bool:
+    return type(value) is int and 0 <= value <= LAST_POSSIBLE
 
 
 def _depth(value: Any) -> int:

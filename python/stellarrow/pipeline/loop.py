@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.framing import plain_bytes
 from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import (
     ChainBroken,
@@ -32,8 +33,6 @@ from stellarrow.pipeline.isolation import Outcome, apart, outcomes
 from stellarrow.pipeline.parallel import Ordered, ordered
 from stellarrow.protocols import Refetching, Sink, Source
 
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
 _IDLE_SECONDS: Final = 0.02  # nothing came for so long: who follows the chain has caught up
 
@@ -248,8 +247,11 @@ class _Loop:
     def _note_commit(self) -> None:
         """Remember how far the run is with nothing pending."""
         if self.commits.is_clean and self.commits.done:
+            has_moved = self.state.committed != self.commits.done.last
             self.state.committed = self.commits.done.last
             self.safe = self.state.copy()
+            if has_moved:
+                self._tell()
 
     def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
         return outcomes(chunk, self.decoder, self.refetch)
@@ -330,5 +332,4 @@ class _Loop:
 
 def weight(chunk: LedgerChunk) -> int:
     """Estimate the memory a chunk takes until its rows are in the sinks."""
-    plain = len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
-    return plain * _COLUMNS
+    return plain_bytes(chunk) * _COLUMNS

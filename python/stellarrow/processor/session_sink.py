@@ -10,6 +10,7 @@ from typing import Final
 from stellarrow.errors import ChainBroken
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.pipeline.dead_letters import DeadLetter
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.processor.session import Counts, Mark
 from stellarrow.processor.session_decoder import Filtered
 from stellarrow.spool.spool import Spool
@@ -97,12 +98,14 @@ class Output:
     def _check_link(self, batch: LedgerBatch) -> None:
         """Compare a batch with what was kept before it, maybe by an earlier start from another source."""
         before = self._mark
-        follows = before.hash and batch.first == before.ledger + 1
-        if follows and batch.run.previous_hash != before.hash:
+        if not before.hash or batch.first != before.ledger + 1:
+            return
+        kept = ", which the session keeps,"
+        wrong = unlinked(batch.first, batch.run.previous_hash, before.ledger, before.hash, kept=kept)
+        if wrong:
             raise ChainBroken(
-                f"ledger {batch.first} names {batch.run.previous_hash} as the hash before it, but ledger"
-                f" {before.ledger}, which the session keeps, has {before.hash}: the chain was reset, or the"
-                " source is another one; fix the source, or start another session"
+                f"{wrong}: the chain was reset, or the source is another one; fix the source, or start"
+                " another session"
             )
 
     def coverage(self) -> LedgerSet:

@@ -48,20 +48,7 @@ class SourceService:
         with ExitStack() as stack:
             self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)
-            doors = secured.doors
-            with listening(settings, "grpc_address"):
-                self._grpc = RawLedgerServer(settings.grpc_address, self._relay, network=network, **doors)
-            stack.callback(self._grpc.close)
-            with listening(settings, "flight_address"):
-                self._flight = RawLedgerFlight(
-                    settings.flight_address,
-                    self._relay,
-                    source_type=kind,
-                    source_url=self.url,
-                    network=network,
-                    **doors,
-                )
-            stack.callback(self._flight.close)
+            self._listen(stack, settings, kind, network)
             parts = [*self._relay.components, *guards_of(source)]
             if settings.flowctl_enabled:
                 parts.append(Part(self._registered))
@@ -78,6 +65,22 @@ class SourceService:
             if self._flowctl:
                 stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
+
+    def _listen(self, stack: ExitStack, settings: Settings, kind: str, network: Network) -> None:
+        doors = self._secured.doors
+        with listening(settings, "grpc_address"):
+            self._grpc = RawLedgerServer(settings.grpc_address, self._relay, network=network, **doors)
+        stack.callback(self._grpc.close)
+        with listening(settings, "flight_address"):
+            self._flight = RawLedgerFlight(
+                settings.flight_address,
+                self._relay,
+                source_type=kind,
+                source_url=self.url,
+                network=network,
+                **doors,
+            )
+        stack.callback(self._flight.close)
 
     @property
     def addresses(self) -> str:

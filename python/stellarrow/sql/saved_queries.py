@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.resources import files
 
+import pyarrow as pa
+
 from stellarrow.errors import ConfigError, nearest
 
 
@@ -37,8 +39,18 @@ def ready_made(text: str, *, dialect: str = "duckdb") -> str:
     """Return the SQL of a text: of the query it names as @NAME, else the text itself."""
     if not text.lstrip().startswith("@"):
         return text
-    named = query(text.strip()[1:])
+    named = query(text.strip()[1:].rstrip("; \t\n"))
     return named.postgres if dialect == "postgres" else named.sql
+
+
+def is_list(text: str) -> bool:
+    """Tell whether a text, which is `@`, asks for the list of ready-made queries."""
+    return text.strip().removesuffix(";").strip() == "@"
+
+
+def listed() -> pa.Table:
+    """Return the name and the description of every ready-made query, a row each."""
+    return pa.Table.from_pylist([{"name": one.name, "description": one.description} for one in queries()])
 
 
 def query(name: str) -> Query:

@@ -76,10 +76,10 @@ def test_flight_follows_the_chain(flown: flight.FlightClient, node: RpcNode) -> 
     [
         (b"{", "no JSON"),
         (b"[]", "no JSON object"),
-        (b'{"tables": 1}', "the command has tables, unknown here: use table, start_ledger"),
-        (b'{"start_ledger": "1"}', "start_ledger is '1': it must be a ledger's sequence"),
+        (b'{"tables": 1}', "the command has 'tables': did you mean 'table'?"),
+        (b'{"start_ledger": "1"}', "start_ledger is '1': it must be a ledger's number"),
         (b'{"start_ledger": -1}', "start_ledger is -1"),
-        (b'{"from": 7}', "from is 7: it must be earliest, latest or a resume token"),
+        (b'{"from": 7}', "from is 7: it must be a text"),
         (b'{"follow": 1}', "follow is 1: it must be true or false"),
         (b'{"start_ledger": 9, "end_ledger": 8}', "end_ledger is before start_ledger"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 from typing import Final
 
@@ -23,7 +24,8 @@ _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data 
     default=1_000,
     help="Files end where a ledger is a multiple of it.  [1000]",
 )
-def command(place: str, ledgers_per_file: int) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
     """Merge small neighbouring files in PLACE into one a range, in the bytes one extraction would write.
 
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
@@ -36,4 +38,7 @@ def command(place: str, ledgers_per_file: int) -> None:
             gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
     if unreadable:
         raise unreadable[0].error
+    if as_json:
+        click.echo(json.dumps({"merged": gone}))
+        return
     click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 from typing import Final
 
@@ -12,10 +11,10 @@ import click
 from stellarrow.cli.options import LocalPath
 from stellarrow.contracts.interface import signatures
 from stellarrow.core.contract import meta_json, spec_json, spec_status
+from stellarrow.core.strkey import is_contract
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.storage.paths import local_path
 
-_CONTRACT: Final = re.compile("C[A-Z2-7]{55}")
 _WASM: Final = b"\0asm"
 _NO_CODE: Final = "has no interface: it is not WebAssembly"
 # By the word for what became of the interface.
@@ -57,8 +56,8 @@ def command(contract: str, data: Path, as_json: bool) -> None:
 
 
 def _extracted(contract: str, data: Path) -> bytes:
-    if not _CONTRACT.fullmatch(contract):
-        raise ConfigError(f"{contract} is neither a file nor a contract id (C… of 56 characters)")
+    if not is_contract(contract):
+        raise ConfigError(f"{contract} is neither a file nor a contract id (C… and 55 more)")
     from stellarrow.cli.query.contract_code import extracted_code  # noqa: PLC0415  loads Arrow's datasets
 
     return extracted_code(contract, data)

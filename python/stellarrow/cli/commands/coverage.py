@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,15 +16,15 @@ from rich.text import Text
 
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
-from stellarrow.errors import ConfigError, SinkError
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.verification.last_closed import last_closed
 from stellarrow.verification.read_back import ReadBack, read_back_of
 from stellarrow.verification.stored_tables import StoredTable, stored_tables, unreadable
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
-_LOOK_BACK: Final = 64  # ledgers from the last in which a table surely has a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     if wanted.ranges[-1].last is None:
         wanted &= LedgerSet([LedgerRange(0, every.last)])
     seen = [
-        _Seen(one, wanted - one.ledgers, _closed_at(one), read_back_of(one) if verify else None)
+        _Seen(one, wanted - one.ledgers, last_closed(one, held), read_back_of(one) if verify else None)
         for one in held
     ]
     lost = [str(one.error) for one in unreadable(sink)]
@@ -82,21 +81,6 @@ def _span(ledgers: LedgerSet) -> LedgerRange:
     return LedgerRange(ledgers.first, ledgers.last)
 
 
-def _closed_at(held: StoredTable) -> datetime | None:
-    """Return when the last ledger with a row closed; None where it is not found or damaged."""
-    last = held.ledgers.ranges[-1]
-    found = None
-    with suppress(SinkError):  # --verify tells what is damaged
-        for rows in held.read(["ledger_sequence", "closed_at"], _end_of(last)):
-            if rows.num_rows:
-                found = rows.column("closed_at")[-1].as_py()
-    return found
-
-
-def _end_of(ledgers: LedgerRange) -> LedgerRange:
-    return LedgerRange(max(ledgers.first, ledgers.end - _LOOK_BACK), ledgers.end)
-
-
 def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any]:
     tables = [
         {
@@ -107,7 +91,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
             "count": one.held.ledgers.count,
             "missing": str(one.missing),
             "last_ledger": one.held.ledgers.last,
-            "last_closed_at": one.closed_at.isoformat() if one.closed_at else None,
+            "last_closed_at": formatting.instant(one.closed_at) if one.closed_at else None,
             **(asdict(one.audit) if one.audit else {}),
         }
         for one in seen
@@ -129,7 +113,7 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
             Text(one.held.table, style="bold"),
             formatting.count(one.held.ledgers.count),
             Text(formatting.count(one.missing.count), style="yellow" if one.missing else "green"),
-            formatting.moment(int(one.closed_at.timestamp())) if one.closed_at else "-",
+            formatting.instant(one.closed_at) if one.closed_at else "-",
             *([formatting.count(one.audit.rows)] if one.audit else []),
         )
     console.print(drawn)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -86,7 +87,7 @@ def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
 def _draw(letters: DeadLetters, *, as_json: bool) -> None:
     held = letters.entries()
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in held]))
+        click.echo(json.dumps([_plain(one) for one in held]))
         return
     if not held:
         click.echo(f"no ledger was quarantined in {letters.folder}" if not letters.damaged() else "")
@@ -107,7 +108,11 @@ def _name(letter: DeadLetter) -> str:
 
 
 def _when(letter: DeadLetter) -> str:
-    return letter.at[:16].replace("T", " ")
+    return formatting.instant(datetime.fromisoformat(letter.at))
+
+
+def _plain(letter: DeadLetter) -> dict[str, Any]:
+    return {**asdict(letter), "at": _when(letter)}
 
 
 @command.command(short_help="Show all that is known of one.", epilog=_EXAMPLE + "show 58752000")
@@ -118,7 +123,7 @@ def show(ledger: int, config: str | None, state_dir: str | None, as_json: bool) 
     letters = _open(config, state_dir)
     chosen = _chosen(letters, str(ledger))
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in chosen]))
+        click.echo(json.dumps([_plain(one) for one in chosen]))
         return
     console = Console(highlight=False)
     for one in chosen:
@@ -136,7 +141,7 @@ def _facts(letter: DeadLetter, letters: DeadLetters) -> Iterator[tuple[str, str]
     if letter.path:
         yield "place", f"{letter.path} at byte {letter.offset}"
     yield "came from", letter.where
-    yield "quarantined", letter.at
+    yield "quarantined", _when(letter)
     yield "tables", ", ".join(letter.tables)
     yield "meant for", ", ".join(letter.job.get("to", ()))
     yield "bytes", f"{letters.folder / letter.name}.xdr ({letter.framing}, {formatting.size(letter.size)})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
@@ -43,8 +44,15 @@ _NEWEST: Final = 20  # ledgers that are read of more than that, and of what tell
 @click.option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
-    source: str | None, rpc: tuple[str, ...], ledgers: str | None, network: str | None, endpoint: str | None
+    *,
+    source: str | None,
+    rpc: tuple[str, ...],
+    ledgers: str | None,
+    network: str | None,
+    endpoint: str | None,
+    as_json: bool,
 ) -> None:
     """Say what lies in SOURCE: framing, ledgers, transactions, rows a table, a few events in words.
 
@@ -54,7 +62,7 @@ def command(
         _check_holds_ledgers(source)
         path = local_path(source)
         if ledgers is None and path.is_file() and not rpc:
-            _show(str(path), _facts(_of_file(path, network)))
+            _tell(str(path), _of_file(path, network), as_json=as_json)
             return
     with closing(registry.open_source(source, rpc=rpc, network=network, endpoint=endpoint)) as opened:
         held = _available(opened, ledgers)
@@ -66,7 +74,15 @@ def command(
             for chunk in opened.read(part):
                 found.add(chunk)
         name = opened.name if isinstance(opened, Named) else source or ""
-        _show(redacted_url(name), _facts(found, held))
+    _tell(redacted_url(name), found, held, as_json=as_json)
+
+
+def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:
+    if as_json:
+        there = None if held is None else str(held)
+        click.echo(json.dumps({"source": place, "held": there, **found.to_dict()}))
+    else:
+        _show(place, _facts(found, held))
 
 
 def _check_holds_ledgers(source: str) -> None:
@@ -153,8 +169,8 @@ def _facts(found: Findings, held: LedgerSet | None = None) -> Iterator[tuple[str
     yield "looked at" if is_part else "ledgers", found.span
     yield (
         "closed",
-        f"{first['closed_at']:%Y-%m-%d %H:%M:%S} UTC"
-        + (f" to {last['closed_at']:%Y-%m-%d %H:%M:%S} UTC" if last is not first and last != first else ""),
+        formatting.instant(first["closed_at"])
+        + (f" to {formatting.instant(last['closed_at'])}" if last is not first and last != first else ""),
     )
     if found.network is None:
         yield "network", "none that is known by name: give --network with the passphrase to see more"

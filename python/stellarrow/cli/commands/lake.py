@@ -115,7 +115,7 @@ def _written(writer: LakeWriter, source: Source, lacking: LedgerSet) -> dict[str
                 files += 1
                 state.ledgers += written.ledgers.count
                 state.bytes += written.stored
-                state.last = written.ledgers.end
+                state.last = state.committed = written.ledgers.end
                 progress(state)
     return {"ledgers": state.ledgers, "files": files, "stored_bytes": state.bytes}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,7 @@ from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
 from stellarrow.core.tables import table_names
 from stellarrow.scanning import scan
-from stellarrow.sql.saved_queries import queries
+from stellarrow.sql.saved_queries import is_list, listed
 
 if TYPE_CHECKING:
     from stellarrow.cli.query.postgres import PostgresDatabase
@@ -65,9 +64,10 @@ def command(
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     source = ledgers.pop("source")
-    database = _database(query, data, source, ledgers)
-    if query == "@":
-        query = "select name, description from queries"
+    if query and is_list(query):
+        _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+        return
+    database = _database(data, source, ledgers)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
@@ -75,15 +75,11 @@ def command(
     _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
 
 
-def _database(
-    query: str | None, data: Path | str, source: str | None, ledgers: dict[str, Any]
-) -> Database | PostgresDatabase:
-    """Return what the query is about; the list of ready-made queries is a table, too."""
-    in_postgres = isinstance(data, str) and not source and query != "@"
+def _database(data: Path | str, source: str | None, ledgers: dict[str, Any]) -> Database | PostgresDatabase:
+    """Return what the query is about."""
+    in_postgres = isinstance(data, str) and not source
     needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
     extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
-    if query == "@":
-        return Database({"queries": pa.Table.from_pylist([asdict(one) for one in queries()])})
     if source:
         names = table_names("all")
         return Database({name: scan(source, table=name, **ledgers) for name in names})
@@ -97,6 +93,7 @@ def _database(
 def _show(
     rows: pa.RecordBatchReader, out: Path | None, *, as_json: bool, as_csv: bool, expanded: bool
 ) -> None:
+    """Write or print rows as they are asked for."""
     if out:
         written = result_table.write(rows, out)
         click.echo(f"{formatting.many(written, 'row')} in {out}")

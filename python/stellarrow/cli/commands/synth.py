@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -37,8 +38,17 @@ Examples:
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed makes the same bytes.  [1]")
 @click.option("--first", type=click.IntRange(2, LAST_POSSIBLE), default=2, help="The first sequence.  [2]")
 @click.option("--network", default="synthetic", help="Name or passphrase.  [synthetic]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was made as JSON.")
 def command(
-    *, ledgers: int, out: str, size: str | None, contracts: int, seed: int, first: int, network: str
+    *,
+    ledgers: int,
+    out: str,
+    size: str | None,
+    contracts: int,
+    seed: int,
+    first: int,
+    network: str,
+    as_json: bool,
 ) -> None:
     """Make valid ledgers: a folder becomes a lake of one ledger a file, a file a record-marked stream."""
     if first + ledgers - 1 > LAST_POSSIBLE:
@@ -55,6 +65,10 @@ def command(
             stored = _write_stream(place, made)
     except OSError as error:
         raise SinkError(f"cannot write to {out} ({error.strerror}): choose another place") from error
+    if as_json:
+        report = {"ledgers": ledgers, "first": first, "last": first + ledgers - 1, "out": out}
+        click.echo(json.dumps({**report, "network": meant.passphrase, "stored_bytes": stored}))
+        return
     click.echo(f"{formatting.many(ledgers, 'ledger')} from {first} in {out}, {formatting.size(stored)}")
 
 

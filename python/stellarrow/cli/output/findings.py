@@ -52,6 +52,28 @@ class Findings:
         missing = f", {formatting.count(holes)} between them missing" if holes > 0 else ""
         return f"{formatting.count(self.count)}, from {self._lowest} to {self._highest}{missing}"
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return what was seen as programs read it."""
+        closed = [formatting.instant(one["closed_at"]) if one else None for one in (self.first, self.last)]
+        return {
+            "stored_bytes": self.stored or None,
+            "framing": self.framing or None,
+            "xdr_bytes": self.size,
+            "ledgers": self.count,
+            "first": self._lowest if self.count else None,
+            "last": self._highest if self.count else None,
+            "sorted": self.is_sorted,
+            "closed_at": closed[0],
+            "last_closed_at": closed[1],
+            "network": self.network.passphrase if self.network else None,
+            "protocol": self.first.get("protocol_version"),
+            "last_hash": self.last.get("ledger_hash"),
+            "transactions": self.transactions,
+            "successful_transactions": self.successful,
+            "rows": self.rows,
+            "events": self.events,
+        }
+
     def add(self, chunk: LedgerChunk, *, is_whole: bool = False) -> None:
         """Look at a chunk: at the ledgers it is of, or at all in it where it `is_whole`."""
         if self.network is None:

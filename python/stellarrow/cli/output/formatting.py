@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from stellarrow.errors import ConfigError
@@ -52,8 +52,9 @@ def seconds(amount: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def moment(unix: int) -> str:
-    return f"{datetime.fromtimestamp(unix, UTC):%Y-%m-%d %H:%M:%S} UTC"
+def instant(moment: datetime) -> str:
+    """Write a time as every command does, and as ranges of ledgers take it: 2024-07-01T12:00:00Z."""
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def address(strkey: str) -> str:

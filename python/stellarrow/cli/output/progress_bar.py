@@ -63,7 +63,7 @@ class _Share(ProgressColumn):
         state: loop.Progress | None = task.fields.get("state")
         if task.total is None:
             return Text(f"at {state.last}," if state and state.last is not None else "", no_wrap=True)
-        return Text(f"{task.percentage:>3.0f} %", no_wrap=True)
+        return Text(f"{percent(state):>3} %" if state else "  0 %", no_wrap=True)
 
 
 class _Remaining(ProgressColumn):
@@ -79,8 +79,19 @@ class _Remaining(ProgressColumn):
             )
         if not state.ledgers or not task.elapsed:
             return Text("")
+        if state.ledgers >= state.wanted:
+            return Text("" if percent(state) == 100 else "writing files", no_wrap=True)
         left = (state.wanted - state.ledgers) * task.elapsed / state.ledgers
         return Text(f"{formatting.seconds(round(left))} left", no_wrap=True)
+
+
+def percent(state: loop.Progress) -> int:
+    """Return how much is done, rounded down; 100 only once the last ledger is durable."""
+    if not state.wanted:
+        return 100
+    is_durable = state.committed is not None and state.committed == state.last
+    done = state.ledgers + state.quarantined
+    return 100 if is_durable and done >= state.wanted else min(99, 100 * done // state.wanted)
 
 
 def lag(state: loop.Progress) -> float:

@@ -46,14 +46,15 @@ def show(rows: pa.RecordBatchReader, *, expanded: bool = False) -> None:
     for row in _each(rows):
         total += 1
         if total <= _SHOWN:
-            shown.append(
-                [one_line(_text(value)) if width and not expanded else _text(value) for value in row]
-            )
+            shown.append([*map(_text, row)])
+    whole = shown
+    if width and not expanded:
+        shown = [[_short(one_line(value)) for value in row] for row in whole]
     is_too_long = not width and shown and _natural_width(rows.schema, shown) > _WIDTH
     if expanded or is_too_long:
         _show_one_by_one(rows.schema.names, shown, console, on_terminal=bool(width))
     else:
-        _show_lines(rows.schema, shown, console, expandable=bool(width))
+        _show_lines(rows.schema, shown, console, is_cut=bool(width) and _has_ids(whole))
     if total > _SHOWN:
         console.print(f"{_SHOWN} of {formatting.count(total)} rows; --csv or --json prints all, --out writes")
 
@@ -82,7 +83,7 @@ def _is_number(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_decimal(kind) or pa.types.is_floating(kind))
 
 
-def _show_lines(schema: pa.Schema, shown: list[list[str]], console: Console, *, expandable: bool) -> None:
+def _show_lines(schema: pa.Schema, shown: list[list[str]], console: Console, *, is_cut: bool) -> None:
     numbers = [_is_number(column.type) for column in schema]
     widths = fitted(schema.names, shown, numbers, console.width)
     drawn = Table()
@@ -101,9 +102,7 @@ def _show_lines(schema: pa.Schema, shown: list[list[str]], console: Console, *, 
         many = f"{len(hidden)} more column{'s' if len(hidden) > 1 else ''}"
         text = f"--expanded shows {many}: {', '.join(hidden)}"
         console.print(Text(shortened(text, console.width)))
-    elif expandable and any(
-        len(cell) > width for row in shown for cell, width in zip(row, widths, strict=True)
-    ):
+    elif is_cut or any(len(cell) > width for row in shown for cell, width in zip(row, widths, strict=True)):
         console.print(Text("--expanded shows values whole", style="dim"))
 
 
@@ -148,6 +147,15 @@ def shortened(text: str, width: int) -> str:
         tail = (width - 1) // 2
         return f"{text[: width - 1 - tail]}…{text[-tail:]}"
     return f"{text[: width - 1]}…"
+
+
+def _has_ids(rows: Iterable[Sequence[str]]) -> bool:
+    return any(_ID.fullmatch(cell) for row in rows for cell in row)
+
+
+def _short(text: str) -> str:
+    """Shorten an id, whose ends tell it apart."""
+    return formatting.address(text) if _ID.fullmatch(text) else text
 
 
 def one_line(text: str) -> str:
@@ -241,7 +249,7 @@ def _text(value: Any) -> str:
     if isinstance(value, Decimal):
         return format(value, "f")
     if isinstance(value, datetime):
-        return value.isoformat(sep=" ").replace("+00:00", "Z")
+        return formatting.instant(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, bytes):

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.views import View, prove, views
-from stellarrow.errors import ConfigError, SourceError, StellarrowError
+from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
 from stellarrow.scanning import Scan
 from stellarrow.sinks.files.listing import Listing
@@ -28,7 +28,7 @@ class Database:
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
         with needing("SQL", "sql"):
-            import duckdb  # noqa: PLC0415
+            import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
@@ -96,7 +96,9 @@ class Database:
                 self._connection.execute(f"create view {_quoted(view.table)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
             reason = str(error).partition("\n")[0]
-            view.error = SourceError(f"{view.name} cannot be read ({reason}): mend or remove its files")
+            view.error = (_damage(view.listing) if view.listing else None) or SourceError(
+                f"{view.name} cannot be read ({reason}): repair or remove its files"
+            )
             return {}
         return columns
 
@@ -111,6 +113,16 @@ class Database:
         """Return every table's name, qualified where that is needed."""
         held = Counter(view.table for view in self._views)
         return [view.table if held[view.table] == 1 else view.name for view in self._views]
+
+    def schema(self, table: str) -> list[tuple[str, str]]:
+        """Return the columns of a table, as `tables` names it, with DuckDB's type of each."""
+        known = self.tables()
+        if table not in known:
+            remedy = nearest(table, known, f"there are {', '.join(known)}")
+            raise ConfigError(f"there is no table {table!r}: {remedy}")
+        name = ".".join(map(_quoted, table.rsplit(".", 1)))
+        described = self.rows(f"select column_name, column_type from (describe {name})").read_all()
+        return [(row["column_name"], row["column_type"]) for row in described.to_pylist()]
 
     def words(self) -> list[str]:
         """Return what a query may be made of: names of tables and columns, keywords, functions."""

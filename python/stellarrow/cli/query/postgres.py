@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, SourceError
+from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sql.saved_queries import ready_made
@@ -47,6 +47,12 @@ _WORDS: Final = (
 )
 
 
+_COLUMNS: Final = (
+    "SELECT attname::text, format_type(atttypid, atttypmod) FROM pg_attribute"
+    " WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped ORDER BY attnum"
+)
+
+
 class PostgresDatabase:
     """A PostgreSQL that extract wrote to. Its tables go by their names there, with or without the schema."""
 
@@ -64,6 +70,14 @@ class PostgresDatabase:
         """Return what a query may be made of: names of tables and columns, keywords."""
         with self._server.translate_errors("ask"), self._server.connect() as connection:
             return [*self._tables, *(word for (word,) in connection.execute(_WORDS).fetchall())]
+
+    def schema(self, table: str) -> list[tuple[str, str]]:
+        """Return the columns of a table, as `tables` names it, with PostgreSQL's type of each."""
+        if table not in self._tables:
+            remedy = nearest(table, self._tables, f"there are {', '.join(self._tables)}")
+            raise ConfigError(f"there is no table {table!r}: {remedy}")
+        with self._server.translate_errors("ask"), self._server.connect() as connection:
+            return connection.execute(_COLUMNS, [table]).fetchall()
 
     def rows(self, query: str) -> pa.RecordBatchReader:
         """Answer a query, or the ready-made one that @NAME names."""

@@ -14,11 +14,14 @@ import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.errors import StellarrowError
+from stellarrow.sql.saved_queries import is_list, listed, queries
 from stellarrow.storage.paths import local_path
 
 _KEPT: Final = 10_000  # lines of history
 _COMMANDS: Final = {
     ".tables": "the tables there are",
+    ".schema TABLE": "a table's columns and their types; of every table without a name",
+    "@": "the ready-made queries; @NAME asks one",
     ".expanded": "show rows line by line, or value by value, by turns",
     ".out FILE": "write the last query's rows to a .parquet, .csv or .jsonl file",
     ".help": "this",
@@ -35,13 +38,19 @@ class Answering(Protocol):
     def words(self) -> list[str]:
         """Return what a query may be made of."""
 
+    def schema(self, table: str) -> list[tuple[str, str]]:
+        """Return a table's columns and their types."""
+
     def rows(self, query: str) -> pa.RecordBatchReader:
         """Answer a query."""
 
 
 def ask(database: Answering, *, expanded: bool = False) -> None:
     """Ask for queries until there are no more; a query ends with a semicolon."""
-    click.echo(f"tables: {', '.join(database.tables())}\nA query ends with ; and .help tells the rest.")
+    click.echo(
+        f"tables: {', '.join(database.tables())}\nA query ends with ; and @ lists those that are ready-made,"
+        " .help tells the rest."
+    )
     last = ""
     with _editing(database):
         for text in _queries():
@@ -51,6 +60,8 @@ def ask(database: Answering, *, expanded: bool = False) -> None:
                     click.echo("row by row" if expanded else "one line a row")
                 elif text.startswith("."):
                     _obey(text, database, last)
+                elif is_list(text):
+                    result_table.show(listed().to_reader(), expanded=expanded)
                 else:
                     last = text
                     result_table.show(database.rows(text), expanded=expanded)
@@ -78,28 +89,40 @@ def _queries() -> Iterator[str]:
             return
         lines += [line] if lines or line.strip() else []
         text = "\n".join(lines).strip()
-        if text.startswith(".") or text.endswith(";"):
+        if text.startswith((".", "@")) or text.endswith(";"):
             lines = []
-            yield text.rstrip(";")
+            yield text.rstrip("; \t\n")
 
 
 def _obey(text: str, database: Answering, last: str) -> None:
     name, _, argument = text.partition(" ")
     if name == ".tables":
         click.echo("\n".join(database.tables()))
+    elif name == ".schema":
+        for table in [argument.strip()] if argument.strip() else database.tables():
+            click.secho(table, bold=True)
+            columns = database.schema(table)
+            width = max(len(column) for column, _ in columns)
+            click.echo("\n".join(f"  {column:<{width}}  {kind}" for column, kind in columns))
     elif name == ".out" and argument.strip() and last:
         written = result_table.write(database.rows(last), local_path(argument.strip()))
         click.echo(f"{formatting.many(written, 'row')} in {argument.strip()}")
     elif name == ".out":
         click.echo("ask something first, then write .out FILE")
     else:
-        click.echo("\n".join(f"{one:<10}  {answer}" for one, answer in _COMMANDS.items()))
+        click.echo("\n".join(f"{one:<13}  {answer}" for one, answer in _COMMANDS.items()))
+
+
+def words(database: Answering) -> list[str]:
+    """Return all that the tab key completes: names, keywords, functions, commands, ready-made queries."""
+    ready_made = {f"@{one.name}" for one in queries()}
+    return sorted({*database.words(), *ready_made, *(one.split()[0] for one in _COMMANDS)})
 
 
 @contextmanager
 def _editing(database: Answering) -> Iterator[None]:
     """Complete names, and remember lines from one session to the next."""
-    known = sorted({*database.words(), *(one.split()[0] for one in _COMMANDS)})
+    known = words(database)
 
     def complete(begun: str, number: int) -> str | None:
         found = [one for one in known if one.startswith(begun.lower())]

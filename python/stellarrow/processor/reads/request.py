@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
-from stellarrow.net.bounded_json import read_object
+from stellarrow.net.bounded_json import JsonObject
 from stellarrow.net.redaction import shortened
 
 EARLIEST: Final = "earliest"
@@ -108,15 +108,11 @@ def parse(command: bytes) -> Command:
     """Read a JSON command; NoCommand where it is not even meant to be one."""
     if not command.lstrip().startswith(b"{"):
         raise NoCommand
-    answer = read_object(command, "the command", largest=_COMMAND_BYTES)
-    for key in answer:
-        if key not in _KEYS:
-            raise ConfigError(f"the command has {shortened(key)!r}: {_nearest(key, _KEYS)}")
-    asked = _Asked(answer)
+    asked = JsonObject.read(command, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
     name, version = asked.text("table"), asked.text("version")
     if not name:
         raise ConfigError('the command names no table: add "table", such as "contract_events"')
-    ledgers = _ledgers(asked.whole("start_ledger"), asked.whole("end_ledger"))
+    ledgers = _ledgers(asked.ledger("start_ledger"), asked.ledger("end_ledger"))
     bounded = ledgers is not None and ledgers.last is not None
     return Command(
         table=str(table(f"{name}@{version}" if version else name)),
@@ -138,43 +134,6 @@ def _ledgers(first: int, last: int) -> LedgerRange | None:
     if last and not first:
         raise ConfigError(f"end_ledger is {last}, but there is no start_ledger: name it too")
     return LedgerRange(first, last or None) if first else None
-
-
-class _Asked:
-    """An object's values by key, each of the kind it must be; null is not given."""
-
-    def __init__(self, told: dict[str, Any]) -> None:
-        self._told = told
-
-    def text(self, key: str) -> str:
-        return str(self._of(key, "", _is_text, "a text"))
-
-    def truth(self, key: str, *, default: bool) -> bool:
-        return bool(self._of(key, default, lambda value: isinstance(value, bool), "true or false"))
-
-    def whole(self, key: str) -> int:
-        return int(self._of(key, 0, _is_ledger, "a ledger's number"))
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        return tuple(self._of(key, (), _are_texts, "a list of texts"))
-
-    def _of(self, key: str, default: Any, fits: Callable[[Any], bool], allowed: str) -> Any:
-        value = self._told.get(key)
-        if value is not None and not fits(value):
-            raise ConfigError(f"{key} is {value!r:.80}: it must be {allowed}")
-        return default if value is None else value
-
-
-def _is_text(value: Any) -> bool:
-    return isinstance(value, str) and not any("\ud800" <= one <= "\udfff" for one in value)
-
-
-def _are_texts(value: Any) -> bool:
-    return isinstance(value, list) and all(map(_is_text, value))
-
-
-def _is_ledger(value: Any) -> bool:
-    return type(value) is int and 0 <= value < 1 << 32
 
 
 def _text(word: bytes | str) -> str:

@@ -12,9 +12,9 @@ from pyarrow import flight
 
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE, Network
+from stellarrow.ledgers import Network
 from stellarrow.net.address import Address
-from stellarrow.net.bounded_json import read_object
+from stellarrow.net.bounded_json import JsonObject
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
@@ -55,20 +55,18 @@ class Command:
     @classmethod
     def parse(cls, told: bytes) -> Command:
         """Read JSON; what is unknown or of the wrong kind is an error, not ignored."""
-        given = read_object(told, "the command", largest=_COMMAND_BYTES)
-        if unknown := sorted(set(given) - set(_KEYS)):
-            raise ConfigError(
-                f"the command has {shortened(', '.join(unknown))}, unknown here: use {', '.join(_KEYS)}"
-            )
-        if given.get("table", TABLE) != TABLE:
-            raise ConfigError(f"there is no table {shortened(str(given['table']))!r} here: ask for {TABLE}")
-        for key, (allowed, is_allowed) in _KEYS.items():
-            if key in given and not is_allowed(given[key]):
-                raise ConfigError(f"{key} is {shortened(repr(given[key]))}: it must be {allowed}")
-        first, last = given.get("start_ledger"), given.get("end_ledger")
+        asked = JsonObject.read(told, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
+        if (table := asked.text("table") or TABLE) != TABLE:
+            raise ConfigError(f"there is no table {shortened(table)!r} here: ask for {TABLE}")
+        first, last = asked.ledger("start_ledger") or None, asked.ledger("end_ledger") or None
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
-        return cls(first, last, given.get("from", "earliest"), given.get("follow", False))
+        since = asked.text("from") or "earliest"
+        if since not in ("earliest", "latest") and not since.isdecimal():
+            raise ConfigError(
+                f"from is {shortened(repr(since))}: it must be earliest, latest or a resume token"
+            )
+        return cls(first, last, since, asked.truth("follow", default=False))
 
     @property
     def count(self) -> int | None:
@@ -86,21 +84,7 @@ class Command:
         return flight.Ticket(json.dumps({key: value for key, value in report.items() if value}).encode())
 
 
-def _is_sequence(value: Any) -> bool:
-    return type(value) is int and 0 <= value <= LAST_POSSIBLE
-
-
-def _is_origin(value: Any) -> bool:
-    return value in ("earliest", "latest") or (isinstance(value, str) and value.isdecimal())
-
-
-_KEYS: Final[dict[str, tuple[str, Callable[[Any], bool]]]] = {
-    "table": (TABLE, lambda value: value == TABLE),
-    "start_ledger": ("a ledger's sequence", _is_sequence),
-    "end_ledger": ("a ledger's sequence", _is_sequence),
-    "from": ("earliest, latest or a resume token", _is_origin),
-    "follow": ("true or false", lambda value: isinstance(value, bool)),
-}
+_KEYS: Final = ("table", "start_ledger", "end_ledger", "from", "follow")
 
 
 class RawLedgerFlight(FlightListener):

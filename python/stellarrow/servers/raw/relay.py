@@ -11,6 +11,7 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, LedgerMissing, LedgerUnsound, SourceUnavailable, StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.protocols import Source
 from stellarrow.servers.raw.fanout import FanoutBuffer, Reader
 from stellarrow.servers.raw.verified import Ledger, SoundLedgers
@@ -275,7 +276,7 @@ class Relay:
 
 def _check_link(before: Ledger | None, ledger: Ledger) -> None:
     """Hold reels to one another: what passes from one to the next must be one chain."""
-    if before and ledger.previous_hash != before.hash:
+    if before and unlinked(ledger.sequence, ledger.previous_hash, before.sequence, before.hash):
         raise LedgerUnsound(
             f"ledger {ledger.sequence} does not follow ledger {before.sequence}, sent before it: the"
             " source returned two different chains; check the source",

@@ -11,15 +11,14 @@ from datetime import datetime
 from typing import Final
 
 from stellarrow.core.decode import Decoder
-from stellarrow.core.framing import ledgers_of
+from stellarrow.core.framing import ledgers_of, plain_bytes
 from stellarrow.errors import ChainBroken, LedgerMissing, LedgerUnsound, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
+from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 
-_ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
-_ZSTD_RATIO: Final = 11  # of ledgers with many transactions
 _HEADER: Final = {  # of the table ledgers, and what it is here
     "ledger_sequence": "sequence",
     "ledger_hash": "hash",
@@ -112,7 +111,7 @@ class SoundLedgers:
         chunks = self._source.read(ledgers)
         due = ledgers.first
         with closing(
-            ordered(chunks, self._check, workers=self._workers, budget=budget, cost=_weight)
+            ordered(chunks, self._check, workers=self._workers, budget=budget, cost=plain_bytes)
         ) as parts:
             for part in parts:
                 if not part.ledgers:
@@ -121,9 +120,9 @@ class SoundLedgers:
                 first = part.ledgers[0]
                 if first.sequence != due:
                     raise LedgerMissing(f"ledger {due} was due, but the source went on with {first.sequence}")
-                if before and first.previous_hash != before.hash:
+                if before and (broken := _broken(first, before)):
                     alone = LedgerChunk(first.xdr, "single", due, due, first.where)
-                    yield _Checked([], alone, _unlinked(first, before))
+                    yield _Checked([], alone, broken)
                     return
                 before = part.ledgers[-1]
                 due = before.sequence + 1
@@ -158,8 +157,8 @@ class SoundLedgers:
                 (ledger,) = self._ledgers(one, [xdr])
             except StellarrowError as error:
                 return _Checked(sound, one, error)
-            if sound and ledger.previous_hash != sound[-1].hash:
-                return _Checked(sound, one, _unlinked(ledger, sound[-1]))
+            if sound and (broken := _broken(ledger, sound[-1])):
+                return _Checked(sound, one, broken)
             sound.append(ledger)
         return _Checked([], chunk, whole)
 
@@ -187,12 +186,6 @@ class SoundLedgers:
         )
 
 
-def _weight(chunk: LedgerChunk) -> int:
-    return len(chunk.data) * (_ZSTD_RATIO if chunk.data[:4] == _ZSTD_MAGIC else 1)
-
-
-def _unlinked(ledger: Ledger, before: Ledger) -> ChainBroken:
-    return ChainBroken(
-        f"ledger {ledger.sequence} names {ledger.previous_hash} as the hash before it, but ledger"
-        f" {before.sequence} has {before.hash}"
-    )
+def _broken(ledger: Ledger, before: Ledger) -> ChainBroken | None:
+    wrong = unlinked(ledger.sequence, ledger.previous_hash, before.sequence, before.hash)
+    return ChainBroken(wrong) if wrong else None

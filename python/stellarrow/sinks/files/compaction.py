@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import pyarrow as pa
 
+from stellarrow.core.rows import between
 from stellarrow.errors import SinkError, Stopped
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.entering import place_or_prove
@@ -23,7 +24,7 @@ from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows_by_ledger
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
-from stellarrow.sinks.files.runs import Runs, between
+from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.superseding import Contradicted, drop, remove_replaced
 from stellarrow.storage.files import FileStore
 

@@ -8,13 +8,13 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import between
 from stellarrow.errors import Damaged
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.sinks.files.layout import named_range
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.pieces import Piece, by_range
 from stellarrow.sinks.files.proof import compare_bytes, held_files, rows_by_ledger
-from stellarrow.sinks.files.runs import between
 from stellarrow.storage.files import Gone
 from stellarrow.storage.irregular import Irregular
 

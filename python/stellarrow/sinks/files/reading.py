@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from stellarrow.core.rows import between
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
@@ -21,7 +22,6 @@ from stellarrow.sinks.files.manifest import SUFFIX
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
-from stellarrow.sinks.files.runs import between
 from stellarrow.sinks.files.verify import Fault, check
 from stellarrow.storage.files import FileStore
 

@@ -17,7 +17,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.dictionaries import decoded, encoded, ranks
 from stellarrow.sinks.files.layout import Partition
 
@@ -111,14 +110,6 @@ def _text_size(rows: pa.RecordBatch) -> int:
             first, last = (unpack_from("=i", offsets, 4 * (texts.offset + at))[0] for at in (0, len(texts)))
             size += last - first
     return size
-
-
-def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
-    """Slice the rows of the ledgers, without copying; rows lie in ledger order."""
-    numbers = rows.column("ledger_sequence")
-    start = bisect_left(range(len(numbers)), ledgers.first, key=lambda row: numbers[row].as_py())
-    stop = bisect_left(range(len(numbers)), ledgers.end + 1, lo=start, key=lambda row: numbers[row].as_py())
-    return rows.slice(start, stop - start)
 
 
 def in_ledger_order(run: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

@@ -7,6 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.compaction import compact, remade
 from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all, proven_rest
@@ -14,7 +15,7 @@ from stellarrow.sinks.files.layout import aligned, window
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
-from stellarrow.sinks.files.runs import Runs, between
+from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.superseding import clean, replaced
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.storage.files import FileStore, Gone

@@ -7,7 +7,6 @@ ContractIDPreimage (arm FROM_ASSET) is the asset.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import struct
 from collections.abc import Iterator
@@ -18,13 +17,12 @@ import psycopg
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.core.strkey import ACCOUNT, CONTRACT, decode, encode
 from stellarrow.ledgers import Network
 
 _ENVELOPE_TYPE_CONTRACT_ID: Final = 8
 _FROM_ASSET: Final = 1
 _ED25519: Final = 0
-_CONTRACT: Final = 2 << 3  # strkey version bytes (SEP-23)
-_ACCOUNT: Final = 6 << 3
 _SCV_STRING: Final = 14
 
 # Events of the Stellar Asset Contract, whose last topic is its asset (CAP-46-06, CAP-67).
@@ -57,7 +55,7 @@ class Asset:
         if self.code is None or self.issuer is None:
             return struct.pack(">I", 0)
         arm, width = (1, 4) if len(self.code) <= 4 else (2, 12)
-        issuer = struct.pack(">I", _ED25519) + _decoded(self.issuer, _ACCOUNT)
+        issuer = struct.pack(">I", _ED25519) + decode(self.issuer, ACCOUNT)
         return struct.pack(">I", arm) + self.code.encode("ascii").ljust(width, b"\0") + issuer
 
 
@@ -72,7 +70,7 @@ class Assets:
         """Derive the id of the asset's contract."""
         preimage = struct.pack(">I", _ENVELOPE_TYPE_CONTRACT_ID) + self._network_id
         preimage += struct.pack(">I", _FROM_ASSET) + asset.xdr()
-        return _encoded(hashlib.sha256(preimage).digest(), _CONTRACT)
+        return encode(hashlib.sha256(preimage).digest(), CONTRACT)
 
     def proved(self, name: str, rows: pa.RecordBatch) -> dict[str, Asset]:
         """Return the contracts whose asset the rows of a table prove, by contract id."""
@@ -139,19 +137,3 @@ def _string(topic: str) -> str | None:
         return value[8 : 8 + length].decode("ascii")
     except UnicodeDecodeError:
         return None
-
-
-def _decoded(strkey: str, version: int) -> bytes:
-    raw = base64.b32decode(strkey)
-    if len(raw) != 35 or raw[0] != version or raw[33:] != _checksum(raw[:33]):
-        raise ValueError(f"{strkey} is no strkey of that kind")
-    return raw[1:33]
-
-
-def _encoded(key: bytes, version: int) -> str:
-    raw = bytes([version]) + key
-    return base64.b32encode(raw + _checksum(raw)).decode()
-
-
-def _checksum(data: bytes) -> bytes:
-    return struct.pack("<H", binascii.crc_hqx(data, 0))  # CRC-16/XMODEM (SEP-23)

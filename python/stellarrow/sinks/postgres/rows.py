@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 
 import pyarrow as pa
 
+from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 
 
@@ -21,12 +21,5 @@ def rows_of(batches: Sequence[LedgerBatch], table: str, ledgers: LedgerSet) -> l
     for batch in batches:
         wanted = LedgerSet([LedgerRange(batch.first, batch.last)]) & ledgers
         ledgers -= wanted
-        found += [part for one in wanted if (part := _between(batch.tables[table], one)).num_rows]
+        found += [part for one in wanted if (part := between(batch.tables[table], one)).num_rows]
     return found
-
-
-def _between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
-    numbers = rows.column("ledger_sequence")
-    start = bisect_left(range(len(numbers)), ledgers.first, key=lambda row: numbers[row].as_py())
-    stop = bisect_left(range(len(numbers)), ledgers.end + 1, lo=start, key=lambda row: numbers[row].as_py())
-    return rows.slice(start, stop - start)

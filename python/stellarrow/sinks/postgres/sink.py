@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import ClassVar, Final
 
 import psycopg
@@ -23,7 +21,7 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
-from stellarrow.sinks.postgres import bulk_load, coverage, flush, positions
+from stellarrow.sinks.postgres import bulk_load, coverage, positions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layouts
@@ -319,24 +317,14 @@ class PostgresSink:
             with self._lock_waits.told(lambda: writer.backend):
                 rows = self._guard.call("flush", lambda: writer.store(batches))
         except SinkError as error:
-            self._note_failure(writer, batches, error)
+            if any(kept.is_entries for kept in self._tables):
+                writer.note_failure(batches, error)
             raise
         finally:
             pa.default_memory_pool().release_unused()  # or every thread keeps what its largest flush took
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
-
-    def _note_failure(self, writer: Writer, batches: Sequence[LedgerBatch], error: SinkError) -> None:
-        if not any(kept.is_entries for kept in self._tables):
-            return
-        with suppress(psycopg.Error, SinkError):
-            flush.note(
-                writer.writing().connection,
-                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
-                status="failed",
-                error=str(error),
-            )
 
 
 def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
 from queue import SimpleQueue
 
 import psycopg
@@ -160,6 +163,16 @@ class Writer:
     def _leave(self, writing: Writing, kept: Layout, first: int) -> None:
         bulk_load.leave(writing, kept, first)
         self._bare[kept, first] = False
+
+    def note_failure(self, batches: Sequence[LedgerBatch], error: SinkError) -> None:
+        """Write down that a flush failed, where the server takes at least that."""
+        with suppress(psycopg.Error, SinkError):
+            flush.note(
+                self.writing().connection,
+                *(uuid.uuid4(), span(batches), 0, datetime.now(UTC)),
+                status="failed",
+                error=str(error),
+            )
 
 
 def queue_of(writers: Sequence[Writer]) -> SimpleQueue[Writer]:
