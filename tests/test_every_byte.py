@@ -46,6 +46,11 @@ def flips(path: Path) -> Iterator[int]:
         path.write_bytes(sound)
 
 
+def report(kind: str, flipped: int, told: int) -> None:
+    """Print what `pytest -rP` shows: what is not told gave the very rows that were written."""
+    print(f"{kind}: {flipped} bytes flipped, {told} told, {flipped - told} without effect, 0 silent")
+
+
 def files(folder: Path) -> dict[str, bytes]:
     found = (path for path in folder.rglob("*") if path.is_file())
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
@@ -118,10 +123,12 @@ def test_a_flip_in_an_extract_is_found_and_costs_no_other_range(
     (path,) = (
         path for path in folder.rglob("0000000102-*") if ("_manifest" in path.parts) == (which == "manifest")
     )
+    told = 0
     for at in flips(path):
         faults = answered(lambda: found_faults(extract))
         read = answered(lambda: held_rows(extract))
         is_told = bool(faults)
+        told += is_told
         assert is_told or read == sound, at
         if which == "data":
             assert is_told, at
@@ -151,6 +158,7 @@ def test_a_flip_in_an_extract_is_found_and_costs_no_other_range(
                 or isinstance(faults, StellarrowError)
                 or not any(one.ledgers for one in faults)
             ), at
+    report(f"{extract.partition(':')[0]} {path.relative_to(folder).parent} {which}", at + 1, told)
 
 
 @pytest.fixture
@@ -189,6 +197,7 @@ def test_a_flip_in_a_spool_is_told_and_changes_nothing(
         answer += got != sound
         assert files(tmp_path) == before | {name: flipped}, at
     assert answer > len(before[name]) // 4
+    report(f"spool {name}", len(before[name]), answer)
 
 
 @pytest.mark.parametrize("which", ["sessions.sqlite3", "sessions.sqlite3-wal"])
@@ -221,13 +230,14 @@ def test_a_flip_in_what_is_remembered_of_sessions_is_told(tmp_path: Path, which:
     allowed = [without_times(newest)]
     if which.endswith("-wal"):
         allowed.append(without_times(older))  # of marks the spool knows what they must be
-    sound = path.read_bytes()
+    sound, told = path.read_bytes(), 0
     for at in range(len(sound)):
         (folder / "sessions.sqlite3").write_bytes(base)
         log.write_bytes(written)
         (folder / "sessions.sqlite3-shm").unlink(missing_ok=True)
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << at % 8]) + sound[at + 1 :])
         got = answered(read)
+        told += 1
         if isinstance(got, StellarrowError):
             continue
         sessions, where = got
@@ -236,7 +246,9 @@ def test_a_flip_in_what_is_remembered_of_sessions_is_told(tmp_path: Path, which:
         if damaged:
             assert len(sessions) == 2, at
             continue
+        told -= 1
         assert without_times(sessions) in allowed, at
+    report(which, len(sound), told)
 
 
 @pytest.mark.parametrize("ending", ["json", "xdr"])
@@ -245,7 +257,7 @@ def test_a_flip_in_a_dead_letter_is_told_and_the_letter_stays(tmp_path: Path, en
     wrong = sa.DecodeError("ledger 7: no such arm", ledger=7, path="v2.ext", offset=12)
     letter = letters.put(bytes(range(256)), "single", 7, wrong, "lake/7.xdr", tables=[TABLE])
     before = files(tmp_path)
-    sound = letters.chunk(letter)
+    sound, told = letters.chunk(letter), 0
     for at in flips(tmp_path / f"{letter.name}.{ending}"):
         lines: list[StellarrowError] = [*letters.damaged()]
         for one in letters.entries():
@@ -253,8 +265,10 @@ def test_a_flip_in_a_dead_letter_is_told_and_the_letter_stays(tmp_path: Path, en
             assert isinstance(got, StellarrowError) or (one, got) == (letter, sound), at
             lines += [got] if isinstance(got, StellarrowError) else []
         assert lines or ending == "json", at
+        told += bool(lines)
         letters.close_gaps(sa.LedgerSet([sa.LedgerRange(8)]))
         assert files(tmp_path).keys() == before.keys(), at
+    report(f"dead letter .{ending}", at + 1, told)
 
 
 @pytest.mark.parametrize("which", ["object", ".config.json"])
@@ -297,3 +311,4 @@ def test_a_flip_in_a_lake_is_found_and_no_row_is_another(
         found += bool(answer)
         assert files(tmp_path).keys() == before.keys(), at
     assert found > len(before[str(path.relative_to(tmp_path))]) // 2
+    report(f"lake {which}", at + 1, found)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import stellarrow as sa
@@ -118,6 +119,19 @@ def test_a_file_that_no_manifest_knows_ends_no_process(out: Path, gone: str) -> 
         assert "Traceback" not in answer.stderr
     with pytest.raises(Damaged, match="SIGABRT"):
         read(out)
+
+
+@pytest.mark.parametrize("out", ["ledgers"], indirect=True)
+def test_a_file_of_other_columns_that_no_manifest_knows_gives_no_rows(out: Path) -> None:
+    entry(out).unlink()
+    pq.write_table(pa.table({"a": [1]}), data(out))
+    for words in COMMANDS.values():
+        answer = done(*words, out)
+        assert answer.returncode == 1, answer
+        assert f"{NAME}.parquet" in answer.stdout + answer.stderr
+        assert "stellarrow did not write it" in answer.stdout + answer.stderr
+    with pytest.raises(Damaged, match="stellarrow did not write it"):
+        sa.scan(out, table=TABLE).to_reader().read_all()
 
 
 def test_entries_without_a_digest_of_the_footer_are_read_on_and_written_beside(

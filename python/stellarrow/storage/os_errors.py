@@ -44,6 +44,8 @@ def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if doing == "read" and isinstance(error.filename, str):
+            path = Path(error.filename)  # what is refused may lie below
         if error.errno in _FULL:
             remedy = "make room or choose another folder"
         elif error.errno == errno.ENOTDIR:

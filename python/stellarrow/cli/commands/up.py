@@ -58,17 +58,13 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         stopping(LATE, starting=True) as stop,
         _located(settings) as location,
     ):
-
-        def announce(services: dict[str, str]) -> None:
-            stop.begin()
-            _show(services)
-
         run(
             replace(settings, source=location),
             replace(source, source=location),
             to,
             stop.event,
-            announce=announce,
+            announce=_show,
+            begin=stop.begin,
         )
     end_process(0)
 

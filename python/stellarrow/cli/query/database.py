@@ -28,7 +28,7 @@ class Database:
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
         with needing("SQL", "sql"):
-            import duckdb  # noqa: PLC0415
+            import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
@@ -96,7 +96,9 @@ class Database:
                 self._connection.execute(f"create view {_quoted(view.table)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
             reason = str(error).partition("\n")[0]
-            view.error = SourceError(f"{view.name} cannot be read ({reason}): mend or remove its files")
+            view.error = (_damage(view.listing) if view.listing else None) or SourceError(
+                f"{view.name} cannot be read ({reason}): repair or remove its files"
+            )
             return {}
         return columns
 

@@ -135,6 +135,7 @@ def _prove(listing: Listing, ledgers: LedgerRange, kept: KeptFile, file: pa.Nati
     size, digest = compare_bytes(listing, kept, file)
     if not kept.sha256:
         _compare_facts(listing, ledgers, file)
+        next(_rows(listing, ledgers, kept, file), None)  # whose columns are the table's
     footer = _compare_footer(listing, kept, file)
     file.seek(0)
     return KeptFile(kept.path, size, kept.rows, digest, footer)
@@ -184,6 +185,8 @@ def _compare_facts(listing: Listing, ledgers: LedgerRange, file: pa.NativeFile) 
         if first and last and (first, last) != (str(ledgers.first), str(ledgers.end)):
             raise ValueError(f"it says that it is of ledgers {first} to {last}")
         listing.compare(answer)
+    elif listing.shape.format.footer(file):
+        raise ValueError("stellarrow did not write it, and no manifest knows it")
     file.seek(0)
 
 
