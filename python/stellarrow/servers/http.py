@@ -155,7 +155,9 @@ class HealthServer:
             )
         if access:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
-        return Starlette(routes=routes, middleware=guards)
+        made = Starlette(routes=routes, middleware=guards)
+        made.router.redirect_slashes = False  # it would name the host that the caller named
+        return made
 
     def _health(self, request: Request) -> Response:
         checks = [component.check() for component in self._components]
