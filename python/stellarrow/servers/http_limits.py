@@ -31,7 +31,7 @@ class BoundedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:
             transport.abort()
