@@ -65,7 +65,7 @@ def run(
     addresses.
     """
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
-    from stellarrow.services.source import SourceService  # noqa: PLC0415
+    from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
     with ExitStack() as stack:

@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
 
 def _serve(settings: Settings, stop: Stop) -> None:
     from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
-    from stellarrow.services.starting import network_of  # noqa: PLC0415
+    from stellarrow.services.starting import network_of  # noqa: PLC0415  loads a server
 
     metrics = Metrics()
     opened = partial(
