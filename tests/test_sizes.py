@@ -1,8 +1,9 @@
-"""How long functions and files may be: 40 lines, docstrings apart, and 350."""
+"""Functions have 40 lines at most, docstrings apart, files 350, and exceptions from rules a reason."""
 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ TABLES = {
     "telemetry/metrics.py __init__": "the metrics, one after another",
 }
 GENERATED = "proto"
+BARE = re.compile(r"# (noqa(: [A-Z0-9, ]+)?|type: ignore(\[[a-z, -]+\])?)$", re.MULTILINE)
 
 
 def modules() -> Iterator[tuple[str, str]]:
@@ -57,3 +59,13 @@ def test_a_long_function_is_found_whatever_its_docstring_says() -> None:
     words = "\n".join(["    '''One."] + ["    More."] * 50 + ["    '''"])
     assert list(long_functions("a.py", f"def long():\n{body}\n")) == ["a.py long"]
     assert list(long_functions("a.py", f"async def short():\n{words}\n    return 1\n")) == []
+
+
+def test_no_rule_is_silenced_without_its_reason() -> None:
+    assert [f"{name}: {found[0]}" for name, source in modules() for found in BARE.finditer(source)] == []
+
+
+def test_an_exception_without_a_reason_is_found() -> None:
+    assert BARE.search("import x  # noqa: PLC0415\n")
+    assert BARE.search("class A(B):  # type: ignore[misc]\n")
+    assert not BARE.search("import x  # noqa: PLC0415  an extra\n")

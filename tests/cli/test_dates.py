@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +15,7 @@ import pytest
 import stellarrow as sa
 from fakes.raw_ledgers import RawLedgers, serving
 from fakes.rpc import RpcNode
+from fakes.web import web
 
 Run = Callable[..., Any]
 MINUTE = "2023-11-14T22:14:00Z:+1m"  # 108 to 119
@@ -87,25 +84,6 @@ def test_a_lake_that_lists_nothing_is_searched_from_the_beginning_of_its_chain(
         assert extracted(stellarrow, url, MINUTE, tmp_path / "out") == "10:21"
         assert extracted(stellarrow, url, "2023-11-14", tmp_path / "all") == "2:95"
     assert len(asked) < 2 * (94 / packed) + 60
-
-
-@contextmanager
-def web(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """Serve files as a plain web server does; yield its address, and what is asked for."""
-    asked: list[str] = []
-
-    class Files(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            asked.append(self.path)
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder))) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}", asked
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 def test_a_range_that_holds_nothing_says_where_the_source_begins_or_ends(

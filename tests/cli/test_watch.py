@@ -144,6 +144,12 @@ def test_every_number_is_whole_at_any_width(width: int) -> None:
     assert "1,234,567" in lines[-1]
 
 
+def test_sessions_without_tables_and_readers_are_shown() -> None:
+    lines = page([session(IDS[0], readers=[], rows={})], 80)
+    assert lines[-1] == "session  0 readers  ledgers behind"
+    assert page([], 80) == ["no session yet: StartProcessing, or --start-ledger, starts one"]
+
+
 def test_what_has_no_room_is_named() -> None:
     assert any(line.startswith("no room for: read") for line in page([session(IDS[0])], 80))
     assert not any("no room" in line for line in page([session(IDS[0])], 120))

@@ -214,6 +214,34 @@ def test_the_answer_of_a_service_repeats_no_line_break_of_the_caller(with_keys: 
     assert "Set-Cookie" not in answer.headers
 
 
+def test_nothing_is_redirected_and_no_method_is_answered_that_has_no_route(with_keys: Deployment) -> None:
+    _, text = with_keys.store.create("methods", ["admin"], created_by="test")
+    address = with_keys.server("processor", "http").address
+    for method, path, status in (
+        ("GET", "/sessions/", 404),
+        ("GET", "//evil.example/", 404),
+        ("TRACE", "/sessions", 405),
+        ("PUT", "/v1/admin/api-keys", 405),
+        ("GET", "/", 404),
+        ("GET", "/docs", 404),
+    ):
+        answer = urllib3.request(
+            method, f"http://{address}{path}", headers={"X-API-Key": text}, redirect=False, retries=False
+        )
+        assert (method, path, answer.status) == (method, path, status)
+
+
+def test_a_key_in_a_url_lets_nobody_in(with_keys: Deployment) -> None:
+    _, text = with_keys.store.create("in-url", ["admin"], created_by="test")
+    for query in (
+        f"api_key={text}",
+        f"token={text}",
+        f"access_token={text}",
+        f"authorization=Bearer%20{text}",
+    ):
+        assert get(with_keys, f"/sessions?{query}").status == 401
+
+
 def test_a_compressed_body_is_not_unpacked(with_keys: Deployment) -> None:
     _, text = with_keys.store.create("zip", ["admin"], created_by="test")
     address = with_keys.server("processor", "http").address

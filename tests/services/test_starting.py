@@ -21,6 +21,7 @@ import pytest
 import stellarrow as sa
 from fakes.process import free_port
 from fakes.raw_ledgers import RawLedgers, serving
+from fakes.rpc import RpcNode, status
 from processor.serving import Serving
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.net.address import Address
@@ -187,17 +188,46 @@ def test_a_source_that_is_down_degrades_and_one_that_is_back_clears_it(
             assert asked(web, "/sessions")[1][0]["status"] == "RUNNING"
 
 
-def test_a_sources_own_source_that_is_down_shows_in_its_health(
-    tmp_path: Path, ledgers: tuple[bytes, ...]
+@pytest.mark.slow
+def test_a_node_that_is_down_degrades_the_source_and_one_that_is_back_clears_it(
+    tmp_path: Path, rpc: RpcNode
 ) -> None:
-    port, web = free_port(), free_port()
-    words = ("--network=synthetic", "--grpc-address=:0", "--flight-address=:0", f"--health-port=:{web}")
-    with serving(RawLedgers(ledgers), port=port):
-        service = Started("source", "serve", f"--source=grpc://127.0.0.1:{port}", *words, cwd=tmp_path)
-        with closing(service):
-            service.await_said("serving ledgers")
-            until(lambda: asked(web, "/ready")[0] == 200)
-            assert asked(web, "/health")[1]["status"] == "healthy"
+    web = free_port()
+    words = (f"--rpc={rpc.url}", "--grpc-address=:0", "--flight-address=:0", f"--health-port=:{web}")
+    with closing(Started("source", "serve", *words, cwd=tmp_path)) as service:
+        service.await_said("serving ledgers of synthetic")
+        until(lambda: asked(web, "/ready")[0] == 200)
+        rpc.faults = [status(503)] * 100_000
+        until(lambda: asked(web, "/health")[1]["status"] == "degraded")
+        until(lambda: asked(web, "/ready")[0] == 503, within=60)
+        assert asked(web, "/health")[0] == 200
+        rpc.faults = []
+        until(lambda: asked(web, "/health")[1]["status"] == "healthy", within=60)
+        until(lambda: asked(web, "/ready")[0] == 200)
+        health = asked(web, "/health")[1]
+        assert [one["message"] for one in health["components"].values() if one["message"]] == []
+
+
+@pytest.mark.slow
+def test_a_processor_that_is_down_degrades_the_consumer_and_one_that_is_back_clears_it(
+    make_lake: MakeLake, tmp_path: Path, database: str
+) -> None:
+    web = free_port()
+    flags = ("--start-ledger=100", "--end-ledger=139")
+    with closing(Serving(make_lake(), tmp_path / "state", *flags)) as processor, ExitStack() as stack:
+        words = (f"--flight-endpoint={processor.flight}", f"--database-url={database}")
+        service = stack.enter_context(
+            closing(Started("sink", "postgres", "serve", *words, f"--metrics-port=:{web}", cwd=tmp_path))
+        )
+        service.await_said("consuming contract_data")
+        until(lambda: asked(web, "/health")[1]["status"] == "healthy")
+        processor.kill()
+        until(lambda: asked(web, "/health")[1]["status"] == "degraded")
+        until(lambda: asked(web, "/ready")[0] == 503, within=60)
+        processor.start()
+        until(lambda: asked(web, "/health")[1]["status"] == "healthy", within=60)
+        until(lambda: asked(web, "/ready")[0] == 200)
+        assert asked(web, "/health")[1]["components"]["consumer"]["message"] == ""
 
 
 @pytest.mark.parametrize("flag", ["--grpc-address", "--flight-address", "--health-port"])
@@ -301,7 +331,8 @@ def answers(port: int) -> bool:
         return False
 
 
-def test_ctrl_c_at_the_start_is_a_word(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_at_the_start_is_a_word(tmp_path: Path, number: signal.Signals, code: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
         port = silent.getsockname()[1]
         words = ("processor", "serve", f"--source=grpc://127.0.0.1:{port}", "--network=pubnet", *ANYWHERE)
@@ -309,8 +340,8 @@ def test_ctrl_c_at_the_start_is_a_word(tmp_path: Path) -> None:
             silent.settimeout(20)
             connection, _ = silent.accept()
             with connection:
-                service.process.send_signal(signal.SIGINT)
-                assert service.process.wait(15) == 130
+                service.process.send_signal(number)
+                assert service.process.wait(15) == code
         assert last_line(service.log.read_text()) == "error: interrupted"
 
 

@@ -96,6 +96,14 @@ def assert_exact(transfers: pa.Table) -> None:
     assert transfers["amount_raw"].null_count == 4
 
 
+def test_a_scan_is_cast_to_what_delta_and_iceberg_take(folder: Path) -> None:
+    assert folder.is_dir()
+    names: dict[str, Any] = {}
+    exec(BLOCKS["scan"], names)  # noqa: S102  our own docs
+    assert_exact(names["transfers"])
+    assert not [kind for kind in types(names["transfers"]).values() if kind.startswith("uint")]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_delta_holds_signed_files_whole_and_refuses_others(folder: Path) -> None:
     names = run("deltalake", BLOCKS["deltalake"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
@@ -9,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
+from fakes.web import web
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout
@@ -88,3 +92,19 @@ def test_a_pipe_says_where_it_begins(file: Path) -> None:
     with file.open("rb") as opened:
         told = refused(StdinSource(opened.fileno()), "1:100")
     assert "begins with ledger 2, so there is no ledger 1: start there, with 2:" in told
+
+
+def test_a_lake_without_a_listing_says_where_its_chain_begins(make: Make) -> None:
+    for layout in (Layout(), Layout(8, 4)):
+        lake = make(layout)
+        with web(lake) as (url, _):
+            assert "begins with ledger 2, so there is no ledger 1" in refused(open_source(url), "1:100")
+        shutil.rmtree(lake)
+
+
+def test_a_dry_run_says_where_a_source_begins(make_lake: Callable[..., Path], tmp_path: Path) -> None:
+    argv = [sys.executable, "-m", "stellarrow.cli", "extract", str(make_lake()), "--tables", "ledgers"]
+    argv += ["--ledgers", "90:110", "--to", f"parquet:{tmp_path}/out", "--dry-run"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+    assert "missing in the source: 90 to 99 (10 ledgers)" in done.stdout
+    assert "the source begins with ledger 100: start there, with 100:" in done.stdout

@@ -17,6 +17,7 @@ import pytest
 import stellarrow as sa
 from sinks.postgres.made import balance, batch
 from stellarrow.cli import invoke
+from stellarrow.cli.query.database import Database
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
@@ -161,3 +162,14 @@ def test_differences_of_unsigned_numbers_go_below_zero(say: Say, data: Path) -> 
 
 def test_the_schema_of_the_tables_is_what_it_was() -> None:
     assert sa.schema("contract_data").field("balance").type == pa.decimal128(38, 0)
+
+
+def test_sums_over_ledgers_as_they_are_read_leave_nothing_out(data: Path) -> None:
+    rows = pa.table(sa.scan(data, table="contract_data"))
+    assert rows["balance"].null_count == 4  # as every other reader sees them
+    database = Database({"contract_data": rows})
+    query = "select sum(balance) as s from contract_data where ledger_key_hash in ('c', 'f')"
+    (answer,) = database.rows(query).read_all().to_pylist()
+    assert answer["s"] == AMOUNTS["c"] + AMOUNTS["f"]
+    with pytest.raises(sa.ConfigError, match=r"exact_sum\(balance_text\)"):
+        list(database.rows("select sum(balance) from contract_data where ledger_sequence < 3"))

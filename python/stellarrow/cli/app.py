@@ -42,7 +42,7 @@ class _Lazy(Verbs):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(_VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002  the Protocol has it
         if cmd_name not in _VERBS:
             return None
         command: click.Command = import_module(f"stellarrow.cli.commands.{cmd_name}").command

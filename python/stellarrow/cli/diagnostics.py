@@ -125,7 +125,7 @@ def _sampled(name: str, source: Source, held: LedgerSet, network: Network | None
     closed = 0
     size = count = 0
     began = time.monotonic()
-    with closing(_chunks(source, wanted)) as chunks:  # type: ignore[type-var]
+    with closing(_chunks(source, wanted)) as chunks:  # type: ignore[type-var]  # they are generators
         for chunk in chunks:
             run = decoder(chunk).run
             size, count, closed = size + run.size_bytes, count + run.count, run.last_closed_at

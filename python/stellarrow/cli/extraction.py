@@ -139,7 +139,11 @@ class Job:
         eta, plain = self._foretold(missing - absent) if missing - absent else (0.0, 0)
         stored = self._source.stored_bytes(missing) if isinstance(self._source, Measured) else None
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
-        return _estimate_text(missing, wanted - missing, absent | gaps, stored=stored, plain=plain, eta=eta)
+        absent |= gaps
+        begins = held.first if held and absent and absent.first < held.first else None
+        return _estimate_text(
+            missing, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
+        )
 
     def _foretold(self, missing: LedgerSet) -> tuple[float, int]:
         """Return the seconds and the bytes of XDR that all would take, by extracting a part of them."""
@@ -206,7 +210,14 @@ def _where(settings: Extract) -> Filter | None:
 
 
 def _estimate_text(
-    missing: LedgerSet, there: LedgerSet, absent: LedgerSet, *, stored: int | None, plain: int, eta: float
+    missing: LedgerSet,
+    there: LedgerSet,
+    absent: LedgerSet,
+    *,
+    begins: int | None,
+    stored: int | None,
+    plain: int,
+    eta: float,
 ) -> Outcome:
     size = f"{formatting.size(plain)} of XDR" if stored is None else f"{formatting.size(stored)} stored"
     lines = [
@@ -218,6 +229,8 @@ def _estimate_text(
     if absent:
         many = formatting.many(absent.count, "ledger")
         lines.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
+    if begins is not None:
+        lines.append(f"the source begins with ledger {begins}: start there, with {begins}:")
     return Outcome(
         "\n".join(lines),
         {

@@ -46,7 +46,7 @@ class Paged(click.Command):
                 formatter.write_dl(records)
 
 
-def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001
+def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001  click gives it
     if wanted:
         context.meta[_ALL] = True
         click.echo(context.get_help())

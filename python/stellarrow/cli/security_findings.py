@@ -90,7 +90,7 @@ def _certificate(path: Path) -> Iterator[Finding]:
     if lacking("servers"):
         return
     from cryptography import x509  # noqa: PLC0415  an extra
-    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric import rsa  # noqa: PLC0415  an extra
 
     try:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]

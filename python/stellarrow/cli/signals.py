@@ -52,6 +52,7 @@ def stopping(late: str = _BATCH, *, starting: bool = False) -> Iterator[Stop]:
     thread that waits for nothing else.
     """
     stop = Stop(late=late, starting=starting)
+    interrupted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
@@ -60,6 +61,7 @@ def stopping(late: str = _BATCH, *, starting: bool = False) -> Iterator[Stop]:
         for one in _SIGNALS:
             signal.signal(one, signal.SIG_DFL)
         if stop.starting:
+            interrupted.append(number)
             raise KeyboardInterrupt
 
     ours, written = socket.socketpair()
@@ -70,6 +72,11 @@ def stopping(late: str = _BATCH, *, starting: bool = False) -> Iterator[Stop]:
     before = {one: signal.signal(one, asked) for one in _SIGNALS}
     try:
         yield stop
+    except KeyboardInterrupt:
+        if not interrupted:
+            raise
+        click.echo("error: interrupted", err=True)
+        end_process(128 + interrupted[0])
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)

@@ -62,10 +62,10 @@ class _AnyTimes:
     def since(self, second: int, *, follows: bool) -> int:  # noqa: ARG002  Times' signature
         return _MANY.first
 
-    def until(self, second: int) -> int:  # noqa: ARG002
+    def until(self, second: int) -> int:  # noqa: ARG002  the Protocol has it
         return _MANY.last
 
-    def closed_at(self, ledger: int) -> int:  # noqa: ARG002
+    def closed_at(self, ledger: int) -> int:  # noqa: ARG002  the Protocol has it
         return 0
 
 

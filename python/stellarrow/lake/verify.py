@@ -124,7 +124,7 @@ class LakeCheck:
         after = ""
         if wanted and (newer := self._layout.file(wanted.end).end + 1) <= LAST_POSSIBLE:
             after = self._layout.key(newer)
-        while page := self._guard.call("lake list", lambda: self._store.page(after=after)):  # noqa: B023
+        while page := self._guard.call("lake list", lambda: self._store.page(after=after)):  # noqa: B023  called at once
             for key, size in page:
                 held = ledgers_named(key.rpartition("/")[2])
                 if wanted and held and held.end < wanted.first:

@@ -167,7 +167,7 @@ class Guard:
         if isinstance(error, Unavailable) and error.busy:
             # Asking again soon is what it objects to: each wait is longer than the one before.
             bound = min(self.policy.longest_wait, first * 2 ** min(tried.attempt_number, 60))
-            return random.uniform(bound / 2, bound)  # noqa: S311
+            return random.uniform(bound / 2, bound)  # noqa: S311  not all callers at once
         return tenacity.wait_random_exponential(multiplier=first, max=self.policy.longest_wait)(tried)
 
     def _sleep(self, seconds: float) -> None:

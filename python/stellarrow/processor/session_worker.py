@@ -315,7 +315,7 @@ class SessionWorker:
     def _reach(self, status: Status, **told: str) -> None:
         """Take the steps up to a status, once they are remembered; those behind it are not taken back."""
         with self._lock:
-            session = replace(self.session, **told)  # type: ignore[arg-type]
+            session = replace(self.session, **told)  # type: ignore[arg-type]  # fields of a session, by name
             while session.status < status:
                 session = session.became(Status(session.status + 1))
             self._shared.store.save(session)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def to_pandas(rows: pa.Table, **options: Any) -> pd.DataFrame:
     """Make a pandas DataFrame; whole numbers among nulls stay whole, as objects, unless options say else."""
     with needing("to_pandas", "dataframes"):
-        import pandas  # noqa: F401, PLC0415
+        import pandas  # noqa: F401, PLC0415  asked whether it is there
     frame: pd.DataFrame = rows.to_pandas(**{"integer_object_nulls": True, **options})
     return frame
 
@@ -27,7 +27,7 @@ def to_pandas(rows: pa.Table, **options: Any) -> pd.DataFrame:
 def to_polars(rows: pa.Table) -> pl.DataFrame:
     """Make a polars DataFrame."""
     with needing("to_polars", "dataframes"):
-        import polars  # noqa: PLC0415
+        import polars  # noqa: PLC0415  an extra
     frame = polars.from_arrow(rows)
     return frame if isinstance(frame, polars.DataFrame) else frame.to_frame()
 
@@ -35,7 +35,7 @@ def to_polars(rows: pa.Table) -> pl.DataFrame:
 def to_duckdb(rows: Any, connection: DuckDBPyConnection | None) -> DuckDBPyRelation:
     """Make a DuckDB relation of what exports an Arrow stream, in a connection or the default one."""
     with needing("to_duckdb", "sql"):
-        import duckdb  # noqa: PLC0415
+        import duckdb  # noqa: PLC0415  an extra
     return (connection or duckdb.default_connection()).from_arrow(rows)
 
 
@@ -46,8 +46,8 @@ def row_objects(rows: pa.Table) -> np.ndarray[Any, Any]:
     pandas.NA where pandas asks, because beside None it would make rounded floats of the others.
     """
     with needing("an array of rows", "dataframes"):
-        import numpy  # noqa: PLC0415
-        import pandas  # noqa: PLC0415
+        import numpy  # noqa: PLC0415  an extra
+        import pandas  # noqa: PLC0415  an extra
     row = make_dataclass("Row", [f"column_{number}" for number in range(len(rows.schema))])
     for field, name in zip(fields(row), rows.schema.names, strict=True):
         field.name = name  # which need not be one that Python's syntax allows

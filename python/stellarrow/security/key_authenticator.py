@@ -56,7 +56,7 @@ class KeyAuthenticator:
 
     def _is_valid(self, secret_id: str, address: str) -> bool:
         found = self.store.find(secret_id)
-        return bool(found) and found[0].revoked_at is None and found[0].admits(address)  # type: ignore[index]
+        return bool(found) and found[0].revoked_at is None and found[0].admits(address)  # type: ignore[index]  # there is one where it was found
 
 
 def _check(key: ApiKey, secret: Secret, call: Call) -> None:

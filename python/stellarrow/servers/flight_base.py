@@ -149,7 +149,7 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
-class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]
+class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
     """Keeps what the verbs are asked with, which they do not see, and answers handshakes.
 
     `by_headers` tells that callers prove who they are by headers alone, not by a certificate.
@@ -188,7 +188,7 @@ def _basic_key(headers: Mapping[str, str]) -> str:
     return key
 
 
-class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
+class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]  # pyarrow has no types
     """Lets handshakes through to the middleware, which checks them."""
 
     def authenticate(self, _: Any, __: Any) -> None:
@@ -198,7 +198,7 @@ class _Handshake(flight.ServerAuthHandler):  # type: ignore[misc]
         return b""
 
 
-class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]
+class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow has no types
     """A Flight server whose every verb first asks who calls; subclasses answer what they offer.
 
     A verb that a subclass does not answer is unimplemented, to those who would be allowed to use it.
@@ -290,20 +290,20 @@ class _Refused(Exception):
     """What Arrow sends on; it would add a traceback that tells clients nothing, where it could format one."""
 
     @property
-    def __suppress_context__(self) -> bool:  # type: ignore[override]
+    def __suppress_context__(self) -> bool:  # type: ignore[override]  # pyarrow has no types
         raise RuntimeError
 
 
-class InvalidArgument(_Refused, pa.ArrowInvalid):  # type: ignore[misc]
+class InvalidArgument(_Refused, pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
     pass
 
 
-class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]
+class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]  # pyarrow has no types
     def __str__(self) -> str:
         return str(self.args[0])
 
 
-class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]
+class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]  # pyarrow has no types
     pass
 
 

@@ -135,7 +135,7 @@ class HealthServer:
             Route("/ready", self._readiness),
             Route("/metrics", self._text),
         ]
-        return [*own, *routes, *(admin_http.routes(keys, access) if access and keys else [])]
+        return [*own, *routes, *(admin_http.routes(keys, access) if access else [])]
 
     def _guarded_app(
         self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
@@ -155,7 +155,9 @@ class HealthServer:
             )
         if access:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
-        return Starlette(routes=routes, middleware=guards)
+        made = Starlette(routes=routes, middleware=guards)
+        made.router.redirect_slashes = False  # it would name the host that the caller named
+        return made
 
     def _health(self, request: Request) -> Response:
         checks = [component.check() for component in self._components]

@@ -20,6 +20,7 @@ from stellarrow.security.principal import Certificate
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
 REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
 BACKLOG: Final = 128
+_LINGER_SECONDS: Final = 0.5  # for the answer to be read
 _QUIET_SECONDS: Final = 60.0  # between two lines that say the same
 _UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)
 _log: Final = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ class BoundedProtocol(H11Protocol):
 
     _deadline: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
         if len(self.connections) > CONNECTIONS:
             transport.abort()
@@ -45,6 +46,13 @@ class BoundedProtocol(H11Protocol):
             self._watch()
         else:
             self._rest()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            # It was answered before it had arrived whole: what is still to come is not even read.
+            self.transport.pause_reading()
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()

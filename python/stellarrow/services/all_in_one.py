@@ -57,13 +57,15 @@ def run(
     stop: threading.Event,
     *,
     announce: Callable[[dict[str, str]], None],
+    begin: Callable[[], None] = lambda: None,
 ) -> bool:
     """Run until told to stop; tell whether every client has let go.
 
-    `announce` is called once everything listens, with each service's addresses.
+    `begin` is called before the first ledger is read, `announce` once everything answers, with each service's
+    addresses.
     """
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
-    from stellarrow.services.source import SourceService  # noqa: PLC0415
+    from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
 
     metrics = Metrics()
     with ExitStack() as stack:
@@ -76,6 +78,7 @@ def run(
         )
         locations = [*_reached(to, stack)]
         sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
+        begin()
         for one in (ledgers_out, tables_out):
             one.start()
         _start_sessions(ledgers, tables_out)

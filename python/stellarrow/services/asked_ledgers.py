@@ -12,6 +12,7 @@ from stellarrow.config import Processor
 from stellarrow.ledgers import LedgerRange
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import Source
+from stellarrow.storage.atomic import written_aside
 from stellarrow.storage.private import private_file, private_folder
 
 _FILE: Final = "ledgers-by-date.json"  # what dates in settings were found to mean
@@ -35,10 +36,8 @@ def asked_ledgers(
             times = CloseTimes.of_source(source)
             known[text] = str(LedgerRange.parse(text, known=source.available, times=times))
         private_folder(settings.state_dir)
-        aside = path.with_name(f".{_FILE}")
-        with private_file(aside, "w") as file:
+        with written_aside(path) as aside, private_file(aside, "x") as file:
             json.dump(known, file, indent=1)
-        aside.replace(path)
     return LedgerRange.parse(known[text])
 
 

@@ -90,7 +90,7 @@ def _policy(settings: Listening) -> Policy:
 
 def _tokens(settings: Listening) -> Authenticator:
     from stellarrow.security.jwt import JwtAuthenticator, TokenPolicy  # noqa: PLC0415  few use it
-    from stellarrow.security.key_sources import FileKeys, IssuerKeys, KeySource  # noqa: PLC0415
+    from stellarrow.security.key_sources import FileKeys, IssuerKeys, KeySource  # noqa: PLC0415  an extra
 
     if not settings.jwt_issuer or not settings.jwt_audience:
         raise ConfigError("auth has jwt: name jwt_issuer and jwt_audience, or anybody's tokens would do")

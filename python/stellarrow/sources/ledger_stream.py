@@ -66,7 +66,7 @@ class StreamReader:
         try:
             while due <= ledgers.end:
                 wanted = LedgerRange(due, ledgers.last)
-                with closing(self.guard.call(self._operation, lambda: self._begun(wanted))) as stream:  # noqa: B023
+                with closing(self.guard.call(self._operation, lambda: self._begun(wanted))) as stream:  # noqa: B023  called at once
                     for ledger in self._ledgers(stream):
                         if ledger.sequence > due:
                             self._check_skip(due, ledger.sequence, before=skipped)

@@ -22,6 +22,8 @@ _BLOCK: Final = 1 << 20  # bytes of the pipe that make a chunk at most, compress
 class StdinSource:
     """Read ledgers from a pipe. They pass once, so ranges must be read in ascending order."""
 
+    name = _WHERE
+
     def __init__(self, descriptor: int = 0, *, metrics: Metrics | None = None) -> None:
         self._pieces = _chunks(descriptor)
         self._metrics = metrics

@@ -66,7 +66,7 @@ class CloudFiles(CloudStore):
         for page in self._pages(prefix, offset or ""):
             yield from map(_found, page)
 
-    def irregular(self, folder: str) -> Sequence[Irregularity]:  # noqa: ARG002
+    def irregular(self, folder: str) -> Sequence[Irregularity]:  # noqa: ARG002  the Protocol has it
         return []
 
     def read(self, path: str) -> pa.NativeFile:
@@ -121,15 +121,15 @@ class CloudFiles(CloudStore):
         self.remove([path])
 
     @contextmanager
-    def reading(self, folder: str) -> Iterator[None]:  # noqa: ARG002
+    def reading(self, folder: str) -> Iterator[None]:  # noqa: ARG002  the Protocol has it
         yield  # readers list again
 
     @contextmanager
-    def unread(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
+    def unread(self, folder: str) -> Iterator[bool]:  # noqa: ARG002  the Protocol has it
         yield True
 
     @contextmanager
-    def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002
+    def alone(self, folder: str) -> Iterator[bool]:  # noqa: ARG002  the Protocol has it
         yield False
 
     def health(self) -> Health:

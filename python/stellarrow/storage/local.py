@@ -56,7 +56,7 @@ class LocalStore:
     def metadata(self, key: str) -> dict[str, str]:  # noqa: ARG002  files have none
         return {}
 
-    def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:  # noqa: ARG002
+    def put(self, key: str, data: bytes, metadata: Mapping[str, str]) -> bool:  # noqa: ARG002  the Protocol has it
         path = self._folder / key
         with translate_os_errors(path, "write to"):
             make_folders(path.parent)

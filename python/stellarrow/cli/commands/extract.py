@@ -70,14 +70,14 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
     return function
 
 
-def _tables(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001
+def _tables(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001  click gives it
     """Complete the last of a list of tables."""
     before, comma, last = begun.rpartition(",")
     names = dict.fromkeys(one.name for one in tables())
     return [f"{before}{comma}{name}" for name in (*names, "all") if name.startswith(last)]
 
 
-def _networks(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001
+def _networks(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001  click gives it
     return [network.name for network in KNOWN_NETWORKS if network.name.startswith(begun)]
 
 

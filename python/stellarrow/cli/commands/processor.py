@@ -54,8 +54,8 @@ def _serve(settings: Settings, stop: Stop) -> None:
     from stellarrow.services.processor import ProcessorService  # noqa: PLC0415  extras
 
     with closing(ProcessorService(settings)) as service:
-        service.start()
         stop.begin()
+        service.start()
         _log.info("processing ledgers from %s: %s", service.source, service.addresses)
         while not stop.event.wait(_LOOK_SECONDS):
             service.look()

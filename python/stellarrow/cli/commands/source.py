@@ -48,7 +48,7 @@ def serve(settings: Settings) -> None:
 
 def _serve(settings: Settings, stop: Stop) -> None:
     from stellarrow.services.source import SourceService  # noqa: PLC0415  extras
-    from stellarrow.services.starting import network_of  # noqa: PLC0415
+    from stellarrow.services.starting import network_of  # noqa: PLC0415  loads a server
 
     metrics = Metrics()
     opened = partial(
@@ -71,8 +71,8 @@ def _serve(settings: Settings, stop: Stop) -> None:
         closing(opened()) as source,
         closing(SourceService(settings, source, network, metrics)) as service,
     ):
-        service.start()
         stop.begin()
+        service.start()
         _log.info("serving ledgers of %s from %s: %s", network, service.url, service.addresses)
         while not stop.event.wait(_POLL_SECONDS):
             service.look()

@@ -32,7 +32,7 @@ class _Column:
 
     @property
     def width(self) -> int:
-        return max(len(self.heading), *(len(cell) for cell in self.cells))
+        return max([len(self.heading), *(len(cell) for cell in self.cells)])
 
     def line(self, cell: Text) -> Text:
         space = " " * (self.width - len(cell))

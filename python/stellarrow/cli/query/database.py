@@ -28,7 +28,7 @@ class Database:
 
     def __init__(self, data: Path | Mapping[str, Any]) -> None:
         with needing("SQL", "sql"):
-            import duckdb  # noqa: PLC0415
+            import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.

@@ -127,9 +127,9 @@ def _within(part: LedgerRange | None) -> str:
 def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     if listing.shape.format.name == "parquet":
         import pyarrow.dataset as ds  # noqa: PLC0415  slow to load
-        from pyarrow.fs import LocalFileSystem  # noqa: PLC0415
+        from pyarrow.fs import LocalFileSystem  # noqa: PLC0415  slow to load
 
-        from stellarrow.sinks.files.dataset import verifying  # noqa: PLC0415
+        from stellarrow.sinks.files.dataset import verifying  # noqa: PLC0415  slow to load
 
         view.datasets[name] = ds.dataset(
             list(paths),

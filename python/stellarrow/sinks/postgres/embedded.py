@@ -287,7 +287,7 @@ def _process(pid: int) -> tuple[str, str]:
     if Path("/proc/self").exists():
         return "", ""
     listed = ["/bin/ps", "-o", "stat=,comm=", "-p", str(pid)]
-    answer = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
+    answer = subprocess.run(listed, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603  PostgreSQL's own programs
     state, _, program = answer.partition(" ")
     return Path(program.strip()).name, state
 

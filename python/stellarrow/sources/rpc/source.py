@@ -125,7 +125,7 @@ class RpcSource:
         due = ledgers.first
         try:
             while due <= ledgers.end and not self._stop.is_set():
-                page = self._guard.call("getLedgers", lambda: self._page(due, ledgers.end))  # noqa: B023
+                page = self._guard.call("getLedgers", lambda: self._page(due, ledgers.end))  # noqa: B023  called at once
                 if page is None:
                     self._stop.wait(self._poll)
                     continue

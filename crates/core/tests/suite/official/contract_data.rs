@@ -72,11 +72,13 @@ fn row(
         cell("ledger_key_hash", hex(&hash)),
         cell("key_xdr", base64(&key.key)),
         cell("val_xdr", val.map(base64)),
+    ]);
+    row.extend(instance_cells(key, val));
+    row.extend([
         cell("expiration_ledger_seq", ttls.get(&hash).copied()),
         cell("key_json", json(&key.key)),
         cell("val_json", val.map(json)),
     ]);
-    row.extend(instance_cells(key, val));
     row
 }
 

@@ -82,7 +82,7 @@ class _Writing:
         columns = [_text(column, name) for column, name in zip(rows.columns, rows.schema.names, strict=True)]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
-    def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
+    def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002  the Protocol has it
         self._writer.close()
         self._out.close()
 

@@ -69,7 +69,7 @@ class _Writing:
     def write(self, rows: pa.RecordBatch) -> None:
         self._out.write(lines_of(rows))
 
-    def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002
+    def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002  the Protocol has it
         self._out.close()
 
 
