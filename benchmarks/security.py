@@ -169,7 +169,7 @@ def main() -> int:
         ratio = measured["TLS"][0] / measured["plain"][0]
         missed |= ratio < TLS_GOAL
         print(
-            f"\nTLS leaves {ratio:.2f} of the speed (goal {TLS_GOAL}); what it adds in CPU is the encryption."
+            f"\nTLS leaves {ratio:.2f} of the speed (goal {TLS_GOAL})."
         )
     print("\n" + ", ".join(f"{name} {value}" for name, value in describe().items()))
     return int(missed)
