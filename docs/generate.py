@@ -78,6 +78,9 @@ on_error = "quarantine"
 commit_every = "30s"
 ```
 
+Section `[security]` is for every service that listens (see `security.md`). A secret, such as DB_PASSWORD or
+SOURCE_TOKEN, is also read from the file that DB_PASSWORD_FILE or SOURCE_TOKEN_FILE names.
+
 An unknown name or a value that cannot be meant is an error that says what was likely meant, or what is
 allowed. `stellarrow config show [SERVICE]` prints every value and where it came from, passwords masked.
 

@@ -21,10 +21,18 @@ FLOORS = {
         ("tables",),
         ("decode",),
     ),
-    "python": (("convert", "handover"), ("options", "streams")),
+    "analytics": (
+        ("hashing", "columns"),
+        ("distinct", "keys"),
+        ("windows",),
+        ("series",),
+        ("contracts", "network", "transfers"),
+        ("answers",),
+    ),
+    "python": (("convert", "handover", "figures"), ("options", "streams")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
-CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "python": []}
+CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}
 Graph = dict[str, set[str]]
 
 

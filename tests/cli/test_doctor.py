@@ -171,6 +171,7 @@ def test_a_folder_of_any_format_is_a_place_to_write_to_and_is_not_made(
     [
         ("parquet:./x?partition=nonsense", "partition 'nonsense' is unknown"),
         ("csv:./x?codec=snappy", "CSV files have no codec 'snappy'"),
+        ("parquet:./x?codec=zst", "Parquet files have no codec 'zst': did you mean zstd?"),
         ("jsonl:./x?ledger=5", "did you mean ledgers?"),
         ("postgres://u@127.0.0.1/x?mode=fast", "the mode 'fast' is not known"),
     ],

@@ -287,3 +287,19 @@ def test_each_ledger_is_read_once_however_it_was_written(
     within = left.with_name("0000000101-0000000102.parquet")
     within.write_bytes(left.read_bytes())
     assert stellarrow("sql", count, "--data", tmp_path / "out", "--csv").out == answer
+
+
+@pytest.mark.parametrize("name", ["d[1]", "e*f", "it's [a-z]"])
+def test_a_folder_whose_name_looks_like_a_pattern_is_that_folder(
+    stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path, name: str
+) -> None:
+    data = tmp_path / name
+    lake = make_lake()
+    assert stellarrow("extract", lake, "--tables", "ledgers", "--to", f"parquet:{data}/ours").code == 0
+    foreign = data / "theirs[x]" / "foreign"
+    foreign.mkdir(parents=True)
+    pq.write_table(pa.table({"a": [1, 2]}), foreign / "z[ab].parquet")
+    done = stellarrow("sql", "--data", data, "--csv", "select count(*) from ledgers")
+    assert (done.code, done.out.splitlines()[1]) == (0, "40"), done.err
+    done = stellarrow("sql", "--data", data, "--csv", 'select sum(a) from "foreign"')
+    assert (done.code, done.out.splitlines()[1]) == (0, "3"), done.err

@@ -16,6 +16,8 @@ import pytest
 from pyarrow import ArrowException, flight
 
 from fakes.process import free_port
+from stellarrow.net.credentials import ClientCredentials
+from stellarrow.net.http_request import ask
 from stellarrow.sinks.postgres.embedded import find_binaries
 
 PROGRAM = (sys.executable, "-m", "stellarrow.cli")
@@ -65,6 +67,34 @@ def test_up_serves_the_bundled_ledgers_and_fills_a_sink(tmp_path: Path, ports: d
         assert process.wait(15) == 0, (tmp_path / "log").read_text()
     stored = (tmp_path / "stellarrow-data" / "up" / "ledgers").glob("*.parquet")
     assert sum(pq.read_metadata(path).num_rows for path in stored) == 2
+
+
+def test_who_may_come_in_holds_for_the_sources_servers_too(tmp_path: Path, ports: dict[str, int]) -> None:
+    with (tmp_path / "log").open("w") as log:
+        words = [*PROGRAM, "up", "--auth", "api_key", "--state-dir", "kept", "--to", "parquet:./out"]
+        process = subprocess.Popen(words, cwd=tmp_path, stdout=log, stderr=log)
+    try:
+        deadline = time.monotonic() + 40
+        statuses: dict[str, int] = {}
+        while len(statuses) < 2:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            for service in ("source", "processor"):
+                try:
+                    answer = ask(
+                        "GET", f"http://127.0.0.1:{ports[f'{service} health_port']}/metrics", timeout=5
+                    )
+                    statuses[service] = answer.status
+                except OSError:
+                    time.sleep(0.1)
+        assert statuses == {"source": 401, "processor": 401}
+        made = run(tmp_path, "keys", "create", "me", "--role", "reader", "--state-dir", "kept")
+        for service in ("source", "processor"):
+            url = f"http://127.0.0.1:{ports[f'{service} health_port']}/metrics"
+            credentials = ClientCredentials.of(token=made.stdout.strip())
+            assert ask("GET", url, timeout=5, credentials=credentials).status == 200
+    finally:
+        process.terminate()
+        assert process.wait(15) == 0, (tmp_path / "log").read_text()
 
 
 def test_services_says_what_would_listen_where(tmp_path: Path, ports: dict[str, int]) -> None:

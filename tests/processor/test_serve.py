@@ -167,7 +167,8 @@ def test_sigterm_ends_within_ten_seconds_even_with_clients_that_never_read(
     heavy = tmp_path / "heavy"
     made = islice(synthetic(50, first=FIRST, ledger_bytes=400_000), 100)
     write_lake(heavy, made, first=FIRST, network=sa.Network.of("synthetic"))
-    service = serve(f"--start-ledger={FIRST}", "--tables=contract_events,ledgers", source=heavy)
+    first, last = f"--start-ledger={FIRST}", f"--end-ledger={FIRST + 99}"
+    service = serve(first, last, "--tables=contract_events,ledgers", source=heavy)
     while fetched(service, "/sessions")[0]["status"] != "STOPPED":
         time.sleep(0.05)
     stuck(service)

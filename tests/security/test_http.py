@@ -266,6 +266,19 @@ def test_a_wrong_setting_is_one_sentence(name: str, value: str, told: str) -> No
         read(Processor, environ={name: value})
 
 
+def test_the_older_familys_names_are_read_in_section_security(tmp_path: Path) -> None:
+    file = tmp_path / "stellarrow.toml"
+    text = '[security]\ncert_file = "c.pem"\nkey_file = "k.pem"\nauth_enabled = {}\nauth_type = "api_key"\n'
+    for switch, auth in (("true", ("api_key",)), ("false", ())):
+        file.write_text(text.format(switch))
+        settings = read(Processor, environ={}, file=file)
+        assert (str(settings.tls_certificate), str(settings.tls_key), settings.auth) == (
+            "c.pem",
+            "k.pem",
+            auth,
+        )
+
+
 def test_a_section_security_holds_for_every_service_and_a_file_may_hold_a_secret(tmp_path: Path) -> None:
     file = tmp_path / "stellarrow.toml"
     file.write_text('[security]\nauth = ["api_key"]\nrate_limit = "5/s"\n[processor]\nrate_limit = "7/s"\n')

@@ -25,6 +25,8 @@ import stellarrow as sa
 from security.deployment import Deployment, Shown, flight_client
 from stellarrow.security.api_keys import ApiKey, make_text, read_text
 from stellarrow.security.key_store import KeyStore
+from stellarrow.security.principal import Call, Principal
+from stellarrow.security.tickets import Tickets
 from stellarrow.services.secured import bootstrap
 
 Run = Callable[..., Any]
@@ -211,6 +213,51 @@ def test_a_key_is_made_shown_rotated_and_revoked_over_http(with_keys: Deployment
     assert http.outcome("GET /metrics", bearer(rotated["api_key"])) == "unauthenticated"
     assert ask("DELETE", "/board")[0] == 404
     assert "board" in [one["key_id"] for one in ask("GET")[1]["api_keys"]]
+
+
+def test_what_is_done_to_keys_over_http_is_in_the_audit_log(with_keys: Deployment) -> None:
+    ask = admin(with_keys, "noted-admin")
+    ask("POST", body={"key_id": "noted", "roles": ["reader"]})
+    ask("POST", "/noted/rotate")
+    ask("DELETE", "/noted")
+    ask("DELETE", "/noted")
+    lines = [json.loads(line) for line in (with_keys.state_dir / "audit.jsonl").read_text().splitlines()]
+    told = [(one["event"], one["principal"], one["result"][:13]) for one in lines if one["target"] == "noted"]
+    assert told == [
+        ("key created", "noted-admin", "ok"),
+        ("key rotated", "noted-admin", "ok"),
+        ("key revoked", "noted-admin", "ok"),
+        ("key revoked", "noted-admin", "UnknownApiKey"),
+    ]
+
+
+def test_a_ticket_stands_for_its_caller_once_and_not_for_long(
+    with_keys: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, text = with_keys.store.create("page", ["reader"], created_by="test")
+    http = with_keys.server("processor", "http")
+
+    def ticket() -> str:
+        answer = urllib3.request("POST", f"http://{http.address}/v1/tickets", headers={"X-API-Key": text})
+        assert (answer.status, answer.headers["Cache-Control"]) == (201, "no-store")
+        return str(answer.json()["ticket"])
+
+    once = bearer(ticket())
+    assert [http.outcome("GET /sessions", once) for _ in range(2)] == ["ok", "unauthenticated"]
+    denied = bearer(ticket())
+    assert http.outcome("GET /v1/admin/api-keys", denied) == "denied"
+    foreign = with_keys.server("source", "http")
+    assert foreign.outcome("GET /metrics", bearer(ticket())) == "unauthenticated"
+    assert http.outcome("GET /sessions", bearer("stkt_" + "x" * 43)) == "unauthenticated"
+    held = [ticket() for _ in range(3)]
+    with_keys.store.revoke("page")
+    time.sleep(0.2)
+    assert http.outcome("GET /sessions", bearer(held[0])) == "unauthenticated"
+    monkeypatch.setattr("stellarrow.security.tickets.SECONDS", -1.0)
+    tickets = Tickets()
+    late = tickets.issue(Principal("me"))
+    with pytest.raises(sa.Unauthenticated):
+        tickets(Call("GET /sessions", {"authorization": f"Bearer {late}"}))
 
 
 @pytest.mark.parametrize(

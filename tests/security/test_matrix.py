@@ -6,13 +6,16 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from starlette.routing import Mount, WebSocketRoute
 
 import stellarrow as sa
 from security.deployment import Deployment, Server, Shown
 from stellarrow.security import api_keys
+from stellarrow.security.access import Access
 from stellarrow.security.api_keys import make_text
 from stellarrow.security.permissions import ROLES, RULES, Asked, Permission, check_named
 from stellarrow.servers.flight_base import VERBS
+from stellarrow.servers.http_access import Guarded
 
 BAD = ("none", "garbage", "unknown", "wrong secret", "expired", "revoked", "elsewhere", "two", "scheme")
 
@@ -80,6 +83,18 @@ def test_every_call_of_every_service_is_named_in_the_table(with_keys: Deployment
 def test_a_call_that_the_table_does_not_name_is_refused_when_the_server_is_made() -> None:
     with pytest.raises(sa.ConfigError, match="no permission is named for GET /new"):
         check_named(["GET /health", "GET /new"])
+
+
+def test_a_websocket_and_a_mounted_application_are_refused_unless_they_are_named() -> None:
+    async def answer(*_: object) -> None:
+        """Never get here."""
+
+    for route, told in (
+        (WebSocketRoute("/v1/ws", answer), "no permission is named for WEBSOCKET /v1/ws"),
+        (Mount("/static", answer), "Mount has no permission"),
+    ):
+        with pytest.raises(sa.ConfigError, match=told):
+            Guarded(answer, access=Access([]), routes=[route])
 
 
 @pytest.mark.parametrize("role", sorted(ROLES))

@@ -22,9 +22,12 @@ import stellarrow as sa
 from security.certificates import Authority
 from security.deployment import Deployment, Server, Shown, client_context, deployed, flight_client
 from security.test_matrix import every, expected
+from stellarrow.config import Processor, read
 from stellarrow.security.mtls import read_roles
 from stellarrow.security.permissions import ROLES, RULES, Asked
 from stellarrow.security.tls import Tls
+from stellarrow.services.secured import Secured
+from stellarrow.telemetry.metrics import Metrics
 
 ROLES_OF = "admin.example=admin,reader.example=reader,processor.example=processor+reader"
 
@@ -218,6 +221,18 @@ def test_files_that_make_no_identity_change_nothing_and_are_told(tmp_path: Path)
     authority.renew()
     tls._looked_at = 0.0
     assert (tls.current().number, told[-1]) == (2, "")
+
+
+def test_a_key_that_others_may_read_is_told_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    authority = Authority(tmp_path)
+    for mode, told in ((0o600, 0), (0o644, 1)):
+        (tmp_path / "key.pem").chmod(mode)
+        caplog.clear()
+        settings = read(Processor, authority.server_flags, environ={})
+        Secured(settings, tmp_path / "state", Metrics()).close()
+        assert caplog.text.count(f"chmod 600 {tmp_path}/key.pem") == told
 
 
 def test_a_key_with_a_password_is_refused_and_nobody_is_asked_for_it(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Final
 
 import pyarrow as pa
 
 from stellarrow.core.figures import Figures
-from stellarrow.errors import ConfigError, SourceError
+from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.ledgers import LedgerRange
 
 WINDOWS: Final = ("1m", "5m", "1h", "24h", "7d", "total")
@@ -189,5 +188,4 @@ def _window(window: str) -> str:
 
 
 def _nearest(word: str, known: Mapping[str, Name] | tuple[str, ...]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]}?" if close else f"it must be {', '.join(known)}"
+    return nearest(word, known, f"it must be {', '.join(known)}")

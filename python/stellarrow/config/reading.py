@@ -19,6 +19,9 @@ from stellarrow.storage.paths import local_path
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
 SHARED: Final = "security"  # a section of the file for every service that listens
+# What the older family of components calls some settings of that section.
+_OLDER: Final = {"cert_file": "tls_certificate", "key_file": "tls_key", "auth_type": "auth"}
+_OLDER_SWITCH: Final = "auth_enabled"  # false, nobody is asked, whatever auth_type says
 
 Service = TypeVar("Service", bound=Settings)
 
@@ -99,7 +102,7 @@ def _variable(name: str) -> str:
 
 def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
-    held = _parsed(path)
+    held = _renamed(_parsed(path))
     everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
     own = settings_of(SERVICES[service])
     sections = {**SERVICES, SHARED: Listening}
@@ -119,6 +122,17 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
         for key, value in content.items():
             if _key(key) in own:
                 yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
+
+
+def _renamed(held: dict[str, Any]) -> dict[str, Any]:
+    """Return what a file holds with the names of now in section [security]."""
+    section = held.get(SHARED)
+    if not isinstance(section, dict):
+        return held
+    kept = {key: value for key, value in section.items() if _key(key) != _OLDER_SWITCH}
+    is_off = len(kept) < len(section) and section.get(_OLDER_SWITCH, section.get("auth-enabled")) is False
+    named = {_OLDER.get(_key(key), key): value for key, value in kept.items()}
+    return {**held, SHARED: {**named, "auth": ""} if is_off else named}
 
 
 def _key(written: str) -> str:

@@ -17,6 +17,7 @@ from stellarrow.security.limits import Buckets, Rate, caller_of
 from stellarrow.security.permissions import RULES, Asked, Permission, Rule, permissions_of
 from stellarrow.security.principal import EVERYBODY, NOBODY, Call, CredentialExpired, Principal
 from stellarrow.security.proxies import TrustedProxies
+from stellarrow.security.tickets import Tickets
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.metrics import Metrics
 
@@ -90,7 +91,8 @@ class Access:
         metrics: Metrics | None = None,
     ) -> None:
         self.audit: Audit = audit or NoAudit()
-        self._authenticators = tuple(authenticators)
+        self.tickets = Tickets()
+        self._authenticators: tuple[Authenticator, ...] = (*authenticators, self.tickets)
         self._policy = policy = policy or Policy()
         self._metrics = metrics or Metrics()
         self._anonymous = _anonymous(policy)

@@ -16,6 +16,7 @@ from stellarrow.security.api_keys import PREFIX
 from stellarrow.security.key_sources import KeySource
 from stellarrow.security.permissions import ROLES, permissions_of
 from stellarrow.security.principal import Call, CredentialExpired, Principal
+from stellarrow.security.tickets import PREFIX as TICKET
 
 with needing("tokens (JWT)", "servers"):
     from joserfc import jwt
@@ -118,7 +119,7 @@ class JwtAuthenticator:
 
 
 def _is_token(text: str) -> bool:
-    return bool(text) and not text.startswith(PREFIX) and text.count(".") >= 2
+    return bool(text) and not text.startswith((PREFIX, TICKET)) and text.count(".") >= 2
 
 
 def _roles(claims: dict[str, Any], path: str) -> Sequence[str]:

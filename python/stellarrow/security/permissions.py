@@ -58,6 +58,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /health/ready": Rule(Asked.NOTHING),
     "GET /ready": Rule(Asked.NOTHING),
     "GET /metrics": Rule(Permission.READ_METRICS),
+    "POST /v1/tickets": Rule(Asked.IDENTITY),
     f"POST {_KEYS}": Rule(Permission.ADMIN, "key created"),
     f"GET {_KEYS}": Rule(Permission.ADMIN),
     f"GET {_KEYS}/{{key_id}}": Rule(Permission.ADMIN),

@@ -1,4 +1,4 @@
-"""API keys over HTTP, for administrators: /v1/admin/api-keys."""
+"""Credentials over HTTP: tickets for who is known, API keys for administrators."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stellarrow.extras import needing
 from stellarrow.security.access import Access, status_result
 from stellarrow.security.api_keys import DEFAULT_DAYS, read_span, to_dict
 from stellarrow.security.key_store import KeyStore
+from stellarrow.security.tickets import SECONDS
 from stellarrow.servers.http_access import grant_of, json_body, refusal
 
 with needing("HTTP", "servers"):
@@ -26,8 +27,19 @@ _CREATE: Final = ("key_id", "roles", "description", "expires_at", "allowed_netwo
 Answer = Callable[[Request], Awaitable[Response]]
 
 
-def routes(store: KeyStore, access: Access) -> list[Route]:
-    """Return the routes that show and change the keys of a store."""
+def routes(store: KeyStore | None, access: Access) -> list[Route]:
+    """Return the routes that give tickets, and those that show and change the keys of a store."""
+
+    async def ticket(request: Request) -> Response:
+        made = access.tickets.issue(grant_of(request).principal)
+        answer = {"ticket": made, "expires_in": SECONDS}
+        return JSONResponse(answer, status_code=201, headers={"Cache-Control": "no-store"})
+
+    tickets = [Route("/v1/tickets", ticket, methods=["POST"])]
+    return tickets if store is None else [*tickets, *_of_keys(store, access)]
+
+
+def _of_keys(store: KeyStore, access: Access) -> list[Route]:
     keys = _Keys(store)
     path = "/v1/admin/api-keys"
     return [

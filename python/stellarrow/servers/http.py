@@ -135,7 +135,7 @@ class HealthServer:
             Route("/ready", self._readiness),
             Route("/metrics", self._text),
         ]
-        return [*own, *routes, *(admin_http.routes(keys, access) if access and keys else [])]
+        return [*own, *routes, *(admin_http.routes(keys, access) if access else [])]
 
     def _guarded_app(
         self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None

@@ -19,7 +19,7 @@ with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
-    from starlette.routing import BaseRoute, Match, Route
+    from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 _UNKNOWN: Final = "GET /metrics"  # what is not there needs as much as what is there
@@ -34,13 +34,19 @@ def grant_of(request: Request) -> Grant:
 
 
 def calls_of(routes: Sequence[BaseRoute]) -> list[str]:
-    """Return the calls that routes offer, as the table of permissions names them."""
-    return [
-        f"{method} {route.path}"
-        for route in routes
-        if isinstance(route, Route)
-        for method in sorted(set(route.methods or ()) - {"HEAD"})
-    ]
+    """Return the calls that routes offer, as the table of permissions names them.
+
+    What is neither a route nor a WebSocket, such as a mounted application, is refused: it has no name there.
+    """
+    return [call for route in routes for call in _calls(route)]
+
+
+def _calls(route: BaseRoute) -> list[str]:
+    if isinstance(route, WebSocketRoute):
+        return [f"WEBSOCKET {route.path}"]
+    if not isinstance(route, Route):
+        raise ConfigError(f"{type(route).__name__} has no permission: serve it by routes, each with its path")
+    return [f"{method} {route.path}" for method in sorted(set(route.methods or ()) - {"HEAD"})]
 
 
 class Guarded:
@@ -78,9 +84,9 @@ class Guarded:
         return Call(self._name(scope), headers, client[0] if client else "", certificate)
 
     def _name(self, scope: Scope) -> str:
+        method = scope.get("method", "WEBSOCKET")
         for route in self._routes:
-            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
-                method = scope["method"]
+            if isinstance(route, Route | WebSocketRoute) and route.matches(scope)[0] is Match.FULL:
                 return f"{'GET' if method == 'HEAD' else method} {route.path}"
         return _UNKNOWN
 

@@ -20,7 +20,7 @@ from stellarrow.security.limits import Rate
 from stellarrow.security.mtls import MtlsAuthenticator, read_roles
 from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
-from stellarrow.storage.private import private_file, private_folder
+from stellarrow.storage.private import keep_private, private_file, private_folder, warn_of_open_files
 from stellarrow.telemetry.metrics import Metrics
 
 BOOTSTRAP: Final = "bootstrap-admin"
@@ -38,9 +38,13 @@ class Secured:
         self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
         self.access: Access | None = None
+        warn_of_open_files(
+            filter(None, (settings.tls_key, settings.jwt_key_file, settings.bootstrap_admin_key_file))
+        )
         with ExitStack() as stack:
             authenticators: list[Authenticator] = []
             if "api_key" in settings.auth:
+                keep_private(state_dir, ())
                 self.keys = KeyStore(state_dir / FILE)
                 stack.callback(self.keys.close)
                 bootstrap(self.keys, settings.bootstrap_admin_key_file)

@@ -27,6 +27,17 @@ def private_file(path: Path, mode: str, *, buffering: int = -1) -> Any:
     return open(path, mode, buffering, opener=lambda name, flags: os.open(name, flags, _FILE))
 
 
+def warn_of_open_files(paths: Iterable[Path]) -> None:
+    """Say which files with secrets others may read; they are of the operator, who has to close them."""
+    for path in paths:
+        try:
+            mode = stat.S_IMODE(path.stat().st_mode)
+        except OSError:
+            continue  # what is not there is told where it is needed
+        if mode & 0o077:
+            _log.warning("%s holds a secret, and others may use it (%o): chmod 600 %s", path, mode, path)
+
+
 def keep_private(folder: Path, within: Iterable[Path]) -> None:
     """Take from others what they may do with a folder, and with what lies at or below some paths in it.
 

@@ -20,7 +20,7 @@ Examples:
   stellarrow schema contract_data@1.0 --json"""
 
 
-def _names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001
+def _names(context: click.Context, parameter: click.Parameter, begun: str) -> list[str]:  # noqa: ARG001  click gives it
     names = dict.fromkeys(name for one in tables() for name in (one.name, str(one)))
     return [name for name in names if name.startswith(begun)]
 

@@ -16,7 +16,8 @@ from stellarrow import extras, registry
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, end_process, stopping
-from stellarrow.config import Processor, Source, find_file, read
+from stellarrow.config import Listening, Processor, Source, find_file, read
+from stellarrow.config.settings import settings_of
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
 
@@ -44,10 +45,11 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     """Run source, processor and sinks in one process, until Ctrl-C.
 
     Without --source it takes the real ledgers that come with the package. What the source's own servers
-    are told stands in section [source] of the settings file.
+    are told stands in section [source] of the settings file; who may come in, and where state is kept, holds
+    for all unless it stands there.
     """
     file = find_file(click.get_current_context().params["config"])
-    source = read(Source, {"source": settings.source}, environ={}, file=file)
+    source = _shared(read(Source, {"source": settings.source}, environ={}, file=file), settings)
     if services:
         _show(_planned(source, settings))
         return
@@ -67,6 +69,13 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
             begin=stop.begin,
         )
     end_process(0)
+
+
+def _shared(source: Source, settings: Processor) -> Source:
+    """Give the source's servers what the processor's are told of security, by flags or otherwise."""
+    names = ["state_dir", *settings_of(Listening)]
+    shared = [name for name in names if not source.origins.get(name, "").endswith("[source]")]
+    return replace(source, **{name: getattr(settings, name) for name in shared})
 
 
 @contextmanager

@@ -135,7 +135,9 @@ def _prove(listing: Listing, ledgers: LedgerRange, kept: KeptFile, file: pa.Nati
     size, digest = compare_bytes(listing, kept, file)
     if not kept.sha256:
         _compare_facts(listing, ledgers, file)
-        next(_rows(listing, ledgers, kept, file), None)  # whose columns are the table's
+        # Its columns are the table's. A reader of compressed text closes what it reads: not this file.
+        with listing.store.read(f"{listing.shape.folder}/{kept.path}") as again:
+            next(_rows(listing, ledgers, kept, again), None)
     footer = _compare_footer(listing, kept, file)
     file.seek(0)
     return KeptFile(kept.path, size, kept.rows, digest, footer)
