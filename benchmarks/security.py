@@ -168,9 +168,7 @@ def main() -> int:
             print(f"| {way} | {speed:,.0f} | {cpu:.2f} |")
         ratio = measured["TLS"][0] / measured["plain"][0]
         missed |= ratio < TLS_GOAL
-        print(
-            f"\nTLS leaves {ratio:.2f} of the speed (goal {TLS_GOAL})."
-        )
+        print(f"\nTLS leaves {ratio:.2f} of the speed (goal {TLS_GOAL}).")
     print("\n" + ", ".join(f"{name} {value}" for name, value in describe().items()))
     return int(missed)
 
