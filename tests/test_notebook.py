@@ -38,7 +38,7 @@ def test_every_cell_runs_and_two_plots_are_drawn(tmp_path: Path, monkeypatch: py
         plt.close("all")
     transactions = names["outcomes"].select("successful", "failed").sum().sum_horizontal().item()
     assert bars == [len(names["lumens"]), transactions]
-    assert names["seen"] == [1, 2]
+    assert sorted(set(names["seen"])) == [1, 2]
     assert names["report"].rows["token_transfers"] == len(names["frame"]) > len(names["kept"]) > 0
 
 

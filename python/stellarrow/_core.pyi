@@ -1,7 +1,31 @@
 """The Rust core. Only `stellarrow.core.decode` imports it."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, final, type_check_only
+
+__all__ = [
+    "DEBUG_BUILD",
+    "CoreError",
+    "Figures",
+    "Options",
+    "Run",
+    "Splitter",
+    "Synth",
+    "__version__",
+    "decode",
+    "describe",
+    "frame",
+    "framing",
+    "keys",
+    "meta_json",
+    "schema",
+    "sequences",
+    "spec_json",
+    "spec_status",
+    "stream",
+    "tables",
+    "unescape",
+]
 
 __version__: Final[str]
 DEBUG_BUILD: Final[bool]
@@ -12,15 +36,18 @@ class CoreError(Exception):
     kind is one of "decode", "network", "chain", "config".
     """
 
+@type_check_only
 class RecordBatch:
     """One table's rows; exports __arrow_c_array__."""
     def __arrow_c_array__(self, requested_schema: object | None = None) -> tuple[object, object]: ...
     def __arrow_c_schema__(self) -> object: ...
 
+@type_check_only
 class Schema:
     """A table's schema; exports __arrow_c_schema__."""
     def __arrow_c_schema__(self) -> object: ...
 
+@final
 class Options:
     """What to decode and how: checked once, then reused for any number of calls, from any thread."""
     def __new__(
@@ -28,12 +55,12 @@ class Options:
         tables: Sequence[str],
         *,
         passphrase: str,
-        contract_ids: Sequence[str] = (),
-        asset_codes: Sequence[str] = (),
-        asset_issuers: Sequence[str] = (),
-        event_names: Sequence[str] = (),
-        event_types: Sequence[str] = (),
-        accounts: Sequence[str] = (),
+        contract_ids: Sequence[str] = ...,
+        asset_codes: Sequence[str] = ...,
+        asset_issuers: Sequence[str] = ...,
+        event_names: Sequence[str] = ...,
+        event_types: Sequence[str] = ...,
+        accounts: Sequence[str] = ...,
         include_deleted: bool = True,
         diagnostics: bool = False,
         decoded: bool = False,
@@ -41,6 +68,7 @@ class Options:
         verify_chain: bool = True,
     ) -> Options: ...
 
+@final
 class Run:
     """The ledgers one call decoded: how many, which, and the hashes that link them to their neighbours."""
 
@@ -76,6 +104,7 @@ def framing(data: Any) -> str:
 def tables() -> list[tuple[str, str, str]]:
     """Return (name, version, one line of description) of every table, oldest version first."""
 
+@type_check_only
 class Stream:
     """A pass over batches; exports __arrow_c_stream__."""
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object: ...
@@ -98,6 +127,7 @@ def describe(scval: str) -> str:
 def unescape(text: str) -> bytes | None:
     """Return the bytes that a text of the chain stands for, None where no bytes are written so."""
 
+@final
 class Splitter:
     """Cut a stream of stored bytes into pieces of whole ledgers without holding more than one piece: feed, then finish."""
     def __new__(cls, framing: str = "auto", piece_bytes: int = 33554432) -> Splitter: ...
@@ -105,6 +135,7 @@ class Splitter:
     def finish(self) -> list[bytes]: ...
     framing: str  # of the pieces
 
+@final
 class Synth:
     """An endless run of valid synthetic ledgers: iterate for LedgerCloseMeta XDR, one a ledger."""
     def __new__(
@@ -116,6 +147,7 @@ class Synth:
 def frame(ledgers: Sequence[bytes], framing: str, compression_level: int | None = None) -> bytes:
     """Put LedgerCloseMeta values into a framing, zstd-compressed when a level is given."""
 
+@final
 class Figures:
     """Figures over time windows, kept while rows come; any thread may ask while one counts.
 

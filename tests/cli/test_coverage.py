@@ -89,6 +89,16 @@ def test_a_damaged_file_is_seen_and_extract_repairs_it(stellarrow: Run, make_lak
     assert answer["contract_events"]["ledgers"] == answer["ledgers"]["ledgers"] == "100:129"
 
 
+def enter(path: Path) -> None:
+    """Let the manifest say of a file what is in it now."""
+    entry = path.parent / "_manifest" / f"{path.stem}.json"
+    answer = json.loads(entry.read_text())
+    rows, digest = pq.read_metadata(path).num_rows, hashlib.sha256(path.read_bytes()).hexdigest()
+    answer["files"][0] |= {"bytes": path.stat().st_size, "rows": rows, "sha256": digest}
+    del answer["checksum"], answer["files"][0]["footer_sha256"]
+    entry.write_text(json.dumps({**answer, "checksum": checksum(answer)}))
+
+
 def test_a_broken_chain_is_seen(stellarrow: Run, out: Path) -> None:
     path = next((out / "ledgers").glob("0000000100-*.parquet"))
     rows = pq.read_table(path, partitioning=None)
@@ -97,12 +107,7 @@ def test_a_broken_chain_is_seen(stellarrow: Run, out: Path) -> None:
     at = rows.schema.get_field_index("ledger_hash")
     changed = rows.set_column(at, rows.schema.field(at), pa.array(hashes))
     pq.write_table(changed.replace_schema_metadata(pq.read_metadata(path).metadata), path)
-    entry = out / "ledgers" / "_manifest" / f"{path.stem}.json"
-    answer = json.loads(entry.read_text())
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    answer["files"][0] |= {"bytes": path.stat().st_size, "sha256": digest}
-    del answer["checksum"]
-    entry.write_text(json.dumps({**answer, "checksum": checksum(answer)}))
+    enter(path)
     done = stellarrow("coverage", out, "--verify")
     assert (done.code, "ledger 105 does not follow 104" in done.out) == (1, True)
 
@@ -124,6 +129,7 @@ def test_extract_can_compare_row_counts_with_the_source(stellarrow: Run, make_la
     path = next((out / "contract_events").glob("0000000120-*.parquet"))
     rows = pq.read_table(path, partitioning=None)
     pq.write_table(rows.slice(1).replace_schema_metadata(pq.read_metadata(path).metadata), path)
+    enter(path)
     done = extract(stellarrow, lake, out, "--verify", "--json")
     answer = json.loads(done.out)
     ledger = rows.column("ledger_sequence")[0].as_py()

@@ -169,7 +169,7 @@ def test_a_consumer_with_a_wrong_network_writes_nothing_into_the_database(
         }
         for ranged in (True, False):  # decoded for it, or as the session kept it
             chosen = given if ranged else {name: one for name, one in given.items() if name not in ledgers}
-            with pytest.raises(sa.NetworkMismatch, match="rows of pubnet, not of testnet"):
+            with pytest.raises(sa.ConfigError, match="are of pubnet, not testnet, as --network says"):
                 consumed({**chosen, "network": "testnet"})
         consumed({**given, "network": "pubnet"})
     assert asked(database, "SELECT count(*) AS n FROM stellar.ledgers")[0]["n"] == 4
