@@ -7,6 +7,7 @@ It imports none of them. Other packages add to it by entry points in the groups 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -337,6 +338,8 @@ def find_network(source: Source, named: str | Network | None) -> Network:
     answer = source.network()
     if named is None:
         if answer is None:
+            with suppress(ConfigError):  # of a source that cannot be asked
+                source.available()  # what is no ledger at all says so
             raise ConfigError(
                 "the ledgers do not tell their network: give --network, a name such as pubnet or a passphrase"
             )

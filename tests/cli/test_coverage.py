@@ -175,3 +175,11 @@ def test_a_database_is_looked_into_like_a_folder(stellarrow: Run, make_lake: Lak
     assert (one["chain"], one["network"]) == ("holds, 18 links read again", "synthetic")
     assert one["last_closed_at"].startswith("2023-11-1")
     assert "every row count agrees" in stellarrow(*command, "--verify").out
+
+
+def test_a_table_that_lost_every_file_is_a_gap_and_not_an_error(stellarrow: Run, out: Path) -> None:
+    for path in (out / "contract_events").glob("*.parquet"):
+        path.unlink()
+    done = stellarrow("coverage", out, "--json")
+    assert tables(done)["contract_events"]["ledgers"] == ""
+    assert stellarrow("coverage", out).code == done.code

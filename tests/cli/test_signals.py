@@ -202,3 +202,17 @@ sys.exit(stop.exit_code)
 
 def test_a_signal_that_comes_just_before_the_main_thread_waits_is_heard() -> None:
     assert subprocess.run([sys.executable, "-c", DEAF], timeout=20, check=False).returncode == 143
+
+
+def test_a_long_query_ends_at_once_with_ctrl_c(tmp_path: Path) -> None:
+    query = "select count(*) from range(1000000) a, range(1000000) b where (a.range * b.range) % 7 = 3"
+    path = tmp_path / "ledgers.xdr"
+    path.write_bytes(frame(list(islice(synthetic(1, first=100), 2)), "batch"))
+    command = [sys.executable, "-m", "stellarrow.cli", "sql", query]
+    command += ["--source", str(path), "--network", "synthetic"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=10)
+    assert (process.returncode, said.strip()) == (130, "error: interrupted")

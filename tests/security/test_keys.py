@@ -402,7 +402,7 @@ def test_keys_are_made_listed_rotated_and_revoked_on_the_command_line(
     assert len(json.loads(stellarrow("keys", "show", "board", "--json").out)["secrets"]) == 1
     assert stellarrow("keys", "revoke", "board").out == "board is revoked\n"
     again = stellarrow("keys", "revoke", "board")
-    assert (again.code, again.err.startswith("error: there is no API key 'board'")) == (1, True)
+    assert (again.code, again.err.startswith("error: the API key 'board' is revoked already")) == (1, True)
     events = [
         json.loads(line)["event"] for line in Path("stellarrow-state/audit.jsonl").read_text().splitlines()
     ]

@@ -253,7 +253,9 @@ class KeyStore:
 
 def _active(held: Mapping[str, ApiKey], key_id: str) -> ApiKey:
     key = held.get(key_id)
-    if key is None or key.revoked_at is not None:
+    if key is not None and key.revoked_at is not None:
+        raise UnknownApiKey(f"the API key {shortened(key_id)!r} is revoked already: create another")
+    if key is None:
         raise UnknownApiKey(
             f"there is no API key {shortened(key_id)!r}: stellarrow keys list shows those there are"
         )

@@ -19,6 +19,8 @@ def last_closed(table: StoredTable, beside: Sequence[StoredTable]) -> datetime |
 
     None where no table has one, or what would tell is damaged.
     """
+    if not table.ledgers:
+        return None
     last = table.ledgers.ranges[-1]
     known = [one for one in beside if one.network == table.network and last.end in one.ledgers]
     # The table of ledgers has a row of each; the table itself is next.

@@ -90,7 +90,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
             "ledgers": str(one.held.ledgers),
             "count": one.held.ledgers.count,
             "missing": str(one.missing),
-            "last_ledger": one.held.ledgers.last,
+            "last_ledger": one.held.ledgers.last if one.held.ledgers else None,
             "last_closed_at": formatting.instant(one.closed_at) if one.closed_at else None,
             **(asdict(one.audit) if one.audit else {}),
         }

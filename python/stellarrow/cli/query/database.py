@@ -12,6 +12,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
+from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
 from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
@@ -141,7 +142,7 @@ class Database:
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""
         before = [scan.error for scan in self._scans]
-        with self._reading():
+        with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
             try:
                 relation = self._connection.sql(query)
@@ -155,6 +156,10 @@ class Database:
                     if scan.error and scan.error is not old:
                         raise scan.error from error
                 raise self._refused(query, str(error)) from error
+            except RuntimeError as error:  # DuckDB was interrupted; the signal itself may be yet to come
+                if "nterrupt" not in str(error):
+                    raise
+                raise KeyboardInterrupt from error
 
     def _prove(self, query: str) -> None:
         """Compare files with their digests, of the tables that a query may name."""
@@ -177,11 +182,11 @@ class Database:
         if "HUGEINT" in first or "INT128" in first:
             amount = "balance_text" if "balance" in words else "amount_text"
             return ConfigError(
-                f"{first.strip()} A sum of amounts may need more digits than a number has:"
+                f"{_sentence(first)} A sum of amounts may need more digits than a number has:"
                 f" exact_sum({amount}) gives it as text"
             )
         hint = rest.strip().splitlines()[0] if rest.strip() else ""
-        return ConfigError(f"{first.strip()} {hint}".strip())
+        return ConfigError(f"{_sentence(first)} {hint}".strip())
 
 
 def _damage(listing: Listing) -> StellarrowError | None:
@@ -193,6 +198,12 @@ def _damage(listing: Listing) -> StellarrowError | None:
     except StellarrowError as error:
         return error
     return None
+
+
+def _sentence(text: str) -> str:
+    """End what DuckDB says with a full stop, as another sentence follows."""
+    text = text.strip()
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 def _quoted(name: str) -> str:
