@@ -234,10 +234,9 @@ def open_source(
         metrics=metrics,
     )
     opened: list[Source] = [_kind(entry, SourceKind).open(url, options) for entry, url in _joined(parts)]
-    if len(opened) == 1:
-        return opened[0]
-    chain: Source = _CHAIN.load()(opened)
-    return chain
+    if len(opened) > 1:
+        opened = [_CHAIN.load()(opened)]
+    return opened[0]
 
 
 def _parts(location: str | None, rpc: Sequence[str]) -> list[str]:
@@ -248,8 +247,7 @@ def _parts(location: str | None, rpc: Sequence[str]) -> list[str]:
 
 def extras_of(location: str | None, *, rpc: Sequence[str] = (), sinks: Iterable[str] = ()) -> list[str]:
     """Return the extras that a source and sinks take together, so that one sentence can name one for all."""
-    entries = [source_entry(part) for part in _parts(location, rpc)]
-    entries += [sink_entry(place) for place in sinks]
+    entries = [*map(source_entry, _parts(location, rpc)), *map(sink_entry, sinks)]
     stores = [place.partition(":")[2].partition("://")[0] for place in sinks]
     entries += [FILE_STORES[store] for store in stores if store in FILE_STORES]
     return list(dict.fromkeys(entry.extra for entry in entries if entry.extra))
