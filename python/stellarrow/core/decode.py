@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
@@ -110,7 +111,8 @@ def decode(
             transfers=transfers,
             verify_chain=verify_chain,
         )
-        return _Choice(tables, options).decode(data, framing, part, verify_hashes=bool(verify_hashes))[0]
+        choice = _choice(tuple(tables), options)
+        return choice.decode(data, framing, part, verify_hashes=bool(verify_hashes))[0]
 
     return projection.of_batches(made(network) if network is not None else _proven(made))
 
@@ -188,6 +190,12 @@ class Decoder:
                 f"{chunk.where} should hold the ledgers {wanted} but holds {held}: fetch it again"
             )
         return LedgerBatch(chunk.first, chunk.last, batches, run)
+
+
+@lru_cache(maxsize=32)
+def _choice(tables: tuple[str, ...], options: DecodeOptions) -> _Choice:
+    """Return what the last calls of the same kind used: they come a ledger each, by the thousand."""
+    return _Choice(tables, options)
 
 
 class _Choice:
