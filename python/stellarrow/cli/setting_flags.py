@@ -46,6 +46,12 @@ def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.option("--config", metavar="FILE", help=text)(function)
 
 
+def state_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command that looks into a state folder what says where that is, and --json."""
+    where = click.option("--state-dir", metavar="FOLDER", help="Where they lie.  [./stellarrow-state]")
+    return config_option(where(click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)))
+
+
 def _option(
     name: str, setting: Setting, section: str | None
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

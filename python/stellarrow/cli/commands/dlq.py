@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
@@ -18,7 +18,7 @@ from rich.text import Text
 from stellarrow import registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting
-from stellarrow.cli.setting_flags import config_option
+from stellarrow.cli.setting_flags import state_options
 from stellarrow.config import Extract, find_file, read
 from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError, StellarrowError
@@ -39,17 +39,6 @@ def command() -> None:
 
     They are kept by extract and processor serve with --on-error quarantine, and are a gap until they succeed.
     """
-
-
-def _common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what says where the letters are."""
-    for declared in (
-        config_option,
-        click.option("--state-dir", metavar="FOLDER", help="Where they lie.  [./stellarrow-state]"),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    ):
-        function = declared(function)
-    return function
 
 
 def _open(config: str | None, state_dir: str | None) -> DeadLetters:
@@ -75,7 +64,7 @@ def _ledgers(letters: Sequence[DeadLetter]) -> LedgerSet:
 
 
 @command.command("list", short_help="List them, and why.", epilog=_EXAMPLE + "list")
-@_common
+@state_options
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     """List the ledgers that were quarantined, and why."""
     letters = _open(config, state_dir)
@@ -117,7 +106,7 @@ def _plain(letter: DeadLetter) -> dict[str, Any]:
 
 @command.command(short_help="Show all that is known of one.", epilog=_EXAMPLE + "show 58752000")
 @click.argument("ledger", type=int)
-@_common
+@state_options
 def show(ledger: int, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Show all that is known of a ledger that was quarantined."""
     letters = _open(config, state_dir)
@@ -150,7 +139,7 @@ def _facts(letter: DeadLetter, letters: DeadLetters) -> Iterator[tuple[str, str]
 @command.command(short_help="Try them again from the bytes kept.", epilog=_EXAMPLE + "retry 58752000:+1000")
 @click.argument("ledgers", required=False)
 @click.option("--to", multiple=True, metavar="SINK", help="Instead of where they were meant to go.")
-@_common
+@state_options
 def retry(
     ledgers: str | None, to: Sequence[str], config: str | None, state_dir: str | None, as_json: bool
 ) -> int:
@@ -234,7 +223,7 @@ class _DeadLetterSource:
 
 @command.command(short_help="Give them up.", epilog=_EXAMPLE + "drop 58752000")
 @click.argument("ledgers")
-@_common
+@state_options
 def drop(ledgers: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Give ledgers up: forget them; they stay a gap until they are extracted again."""
     letters = _open(config, state_dir)

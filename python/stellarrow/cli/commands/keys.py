@@ -5,10 +5,10 @@ from __future__ import annotations
 import getpass
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import click
 from rich.console import Console
@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.groups import Verbs
-from stellarrow.cli.setting_flags import config_option
+from stellarrow.cli.setting_flags import state_options
 from stellarrow.config import Processor, find_file, read
 from stellarrow.errors import ConfigError
 from stellarrow.security.api_keys import DEFAULT_DAYS, ApiKey, read_span, to_dict
@@ -39,17 +39,6 @@ def command() -> None:
 
     The keys lie in the state folder. Services that share it know them at once, without a restart.
     """
-
-
-def _common(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command what says where the keys are."""
-    for declared in (
-        config_option,
-        click.option("--state-dir", metavar="FOLDER", help="Where they lie.  [./stellarrow-state]"),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON."),
-    ):
-        function = declared(function)
-    return function
 
 
 @contextmanager
@@ -98,7 +87,7 @@ def _who() -> str:
     "--expires", default=f"{DEFAULT_DAYS}d", metavar="SPAN", help=f"30d, 12h or never.  [{DEFAULT_DAYS}d]"
 )
 @click.option("--network", "networks", multiple=True, metavar="CIDR", help="From where; may be repeated.")
-@_common
+@state_options
 def create(
     *,
     key_id: str,
@@ -125,7 +114,7 @@ def create(
 
 
 @command.command("list", short_help="List them.", epilog=_EXAMPLE + "list")
-@_common
+@state_options
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     """List the keys, revoked and expired ones too."""
     with _opened(config, state_dir) as store:
@@ -156,7 +145,7 @@ def _draw(held: Sequence[ApiKey]) -> None:
 
 @command.command(short_help="Show all that is known of one.", epilog=_EXAMPLE + "show dashboard")
 @click.argument("key_id")
-@_common
+@state_options
 def show(key_id: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Show all that is known of a key; its text is known to nobody."""
     with _opened(config, state_dir) as store:
@@ -167,7 +156,7 @@ def show(key_id: str, config: str | None, state_dir: str | None, as_json: bool) 
 @command.command(short_help="Give one a new secret.", epilog=_EXAMPLE + "rotate dashboard --overlap 24h")
 @click.argument("key_id")
 @click.option("--overlap", default="24h", metavar="SPAN", help="How long the old one still works.  [24h]")
-@_common
+@state_options
 def rotate(key_id: str, overlap: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Give a key a new secret and print it; the old one works for a while more."""
     with _noted(config, state_dir, "key rotated", key_id) as store:
@@ -177,7 +166,7 @@ def rotate(key_id: str, overlap: str, config: str | None, state_dir: str | None,
 
 @command.command(short_help="End one.", epilog=_EXAMPLE + "revoke dashboard")
 @click.argument("key_id")
-@_common
+@state_options
 def revoke(key_id: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """End a key for good: calls with it are refused, streams with it end within seconds."""
     with _noted(config, state_dir, "key revoked", key_id) as store:
