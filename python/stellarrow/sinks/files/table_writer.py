@@ -20,7 +20,7 @@ from stellarrow.sinks.files.superseding import clean, replaced
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.storage.files import FileStore, Gone
 
-_CHANCES: Final = 5  # to list what other writers are merging at the same moment
+_CHANCES: Final = 5  # to place a range beside writers that are merging the same ledgers at the same moment
 
 
 class TableFiles:
@@ -108,15 +108,24 @@ class TableFiles:
             files.write(rest)
             files.close(ledgers)
             with self._store.alone(self._shape.folder):
-                self._place(files, ledgers)
+                self._place_beside_others(files, ledgers)
         finally:
             files.discard()
             self._begun.remove(files)
         self._covered = self.covered | LedgerSet([ledgers])
         self._compact_if_full(window(ledgers.first, self._ledgers_per_file), ledgers)
 
+    def _place_beside_others(self, files: RangeFiles, ledgers: LedgerRange) -> None:
+        """Place the files; where another writer merged what was being looked at just now, look again."""
+        for chance in reversed(range(_CHANCES)):
+            try:
+                return self._place(files, ledgers)
+            except Gone:
+                if not chance:
+                    raise
+
     def _place(self, files: RangeFiles, ledgers: LedgerRange) -> None:
-        """Place the files, but not what another writer has placed since."""
+        """Place the files, but not what another writer has placed since. Gone."""
         missing = LedgerSet([ledgers]) - LedgerSet(self._placed_since(ledgers))
         if missing == LedgerSet([ledgers]):
             place_or_prove(self._listing, files, ledgers)
@@ -133,16 +142,10 @@ class TableFiles:
                 anew.discard()
 
     def _placed_since(self, ledgers: LedgerRange) -> list[LedgerRange]:
-        """Return what another writer has placed of these ledgers, proven to hold them."""
-        for chance in reversed(range(_CHANCES)):
-            parts = self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first)
-            there = [part for part in parts if part.first <= ledgers.end and ledgers.first <= part.end]
-            try:
-                prove_all(self._listing, there)
-                break
-            except Gone:  # merged by the other writer, just now
-                if not chance:
-                    raise
+        """Return what another writer has placed of these ledgers, proven to hold them. Gone."""
+        parts = self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first)
+        there = [part for part in parts if part.first <= ledgers.end and ledgers.first <= part.end]
+        prove_all(self._listing, there)
         return there
 
     def _compact_if_full(self, around: LedgerRange, last: LedgerRange) -> None:
