@@ -107,6 +107,18 @@ class _Filtered(Settings):
     filter_asset_issuers: tuple[str, ...] = setting(
         LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
     )
+    include_assets: tuple[str, ...] = setting(
+        LIST,
+        "",
+        "INCLUDE_ASSETS",
+        help="Assets beside those: CODE, CODE:ISSUER, native (XLM) or a token's contract.",
+    )
+    event_types: tuple[str, ...] = setting(
+        LIST,
+        "",
+        "EVENT_TYPES",
+        help="Only transfers of these: transfer, mint, burn, clawback, fee; payment and other operations.",
+    )
     include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
 
 
