@@ -9,6 +9,7 @@ from stellarrow.config.client import Client
 from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
+from stellarrow.config.sink_server import SinkServer
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
@@ -27,7 +28,7 @@ from stellarrow.net.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(Listening, Flowctl, Reached, Stored, Logged):
+class Source(Listening, Flowctl, Reached, Stored, Ranged, Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -47,6 +48,19 @@ class Source(Listening, Flowctl, Reached, Stored, Logged):
 @dataclass(frozen=True, kw_only=True)
 class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
     """Tables out of ledgers, in sessions."""
+
+    follow_source: bool = setting(
+        TRUTH,
+        "false",
+        "FOLLOW_SOURCE",
+        help="Without a start ledger, process all the source has, and follow.",
+    )
+    output_endpoint: str | None = setting(
+        ENDPOINT,
+        None,
+        "OUTPUT_ENDPOINT",
+        help="A Flight server that is sent the tables too, each ledger once.",
+    )
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
     source_endpoint: str = setting(
@@ -152,7 +166,9 @@ class Extract(Reached, Stored, Logged):
         None,
         help="Check transactions and results against headers; by default over a network.",
     )
-    workers: int | None = setting(COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default.")
+    workers: int | None = setting(
+        COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
+    )
     budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
@@ -162,6 +178,7 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "source": Source,
     "processor": Processor,
     "consumer": Consumer,
+    "sink": SinkServer,
     "extract": Extract,
     "client": Client,
 }
