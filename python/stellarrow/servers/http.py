@@ -139,10 +139,10 @@ class HealthServer:
 
     def _guarded_app(
         self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
-    ) -> Starlette:
+    ) -> Headers:
         """Return the application; what is first in the list sees a request first."""
         self.calls = tuple(calls_of(routes))
-        guards = [Middleware(Headers, tls=tls is not None)]
+        guards = []
         if origins:
             guards.append(
                 Middleware(
@@ -157,7 +157,7 @@ class HealthServer:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
         made = Starlette(routes=routes, middleware=guards)
         made.router.redirect_slashes = False  # it would name the host that the caller named
-        return made
+        return Headers(made, tls=tls is not None)
 
     def _health(self, request: Request) -> Response:
         checks = [component.check() for component in self._components]
