@@ -145,6 +145,7 @@ class Database:
         with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
             try:
+                self._check_one_answer(query)
                 relation = self._connection.sql(query)
                 if relation is None:
                     raise ConfigError("the query returns no rows: write a select")
@@ -160,6 +161,13 @@ class Database:
                 if "nterrupt" not in str(error):
                     raise
                 raise KeyboardInterrupt from error
+
+    def _check_one_answer(self, query: str) -> None:
+        *before, _ = self._connection.extract_statements(query) or [None]
+        if selects := [one for one in before if one.type.name in ("SELECT", "EXPLAIN")]:
+            raise ConfigError(
+                f"these are {len(selects) + 1} queries, and only the last would be answered: run each by itself"
+            )
 
     def _prove(self, query: str) -> None:
         """Compare files with their digests, of the tables that a query may name."""
