@@ -163,10 +163,11 @@ class Database:
                 raise KeyboardInterrupt from error
 
     def _check_one_answer(self, query: str) -> None:
-        *before, _ = self._connection.extract_statements(query) or [None]
+        before = self._connection.extract_statements(query)[:-1]
         if selects := [one for one in before if one.type.name in ("SELECT", "EXPLAIN")]:
+            many = len(selects) + 1
             raise ConfigError(
-                f"these are {len(selects) + 1} queries, and only the last would be answered: run each by itself"
+                f"these are {many} queries, and only the last would be answered: run each by itself"
             )
 
     def _prove(self, query: str) -> None:
