@@ -36,6 +36,7 @@ class Secured:
     def __init__(self, settings: Listening, state_dir: Path, metrics: Metrics) -> None:
         self.tls = tls_of(settings, self._reloaded)
         self.insecure = settings.insecure
+        self._state_dir = state_dir
         self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
         self.access: Access | None = None
@@ -69,7 +70,8 @@ class Secured:
     @property
     def http_doors(self) -> dict[str, Any]:
         """What every HTTP server is made with."""
-        return {**self.doors, "keys": self.keys, "cors_origins": self._cors_origins}
+        own = {"keys": self.keys, "cors_origins": self._cors_origins, "state_dir": self._state_dir}
+        return {**self.doors, **own}
 
     @property
     def doors(self) -> dict[str, Any]:
