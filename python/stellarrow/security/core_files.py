@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import logging
+import resource
 import sys
 from typing import Final
-
-try:
-    import resource
-except ImportError:  # Windows, which writes none
-    resource = None  # type: ignore[assignment]
 
 _SET_DUMPABLE: Final = 4  # PR_SET_DUMPABLE of Linux's <sys/prctl.h>
 _log: Final = logging.getLogger(__name__)
@@ -22,8 +18,6 @@ def leave_no_core_file() -> None:
     The limit of size alone would not hold where the system hands core files to a program, such as systemd's.
     A program that this one starts may be read again, and inherits the limit.
     """
-    if resource is None:
-        return
     try:
         _, hard = resource.getrlimit(resource.RLIMIT_CORE)
         resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
