@@ -31,6 +31,7 @@ FLOORS = (
     ("pipeline", "spool", "contracts", "analytics"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),
+    ("receiving", "forwarding"),
     ("servers.raw", "servers"),
     ("running", "scanning", "verification"),
     ("services",),

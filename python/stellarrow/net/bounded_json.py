@@ -54,6 +54,9 @@ class JsonObject:
     def ledger(self, key: str) -> int:
         return int(self._of(key, 0, _is_ledger, "a ledger's number"))
 
+    def count(self, key: str) -> int:
+        return int(self._of(key, 0, _is_count, "a whole number from 0"))
+
     def texts(self, key: str) -> tuple[str, ...]:
         return tuple(self._of(key, (), _are_texts, "a list of texts"))
 
@@ -74,6 +77,10 @@ def _are_texts(value: Any) -> bool:
 
 def _is_ledger(value: Any) -> bool:
     return type(value) is int and 0 <= value <= LAST_POSSIBLE
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _depth(value: Any) -> int:

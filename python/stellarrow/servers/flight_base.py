@@ -232,8 +232,9 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
         with answering():
             return self.get(context, self._admit("DoGet", context), ticket)
 
-    def do_put(self, context: flight.ServerCallContext, *_: Any) -> None:
-        self._refuse("DoPut", context)
+    def do_put(self, context: flight.ServerCallContext, descriptor: Any, reader: Any, writer: Any) -> None:
+        with answering():
+            self.put(context, self._admit("DoPut", context), descriptor, reader, writer)
 
     def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
         self._refuse("DoExchange", context)
@@ -257,6 +258,16 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
 
     def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:
         raise NotImplementedError
+
+    def put(
+        self,
+        context: flight.ServerCallContext,  # noqa: ARG002  for those who take what is put
+        grant: Grant,  # noqa: ARG002
+        descriptor: flight.FlightDescriptor,  # noqa: ARG002
+        reader: Any,  # noqa: ARG002
+        writer: Any,  # noqa: ARG002
+    ) -> None:
+        raise Unimplemented("this server has no DoPut")
 
     def _admit(self, verb: str, context: flight.ServerCallContext) -> Grant:
         call = context.get_middleware("calls")
