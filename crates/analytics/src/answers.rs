@@ -55,7 +55,7 @@ pub fn series<F: Shown>(
             whole,
         });
     });
-    known.then(|| batch(rows)).transpose()
+    known.then(|| batch(rows, series.last())).transpose()
 }
 
 /// Returns the foremost keys in the window of a kind that is open; none where there is no such order.
@@ -81,10 +81,10 @@ pub fn foremost<F: Shown>(
             whole,
         });
     });
-    batch(rows).map(Some)
+    batch(rows, series.last()).map(Some)
 }
 
-fn batch<F: Shown>(rows: Vec<Row<F>>) -> Result<RecordBatch, ArrowError> {
+fn batch<F: Shown>(rows: Vec<Row<F>>, last: u32) -> Result<RecordBatch, ArrowError> {
     let starts = rows.iter().map(|row| row.start.saturating_mul(1_000_000));
     let starts =
         PrimitiveArray::<TimestampMicrosecondType>::from_iter_values(starts).with_timezone("UTC");
@@ -98,6 +98,7 @@ fn batch<F: Shown>(rows: Vec<Row<F>>) -> Result<RecordBatch, ArrowError> {
         ("window_start", Arc::new(starts)),
         ("first_ledger", ledgers(|row| row.ledgers.0)),
         ("last_ledger", ledgers(|row| row.ledgers.1)),
+        ("as_of_ledger", Arc::new(UInt32Array::from(vec![last; rows.len()]))),
         ("contract_id", texts(|row| &row.key)),
         ("label", texts(|row| &row.label)),
         (

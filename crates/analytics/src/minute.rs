@@ -41,7 +41,7 @@ pub fn read<F: Figures>(bytes: &[u8], with_sets: bool) -> F {
 pub struct Minute<F: Figures> {
     /// Seconds since the epoch.
     pub start: i64,
-    /// The first and the last ledger counted in it; 0 and 0 where there is none.
+    /// The first and the last ledger with rows in it; 0 and 0 where there is none.
     pub ledgers: (u32, u32),
     /// By key: where its figures lie, from 1; 0 where there are none.
     places: Vec<u32>,

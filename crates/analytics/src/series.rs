@@ -90,7 +90,8 @@ impl<F: Counted> Series<F> {
         if ledger != self.ledger {
             self.ledger = ledger;
             self.seen.clear();
-            self.windows.begin(ledger, time.div_euclid(1_000_000));
+            self.windows.begin(time.div_euclid(1_000_000));
+            self.windows.cover(ledger);
         }
     }
 
@@ -124,7 +125,7 @@ impl<F: Counted> Series<F> {
         if ledger <= self.last {
             return;
         }
-        self.windows.begin(ledger, time);
+        self.windows.begin(time);
         if self.first == 0 {
             self.first = ledger;
         }

@@ -45,7 +45,7 @@ impl Kind {
 struct Window {
     /// Seconds since the epoch.
     start: i64,
-    /// The first and the last ledger counted in it; 0 and 0 where there is none.
+    /// The first and the last ledger with rows in it; 0 and 0 where there is none.
     ledgers: (u32, u32),
     figures: Packed,
 }
@@ -125,7 +125,7 @@ impl<F: Figures> Windows<F> {
     }
 
     /// Ends the windows that a ledger's close time lies behind. Times must not fall.
-    pub fn begin(&mut self, ledger: u32, time: i64) {
+    pub fn begin(&mut self, time: i64) {
         for at in 0..self.levels.len() {
             let Some(level) = self.levels.get_mut(at) else { break };
             let start = level.kind.start(time);
@@ -140,6 +140,10 @@ impl<F: Figures> Windows<F> {
                 self.end(at, ended);
             }
         }
+    }
+
+    /// Notes that a ledger has rows in the minute.
+    pub fn cover(&mut self, ledger: u32) {
         self.minute.ledgers = covered(self.minute.ledgers, (ledger, ledger));
     }
 
@@ -161,6 +165,9 @@ impl<F: Figures> Windows<F> {
     /// Merges a window that has ended into the one around it, which is still the one it lies in: shorter
     /// windows are ended before longer ones.
     fn end(&mut self, at: usize, mut window: Window) {
+        if window.ledgers.0 == 0 {
+            return;
+        }
         if let Some(around) = self.levels.get_mut(at + 1) {
             around
                 .open
