@@ -12,7 +12,6 @@ from pyarrow import flight
 from stellarrow.analytics.request import FiguresRequest, is_figures
 from stellarrow.analytics.request import of_path as figures_of_path
 from stellarrow.analytics.request import parse as parse_figures
-from stellarrow.analytics.windows import NAMES
 from stellarrow.core.tables import schema
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
@@ -61,9 +60,7 @@ class _Tables(GuardedFlight):
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
-        options = self._processor.options
-        figures = [("analytics", name) for name in NAMES] if options.figures_mb else []
-        paths = [COMPATIBLE[0], *(tuple(name.split("@")) for name in options.kept), *figures]
+        paths = [COMPATIBLE[0], *(tuple(name.split("@")) for name in self._processor.options.kept)]
         for path in paths:
             yield self.info(flight.FlightDescriptor.for_path(*path))
 
