@@ -26,6 +26,7 @@ FLOORS = {
         ("distinct", "keys"),
         ("packed",),
         ("minute",),
+        ("window",),
         ("windows",),
         ("series",),
         ("contracts", "network", "transfers"),

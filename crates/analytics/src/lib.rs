@@ -17,6 +17,7 @@ pub mod network;
 pub mod packed;
 pub mod series;
 pub mod transfers;
+pub mod window;
 pub mod windows;
 
 pub use columns::BadRows;

@@ -140,7 +140,7 @@ impl<F: Counted> Series<F> {
     /// Forgets the least important keys where there are too many bytes, or no room for another key.
     fn make_room(&mut self) {
         let bytes = self.bytes();
-        if bytes <= self.most_bytes && !(self.keys.is_full() && self.keys.len() > 0) {
+        if bytes <= self.most_bytes && (!self.keys.is_full() || self.keys.is_empty()) {
             return;
         }
         let per_key = bytes / self.keys.len().max(1) + 1;
