@@ -33,6 +33,7 @@ FLOORS = (
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),
     ("servers.raw", "servers"),
     ("running", "scanning", "verification"),
+    ("backfilling",),
     ("services",),
     ("cli.output",),
     ("cli.query",),

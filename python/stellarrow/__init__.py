@@ -1,5 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.backfilling.backfill import BackfillReport, backfill
+from stellarrow.backfilling.work import TaskFailed
 from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
@@ -37,6 +39,7 @@ from stellarrow.protocols import (
     Checked,
     Configured,
     Counted,
+    Divided,
     Forgetting,
     Guarded,
     Health,
@@ -62,6 +65,7 @@ from stellarrow.scanning import Scan, scan
 __all__ = [
     "AccessRefused",
     "ApiKeyExists",
+    "BackfillReport",
     "ChainBroken",
     "Checked",
     "ConfigError",
@@ -72,6 +76,7 @@ __all__ = [
     "DeadLetters",
     "DecodeError",
     "Decoder",
+    "Divided",
     "Filter",
     "Forgetting",
     "Guarded",
@@ -114,12 +119,14 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TaskFailed",
     "TooManyCalls",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
+    "backfill",
     "decode",
     "keys",
     "run",

@@ -23,6 +23,8 @@ _VERBS = (
     "up",
     "watch",
     "sink",
+    "plan",
+    "backfill",
     "coverage",
     "check",
     "compact",

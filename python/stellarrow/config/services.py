@@ -286,6 +286,7 @@ class Extract(_Reached, _Stored, _Logged):
     budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(_ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
+    shard: str | None = setting(TEXT, None, "SHARD", help="I/N: the I-th of N shards of all, from 0.")
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {
