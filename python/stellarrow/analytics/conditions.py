@@ -52,7 +52,9 @@ class Conditions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is asked, the same for the same rows."""
-        lists = {one.name: sorted(set(getattr(self, one.name))) for one in fields(self) if one.name != "where"}
+        lists = {
+            one.name: sorted(set(getattr(self, one.name))) for one in fields(self) if one.name != "where"
+        }
         named = {name: values for name, values in lists.items() if values}
         return {**named, "where": self.where} if self.where else named
 

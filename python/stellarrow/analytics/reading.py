@@ -121,7 +121,9 @@ class Snapshot:
 class Tables:
     """Every table that is answered. `version` is another one whenever there is more, or less, than before."""
 
-    def __init__(self, names: Sequence[str], *, hot: Hot, stored: Stored | None, network: Network | None) -> None:
+    def __init__(
+        self, names: Sequence[str], *, hot: Hot, stored: Stored | None, network: Network | None
+    ) -> None:
         self.names = tuple(names)
         self.hot = hot
         self.stored = stored

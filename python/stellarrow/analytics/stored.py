@@ -147,4 +147,3 @@ class Stored:
 
     def close(self) -> None:
         self._store.close()
-

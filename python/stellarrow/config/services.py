@@ -7,7 +7,7 @@ from typing import Final
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
-from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
+from stellarrow.config.parts import COUNT, ON_ERROR, Flowctl, Logged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import (
@@ -24,6 +24,7 @@ from stellarrow.config.values import (
     choice,
     number,
 )
+from stellarrow.config.wanted import Filtered, Ranged
 from stellarrow.net.address import Address
 
 
@@ -153,7 +154,9 @@ class Extract(Reached, Stored, Logged):
         None,
         help="Check transactions and results against headers; by default over a network.",
     )
-    workers: int | None = setting(COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default.")
+    workers: int | None = setting(
+        COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
+    )
     budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")

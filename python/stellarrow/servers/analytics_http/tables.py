@@ -172,5 +172,3 @@ def _coverage(snapshot: Snapshot) -> dict[str, Any]:
         "stored": str(stored.coverage) if stored else "",
         "filter": stored.listing.shape.facts["filter"] if stored else "",
     }
-
-

@@ -80,7 +80,9 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
     parts: list[Any] = []
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]
-    lines = pc.binary_join_element_wise(*parts, f"}}{end}", "", null_handling="replace", null_replacement="null")
+    lines = pc.binary_join_element_wise(
+        *parts, f"}}{end}", "", null_handling="replace", null_replacement="null"
+    )
     _, offsets, text = lines.buffers()
     return text.slice(0, unpack_from("=i", offsets, 4 * len(lines))[0])
 
