@@ -48,7 +48,7 @@ class Mark:
             ) from error
         if made_for != shape:
             raise Refused(
-                "the cursor is of another query: everything but limit, columns and format must be as it was then",
+                "the cursor is of another query: all but limit, columns and format must be as it was then",
                 field="cursor",
             )
         return cls(made_for, as_of, ledger, row, floor)
@@ -112,8 +112,8 @@ def _check(mark: Mark, snapshot: Snapshot) -> None:
     coverage = snapshot.coverage
     if mark.as_of > snapshot.as_of:
         raise Unavailable(
-            f"the cursor is as of ledger {mark.as_of}, and {snapshot.name} is here up to {snapshot.as_of}: try"
-            " again when the newer ledgers are here",
+            f"the cursor is as of ledger {mark.as_of}, and {snapshot.name} is here up to {snapshot.as_of}:"
+            " try again when the newer ledgers are here",
             retry_after=_RETRY_SECONDS,
         )
     if mark.ledger not in coverage:
@@ -129,8 +129,8 @@ def _fell_out(what: str, snapshot: Snapshot) -> FellOut:
     coverage = snapshot.coverage
     first = coverage.first if coverage else "none"
     return FellOut(
-        f"{what} is no longer kept here: the first ledger of {snapshot.name} is {first}; begin again without the"
-        " cursor, or extract the older ledgers from where they come from"
+        f"{what} is no longer kept here: the first ledger of {snapshot.name} is {first}; begin again without"
+        " the cursor, or extract the older ledgers from where they come from"
     )
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -79,7 +80,7 @@ class Snapshot:
         return pa.schema([self.schema.field(one) for one in self.columns(asked)], self.schema.metadata)
 
     def read(self, question: Question, ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of ledgers that a question asks for, with its columns and that of the ledger, in order.
+        """Yield the rows of ledgers that a question asks for, in order, the column of the ledger with them.
 
         What is wrong with the question is told before the first.
         """
@@ -129,6 +130,8 @@ class Tables:
         self.stored = stored
         self.network = network
         self.version = 0
+        self._lock = threading.Lock()
+        self._listeners: list[Callable[[], None]] = []
         follows = {name for name in names if name in hot.tables}
         held = stored.tables if stored else {}
         # What is decoded on request is in files alone: one answer has the same columns of every ledger.
@@ -146,6 +149,26 @@ class Tables:
         stored = self.stored.tables.get(name) if self.stored else None
         return Snapshot(name, self._schemas[name], hot, stored)
 
+    def add(self, name: str, ledgers: LedgerRange, rows: pa.RecordBatch) -> None:
+        """Take whole ledgers of a table into memory, and tell who waits."""
+        if self.hot.add(name, ledgers, rows):
+            self.changed()
+
+    def look(self) -> None:
+        """Look what is stored now, and tell who waits where it is more, or less."""
+        if self.stored and self.stored.look():
+            self.changed()
+
     def changed(self) -> None:
         """Note that there is more, or less, than before."""
-        self.version += 1
+        with self._lock:
+            self.version += 1
+            listeners = tuple(self._listeners)
+        for tell in listeners:
+            tell()
+
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell`, on any thread, whenever there is more; return what ends that."""
+        with self._lock:
+            self._listeners.append(tell)
+        return lambda: self._listeners.remove(tell)

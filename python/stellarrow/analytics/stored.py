@@ -48,7 +48,7 @@ class StoredTable:
     def within(
         self, ledgers: LedgerRange, columns: Sequence[str], conditions: Compiled, *, descending: bool = False
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows that the conditions' expression is true of, in order; columns are those and the key's."""
+        """Yield rows of which the conditions' expression is true, in order: these columns and the key's."""
         parts = [both for part in self.ranges for both in LedgerSet([part]) & LedgerSet([ledgers])]
         for part in reversed(parts) if descending else parts:
             batches = self._part(part, columns, conditions)

@@ -26,7 +26,7 @@ class Times:
         self._closed: OrderedDict[int, tuple[int, int]] = OrderedDict()
 
     def range(self, table: str, start: str, end: str) -> LedgerRange | None:
-        """Return the ledgers from start to end, both included and by number or time; None where there are none.
+        """Return the ledgers from start to end, both included, by number or time; None where there are none.
 
         An end that is open takes what there is.
         """

@@ -20,6 +20,7 @@ _VERBS = (
     "schema",
     "source",
     "processor",
+    "analytics",
     "up",
     "watch",
     "sink",

@@ -13,8 +13,8 @@ from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.answers import Document, Rows, Streamed, Whole, whole
 from stellarrow.servers.analytics_http.negotiation import NotAcceptable, coding_of, format_of
 from stellarrow.servers.analytics_http.parameters import FORMAT, Parameter, read_all
-from stellarrow.servers.analytics_http.problems import described, problem
 from stellarrow.servers.http_access import grant_of
+from stellarrow.servers.problems import described, problem
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool

@@ -22,7 +22,8 @@ class NotAcceptable(StellarrowError):
 
 def format_of(accept: str, known: Sequence[str]) -> str:
     """Return the format that the header Accept likes best; the first where it likes all alike."""
-    best, liked = "", 0.0
+    best: str | None = None
+    liked = 0.0
     for name, quality in _weighted(accept or "*/*"):
         found = _NAMES.get(name) or _OTHER_NAMES.get(name)
         if name in ("*/*", "application/*") or (name == "text/*" and "csv" in known):

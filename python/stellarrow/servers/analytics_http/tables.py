@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stellarrow.analytics.conditions import Conditions, lists_of
+from stellarrow.analytics.conditions import lists_of
 from stellarrow.analytics.order import key_of
 from stellarrow.analytics.paging import page
 from stellarrow.analytics.reading import Question, Snapshot, Tables
-from stellarrow.analytics.refusals import NotFound, Refused
+from stellarrow.analytics.refusals import NotFound
 from stellarrow.core.tables import __version__, table
-from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown
 from stellarrow.servers.analytics_http import parameters as of
-from stellarrow.servers.analytics_http.answers import Document, Rows
+from stellarrow.servers.analytics_http.answers import Document
 from stellarrow.servers.analytics_http.endpoint import Asked, Endpoint
 from stellarrow.servers.analytics_http.rows import PAGING, SELECTING, TableRows
 from stellarrow.servers.analytics_http.writing import json_rows
@@ -164,11 +164,16 @@ def _coverage(snapshot: Snapshot) -> dict[str, Any]:
     coverage = snapshot.coverage
     stored = snapshot.stored
     return {
-        "coverage": str(coverage),
+        "coverage": _ranges(coverage),
         "first_ledger": coverage.first if coverage else None,
         "last_ledger": coverage.last if coverage else None,
         "ledgers": coverage.count if coverage else 0,
-        "hot": str(snapshot.hot.coverage),
-        "stored": str(stored.coverage) if stored else "",
+        "hot": _ranges(snapshot.hot.coverage),
+        "stored": _ranges(stored.coverage) if stored else [],
         "filter": stored.listing.shape.facts["filter"] if stored else "",
     }
+
+
+def _ranges(ledgers: LedgerSet) -> list[list[int]]:
+    """Return ranges as pairs of the first and the last ledger."""
+    return [[part.first, part.end] for part in ledgers]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 from stellarrow.sinks.files.formats.csv import Csv
 from stellarrow.sinks.files.formats.jsonl import lines_of
@@ -51,6 +51,9 @@ class Bytes:
 
     def flush(self) -> None:
         """Do nothing: nothing is kept back."""
+
+    def close(self) -> None:
+        """Do nothing: what was written is still to be taken."""
 
     def taken(self) -> bytes:
         """Return what came since the last time."""

@@ -42,7 +42,7 @@ def described(
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": sentence,
-        "error": sentence,  # the name that the other HTTP servers of ours have it by
+        "error": sentence,  # the name that it had before
         "request_id": scope.get(REQUEST_ID, ""),
     }
     if field:
@@ -50,12 +50,12 @@ def described(
     return JSONResponse(told, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
-async def of_exception(request: Request, error: Exception) -> Response:
+async def answered_exception(request: Request, error: Exception) -> Response:
     """Answer where no route fits."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
     sentence = {
-        404: f"there is nothing at {request.url.path[:200]}: /openapi.json says what there is",
+        404: f"there is nothing at {request.url.path[:200]}",
         405: f"{request.method} cannot be asked of {request.url.path[:200]}",
     }.get(status, HTTPStatus(status).phrase)
     return described(status, sentence, request.scope, headers=headers)
