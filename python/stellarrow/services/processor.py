@@ -229,8 +229,9 @@ def _options(settings: Settings) -> Options:
         network=Network.of(settings.network) if settings.network else None,
         where=Filter(
             contract_ids=settings.filter_contract_ids,
-            asset_codes=settings.filter_asset_codes,
+            asset_codes=(*settings.filter_asset_codes, *settings.include_assets),
             asset_issuers=settings.filter_asset_issuers,
+            event_types=settings.event_types,
             include_deleted=settings.include_deleted,
         ),
         batch_size=settings.batch_size,

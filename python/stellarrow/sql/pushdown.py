@@ -21,12 +21,17 @@ with needing("SQL", "sql"):
 _CONTRACT: Final = re.compile(r"C[A-Z2-7]{55}")
 _ACCOUNT: Final = re.compile(r"G[A-Z2-7]{55}")
 _EVENT: Final = re.compile("contract|system|diagnostic|transfer|mint|burn|clawback|fee")
+_OPERATION: Final = re.compile(
+    "create_account|payment|path_payment_strict_(receive|send)|(create|claim|clawback)_claimable_balance"
+    "|clawback|liquidity_pool_(deposit|withdraw)|invoke_host_function|account_merge|manage_(buy|sell)_offer"
+)
 _FIELDS: Final = {
     "contract_id": ("contract_ids", _CONTRACT),
     "asset_issuer": ("asset_issuers", _ACCOUNT),
     "asset_code": ("asset_codes", re.compile(r"(?!(native|XLM)$)[A-Za-z0-9]{1,12}")),
     "event_name": ("event_names", re.compile(r"[A-Za-z0-9_]{1,32}")),
     "event_type": ("event_types", _EVENT),
+    "operation_type": ("event_types", _OPERATION),
     "from": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
     "to": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
 }
