@@ -50,6 +50,7 @@ def read(
     return service(
         **{key: value for key, (value, _) in given.items()},
         origins=MappingProxyType({key: origin for key, (_, origin) in given.items()}),
+        file=Path(file) if file else None,
     )
 
 

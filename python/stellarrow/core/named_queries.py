@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from stellarrow.core.tables import compiled, schema, table
@@ -14,6 +15,12 @@ from stellarrow.sql.named import AGGREGATE, ARTICLES, FILTER, PROJECTION, READY_
 
 if TYPE_CHECKING:
     from stellarrow.sql.aggregation import Aggregation
+
+
+@lru_cache(maxsize=64)
+def _condition(query: NamedQuery, name: str, *, decoded: bool) -> str:
+    """Return a filter in SQL of a table's columns: chunk after chunk asks for the same."""
+    return query.condition(schema(name, decoded=decoded))
 
 
 class Catalogue:
@@ -62,9 +69,7 @@ class Catalogue:
         """Return a filter that a named one must agree with, too; every table must be what that is of."""
         if not asked:
             return where
-        conditions = {
-            self.find(asked, FILTER, name).condition(schema(name, decoded=decoded)) for name in tables
-        }
+        conditions = {_condition(self.find(asked, FILTER, name), name, decoded=decoded) for name in tables}
         named = conditions.pop()
         return replace(where, where=f"({named}) AND ({where.where})" if where.where else named)
 

@@ -21,6 +21,7 @@ from stellarrow.sql.groups import Groups, Limits
 
 _LOT: Final = 1 << 15  # rows that are grouped at once
 _SUMMED_DIGITS: Final = 57
+_COLUMN_DIGITS: Final = 38
 _ALL: Final = "all"  # a key of its own, where rows are grouped by nothing
 _VALUE: Final = "value"
 _LEDGER: Final = "ledger_sequence"
@@ -154,10 +155,12 @@ def _columns(one: Aggregate, figures: pa.ChunkedArray) -> Iterator[pa.ChunkedArr
         yield pc.fill_null(figures, 0) if one.function == COUNT else figures
         return
     scale = figures.type.scale
-    most = pa.scalar(Decimal(10**38 - 1).scaleb(-scale), figures.type)
-    least = pa.scalar(Decimal(1 - 10**38).scaleb(-scale), figures.type)
+    # Made of digits: arithmetic of Python's decimals rounds.
+    least, most = (pa.scalar(Decimal((sign, (9,) * _COLUMN_DIGITS, -scale)), figures.type) for sign in (1, 0))
     fits = pc.and_(pc.less_equal(figures, most), pc.greater_equal(figures, least))
-    yield pc.cast(pc.if_else(fits, figures, pa.scalar(None, figures.type)), pa.decimal128(38, scale))
+    yield pc.cast(
+        pc.if_else(fits, figures, pa.scalar(None, figures.type)), pa.decimal128(_COLUMN_DIGITS, scale)
+    )
     if one.has_text:
         yield pa.chunked_array([[_text(value) for value in figures.to_pylist()]], pa.string())
 

@@ -62,7 +62,7 @@ class NamedQuery:
         from stellarrow.sql.parsing import parse_condition, written  # noqa: PLC0415  an extra
 
         self._require(FILTER)
-        return written(in_columns(parse_condition(self.expression), columns))
+        return written(in_columns(parse_condition(self.expression), columns).unalias())
 
     def select(self, columns: pa.Schema) -> str:
         """Return a projection in SQL of a table's columns alone, as `select` takes it."""

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.errors import ConfigError, nearest
+from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import shortened
 
 START: Final = "window_start"
@@ -32,8 +32,8 @@ FIELD: Final = pa.field(
 def window_named(name: str) -> str:
     """Return a window's name, empty for none: the whole range; ConfigError where there is no such window."""
     if name and name not in _UNITS:
-        remedy = nearest(name, NAMES, f"it must be {', '.join(NAMES)}, or none for the whole range")
-        raise ConfigError(f"the window is {shortened(name)!r}: {remedy}")
+        known = f"{', '.join(NAMES)}, or none for the whole range"
+        raise ConfigError(f"the window is {shortened(name)!r}: it must be {known}")
     return name
 
 
