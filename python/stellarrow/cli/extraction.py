@@ -143,7 +143,7 @@ class Job:
         absent |= gaps
         begins = held.first if held and absent and absent.first < held.first else None
         return _estimate_text(
-            missing, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
+            missing - absent, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
         )
 
     def _foretold(self, missing: LedgerSet) -> tuple[float, int]:

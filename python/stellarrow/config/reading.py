@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from stellarrow.config.older import Translated, Translator
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
@@ -18,6 +19,14 @@ from stellarrow.storage.paths import local_path
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
+OLDER_VARIABLE: Final = "CONFIG_FILE"  # by which the older components are told their file
+# Which of the older components a service takes the place of; each has words of its own in its YAML.
+OLDER_COMPONENTS: Final[Mapping[str, str]] = {
+    "source": "source",
+    "processor": "processor",
+    "analytics": "analytics",
+    "sink": "analytics",
+}
 SHARED: Final = "security"  # a section of the file for every service that listens
 QUERIES: Final = "queries"  # a section of the file that saved_queries.py reads
 # What the older family of components calls some settings of that section.
@@ -42,7 +51,7 @@ def read(
     name = next(name for name, one in SERVICES.items() if one is service)
     given: dict[str, tuple[Any, str]] = {}
     for key, text, origin in (
-        *(_from_file(Path(file), name) if file else ()),
+        *((_from_yaml if is_yaml(Path(file)) else _from_file)(Path(file), name) if file else ()),
         *_from_environment(environ, settings_of(service)),
         *((key, text, _flag(key)) for key, text in (flags or {}).items() if text is not None),
     ):
@@ -54,14 +63,24 @@ def read(
     )
 
 
-def find_file(named: str | None = None, *, environ: Mapping[str, str] | None = None) -> Path | None:
-    """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml."""
+def find_file(
+    named: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    service: type[Settings] | None = None,
+) -> Path | None:
+    """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml.
+
+    A service that takes an older component's place is also told it by CONFIG_FILE, as that was.
+    """
     environ = os.environ if environ is None else environ
-    if path := named or environ.get(FILE_VARIABLE):
-        if not local_path(path).is_file():
-            origin = "--config" if named else FILE_VARIABLE
-            raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
-        return local_path(path)
+    is_older = any(SERVICES.get(name) is service for name in OLDER_COMPONENTS) if service else False
+    variables = [FILE_VARIABLE, *([OLDER_VARIABLE] if is_older else [])]
+    for origin, path in (("--config", named), *((name, environ.get(name)) for name in variables)):
+        if path:
+            if not local_path(path).is_file():
+                raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
+            return local_path(path)
     return Path(FILE) if Path(FILE).is_file() else None
 
 
@@ -125,6 +144,26 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
         for key, value in content.items():
             if _key(key) in own:
                 yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
+
+
+def is_yaml(path: Path) -> bool:
+    """Tell whether a file is an older component's, by its name."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def translated(path: Path, service: str) -> Translated:
+    """Return what an older component's file says to the service in its place."""
+    from stellarrow.config.yaml_file import parse  # noqa: PLC0415  few have such a file
+
+    component = OLDER_COMPONENTS.get(service, service)
+    return Translator(component, SERVICES[service], str(path)).translate(parse(path))
+
+
+def _from_yaml(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
+    own = settings_of(SERVICES[service])
+    for name, (value, key) in translated(path, service).given.items():
+        if name in own:
+            yield name, value, f"{key} in {path}"
 
 
 def _renamed(held: dict[str, Any]) -> dict[str, Any]:

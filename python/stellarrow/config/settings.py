@@ -36,6 +36,15 @@ class Settings:
         """Return what a setting was given by, or the flag that gives it."""
         return self.origins.get(name, "--" + name.replace("_", "-"))
 
+    @property
+    def holds_secret(self) -> bool:
+        """Tell whether a password, a token or the file of a key is set."""
+        return any(
+            bool(getattr(self, name))
+            for name, one in settings_of(type(self)).items()
+            if one.kind.is_secret or "key" in name
+        )
+
     def shown(self) -> Iterator[tuple[str, str | None, str]]:
         """Yield name, value and origin of every setting; secrets are masked, what is not set is None."""
         for name, one in settings_of(type(self)).items():

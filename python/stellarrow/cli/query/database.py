@@ -160,6 +160,7 @@ class Database:
         with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
             try:
+                self._check_one_answer(query)
                 relation = self._connection.sql(query)
                 if relation is None:
                     raise ConfigError("the query returns no rows: write a select")
@@ -175,6 +176,14 @@ class Database:
                 if "nterrupt" not in str(error):
                     raise
                 raise KeyboardInterrupt from error
+
+    def _check_one_answer(self, query: str) -> None:
+        before = self._connection.extract_statements(query)[:-1]
+        if selects := [one for one in before if one.type.name in ("SELECT", "EXPLAIN")]:
+            many = len(selects) + 1
+            raise ConfigError(
+                f"these are {many} queries, and only the last would be answered: run each by itself"
+            )
 
     def _prove(self, query: str) -> None:
         """Compare files with their digests, of the tables that a query may name."""
