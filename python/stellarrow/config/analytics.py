@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stellarrow.config.parts import COUNT, Logged, Reached
+from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
 from stellarrow.config.values import ADDRESS, LIST, URL, number
-from stellarrow.config.wanted import Ranged
 from stellarrow.net.address import Address
 
 

@@ -7,9 +7,10 @@ from typing import Final
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
-from stellarrow.config.parts import COUNT, ON_ERROR, Flowctl, Logged, Reached, Stored
+from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
+from stellarrow.config.sink_server import SinkServer
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
@@ -24,12 +25,11 @@ from stellarrow.config.values import (
     choice,
     number,
 )
-from stellarrow.config.wanted import Filtered, Ranged
 from stellarrow.net.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source(Listening, Flowctl, Reached, Stored, Logged):
+class Source(Listening, Flowctl, Reached, Stored, Ranged, Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -49,6 +49,19 @@ class Source(Listening, Flowctl, Reached, Stored, Logged):
 @dataclass(frozen=True, kw_only=True)
 class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
     """Tables out of ledgers, in sessions."""
+
+    follow_source: bool = setting(
+        TRUTH,
+        "false",
+        "FOLLOW_SOURCE",
+        help="Without a start ledger, process all the source has, and follow.",
+    )
+    output_endpoint: str | None = setting(
+        ENDPOINT,
+        None,
+        "OUTPUT_ENDPOINT",
+        help="A Flight server that is sent the tables too, each ledger once.",
+    )
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
     source_endpoint: str = setting(
@@ -142,6 +155,10 @@ class Extract(Reached, Stored, Logged):
         LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
+    filter: str | None = setting(
+        TEXT, None, help="A named filter that must hold, too: `stellarrow queries` lists them."
+    )
+    projection: str | None = setting(TEXT, None, help="A named projection, instead of a select.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
     include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
     decoded: bool = setting(TRUTH, "false", help="Add values as JSON, code and its interface.")
@@ -167,6 +184,7 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "processor": Processor,
     "consumer": Consumer,
     "analytics": Analytics,
+    "sink": SinkServer,
     "extract": Extract,
     "client": Client,
 }
