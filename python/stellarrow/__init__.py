@@ -60,7 +60,8 @@ from stellarrow.protocols import (
     SourceKind,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, scan
+from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
@@ -95,6 +96,7 @@ __all__ = [
     "Located",
     "Measured",
     "Named",
+    "NamedQuery",
     "Network",
     "NetworkMismatch",
     "PermissionDenied",
@@ -126,9 +128,11 @@ __all__ = [
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
+    "aggregate",
     "backfill",
     "decode",
     "keys",
+    "queries",
     "run",
     "scan",
     "schema",

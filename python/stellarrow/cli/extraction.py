@@ -15,6 +15,7 @@ from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
@@ -43,7 +44,7 @@ class Job:
             table(name)
         self._options = DecodeOptions(
             network=registry.find_network(source, settings.network),
-            where=_where(settings),
+            where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,
             verify_chain=settings.verify_chain,
@@ -201,7 +202,7 @@ class Job:
         return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
 
-def _where(settings: Extract) -> Filter | None:
+def _where(settings: Extract, tables: Sequence[str]) -> Filter | None:
     where = Filter(
         contract_ids=settings.contract_ids,
         asset_codes=settings.asset_codes,
@@ -213,6 +214,10 @@ def _where(settings: Extract) -> Filter | None:
         where=settings.where or "",
         select=settings.select or "",
     )
+    if settings.filter or settings.projection:
+        known = catalogue(settings.file)
+        where = known.filtered(where, settings.filter, tables, decoded=settings.decoded)
+        where = known.projected(where, settings.projection, tables, decoded=settings.decoded)
     return where if str(where) else None
 
 

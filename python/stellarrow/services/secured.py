@@ -14,6 +14,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.security.access import Access, Authenticator, Policy
 from stellarrow.security.api_keys import make_text
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
+from stellarrow.security.core_files import leave_no_core_file
 from stellarrow.security.key_authenticator import KeyAuthenticator
 from stellarrow.security.key_store import FILE, KeyStore
 from stellarrow.security.limits import Rate
@@ -42,6 +43,8 @@ class Secured:
         warn_of_open_files(
             filter(None, (settings.tls_key, settings.jwt_key_file, settings.bootstrap_admin_key_file))
         )
+        if settings.auth or settings.holds_secret:
+            leave_no_core_file()
         with ExitStack() as stack:
             authenticators: list[Authenticator] = []
             if "api_key" in settings.auth:
