@@ -1,1 +1,1 @@
-"""Tables as answers read them: hot rows and stored ones as one, pages, conditions, and what brings newer rows."""
+"""Tables as answers read them: hot and stored rows as one, pages, and what brings newer rows."""
