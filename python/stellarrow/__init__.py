@@ -1,5 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.backfilling.backfill import BackfillReport, backfill
+from stellarrow.backfilling.work import TaskFailed
 from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
@@ -37,6 +39,7 @@ from stellarrow.protocols import (
     Checked,
     Configured,
     Counted,
+    Divided,
     Forgetting,
     Guarded,
     Health,
@@ -57,11 +60,13 @@ from stellarrow.protocols import (
     SourceKind,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, scan
+from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
     "ApiKeyExists",
+    "BackfillReport",
     "ChainBroken",
     "Checked",
     "ConfigError",
@@ -72,6 +77,7 @@ __all__ = [
     "DeadLetters",
     "DecodeError",
     "Decoder",
+    "Divided",
     "Filter",
     "Forgetting",
     "Guarded",
@@ -90,6 +96,7 @@ __all__ = [
     "Located",
     "Measured",
     "Named",
+    "NamedQuery",
     "Network",
     "NetworkMismatch",
     "PermissionDenied",
@@ -114,14 +121,18 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TaskFailed",
     "TooManyCalls",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
+    "aggregate",
+    "backfill",
     "decode",
     "keys",
+    "queries",
     "run",
     "scan",
     "schema",
