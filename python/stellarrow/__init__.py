@@ -60,7 +60,7 @@ from stellarrow.protocols import (
     SourceKind,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.scanning import Scan, aggregate, analytics, queries, scan
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
@@ -129,6 +129,7 @@ __all__ = [
     "UnknownSession",
     "__version__",
     "aggregate",
+    "analytics",
     "backfill",
     "decode",
     "keys",
