@@ -34,7 +34,7 @@ def test_every_service_shows_and_changes_the_level_and_the_audit_log_says_who_di
 ) -> None:
     _, key = with_keys.store.create("levels", ["admin"], created_by="test")
     servers = [one for one in with_keys.servers if one.protocol == "http"]
-    assert len(servers) == 3
+    assert len(servers) > 2
     with logs.written("info", "json"):
         for server in servers:
             logging.getLogger("stellarrow.test").debug("not seen by %s", server.service)
@@ -48,7 +48,7 @@ def test_every_service_shows_and_changes_the_level_and_the_audit_log_says_who_di
     assert "not seen" not in told
     lines = [json.loads(line) for line in (with_keys.state_dir / "audit.jsonl").read_text().splitlines()]
     changes = [(one["principal"], one["target"]) for one in lines if one["event"] == "log level changed"]
-    assert changes[-6:] == [("levels", "debug"), ("levels", "info")] * 3
+    assert changes == [("levels", "debug"), ("levels", "info")] * len(servers)
 
 
 @pytest.mark.parametrize(
