@@ -5,36 +5,41 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+import stellarrow as sa
 from security.deployment import Deployment, Server, Shown, channel
 from stellarrow.net.address import Address
+from stellarrow.processor.processor import Options, Processor
 from stellarrow.proto import control_service_pb2 as messages
 from stellarrow.servers.grpc_base import RpcServer, Unary
+from stellarrow.servers.processor_flight import FlightServer
+from stellarrow.sources.files import FileSource
 
 CONTROL = "/contractdata.v1.ControlService"
 CALLS = 200
 SECONDS = 60.0  # far more than it takes
 
 
+def unasked(never: threading.Event) -> Iterator[bytes]:
+    never.wait(SECONDS)
+    yield from ()
+
+
 @contextmanager
 def half_open(server: Server, call: str, shown: Shown) -> Iterator[list[Any]]:
     """Begin many calls and send nothing."""
     never = threading.Event()
-
-    def nothing() -> Iterator[bytes]:
-        never.wait(SECONDS)
-        yield from ()
-
     metadata: Any = [(name, value) for name, value in shown.headers.items()]
     with channel(server, shown) as opened:
         method: Any = opened.stream_stream(call)
         try:
-            yield [method(nothing(), metadata=metadata) for _ in range(CALLS)]
+            yield [method(unasked(never), metadata=metadata) for _ in range(CALLS)]
         finally:
             never.set()
 
@@ -42,7 +47,7 @@ def half_open(server: Server, call: str, shown: Shown) -> Iterator[list[Any]]:
 def health(server: Server) -> int:
     with channel(server, Shown()) as opened:
         # By a connection of its own.
-        stub = health_pb2_grpc.HealthStub(opened)
+        stub: Any = health_pb2_grpc.HealthStub(opened)
         answer = stub.Check(health_pb2.HealthCheckRequest(), timeout=SECONDS, wait_for_ready=True)
         return int(answer.status)
 
@@ -50,7 +55,7 @@ def health(server: Server) -> int:
 def status(server: Server, shown: Shown) -> grpc.StatusCode:
     metadata: Any = [(name, value) for name, value in shown.headers.items()]
     with channel(server, shown) as opened:
-        method = opened.unary_unary(f"{CONTROL}/GetStatus", messages.GetStatusRequest.SerializeToString)
+        method: Any = opened.unary_unary(f"{CONTROL}/GetStatus", messages.GetStatusRequest.SerializeToString)
         try:
             method(messages.GetStatusRequest(session_id="none"), metadata=metadata, timeout=SECONDS)
         except grpc.RpcError as error:
@@ -104,9 +109,8 @@ def test_a_caller_who_begins_to_ask_for_the_services_holds_up_no_other(
 def test_a_request_that_does_not_come_is_not_waited_for_though_nobody_needs_the_thread() -> None:
     with closing(echoing()) as server, grpc.insecure_channel(str(server.address)) as opened:
         never = threading.Event()
-        call: Any = opened.stream_unary(f"{CONTROL}/GetStatus").future(
-            iter(never.wait, None), timeout=SECONDS
-        )
+        method: Any = opened.stream_unary(f"{CONTROL}/GetStatus")
+        call = method.future(unasked(never), timeout=SECONDS)
         assert call.code() is grpc.StatusCode.CANCELLED
 
 
@@ -150,3 +154,29 @@ def test_strangers_who_watch_services_that_are_not_there_leave_nothing_behind() 
         known.cancel()
         held: Any = server._health
         assert held._send_response_callbacks.keys() <= {"", CONTROL[1:]}
+
+
+@pytest.mark.parametrize("verb", ["DoPut", "DoExchange"])
+def test_strangers_who_begin_to_write_over_flight_are_refused_before_they_send_anything(
+    with_keys: Deployment, verb: str
+) -> None:
+    server = with_keys.server("processor", "flight")
+    with half_open(server, f"/arrow.flight.protocol.FlightService/{verb}", Shown()) as calls:
+        assert {call.code() for call in calls} == {grpc.StatusCode.UNAUTHENTICATED}
+
+
+@pytest.mark.parametrize("verb", ["DoPut", "DoExchange"])
+def test_an_open_flight_server_refuses_to_be_written_to_before_anything_is_sent(
+    tmp_path: Path, verb: str
+) -> None:
+    options = Options(state_dir=tmp_path, network=sa.Network.of("synthetic"))
+    with (
+        closing(Processor(lambda: FileSource(tmp_path), options)) as processor,
+        closing(FlightServer(Address("127.0.0.1", 0), processor)) as flight,
+        half_open(
+            Server("processor", "flight", flight.address, ()),
+            f"/arrow.flight.protocol.FlightService/{verb}",
+            Shown(),
+        ) as calls,
+    ):
+        assert {call.code() for call in calls} == {grpc.StatusCode.UNIMPLEMENTED}

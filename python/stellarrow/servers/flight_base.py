@@ -149,6 +149,14 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
+_STREAMED: Final = (flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE)
+_EARLY: Final = {
+    flight.FlightMethod.GET_SCHEMA: "GetSchema",
+    flight.FlightMethod.DO_PUT: "DoPut",
+    flight.FlightMethod.DO_EXCHANGE: "DoExchange",
+}
+
+
 class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
     """Keeps what the verbs are asked with, which they do not see, and answers handshakes.
 
@@ -167,12 +175,18 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
                 token = _basic_key(plain)
                 # Any verb that reads proves the key; who it is counts again in each call that follows.
                 self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
-            if self._access and info.method == flight.FlightMethod.GET_SCHEMA:
-                self._admit_early(Call("Flight.GetSchema", plain))
+            if verb := _EARLY.get(info.method):
+                self._admit_early(Call(f"Flight.{verb}", plain))
+            if not self._access and info.method in _STREAMED:
+                raise Unimplemented(f"this server has no {verb}")
             return _Call(plain, token)
 
     def _admit_early(self, call: Call) -> None:
-        """Refuse here what can be: pyarrow gives each error of the verb GetSchema the status UNKNOWN."""
+        """Refuse here what can be.
+
+        pyarrow gives each error of the verb GetSchema the status UNKNOWN, and a verb that takes a stream
+        a thread before its caller has sent anything.
+        """
         if self._access and (self._by_headers or call.token):
             self._access.admit(call)
 
