@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stellarrow.analytics.refusals import Refused
+from stellarrow.analytics.reads.refusals import Refused
 from stellarrow.core.strkey import ACCOUNT, CONTRACT, decode
 from stellarrow.errors import nearest
 from stellarrow.net.redaction import shortened

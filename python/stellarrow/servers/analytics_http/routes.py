@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stellarrow.analytics.reading import Tables
+from stellarrow.analytics.reads.reading import Tables
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
 from stellarrow.servers.analytics_http.rows import TableRows
