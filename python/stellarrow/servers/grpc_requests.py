@@ -55,7 +55,7 @@ class Threads(ThreadPoolExecutor):
     def behaving(self, behavior: Callable[..., Any], *, non_blocking: bool = False) -> Callable[..., Any]:
         """Let a method be answered by these threads; with `non_blocking` its answers need none."""
         behavior.experimental_thread_pool = self  # type: ignore[attr-defined]  # by these names gRPC asks
-        behavior.experimental_non_blocking = non_blocking  # type: ignore[attr-defined]
+        behavior.experimental_non_blocking = non_blocking  # type: ignore[attr-defined]  # likewise
         return behavior
 
     def let_go(self) -> None:
