@@ -55,6 +55,7 @@ from stellarrow.protocols import (
     SinkKind,
     Source,
     SourceKind,
+    Typed,
 )
 from stellarrow.running import run
 from stellarrow.scanning import Scan, scan
@@ -115,6 +116,7 @@ __all__ = [
     "Stopped",
     "Table",
     "TooManyCalls",
+    "Typed",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
