@@ -103,6 +103,15 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Divided(Protocol):
+    """A sink that keeps ledgers in parts, such as files, which two writers had better not share."""
+
+    @property
+    def ledgers_per_part(self) -> int:
+        """How many: a part begins where a ledger is a multiple of it."""
+
+
+@runtime_checkable
 class Named(Protocol):
     """A source that people know by a name without secrets."""
 

@@ -119,7 +119,8 @@ class TableFiles:
         """Place the files; where another writer merged what was being looked at just now, look again."""
         for chance in reversed(range(_CHANCES)):
             try:
-                return self._place(files, ledgers)
+                self._place(files, ledgers)
+                break
             except Gone:
                 if not chance:
                     raise
