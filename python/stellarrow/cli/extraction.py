@@ -10,10 +10,12 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stellarrow import registry
+from stellarrow.backfilling.plan import ShardNumber, shard_of
 from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
@@ -42,7 +44,7 @@ class Job:
             table(name)
         self._options = DecodeOptions(
             network=registry.find_network(source, settings.network),
-            where=_where(settings),
+            where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,
             verify_chain=settings.verify_chain,
@@ -63,6 +65,12 @@ class Job:
         if self._wanted is None:
             self._wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         return self._wanted
+
+    def choose_shard(self, sinks: Sequence[Sink]) -> None:
+        """Want only the ledgers of the shard that is asked for, if one is."""
+        if self._settings.shard:
+            number = ShardNumber.parse(self._settings.shard)
+            self._wanted = shard_of(self._source, sinks, self.wanted(), number)
 
     def run(self, sinks: Sequence[Sink]) -> Outcome:
         wanted = self.wanted()
@@ -194,7 +202,7 @@ class Job:
         return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
 
-def _where(settings: Extract) -> Filter | None:
+def _where(settings: Extract, tables: Sequence[str]) -> Filter | None:
     where = Filter(
         contract_ids=settings.contract_ids,
         asset_codes=settings.asset_codes,
@@ -206,6 +214,10 @@ def _where(settings: Extract) -> Filter | None:
         where=settings.where or "",
         select=settings.select or "",
     )
+    if settings.filter or settings.projection:
+        known = catalogue(settings.file)
+        where = known.filtered(where, settings.filter, tables, decoded=settings.decoded)
+        where = known.projected(where, settings.projection, tables, decoded=settings.decoded)
     return where if str(where) else None
 
 

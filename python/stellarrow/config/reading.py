@@ -28,6 +28,7 @@ OLDER_COMPONENTS: Final[Mapping[str, str]] = {
     "sink": "analytics",
 }
 SHARED: Final = "security"  # a section of the file for every service that listens
+QUERIES: Final = "queries"  # a section of the file that saved_queries.py reads
 # What the older family of components calls some settings of that section.
 _OLDER: Final = {"cert_file": "tls_certificate", "key_file": "tls_key", "auth_type": "auth"}
 _OLDER_SWITCH: Final = "auth_enabled"  # false, nobody is asked, whatever auth_type says
@@ -58,6 +59,7 @@ def read(
     return service(
         **{key: value for key, (value, _) in given.items()},
         origins=MappingProxyType({key: origin for key, (_, origin) in given.items()}),
+        file=Path(file) if file else None,
     )
 
 
@@ -121,7 +123,8 @@ def _variable(name: str) -> str:
 
 def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
-    held = _renamed(_parsed(path))
+    held = _renamed(parsed(path))
+    held.pop(QUERIES, None)
     everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
     own = settings_of(SERVICES[service])
     sections = {**SERVICES, SHARED: Listening}
@@ -178,7 +181,8 @@ def _key(written: str) -> str:
     return written.replace("-", "_")
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def parsed(path: Path) -> dict[str, Any]:
+    """Return what a settings file holds; ConfigError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 
 from stellarrow.config.values import Kind
@@ -23,9 +24,13 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every service has: where each value came from, such as `LOG_LEVEL in the environment`."""
+    """What every service has: where each value came from, such as `LOG_LEVEL in the environment`.
+
+    `file` is the settings file that was read, which saves queries, too.
+    """
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    file: Path | None = field(default=None, repr=False, compare=False)
 
     def origin(self, name: str) -> str:
         """Return what a setting was given by, or the flag that gives it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,8 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.core.arguments import check, one_range
 from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.figures import COUNTED_TABLES
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches, Projection
 from stellarrow.core.tables import compiled, table
@@ -30,6 +32,7 @@ from stellarrow.ledgers import (
     LedgerSet,
     Network,
 )
+from stellarrow.sql.named import NamedQuery
 
 if _core.DEBUG_BUILD:
     warnings.warn(
@@ -47,6 +50,7 @@ def decode(
     framing: str = "auto",
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | str | None = None,
+    filter: str | NamedQuery | None = None,
     columns: Sequence[str] | None = None,
     decoded: bool = False,
     diagnostics: bool = False,
@@ -67,6 +71,8 @@ def decode(
             `record-marked` (RFC 5531) or `base64-lines`.
         ledgers: One range, such as `"5:10"` or `LedgerRange(5, 10)`, to decode; None decodes all.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        filter: A named filter that must hold, too: the name of one that is ready-made, such as
+            `large_amounts`, or one of `sa.queries(FILE)`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all.
         decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
@@ -99,7 +105,8 @@ def decode(
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
     )
-    projection = Projection.of(tables, Filter.of(where), columns, decoded=decoded)
+    chosen = Catalogue().filtered(Filter.of(where), filter, tables, decoded=decoded)
+    projection = Projection.of(tables, chosen, columns, decoded=decoded)
     part = one_range(ledgers)
 
     def made(of: str | Network) -> Batches:
@@ -133,7 +140,8 @@ class Decoder:
     """Decode chunk after chunk with the same choices, from any thread.
 
     The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
-    that came over a network. A wrong argument is a ConfigError.
+    that came over a network. `keeps_counted` hands on what figures are counted from. A wrong argument is a
+    ConfigError.
     """
 
     def __init__(
@@ -146,8 +154,10 @@ class Decoder:
         transfers: str = "derive",
         verify_chain: bool = True,
         verify_hashes: bool | None = None,
+        keeps_counted: bool = False,
     ) -> None:
         self._verify_hashes = verify_hashes
+        self._keeps_counted = keeps_counted
         options = DecodeOptions(
             network=Network.of(network),
             where=Filter.of(where),
@@ -177,7 +187,7 @@ class Decoder:
         its bytes are not sound, with the chunk's place in front.
         """
         wanted = LedgerRange(chunk.first, chunk.last)
-        batches, run = self._choice.decode(
+        batches, run, made = self._choice.decode(
             chunk.data,
             chunk.framing,
             wanted,
@@ -189,7 +199,14 @@ class Decoder:
             raise SourceError(
                 f"{chunk.where} should hold the ledgers {wanted} but holds {held}: fetch it again"
             )
-        return LedgerBatch(chunk.first, chunk.last, batches, run)
+        counted = _counted(made) if self._keeps_counted else {}
+        return LedgerBatch(chunk.first, chunk.last, batches, run, counted=counted)
+
+
+def _counted(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, as the core made them, the tables that figures are counted from."""
+    by_name = {name.partition("@")[0]: rows for name, rows in made.items()}
+    return {name: by_name[name] for name in COUNTED_TABLES if name in by_name}
 
 
 @lru_cache(maxsize=32)
@@ -221,18 +238,18 @@ class _Choice:
         *,
         place: str | None = None,
         verify_hashes: bool = False,
-    ) -> tuple[Batches, LedgerRun | None]:
+    ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
         wanted = (ledgers.first, ledgers.end) if ledgers else None
         try:
             batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
         except _core.CoreError as error:
             raise translate(error, place) from error
-        made = dict(zip(self._names, map(pa.record_batch, batches), strict=True))
+        of_core = dict(zip(self._names, batches, strict=True))
+        made = {name: pa.record_batch(rows) for name, rows in of_core.items()}
         for name, compute in self._computations.items():
             made[name] = compute(made[name])
-        return Batches({asked: made[name] for asked, name in self._places.items()}), _run(
-            run
-        ) if run else None
+        named = Batches({asked: made[name] for asked, name in self._places.items()})
+        return named, _run(run) if run else None, of_core
 
 
 def _run(run: _core.Run) -> LedgerRun:

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pyarrow as pa
 
 from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
@@ -24,7 +25,12 @@ from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
+from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
+
+if TYPE_CHECKING:
+    from stellarrow.scanning.sunk import SunkTable
+    from stellarrow.sinks.files.dataset import ExtractedTable
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -41,20 +47,23 @@ def scan(
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
+    filter: str | NamedQuery | None = None,
     columns: Sequence[str] | None = None,
+    projection: str | NamedQuery | None = None,
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
     verify_hashes: bool | None = None,
     workers: int | None = None,
 ) -> Scan:
-    """Read a table lazily out of ledgers, or of a folder that was extracted.
+    """Read a table lazily out of ledgers, or of what was extracted into a folder or topics of Kafka.
 
     Nothing is read before the Scan is asked for rows. Rows of ledgers come in their order, those of a folder
     file by file. Wrong arguments are refused now, what is wrong with ledgers in its turn.
 
     Args:
-        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or a folder that `run` wrote.
+        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
+            `kafka://…`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -66,8 +75,11 @@ def scan(
         network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
             manifest; where it tells none, name it. Of a folder that was extracted it is not asked.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        filter: A named filter that must hold, too: the name of one that is ready-made, such as
+            `large_amounts`, or one of `sa.queries(FILE)`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all.
+        projection: Instead: a named one, out of `sa.queries(FILE)`.
         decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
         transfers: What token_transfers are read from: `derive`, operations, results and contract events;
             `unified`, the events of CAP-67 alone, an error where a ledger has none.
@@ -96,7 +108,7 @@ def scan(
         workers=workers,
     )
     asked = _asked(start, end, ledgers)
-    chosen = Filter.of(where)
+    chosen = _named(Filter.of(where), filter, projection, table, columns, decoded=decoded)
     if extracted := _extracted(source, table, chosen, columns, asked):
         return extracted
     known = schema(table, decoded=True)
@@ -115,6 +127,23 @@ def scan(
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
 
 
+def _named(
+    where: Filter,
+    named: str | NamedQuery | None,
+    projection: str | NamedQuery | None,
+    table: str,
+    columns: Sequence[str] | None,
+    *,
+    decoded: bool,
+) -> Filter:
+    """Return the filter with what named queries add to it."""
+    if columns is not None and projection:
+        raise ConfigError("columns say what the projection says: give one of them")
+    known = Catalogue()
+    where = known.filtered(where, named, [table], decoded=decoded)
+    return known.projected(where, projection, [table], decoded=decoded)
+
+
 def _extracted(
     source: Place | Source,
     table: str,
@@ -122,17 +151,25 @@ def _extracted(
     columns: Sequence[str] | None,
     asked: LedgerSet | str | None,
 ) -> Scan | None:
-    """Scan a folder that was extracted; None where there is no such folder, or not with this table."""
-    if not isinstance(source, str | os.PathLike) or "://" in str(source):
-        return None
-    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
-
-    if (folder := find_table(local_path(source), table)) is None:
+    """Scan what was extracted into a folder or a sink; None where there is none, or not with this table."""
+    if (folder := _find_table(source, table)) is None:
         return None
     picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
     batches = folder.batches(picked.where, wanted)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
+
+
+def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+    if not isinstance(source, str | os.PathLike):
+        return None
+    if "://" in str(source):
+        from stellarrow.scanning.sunk import find_sunk  # noqa: PLC0415  loads sinks
+
+        return find_sunk(str(source), table)
+    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
+
+    return find_table(local_path(source), table)
 
 
 def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
@@ -210,7 +247,7 @@ class _Reading:
 
         network = find_network(source, self.network)
         decoder = Decoder.of([self.table], replace(self.options, network=network))
-        for part in _ending(wanted_ledgers(source, self.asked), source):
+        for part in ending(wanted_ledgers(source, self.asked), source):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
@@ -223,7 +260,7 @@ class _Reading:
         chain.end()
 
 
-def _ending(wanted: LedgerSet, source: Source) -> LedgerSet:
+def ending(wanted: LedgerSet, source: Source) -> LedgerSet:
     """End an open range with what the source has now, where it can tell."""
     if not is_open(wanted):
         return wanted

@@ -70,7 +70,9 @@ def _alternatives(term: Any) -> tuple[str, list[Any]]:
     """Return the column a term is about, and the constants one of which it must have; else no column."""
     if isinstance(term, sql.Not) and isinstance(term.this, sql.Column):
         return _name(term.this), [False]
-    if isinstance(term, sql.EQ):
+    if isinstance(term, sql.Coalesce) and [one.sql() for one in term.expressions] == ["FALSE"]:
+        return _alternatives(term.this)
+    if isinstance(term, sql.EQ | sql.NullSafeEQ):
         left, right = term.this, term.expression
         if isinstance(right, sql.Column):
             left, right = right, left

@@ -35,7 +35,9 @@ _FILTERS: Final = {
     "event_types": (_ROWS, True),
     "accounts": (_ROWS, False),
     "where": (_ROWS, False),
+    "filter": (_ROWS, False),
     "select": (_ROWS, False),
+    "projection": (_ROWS, True),
 }
 _CHOICES: Final = {
     "on_error": (_HOW, False),
@@ -50,6 +52,7 @@ _CHOICES: Final = {
     "workers": (_HOW, True),
     "budget_mb": (_HOW, True),
     "commit_every": (_HOW, True),
+    "shard": (_HOW, True),
     "state_dir": (_HOW, True),
 }
 
@@ -150,7 +153,8 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
-    in_sql = ["sql"] if settings.where or settings.select else []
+    expressions = (settings.where, settings.select, settings.filter, settings.projection)
+    in_sql = ["sql"] if any(expressions) else []
     needed = registry.extras_of(settings.source, rpc=settings.rpc, sinks=settings.to)
     extras.require("this extract", *needed, *in_sql)
     registry.check_apart(settings.to)
@@ -169,6 +173,7 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         )
         job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
+        job.choose_shard(sinks)
         done = job.estimate(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
     click.echo(json.dumps(done.report) if as_json else done.told)
     return done.exit_code
