@@ -22,15 +22,8 @@ from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, o
 from stellarrow.processor.reads.session_stream import of_sessions
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import (
-    FlightListener,
-    GuardedFlight,
-    Unimplemented,
-    answering,
-    gone_of,
-    text_of,
-    write_options,
-)
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, text_of, write_options
+from stellarrow.servers.flight_errors import Unimplemented, answering
 
 
 class FlightServer(FlightListener):
