@@ -24,7 +24,8 @@ from stellarrow.receiving.intake import GapRefused, Intake
 from stellarrow.receiving.pushed import Pushed, read
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of
+from stellarrow.servers.flight_errors import answering
 
 _HELD_BYTES: Final = 32 << 20  # of rows that wait to be durable
 _POLL_SECONDS: Final = 0.1  # between looks at whether something is due
