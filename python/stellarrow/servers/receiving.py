@@ -209,6 +209,7 @@ class ReceivingServer(FlightListener):
             tls=tls,
             access=access,
             insecure=insecure,
+            takes_puts=True,
         )
 
 
@@ -234,7 +235,7 @@ class _Receiving(GuardedFlight):
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
         return flight.SchemaResult(schema(intake_of(self._intakes, descriptor).table))
 
-    def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:  # noqa: ARG002
+    def get(self, *_: Any, **__: Any) -> Any:
         raise ConfigError("this server takes tables and gives none: read where they are kept")
 
     def put(
