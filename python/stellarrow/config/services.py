@@ -88,6 +88,9 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         "TABLES",
         help="What sessions keep.",
     )
+    analytics_mb: int = setting(
+        number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
+    )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
     reader_patience: float | None = setting(
