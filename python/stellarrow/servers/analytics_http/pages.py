@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -17,13 +16,14 @@ from importlib.resources.abc import Traversable
 from typing import Final
 
 from stellarrow.extras import needing
+from stellarrow.servers.problems import described
 
 with needing("HTTP", "servers"):
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import BaseRoute, Route
 
-_FOLDER: Final = "/page"
+_FILES: Final = "/page/{name:path}"
 # Where the page shows itself; what stands behind a name is the page's own to read.
 PATHS: Final = (
     "/",
@@ -37,19 +37,9 @@ PATHS: Final = (
     "/coverage",
     "/terms",
 )
-_POLICY: Final = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self'",
-        "connect-src 'self'",
-        "manifest-src 'self'",
-        "base-uri 'none'",
-        "form-action 'none'",
-        "frame-ancestors 'none'",
-        "require-trusted-types-for 'script'",
-    )
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
+    " base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'"
 )
 _KINDS: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml", ".html": "text/html"}
 
@@ -72,14 +62,7 @@ def page_files() -> dict[str, File]:
 
 def page_routes() -> list[BaseRoute]:
     """Return the routes of the page and of its files."""
-    own = [Route(path, _sending("index.html"), methods=["GET"]) for path in PATHS]
-    rest = [Route(f"{_FOLDER}/{name}", _sending(name), methods=["GET"]) for name in page_files()]
-    return [*own, *rest]
-
-
-def page_paths() -> list[str]:
-    """Return every path of `page_routes`, for the table of permissions."""
-    return [*PATHS, *(f"{_FOLDER}/{name}" for name in page_files())]
+    return [*(Route(path, _show, methods=["GET"]) for path in PATHS), Route(_FILES, _send, methods=["GET"])]
 
 
 def _below(folder: Traversable, before: str) -> list[tuple[str, File]]:
@@ -101,16 +84,25 @@ def _file(name: str, data: bytes) -> File:
     return File(kind, data, gzip.compress(data, mtime=0), f'"{hashlib.sha256(data).hexdigest()[:20]}"')
 
 
-def _sending(name: str) -> Callable[[Request], Awaitable[Response]]:
-    async def send(request: Request) -> Response:
-        file = page_files()[name]
-        headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
-        if file.kind.startswith("text/html"):
-            headers["Content-Security-Policy"] = _POLICY
-        if file.etag in request.headers.get("if-none-match", ""):
-            return Response(status_code=304, headers=headers)
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(file.zipped, media_type=file.kind, headers=headers | {"Content-Encoding": "gzip"})
-        return Response(file.plain, media_type=file.kind, headers=headers)
+async def _show(request: Request) -> Response:
+    return _answer(request, page_files()["index.html"])
 
-    return send
+
+async def _send(request: Request) -> Response:
+    file = page_files().get(request.path_params["name"])
+    return (
+        _answer(request, file)
+        if file
+        else described(404, f"there is nothing at {request.url.path}", request.scope)
+    )
+
+
+def _answer(request: Request, file: File) -> Response:
+    headers = {"ETag": file.etag, "Cache-Control": "no-cache", "Vary": "Accept-Encoding"}
+    if file.kind.startswith("text/html"):
+        headers["Content-Security-Policy"] = _POLICY
+    if file.etag in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in request.headers.get("accept-encoding", ""):
+        return Response(file.zipped, media_type=file.kind, headers=headers | {"Content-Encoding": "gzip"})
+    return Response(file.plain, media_type=file.kind, headers=headers)

@@ -8,6 +8,7 @@ from typing import Any
 from stellarrow.analytics.reads.reading import Tables
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
+from stellarrow.servers.analytics_http.pages import page_routes
 from stellarrow.servers.analytics_http.rows import TableRows
 from stellarrow.servers.analytics_http.tables import TableEndpoints
 
@@ -23,4 +24,4 @@ def endpoints(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> lis
 
 def routes(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
     """Return the routes of REST."""
-    return [*routes_of(endpoints(tables, following), lambda: tables.version)]
+    return [*page_routes(), *routes_of(endpoints(tables, following), lambda: tables.version)]
