@@ -58,6 +58,7 @@ from stellarrow.protocols import (
     SinkKind,
     Source,
     SourceKind,
+    Typed,
 )
 from stellarrow.running import run
 from stellarrow.scanning import Scan, aggregate, queries, scan
@@ -123,6 +124,7 @@ __all__ = [
     "Table",
     "TaskFailed",
     "TooManyCalls",
+    "Typed",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",

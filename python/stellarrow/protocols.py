@@ -225,6 +225,15 @@ class Counted(Protocol):
 
 
 @runtime_checkable
+class Typed(Protocol):
+    """A table that knows its columns, so that `scan` can read it."""
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """The columns of its rows, in order."""
+
+
+@runtime_checkable
 class Forgetting(Protocol):
     """A class of sinks that can be made to write ledgers again, for `check --repair`."""
 
