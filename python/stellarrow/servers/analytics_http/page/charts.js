@@ -54,6 +54,7 @@ export function chart({ label, series, x = "ledger", write = compact }) {
   function make() {
     plot?.destroy();
     plot = held && element.isConnected ? new globalThis.uPlot(options(), held, element) : null;
+    rest();
   }
 
   const sizes = new ResizeObserver(() => {
@@ -63,12 +64,17 @@ export function chart({ label, series, x = "ledger", write = compact }) {
   sizes.observe(element);
   addEventListener("stellarrow-theme", make);
 
+  // Where nobody points, the legend shows the last values.
+  const rest = () => setTimeout(() => plot?.setLegend({ idx: held[0].length - 1 }));
+  element.addEventListener("mouseleave", rest);
+
   return {
     element,
     draw(columns) {
       held = columns;
       if (plot) plot.setData(columns);
       else make();
+      rest();
     },
     end() {
       sizes.disconnect();

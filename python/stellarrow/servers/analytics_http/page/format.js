@@ -30,6 +30,12 @@ export function ago(seconds) {
 
 export const time = (moment) => new Date(moment).toISOString().replace("T", " ").slice(0, 19);
 
+/** A time of which narrow screens show the time of day alone. */
+export function when(moment) {
+  const [day, clock] = time(moment).split(" ");
+  return h("time", { datetime: moment, title: `${day} ${clock} UTC` }, h("span", { class: "day" }, `${day} `), clock);
+}
+
 /** Keep both ends of an id, of which the last characters are its checksum. */
 export const shortened = (id) => (id && id.length > 16 ? `${id.slice(0, 5)}…${id.slice(-5)}` : id ?? "");
 

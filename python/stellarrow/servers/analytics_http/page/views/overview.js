@@ -25,7 +25,7 @@ export async function view(page, _words, signal) {
   const has = (name) => name in status.tables;
   const parts = {
     newest: h("dl", { class: "figures" }), strip: h("div", { class: "strip", role: "img" }), ends: h("div", { class: "strip-ends" }),
-    rate: chart({ label: "Transactions in each ledger", series: [{ name: "successful", kind: "bars" }, { name: "failed", kind: "bars" }] }),
+    rate: chart({ label: "Transactions in each ledger", series: [{ name: "all", kind: "bars" }, { name: "failed", kind: "bars" }] }),
     volume: chart({ label: "Amount of XLM moved in each ledger", series: [{ name: "XLM moved", kind: "bars" }] }),
     assets: h("div", {}), contracts: h("div", {}), feed: h("div", {}),
   };
@@ -139,7 +139,7 @@ function draw(state, status, parts, has) {
     fill(parts.ends, h("span", {}, ledgers.length ? count(ledgers[0].ledger_sequence) : ""), h("span", {}, "transactions in each ledger"), h("span", {}, newest ? count(newest.ledger_sequence) : ""));
     const recent = ledgers.slice(-WINDOW);
     parts.rate.draw([
-      recent.map((one) => one.ledger_sequence), recent.map((one) => one.successful_transaction_count),
+      recent.map((one) => one.ledger_sequence), recent.map((one) => one.transaction_count),
       recent.map((one) => one.transaction_count - one.successful_transaction_count),
     ]);
   }

@@ -1,6 +1,6 @@
 // Rows of token_transfers and contract_events as tables, where several views show them.
 import { h, table } from "../dom.js";
-import { account, amount, asset, contract, decimalsOf, ledger, shortened, time } from "../format.js";
+import { account, amount, asset, contract, decimalsOf, ledger, shortened, when } from "../format.js";
 
 export const TRANSFER_COLUMNS = [
   { name: "Ledger", kind: "number" }, { name: "Closed (UTC)", kind: "" }, { name: "Event", kind: "" },
@@ -12,12 +12,12 @@ export const EVENT_COLUMNS = [
 ];
 
 export const transferCells = (row) => [
-  ledger(row.ledger_sequence), time(row.closed_at),
-  h("span", { class: "tag", title: row.operation_type ?? "" }, row.event_type),
-  amount(row.amount_raw, decimalsOf(row)), asset(row), account(row.from), account(row.to),
+  ledger(row.ledger_sequence), when(row.closed_at),
+  h("span", { class: "tag", title: row.operation_type ?? "" }, String(row.amount_raw).startsWith("-") ? `${row.event_type} returned` : row.event_type),
+  amount(String(row.amount_raw ?? 0).replace("-", ""), decimalsOf(row)), asset(row), account(row.from), account(row.to),
 ];
 export const eventCells = (row) => [
-  ledger(row.ledger_sequence), time(row.closed_at),
+  ledger(row.ledger_sequence), when(row.closed_at),
   h("span", { class: "tag" }, row.event_name ?? row.event_type), contract(row.contract_id),
   h("span", { class: "id", title: row.transaction_hash }, shortened(row.transaction_hash)),
 ];
