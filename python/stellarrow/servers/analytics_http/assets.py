@@ -78,6 +78,9 @@ class AssetEndpoints:
         if TRANSFERS not in self._tables.names:
             return []
         holders = [self._holding()] if DATA in self._tables.names else []
+        return [*self._summing(), self._moving(), *holders]
+
+    def _summing(self) -> list[Endpoint]:
         return [
             Endpoint(
                 path="/v1/assets",
@@ -95,21 +98,6 @@ class AssetEndpoints:
                 parameters=(of.ASSET, of.START, of.END),
             ),
             Endpoint(
-                path="/v1/assets/{asset}/transfers",
-                summary="An asset's transfers, the newest first",
-                answer=lambda asked: self._rows.answer(TRANSFERS, asked, _of(asked)),
-                tag="assets",
-                parameters=(
-                    of.ASSET,
-                    *SELECTING,
-                    *(of.ACCOUNTS, of.EVENT_TYPES, of.WHERE),
-                    *PAGING,
-                    of.order("desc"),
-                ),
-                has_rows=True,
-                rows_of=TRANSFERS,
-            ),
-            Endpoint(
                 path="/v1/assets/{asset}/volume",
                 summary="How much of an asset moved, window by window",
                 answer=self._volume,
@@ -117,8 +105,19 @@ class AssetEndpoints:
                 parameters=(of.ASSET, _WINDOW, *SUMMING),
                 has_rows=True,
             ),
-            *holders,
         ]
+
+    def _moving(self) -> Endpoint:
+        listed = (of.ACCOUNTS, of.EVENT_TYPES, of.WHERE)
+        return Endpoint(
+            path="/v1/assets/{asset}/transfers",
+            summary="An asset's transfers, the newest first",
+            answer=lambda asked: self._rows.answer(TRANSFERS, asked, _of(asked)),
+            tag="assets",
+            parameters=(of.ASSET, *SELECTING, *listed, *PAGING, of.order("desc")),
+            has_rows=True,
+            rows_of=TRANSFERS,
+        )
 
     def _holding(self) -> Endpoint:
         return Endpoint(
