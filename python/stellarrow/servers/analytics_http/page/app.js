@@ -43,6 +43,7 @@ async function show({ focus = true } = {}) {
   }
   const [pattern, name] = VIEWS.find(([one]) => one.test(path)) ?? [/^/, "missing"];
   const words = (path.match(pattern) ?? []).slice(1).map(decodeURIComponent);
+  main.setAttribute("aria-busy", "true");
   fill(main, h("p", { class: "wait" }, "Loading"));
   try {
     const { view } = await import(`./views/${name}.js`);
@@ -54,6 +55,7 @@ async function show({ focus = true } = {}) {
     if (signal.aborted || error.name === "AbortError") return;
     trouble(error);
   }
+  if (!signal.aborted) main.setAttribute("aria-busy", "false");
   if (focus && !signal.aborted) main.focus({ preventScroll: true });
 }
 

@@ -1,5 +1,6 @@
 // The newest ledgers, what moved in them, and who is busy, kept up as ledgers close.
 import { arrow, json } from "../api.js";
+import { go } from "../app.js";
 import { chart } from "../charts.js";
 import { card, figure, fill, h, tr } from "../dom.js";
 import { ago, assetOf, charted, contract, count, shortened, time } from "../format.js";
@@ -24,7 +25,7 @@ export async function view(page, _words, signal) {
   }
   const has = (name) => name in status.tables;
   const parts = {
-    newest: h("dl", { class: "figures" }), strip: h("div", { class: "strip", role: "img" }), ends: h("div", { class: "strip-ends" }),
+    newest: h("dl", { class: "figures" }), strip: h("div", { class: "strip", role: "img", onclick: ({ target }) => target.dataset.ledger && go(`/ledgers/${target.dataset.ledger}`) }), ends: h("div", { class: "strip-ends" }),
     rate: chart({ label: "Transactions in each ledger", series: [{ name: "all", kind: "bars" }, { name: "failed", kind: "bars" }] }),
     volume: chart({ label: "Amount of XLM moved in each ledger", series: [{ name: "XLM moved", kind: "bars" }] }),
     assets: h("div", {}), contracts: h("div", {}), feed: h("div", {}),
@@ -130,8 +131,8 @@ function draw(state, status, parts, has) {
     newest && figure("Protocol", newest.protocol_version));
   if (has("ledgers")) {
     const most = Math.max(1, ...ledgers.map((one) => one.transaction_count));
-    fill(parts.strip, ledgers.map((one) => h("a", {
-      href: `/ledgers/${one.ledger_sequence}`, tabindex: "-1", "aria-hidden": "true",
+    fill(parts.strip, ledgers.map((one) => h("span", {
+      "data-ledger": one.ledger_sequence,
       title: `Ledger ${count(one.ledger_sequence)}: ${count(one.transaction_count)} transactions`,
       style: { "--part": `${(100 * one.transaction_count) / most}%` },
     })));
