@@ -19,6 +19,7 @@ FLOORS = {
         ("ledger", "contract"),
         ("frame", "filter"),
         ("tables",),
+        ("typed",),
         ("decode",),
     ),
     "analytics": (
