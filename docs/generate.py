@@ -78,6 +78,10 @@ on_error = "quarantine"
 commit_every = "30s"
 ```
 
+An older component's YAML (`source.yaml` of stellar-arrow-source, and those of its processor and sink) is read
+as it is, by `--config FILE.yaml` or CONFIG_FILE; `stellarrow config convert FILE.yaml` writes it as TOML and
+says which of its words have no effect here.
+
 Section `[security]` is for every service that listens (see `security.md`). A secret, such as DB_PASSWORD or
 SOURCE_TOKEN, is also read from the file that DB_PASSWORD_FILE or SOURCE_TOKEN_FILE names.
 

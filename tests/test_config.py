@@ -171,3 +171,10 @@ def test_importing_the_settings_pulls_in_nothing_heavy() -> None:
 )
 def test_a_password_is_masked_wherever_it_stands_in_a_url(url: str) -> None:
     assert redacted_url(url) == url.replace("hunter2", "********")
+
+
+def test_event_types_and_assets_come_from_flags_the_environment_and_the_file(toml: File) -> None:
+    file = toml('[processor]\nevent_types = ["payment", "mint"]\ninclude_assets = ["XLM", "USDC"]\n')
+    settings = read(Processor, environ={"EVENT_TYPES": "fee,transfer"}, file=file)
+    assert (settings.event_types, settings.include_assets) == (("fee", "transfer"), ("XLM", "USDC"))
+    assert read(Processor, {"include_assets": "EURC"}, environ={}).include_assets == ("EURC",)

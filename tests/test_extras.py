@@ -26,6 +26,7 @@ INSTALLED_AS = {
     "grpc_health": "grpcio-health-checking",
     "grpc_reflection": "grpcio-reflection",
     "socks": "PySocks",
+    "yaml": "PyYAML",
 }
 BASE = {re.split(r"[\[>]", one)[0].replace("-", "_") for one in PROJECT["dependencies"]}
 NO_EXTRAS = ("dev", "bench")

@@ -53,5 +53,6 @@ def test_help_and_settings_name_both() -> None:
     from stellarrow.config.services import Processor  # noqa: PLC0415
     from stellarrow.config.settings import settings_of  # noqa: PLC0415
 
-    for kind, name in ((Extract, "asset_codes"), (Processor, "filter_asset_codes")):
+    named = ((Extract, "asset_codes"), (Processor, "filter_asset_codes"), (Processor, "include_assets"))
+    for kind, name in named:
         assert "native (XLM)" in settings_of(kind)[name].help

@@ -57,7 +57,8 @@ from stellarrow.protocols import (
     SourceKind,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, scan
+from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
@@ -90,6 +91,7 @@ __all__ = [
     "Located",
     "Measured",
     "Named",
+    "NamedQuery",
     "Network",
     "NetworkMismatch",
     "PermissionDenied",
@@ -120,8 +122,10 @@ __all__ = [
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
+    "aggregate",
     "decode",
     "keys",
+    "queries",
     "run",
     "scan",
     "schema",

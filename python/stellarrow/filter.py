@@ -17,8 +17,9 @@ _SQL: Final = ("where", "select")
 class Filter:
     """Which rows to keep: a field's values are alternatives, fields must agree, an empty one lets all in.
 
-    `asset_codes` are CODE, CODE:ISSUER or native (XLM says the same); texts of the chain stand there, and in
-    `event_names`, as tables write them.
+    `asset_codes` are CODE, CODE:ISSUER, native (XLM says the same) or the contract of a token; texts of the
+    chain stand there, and in `event_names`, as tables write them. `event_types` are transfer, mint, burn,
+    clawback and fee, and operations such as payment, of token transfers; and those of contract events.
 
     `where` is a condition in SQL on the columns of every table asked for, `select` what stands behind SELECT:
     the columns to make. Both are DuckDB's dialect and need the extra `sql`.

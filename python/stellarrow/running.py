@@ -9,6 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 
 from stellarrow.core.arguments import as_select, check, seconds
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
@@ -18,6 +19,7 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.loop import Limits, Progress, Report
 from stellarrow.protocols import Sink, Source
+from stellarrow.sql.named import NamedQuery
 
 
 def run(
@@ -28,6 +30,7 @@ def run(
     network: str | Network | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | str | None = None,
+    filter: str | NamedQuery | None = None,
     columns: Sequence[str] | None = None,
     select: str = "",
     decoded: bool = False,
@@ -56,6 +59,8 @@ def run(
             or `"2024-07-01:+1d"`. None takes all that the source has; an open range such as `"58752000:"`
             follows the chain.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        filter: A named filter that must hold, too: the name of one that is ready-made, such as
+            `large_amounts`, or one of `sa.queries(FILE)`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all. The ledger of each row is kept besides. Takes the extra `sql`.
         select: The same in one text, what SQL has after SELECT.
@@ -98,7 +103,8 @@ def run(
     seconds("commit_every", commit_every)
     sinks = _listed(sinks)
     select = select if columns is None else _select(columns, select, tables, decoded)
-    chosen = _checked(source, sinks, Filter.of(where, select=select))
+    named = Catalogue().filtered(Filter.of(where, select=select), filter, tables, decoded=decoded)
+    chosen = _checked(source, sinks, named)
     with _opened(source, network) as (reading, known), ExitStack() as stack:
         wanted = cache(lambda: loop.wanted_ledgers(reading, ledgers))
         options = DecodeOptions(

@@ -94,6 +94,14 @@ def test_a_wrong_query_is_one_line(stellarrow: Run, data: Path, query: str) -> N
     assert (done.code, done.out, done.err.count("\n")) == (2, "", 1)
 
 
+def test_two_queries_at_once_are_refused_as_only_one_is_answered(stellarrow: Run, data: Path) -> None:
+    done = stellarrow("sql", "select 1 as one; select 2 as two", "--data", data)
+    assert done.code == 2
+    assert "2 queries" in done.err
+    done = stellarrow("sql", "set threads = 1; select 2 as two", "--data", data, "--csv")
+    assert done.out == "two\n2\n"
+
+
 def test_no_data_is_a_failure_with_a_remedy(stellarrow: Run, tmp_path: Path) -> None:
     done = stellarrow("sql", "select 1", "--data", tmp_path)
     assert (done.code, "extract something into it first" in done.err) == (1, True)

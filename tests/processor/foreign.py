@@ -7,9 +7,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final
 
 import pytest
@@ -85,10 +86,16 @@ class Client:
         assert built.returncode == 0, built.stderr
 
     def __call__(
-        self, address: Address, asked: str | dict[str, Any], *, compression: str = "none", batches: int = 0
+        self,
+        address: Address,
+        asked: str | dict[str, Any],
+        *,
+        compression: str = "none",
+        batches: int = 0,
+        environ: Mapping[str, str] = MappingProxyType({}),
     ) -> Answer:
         """Ask for a path or a command, and return what came; `batches` of each endpoint, 0 is all."""
-        done = self._run(address, asked, compression, batches)
+        done = self._run(address, asked, compression, batches, environ)
         assert done.returncode == 0, done.stderr
         first, *lines = map(json.loads, done.stdout.splitlines())
         answer = Answer(**first)
@@ -97,18 +104,31 @@ class Client:
             answer.told.append(line["told"])
         return answer
 
-    def refused(self, address: Address, asked: str | dict[str, Any], *, compression: str = "none") -> str:
+    def refused(
+        self,
+        address: Address,
+        asked: str | dict[str, Any],
+        *,
+        compression: str = "none",
+        environ: Mapping[str, str] = MappingProxyType({}),
+    ) -> str:
         """Return what it shows of an error."""
-        done = self._run(address, asked, compression, 0)
+        done = self._run(address, asked, compression, 0, environ)
         assert done.returncode != 0, done.stdout
         return done.stderr
 
     def _run(
-        self, address: Address, asked: str | dict[str, Any], compression: str, batches: int
+        self,
+        address: Address,
+        asked: str | dict[str, Any],
+        compression: str,
+        batches: int,
+        environ: Mapping[str, str],
     ) -> subprocess.CompletedProcess[str]:
         descriptor = asked if isinstance(asked, str) else json.dumps(asked)
         return subprocess.run(
             [*self._filled(self._language.start), str(address), descriptor, compression, str(batches)],
+            env={**os.environ, **environ},
             capture_output=True,
             text=True,
             timeout=60,

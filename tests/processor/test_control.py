@@ -108,6 +108,17 @@ def test_filters_hold_from_one_ledger_on_and_are_remembered(
     assert start().processor.where.contract_ids == (contract,)
 
 
+def test_which_events_are_wanted_is_for_the_settings_alone_whatever_filter_is_configured(
+    start: Start,
+) -> None:
+    service = start(where=sa.Filter(event_types=["payment"]))
+    assert service.control("ConfigureFilters", asset_codes=["XLM"], include_deleted=True).success
+    assert service.processor.where == sa.Filter(event_types=["payment"], asset_codes=["native"])
+    service.close()
+    later = start(where=sa.Filter(event_types=["mint"]))
+    assert later.processor.where == sa.Filter(event_types=["mint"], asset_codes=["native"])
+
+
 @pytest.mark.parametrize(
     ("first", "last", "network", "message"),
     [

@@ -19,7 +19,10 @@ import urllib3
 import stellarrow as sa
 from security.deployment import Deployment
 from stellarrow.proto import control_service_pb2 as messages
+from stellarrow.security.access import Access
 from stellarrow.security.audit_log import AuditLog, Event, verify
+from stellarrow.security.logins import Logins
+from stellarrow.security.principal import Call, Principal
 
 Run = Callable[..., Any]
 
@@ -140,9 +143,68 @@ def test_who_did_what_is_in_the_log_of_a_service(with_keys: Deployment) -> None:
     urllib3.request("GET", f"http://{http}/sessions", headers={"X-API-Key": "guess", "X-Request-ID": "req-2"})
     told = [json.loads(line) for line in path.read_text().splitlines()][before:]
     lines = [(one["event"], one["principal"], one["request_id"]) for one in told]
-    assert lines[0] == ("session started", "audited", "req-1")
-    assert (told[0]["target"], told[0]["address"], told[0]["result"]) == (session, "127.0.0.1", "ok")
-    assert told[1]["result"].startswith("ConfigError: start_ledger is 0")
-    assert lines[2][:2] == ("permission denied", "audited")
-    assert lines[3] == ("authentication failed", "", "req-2")
-    assert verify(path).lines == before + 4
+    assert lines[0] == ("authenticated", "audited", "req-1")
+    assert (told[0]["address"], told[0]["result"]) == ("127.0.0.1", "ok: api_key")
+    assert lines[1] == ("session started", "audited", "req-1")
+    assert (told[1]["target"], told[1]["address"], told[1]["result"]) == (session, "127.0.0.1", "ok")
+    assert told[2]["result"].startswith("ConfigError: start_ledger is 0")
+    assert lines[3][:2] == ("permission denied", "audited")
+    assert lines[4] == ("authentication failed", "", "req-2")
+    assert verify(path).lines == before + 5
+
+
+class Kept:
+    """Keeps events in a list."""
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+
+    def record(self, event: Event, /) -> None:
+        self.events.append(event)
+
+    def close(self) -> None:
+        """Hold nothing."""
+
+
+class Named:
+    """Believes the header name."""
+
+    kind = "test"
+
+    def __call__(self, call: Call, /) -> Principal | None:
+        return Principal(call.headers["name"], self.kind)
+
+    def may_wait(self, _: Call, /) -> bool:
+        return False
+
+
+def test_who_comes_in_is_a_line_once_an_hour_for_each_address_and_way_to_prove_it() -> None:
+    kept = Kept()
+    access = Access([Named()], audit=kept)
+    for _ in range(50):
+        for name, address in (("a", "192.0.2.1"), ("a", "192.0.2.2"), ("b", "192.0.2.1")):
+            access.admit(Call("POST /v1/tickets", {"name": name}, address))
+    access.authenticate(Call("Flight.Handshake", {"name": "a"}, "192.0.2.1"))
+    lines = [(one.event, one.principal, one.address, one.result) for one in kept.events]
+    assert lines == [
+        ("authenticated", "a", "192.0.2.1", "ok: test"),
+        ("authenticated", "a", "192.0.2.2", "ok: test"),
+        ("authenticated", "b", "192.0.2.1", "ok: test"),
+    ]
+
+
+def test_who_comes_in_after_the_hour_is_a_line_again() -> None:
+    logins = Logins(seconds=0.0)
+    principal = Principal("a", "api_key")
+    assert [logins.is_first(principal, "::1") for _ in range(3)] == [True] * 3
+
+
+def test_a_caller_with_addresses_without_number_fills_neither_the_log_nor_the_memory() -> None:
+    kept = Kept()
+    access = Access([Named()], audit=kept)
+    for number in range(12_000):
+        access.admit(Call("POST /v1/tickets", {"name": "a"}, f"2001:db8:{number:x}::1"))
+    assert 600 <= len(kept.events) < 700
+    for number in range(11_000):
+        access.admit(Call("POST /v1/tickets", {"name": str(number)}, "192.0.2.1"))
+    assert len(access._logins._noted) == 10_000

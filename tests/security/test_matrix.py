@@ -123,6 +123,6 @@ def test_a_caller_without_a_good_credential_makes_the_open_calls_alone(
     assert wrong == []
 
 
-def test_each_permission_is_asked_for_by_a_call_or_kept_for_one_to_come() -> None:
+def test_each_permission_is_asked_for_by_a_call() -> None:
     asked = {rule.need for rule in RULES.values()}
-    assert set(Permission) - asked == {Permission.WRITE_METRICS}
+    assert set(Permission) - asked == set()

@@ -94,7 +94,9 @@ def test_metrics_and_further_routes_are_served(start: Start) -> None:
         return PlainTextResponse("rows")
 
     server = start(metrics=lambda: b"current_ledger 7\n", routes=[Route("/stats", stats)])
-    assert get(server, "/metrics") == (200, b"current_ledger 7\n")
+    status, text = get(server, "/metrics")
+    assert (status, text.splitlines()[0]) == (200, b"current_ledger 7")
+    assert b"\nprocess_resident_memory_bytes " in text
     assert get(server, "/stats") == (200, b"rows")
 
 

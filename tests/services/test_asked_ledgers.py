@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -10,11 +11,14 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow.config import Consumer, Processor, read
+from fakes.process import free_port
+from stellarrow.config import Consumer, Processor, Source, read
 from stellarrow.services.asked_ledgers import asked_ledgers
 from stellarrow.services.consumer import SinkService
 from stellarrow.services.processor import ProcessorService
+from stellarrow.services.source import SourceService
 from stellarrow.sources.files import FileSource
+from stellarrow.telemetry.metrics import Metrics
 
 DAY = "2023-11-14"  # all forty ledgers of the fixture closed on it, from 22:13:20 on, one each 5 s
 
@@ -51,6 +55,52 @@ def test_a_start_after_the_source_has_forgotten_its_oldest_ledgers_means_the_sam
     for first in (100, 120):
         lake = make_lake(first, 139, name=f"from-{first}")
         assert str(asked_ledgers(chosen, lambda: closing(FileSource(lake)))) == "100:"  # noqa: B023
+
+
+def began(service: ProcessorService) -> list[str]:
+    """Wait for sessions that begin by themselves, and return their ledgers."""
+    deadline = time.monotonic() + 60
+    while not (works := service.processor.works()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return [str(work.session.ledgers) for work in works]
+
+
+def test_all_the_source_has_is_processed_and_another_start_goes_on_with_it(
+    make_lake: Callable[..., Path], tmp_path: Path
+) -> None:
+    chosen = settings(
+        tmp_path / "state", source=str(make_lake()), follow_source="true", tables="token_transfers"
+    )
+    with closing(ProcessorService(chosen)) as service:
+        service.start()
+        assert began(service) == ["100:"]
+        service.drain()
+    (tmp_path / "state" / "sessions.sqlite3").unlink()
+    later = settings(tmp_path / "state", source=str(make_lake(120, 139, name="later")), follow_source="true")
+    with closing(ProcessorService(later)) as service:
+        service.start()
+        assert began(service) == ["100:"]  # what the source has forgotten since is asked for all the same
+        service.drain()
+
+
+def test_a_source_that_comes_later_is_waited_for(make_lake: Callable[..., Path], tmp_path: Path) -> None:
+    port = free_port()
+    chosen = settings(
+        tmp_path, source_endpoint=f"flight://127.0.0.1:{port}", follow_source="true", network="synthetic"
+    )
+    with closing(ProcessorService(chosen)) as service:
+        service.start()
+        source = FileSource(make_lake())
+        flags = {"flight_address": f":{port}", "start_ledger": "110"}
+        serving = {"grpc_address": ":0", "health_port": ":0", "state_dir": str(tmp_path / "source"), **flags}
+        told = read(Source, serving, environ={})
+        with (
+            closing(source),
+            closing(SourceService(told, source, sa.Network.of("synthetic"), Metrics())) as one,
+        ):
+            one.start()
+            assert began(service) == ["110:"]
+            service.drain()
 
 
 @pytest.mark.parametrize(

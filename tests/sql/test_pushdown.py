@@ -32,6 +32,7 @@ def pushed(table: str, where: str, **given: Any) -> sa.Filter:
             {"asset_codes": ("USDC",), "asset_issuers": (ISSUER,), "event_types": ("transfer",)},
         ),
         ("token_transfers", f"\"from\" = '{ISSUER}'", {"accounts": (ISSUER,)}),
+        ("token_transfers", "operation_type in ('payment')", {"event_types": ("payment",)}),
         ("contract_data", "not deleted", {"include_deleted": False}),
         ("contract_data", "deleted = false", {"include_deleted": False}),
     ],

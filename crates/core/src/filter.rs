@@ -13,7 +13,8 @@ use crate::values::{escape, strkey};
 pub struct Wanted {
     /// Contracts, as strkeys.
     pub contract_ids: Vec<String>,
-    /// `CODE`, `CODE:ISSUER` or `native`; odd codes as the tables write them (`escape::text`).
+    /// `CODE`, `CODE:ISSUER`, `native` or a token's contract as strkey; odd codes as the tables write
+    /// them (`escape::text`).
     pub asset_codes: Vec<String>,
     /// Issuing accounts, as strkeys.
     pub asset_issuers: Vec<String>,
@@ -34,6 +35,8 @@ pub struct Wanted {
 pub struct Filter {
     contracts: Vec<[u8; 32]>,
     codes: Vec<AssetCode>,
+    /// Tokens named by their contracts.
+    tokens: Vec<[u8; 32]>,
     issuers: Vec<[u8; 32]>,
     derived: Vec<([u8; 32], RawAsset)>,
     names: Vec<Box<[u8]>>,
@@ -62,7 +65,7 @@ impl Filter {
     pub fn new(wanted: &Wanted, network_id: &[u8; 32]) -> Result<Self> {
         let contracts = keys(&wanted.contract_ids, strkey::CONTRACT, "contract_ids", "C…")?;
         let issuers = keys(&wanted.asset_issuers, strkey::ACCOUNT, "asset_issuers", "G…")?;
-        let codes: Vec<_> = wanted.asset_codes.iter().map(asset_code).collect::<Result<_>>()?;
+        let (tokens, codes) = assets(&wanted.asset_codes)?;
         let mut derived: Vec<_> = codes
             .iter()
             .filter_map(|code| match code {
@@ -75,6 +78,7 @@ impl Filter {
         Ok(Self {
             contracts,
             codes,
+            tokens,
             issuers,
             derived,
             names: wanted.event_names.iter().map(|name| event_name(name)).collect::<Result<_>>()?,
@@ -96,19 +100,25 @@ impl Filter {
     /// Whether assets play a part at all.
     #[inline]
     pub fn has_assets(&self) -> bool {
-        !self.codes.is_empty() || !self.issuers.is_empty()
+        !self.codes.is_empty() || !self.tokens.is_empty() || !self.issuers.is_empty()
     }
 
     /// Whether a row of this contract is wanted for its asset: one that `proven` finds, or the one
     /// whose contract it is.
     pub fn asset(&self, contract: &[u8; 32], proven: impl FnOnce() -> Option<RawAsset>) -> bool {
+        let named = self.tokens.binary_search(contract).is_ok();
+        if named && self.issuers.is_empty() {
+            return true;
+        }
         let derived = self.derived.binary_search_by_key(contract, |(contract, _)| *contract);
         let derived = derived.ok().and_then(|at| self.derived.get(at)).map(|(_, asset)| *asset);
-        derived.or_else(proven).is_some_and(|asset| self.wants(&asset))
+        derived.or_else(proven).is_some_and(|asset| self.wants(&asset, named))
     }
 
-    fn wants(&self, asset: &RawAsset) -> bool {
-        let code = self.codes.is_empty()
+    /// Whether an asset is wanted; `named` tells that its contract is.
+    fn wants(&self, asset: &RawAsset, named: bool) -> bool {
+        let code = named
+            || self.codes.is_empty() && self.tokens.is_empty()
             || self.codes.iter().any(|code| match code {
                 AssetCode::Full(full) => full == asset,
                 AssetCode::Bare(bare) => {
@@ -219,9 +229,22 @@ fn keys(texts: &[String], version: u8, field: &str, like: &str) -> Result<Vec<[u
     Ok(keys)
 }
 
+/// The contracts and the codes among names of assets.
+fn assets(texts: &[String]) -> Result<(Vec<[u8; 32]>, Vec<AssetCode>)> {
+    let (mut tokens, mut codes) = (Vec::new(), Vec::new());
+    for text in texts {
+        match strkey::decode(strkey::CONTRACT, text) {
+            Some(contract) => tokens.push(contract),
+            None => codes.push(asset_code(text)?),
+        }
+    }
+    tokens.sort_unstable();
+    Ok((tokens, codes))
+}
+
 fn asset_code(text: &String) -> Result<AssetCode> {
-    let allowed = "CODE of 1 to 12 letters and digits, CODE:ISSUER or native (odd codes as the tables \
-                   write them)";
+    let allowed = "CODE of 1 to 12 letters and digits, CODE:ISSUER, native or a token's contract C… \
+                   (odd codes as the tables write them)";
     let read = || match text.rsplit_once(':') {
         _ if text == "native" => Some(AssetCode::Full(RawAsset::Native)),
         Some((code, issuer)) => {

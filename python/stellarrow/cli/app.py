@@ -18,6 +18,7 @@ _VERBS = (
     "sql",
     "tables",
     "schema",
+    "queries",
     "source",
     "processor",
     "up",

@@ -14,6 +14,7 @@ from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.config import Extract
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table, table_names
 from stellarrow.errors import ConfigError
@@ -42,7 +43,7 @@ class Job:
             table(name)
         self._options = DecodeOptions(
             network=registry.find_network(source, settings.network),
-            where=_where(settings),
+            where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,
             verify_chain=settings.verify_chain,
@@ -142,7 +143,7 @@ class Job:
         absent |= gaps
         begins = held.first if held and absent and absent.first < held.first else None
         return _estimate_text(
-            missing, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
+            missing - absent, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
         )
 
     def _foretold(self, missing: LedgerSet) -> tuple[float, int]:
@@ -194,7 +195,7 @@ class Job:
         return replace(answer, exit_code=stop.exit_code) if report.stopped else answer
 
 
-def _where(settings: Extract) -> Filter | None:
+def _where(settings: Extract, tables: Sequence[str]) -> Filter | None:
     where = Filter(
         contract_ids=settings.contract_ids,
         asset_codes=settings.asset_codes,
@@ -206,6 +207,10 @@ def _where(settings: Extract) -> Filter | None:
         where=settings.where or "",
         select=settings.select or "",
     )
+    if settings.filter or settings.projection:
+        known = catalogue(settings.file)
+        where = known.filtered(where, settings.filter, tables, decoded=settings.decoded)
+        where = known.projected(where, settings.projection, tables, decoded=settings.decoded)
     return where if str(where) else None
 
 

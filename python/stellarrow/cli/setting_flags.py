@@ -29,7 +29,8 @@ def options(
         @functools.wraps(function)
         def called(config: str | None, **given: Any) -> Any:
             flags = {name: given.pop(name) for name in known}
-            return function(read(service, flags, file=find_file(config)), **given)
+            file = find_file(config, service=service)
+            return function(read(service, flags, file=file), **given)
 
         sections = {name: heading for heading, names in page.items() for name in names}
         declared: Callable[..., Any] = config_option(called)
@@ -42,7 +43,7 @@ def options(
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option --config."""
-    text = "Settings in TOML.  [./stellarrow.toml]"
+    text = "Settings in TOML, or an older component's YAML.  [./stellarrow.toml]"
     return click.option("--config", metavar="FILE", help=text)(function)
 
 

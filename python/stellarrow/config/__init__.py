@@ -5,6 +5,7 @@ from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
 from stellarrow.config.settings import Settings
+from stellarrow.config.sink_server import SinkServer
 
 __all__ = [
     "SERVICES",
@@ -14,6 +15,7 @@ __all__ = [
     "Listening",
     "Processor",
     "Settings",
+    "SinkServer",
     "Source",
     "find_file",
     "read",

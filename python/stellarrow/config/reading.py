@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from stellarrow.config.older import Translated, Translator
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
@@ -18,7 +19,16 @@ from stellarrow.storage.paths import local_path
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
+OLDER_VARIABLE: Final = "CONFIG_FILE"  # by which the older components are told their file
+# Which of the older components a service takes the place of; each has words of its own in its YAML.
+OLDER_COMPONENTS: Final[Mapping[str, str]] = {
+    "source": "source",
+    "processor": "processor",
+    "analytics": "analytics",
+    "sink": "analytics",
+}
 SHARED: Final = "security"  # a section of the file for every service that listens
+QUERIES: Final = "queries"  # a section of the file that saved_queries.py reads
 # What the older family of components calls some settings of that section.
 _OLDER: Final = {"cert_file": "tls_certificate", "key_file": "tls_key", "auth_type": "auth"}
 _OLDER_SWITCH: Final = "auth_enabled"  # false, nobody is asked, whatever auth_type says
@@ -41,7 +51,7 @@ def read(
     name = next(name for name, one in SERVICES.items() if one is service)
     given: dict[str, tuple[Any, str]] = {}
     for key, text, origin in (
-        *(_from_file(Path(file), name) if file else ()),
+        *((_from_yaml if is_yaml(Path(file)) else _from_file)(Path(file), name) if file else ()),
         *_from_environment(environ, settings_of(service)),
         *((key, text, _flag(key)) for key, text in (flags or {}).items() if text is not None),
     ):
@@ -49,17 +59,28 @@ def read(
     return service(
         **{key: value for key, (value, _) in given.items()},
         origins=MappingProxyType({key: origin for key, (_, origin) in given.items()}),
+        file=Path(file) if file else None,
     )
 
 
-def find_file(named: str | None = None, *, environ: Mapping[str, str] | None = None) -> Path | None:
-    """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml."""
+def find_file(
+    named: str | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    service: type[Settings] | None = None,
+) -> Path | None:
+    """Return the file of settings: the one named, or that of STELLARROW_CONFIG, or ./stellarrow.toml.
+
+    A service that takes an older component's place is also told it by CONFIG_FILE, as that was.
+    """
     environ = os.environ if environ is None else environ
-    if path := named or environ.get(FILE_VARIABLE):
-        if not local_path(path).is_file():
-            origin = "--config" if named else FILE_VARIABLE
-            raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
-        return local_path(path)
+    is_older = any(SERVICES.get(name) is service for name in OLDER_COMPONENTS) if service else False
+    variables = [FILE_VARIABLE, *([OLDER_VARIABLE] if is_older else [])]
+    for origin, path in (("--config", named), *((name, environ.get(name)) for name in variables)):
+        if path:
+            if not local_path(path).is_file():
+                raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
+            return local_path(path)
     return Path(FILE) if Path(FILE).is_file() else None
 
 
@@ -102,7 +123,8 @@ def _variable(name: str) -> str:
 
 def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
-    held = _renamed(_parsed(path))
+    held = _renamed(parsed(path))
+    held.pop(QUERIES, None)
     everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
     own = settings_of(SERVICES[service])
     sections = {**SERVICES, SHARED: Listening}
@@ -124,6 +146,26 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
                 yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
 
 
+def is_yaml(path: Path) -> bool:
+    """Tell whether a file is an older component's, by its name."""
+    return path.suffix.lower() in (".yaml", ".yml")
+
+
+def translated(path: Path, service: str) -> Translated:
+    """Return what an older component's file says to the service in its place."""
+    from stellarrow.config.yaml_file import parse  # noqa: PLC0415  few have such a file
+
+    component = OLDER_COMPONENTS.get(service, service)
+    return Translator(component, SERVICES[service], str(path)).translate(parse(path))
+
+
+def _from_yaml(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
+    own = settings_of(SERVICES[service])
+    for name, (value, key) in translated(path, service).given.items():
+        if name in own:
+            yield name, value, f"{key} in {path}"
+
+
 def _renamed(held: dict[str, Any]) -> dict[str, Any]:
     """Return what a file holds with the names of now in section [security]."""
     section = held.get(SHARED)
@@ -139,7 +181,8 @@ def _key(written: str) -> str:
     return written.replace("-", "_")
 
 
-def _parsed(path: Path) -> dict[str, Any]:
+def parsed(path: Path) -> dict[str, Any]:
+    """Return what a settings file holds; ConfigError where it cannot be read."""
     try:
         return tomllib.loads(path.read_text())
     except OSError as error:

@@ -2,213 +2,33 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 from stellarrow.config.client import Client
+from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
+from stellarrow.config.sink_server import SinkServer
 from stellarrow.config.values import (
     ADDRESS,
     DURATION,
     ENDPOINT,
-    FILE,
-    FOLDER,
-    HEADERS,
-    LEDGER_OR_DATE,
     LIST,
-    NETWORK,
-    PERIOD,
     RPC_URLS,
     SECRET,
     TEXT,
-    TOKEN,
     TRUTH,
     URL,
     URLS,
     choice,
     number,
 )
-from stellarrow.errors import ConfigError
-from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.address import Address
-from stellarrow.net.client_tls import ClientTls
-from stellarrow.net.credentials import ClientCredentials, SourceAccess
-
-_COUNT = number(1)
-_ON_ERROR = choice(
-    ("stop", "quarantine"),
-    {
-        **dict.fromkeys(("fail", "abort", "halt"), "stop"),
-        **dict.fromkeys(("dlq", "dead-letter", "dead-letters", "quarantined"), "quarantine"),
-    },
-)
-_LOG_LEVEL = choice(
-    ("debug", "info", "warning", "error"),
-    {
-        **dict.fromkeys(("trace", "verbose", "all", "dbg", "10"), "debug"),
-        **dict.fromkeys(("information", "informational", "notice", "inf", "20"), "info"),
-        **dict.fromkeys(("warn", "wrn", "30"), "warning"),
-        **dict.fromkeys(
-            ("err", "fatal", "critical", "crit", "alert", "emerg", "emergency", "panic", "severe"), "error"
-        ),
-    },
-)
-_LOG_FORMAT = choice(
-    ("json", "console"), dict.fromkeys(("text", "plain", "pretty", "human", "logfmt"), "console")
-)
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Logged(Settings):
-    """What everything that runs for long has."""
-
-    network: str | None = setting(
-        NETWORK, None, "NETWORK_PASSPHRASE", help="pubnet, testnet, futurenet or a passphrase."
-    )
-    state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Sessions, dead letters.")
-    log_level: str = setting(_LOG_LEVEL, "info", "LOG_LEVEL", help="What is worth a line.")
-    log_format: str | None = setting(
-        _LOG_FORMAT,
-        None,
-        "LOG_FORMAT",
-        help="How a line looks; by default console on a terminal, else json.",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Flowctl(Settings):
-    """The optional control plane."""
-
-    flowctl_enabled: bool = setting(TRUTH, "false", "FLOWCTL_ENABLED", help="Register with a control plane.")
-    flowctl_endpoint: Address = setting(
-        ADDRESS, "localhost:8080", "FLOWCTL_ENDPOINT", help="The control plane."
-    )
-    flowctl_heartbeat_interval: float = setting(
-        PERIOD, "10s", "FLOWCTL_HEARTBEAT_INTERVAL", help="How often it hears of us."
-    )
-    flowctl_component_id: str | None = setting(
-        TEXT, None, "FLOWCTL_COMPONENT_ID", help="The name it knows this service by."
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Filtered(Settings):
-    """Which rows are wanted."""
-
-    filter_contract_ids: tuple[str, ...] = setting(
-        LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
-    )
-    filter_asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
-    )
-    filter_asset_issuers: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
-    )
-    include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Ranged(Settings):
-    """Which ledgers are wanted."""
-
-    start_ledger: int | str | None = setting(
-        LEDGER_OR_DATE, None, "START_LEDGER", help="The first ledger, or a date: 2024-07-01."
-    )
-    end_ledger: int | str | None = setting(
-        LEDGER_OR_DATE, None, "END_LEDGER", help="The last ledger, or a date; 0 follows the chain."
-    )
-
-    def __post_init__(self) -> None:
-        first, last = self.start_ledger or 0, self.end_ledger or 0
-        if isinstance(first, str) and isinstance(last, str):
-            swapped = read_moment(last).last < read_moment(first).first
-        else:
-            swapped = isinstance(first, int) and isinstance(last, int) and 0 < last < first
-        ends = f"{self.origin('end_ledger')} is {last}"
-        if swapped:
-            raise ConfigError(f"{ends}, before {self.origin('start_ledger')} {first}: swap them")
-        if isinstance(last, str) and read_moment(last).last > time.time():
-            raise ConfigError(f"{ends}, which is still to come: leave it out to follow the chain")
-
-    @property
-    def by_date(self) -> bool:
-        """Whether a source has to tell which ledgers are meant."""
-        return isinstance(self.start_ledger, str) or isinstance(self.end_ledger, str)
-
-    @property
-    def ledgers_asked(self) -> str:
-        """The range as the command line writes it."""
-        return f"{self.start_ledger or ''}:{self.end_ledger or ''}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Stored(Settings):
-    """How a lake in an object store is reached."""
-
-    endpoint: str | None = setting(URL, None, "S3_ENDPOINT", help="The S3-compatible store of s3:// places.")
-    fetchers: int | None = setting(
-        _COUNT, None, "FETCHERS", help="Files of a lake fetched at once; it finds out by itself."
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Reached(Settings):
-    """What sources are shown so that they let us in."""
-
-    rpc_headers: tuple[str, ...] = setting(
-        HEADERS, "", "RPC_HEADERS", help="Headers for RPC nodes: 'Name: value', or 'HOST Name: value'."
-    )
-    rpc_token: str | None = setting(TOKEN, None, "RPC_TOKEN", help="A bearer token for RPC nodes.")
-    source_headers: tuple[str, ...] = setting(
-        HEADERS, "", "SOURCE_HEADERS", help="Headers for gRPC sources and lakes at web addresses."
-    )
-    source_token: str | None = setting(TOKEN, None, "SOURCE_TOKEN", help="A bearer token for those.")
-    source_tls: bool = setting(
-        TRUTH, "false", "SOURCE_TLS", help="TLS to endpoints written host:port; a source_ca means it, too."
-    )
-    source_ca: Path | None = setting(FILE, None, "SOURCE_CA", help="Whom those are trusted by, PEM.")
-    source_certificate: Path | None = setting(
-        FILE, None, "SOURCE_CERTIFICATE", help="What they are shown for mutual TLS, PEM."
-    )
-    source_key: Path | None = setting(FILE, None, "SOURCE_KEY", help="That certificate's key, PEM.")
-    rpc_ca: Path | None = setting(FILE, None, "RPC_CA", help="The same three for RPC nodes.")
-    rpc_certificate: Path | None = setting(FILE, None, "RPC_CERTIFICATE", help="What RPC nodes are shown.")
-    rpc_key: Path | None = setting(FILE, None, "RPC_KEY", help="That certificate's key.")
-    instance_credentials: bool = setting(
-        TRUTH,
-        "false",
-        "INSTANCE_CREDENTIALS",
-        help="Stores may ask this machine's metadata service for keys.",
-    )
-
-    @property
-    def access(self) -> SourceAccess:
-        """These settings as one value."""
-        return SourceAccess(
-            ClientCredentials.of(
-                self.rpc_headers,
-                self.rpc_token,
-                ClientTls(self.rpc_ca, self.rpc_certificate, self.rpc_key),
-            ),
-            ClientCredentials.of(self.source_headers, self.source_token, self._source_tls),
-            self.instance_credentials,
-        )
-
-    @property
-    def is_secure(self) -> bool:
-        """Whether TLS is spoken to endpoints that are written without a scheme."""
-        return self.source_tls or self._source_tls.is_set
-
-    @property
-    def _source_tls(self) -> ClientTls:
-        return ClientTls(self.source_ca, self.source_certificate, self.source_key)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source(Listening, _Flowctl, _Reached, _Stored, _Logged):
+class Source(Listening, Flowctl, Reached, Stored, Ranged, Logged):
     """Ledgers out of a lake, an RPC or files, for others."""
 
     source: str | None = setting(URL, None, "SOURCE", help="What to serve: a path, a URL, or LAKE,RPC.")
@@ -222,12 +42,25 @@ class Source(Listening, _Flowctl, _Reached, _Stored, _Logged):
     health_port: Address = setting(
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
-    max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
+    max_memory_mb: int = setting(COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
+class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
     """Tables out of ledgers, in sessions."""
+
+    follow_source: bool = setting(
+        TRUTH,
+        "false",
+        "FOLLOW_SOURCE",
+        help="Without a start ledger, process all the source has, and follow.",
+    )
+    output_endpoint: str | None = setting(
+        ENDPOINT,
+        None,
+        "OUTPUT_ENDPOINT",
+        help="A Flight server that is sent the tables too, each ledger once.",
+    )
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the endpoint.")
     source_endpoint: str = setting(
@@ -245,9 +78,9 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     health_port: Address = setting(
         ADDRESS, ":8089", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
-    batch_size: int = setting(_COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
-    worker_count: int = setting(_COUNT, "4", "WORKER_COUNT", help="Decoding threads; a core stays free.")
-    max_memory_mb: int = setting(_COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
+    batch_size: int = setting(COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
+    worker_count: int = setting(COUNT, "4", "WORKER_COUNT", help="Decoding threads; a core stays free.")
+    max_memory_mb: int = setting(COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
     tables: tuple[str, ...] = setting(
         LIST,
         "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
@@ -259,11 +92,11 @@ class Processor(Listening, _Flowctl, _Reached, _Filtered, _Ranged, _Logged):
     reader_patience: float | None = setting(
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
     )
-    on_error: str = setting(_ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
+    on_error: str = setting(ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Consumer(Listening, _Flowctl, _Reached, _Ranged, _Logged):
+class Consumer(Listening, Flowctl, Reached, Ranged, Logged):
     """Arrow Flight into PostgreSQL."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source, instead of the Flight endpoint.")
@@ -283,7 +116,7 @@ class Consumer(Listening, _Flowctl, _Reached, _Ranged, _Logged):
         "DB_SSLMODE",
         help="How TLS is used.",
     )
-    db_batch_size: int = setting(_COUNT, "10000", "DB_BATCH_SIZE", help="Rows of a transaction at most.")
+    db_batch_size: int = setting(COUNT, "10000", "DB_BATCH_SIZE", help="Rows of a transaction at most.")
     db_flush_interval: float = setting(
         DURATION, "5s", "DB_FLUSH_INTERVAL", "COMMIT_INTERVAL", help="A transaction waits no longer."
     )
@@ -292,7 +125,7 @@ class Consumer(Listening, _Flowctl, _Reached, _Ranged, _Logged):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extract(_Reached, _Stored, _Logged):
+class Extract(Reached, Stored, Logged):
     """Ledgers out of a source into sinks."""
 
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
@@ -321,6 +154,10 @@ class Extract(_Reached, _Stored, _Logged):
         LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
+    filter: str | None = setting(
+        TEXT, None, help="A named filter that must hold, too: `stellarrow queries` lists them."
+    )
+    projection: str | None = setting(TEXT, None, help="A named projection, instead of a select.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
     include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
     decoded: bool = setting(TRUTH, "false", help="Add values as JSON, code and its interface.")
@@ -334,10 +171,10 @@ class Extract(_Reached, _Stored, _Logged):
         help="Check transactions and results against headers; by default over a network.",
     )
     workers: int | None = setting(
-        _COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
+        COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
     )
-    budget_mb: int = setting(_COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
-    on_error: str = setting(_ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
+    budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
+    on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
 
 
@@ -345,6 +182,7 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "source": Source,
     "processor": Processor,
     "consumer": Consumer,
+    "sink": SinkServer,
     "extract": Extract,
     "client": Client,
 }

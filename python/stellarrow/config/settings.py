@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
 from typing import Any, Final
 
 from stellarrow.config.values import Kind
@@ -23,13 +24,26 @@ class Setting:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What every service has: where each value came from, such as `LOG_LEVEL in the environment`."""
+    """What every service has: where each value came from, such as `LOG_LEVEL in the environment`.
+
+    `file` is the settings file that was read, which saves queries, too.
+    """
 
     origins: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    file: Path | None = field(default=None, repr=False, compare=False)
 
     def origin(self, name: str) -> str:
         """Return what a setting was given by, or the flag that gives it."""
         return self.origins.get(name, "--" + name.replace("_", "-"))
+
+    @property
+    def holds_secret(self) -> bool:
+        """Tell whether a password, a token or the file of a key is set."""
+        return any(
+            bool(getattr(self, name))
+            for name, one in settings_of(type(self)).items()
+            if one.kind.is_secret or "key" in name
+        )
 
     def shown(self) -> Iterator[tuple[str, str | None, str]]:
         """Yield name, value and origin of every setting; secrets are masked, what is not set is None."""

@@ -12,6 +12,7 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.core.arguments import check, one_range
 from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches, Projection
 from stellarrow.core.tables import compiled, table
@@ -30,6 +31,7 @@ from stellarrow.ledgers import (
     LedgerSet,
     Network,
 )
+from stellarrow.sql.named import NamedQuery
 
 if _core.DEBUG_BUILD:
     warnings.warn(
@@ -47,6 +49,7 @@ def decode(
     framing: str = "auto",
     ledgers: LedgerSet | LedgerRange | str | None = None,
     where: Filter | str | None = None,
+    filter: str | NamedQuery | None = None,
     columns: Sequence[str] | None = None,
     decoded: bool = False,
     diagnostics: bool = False,
@@ -67,6 +70,8 @@ def decode(
             `record-marked` (RFC 5531) or `base64-lines`.
         ledgers: One range, such as `"5:10"` or `LedgerRange(5, 10)`, to decode; None decodes all.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        filter: A named filter that must hold, too: the name of one that is ready-made, such as
+            `large_amounts`, or one of `sa.queries(FILE)`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all.
         decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
@@ -99,7 +104,8 @@ def decode(
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
     )
-    projection = Projection.of(tables, Filter.of(where), columns, decoded=decoded)
+    chosen = Catalogue().filtered(Filter.of(where), filter, tables, decoded=decoded)
+    projection = Projection.of(tables, chosen, columns, decoded=decoded)
     part = one_range(ledgers)
 
     def made(of: str | Network) -> Batches:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -75,6 +75,11 @@ class Options:
         return max(1, self.memory_mb // (2 * _AT_ONCE))
 
 
+def _remembered(configured: Filter | None, where: Filter) -> Filter:
+    """Return the filter that was configured; which events, only the settings say."""
+    return replace(configured, event_types=where.event_types) if configured else where
+
+
 class Processor:
     """Any number of threads may call; `changed` is told whenever readers may find something new."""
 
@@ -103,7 +108,7 @@ class Processor:
             stack.callback(self._claim.release)
             self._store = Store(options.state_dir / "sessions.sqlite3")
             stack.callback(self._store.close)
-            self._where = self._store.filter() or options.where
+            self._where = _remembered(self._store.filter(), options.where)
             options.check_filter(self._where)
             remembered = self._store.sessions()
             self.forgotten = self._found_forgotten(remembered)

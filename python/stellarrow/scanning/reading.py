@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
@@ -24,6 +25,7 @@ from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
+from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
@@ -41,7 +43,9 @@ def scan(
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
+    filter: str | NamedQuery | None = None,
     columns: Sequence[str] | None = None,
+    projection: str | NamedQuery | None = None,
     decoded: bool = False,
     transfers: str = "derive",
     verify_chain: bool = True,
@@ -66,8 +70,11 @@ def scan(
         network: A name such as `pubnet`, or a passphrase. None takes what the place tells, such as a lake's
             manifest; where it tells none, name it. Of a folder that was extracted it is not asked.
         where: Which rows to keep: a Filter, or a condition in SQL such as `amount_raw > 10000000`.
+        filter: A named filter that must hold, too: the name of one that is ready-made, such as
+            `large_amounts`, or one of `sa.queries(FILE)`.
         columns: Which columns to make, in order: names, or SQL such as `amount_raw / 10000000 as amount`.
             None makes all.
+        projection: Instead: a named one, out of `sa.queries(FILE)`.
         decoded: Add the columns made on request: values as XDR-JSON (SEP-51), contracts' interfaces (SEP-48).
         transfers: What token_transfers are read from: `derive`, operations, results and contract events;
             `unified`, the events of CAP-67 alone, an error where a ledger has none.
@@ -96,7 +103,7 @@ def scan(
         workers=workers,
     )
     asked = _asked(start, end, ledgers)
-    chosen = Filter.of(where)
+    chosen = _named(Filter.of(where), filter, projection, table, columns, decoded=decoded)
     if extracted := _extracted(source, table, chosen, columns, asked):
         return extracted
     known = schema(table, decoded=True)
@@ -113,6 +120,23 @@ def scan(
     Decoder.of([table], options)  # a bad filter is told now
     reading = _Reading(source, table, asked, network, options, workers or os.cpu_count() or 1)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
+
+
+def _named(
+    where: Filter,
+    named: str | NamedQuery | None,
+    projection: str | NamedQuery | None,
+    table: str,
+    columns: Sequence[str] | None,
+    *,
+    decoded: bool,
+) -> Filter:
+    """Return the filter with what named queries add to it."""
+    if columns is not None and projection:
+        raise ConfigError("columns say what the projection says: give one of them")
+    known = Catalogue()
+    where = known.filtered(where, named, [table], decoded=decoded)
+    return known.projected(where, projection, [table], decoded=decoded)
 
 
 def _extracted(

@@ -14,6 +14,7 @@ from stellarrow.errors import ConfigError, PermissionDenied, TooManyCalls, Unaut
 from stellarrow.net.address import LOOPBACK, Address, CannotListen
 from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.security.limits import Buckets, Rate, caller_of
+from stellarrow.security.logins import Logins
 from stellarrow.security.permissions import RULES, Asked, Permission, Rule, permissions_of
 from stellarrow.security.principal import EVERYBODY, NOBODY, Call, CredentialExpired, Principal
 from stellarrow.security.proxies import TrustedProxies
@@ -99,6 +100,7 @@ class Access:
         self._calls = Buckets(policy.rate) if policy.rate else None
         self._strangers = Buckets(policy.anonymous_rate) if policy.anonymous_rate else None
         self._failures = Buckets(policy.failure_rate)
+        self._logins = Logins()
 
     def admit(self, call: Call) -> Grant:
         """Let a call in; Unauthenticated, PermissionDenied or TooManyCalls where it may not be made."""
@@ -109,6 +111,7 @@ class Access:
         request_id = _request_id(call)
         try:
             principal = self._authenticated(call)
+            self._note_login(principal, call, request_id)
             self._limit(principal, call)
             self._authorize(principal, rule)
         except PermissionDenied as error:
@@ -131,6 +134,7 @@ class Access:
             principal = self._authenticated(call)
             if principal.kind == "anonymous":
                 raise Unauthenticated("authentication required")
+            self._note_login(principal, call, _request_id(call))
         except Unauthenticated as error:
             self._refuse(call, error, _request_id(call))
             raise
@@ -160,6 +164,10 @@ class Access:
             self._metrics.auth_attempts.labels("unknown", "failure").inc()
             raise Unauthenticated("the credential is of no kind that is accepted here")
         return self._anonymous
+
+    def _note_login(self, principal: Principal, call: Call, request_id: str) -> None:
+        if principal.kind != "anonymous" and self._logins.is_first(principal, call.address):
+            self._record("authenticated", call, principal.name, f"ok: {principal.kind}", request_id)
 
     def _limit(self, principal: Principal, call: Call) -> None:
         is_known = principal.kind != "anonymous"

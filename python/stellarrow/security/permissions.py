@@ -50,6 +50,7 @@ class Rule:
 _CONTROL: Final = "/contractdata.v1.ControlService"
 _HEALTH: Final = "/grpc.health.v1.Health"
 _KEYS: Final = "/v1/admin/api-keys"
+_LOG_LEVEL: Final = "/v1/admin/log-level"
 
 RULES: Final[Mapping[str, Rule]] = {
     # HTTP, every service
@@ -64,6 +65,8 @@ RULES: Final[Mapping[str, Rule]] = {
     f"GET {_KEYS}/{{key_id}}": Rule(Permission.ADMIN),
     f"POST {_KEYS}/{{key_id}}/rotate": Rule(Permission.ADMIN, "key rotated"),
     f"DELETE {_KEYS}/{{key_id}}": Rule(Permission.ADMIN, "key revoked"),
+    f"GET {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS),
+    f"POST {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS, "log level changed"),
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
     "GET /stats": Rule(Permission.READ_METRICS),

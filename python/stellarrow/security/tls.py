@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import ConfigError
+from stellarrow.extras import needing
 
 _LOOK_SECONDS: Final = 1.0
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all good
@@ -57,6 +58,12 @@ class Tls:
     def pem(self) -> Files:
         """Return certificate, key and the callers' authority as bytes."""
         return self.current().files
+
+    def expires_at(self) -> float | None:
+        """Return when the certificate ends, in unix seconds."""
+        with needing("TLS", "servers"):
+            from cryptography import x509  # noqa: PLC0415  an extra
+        return x509.load_pem_x509_certificate(self.pem()[0]).not_valid_after_utc.timestamp()
 
     def context(self) -> ssl.SSLContext:
         """Return the settings for Python's own TLS; each new connection gets those of the newest files."""

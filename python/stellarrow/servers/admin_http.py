@@ -1,4 +1,4 @@
-"""Credentials over HTTP: tickets for who is known, API keys for administrators."""
+"""What administrators do over HTTP: API keys and the log's level; and tickets for who is known."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.extras import needing
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, status_result
 from stellarrow.security.api_keys import DEFAULT_DAYS, read_span, to_dict
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.tickets import SECONDS
 from stellarrow.servers.http_access import grant_of, json_body, refusal
+from stellarrow.telemetry import logs
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool
@@ -21,6 +23,7 @@ with needing("HTTP", "servers"):
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
+_TARGET: Final = "stellarrow.target"  # what a line of the audit log says it was about
 _DAY: Final = 86_400.0
 _CREATE: Final = ("key_id", "roles", "description", "expires_at", "allowed_networks")
 
@@ -28,15 +31,35 @@ Answer = Callable[[Request], Awaitable[Response]]
 
 
 def routes(store: KeyStore | None, access: Access) -> list[Route]:
-    """Return the routes that give tickets, and those that show and change the keys of a store."""
+    """Return the routes of tickets, of the log's level, and of a store's keys."""
 
     async def ticket(request: Request) -> Response:
         made = access.tickets.issue(grant_of(request).principal)
         answer = {"ticket": made, "expires_in": SECONDS}
         return JSONResponse(answer, status_code=201, headers={"Cache-Control": "no-store"})
 
-    tickets = [Route("/v1/tickets", ticket, methods=["POST"])]
-    return tickets if store is None else [*tickets, *_of_keys(store, access)]
+    path = "/v1/admin/log-level"
+    always = [
+        Route("/v1/tickets", ticket, methods=["POST"]),
+        Route(path, _show_level, methods=["GET"]),
+        Route(path, _answering(access, _set_level), methods=["POST"]),
+    ]
+    return always if store is None else [*always, *_of_keys(store, access)]
+
+
+async def _show_level(_: Request) -> Response:
+    return JSONResponse({"level": logs.level()})
+
+
+async def _set_level(request: Request) -> Response:
+    given = await json_body(request)
+    _check_keys(given, ("level",))
+    level = given.get("level")
+    if level not in logs.LEVELS:
+        raise ConfigError(f"level is {shortened(repr(level))}: it must be {', '.join(logs.LEVELS)}")
+    request.scope[_TARGET] = level
+    logs.set_level(level)
+    return JSONResponse({"level": level})
 
 
 def _of_keys(store: KeyStore, access: Access) -> list[Route]:
@@ -52,7 +75,7 @@ def _of_keys(store: KeyStore, access: Access) -> list[Route]:
 
 
 def _answering(access: Access, work: Answer) -> Answer:
-    """Translate errors, and note in the audit log what was done to which key."""
+    """Translate errors, and note in the audit log what was done to what."""
 
     async def answer(request: Request) -> Response:
         error: StellarrowError | None = None
@@ -61,7 +84,7 @@ def _answering(access: Access, work: Answer) -> Answer:
         except StellarrowError as raised:
             error = raised
             response = refusal(raised)
-        target = str(request.path_params.get("key_id") or request.scope.get("stellarrow.target", ""))
+        target = str(request.path_params.get("key_id") or request.scope.get(_TARGET, ""))
         await run_in_threadpool(access.done, grant_of(request), target=target, result=status_result(error))
         return response
 
@@ -80,7 +103,7 @@ class _Keys:
         key_id, roles = given.get("key_id"), given.get("roles")
         if not isinstance(key_id, str):
             raise ConfigError("key_id is missing: give the key a name")
-        request.scope["stellarrow.target"] = key_id
+        request.scope[_TARGET] = key_id
         key, text = await run_in_threadpool(
             self._store.create,
             key_id,
@@ -128,7 +151,8 @@ def _moment(given: Any) -> float | None:
         return read.timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError(
-            f"expires_at is {given!r}: write a time such as 2030-01-31T00:00:00Z, or null for never"
+            f"expires_at is {shortened(repr(given))}: write a time such as 2030-01-31T00:00:00Z, or null"
+            " for never"
         ) from error
 
 

@@ -179,8 +179,9 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
 
 def _basic_key(headers: Mapping[str, str]) -> str:
     scheme, _, given = headers.get("authorization", "").partition(" ")
+    padding = "=" * (-len(given) % 4)  # which Go's client leaves out
     try:
-        user, _, key = base64.b64decode(given, validate=True).decode().partition(":")
+        user, _, key = base64.b64decode(given + padding, validate=True).decode().partition(":")
     except (binascii.Error, UnicodeDecodeError):
         user, key = "", ""
     if scheme.lower() != "basic" or user != "key" or not key:

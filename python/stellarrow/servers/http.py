@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Final
 
 from stellarrow.core.tables import __version__
@@ -19,6 +20,7 @@ from stellarrow.security.key_store import KeyStore
 from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
 from stellarrow.telemetry.health import Check, Component, Part
+from stellarrow.telemetry.machine import Machine
 
 with needing("HTTP", "servers"):
     import uvicorn
@@ -72,10 +74,14 @@ class HealthServer:
         keys: KeyStore | None = None,
         cors_origins: Sequence[str] = (),
         insecure: bool = False,
+        state_dir: Path | None = None,
     ) -> None:
         self._components = tuple(components)
         self._ready = ready
         self._metrics = metrics
+        self._machine = Machine(
+            __version__, self._checks, state_dir=state_dir, expires_at=tls.expires_at if tls else None
+        )
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
         config = uvicorn.Config(
@@ -139,10 +145,10 @@ class HealthServer:
 
     def _guarded_app(
         self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
-    ) -> Starlette:
+    ) -> Headers:
         """Return the application; what is first in the list sees a request first."""
         self.calls = tuple(calls_of(routes))
-        guards = [Middleware(Headers, tls=tls is not None)]
+        guards = []
         if origins:
             guards.append(
                 Middleware(
@@ -157,10 +163,13 @@ class HealthServer:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
         made = Starlette(routes=routes, middleware=guards)
         made.router.redirect_slashes = False  # it would name the host that the caller named
-        return made
+        return Headers(made, tls=tls is not None)
+
+    def _checks(self) -> list[Check]:
+        return [component.check() for component in self._components]
 
     def _health(self, request: Request) -> Response:
-        checks = [component.check() for component in self._components]
+        checks = self._checks()
         status = _status(checks)
         report: dict[str, object] = {"status": status}
         if grant_of(request).can(Permission.READ_METRICS):
@@ -176,7 +185,8 @@ class HealthServer:
         return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
 
     def _text(self, _: Request) -> Response:
-        return Response(self._metrics() if self._metrics else b"", media_type=_PROMETHEUS)
+        own = self._metrics() if self._metrics else b""
+        return Response(own + self._machine.text(), media_type=_PROMETHEUS)
 
 
 async def _live(_: Request) -> Response:

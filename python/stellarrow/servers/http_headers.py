@@ -14,27 +14,34 @@ with needing("HTTP", "servers"):
 
 REQUEST_ID: Final = "stellarrow.request_id"
 _ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}")
+_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 _ALWAYS: Final = (
+    (b"cache-control", b"no-store"),
+    (b"x-permitted-cross-domain-policies", b"none"),
+    (b"x-dns-prefetch-control", b"off"),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"),
+    (b"content-security-policy", _POLICY),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-embedder-policy", b"require-corp"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 _WITH_TLS: Final = ((b"strict-transport-security", b"max-age=63072000; includeSubDomains"),)
-_NO_STORE: Final = ((b"cache-control", b"no-store"),)
-_CREDENTIALS: Final = frozenset((b"authorization", b"x-api-key", b"cookie"))
+
+
+def always(*, tls: bool) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the headers of every answer, which say nothing of the request."""
+    return (*_ALWAYS, *(_WITH_TLS if tls else ()))
 
 
 class Headers:
-    """Adds what a route has not said itself; answers to who shows a credential are kept by no cache."""
+    """Adds what a route has not said itself. It goes around all else, so that errors have them, too."""
 
     def __init__(self, app: ASGIApp, *, tls: bool) -> None:
         self._app = app
-        self._tls = tls
+        self._always = always(tls=tls)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -44,14 +51,7 @@ class Headers:
         harmless = len(given) == 1 and _ID.fullmatch(given[0])
         request_id = given[0].decode() if harmless else secrets.token_hex(8)
         scope[REQUEST_ID] = request_id
-        shown = any(name in _CREDENTIALS for name, _ in scope["headers"])
-        is_private = shown or bool(scope.get("state", {}).get("certificate"))
-        added = (
-            *_ALWAYS,
-            *(_WITH_TLS if self._tls else ()),
-            *(_NO_STORE if is_private else ()),
-            (b"x-request-id", request_id.encode()),
-        )
+        added = (*self._always, (b"x-request-id", request_id.encode()))
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -14,6 +14,7 @@ with needing("HTTP", "servers"):
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
+    from stellarrow.servers.http_headers import always
 
 from stellarrow.security.principal import Certificate
 
@@ -57,6 +58,15 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
         super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, which no application sees: with the headers that all answers have."""
+        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
+        headers += always(tls=self.scheme == "https")
+        begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        for event in (begin, h11.Data(msg.encode()), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
 
     def shutdown(self) -> None:
         try:

@@ -86,6 +86,7 @@ class ControlServer(RpcServer):
             contract_ids=tuple(request.contract_ids),
             asset_codes=tuple(request.asset_codes),
             asset_issuers=tuple(request.asset_issuers),
+            event_types=self._processor.where.event_types,  # of which the request has no word
             include_deleted=request.include_deleted,
         )
         self._processor.configure(where)

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.config import Processor
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import Source
 from stellarrow.storage.atomic import written_aside
 from stellarrow.storage.private import private_file, private_folder
 
+_ALL: Final = "all the source has"
 _FILE: Final = "ledgers-by-date.json"  # what dates in settings were found to mean
 
 
@@ -35,10 +36,27 @@ def asked_ledgers(
         with open_source() as source:
             times = CloseTimes.of_source(source)
             known[text] = str(LedgerRange.parse(text, known=source.available, times=times))
-        private_folder(settings.state_dir)
-        with written_aside(path) as aside, private_file(aside, "x") as file:
-            json.dump(known, file, indent=1)
+        _keep(path, known)
     return LedgerRange.parse(known[text])
+
+
+def all_of_source(state_dir: Path, source: Source) -> LedgerSet:
+    """Return all the source has, or had when it was first asked, and what follows; empty: it has none."""
+    path = state_dir / _FILE
+    known = _known(path)
+    if _ALL not in known:
+        if not (found := source.available()):
+            return found
+        *closed, last = found
+        known[_ALL] = str(LedgerSet([*closed, LedgerRange(last.first)]))
+        _keep(path, known)
+    return LedgerSet.parse(known[_ALL])
+
+
+def _keep(path: Path, known: dict[str, str]) -> None:
+    private_folder(path.parent)
+    with written_aside(path) as aside, private_file(aside, "x") as file:
+        json.dump(known, file, indent=1)
 
 
 def _known(path: Path) -> dict[str, str]:

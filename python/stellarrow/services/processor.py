@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
 from stellarrow.core.tables import table_names
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
@@ -25,7 +25,7 @@ from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import ControlServer
-from stellarrow.services.asked_ledgers import asked_ledgers
+from stellarrow.services.asked_ledgers import all_of_source, asked_ledgers
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import listening, network_of
 from stellarrow.spool.retention import Retention
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from stellarrow.services.flowctl import Registration
 
 _log: Final = logging.getLogger("stellarrow.processor")
+_SOURCE_FLIGHT_PORT: Final = 8815
+_FOLLOW_SECONDS: Final = 1.0  # between tries to learn what the source has
 _DRAIN_SECONDS: Final = 6.0  # of the ten that orchestrators give
 _TAKES: Final = ("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta")
 _GIVES: Final = ("contract_data.ArrowBatch",)
@@ -46,9 +48,7 @@ class ProcessorService:
 
     def __init__(self, settings: Settings) -> None:
         options = _checked(settings)
-        location = settings.source or settings.source_endpoint
-        if "://" not in location and not settings.source:
-            location = f"grpc{'s' if settings.is_secure else ''}://{location}"
+        location = settings.source or _endpoint(settings)
         self.source = redacted_url(location)
         open_source = partial(
             registry.open_source, location, network=settings.network, access=settings.access
@@ -152,10 +152,31 @@ class ProcessorService:
     def _begin_session(self) -> None:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
         if not self._settings.start_ledger:
+            if self._settings.follow_source:
+                thread = threading.Thread(target=self._follow_source, name="stellarrow-follow", daemon=True)
+                thread.start()
             return
         asked = asked_ledgers(self._settings, lambda: closing(self.processor.open_source()))
         if not self.processor.has(asked):
             self.processor.start(asked.first, asked.last or 0, patient=True)
+
+    def _follow_source(self) -> None:
+        """Begin a session of all the source has, once it tells."""
+        told = ""
+        while not self.processor.draining.is_set():
+            try:
+                with closing(self.processor.open_source()) as source:
+                    ledgers = all_of_source(self._settings.state_dir, source)
+                for part in ledgers:
+                    if not self.processor.has(part):
+                        self.processor.start(part.first, part.last or 0, patient=True)
+                if ledgers:
+                    return
+            except StellarrowError as error:
+                if str(error) != told:
+                    _log.warning("%s; no session begins before it tells which ledgers it has", error)
+                told = str(error)
+            self.processor.draining.wait(_FOLLOW_SECONDS)
 
 
 class _Flowctl:
@@ -211,6 +232,15 @@ class _Flowctl:
         }
 
 
+def _endpoint(settings: Settings) -> str:
+    """Return the source's URL; without a scheme it speaks gRPC, but Flight at Flight's own port."""
+    endpoint = settings.source_endpoint
+    if "://" in endpoint:
+        return endpoint
+    scheme = "flight" if endpoint.endswith(f":{_SOURCE_FLIGHT_PORT}") else "grpc"
+    return f"{scheme}{'s' if settings.is_secure else ''}://{endpoint}"
+
+
 def _checked(settings: Settings) -> Options:
     """Refuse what cannot work before anything is opened."""
     if settings.end_ledger and not settings.start_ledger:
@@ -229,8 +259,9 @@ def _options(settings: Settings) -> Options:
         network=Network.of(settings.network) if settings.network else None,
         where=Filter(
             contract_ids=settings.filter_contract_ids,
-            asset_codes=settings.filter_asset_codes,
+            asset_codes=(*settings.filter_asset_codes, *settings.include_assets),
             asset_issuers=settings.filter_asset_issuers,
+            event_types=settings.event_types,
             include_deleted=settings.include_deleted,
         ),
         batch_size=settings.batch_size,

@@ -14,6 +14,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.security.access import Access, Authenticator, Policy
 from stellarrow.security.api_keys import make_text
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
+from stellarrow.security.core_files import leave_no_core_file
 from stellarrow.security.key_authenticator import KeyAuthenticator
 from stellarrow.security.key_store import FILE, KeyStore
 from stellarrow.security.limits import Rate
@@ -35,12 +36,15 @@ class Secured:
     def __init__(self, settings: Listening, state_dir: Path, metrics: Metrics) -> None:
         self.tls = tls_of(settings, self._reloaded)
         self.insecure = settings.insecure
+        self._state_dir = state_dir
         self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
         self.access: Access | None = None
         warn_of_open_files(
             filter(None, (settings.tls_key, settings.jwt_key_file, settings.bootstrap_admin_key_file))
         )
+        if settings.auth or settings.holds_secret:
+            leave_no_core_file()
         with ExitStack() as stack:
             authenticators: list[Authenticator] = []
             if "api_key" in settings.auth:
@@ -66,7 +70,8 @@ class Secured:
     @property
     def http_doors(self) -> dict[str, Any]:
         """What every HTTP server is made with."""
-        return {**self.doors, "keys": self.keys, "cors_origins": self._cors_origins}
+        own = {"keys": self.keys, "cors_origins": self._cors_origins, "state_dir": self._state_dir}
+        return {**self.doors, **own}
 
     @property
     def doors(self) -> dict[str, Any]:

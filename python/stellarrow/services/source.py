@@ -10,8 +10,9 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Final
 
 from stellarrow.config import Source as Settings
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
+from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.protocols import Guarded, Named, Source
 from stellarrow.servers.http import HealthServer, guards_of
@@ -31,6 +32,15 @@ if TYPE_CHECKING:
 _DRAIN_SECONDS: Final = 6.0  # the process must have ended after ten
 
 
+def _offered(settings: Settings, source: Source) -> LedgerRange | None:
+    """Return what the settings say of the ledgers that readers are told of."""
+    if not (settings.start_ledger or settings.end_ledger):
+        return None
+    times = CloseTimes.of_source(source) if settings.by_date else None
+    asked = f"{settings.start_ledger or 1}:{settings.end_ledger or ''}"
+    return LedgerRange.parse(asked, known=source.available if times else None, times=times)
+
+
 class SourceService:
     """The relay and what it is reached by."""
 
@@ -44,7 +54,14 @@ class SourceService:
         took = metrics.processing_duration.labels(kind, "check").observe
         sound = SoundLedgers(source, network=network, letters=letters, took=took)
         budget = settings.max_memory_mb << 20
-        self._relay = Relay(source, sound, source_type=kind, budget=budget, metrics=metrics)
+        self._relay = Relay(
+            source,
+            sound,
+            source_type=kind,
+            budget=budget,
+            metrics=metrics,
+            offered=_offered(settings, source),
+        )
         with ExitStack() as stack:
             self._secured = secured = Secured(settings, settings.state_dir, metrics)
             stack.callback(secured.close)

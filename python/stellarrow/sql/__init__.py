@@ -12,6 +12,8 @@ Parts that the core's Filter can answer are pushed into the walk: the rows they 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -22,7 +24,7 @@ from stellarrow.filter import Filter
 if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
 
-__all__ = ["compile_sql"]
+__all__ = ["compile_sql", "explained"]
 
 
 def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Schema) -> Computation | None:
@@ -34,8 +36,15 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
         return None
     from stellarrow.sql.computation import computation  # noqa: PLC0415  an extra
 
-    try:
+    with explained():
         return computation(table, columns, whole, where)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Translate what goes wrong while SQL is compiled."""
+    try:
+        yield
     except ConfigError:
         raise
     except RecursionError as error:

@@ -40,7 +40,7 @@ _ARITHMETIC: Final = {sql.Add: "+", sql.Sub: "-", sql.Mul: "*", sql.Div: "/"}
 _TYPES: Final = {
     "TEXT": pa.string(), "VARCHAR": pa.string(), "BOOLEAN": pa.bool_(), "DOUBLE": pa.float64(),
     "INT": pa.int64(), "BIGINT": pa.int64(), "UINT": pa.int64(), "UBIGINT": pa.decimal128(20, 0),
-    "INT128": pa.decimal128(38, 0), "DATE": pa.date32(),
+    "INT128": pa.decimal256(39, 0), "DATE": pa.date32(),
 }  # fmt: skip
 # What a node may be made of; more, such as a regular expression's flags, would go unheard.
 _PARTS: Final = frozenset(
@@ -175,6 +175,20 @@ class _Compiler:
             return self._apply(tree, functions.first_true, tree.args["default"], *branches)
         return self._apply(tree, functions.first_equal, tree.args["default"], tree.this, *branches)
 
+    def coalesced(self, tree: Any) -> Value:
+        """COALESCE; what follows a column of amounts without nulls is not computed."""
+        first, *others = (self.value(one) for one in (tree.this, *tree.expressions))
+        made = self._call(tree, pc.coalesce, first, *others)
+        scale = made.type.scale if pa.types.is_decimal256(made.type) else None
+        if not isinstance(first.sample, pa.Array) or first.type != pa.decimal128(38, scale or 0):
+            return made
+
+        def evaluate(batch: pa.RecordBatch) -> Datum:
+            known = first.evaluate(batch)
+            return made.evaluate(batch) if known.null_count else known
+
+        return Value(evaluate, made.sample) if scale is not None else made
+
     def cast(self, tree: Any) -> Value:
         name = tree.to.this.name
         if name in _TIMES and isinstance(tree.this, sql.Literal):
@@ -202,6 +216,7 @@ _SPECIAL: Final[dict[type[Any], Callable[[_Compiler, Any], Value]]] = {
     sql.Between: _Compiler.between,
     sql.Case: _Compiler.chosen,
     sql.Cast: _Compiler.cast,
+    sql.Coalesce: _Compiler.coalesced,
 }
 
 

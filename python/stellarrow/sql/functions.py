@@ -159,10 +159,6 @@ def _truncated(tree: Any) -> Call:
     return partial(pc.floor_temporal, unit=unit), [tree.this]
 
 
-def _coalesced(tree: Any) -> Call:
-    return pc.coalesce, [tree.this, *tree.expressions]
-
-
 KNOWN: Final[dict[type[Any], Callable[[Any], Call]]] = {
     sql.Lower: _of_one(pc.utf8_lower),
     sql.Upper: _of_one(pc.utf8_upper),
@@ -177,7 +173,6 @@ KNOWN: Final[dict[type[Any], Callable[[Any], Call]]] = {
     sql.RegexpLike: _with_text(pc.match_substring_regex),
     sql.Substring: _substring,
     sql.DPipe: lambda tree: (_joined, [tree.this, tree.expression]),
-    sql.Coalesce: _coalesced,
     sql.Nullif: lambda tree: (_unless_equal, [tree.this, tree.expression]),
     sql.NullSafeEQ: lambda tree: (_same, [tree.this, tree.expression]),
     sql.NullSafeNEQ: lambda tree: (_different, [tree.this, tree.expression]),

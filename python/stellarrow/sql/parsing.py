@@ -10,7 +10,7 @@ from stellarrow.sql.limits import check_text, check_tokens, check_tree, cut
 
 with needing("SQL", "sql"):
     import sqlglot
-    from sqlglot import errors, expressions
+    from sqlglot import TokenType, errors, expressions
 
 Condition: TypeAlias = expressions.Expression
 _DIALECT: Final = "duckdb"
@@ -27,12 +27,37 @@ def parse_condition(text: str) -> Condition:
     return condition
 
 
-def parse_columns(text: str) -> list[Condition]:
+def parse_columns(text: str, *, option: str = "select") -> list[Condition]:
     """Parse what stands between SELECT and FROM."""
-    found = _parsed("select", text, f"SELECT {text}")
+    found = _parsed(option, text, f"SELECT {text}")
     if set(_clauses(found)) != {"expressions"}:
-        raise ConfigError(f"select: {cut(text)!r} holds more than columns: write what follows SELECT alone")
+        raise ConfigError(f"{option}: {cut(text)!r} holds more than columns: write what follows SELECT alone")
     return list(found.expressions)
+
+
+def split_groups(text: str) -> tuple[str, str]:
+    """Split `figures by groups`, or `figures group by groups`; the second is empty where there is no BY."""
+    check_text("aggregate", text)
+    try:
+        tokens = sqlglot.tokenize(text, dialect=_DIALECT)
+    except errors.SqlglotError as error:
+        raise ConfigError(f"aggregate: {_reason(text, text, error)}") from error
+    depth, before = 0, ""
+    for token in tokens:
+        depth += (token.text == "(") - (token.text == ")")
+        is_by = token.text.lower() == "by" and before not in ("as", ",", "")
+        if depth == 0 and (is_by or token.token_type is TokenType.GROUP_BY):
+            groups = text[token.end + 1 :]
+            if not groups.strip():
+                raise ConfigError(f"aggregate: nothing stands behind BY in {cut(text)!r}: name a column")
+            return text[: token.start], groups
+        before = token.text.lower()
+    return text, ""
+
+
+def written(tree: Any) -> str:
+    """Say a tree as SQL, whole, so that it can be parsed again."""
+    return str(tree.sql(dialect=_DIALECT))
 
 
 def shown(tree: Any) -> str:

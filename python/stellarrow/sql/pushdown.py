@@ -21,12 +21,17 @@ with needing("SQL", "sql"):
 _CONTRACT: Final = re.compile(r"C[A-Z2-7]{55}")
 _ACCOUNT: Final = re.compile(r"G[A-Z2-7]{55}")
 _EVENT: Final = re.compile("contract|system|diagnostic|transfer|mint|burn|clawback|fee")
+_OPERATION: Final = re.compile(
+    "create_account|payment|path_payment_strict_(receive|send)|(create|claim|clawback)_claimable_balance"
+    "|clawback|liquidity_pool_(deposit|withdraw)|invoke_host_function|account_merge|manage_(buy|sell)_offer"
+)
 _FIELDS: Final = {
     "contract_id": ("contract_ids", _CONTRACT),
     "asset_issuer": ("asset_issuers", _ACCOUNT),
     "asset_code": ("asset_codes", re.compile(r"(?!(native|XLM)$)[A-Za-z0-9]{1,12}")),
     "event_name": ("event_names", re.compile(r"[A-Za-z0-9_]{1,32}")),
     "event_type": ("event_types", _EVENT),
+    "operation_type": ("event_types", _OPERATION),
     "from": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
     "to": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
 }
@@ -65,7 +70,9 @@ def _alternatives(term: Any) -> tuple[str, list[Any]]:
     """Return the column a term is about, and the constants one of which it must have; else no column."""
     if isinstance(term, sql.Not) and isinstance(term.this, sql.Column):
         return _name(term.this), [False]
-    if isinstance(term, sql.EQ):
+    if isinstance(term, sql.Coalesce) and [one.sql() for one in term.expressions] == ["FALSE"]:
+        return _alternatives(term.this)
+    if isinstance(term, sql.EQ | sql.NullSafeEQ):
         left, right = term.this, term.expression
         if isinstance(right, sql.Column):
             left, right = right, left

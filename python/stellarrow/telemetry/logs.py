@@ -18,6 +18,19 @@ _OURS: Final = "stellarrow"
 _QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
 
 
+LEVELS: Final = ("debug", "info", "warning", "error")
+
+
+def level() -> str:
+    """Return of how much weight a line must be at least."""
+    return logging.getLevelName(logging.getLogger(_OURS).getEffectiveLevel()).lower()
+
+
+def set_level(name: str) -> None:
+    """Change that for the whole process, until it ends or is told otherwise."""
+    logging.getLogger(_OURS).setLevel(name.upper())
+
+
 @contextmanager
 def written(level: str, form: str | None = None) -> Iterator[None]:
     """Write log lines of at least a level, as `json` or `console`, while the block lasts.

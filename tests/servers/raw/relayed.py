@@ -28,12 +28,21 @@ ANYWHERE = Address("127.0.0.1", 0)
 class Relayed:
     """A relay over a node, and what it needs."""
 
-    def __init__(self, source: sa.Source, folder: Path, *, budget: int = 64 << 20) -> None:
+    def __init__(
+        self,
+        source: sa.Source,
+        folder: Path,
+        *,
+        budget: int = 64 << 20,
+        offered: sa.LedgerRange | None = None,
+    ) -> None:
         self.source = source
         self.metrics = Metrics()
         self.letters = DeadLetters(folder)
         sound = SoundLedgers(source, network=sa.Network.of("synthetic"), letters=self.letters)
-        self.relay = Relay(source, sound, source_type="rpc", budget=budget, metrics=self.metrics)
+        self.relay = Relay(
+            source, sound, source_type="rpc", budget=budget, metrics=self.metrics, offered=offered
+        )
         self.relay.start()
 
     def close(self) -> None:

@@ -29,6 +29,14 @@ def test_history_and_live_edge_come_as_one(node: RpcNode, relayed: MakeRelay) ->
     assert numbers(relay.streams(0, 139)) == [139]
 
 
+def test_what_is_offered_is_told_and_ends_where_it_ends(node: RpcNode, relayed: MakeRelay) -> None:
+    relay = relayed(node, offered=sa.LedgerRange(110, 119)).relay
+    assert numbers(relay.streams(105)) == list(range(105, 120))  # who knows of an older one may have it
+    assert relay.earliest == 110
+    assert numbers(relay.streams(115, 139)) == list(range(115, 120))
+    assert numbers(relay.streams(130)) == []
+
+
 def test_ledgers_are_what_the_node_has(node: RpcNode, relayed: MakeRelay, ledgers: tuple[bytes, ...]) -> None:
     groups = relayed(node).relay.streams(100, 139)
     assert [ledger.xdr for group in groups for ledger in group] == list(ledgers)

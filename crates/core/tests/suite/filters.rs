@@ -73,6 +73,11 @@ fn wanted(dice: &mut Dice, rows: &[Row]) -> Wanted {
     if dice.one_in(3) {
         wanted.asset_codes.extend(rows.iter().find_map(full));
     }
+    if dice.one_in(4) {
+        wanted
+            .asset_codes
+            .extend(rows.iter().filter_map(contract_of).find(|one| one.starts_with('C')));
+    }
     wanted
 }
 
@@ -95,14 +100,16 @@ fn passes(row: &Row, wanted: &Wanted, all: &[Row]) -> bool {
     let of_event = !has("event_type")
         || fits(&wanted.event_names, text(row, "event_name"))
             && fits(&wanted.event_types, text(row, "event_type"));
+    let by_contract = contract_of(row).is_some_and(|one| wanted.asset_codes.contains(&one));
     let no_assets = wanted.asset_codes.is_empty() && wanted.asset_issuers.is_empty();
     let of_asset = no_assets
         || !has_contract
         || asset_of(row, wanted, all).is_some_and(|(asset, issuer)| {
             let code = asset.split(':').next().filter(|_| asset != "native");
             let by_code = fits(&wanted.asset_codes, code) || wanted.asset_codes.contains(&asset);
-            by_code && fits(&wanted.asset_issuers, issuer.as_deref())
-        });
+            (by_code || by_contract) && fits(&wanted.asset_issuers, issuer.as_deref())
+        })
+        || by_contract && wanted.asset_issuers.is_empty();
     !(wanted.exclude_deleted && deleted) && of_contract && of_event && of_asset
 }
 

@@ -13,9 +13,14 @@ from rich.text import Text
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import SERVICES, Settings, find_file, read
+from stellarrow.config.reading import OLDER_COMPONENTS
 from stellarrow.config.settings import DEFAULT
-from stellarrow.errors import nearest
+from stellarrow.config.toml_file import converted, service_of
+from stellarrow.errors import ConfigError, nearest
+from stellarrow.storage.paths import local_path
+from stellarrow.storage.private import private_file
 
+_OLDER = [name for name in OLDER_COMPONENTS if name in SERVICES]
 _EXAMPLE = "\b\nExample:\n  stellarrow config show processor"
 
 
@@ -37,8 +42,9 @@ def show(service: str | None, config: str | None, as_json: bool) -> None:
     if service and service not in SERVICES:
         remedy = nearest(service, SERVICES, f"choose among {', '.join(SERVICES)}")
         raise click.UsageError(f"there is no service {service!r}: {remedy}")
-    file = find_file(config)
-    held = {name: read(SERVICES[name], file=file) for name in ([service] if service else SERVICES)}
+    names = [service] if service else list(SERVICES)
+    file = find_file(config, service=SERVICES[service] if service else None)
+    held = {name: read(SERVICES[name], file=file) for name in names}
     if as_json:
         click.echo(json.dumps({name: _plain(settings) for name, settings in held.items()}))
         return
@@ -47,6 +53,26 @@ def show(service: str | None, config: str | None, as_json: bool) -> None:
         console.print(_drawn(name, settings), markup=False)
         console.print()
     console.print(f"file: {file or 'none'}", markup=False, soft_wrap=True)
+
+
+@command.command(epilog="\b\nExample:\n  stellarrow config convert processor.yaml --output stellarrow.toml")
+@click.argument("old", metavar="OLD.yaml")
+@click.option("--service", type=click.Choice(_OLDER), help="Whose file it is.")
+@click.option("--output", metavar="FILE", help="Where to; a file that is there is left alone.  [stdout]")
+def convert(old: str, service: str | None, output: str | None) -> None:
+    """Write an older component's YAML as TOML, with what has no effect here as comments."""
+    path = local_path(old)
+    text = converted(path, service or service_of(path))
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        with private_file(local_path(output), "x") as file:
+            file.write(text)
+    except FileExistsError as error:
+        raise ConfigError(f"{output} is there already: name another file for --output") from error
+    except OSError as error:
+        raise ConfigError(f"{output} cannot be written ({error.strerror}): name another file") from error
 
 
 def _plain(settings: Settings) -> dict[str, Any]:

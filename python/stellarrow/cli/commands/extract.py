@@ -35,7 +35,9 @@ _FILTERS: Final = {
     "event_types": (_ROWS, True),
     "accounts": (_ROWS, False),
     "where": (_ROWS, False),
+    "filter": (_ROWS, False),
     "select": (_ROWS, False),
+    "projection": (_ROWS, True),
 }
 _CHOICES: Final = {
     "on_error": (_HOW, False),
@@ -150,7 +152,8 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
     settings = read(Extract, given, file=find_file(config))
     if not settings.tables:
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
-    in_sql = ["sql"] if settings.where or settings.select else []
+    expressions = (settings.where, settings.select, settings.filter, settings.projection)
+    in_sql = ["sql"] if any(expressions) else []
     needed = registry.extras_of(settings.source, rpc=settings.rpc, sinks=settings.to)
     extras.require("this extract", *needed, *in_sql)
     registry.check_apart(settings.to)

@@ -23,7 +23,15 @@ _EXAMPLE = (
 _PAGE: Final = {
     "Options": ("source", "source_endpoint", "network", "start_ledger", "end_ledger", "state_dir"),
     "Sessions": (
-        *("tables", "filter_contract_ids", "filter_asset_codes", "include_deleted", "spool_mb", "on_error"),
+        *(
+            "tables",
+            "filter_contract_ids",
+            "include_assets",
+            "event_types",
+            "include_deleted",
+            "spool_mb",
+            "on_error",
+        ),
     ),
     "How it serves": (
         *("grpc_address", "flight_address", "health_port", "insecure", "worker_count", "max_memory_mb"),

@@ -22,7 +22,7 @@ from stellarrow.telemetry.metrics import Metrics
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
 
 _PAGE: Final = {
-    "Options": ("source", "rpc", "network", "state_dir"),
+    "Options": ("source", "rpc", "network", "start_ledger", "end_ledger", "state_dir"),
     "How it serves": ("grpc_address", "flight_address", "health_port", "insecure", "max_memory_mb"),
 }
 _POLL_SECONDS: Final = 0.2  # seconds between looks at whether the work can be done

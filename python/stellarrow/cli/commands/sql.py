@@ -13,7 +13,10 @@ from stellarrow import extras, registry
 from stellarrow.cli.options import Data, LocalPath
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
+from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
+from stellarrow.config import find_file
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
 from stellarrow.scanning import scan
 from stellarrow.sql.saved_queries import is_list, listed
@@ -25,7 +28,8 @@ _EXAMPLE: Final = """\b
 Examples:
   stellarrow sql "select contract_id, count(*) from contract_events group by all limit 5"
   stellarrow sql "from token_transfers" --out transfers.parquet
-  stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100"""
+  stellarrow sql @volume-by-asset --source ./lake --ledgers 58752000:+100
+  stellarrow sql @volume_by_asset --window 24h --filter successful_payments"""
 
 
 @click.command(short_help="Ask what was extracted, in SQL.", epilog=_EXAMPLE)
@@ -40,6 +44,11 @@ Examples:
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
 @click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
+@click.option("--window", metavar="LENGTH", help="Of @AGGREGATE: 1m, 5m, 1h, 24h or 7d, by close time.")
+@click.option(
+    "--filter", "named_filter", metavar="NAME", help="Of @NAME: a named filter that must hold, too."
+)
+@click.option("--config", metavar="FILE", help="Settings in TOML, with saved queries.  [./stellarrow.toml]")
 @click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
@@ -57,9 +66,10 @@ def command(
     """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
 
     A table is called by its name, or FOLDER.NAME where several folders hold one. postgres://… is asked in its
-    own SQL. @NAME is a query that is
-    ready made, @ lists them. On a terminal a row is a line and long values are cut; --expanded, --json, --csv
-    and --out have them whole. Amounts are exact: a sum that 38 digits cannot hold is an error.
+    own SQL. @NAME is a question that is ready made, @ lists them; or a filter, an aggregate or a projection
+    of `stellarrow queries`, saved ones among them. On a terminal a row is a line and long values are cut;
+    --expanded, --json, --csv and --out have them whole. Amounts are exact: a sum that 38 digits cannot hold
+    is an error.
     """
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
@@ -67,7 +77,9 @@ def command(
     if query and is_list(query):
         _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
         return
-    database = _database(data, source, ledgers)
+    known = catalogue(find_file(ledgers.pop("config")))
+    asked = Asked(known, ledgers.pop("window") or "", ledgers.pop("named_filter") or "")
+    database = _database(data, source, ledgers, asked)
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded)
         return
@@ -75,19 +87,21 @@ def command(
     _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)
 
 
-def _database(data: Path | str, source: str | None, ledgers: dict[str, Any]) -> Database | PostgresDatabase:
+def _database(
+    data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked
+) -> Database | PostgresDatabase:
     """Return what the query is about."""
     in_postgres = isinstance(data, str) and not source
     needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
     extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
     if source:
         names = table_names("all")
-        return Database({name: scan(source, table=name, **ledgers) for name in names})
+        return Database({name: scan(source, table=name, **ledgers) for name in names}, asked)
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
         return PostgresDatabase(data)
-    return Database(data)
+    return Database(data, asked)
 
 
 def _show(

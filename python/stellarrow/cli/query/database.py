@@ -11,12 +11,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
-from stellarrow.scanning import Scan
+from stellarrow.scanning import Scan, scan
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.saved_queries import ready_made
@@ -27,10 +29,12 @@ _ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of 
 class Database:
     """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path | Mapping[str, Any]) -> None:
+    def __init__(self, data: Path | Mapping[str, Any], asked: Asked | None = None) -> None:
         with needing("SQL", "sql"):
             import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
+        self._asked = asked or Asked(Catalogue())
+        self._given = {} if isinstance(data, Path) else data
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
         self._connection.execute("set autoinstall_known_extensions = false")
@@ -135,16 +139,28 @@ class Database:
         return [*self.tables(), *(name for (name,) in found.fetchall())]
 
     def rows(self, query: str) -> pa.RecordBatchReader:
-        """Answer a query, or the ready-made one that @NAME names."""
+        """Answer a query, or what @NAME names: a ready-made question, or a named query."""
+        if (named := self._asked.named(query)) is not None:
+            return self._asked.answer(named, self._rows_of)
         batches = self._answer(ready_made(query))
         return pa.RecordBatchReader.from_batches(next(batches), batches)
 
+    def _rows_of(self, table: str) -> Scan:
+        """Return the rows of a table that a named query is of."""
+        if self._data is not None:
+            return scan(self._data, table=table)
+        found = self._given.get(table.partition("@")[0])
+        if not isinstance(found, Scan):
+            raise ConfigError(f"there is no table {table!r} here: it has {', '.join(self.tables())}")
+        return found
+
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""
-        before = [scan.error for scan in self._scans]
+        before = [held.error for held in self._scans]
         with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
             try:
+                self._check_one_answer(query)
                 relation = self._connection.sql(query)
                 if relation is None:
                     raise ConfigError("the query returns no rows: write a select")
@@ -152,14 +168,22 @@ class Database:
                 yield rows.schema
                 yield from rows
             except (self._error, pa.ArrowException, OSError) as error:
-                for scan, old in zip(self._scans, before, strict=True):
-                    if scan.error and scan.error is not old:
-                        raise scan.error from error
+                for held, old in zip(self._scans, before, strict=True):
+                    if held.error and held.error is not old:
+                        raise held.error from error
                 raise self._refused(query, str(error)) from error
             except RuntimeError as error:  # DuckDB was interrupted; the signal itself may be yet to come
                 if "nterrupt" not in str(error):
                     raise
                 raise KeyboardInterrupt from error
+
+    def _check_one_answer(self, query: str) -> None:
+        before = self._connection.extract_statements(query)[:-1]
+        if selects := [one for one in before if one.type.name in ("SELECT", "EXPLAIN")]:
+            many = len(selects) + 1
+            raise ConfigError(
+                f"these are {many} queries, and only the last would be answered: run each by itself"
+            )
 
     def _prove(self, query: str) -> None:
         """Compare files with their digests, of the tables that a query may name."""

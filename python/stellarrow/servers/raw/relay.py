@@ -32,11 +32,20 @@ class Relay:
 
     `budget` bounds the bytes held: a quarter for the window at the live edge, an eighth for what is read
     ahead there, a half for history. Where the source cannot tell how far it is, all readers are in history.
+    Of what it has, `offered` is what readers are told of, and up to where they are served.
     """
 
     def __init__(
-        self, source: Source, ledgers: SoundLedgers, *, source_type: str, budget: int, metrics: Metrics
+        self,
+        source: Source,
+        ledgers: SoundLedgers,
+        *,
+        source_type: str,
+        budget: int,
+        metrics: Metrics,
+        offered: LedgerRange | None = None,
     ) -> None:
+        self._offered = offered or LedgerRange(0)
         self._source = source
         self._ledgers = ledgers
         self._type = source_type
@@ -71,8 +80,8 @@ class Relay:
 
     @property
     def earliest(self) -> int | None:
-        """The first ledger the source told it has, when asked at the start."""
-        return self._earliest
+        """The first ledger the source told it has, when asked at the start, or the first that is offered."""
+        return max(self._earliest or 0, self._offered.first) or None
 
     def streams(
         self, start: int, end: int | None = None, *, gone: Callable[[], bool] = lambda: False
@@ -87,7 +96,7 @@ class Relay:
         due = start or self.latest or 0
         if not due:
             raise ConfigError("the source cannot tell which ledger is the latest: ask for one by its number")
-        last = LAST_POSSIBLE if end is None else end
+        last = min(LAST_POSSIBLE if end is None else end, self._offered.end)
         before: Ledger | None = None
         self._count(1)
         try:

@@ -3,6 +3,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -12,6 +14,7 @@ import (
 	"github.com/apache/arrow/go/v17/arrow"
 	"github.com/apache/arrow/go/v17/arrow/flight"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 )
@@ -28,8 +31,11 @@ func run(address, asked, compression, most string) error {
 	if err != nil {
 		return err
 	}
-	client, err := flight.NewClientWithMiddleware(
-		address, nil, nil, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	transport, err := encrypted()
+	if err != nil {
+		return err
+	}
+	client, err := flight.NewClientWithMiddleware(address, nil, nil, grpc.WithTransportCredentials(transport))
 	if err != nil {
 		return err
 	}
@@ -37,6 +43,12 @@ func run(address, asked, compression, most string) error {
 	ctx, cancel := context.WithCancel(
 		metadata.AppendToOutgoingContext(context.Background(), "compression", compression))
 	defer cancel()
+	if ctx, err = proven(ctx, client); err != nil {
+		return err
+	}
+	if action, found := strings.CutPrefix(asked, "action:"); found {
+		return act(ctx, client, action)
+	}
 	out := json.NewEncoder(os.Stdout)
 	info, err := introduced(ctx, client, descriptor(asked), out)
 	if err != nil {
@@ -48,6 +60,48 @@ func run(address, asked, compression, most string) error {
 		}
 	}
 	return nil
+}
+
+// encrypted says how to reach the server: plainly, by TLS, or by TLS with a certificate of our own.
+func encrypted() (credentials.TransportCredentials, error) {
+	ca := os.Getenv("CLIENT_CA")
+	if ca == "" {
+		return insecure.NewCredentials(), nil
+	}
+	trusted, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, err
+	}
+	config := &tls.Config{RootCAs: x509.NewCertPool()}
+	config.RootCAs.AppendCertsFromPEM(trusted)
+	if certificate := os.Getenv("CLIENT_CERTIFICATE"); certificate != "" {
+		own, err := tls.LoadX509KeyPair(certificate, os.Getenv("CLIENT_KEY"))
+		if err != nil {
+			return nil, err
+		}
+		config.Certificates = []tls.Certificate{own}
+	}
+	return credentials.NewTLS(config), nil
+}
+
+// proven returns a context whose calls show who we are.
+func proven(ctx context.Context, client flight.Client) (context.Context, error) {
+	if token := os.Getenv("CLIENT_TOKEN"); token != "" {
+		ctx = metadata.AppendToOutgoingContext(ctx, "authorization", "Bearer "+token)
+	}
+	if password := os.Getenv("CLIENT_PASSWORD"); password != "" {
+		return client.AuthenticateBasicToken(ctx, "key", password)
+	}
+	return ctx, nil
+}
+
+func act(ctx context.Context, client flight.Client, action string) error {
+	stream, err := client.DoAction(ctx, &flight.Action{Type: action})
+	if err != nil {
+		return err
+	}
+	_, err = stream.Recv()
+	return err
 }
 
 func descriptor(asked string) *flight.FlightDescriptor {

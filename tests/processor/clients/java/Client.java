@@ -1,4 +1,5 @@
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.FileInputStream;
 import java.nio.charset.StandardCharsets;
 import java.time.Instant;
 import java.time.temporal.ChronoUnit;
@@ -7,12 +8,14 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.apache.arrow.flight.Action;
 import org.apache.arrow.flight.CallOption;
 import org.apache.arrow.flight.FlightCallHeaders;
 import org.apache.arrow.flight.FlightClient;
 import org.apache.arrow.flight.FlightDescriptor;
 import org.apache.arrow.flight.FlightEndpoint;
 import org.apache.arrow.flight.FlightInfo;
+import org.apache.arrow.flight.FlightRuntimeException;
 import org.apache.arrow.flight.FlightStream;
 import org.apache.arrow.flight.HeaderCallOption;
 import org.apache.arrow.flight.Location;
@@ -30,27 +33,59 @@ public final class Client {
   private static final ObjectMapper JSON = new ObjectMapper();
 
   public static void main(String[] given) throws Exception {
-    String[] address = given[0].split(":");
-    Location server = Location.forGrpcInsecure(address[0], Integer.parseInt(address[1]));
-    FlightCallHeaders headers = new FlightCallHeaders();
-    headers.insert("compression", given[2]);
-    CallOption compression = new HeaderCallOption(headers);
     try (BufferAllocator memory = new RootAllocator();
-        FlightClient client = FlightClient.builder(memory, server).build()) {
+        FlightClient client = connected(memory, given[0].split(":"))) {
+      CallOption[] options = options(client, given[2]);
+      if (given[1].startsWith("action:")) {
+        client.doAction(new Action(given[1].substring("action:".length())), options).next();
+        return;
+      }
       FlightDescriptor wanted = descriptor(given[1]);
-      Schema schema = client.getSchema(wanted).getSchema();
-      FlightInfo info = client.getInfo(wanted);
+      Schema schema = client.getSchema(wanted, options).getSchema();
+      FlightInfo info = client.getInfo(wanted, options);
       if (!schema.equals(info.getSchemaOptional().orElse(null))) {
         throw new IllegalStateException("GetFlightInfo and GetSchema differ: " + schema);
       }
       List<String> columns = schema.getFields().stream().map(Field::getName).toList();
       print(Map.of("columns", columns, "metadata", schema.getCustomMetadata()));
       for (FlightEndpoint endpoint : info.getEndpoints()) {
-        try (FlightStream stream = client.getStream(endpoint.getTicket(), compression)) {
+        try (FlightStream stream = client.getStream(endpoint.getTicket(), options)) {
           read(stream, Integer.parseInt(given[3]));
         }
       }
+    } catch (FlightRuntimeException error) {
+      System.err.println(error.status().code() + ": " + error.getMessage());
+      System.exit(1);
     }
+  }
+
+  /** Reaches the server plainly, by TLS, or by TLS with a certificate of our own. */
+  private static FlightClient connected(BufferAllocator memory, String[] address) throws Exception {
+    int port = Integer.parseInt(address[1]);
+    if (System.getenv("CLIENT_CA") == null) {
+      return FlightClient.builder(memory, Location.forGrpcInsecure(address[0], port)).build();
+    }
+    FlightClient.Builder builder = FlightClient.builder(memory, Location.forGrpcTls(address[0], port));
+    builder.trustedCertificates(new FileInputStream(System.getenv("CLIENT_CA")));
+    if (System.getenv("CLIENT_CERTIFICATE") != null) {
+      builder.clientCertificate(
+          new FileInputStream(System.getenv("CLIENT_CERTIFICATE")), new FileInputStream(System.getenv("CLIENT_KEY")));
+    }
+    return builder.build();
+  }
+
+  /** Returns what every call shows: the compression, and who we are. */
+  private static CallOption[] options(FlightClient client, String compression) {
+    FlightCallHeaders headers = new FlightCallHeaders();
+    headers.insert("compression", compression);
+    if (System.getenv("CLIENT_TOKEN") != null) {
+      headers.insert("authorization", "Bearer " + System.getenv("CLIENT_TOKEN"));
+    }
+    List<CallOption> options = new ArrayList<>(List.of(new HeaderCallOption(headers)));
+    if (System.getenv("CLIENT_PASSWORD") != null) {
+      options.add(client.authenticateBasicToken("key", System.getenv("CLIENT_PASSWORD")).orElseThrow());
+    }
+    return options.toArray(CallOption[]::new);
   }
 
   private static FlightDescriptor descriptor(String asked) {
