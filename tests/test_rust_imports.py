@@ -30,7 +30,7 @@ FLOORS = {
         ("contracts", "network", "transfers"),
         ("answers",),
     ),
-    "python": (("convert", "handover", "figures"), ("options", "streams")),
+    "python": (("convert", "handover", "figures", "runs"), ("options", "streams", "typed")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
 CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}

@@ -4,6 +4,7 @@ from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
 from stellarrow.core.tables import Table, __version__, keys, schema, tables
+from stellarrow.core.typed import SpecUnknown
 from stellarrow.errors import (
     AccessRefused,
     ApiKeyExists,
@@ -57,7 +58,7 @@ from stellarrow.protocols import (
     SourceKind,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.scanning import Scan, TypedScans, aggregate, queries, scan, typed
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
@@ -113,10 +114,12 @@ __all__ = [
     "SourceError",
     "SourceKind",
     "SourceUnavailable",
+    "SpecUnknown",
     "StellarrowError",
     "Stopped",
     "Table",
     "TooManyCalls",
+    "TypedScans",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
@@ -131,5 +134,6 @@ __all__ = [
     "schema",
     "synth",
     "tables",
+    "typed",
     "unescape",
 ]

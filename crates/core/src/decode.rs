@@ -2,7 +2,7 @@
 
 mod faults;
 mod room;
-mod typed;
+pub mod typed;
 
 use std::sync::Arc;
 
@@ -150,8 +150,6 @@ pub fn decode(data: &[u8], request: &Request) -> Result<(Vec<RecordBatch>, Optio
     decoder.push(data)?;
     decoder.finish()
 }
-
-pub use typed::{decode_typed, learn};
 
 /// The sequence number of each ledger in the data, in the order they lie there.
 pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {

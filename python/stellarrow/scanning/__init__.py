@@ -3,5 +3,6 @@
 from stellarrow.scanning.aggregating import aggregate, queries
 from stellarrow.scanning.reading import scan
 from stellarrow.scanning.result import Scan
+from stellarrow.scanning.typed import TypedScans, typed
 
-__all__ = ["Scan", "aggregate", "queries", "scan"]
+__all__ = ["Scan", "TypedScans", "aggregate", "queries", "scan", "typed"]

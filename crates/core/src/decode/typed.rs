@@ -13,7 +13,7 @@ pub fn learn(data: &[u8], request: &Request, knowledge: &mut Knowledge) -> Resul
 }
 
 /// Decode all ledgers of the data: a batch for each table of the plan that is wanted, in their order.
-pub fn decode_typed(
+pub fn decode(
     data: &[u8],
     request: &Request,
     plan: &Plan,

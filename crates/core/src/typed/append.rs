@@ -60,17 +60,21 @@ fn write(store: &mut Store, kind: &Kind, value: Input<'_>) -> Option<()> {
             }
             ends.push(items.rows() as i32);
         }
-        Values::Struct(parts) => match kind {
-            Kind::Tuple(items) => {
-                let (count, first) = elements(value)?;
-                sequence(parts, items, count as usize, first)?;
-            }
-            Kind::Struct { fields, sorted } => named(parts, fields, sorted, value)?,
-            Kind::Union(cases) => union(parts, cases, value)?,
-            _ => return None,
-        },
+        Values::Struct(parts) => structure(parts, kind, value)?,
     }
     Some(())
+}
+
+fn structure(parts: &mut [Store], kind: &Kind, value: Input<'_>) -> Option<()> {
+    match kind {
+        Kind::Tuple(items) => {
+            let (count, first) = elements(value)?;
+            sequence(parts, items, count as usize, first)
+        }
+        Kind::Struct { fields, sorted } => named(parts, fields, sorted, value),
+        Kind::Union(cases) => union(parts, cases, value),
+        _ => None,
+    }
 }
 
 /// A u32, or the code of an error.

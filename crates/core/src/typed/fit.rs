@@ -110,6 +110,17 @@ impl<'n> Fit<'n> {
                 Some(_) => skip::<SCVal>(bytes),
                 None => self.value(*one, bytes, depth),
             },
+            Node::Enum(cases) => listed(cases, xdr::arm(bytes, Val::U32)?),
+            Node::ErrorEnum(cases) => {
+                listed(cases, xdr::arm(xdr::arm(bytes, Val::ERROR)?, SCErrorType::CONTRACT)?)
+            }
+            node => self.parts(node, bytes, depth),
+        }
+    }
+
+    /// A type that is made of others.
+    fn parts<'a>(&mut self, node: &Node, bytes: Input<'a>, depth: u32) -> Option<Input<'a>> {
+        match node {
             Node::Vec(one) => {
                 let (count, rest) = elements(bytes)?;
                 (0..count).try_fold(rest, |rest, _| self.value(*one, rest, depth))
@@ -133,18 +144,10 @@ impl<'n> Fit<'n> {
                 let case = cases.iter().find(|case| case.name == name)?;
                 self.items(&case.values, count as usize, rest, depth)
             }
-            Node::Enum(cases) => {
-                let (number, rest) = xdr::u32(xdr::arm(bytes, Val::U32)?)?;
-                cases.iter().any(|(known, _)| *known == number).then_some(rest)
-            }
-            Node::ErrorEnum(cases) => {
-                let code = xdr::arm(xdr::arm(bytes, Val::ERROR)?, SCErrorType::CONTRACT)?;
-                let (number, rest) = xdr::u32(code)?;
-                cases.iter().any(|(known, _)| *known == number).then_some(rest)
-            }
             Node::Any(definitions) => {
                 definitions.iter().find_map(|one| self.value(*one, bytes, depth))
             }
+            _ => None,
         }
     }
 
@@ -183,6 +186,12 @@ impl<'n> Fit<'n> {
         }
         skip::<SCVal>(bytes)
     }
+}
+
+/// Pass over a number that is one of an enum's.
+fn listed<'a>(cases: &[(u32, Vec<u8>)], bytes: Input<'a>) -> Option<Input<'a>> {
+    let (number, rest) = xdr::u32(bytes)?;
+    cases.iter().any(|(known, _)| *known == number).then_some(rest)
 }
 
 /// Pass over an SCVal of a type without parts.

@@ -83,7 +83,6 @@ impl Interface {
             if let Some(id) = made.nodes.named(name)
                 && seen.insert(id)
             {
-                made.names.insert(id, escape::text(name).into_owned());
                 made.index(name, id);
             }
         }
@@ -91,6 +90,7 @@ impl Interface {
     }
 
     fn index(&mut self, name: &[u8], id: Id) {
+        self.names.insert(id, escape::text(name).into_owned());
         match self.nodes.get(id).clone() {
             Node::Struct(parts) => {
                 let least = parts.sorted.first().and_then(|place| parts.fields.get(*place));
@@ -102,9 +102,7 @@ impl Interface {
             Node::Union(cases) => self.union(name, cases),
             Node::Any(definitions) => {
                 for one in definitions {
-                    if let Node::Union(cases) = self.nodes.get(one).clone() {
-                        self.union(name, cases);
-                    }
+                    self.index(name, one);
                 }
             }
             _ => {}
@@ -130,24 +128,16 @@ impl Interface {
         let mut likely: Option<usize> = None;
         let mut best: Option<usize> = None;
         let mut ambiguous = false;
-        let declared = |place: Option<usize>| {
-            place.and_then(|place| self.events.get(place)).map_or(0, EventSpec::topics)
-        };
-        for (place, event) in self.events.iter().enumerate() {
-            if !event.begins(topics) {
-                continue;
-            }
-            if likely.is_none()
-                || event.topics() > declared(likely) && event.topics() <= topics.len()
-            {
+        for (place, event) in self.events.iter().enumerate().filter(|(_, one)| one.begins(topics)) {
+            let declared = event.topics();
+            let enough = declared <= topics.len();
+            if likely.is_none() || enough && declared > self.declared(likely) {
                 likely = Some(place);
             }
-            let better = best.is_none() || event.topics() > declared(best);
-            if event.topics() > topics.len() || event.topics() < declared(best) {
-                continue;
-            }
+            let better = best.is_none() || declared > self.declared(best);
             let same = best.and_then(|best| self.events.get(best));
-            if !better && same.is_some_and(|same| same.is_like(event)) {
+            let alike = !better && same.is_some_and(|same| same.is_like(event));
+            if !enough || declared < self.declared(best) || alike {
                 continue;
             }
             if event.fits(&self.nodes, topics, data, values) {
@@ -163,6 +153,11 @@ impl Interface {
             event.fits(&self.nodes, topics, data, values);
         }
         (if ambiguous { Status::Ambiguous } else { Status::Decoded }, Some(best))
+    }
+
+    /// How many topics an event declares.
+    fn declared(&self, event: Option<usize>) -> usize {
+        event.and_then(|place| self.events.get(place)).map_or(0, EventSpec::topics)
     }
 
     /// What a storage key is.

@@ -6,13 +6,13 @@ use std::collections::{HashMap, HashSet};
 use super::history::{Executable, History, Write};
 use super::samples::Samples;
 use crate::contract::model::{Model, Unusable};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::ledger::change::{CONTRACT_CODE, CONTRACT_DATA, Change, ContractData, Entry, Kind};
 use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Totals, Transaction, Visitor};
 use crate::tables::Rows;
 use crate::values::asset::Asset;
-use crate::values::{scval, strkey};
+use crate::values::{key_of, scval};
 use crate::xdr::discriminants::ContractEventType;
 
 /// A contract's id, or the hash of code.
@@ -39,26 +39,15 @@ pub struct Knowledge {
 impl Targets {
     /// Read a contract's strkey or the hash of code in hex.
     pub fn add(&mut self, text: &str) -> Result<()> {
-        if let Some(id) = strkey::decode(strkey::CONTRACT, text) {
-            self.contracts.insert(id);
-        } else if let Some(hash) = hash_of(text) {
-            self.wasms.insert(hash);
+        let key = key_of(text)?;
+        let is_hash = text.len() == 2 * key.len();
+        if is_hash {
+            self.wasms.insert(key)
         } else {
-            return Err(Error::Config(format!(
-                "{text:?} is neither a contract (C…) nor the hash of a contract's code (64 hex digits)"
-            )));
-        }
+            self.contracts.insert(key)
+        };
         Ok(())
     }
-}
-
-fn hash_of(text: &str) -> Option<Hash> {
-    let mut hash = [0; 32];
-    let is_hash = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    hex_simd::decode(text.as_bytes(), hex_simd::Out::from_slice(&mut hash))
-        .ok()
-        .filter(|_| is_hash)?;
-    Some(hash)
 }
 
 impl Knowledge {
@@ -72,9 +61,18 @@ impl Knowledge {
         self.models.entry(hash).or_insert_with(|| Model::of(code));
     }
 
-    /// Whether a contract's code is known.
-    pub fn knows(&self, hash: &Hash) -> bool {
-        self.models.contains_key(hash)
+    /// Hashes of the code that wanted contracts ran and that is not known.
+    pub fn missing(&self) -> Vec<Hash> {
+        let of_contracts = self.targets.contracts.iter().filter_map(|id| self.histories.get(id));
+        let ran = of_contracts.flat_map(History::executables).filter_map(|(one, _)| match one {
+            Executable::Wasm(hash) => Some(hash),
+            Executable::StellarAsset => None,
+        });
+        let wanted = ran.chain(self.targets.wasms.iter().copied());
+        let mut missing: Vec<_> = wanted.filter(|hash| !self.models.contains_key(hash)).collect();
+        missing.sort_unstable();
+        missing.dedup();
+        missing
     }
 
     /// A contract runs this at all times.
@@ -86,6 +84,11 @@ impl Knowledge {
     pub fn note(&mut self, contract: Hash, ledger: u32, executable: Executable) {
         let write = Write { before: None, after: Some(executable) };
         self.histories.entry(contract).or_default().note((ledger, 0), write);
+    }
+
+    /// A contract keeps a value under a key, each an SCVal.
+    pub fn sample(&mut self, contract: Hash, key: &[u8], val: Option<&[u8]>) {
+        self.samples.entry(contract).or_default().add(key, val);
     }
 
     /// What ran a contract when.

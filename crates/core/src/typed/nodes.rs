@@ -88,9 +88,12 @@ impl Nodes {
         }
         for (id, (_, definitions)) in groups.iter().enumerate() {
             let mut nodes: Vec<Node> = definitions.iter().map(|one| made.define(one)).collect();
-            let node = match nodes.len() {
-                1 => nodes.remove(0),
-                _ => Node::Any(nodes.into_iter().map(|one| made.push(one)).collect()),
+            let several = nodes.len() > 1;
+            let node = match nodes.pop() {
+                Some(only) if !several => only,
+                last => {
+                    Node::Any(nodes.into_iter().chain(last).map(|one| made.push(one)).collect())
+                }
             };
             if let Some(place) = made.nodes.get_mut(id) {
                 *place = node;

@@ -170,6 +170,7 @@ impl Store {
         self.pad(rows);
         self.rows = 0;
         let nulls = self.valid.finish();
+        let kind = &self.data_type;
         let take = std::mem::take::<Vec<i64>>;
         Ok(match &mut self.values {
             Values::Bool(values) => Arc::new(BooleanArray::new(values.finish(), nulls)),
@@ -177,15 +178,9 @@ impl Store {
             Values::I32(values) => primitive::<Int32Type>(std::mem::take(values), nulls)?,
             Values::U64(values) => primitive::<UInt64Type>(std::mem::take(values), nulls)?,
             Values::I64(values) => primitive::<Int64Type>(take(values), nulls)?,
-            Values::Seconds(values) => {
-                let array =
-                    PrimitiveArray::<TimestampSecondType>::try_new(take(values).into(), nulls)?;
-                Arc::new(array.with_data_type(self.data_type.clone()))
-            }
+            Values::Seconds(values) => typed::<TimestampSecondType>(take(values), nulls, kind)?,
             Values::Decimal(values) => {
-                let values = std::mem::take(values);
-                let array = PrimitiveArray::<Decimal128Type>::try_new(values.into(), nulls)?;
-                Arc::new(array.with_data_type(self.data_type.clone()))
+                typed::<Decimal128Type>(std::mem::take(values), nulls, kind)?
             }
             Values::Text(runs) => {
                 let (ends, bytes) = runs.take();
@@ -202,12 +197,12 @@ impl Store {
             Values::List(ends, items) => {
                 let offsets = OffsetBuffer::new(std::mem::replace(ends, vec![0]).into());
                 let held = items.rows;
-                list(&self.data_type, offsets, items.finish(held)?, nulls)?
+                list(kind, offsets, items.finish(held)?, nulls)?
             }
             Values::Struct(parts) => {
                 let arrays: Result<Vec<_>, _> =
                     parts.iter_mut().map(|part| part.finish(rows)).collect();
-                structs(&self.data_type, arrays?, nulls)?
+                structs(kind, arrays?, nulls)?
             }
         })
     }
@@ -218,6 +213,16 @@ fn primitive<T: arrow_array::types::ArrowPrimitiveType>(
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, ArrowError> {
     Ok(Arc::new(PrimitiveArray::<T>::try_new(values.into(), nulls)?))
+}
+
+/// Numbers of an Arrow type that has more said than its Rust type knows.
+fn typed<T: arrow_array::types::ArrowPrimitiveType>(
+    values: Vec<T::Native>,
+    nulls: Option<NullBuffer>,
+    data_type: &DataType,
+) -> Result<ArrayRef, ArrowError> {
+    let array = PrimitiveArray::<T>::try_new(values.into(), nulls)?;
+    Ok(Arc::new(array.with_data_type(data_type.clone())))
 }
 
 fn item_of(data_type: &DataType) -> Result<&FieldRef, ArrowError> {

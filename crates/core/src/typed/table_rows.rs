@@ -14,8 +14,8 @@ use crate::xdr::Input;
 
 /// The columns that every table has.
 pub enum Fixed {
-    Events(EventRows),
-    Storage(StorageRows),
+    Events(Box<EventRows>),
+    Storage(Box<StorageRows>),
 }
 
 /// A table in the making.
@@ -29,8 +29,8 @@ impl Table {
     /// None yet; of its own it has columns only where it is wanted.
     pub fn new(table: &TypedTable, wanted: bool) -> Self {
         let fixed = match table.rows {
-            Kind::Events => Fixed::Events(EventRows::new()),
-            Kind::Storage => Fixed::Storage(StorageRows::new()),
+            Kind::Events => Fixed::Events(Box::new(EventRows::new())),
+            Kind::Storage => Fixed::Storage(Box::new(StorageRows::new())),
         };
         let own = table.own.iter().filter(|_| wanted);
         Self { fixed, own: own.map(|field| Store::new(field.data_type().clone())).collect() }
