@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers cases servers check bench docs clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs site clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -40,19 +40,23 @@ test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceb
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
 	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py
 
+test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
+	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
+	PYTHONPATH=target/engines $(BIN)/pytest -m "slow or not slow" tests/backfilling
+
 cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
 	@$(BIN)/python tests/run_cases.py
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 
-check: $(CORE) $(MESSAGES) ## lint, format and types
+check: $(CORE) $(MESSAGES) site ## lint, format, types, and the documentation site
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	cargo fmt --all --check
 	cargo clippy --quiet --workspace --all-targets -- -D warnings
 
-bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, what README claims
+bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, what docs/performance.md claims
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/sources_net.py
 	$(BIN)/python benchmarks/lake.py
@@ -64,8 +68,11 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock
 
-docs: $(CORE) ## write the table pages
+docs: $(CORE) ## write the pages of tables, settings and locations
 	$(BIN)/python docs/generate.py
+
+site: $(CORE) $(MESSAGES) ## build the documentation site, strictly, into target/site
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) target python/stellarrow/*.so python/stellarrow/proto
@@ -101,5 +108,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,rpc,grpc,servers,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,rpc,grpc,servers,dev
 	@touch $@

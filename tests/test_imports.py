@@ -30,9 +30,11 @@ FLOORS = (
     ("security",),
     ("pipeline", "spool", "contracts", "analytics"),
     ("lake", "consumer", "processor"),
-    ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks"),
+    ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
+    ("analytics.reads",),
     ("servers.raw", "servers"),
     ("running", "scanning", "verification"),
+    ("backfilling",),
     ("services",),
     ("cli.output",),
     ("cli.query",),
@@ -44,6 +46,7 @@ FAMILIES = {
     ("sources.rpc", "sources"),
     ("sources.lake", "sources"),
     ("sinks", "sinks.files"),
+    ("sinks.kafka", "sinks.files"),
     ("servers.raw", "servers"),
 }
 BANNED_AT_IMPORT = {

@@ -23,14 +23,18 @@ FLOORS = {
         ("decode",),
     ),
     "analytics": (
-        ("hashing", "columns"),
+        ("hashing", "columns", "coding"),
         ("distinct", "keys"),
+        ("packed",),
+        ("minute",),
+        ("window",),
         ("windows",),
         ("series",),
         ("contracts", "network", "transfers"),
         ("answers",),
+        ("analytics",),
     ),
-    "python": (("convert", "handover", "figures", "runs"), ("options", "streams", "typed")),
+    "python": (("convert", "handover", "runs"), ("options", "streams", "figures", "typed")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
 CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}

@@ -1,5 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.backfilling.backfill import BackfillReport, backfill
+from stellarrow.backfilling.work import TaskFailed
 from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
@@ -38,6 +40,7 @@ from stellarrow.protocols import (
     Checked,
     Configured,
     Counted,
+    Divided,
     Forgetting,
     Guarded,
     Health,
@@ -56,6 +59,7 @@ from stellarrow.protocols import (
     SinkKind,
     Source,
     SourceKind,
+    Typed,
 )
 from stellarrow.running import run
 from stellarrow.scanning import Scan, TypedScans, aggregate, queries, scan, typed
@@ -64,6 +68,7 @@ from stellarrow.sql.named import NamedQuery
 __all__ = [
     "AccessRefused",
     "ApiKeyExists",
+    "BackfillReport",
     "ChainBroken",
     "Checked",
     "ConfigError",
@@ -74,6 +79,7 @@ __all__ = [
     "DeadLetters",
     "DecodeError",
     "Decoder",
+    "Divided",
     "Filter",
     "Forgetting",
     "Guarded",
@@ -118,14 +124,20 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TaskFailed",
     "TooManyCalls",
+<<<<<<< HEAD
     "TypedScans",
+=======
+    "Typed",
+>>>>>>> next
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
     "aggregate",
+    "backfill",
     "decode",
     "keys",
     "queries",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import tempfile
 import threading
@@ -18,10 +19,11 @@ from grpc_reflection.v1alpha import reflection_pb2
 from pyarrow import ArrowException, flight
 
 import stellarrow as sa
-from stellarrow.config import Consumer, Processor, Source, read
+from stellarrow.config import Analytics, Consumer, Processor, Source, read
 from stellarrow.net.address import Address
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.limits import Buckets, Rate
+from stellarrow.services.analytics import AnalyticsService
 from stellarrow.services.consumer import SinkService
 from stellarrow.services.processor import ProcessorService
 from stellarrow.services.source import SourceService
@@ -90,14 +92,25 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
         stack.enter_context(closing(consumer._secured))
         http = stack.enter_context(closing(consumer._http()))
         http.start()
+        flags_of_analytics = {**common, "rest_port": ":0", "health_port": ":0", "source": str(lake)}
+        analytics = stack.enter_context(
+            closing(AnalyticsService(read(Analytics, flags_of_analytics, environ={})))
+        )
+        analytics.start()
         secure = source_settings.tls_certificate is not None
         servers = [
             *_servers("source", source._grpc, source._flight, source._http, secure),
             *_servers("processor", processor.grpc, processor.flight, processor.http, secure),
             Server("consumer", "http", http.address, http.calls, secure),
+            Server("analytics", "http", analytics.rest.address, analytics.rest.calls, secure),
         ]
         store = stack.enter_context(closing(KeyStore(state / "api_keys.sqlite3")))
-        services: dict[str, Any] = {"source": source, "processor": processor, "consumer": consumer}
+        services: dict[str, Any] = {
+            "source": source,
+            "processor": processor,
+            "consumer": consumer,
+            "analytics": analytics,
+        }
         for one in services.values():
             # Tests fail on purpose, more often than one address may.
             one._secured.access._failures = Buckets(Rate(1e6, 1_000_000))
@@ -123,7 +136,7 @@ def _http(server: Server, call: str, shown: Shown) -> str:
     method, _, path = call.partition(" ")
     with http_pool(server, shown) as pool:
         scheme = "https" if server.is_tls else "http"
-        url = f"{scheme}://{server.address}{path.replace('{key_id}', 'nobody')}"
+        url = f"{scheme}://{server.address}{re.sub('{[a-z_]+}', 'nobody', path)}"
         answer = pool.request(method, url, headers=dict(shown.headers), timeout=SECONDS)
     if call == "GET /health" and answer.status in (200, 503):
         return "ok" if "components" in answer.json() else "status alone"

@@ -54,7 +54,9 @@ WANTED: Mapping[str, Rule] = {
     "cross-origin-resource-policy": lambda text: text == "same-origin",
     "permissions-policy": lambda text: all(f"{one}=()" in text for one in ("camera", "geolocation", "usb")),
     "cache-control": lambda text: "no-store" in text,
-    "content-type": lambda text: text.startswith(("application/json", "text/plain;")),
+    "content-type": lambda text: text.startswith(
+        ("application/json", "application/problem+json", "text/plain;")
+    ),
 }
 # What tells strangers which program answers, or is out of use and does harm.
 UNWANTED = (

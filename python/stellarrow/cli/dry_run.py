@@ -27,7 +27,7 @@ _LONG_SECONDS: Final = 2.0  # the next sample is no larger than one that takes s
 _FILE_LEDGERS: Final = 1_000  # of a file, whose opening and closing takes its own time
 _LEAST_SHARE: Final = 0.3  # of a sample's time that is its ledgers', however the rest looks
 _FILE_STAND_IN: Final = "parquet:{}"
-# Rows a second that PostgreSQL takes with its indexes, between what README measured live and in a backfill.
+# Rows a second that PostgreSQL takes with its indexes, between the live and the backfill figure we measured.
 _DATABASE_ROWS: Final = 80_000
 
 

@@ -1,5 +1,6 @@
 """Settings: one frozen class a service, read from a TOML file, the environment and flags."""
 
+from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
@@ -9,6 +10,7 @@ from stellarrow.config.sink_server import SinkServer
 
 __all__ = [
     "SERVICES",
+    "Analytics",
     "Client",
     "Consumer",
     "Extract",

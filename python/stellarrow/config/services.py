@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
 from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
@@ -86,6 +87,9 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
         "TABLES",
         help="What sessions keep.",
+    )
+    analytics_mb: int = setting(
+        number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
@@ -176,12 +180,14 @@ class Extract(Reached, Stored, Logged):
     budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
+    shard: str | None = setting(TEXT, None, "SHARD", help="I/N: the I-th of N shards of all, from 0.")
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {
     "source": Source,
     "processor": Processor,
     "consumer": Consumer,
+    "analytics": Analytics,
     "sink": SinkServer,
     "extract": Extract,
     "client": Client,

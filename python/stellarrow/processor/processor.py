@@ -21,6 +21,7 @@ from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots, Ways
+from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.state_lock import StateLock
@@ -42,7 +43,8 @@ _log: Final = logging.getLogger(__name__)
 class Options:
     """How a processor works; `where` holds unless a filter was configured before.
 
-    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first.
+    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first. Figures over
+    time windows take `figures_mb` of memory, beside `memory_mb`; with 0 none are kept.
     """
 
     state_dir: Path
@@ -54,6 +56,7 @@ class Options:
     memory_mb: int = 1_024
     retention: Retention = field(default_factory=Retention)
     dead_letters: Path | None = None
+    figures_mb: int = 160
 
     def check(self) -> None:
         """Raise ConfigError where no session could work with them."""
@@ -123,7 +126,8 @@ class Processor:
             network=options.network,
             store=self._store,
             slots=self.slots,
-            ways=Ways(),
+            ways=Ways(for_figures=options.figures_mb > 0),
+            figures=FiguresRoom(options.figures_mb),
             workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,

@@ -7,7 +7,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+<<<<<<< HEAD
 from typing import Final
+=======
+from typing import TYPE_CHECKING, Final, TypeAlias
+>>>>>>> next
 
 import pyarrow as pa
 
@@ -30,6 +34,16 @@ from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
 
+<<<<<<< HEAD
+=======
+if TYPE_CHECKING:
+    from stellarrow.scanning.sunk import SunkTable
+    from stellarrow.sinks.files.dataset import ExtractedTable
+
+Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
+Place: TypeAlias = str | os.PathLike[str]
+
+>>>>>>> next
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
 
@@ -52,13 +66,14 @@ def scan(
     workers: int | None = None,
     specs: Specs | None = None,
 ) -> Scan:
-    """Read a table lazily out of ledgers, or of a folder that was extracted.
+    """Read a table lazily out of ledgers, or of what was extracted into a folder or topics of Kafka.
 
     Nothing is read before the Scan is asked for rows. Rows of ledgers come in their order, those of a folder
     file by file. Wrong arguments are refused now, what is wrong with ledgers in its turn.
 
     Args:
-        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or a folder that `run` wrote.
+        source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
+            `kafka://…`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -170,17 +185,25 @@ def _extracted(
     columns: Sequence[str] | None,
     asked: LedgerSet | str | None,
 ) -> Scan | None:
-    """Scan a folder that was extracted; None where there is no such folder, or not with this table."""
-    if not isinstance(source, str | os.PathLike) or "://" in str(source):
-        return None
-    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
-
-    if (folder := find_table(local_path(source), table)) is None:
+    """Scan what was extracted into a folder or a sink; None where there is none, or not with this table."""
+    if (folder := _find_table(source, table)) is None:
         return None
     picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
     batches = folder.batches(picked.where, wanted)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
+
+
+def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+    if not isinstance(source, str | os.PathLike):
+        return None
+    if "://" in str(source):
+        from stellarrow.scanning.sunk import find_sunk  # noqa: PLC0415  loads sinks
+
+        return find_sunk(str(source), table)
+    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
+
+    return find_table(local_path(source), table)
 
 
 def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:

@@ -69,7 +69,16 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS, "log level changed"),
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
+    "GET /analytics/{name}": Rule(Permission.READ_LEDGERS),
     "GET /stats": Rule(Permission.READ_METRICS),
+    # HTTP, analytics
+    "GET /v1/status": Rule(Permission.READ_LEDGERS),
+    "GET /v1/ledgers": Rule(Permission.READ_LEDGERS),
+    "GET /v1/ledgers/latest": Rule(Permission.READ_LEDGERS),
+    "GET /v1/ledgers/{ledger}": Rule(Permission.READ_LEDGERS),
+    "GET /v1/tables": Rule(Permission.READ_LEDGERS),
+    "GET /v1/tables/{table}": Rule(Permission.READ_LEDGERS),
+    "GET /v1/tables/{table}/rows": Rule(Permission.READ_LEDGERS),
     # gRPC
     "/raw_ledger_service.RawLedgerService/StreamRawLedgers": Rule(Permission.READ_LEDGERS),
     f"{_CONTROL}/StartProcessing": Rule(Permission.WRITE_LEDGERS, "session started"),

@@ -14,7 +14,8 @@ from stellarrow.security.access import Access, status_result
 from stellarrow.security.api_keys import DEFAULT_DAYS, read_span, to_dict
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.tickets import SECONDS
-from stellarrow.servers.http_access import grant_of, json_body, refusal
+from stellarrow.servers.http_access import grant_of, json_body
+from stellarrow.servers.problems import problem
 from stellarrow.telemetry import logs
 
 with needing("HTTP", "servers"):
@@ -83,7 +84,7 @@ def _answering(access: Access, work: Answer) -> Answer:
             response = await work(request)
         except StellarrowError as raised:
             error = raised
-            response = refusal(raised)
+            response = problem(raised, request.scope)
         target = str(request.path_params.get("key_id") or request.scope.get(_TARGET, ""))
         await run_in_threadpool(access.done, grant_of(request), target=target, result=status_result(error))
         return response

@@ -25,6 +25,7 @@ from stellarrow.telemetry.machine import Machine
 with needing("HTTP", "servers"):
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.exceptions import HTTPException
     from starlette.middleware import Middleware
     from starlette.middleware.cors import CORSMiddleware
     from starlette.requests import Request
@@ -36,6 +37,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
+    from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 4.0  # uvicorn lets requests take two
@@ -161,7 +163,9 @@ class HealthServer:
             )
         if access:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
-        made = Starlette(routes=routes, middleware=guards)
+        made = Starlette(
+            routes=routes, middleware=guards, exception_handlers={HTTPException: answered_exception}
+        )
         made.router.redirect_slashes = False  # it would name the host that the caller named
         return Headers(made, tls=tls is not None)
 

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError, TooManyCalls, Unauthenticated
+from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.extras import needing
 from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import OPEN, Access, Grant
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, headers_of
 from stellarrow.servers.http_headers import REQUEST_ID
-from stellarrow.servers.status import status_of
+from stellarrow.servers.problems import problem
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
-    from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -69,7 +67,7 @@ class Guarded:
             else:
                 grant = self._access.admit(call)
         except StellarrowError as error:
-            await refusal(error)(scope, receive, send)
+            await problem(error, scope)(scope, receive, send)
             return
         scope[_GRANT] = grant
         await self._app(scope, receive, send)
@@ -89,16 +87,6 @@ class Guarded:
             if isinstance(route, Route | WebSocketRoute) and route.matches(scope)[0] is Match.FULL:
                 return f"{'GET' if method == 'HEAD' else method} {route.path}"
         return _UNKNOWN
-
-
-def refusal(error: StellarrowError) -> Response:
-    """Return an error as an answer; what the caller should do next is in the headers, too."""
-    headers = {}
-    if isinstance(error, Unauthenticated):
-        headers["WWW-Authenticate"] = 'Bearer realm="stellarrow"'
-    if isinstance(error, TooManyCalls):
-        headers["Retry-After"] = str(math.ceil(error.retry_after))
-    return JSONResponse({"error": str(error)}, status_code=status_of(error).http, headers=headers)
 
 
 async def json_body(request: Request) -> dict[str, Any]:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from stellarrow.analytics.request import of_query
+from stellarrow.errors import ConfigError, UnknownSession
 from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.figures import answered
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
+from stellarrow.servers import figures_metrics
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
 
@@ -136,16 +140,27 @@ def metrics(processor: Processor) -> bytes:
     processor.metrics.queue_depth.set(max(behind, default=0))
     lags = [work.lag for work in processor.works()]
     processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
+    figures_metrics.measure(processor)
     return processor.metrics.text()
 
 
-def route(processor: Processor) -> Route:
-    """Return the route /sessions: every session with its rates, rows, and readers."""
+def routes(processor: Processor) -> list[Route]:
+    """Return /sessions, every session with its rates, rows, and readers, and /analytics/NAME."""
 
-    def answer(_: Request) -> Response:
+    def sessions(_: Request) -> Response:
         return JSONResponse([to_dict(work) for work in processor.works()])
 
-    return Route("/sessions", answer)
+    def figures(request: Request) -> Response:
+        try:
+            command = of_query(request.path_params["name"], request.query_params)
+            answer = answered(processor, command)
+        except ConfigError as error:
+            return JSONResponse({"error": str(error)}, 400)
+        except UnknownSession as error:
+            return JSONResponse({"error": str(error)}, 404)
+        return JSONResponse(answer.to_dict() | {"rows": answer.json_rows()})
+
+    return [Route("/sessions", sessions), Route("/analytics/{name}", figures)]
 
 
 def to_dict(work: SessionWorker) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from stellarrow.analytics.reads.refusals import FellOut, NotFound
 from stellarrow.errors import (
     ApiKeyExists,
     ConfigError,
@@ -37,6 +38,8 @@ TABLE: Final[tuple[tuple[type[StellarrowError], Status], ...]] = (
     (TooManyCalls, Status("RESOURCE_EXHAUSTED", 429)),
     (UnknownSession, Status("NOT_FOUND", 404)),
     (UnknownApiKey, Status("NOT_FOUND", 404)),
+    (NotFound, Status("NOT_FOUND", 404)),
+    (FellOut, Status("OUT_OF_RANGE", 410)),
     (ApiKeyExists, Status("ALREADY_EXISTS", 409)),
     (LedgerMissing, Status("NOT_FOUND", 404)),
     (LedgerUnsound, Status("DATA_LOSS", 500)),

@@ -100,7 +100,7 @@ class ProcessorService:
                 [*parts, *([self._flowctl] if self._flowctl else [])],
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
-                routes=[processor_http.route(self.processor)],
+                routes=processor_http.routes(self.processor),
                 **self._secured.http_doors,
             )
 
@@ -267,6 +267,7 @@ def _options(settings: Settings) -> Options:
         batch_size=settings.batch_size,
         workers=settings.worker_count,
         memory_mb=settings.max_memory_mb,
+        figures_mb=settings.analytics_mb,
         retention=Retention(
             size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
         ),

@@ -103,7 +103,7 @@ class Spool:
     def prepared(self, batch: LedgerBatch) -> LedgerBatch:
         """Do beforehand, in any thread, what write() would do in its own."""
         packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
-        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed)
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed, counted=batch.counted)
 
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""

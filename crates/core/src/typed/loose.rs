@@ -46,23 +46,37 @@ pub fn rows(
     }
     let address = [&SCAddressType::CONTRACT.to_be_bytes(), contract.as_slice()].concat();
     let changes: Vec<_> = items.iter().map(|item| change(&address, item)).collect();
-    let meta = Meta::default();
-    let transaction = Transaction {
-        index: 0,
-        left: 0,
-        hash: &NO_HASH,
-        successful: true,
-        changes: &changes,
-        events: &read,
-        envelope: None,
-        result: &[],
-        fee_changes: &[],
-        refund_changes: &[],
-        meta: &meta,
-    };
+    let transaction = Loose { index: 0, changes: &changes, events: &read };
     let mut builder = Builder::new(plan, wanted);
-    builder.transaction(&ledger(protocol), &transaction);
+    transaction.show(&ledger(protocol, 0), &mut builder);
     builder.finish().map_err(invalid)
+}
+
+/// A transaction of which only this is known.
+pub(super) struct Loose<'w, 'a> {
+    pub index: u32,
+    pub changes: &'w [Change<'a>],
+    pub events: &'w Events<'a>,
+}
+
+impl Loose<'_, '_> {
+    /// Show it to a visitor.
+    pub fn show(&self, ledger: &Ledger<'_>, visitor: &mut impl Visitor) {
+        let transaction = Transaction {
+            index: self.index,
+            left: 0,
+            hash: &NO_HASH,
+            successful: true,
+            changes: self.changes,
+            events: self.events,
+            envelope: None,
+            result: &[],
+            fee_changes: &[],
+            refund_changes: &[],
+            meta: &Meta::default(),
+        };
+        visitor.transaction(ledger, &transaction);
+    }
 }
 
 fn change<'a>(address: &'a [u8], (key, val): &LooseItem<'a>) -> Change<'a> {
@@ -76,7 +90,8 @@ fn change<'a>(address: &'a [u8], (key, val): &LooseItem<'a>) -> Change<'a> {
     }
 }
 
-fn ledger(protocol: u32) -> Ledger<'static> {
+/// A ledger of which only this is known.
+pub(super) fn ledger(protocol: u32, sequence: u32) -> Ledger<'static> {
     Ledger {
         meta_version: 0,
         hash: &NO_HASH,
@@ -88,7 +103,7 @@ fn ledger(protocol: u32) -> Ledger<'static> {
         results_hash: &NO_HASH,
         value_kind: 0,
         close_time: 0,
-        sequence: 0,
+        sequence,
         sequence_at: 0,
         total_coins: 0,
         fee_pool: 0,

@@ -23,6 +23,8 @@ mod store;
 mod table_rows;
 mod type_words;
 mod typed_table;
+#[cfg(test)]
+mod upgrades;
 mod writer;
 
 pub use builder::Builder;

@@ -73,14 +73,16 @@ class _Writing:
         self._out.close()
 
 
-def lines_of(rows: pa.RecordBatch) -> pa.Buffer:
-    """Return rows as lines of text.
+def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
+    """Return rows as lines of text, or as objects with another `end` behind each.
 
     Joins names and values of each row; the joined column's buffer is the file's text."""
     parts: list[Any] = []
     for name, column in zip(rows.schema.names, rows.columns, strict=True):
         parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]
-    lines = pc.binary_join_element_wise(*parts, "}\n", "", null_handling="replace", null_replacement="null")
+    lines = pc.binary_join_element_wise(
+        *parts, f"}}{end}", "", null_handling="replace", null_replacement="null"
+    )
     _, offsets, text = lines.buffers()
     return text.slice(0, unpack_from("=i", offsets, 4 * len(lines))[0])
 
@@ -101,6 +103,8 @@ def value(column: pa.Array, name: str) -> pa.Array:
         return _quoted(base64_of(column))
     if pa.types.is_decimal(kind) or kind in (pa.int64(), pa.uint64()):
         return _quoted(column.cast(pa.string()))
+    if pa.types.is_floating(kind):  # JSON has no word for what is no number
+        return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
     return column.cast(pa.string())
 
 

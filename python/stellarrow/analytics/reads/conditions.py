@@ -1,0 +1,129 @@
+"""Which rows of a table are meant: lists by column, and a condition in SQL.
+
+What columns alone can answer is one Arrow expression, which also tells Parquet which row groups to pass over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from functools import reduce
+from operator import and_, or_
+from typing import TYPE_CHECKING, Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.analytics.reads.refusals import Refused, blaming
+from stellarrow.core.tables import schema
+from stellarrow.filter import Filter
+from stellarrow.sql import compile_sql
+
+if TYPE_CHECKING:
+    from stellarrow.sql.computation import Computation
+
+# The columns that say whose a row is, in the tables that have them.
+ACCOUNTS: Final = ("from", "to", "account", "fee_account", "balance_holder")
+_EVENTS: Final = ("event_type", "operation_type")
+_COLUMNS: Final = {
+    "contract_ids": ("contract_id",),
+    "accounts": ACCOUNTS,
+    "assets": ("asset_code", "asset_issuer", "asset_type"),
+    "event_types": _EVENTS,
+    "event_names": ("event_name",),
+}
+NATIVE: Final = "native"
+_NATIVE_TYPES: Final = (NATIVE, "AssetTypeAssetTypeNative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """The values of a list are alternatives, lists must agree, an empty one lets all in.
+
+    `assets` are native (XLM says the same), CODE, CODE:ISSUER or a contract's id.
+    """
+
+    contract_ids: tuple[str, ...] = ()
+    accounts: tuple[str, ...] = ()
+    assets: tuple[str, ...] = ()
+    event_types: tuple[str, ...] = ()
+    event_names: tuple[str, ...] = ()
+    where: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is asked, the same for the same rows."""
+        lists = {
+            one.name: sorted(set(getattr(self, one.name))) for one in fields(self) if one.name != "where"
+        }
+        named = {name: values for name, values in lists.items() if values}
+        return {**named, "where": self.where} if self.where else named
+
+
+def lists_of(columns: pa.Schema) -> list[str]:
+    """Return the lists that rows of these columns can be asked by."""
+    return [name for name, known in _COLUMNS.items() if any(one in columns.names for one in known)]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Conditions made for a table; called with rows, it returns those that are meant."""
+
+    expression: pc.Expression | None = None
+    computed: Computation | None = field(default=None, repr=False)
+
+    def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        return self.compute(rows if self.expression is None else rows.filter(self.expression))
+
+    def compute(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return the rows that the SQL is true of."""
+        return self.computed(rows) if self.computed else rows
+
+
+def compiled(table: str, columns: pa.Schema, asked: Conditions) -> Compiled:
+    """Make conditions for a table with these columns; Refused where they do not fit it."""
+    terms = []
+    for name, known in _COLUMNS.items():
+        if not (values := getattr(asked, name)):
+            continue
+        there = [one for one in known if one in columns.names]
+        if not there:
+            raise Refused(f"{table} has no column that {name} could be asked of: leave it out", field=name)
+        terms.append(_assets(values, columns) if name == "assets" else _any_of(there, values))
+    computed = None
+    if asked.where:
+        with blaming("where"):
+            whole = schema(table, decoded=True)
+            computed = compile_sql(table, columns, Filter(where=asked.where), whole=whole)
+        terms += _pushed(computed, columns)
+    return Compiled(reduce(and_, terms) if terms else None, computed)
+
+
+def _any_of(columns: Sequence[str], values: Sequence[str]) -> pc.Expression:
+    return reduce(or_, (pc.field(one).isin(list(values)) for one in columns))
+
+
+def _assets(values: Sequence[str], columns: pa.Schema) -> pc.Expression:
+    terms = []
+    for value in values:
+        code, _, issuer = value.partition(":")
+        if value in (NATIVE, "XLM"):
+            terms.append(pc.field("asset_type").isin(list(_NATIVE_TYPES)))
+        elif len(value) == 56 and "contract_id" in columns.names:
+            terms.append(pc.field("contract_id") == value)
+        elif issuer:
+            terms.append((pc.field("asset_code") == code) & (pc.field("asset_issuer") == issuer))
+        else:
+            terms.append(pc.field("asset_code") == code)
+    return reduce(or_, terms)
+
+
+def _pushed(computed: Computation | None, columns: pa.Schema) -> list[pc.Expression]:
+    """Return what of the SQL a column answers alone: it keeps more rows at most, and is asked again."""
+    if computed is None:
+        return []
+    known = (("contract_ids", "contract_id"), ("event_names", "event_name"))
+    return [
+        pc.field(column).isin(list(values))
+        for name, column in known
+        if column in columns.names and (values := getattr(computed.filter, name))
+    ]

@@ -1,0 +1,48 @@
+"""The one order of a table's rows: by ledger, and in a ledger by the table's key.
+
+Files keep rows in other orders than the decoder makes them. Where an answer goes on is a place in this order,
+so that it is the same place whether the rows come out of memory or out of files.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.core.tables import keys, table
+
+LEDGER: Final = "ledger_sequence"
+
+
+@cache
+def key_of(name: str) -> tuple[str, ...]:
+    """Return the columns that rows of a table are in order by."""
+    return tuple(keys(str(table(name))))
+
+
+def in_order(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
+    """Return rows of whole ledgers in order; what is in order already is not copied."""
+    if rows.num_rows < 2:
+        return rows
+    order = pc.sort_indices(rows, sort_keys=[(column, "ascending") for column in key_of(name)])
+    return rows if _ascends(order) else rows.take(order)
+
+
+def turned(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows from the last to the first."""
+    return rows.take(pa.array(range(rows.num_rows - 1, -1, -1), pa.uint32()))
+
+
+def ledgers_of(rows: pa.RecordBatch) -> memoryview:
+    """Return the ledger of each row, without copying."""
+    column = rows.column(LEDGER)
+    if not len(column):
+        return memoryview(b"").cast("I")
+    return memoryview(column.buffers()[1]).cast("I")[column.offset : column.offset + len(column)]
+
+
+def _ascends(order: pa.Array) -> bool:
+    return bool(pc.all(pc.greater(order.slice(1), order.slice(0, len(order) - 1))).as_py())

@@ -1,0 +1,39 @@
+"""What is wrong with a question, and with what: the part of it, or the place it goes on at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from stellarrow.errors import ConfigError, StellarrowError
+
+
+class Refused(ConfigError):
+    """A part of a question makes no sense; `field` is its name."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class NotFound(StellarrowError):
+    """There is nothing of that name, or it has no rows; `field` is what named it."""
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class FellOut(StellarrowError):
+    """Where an answer would go on is no longer kept."""
+
+
+@contextmanager
+def blaming(field: str) -> Iterator[None]:
+    """Name the part of the question that an error is about."""
+    try:
+        yield
+    except (Refused, NotFound, FellOut):
+        raise
+    except ConfigError as error:
+        raise Refused(str(error), field=field) from error

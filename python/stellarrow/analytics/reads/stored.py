@@ -1,0 +1,149 @@
+"""Stored tables as they are now: which ledgers they have, and their rows in order.
+
+A folder is looked at again every now and then, by one thread for all readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.analytics.reads.conditions import Compiled
+from stellarrow.analytics.reads.order import LEDGER, in_order, key_of, turned
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.dataset import verifying
+from stellarrow.sinks.files.layout import trusted
+from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.location import open_existing
+from stellarrow.sinks.files.pieces import pieces
+from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
+from stellarrow.storage.files import FileStore
+
+_BATCH: Final = 1 << 15  # rows
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTable:
+    """The files of one table, as they were when somebody looked."""
+
+    listing: Listing
+    ranges: tuple[LedgerRange, ...] = ()
+    coverage: LedgerSet = field(default_factory=LedgerSet)
+
+    @classmethod
+    def look(cls, listing: Listing) -> StoredTable:
+        parts = listing.parts()
+        return cls(listing, tuple(part for _, part in trusted(parts)), LedgerSet(parts))
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.listing.shape.schema
+
+    def within(
+        self, ledgers: LedgerRange, columns: Sequence[str], conditions: Compiled, *, descending: bool = False
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield rows of which the conditions' expression is true, in order: these columns and the key's."""
+        parts = [both for part in self.ranges for both in LedgerSet([part]) & LedgerSet([ledgers])]
+        for part in reversed(parts) if descending else parts:
+            batches = self._part(part, columns, conditions)
+            if descending:
+                for rows in reversed([*batches]):
+                    yield turned(rows)
+            else:
+                yield from batches
+
+    def _part(
+        self, part: LedgerRange, columns: Sequence[str], conditions: Compiled
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of a file's ledgers; of a few that are looked for, all that were found at once."""
+        shape = self.listing.shape
+        name = shape.facts["table"]
+        needed = [one for one in self.schema.names if one in {*columns, *key_of(name)}]
+        expression = conditions.expression
+        if expression is not None and shape.format.name == "parquet":
+            found = self._matching(part, needed, expression)
+        else:
+            found = self._all(part, self.schema.names if expression is not None else needed, expression)
+        if expression is None and shape.partition is None:
+            yield from (in_order(rows, name) for rows in found)
+        elif batches := [*found]:
+            yield in_order(pa.concat_batches(batches), name)
+
+    def _all(
+        self, part: LedgerRange, columns: Sequence[str], expression: pc.Expression | None
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield rows in pieces of whole ledgers, in ledger order where there are no partitions."""
+        with closing(rows_of(self.listing, part, columns)) as batches:  # type: ignore[type-var]  # a generator
+            for rows in batches:
+                yield rows if expression is None else rows.filter(expression)
+
+    def _matching(
+        self, part: LedgerRange, columns: Sequence[str], expression: pc.Expression
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield rows in no order; row groups whose statistics rule them out are passed over."""
+        schema = self.schema
+        for due, path, file in pieces(self.listing, part):
+            within = (pc.field(LEDGER) >= due.first) & (pc.field(LEDGER) <= due.end) & expression
+            with readable(self.listing.store, path):
+                fragment = verifying().make_fragment(file)
+                for rows in fragment.to_batches(
+                    schema=schema, columns=list(columns), filter=within, batch_size=_BATCH
+                ):
+                    if rows.num_rows:
+                        yield rows
+
+
+class Stored:
+    """The tables of a place, by name; `look` finds out what there is now."""
+
+    def __init__(self, location: str, tables: Sequence[str] | None = None) -> None:
+        self._store: FileStore = open_existing(location)
+        self._tables: dict[str, StoredTable] = {}
+        self._wanted = None if tables is None else frozenset(tables)
+        self.look()
+
+    def __str__(self) -> str:
+        return str(self._store)
+
+    @property
+    def tables(self) -> dict[str, StoredTable]:
+        return self._tables
+
+    @property
+    def network(self) -> str | None:
+        """The passphrase of whose ledgers they are, None where there is no table."""
+        known = {one.listing.shape.facts["network"] for one in self._tables.values()}
+        if len(known) > 1:
+            raise ConfigError(f"{self} has tables of several networks: name a folder of one")
+        return next(iter(known), None)
+
+    def look(self) -> bool:
+        """Look again; tell whether there is more, or less, than before."""
+        before = {name: one.ranges for name, one in self._tables.items()}
+        if self._wanted is None or set(self._tables) < self._wanted:
+            self._find()
+        else:
+            self._tables = {name: StoredTable.look(one.listing) for name, one in self._tables.items()}
+        return before != {name: one.ranges for name, one in self._tables.items()}
+
+    def _find(self) -> None:
+        found: dict[str, StoredTable] = {}
+        for one in found_tables(self._store):
+            if isinstance(one, Unreadable):
+                continue
+            name = one.shape.facts["table"]
+            if self._wanted is not None and name not in self._wanted:
+                continue
+            if name in found:
+                raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
+            found[name] = StoredTable.look(one)
+        self._tables = found
+
+    def close(self) -> None:
+        self._store.close()

@@ -1,0 +1,118 @@
+"""Which ledgers an answer is of, where it is asked for by number or by time."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final
+
+from stellarrow.analytics.reads.order import LEDGER
+from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
+from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
+
+_REMEMBERED: Final = 10_000  # ledgers whose time is known
+_CLOCK: Final = "ledgers"  # the table that has a row of every ledger
+
+
+class Times:
+    """When ledgers closed, each looked at once: it never changes."""
+
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+        self._lock = threading.Lock()
+        self._closed: OrderedDict[int, tuple[int, int]] = OrderedDict()
+
+    def range(self, table: str, start: str, end: str) -> LedgerRange | None:
+        """Return the ledgers from start to end, both included, by number or time; None where there are none.
+
+        An end that is open takes what there is.
+        """
+        first = self._bound(table, start, "start") if start else 0
+        last = self._bound(table, end, "end") if end else None
+        if last is not None and last < first:
+            if start.isdigit() and end.isdigit():
+                raise Refused(f"end is {last}, before start {first}: swap them", field="end")
+            return None
+        return LedgerRange(first, last)
+
+    def _bound(self, table: str, text: str, field: str) -> int:
+        compact = without_spaces(text)
+        if compact.isascii() and compact.isdigit():
+            number = int(compact)
+            if number > LAST_POSSIBLE:
+                raise Refused(f"{field} is {compact}: ledgers go up to {LAST_POSSIBLE}", field=field)
+            return number
+        if not is_moment(compact):
+            raise Refused(
+                f"{field} is {text[:40]!r}: it must be a ledger, or a time such as 2024-07-01 or"
+                " 2024-07-01T12:00:00Z",
+                field=field,
+            )
+        try:
+            moment = read_moment(compact)
+        except ConfigError as error:
+            raise Refused(f"{field}: {error}", field=field) from error
+        snapshot = self._clock(table)
+        if field == "start":
+            return self._first_at(snapshot, moment.first)
+        return max(0, self._first_at(snapshot, moment.last + 1) - 1)
+
+    def _clock(self, table: str) -> Snapshot:
+        """Return what tells the times: the table of ledgers, where it has all that the other has."""
+        own = self._tables.snapshot(table)
+        if _CLOCK in self._tables.names:
+            clock = self._tables.snapshot(_CLOCK)
+            if not own.coverage - clock.coverage:
+                return clock
+        return own
+
+    def _first_at(self, snapshot: Snapshot, second: int) -> int:
+        """Return the first ledger that closed at a second or later, or the one after the last."""
+        parts = snapshot.coverage.ranges
+        if not parts:
+            return 0
+        low, high = 0, sum(part.count for part in parts)
+        while low < high:
+            middle = (low + high) // 2
+            found = self._row_from(snapshot, _nth(snapshot.coverage, middle))
+            if found is None or found[1] >= second:
+                high = middle
+            else:
+                low = _place(snapshot.coverage, found[0]) + 1
+        return _nth(snapshot.coverage, low) if low < sum(part.count for part in parts) else snapshot.as_of + 1
+
+    def _row_from(self, snapshot: Snapshot, ledger: int) -> tuple[int, int] | None:
+        """Return the first ledger with rows from one on, and when it closed, in unix seconds."""
+        with self._lock:
+            if snapshot.name == _CLOCK and ledger in self._closed:
+                return self._closed[ledger]
+        question = Question(table=snapshot.name, columns=(LEDGER, "closed_at"))
+        for rows in snapshot.read(question, LedgerRange(ledger, snapshot.as_of)):
+            found = rows.column(LEDGER)[0].as_py(), int(rows.column("closed_at")[0].as_py().timestamp())
+            with self._lock:
+                if snapshot.name == _CLOCK:
+                    self._closed[ledger] = found
+                if len(self._closed) > _REMEMBERED:
+                    self._closed.popitem(last=False)
+            return found
+        return None
+
+
+def _nth(ledgers: LedgerSet, place: int) -> int:
+    for part in ledgers:
+        if place < part.count:
+            return part.first + place
+        place -= part.count
+    raise IndexError(place)
+
+
+def _place(ledgers: LedgerSet, ledger: int) -> int:
+    before = 0
+    for part in ledgers:
+        if ledger in part:
+            return before + ledger - part.first
+        before += part.count
+    raise IndexError(ledger)

@@ -1,0 +1,42 @@
+"""What the analytics service can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
+from stellarrow.config.security import Listening
+from stellarrow.config.settings import setting
+from stellarrow.config.values import ADDRESS, LIST, URL, number
+from stellarrow.net.address import Address
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analytics(Listening, Reached, Ranged, Logged):
+    """Tables and figures over REST and WebSocket."""
+
+    source: str | None = setting(URL, None, "SOURCE", help="Any source of ledgers, instead of a processor.")
+    source_endpoint: Address = setting(
+        ADDRESS, "localhost:8816", "SOURCE_ENDPOINT", help="The processor's Flight."
+    )
+    data: str | None = setting(
+        URL, None, "DATA", help="Stored tables to read, as extract wrote them; alone, or with newer ledgers."
+    )
+    tables: tuple[str, ...] = setting(
+        LIST,
+        "ledgers,token_transfers,contract_events,contract_data",
+        "TABLES",
+        help="What is answered; of stored tables alone, all that are there.",
+    )
+    rest_port: Address = setting(ADDRESS, ":8081", "REST_PORT", help="Where REST listens, and the web page.")
+    health_port: Address = setting(
+        ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
+    )
+    hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
+    worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
+    max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
+
+    @property
+    def is_stored_alone(self) -> bool:
+        """Whether no ledgers are followed: stored tables are named, and nothing else is."""
+        return bool(self.data) and not self.source and "source_endpoint" not in self.origins

@@ -1,0 +1,1 @@
+"""REST over tables and figures: endpoints by subject, each with its parameters and its description."""

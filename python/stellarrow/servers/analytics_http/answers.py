@@ -1,0 +1,151 @@
+"""What an endpoint answers with, and how that becomes bytes and headers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow.errors import StellarrowError
+from stellarrow.extras import needing
+from stellarrow.servers.analytics_http.writing import MEDIA_TYPES, compressed, json_page, written
+
+with needing("HTTP", "servers"):
+    from starlette.concurrency import run_in_threadpool
+    from starlette.types import Receive, Scope, Send
+
+_WORTH_PACKING: Final = 1_024  # bytes
+_FINAL: Final = "public, max-age=31536000, immutable"  # what is below the tip never changes
+_CHANGING: Final = "no-cache"  # asked again each time, by its ETag
+_log: Final = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An answer that is no table: what JSON has; `text` is JSON already."""
+
+    value: Any = None
+    text: bytes = b""
+    is_final: bool = False
+
+    def body(self) -> bytes:
+        return self.text or json.dumps(self.value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows as of a ledger: a page of a list of batches, or a stream of all there are.
+
+    `is_final` tells that the same question will always be answered so.
+    """
+
+    schema: pa.Schema
+    batches: list[pa.RecordBatch] | Iterator[pa.RecordBatch] = field(repr=False)
+    as_of: int
+    following: str | None = None
+    is_final: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """An answer's bytes, as they may be sent again."""
+
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    etag: bytes
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        same = any(
+            name == b"if-none-match" and (value.strip() == b"*" or self.etag in _tags(value))
+            for name, value in scope["headers"]
+        )
+        headers = [*self.headers, (b"etag", self.etag)]
+        if _is_private(scope):
+            headers = [one for one in headers if one[0] != b"cache-control"]  # the guard says no-store
+        body = b"" if same else self.body
+        if not same:
+            headers.append((b"content-length", str(len(body)).encode()))
+        await send({"type": "http.response.start", "status": 304 if same else 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+def whole(answer: Document | Rows, format_name: str, coding: str | None) -> Whole:
+    """Return an answer that is made at once."""
+    headers = [
+        (b"content-type", MEDIA_TYPES[format_name].encode()),
+        (b"cache-control", (_FINAL if answer.is_final else _CHANGING).encode()),
+        (b"vary", b"Accept, Accept-Encoding"),
+    ]
+    if isinstance(answer, Document):
+        body = answer.body()
+    else:
+        batches = [*answer.batches]
+        headers += _facts(answer)
+        body = (
+            json_page(batches, answer.as_of, answer.following)
+            if format_name == "json"
+            else b"".join(written(format_name, answer.schema, iter(batches), None))
+        )
+    if coding and format_name != "parquet" and len(body) >= _WORTH_PACKING:
+        body = compressed(body, coding)
+        headers.append((b"content-encoding", coding.encode()))
+    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    return Whole(body, tuple(headers), etag.encode())
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """An answer that is sent as it is made, in bounded memory; one that fails never looks whole."""
+
+    answer: Rows
+    format_name: str
+    coding: str | None
+    has_ended: Callable[[], bool]  # whether the caller may go on no longer
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        coding = None if self.format_name == "parquet" else self.coding
+        headers = [
+            (b"content-type", MEDIA_TYPES[self.format_name].encode()),
+            (b"vary", b"Accept, Accept-Encoding"),
+            *_facts(self.answer),
+        ]
+        if coding:
+            headers.append((b"content-encoding", coding.encode()))
+        if not _is_private(scope):
+            headers.append((b"cache-control", (_FINAL if self.answer.is_final else _CHANGING).encode()))
+        data = written(self.format_name, self.answer.schema, iter(self.answer.batches), coding)
+        # What fails before the first bytes is an answer of its own.
+        block = await run_in_threadpool(next, data, b"")
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        try:
+            while block:
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+                if self.has_ended():
+                    return
+                block = await run_in_threadpool(next, data, b"")
+        except StellarrowError as error:
+            # Without its end: the server closes the connection, and no client takes it for whole.
+            _log.warning("an answer was cut off: %s", error)
+            return
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _facts(answer: Rows) -> list[tuple[bytes, bytes]]:
+    facts = [(b"x-as-of-ledger", str(answer.as_of).encode())]
+    if answer.following:
+        facts.append((b"x-next-cursor", answer.following.encode()))
+    return facts
+
+
+def _tags(header: bytes) -> list[bytes]:
+    return [one.strip().removeprefix(b"W/") for one in header.split(b",")]
+
+
+def _is_private(scope: Scope) -> bool:
+    shown = any(name in (b"authorization", b"x-api-key", b"cookie") for name, _ in scope["headers"])
+    return shown or bool(scope.get("state", {}).get("certificate"))

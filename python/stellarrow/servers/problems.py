@@ -1,0 +1,61 @@
+"""Errors as application/problem+json (RFC 9457): a sentence, the field that is wrong, the request's id."""
+
+from __future__ import annotations
+
+import math
+from http import HTTPStatus
+from typing import Any, Final
+
+from stellarrow.analytics.reads.refusals import NotFound, Refused
+from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated, Unavailable
+from stellarrow.extras import needing
+from stellarrow.servers.http_headers import REQUEST_ID
+from stellarrow.servers.status import status_of
+
+with needing("HTTP", "servers"):
+    from starlette.exceptions import HTTPException
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse, Response
+    from starlette.types import Scope
+
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+def problem(error: StellarrowError, scope: Scope) -> Response:
+    """Return an error as an answer; what the caller should do next is in the headers, too."""
+    status = status_of(error).http
+    headers = {}
+    if isinstance(error, Unauthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="stellarrow"'
+    if isinstance(error, TooManyCalls | Unavailable):
+        headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
+    field = error.field if isinstance(error, Refused | NotFound) else ""
+    return described(status, str(error), scope, field=field, headers=headers)
+
+
+def described(
+    status: int, sentence: str, scope: Scope, *, field: str = "", headers: dict[str, str] | None = None
+) -> Response:
+    """Return what is wrong as an answer."""
+    told: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": sentence,
+        "error": sentence,  # the name that it had before
+        "request_id": scope.get(REQUEST_ID, ""),
+    }
+    if field:
+        told["field"] = field
+    return JSONResponse(told, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+async def answered_exception(request: Request, error: Exception) -> Response:
+    """Answer where no route fits."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    headers = dict(error.headers or {}) if isinstance(error, HTTPException) else {}
+    sentence = {
+        404: f"there is nothing at {request.url.path[:200]}",
+        405: f"{request.method} cannot be asked of {request.url.path[:200]}",
+    }.get(status, HTTPStatus(status).phrase)
+    return described(status, sentence, request.scope, headers=headers)

@@ -1,0 +1,237 @@
+"""The analytics service: tables hot and stored, what brings newer ledgers, REST, health, and its life."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import ExitStack, closing, nullcontext
+from functools import partial
+from typing import Any, Final
+
+from stellarrow import registry
+from stellarrow.analytics.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
+from stellarrow.analytics.reads.hot import Hot
+from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analytics.reads.stored import Stored
+from stellarrow.config import Analytics as Settings
+from stellarrow.consumer.flight_client import FlightTable
+from stellarrow.core.tables import table
+from stellarrow.errors import ConfigError, SourceError, Unavailable
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import redacted_url
+from stellarrow.pipeline import loop
+from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.servers.analytics_http.routes import routes
+from stellarrow.servers.http import HealthServer, guards_of
+from stellarrow.services.secured import Secured
+from stellarrow.services.starting import agreed, listening
+from stellarrow.telemetry.health import Check, Outage, Part
+from stellarrow.telemetry.metrics import Metrics
+
+_LOOK_SECONDS: Final = 0.5  # between looks at what is stored
+_log: Final = logging.getLogger("stellarrow.analytics")
+
+
+class AnalyticsService:
+    """The tables and what they are reached by; made, it listens on every address.
+
+    `streams` are a processor's in this process, instead of one that the settings name; `has_health` is false
+    where another service of the process has the port for health.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        streams: Mapping[str, Stream] | None = None,
+        network: Network | None = None,
+        has_health: bool = True,
+    ) -> None:
+        self._settings = settings
+        self._ready = threading.Event()
+        self._outage = Outage()
+        self._metrics = Metrics()
+        self._looked = 0.0
+        with ExitStack() as stack:
+            self._secured = Secured(settings, settings.state_dir, self._metrics)
+            stack.callback(self._secured.close)
+            stored = self._stored(stack)
+            self.tables = self._tables(stored, network or self._network(stored))
+            self._follower = self._following(streams)
+            if self._follower:
+                stack.callback(self._follower.close)
+            self._listen(stack, has_health=has_health)
+            self._doors = stack.pop_all()
+
+    def _stored(self, stack: ExitStack) -> Stored | None:
+        settings = self._settings
+        if not settings.data:
+            return None
+        wanted = None if settings.is_stored_alone and "tables" not in settings.origins else self._names()
+        return stack.enter_context(closing(Stored(settings.data, wanted)))
+
+    def _names(self) -> list[str]:
+        """Return the tables that the settings name; a ConfigError where one is not the newest version."""
+        names = []
+        for asked in self._settings.tables:
+            meant = table(asked)
+            if str(meant) != str(table(meant.name)):
+                raise ConfigError(f"{asked} is an older version: name {meant.name}, which has its columns")
+            names.append(meant.name)
+        if not names:
+            raise ConfigError(f"{self._settings.origin('tables')} is empty: name at least one table")
+        return list(dict.fromkeys(names))
+
+    def _tables(self, stored: Stored | None, network: Network | None) -> Tables:
+        settings = self._settings
+        alone = settings.is_stored_alone
+        names = sorted(stored.tables) if alone and stored else self._names()
+        if not names:
+            raise ConfigError(f"{settings.data} holds no table: extract something into it first")
+        hot = Hot(() if alone else names, most_bytes=settings.hot_mb << 20)
+        return Tables(names, hot=hot, stored=stored, network=network)
+
+    def _network(self, stored: Stored | None) -> Network | None:
+        """Return the network that is named or told; one that nobody tells yet is left open."""
+        settings = self._settings
+        named = Network.of(settings.network) if settings.network else None
+        told = Network.from_passphrase(stored.network) if stored and stored.network else None
+        name = redacted_url(settings.data) if settings.data else ""
+        known = agreed(named, told, origin=settings.origin("network"), name=name) if told else named
+        if settings.is_stored_alone:
+            return known
+        if settings.source:
+            with closing(self._open_source()) as source:
+                return registry.find_network(source, str(known.written) if known else None)
+        try:
+            told = self._flight("ledgers", None).network()
+        except (SourceError, Unavailable) as error:
+            _log.warning("%s; waiting for it", error)
+            return known
+        endpoint = f"the processor at {settings.source_endpoint}"
+        return agreed(known, told, origin=settings.origin("network"), name=endpoint) if told else known
+
+    def _open_source(self) -> Any:
+        settings = self._settings
+        return registry.open_source(
+            settings.source, network=settings.network, access=settings.access, metrics=self._metrics
+        )
+
+    def _flight(self, name: str, network: Network | None) -> FlightTable:
+        settings = self._settings
+        return FlightTable(
+            settings.source_endpoint,
+            name,
+            network=network,
+            credentials=settings.access.source,
+            secure=settings.is_secure,
+        )
+
+    def _following(self, streams: Mapping[str, Stream] | None) -> Follower | None:
+        settings, tables = self._settings, self.tables
+        if settings.is_stored_alone and streams is None:
+            return None
+        if settings.source and streams is None:
+            return self._from_source(tables.network)
+        name = "in this process" if streams is not None else str(settings.source_endpoint)
+        found = streams or {one: self._flight(one, tables.network) for one in tables.names}
+        return ProcessorFollower(tables, found, name=name, metrics=self._metrics)
+
+    def _from_source(self, network: Network | None) -> SourceFollower:
+        settings = self._settings
+        if network is None:
+            raise ConfigError("the network is not set: give --network, such as pubnet")
+        return SourceFollower(
+            self.tables,
+            self._open_source,
+            network=network,
+            ledgers=self._asked() if settings.start_ledger else None,
+            limits=loop.Limits(settings.worker_count, settings.max_memory_mb),
+            name=redacted_url(settings.source or ""),
+            metrics=self._metrics,
+        )
+
+    def _asked(self) -> LedgerSet:
+        with closing(self._open_source()) as source, nullcontext():
+            times = CloseTimes.of_source(source)
+            text = self._settings.ledgers_asked
+            return LedgerSet([LedgerRange.parse(text, known=source.available, times=times)])
+
+    def _listen(self, stack: ExitStack, *, has_health: bool) -> None:
+        settings, doors = self._settings, self._secured.http_doors
+        shown: dict[str, Any] = {"ready": self._ready, "metrics": self._metrics.text}
+        with listening(settings, "rest_port"):
+            self.rest = HealthServer(
+                settings.rest_port, self.components, routes=routes(self.tables, self._told), **shown, **doors
+            )
+        stack.callback(self.rest.close)
+        self.http: HealthServer | None = None
+        if has_health:
+            with listening(settings, "health_port"):
+                self.http = HealthServer(settings.health_port, self.components, **shown, **doors)
+            stack.callback(self.http.close)
+
+    @property
+    def components(self) -> list[Part]:
+        """What /health shows."""
+        return [Part(self._check_following), Part(self._check_tables), *map(_part, guards_of(self._follower))]
+
+    @property
+    def addresses(self) -> str:
+        health = f", HTTP {self.http.address}" if self.http else ""
+        return f"REST {self.rest.address}{health}"
+
+    def start(self) -> None:
+        """Follow newer ledgers, and answer."""
+        if self._follower:
+            self._follower.start()
+        self.rest.start()
+        if self.http:
+            self.http.start()
+        self._ready.set()
+
+    def look(self) -> None:
+        """Look what is stored now, and whether newer ledgers come; to be called again and again."""
+        began = time.monotonic()
+        if began - self._looked >= _LOOK_SECONDS:
+            try:
+                self.tables.look()
+            except Unavailable as error:
+                _log.warning("%s", error)
+            # A place that takes long to list is looked at less often.
+            self._looked = time.monotonic() + 10 * (time.monotonic() - began)
+        is_ready = not self._outage.lasts(self._lacks_all())
+        if is_ready is not self._ready.is_set():
+            (self._ready.set if is_ready else self._ready.clear)()
+
+    def drain(self) -> bool:
+        """Take no more ledgers, and say that no more questions may come."""
+        self._ready.clear()
+        if self._follower:
+            self._follower.close()
+        return True
+
+    def close(self) -> None:
+        self._doors.close()
+
+    def _lacks_all(self) -> bool:
+        """Tell whether nothing can be answered: no ledger is here, and none comes."""
+        has_some = any(self.tables.snapshot(name).as_of for name in self.tables.names)
+        return not has_some and bool(self._follower and self._follower.trouble)
+
+    def _told(self) -> Mapping[str, Any]:
+        return self._follower.to_dict() if self._follower else {}
+
+    def _check_following(self) -> Check:
+        trouble = self._follower.trouble if self._follower else ""
+        return Check("following", not trouble, trouble, essential=False)
+
+    def _check_tables(self) -> Check:
+        metrics = {name: self.tables.snapshot(name).as_of for name in self.tables.names}
+        return Check("tables", True, "", {**metrics, "hot_bytes": self.tables.hot.size_bytes})
+
+
+def _part(component: Any) -> Part:
+    return Part(partial(component.check))
