@@ -126,11 +126,8 @@ __all__ = [
     "Table",
     "TaskFailed",
     "TooManyCalls",
-<<<<<<< HEAD
-    "TypedScans",
-=======
     "Typed",
->>>>>>> next
+    "TypedScans",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",

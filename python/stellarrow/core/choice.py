@@ -54,10 +54,11 @@ class Choice:
         *,
         place: str | None = None,
         verify_hashes: bool = False,
-    ) -> tuple[Batches, LedgerRun | None]:
-        """Decode whole ledgers: a batch under each name asked, and which ledgers they were."""
+    ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
+        """Decode whole ledgers: a batch under each name asked, their ledgers, and the core's own."""
         wanted = (ledgers.first, ledgers.end) if ledgers else None
         made: dict[str, pa.RecordBatch] = {}
+        of_core: dict[str, Any] = {}
         if self._typed:
             made, run = self._typed.decode(data, framing, wanted, place=place, verify_hashes=verify_hashes)
         if self._names:
@@ -65,12 +66,12 @@ class Choice:
                 batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
             except _core.CoreError as error:
                 raise translate(error, place) from error
-            made.update(zip(self._names, map(pa.record_batch, batches), strict=True))
+            of_core = dict(zip(self._names, batches, strict=True))
+            made.update({name: pa.record_batch(rows) for name, rows in of_core.items()})
         for name, compute in self._computations.items():
             made[name] = compute(made[name])
-        return Batches({asked: made[name] for asked, name in self._places.items()}), _run(
-            run
-        ) if run else None
+        named = Batches({asked: made[name] for asked, name in self._places.items()})
+        return named, _run(run) if run else None, of_core
 
 
 @dataclass(frozen=True, slots=True)

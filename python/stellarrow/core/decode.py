@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import warnings
-<<<<<<< HEAD
-from collections.abc import Callable, Sequence
-=======
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
->>>>>>> next
 from typing import Any
 
 from stellarrow import _core
 from stellarrow.core.arguments import check, one_range
-<<<<<<< HEAD
 from stellarrow.core.choice import Choice, choice
-=======
-from stellarrow.core.errors import bytes_like, translate
 from stellarrow.core.figures import COUNTED_TABLES
->>>>>>> next
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches, Projection
 from stellarrow.core.tables import is_typed
-from stellarrow.core.typed import Knowledge, Specs
+from stellarrow.core.typed import Knowledge, Specs, TypedTables
 from stellarrow.errors import NetworkMismatch, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import (
@@ -167,8 +158,8 @@ class Decoder:
     """Decode chunk after chunk with the same choices, from any thread.
 
     The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
-    that came over a network. `keeps_counted` hands on what figures are counted from. A wrong argument is a
-    ConfigError.
+    that came over a network. `keeps_counted` hands on what figures are counted from, `typed` makes typed
+    tables. A wrong argument is a ConfigError.
     """
 
     def __init__(
@@ -182,32 +173,33 @@ class Decoder:
         verify_chain: bool = True,
         verify_hashes: bool | None = None,
         keeps_counted: bool = False,
+        typed: TypedTables | None = None,
     ) -> None:
-<<<<<<< HEAD
-=======
         self._verify_hashes = verify_hashes
         self._keeps_counted = keeps_counted
->>>>>>> next
         options = DecodeOptions(
             network=Network.of(network),
             where=Filter.of(where),
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
-            verify_hashes=verify_hashes,
+            typed=typed,
         )
-        self._choose(tables, options)
-
-    def _choose(self, tables: Sequence[str], options: DecodeOptions) -> None:
-        self._verify_hashes = options.verify_hashes
         self._choice = Choice(tables, options)
 
     @classmethod
     def of(cls, tables: Sequence[str], options: DecodeOptions) -> Decoder:
         """Return a decoder with choices that were made already."""
-        made = cls.__new__(cls)
-        made._choose(tables, options)  # noqa: SLF001  it is being made
-        return made
+        return cls(
+            tables,
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+            verify_chain=options.verify_chain,
+            verify_hashes=options.verify_hashes,
+            typed=options.typed,
+        )
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
         """Decode a chunk into one record batch a table, each row of which is of the chunk's ledgers.
@@ -228,9 +220,6 @@ class Decoder:
             raise SourceError(
                 f"{chunk.where} should hold the ledgers {wanted} but holds {held}: fetch it again"
             )
-<<<<<<< HEAD
-        return LedgerBatch(chunk.first, chunk.last, batches, run)
-=======
         counted = _counted(made) if self._keeps_counted else {}
         return LedgerBatch(chunk.first, chunk.last, batches, run, counted=counted)
 
@@ -239,82 +228,3 @@ def _counted(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return, as the core made them, the tables that figures are counted from."""
     by_name = {name.partition("@")[0]: rows for name, rows in made.items()}
     return {name: by_name[name] for name in COUNTED_TABLES if name in by_name}
-
-
-@lru_cache(maxsize=32)
-def _choice(tables: tuple[str, ...], options: DecodeOptions) -> _Choice:
-    """Return what the last calls of the same kind used: they come a ledger each, by the thousand."""
-    return _Choice(tables, options)
-
-
-class _Choice:
-    """What to decode: names resolved once, the core's options made for a framing and range."""
-
-    def __init__(self, asked: Sequence[str], options: DecodeOptions) -> None:
-        if isinstance(asked, str) or not asked:
-            raise ConfigError(f"tables is {asked!r}: give a list of names, such as ['contract_events']")
-        self._places = {name: str(table(name)) for name in asked}
-        self._names = list(dict.fromkeys(self._places.values()))
-        chosen = options.where or Filter()
-        computed = {name: compiled(name, chosen, decoded=options.decoded) for name in self._names}
-        self._computations = {name: one for name, one in computed.items() if one}
-        # What one table may drop before, all must be able to spare: they share the walk.
-        pushed = {one.filter for one in self._computations.values()}
-        self._options = _core_options(self._names, options, pushed.pop() if len(pushed) == 1 else chosen)
-
-    def decode(
-        self,
-        data: Any,
-        framing: str,
-        ledgers: LedgerRange | None,
-        *,
-        place: str | None = None,
-        verify_hashes: bool = False,
-    ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
-        wanted = (ledgers.first, ledgers.end) if ledgers else None
-        try:
-            batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
-        except _core.CoreError as error:
-            raise translate(error, place) from error
-        of_core = dict(zip(self._names, batches, strict=True))
-        made = {name: pa.record_batch(rows) for name, rows in of_core.items()}
-        for name, compute in self._computations.items():
-            made[name] = compute(made[name])
-        named = Batches({asked: made[name] for asked, name in self._places.items()})
-        return named, _run(run) if run else None, of_core
-
-
-def _run(run: _core.Run) -> LedgerRun:
-    return LedgerRun(
-        run.count,
-        run.first,
-        run.last,
-        run.first_closed_at,
-        run.last_closed_at,
-        run.previous_hash,
-        run.last_hash,
-        run.size_bytes,
-        run.transactions,
-    )
-
-
-def _core_options(names: Sequence[str], options: DecodeOptions, where: Filter) -> _core.Options:
-    try:
-        return _core.Options(
-            names,
-            passphrase=options.network.passphrase,
-            contract_ids=where.contract_ids,
-            asset_codes=where.asset_codes,
-            asset_issuers=where.asset_issuers,
-            event_names=where.event_names,
-            event_types=where.event_types,
-            accounts=where.accounts,
-            include_deleted=where.include_deleted,
-            diagnostics=options.diagnostics,
-            decoded=options.decoded,
-            transfers=options.transfers,
-            verify_chain=options.verify_chain,
-        )
-    except _core.CoreError as error:
-        raise translate(error) from error
->>>>>>> next

@@ -7,11 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-<<<<<<< HEAD
-from typing import Final
-=======
-from typing import TYPE_CHECKING, Final, TypeAlias
->>>>>>> next
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -34,16 +30,10 @@ from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
 
-<<<<<<< HEAD
-=======
 if TYPE_CHECKING:
     from stellarrow.scanning.sunk import SunkTable
     from stellarrow.sinks.files.dataset import ExtractedTable
 
-Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
-Place: TypeAlias = str | os.PathLike[str]
-
->>>>>>> next
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
 

@@ -9,6 +9,7 @@ use crate::contract::model::{Event, Field, Format, Model, Param, Type};
 use crate::ledger::change::{Change, ContractData, Entry, Kind};
 use crate::ledger::event::Events;
 use crate::xdr::discriminants::{ContractEventType, SCSpecType};
+use arrow_array::RecordBatch;
 use arrow_array::cast::AsArray;
 use arrow_array::types::{Decimal128Type, UInt64Type};
 
@@ -67,7 +68,7 @@ fn an_event_is_read_with_the_code_of_its_time_and_a_changed_type_gets_a_column_o
     known(&mut knowledge);
     let (moved, update) = (symbol("moved"), symbol("executable_update"));
     let (old, new, instance) = (executable(&OLD), executable(&NEW), instance(&NEW));
-    let small = [&6u32.to_be_bytes()[..], &5u64.to_be_bytes()].concat();
+    let small = [&5u32.to_be_bytes()[..], &5u64.to_be_bytes()].concat();
     let large = [&10u32.to_be_bytes()[..], &9i128.to_be_bytes()].concat();
     let void = 1u32.to_be_bytes();
     let address = [&1u32.to_be_bytes()[..], &CONTRACT].concat();
@@ -94,7 +95,10 @@ fn an_event_is_read_with_the_code_of_its_time_and_a_changed_type_gets_a_column_o
     Loose { index: 3, changes: &none, events: &late }.show(&at, &mut builder);
     let batches = builder.finish().expect("columns are sound");
     let [rows] = &batches[..] else { panic!("one table was wanted") };
+    checked(rows);
+}
 
+fn checked(rows: &RecordBatch) {
     let text = |name: &str| -> Vec<String> {
         let column = rows.column_by_name(name).expect(name).as_string::<i32>();
         column.iter().map(|one| one.unwrap_or_default().chars().take(8).collect()).collect()
