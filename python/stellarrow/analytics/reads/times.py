@@ -13,6 +13,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 
+_DIGITS: Final = 10  # of the last ledger that can be
 _REMEMBERED: Final = 10_000  # ledgers whose time is known
 _CLOCK: Final = "ledgers"  # the table that has a row of every ledger
 
@@ -41,10 +42,9 @@ class Times:
     def _bound(self, table: str, text: str, field: str) -> int:
         compact = without_spaces(text)
         if compact.isascii() and compact.isdigit():
-            number = int(compact)
-            if number > LAST_POSSIBLE:
-                raise Refused(f"{field} is {compact}: ledgers go up to {LAST_POSSIBLE}", field=field)
-            return number
+            if len(compact) > _DIGITS or int(compact) > LAST_POSSIBLE:
+                raise Refused(f"{field} is {text[:40]}: ledgers go up to {LAST_POSSIBLE}", field=field)
+            return int(compact)
         if not is_moment(compact):
             raise Refused(
                 f"{field} is {text[:40]!r}: it must be a ledger, or a time such as 2024-07-01 or"
