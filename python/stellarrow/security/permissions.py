@@ -69,7 +69,7 @@ RULES: Final[Mapping[str, Rule]] = {
     f"POST {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS, "log level changed"),
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
-    "GET /analytics/{name}": Rule(Permission.READ_LEDGERS),
+    "GET /analytics": Rule(Permission.READ_METRICS),
     "GET /stats": Rule(Permission.READ_METRICS),
     # HTTP, analytics
     "GET /v1/status": Rule(Permission.READ_LEDGERS),
