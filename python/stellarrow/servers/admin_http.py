@@ -37,9 +37,8 @@ def routes(store: KeyStore | None, access: Access) -> list[Route]:
     async def ticket(request: Request) -> Response:
         grant = grant_of(request)
         if grant.call and access.tickets.is_shown_by(grant.call):
-            return problem(
-                PermissionDenied("a ticket gives no other: show the credential itself"), request.scope
-            )
+            error = PermissionDenied("a ticket gives no other: show the credential itself")
+            return problem(error, request.scope)
         made = access.tickets.issue(grant.principal)
         answer = {"ticket": made, "expires_in": SECONDS}
         return JSONResponse(answer, status_code=201, headers={"Cache-Control": "no-store"})
