@@ -61,7 +61,7 @@ from stellarrow.protocols import (
     Typed,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.scanning import Scan, aggregate, analytics, queries, scan
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
@@ -131,6 +131,7 @@ __all__ = [
     "UnknownSession",
     "__version__",
     "aggregate",
+    "analytics",
     "backfill",
     "decode",
     "keys",

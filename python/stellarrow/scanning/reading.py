@@ -247,7 +247,7 @@ class _Reading:
 
         network = find_network(source, self.network)
         decoder = Decoder.of([self.table], replace(self.options, network=network))
-        for part in _ending(wanted_ledgers(source, self.asked), source):
+        for part in ending(wanted_ledgers(source, self.asked), source):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
@@ -260,7 +260,7 @@ class _Reading:
         chain.end()
 
 
-def _ending(wanted: LedgerSet, source: Source) -> LedgerSet:
+def ending(wanted: LedgerSet, source: Source) -> LedgerSet:
     """End an open range with what the source has now, where it can tell."""
     if not is_open(wanted):
         return wanted
