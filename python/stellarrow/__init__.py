@@ -62,7 +62,7 @@ from stellarrow.protocols import (
     Typed,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, TypedScans, aggregate, queries, scan, typed
+from stellarrow.scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
@@ -134,6 +134,7 @@ __all__ = [
     "UnknownSession",
     "__version__",
     "aggregate",
+    "analytics",
     "backfill",
     "decode",
     "keys",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
@@ -271,5 +272,7 @@ def _options(settings: Settings) -> Options:
         retention=Retention(
             size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
         ),
+        queries=catalogue(settings.file),
+        query_cache_mb=settings.query_cache_mb,
         dead_letters=settings.state_dir / FOLDER if settings.on_error == "quarantine" else None,
     )
