@@ -28,7 +28,9 @@ from stellarrow.sinks.kafka.failures import (
 )
 
 TIMEOUT: Final = 20.0  # seconds for one question
+CONNECT_SECONDS: Final = 10.0
 TRANSACTION_SECONDS: Final = 60
+_ASK_SECONDS: Final = 1.0
 _CONSUMED_AT_ONCE: Final = 500  # messages
 _BATCH_BYTES: Final = 1_000_000  # below what brokers take by default
 _POLL_SECONDS: Final = 0.5
@@ -199,8 +201,16 @@ class Cluster:
         self._admin = None
 
     def _metadata(self) -> Any:
+        """Ask what there is; why nobody answers is heard between."""
+        client, deadline = self._client(), time.monotonic() + CONNECT_SECONDS
         with self.asking("connect to"):
-            return self._client().list_topics(timeout=TIMEOUT)
+            while True:
+                try:
+                    return client.list_topics(timeout=_ASK_SECONDS)
+                except KafkaException:
+                    client.poll(0)
+                    if self._heard.is_final or time.monotonic() > deadline:
+                        raise
 
     def _client(self) -> AdminClient:
         if self._admin is None:

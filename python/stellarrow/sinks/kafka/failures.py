@@ -76,6 +76,11 @@ class Heard:
     def __init__(self) -> None:
         self.last: KafkaError | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether waiting longer is of no use."""
+        return self.last is not None and self.last.code() in _REMEDIES
+
     def __call__(self, error: KafkaError) -> None:
         """Remember; that all brokers are down says less than what was heard of one."""
         if self.last is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
