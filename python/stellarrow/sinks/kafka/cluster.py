@@ -30,6 +30,7 @@ from stellarrow.sinks.kafka.failures import (
 TIMEOUT: Final = 20.0  # seconds for one question
 CONNECT_SECONDS: Final = 10.0
 TRANSACTION_SECONDS: Final = 60
+_DOWN_SECONDS: Final = 2.0  # where every broker refuses connections
 _ASK_SECONDS: Final = 1.0
 _CONSUMED_AT_ONCE: Final = 500  # messages
 _BATCH_BYTES: Final = 1_000_000  # below what brokers take by default
@@ -202,14 +203,17 @@ class Cluster:
 
     def _metadata(self) -> Any:
         """Ask what there is; why nobody answers is heard between."""
-        client, deadline = self._client(), time.monotonic() + CONNECT_SECONDS
+        client, began = self._client(), time.monotonic()
         with self.asking("connect to"):
             while True:
                 try:
-                    return client.list_topics(timeout=_ASK_SECONDS)
+                    found = client.list_topics(timeout=_ASK_SECONDS)
+                    self._heard.forget()
+                    return found
                 except KafkaException:
                     client.poll(0)
-                    if self._heard.is_final or time.monotonic() > deadline:
+                    patience = _DOWN_SECONDS if self._heard.all_are_down else CONNECT_SECONDS
+                    if self._heard.is_final or time.monotonic() - began > patience:
                         raise
 
     def _client(self) -> AdminClient:
