@@ -19,6 +19,8 @@ from stellarrow.analytics.windows import NAMES
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor import session_figures
+from stellarrow.processor.reads.figures import summed_up
+from stellarrow.servers import processor_http
 
 from .conftest import Endless, Service, Start, Tables
 from .serving import Serving
@@ -284,3 +286,25 @@ def test_figures_survive_many_kills(long_lake: Path, tmp_path: Path, flags: tupl
     for turn in range(10):
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
         kill_and_check(long_lake, tmp_path / "state", 5, *flags, seed=turn)
+
+
+def test_metrics_tell_the_whole_and_a_bounded_number_of_assets(start: Start) -> None:
+    service = start()
+    assert "analytics_last_ledger 0.0" in processor_http.metrics(service.processor).decode()
+    service.finished(service.processor.start(100, 139).id)
+    text = processor_http.metrics(service.processor).decode()
+    assert "analytics_last_ledger 139.0" in text
+    assert 'analytics_window{figure="ledgers",window="total"} 40.0' in text
+    transfers = rows_of(service.tables, "token_transfers")["event_type"].to_pylist().count("transfer")
+    assert f'analytics_window{{figure="transfers",window="total"}} {transfers:.1f}' in text
+    assets = [line for line in text.splitlines() if line.startswith("analytics_asset_transfers{")]
+    assert 1 < len(assets) <= 11
+
+
+def test_figures_in_short_are_those_of_the_foremost_session(half: Service) -> None:
+    summary = summed_up(half.processor)
+    found, _ = figures(half.tables, "network", window="total")
+    assert summary["last_ledger"] == 120
+    assert summary["session"] == half.processor.works()[0].session.id
+    assert summary["windows"]["network"]["total"]["transactions"] == found[0]["transactions"]
+    assert summary["contracts"][0]["events"] >= summary["contracts"][1]["events"]

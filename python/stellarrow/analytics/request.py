@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stellarrow.analytics.windows import NAMES, Analytics
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers.dates import is_moment, read_moment
-from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.bounded_json import JsonObject, read_object
 from stellarrow.net.redaction import shortened
 
 PREFIX: Final = "analytics/"
@@ -53,6 +52,28 @@ class FiguresRequest:
             raise ConfigError("the foremost are of all, in the window that is open: leave the rest out")
         self.answer(Analytics())  # what else is wrong is told now
 
+    @classmethod
+    def of(cls, name: str, given: Mapping[str, Any]) -> FiguresRequest:
+        """Read what was given by name, as a command has it."""
+        asked = JsonObject(dict(given))
+        keys = {kind: asked.text(kind) for kind in ("asset", "contract")}
+        keyed = NAMES[name].keyed if name in NAMES else None
+        for kind, key in keys.items():
+            if key and name in NAMES and kind != keyed:
+                raise ConfigError(
+                    f"{PREFIX}{name} is by {keyed or 'nothing: it is of the whole network'}: leave {kind} out"
+                )
+        return cls(
+            name=name,
+            window=asked.text("window"),
+            start=asked.text("from"),
+            end=asked.text("to"),
+            key=keys.get(keyed or "", ""),
+            top=asked.number("top", MOST_TOP),
+            by=asked.text("by"),
+            session=asked.text("session"),
+        )
+
     def ticket(self) -> bytes:
         """Return the command as `parse` reads it."""
         keyed = NAMES[self.name].keyed or "asset"
@@ -73,12 +94,11 @@ class FiguresRequest:
         if self.top:
             return analytics.foremost(self.name, self.window or "24h", by=self.by or None, limit=self.top)
         found = analytics.series(self.name, self.window or "1h", key=self.key or None)
-        starts = found["window_start"]
-        if self.start:
-            found = found.filter(pc.greater_equal(starts, _instant(read_moment(self.start).first)))
-        if self.end:
-            found = found.filter(pc.less_equal(found["window_start"], _instant(read_moment(self.end).last)))
-        return found
+        starts = [one.value // 1_000_000 for one in found["window_start"]]
+        first = read_moment(self.start).first if self.start else 0
+        last = read_moment(self.end).last if self.end else max(starts, default=0)
+        begin, end = bisect_left(starts, first), bisect_right(starts, last)
+        return found.slice(begin, max(0, end - begin))
 
     @property
     def schema(self) -> pa.Schema:
@@ -99,7 +119,8 @@ def is_figures(command: bytes) -> bool:
 def parse(command: bytes) -> FiguresRequest:
     """Read a JSON command whose table is `analytics/NAME`."""
     asked = JsonObject.read(command, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
-    return _of(asked, asked.text("table").removeprefix(PREFIX))
+    given = read_object(command, "the command", largest=_COMMAND_BYTES)
+    return FiguresRequest.of(asked.text("table").removeprefix(PREFIX), given)
 
 
 def of_path(path: tuple[str, ...]) -> FiguresRequest:
@@ -118,28 +139,4 @@ def of_query(name: str, given: Mapping[str, str]) -> FiguresRequest:
         if key not in _KEYS[1:]:
             remedy = nearest(key, _KEYS[1:], f"choose among {', '.join(_KEYS[1:])}", show=repr)
             raise ConfigError(f"there is no parameter {shortened(key)!r}: {remedy}")
-    return _of(JsonObject(values), name)
-
-
-def _of(asked: JsonObject, name: str) -> FiguresRequest:
-    keys = {kind: asked.text(kind) for kind in ("asset", "contract")}
-    keyed = NAMES[name].keyed if name in NAMES else None
-    for kind, key in keys.items():
-        if key and name in NAMES and kind != keyed:
-            raise ConfigError(
-                f"{PREFIX}{name} is by {keyed or 'nothing: it is of the whole network'}: leave {kind} out"
-            )
-    return FiguresRequest(
-        name=name,
-        window=asked.text("window"),
-        start=asked.text("from"),
-        end=asked.text("to"),
-        key=keys.get(keyed or "", ""),
-        top=asked.number("top", MOST_TOP),
-        by=asked.text("by"),
-        session=asked.text("session"),
-    )
-
-
-def _instant(seconds: int) -> pa.Scalar:
-    return pa.scalar(datetime.fromtimestamp(seconds, UTC), pa.timestamp("us", "UTC"))
+    return FiguresRequest.of(name, values)

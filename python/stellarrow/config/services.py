@@ -92,6 +92,9 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
+    query_cache_mb: int = setting(
+        number(0), "64", "QUERY_CACHE_MB", help="Memory for answers of aggregates; 0 keeps none."
+    )
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
     reader_patience: float | None = setting(
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.range_slots import RangeSlots
+from stellarrow.processor.reads.result_cache import ResultCache
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots, Ways
@@ -55,6 +57,8 @@ class Options:
     workers: int = 4
     memory_mb: int = 1_024
     retention: Retention = field(default_factory=Retention)
+    queries: Catalogue = field(default_factory=Catalogue)
+    query_cache_mb: int = 64
     dead_letters: Path | None = None
     figures_mb: int = 160
 
@@ -103,6 +107,7 @@ class Processor:
         self.open_source = open_source
         self.ranges = RangeSlots(_AT_ONCE, patience=options.retention.patience)
         self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
+        self.results = ResultCache(options.query_cache_mb << 20, self.metrics)
         self.commits = Recent()  # seconds
         self._lock = threading.Lock()
         self._configuring = threading.Lock()

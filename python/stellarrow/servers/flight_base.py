@@ -7,8 +7,7 @@ import binascii
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,7 +15,6 @@ import pyarrow as pa
 from stellarrow.errors import (
     AccessRefused,
     ConfigError,
-    StellarrowError,
     Unauthenticated,
 )
 from stellarrow.net.address import Address, CannotListen
@@ -25,6 +23,7 @@ from stellarrow.security.access import Access, Grant, admit, bound, guarded
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Tls
+from stellarrow.servers.flight_errors import InvalidArgument, Unimplemented, answering
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -57,6 +56,7 @@ class FlightListener:
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
+        takes_puts: bool = False,
     ) -> None:
         guarded(address, tls=tls, access=access, insecure=insecure)
         if address.port:
@@ -64,9 +64,10 @@ class FlightListener:
         self._make = make
         self._tls = tls
         self._access = access
+        self._takes_puts = takes_puts
         self._number = tls.current().number if tls else 0
         try:
-            self._server = make(_arguments(address, tls, access))
+            self._server = self._made(address)
         except (OSError, pa.ArrowException) as error:
             raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self._server.port)
@@ -75,6 +76,9 @@ class FlightListener:
         self._closed = threading.Event()
         if tls:
             threading.Thread(target=self._watch, name="stellarrow-flight-tls", daemon=True).start()
+
+    def _made(self, address: Address) -> flight.FlightServerBase:
+        return self._make(_arguments(address, self._tls, self._access, takes_puts=self._takes_puts))
 
     def close(self, grace: float = _CLOSE_SECONDS) -> bool:
         """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
@@ -103,7 +107,9 @@ class FlightListener:
         deadline = time.monotonic() + _REPLACE_SECONDS
         while not self._closed.is_set():
             try:
-                self._server = self._make(_arguments(self.address, self._tls, self._access))
+                self._server = self._make(
+                    _arguments(self.address, self._tls, self._access, takes_puts=self._takes_puts)
+                )
                 keep_asking(self.address.port)
                 return
             except (OSError, pa.ArrowException) as error:
@@ -113,11 +119,15 @@ class FlightListener:
                 time.sleep(0.01)
 
 
-def _arguments(address: Address, tls: Tls | None, access: Access | None) -> dict[str, Any]:
+def _arguments(
+    address: Address, tls: Tls | None, access: Access | None, *, takes_puts: bool
+) -> dict[str, Any]:
     """Return what flight.FlightServerBase is made with."""
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
-        "middleware": {"calls": _Calls(access, by_headers=not (tls and tls.client_ca))},
+        "middleware": {
+            "calls": _Calls(access, by_headers=not (tls and tls.client_ca), takes_puts=takes_puts)
+        },
     }
     if tls:
         certificate, key, ca = tls.pem()
@@ -149,15 +159,24 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
+_STREAMED: Final = frozenset((flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE))
+_EARLY: Final = {
+    flight.FlightMethod.GET_SCHEMA: "GetSchema",
+    flight.FlightMethod.DO_PUT: "DoPut",
+    flight.FlightMethod.DO_EXCHANGE: "DoExchange",
+}
+
+
 class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
     """Keeps what the verbs are asked with, which they do not see, and answers handshakes.
 
     `by_headers` tells that callers prove who they are by headers alone, not by a certificate.
     """
 
-    def __init__(self, access: Access | None, *, by_headers: bool) -> None:
+    def __init__(self, access: Access | None, *, by_headers: bool, takes_puts: bool) -> None:
         self._access = access
         self._by_headers = by_headers
+        self._untaken = _STREAMED - {flight.FlightMethod.DO_PUT} if takes_puts else _STREAMED
 
     def start_call(self, info: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
         with answering():
@@ -167,12 +186,18 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
                 token = _basic_key(plain)
                 # Any verb that reads proves the key; who it is counts again in each call that follows.
                 self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
-            if self._access and info.method == flight.FlightMethod.GET_SCHEMA:
-                self._admit_early(Call("Flight.GetSchema", plain))
+            if verb := _EARLY.get(info.method):
+                self._admit_early(Call(f"Flight.{verb}", plain))
+            if not self._access and info.method in self._untaken:
+                raise Unimplemented(f"this server has no {verb}")
             return _Call(plain, token)
 
     def _admit_early(self, call: Call) -> None:
-        """Refuse here what can be: pyarrow gives each error of the verb GetSchema the status UNKNOWN."""
+        """Refuse here what can be.
+
+        pyarrow gives each error of the verb GetSchema the status UNKNOWN, and a verb that takes a stream
+        a thread before its caller has sent anything.
+        """
         if self._access and (self._by_headers or call.token):
             self._access.admit(call)
 
@@ -232,8 +257,9 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
         with answering():
             return self.get(context, self._admit("DoGet", context), ticket)
 
-    def do_put(self, context: flight.ServerCallContext, *_: Any) -> None:
-        self._refuse("DoPut", context)
+    def do_put(self, context: flight.ServerCallContext, descriptor: Any, reader: Any, writer: Any) -> None:
+        with answering():
+            self.put(context, self._admit("DoPut", context), descriptor, reader, writer)
 
     def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
         self._refuse("DoExchange", context)
@@ -257,6 +283,10 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
 
     def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:
         raise NotImplementedError
+
+    def put(self, *_: Any, **__: Any) -> None:
+        """Take what is put: the call's context, its grant, the descriptor, a reader and a writer."""
+        raise Unimplemented("this server has no DoPut")
 
     def _admit(self, verb: str, context: flight.ServerCallContext) -> Grant:
         call = context.get_middleware("calls")
@@ -285,56 +315,3 @@ def gone_of(context: flight.ServerCallContext, grant: Grant) -> Callable[[], boo
 def text_of(value: Any) -> str:
     """Return a header's or a peer's text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-class _Refused(Exception):
-    """What Arrow sends on; it would add a traceback that tells clients nothing, where it could format one."""
-
-    @property
-    def __suppress_context__(self) -> bool:  # type: ignore[override]  # pyarrow has no types
-        raise RuntimeError
-
-
-class InvalidArgument(_Refused, pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
-    pass
-
-
-class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]  # pyarrow has no types
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]  # pyarrow has no types
-    pass
-
-
-# Arrow has no error of its own for DATA_LOSS: INTERNAL comes nearest.
-_FLIGHT: Final[Mapping[str, type[Exception]]] = {
-    "UNAUTHENTICATED": flight.FlightUnauthenticatedError,
-    "PERMISSION_DENIED": flight.FlightUnauthorizedError,
-    "RESOURCE_EXHAUSTED": flight.FlightUnavailableError,  # Arrow has none: who is told so tries again later
-    "INVALID_ARGUMENT": InvalidArgument,
-    "NOT_FOUND": NotFound,
-    "UNAVAILABLE": flight.FlightUnavailableError,
-}
-
-
-def translated(error: StellarrowError) -> Exception:
-    """Return the error as Arrow gives it a gRPC status."""
-    made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
-    return made
-
-
-@contextmanager
-def answering() -> Generator[None]:
-    """Translate the errors of what is asked."""
-    try:
-        yield
-    except StellarrowError as error:
-        raise translated(error) from None
-    except (_Refused, flight.FlightError):
-        raise
-    except Exception as error:
-        _log.exception("unexpected error in a call")
-        text = f"unexpected error: {type(error).__name__}; the server's log has more"
-        raise flight.FlightInternalError(text) from None

@@ -5,11 +5,9 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
-from stellarrow.analytics.request import of_query
-from stellarrow.errors import ConfigError, UnknownSession
 from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
-from stellarrow.processor.reads.figures import answered
+from stellarrow.processor.reads.figures import summed_up
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.servers import figures_metrics
@@ -145,22 +143,15 @@ def metrics(processor: Processor) -> bytes:
 
 
 def routes(processor: Processor) -> list[Route]:
-    """Return /sessions, every session with its rates, rows, and readers, and /analytics/NAME."""
+    """Return /sessions, every session with its rates, rows and readers, and /analytics, figures of one."""
 
     def sessions(_: Request) -> Response:
         return JSONResponse([to_dict(work) for work in processor.works()])
 
-    def figures(request: Request) -> Response:
-        try:
-            command = of_query(request.path_params["name"], request.query_params)
-            answer = answered(processor, command)
-        except ConfigError as error:
-            return JSONResponse({"error": str(error)}, 400)
-        except UnknownSession as error:
-            return JSONResponse({"error": str(error)}, 404)
-        return JSONResponse(answer.to_dict() | {"rows": answer.json_rows()})
+    def figures(_: Request) -> Response:
+        return JSONResponse(summed_up(processor))
 
-    return [Route("/sessions", sessions), Route("/analytics/{name}", figures)]
+    return [Route("/sessions", sessions), Route("/analytics", figures)]
 
 
 def to_dict(work: SessionWorker) -> dict[str, Any]:

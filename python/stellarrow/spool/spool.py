@@ -143,6 +143,11 @@ class Spool:
         """Return what need not be written: what is kept, what was, and what was left out."""
         return self._covered | self.left_out
 
+    @property
+    def kept(self) -> LedgerSet:
+        """The ledgers that are committed and can be read."""
+        return self._covered - self._facts.gone - self.left_out
+
     def close(self) -> None:
         self._closed = True
         for condition in (self._changed, self._room):

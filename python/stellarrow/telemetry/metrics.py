@@ -58,6 +58,18 @@ class Metrics:
         self.auth_attempts = Counter(
             "auth_attempts", "Clients that showed who they are.", ["type", "status"], registry=registry
         )
+        self.query_cache_hits = Counter(
+            "query_cache_hits", "Aggregates answered out of the cache.", registry=registry
+        )
+        self.query_cache_misses = Counter(
+            "query_cache_misses", "Aggregates that had to be computed.", registry=registry
+        )
+        self.query_cache_evictions = Counter(
+            "query_cache_evictions", "Answers that made room for others.", registry=registry
+        )
+        self.query_cache_bytes = Gauge(
+            "query_cache_bytes", "Bytes of the answers that are kept.", registry=registry
+        )
         self.api_key_usage = Counter("api_key_usage", "Calls made with a key.", ["key_id"], registry=registry)
 
         self._add_figures(registry)

@@ -8,6 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from stellarrow.analytics.request import FiguresRequest
+from stellarrow.analytics.summary import summary_of
 from stellarrow.analytics.windows import NAMES, Analytics
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange
@@ -33,14 +34,6 @@ class FiguresAnswer:
         }
         named = {"session": self.session, "network": self.network}
         return told | {name: value for name, value in named.items() if value}
-
-    def json_rows(self) -> list[dict[str, Any]]:
-        """Return rows as JSON has them: times as texts."""
-        rows = self.rows.to_pylist()
-        return [
-            {name: value.isoformat() if hasattr(value, "isoformat") else value for name, value in row.items()}
-            for row in rows
-        ]
 
 
 def answered(processor: Processor, request: FiguresRequest) -> FiguresAnswer:
@@ -70,3 +63,13 @@ def foremost_session(processor: Processor) -> SessionWorker | None:
     """Return whose figures are meant where none is named: of those at work, or else all, the farthest."""
     works = [work for work in processor.works() if work.figures.tables]
     return max(works, key=lambda one: (not one.session.status.is_final, one.session.current), default=None)
+
+
+def summed_up(processor: Processor) -> dict[str, Any]:
+    """Return the foremost session's figures as a page or a program shows them; empty where none are kept."""
+    work = foremost_session(processor) if processor.options.figures_mb else None
+    analytics = work.figures.answering() if work else None
+    if work is None or analytics is None:
+        return {}
+    summary = summary_of(analytics, list(work.figures.tables))
+    return {"session": work.session.id, "lag": work.lag, **summary}
