@@ -46,6 +46,7 @@ _PASSING: Final = frozenset(
     (
         *(
             FATAL,
+            KafkaError.UNKNOWN,  # what a broker answers to a commit beside one that takes over
             KafkaError._TRANSPORT,
             KafkaError._TIMED_OUT,
             KafkaError._ALL_BROKERS_DOWN,
