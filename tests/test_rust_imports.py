@@ -22,14 +22,18 @@ FLOORS = {
         ("decode",),
     ),
     "analytics": (
-        ("hashing", "columns"),
+        ("hashing", "columns", "coding"),
         ("distinct", "keys"),
+        ("packed",),
+        ("minute",),
+        ("window",),
         ("windows",),
         ("series",),
         ("contracts", "network", "transfers"),
         ("answers",),
+        ("analytics",),
     ),
-    "python": (("convert", "handover", "figures"), ("options", "streams")),
+    "python": (("convert", "handover"), ("options", "streams", "figures")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
 CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}

@@ -1,5 +1,7 @@
 """Stellar ledgers to Apache Arrow, fast and exactly."""
 
+from stellarrow.backfilling.backfill import BackfillReport, backfill
+from stellarrow.backfilling.work import TaskFailed
 from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
@@ -37,6 +39,7 @@ from stellarrow.protocols import (
     Checked,
     Configured,
     Counted,
+    Divided,
     Forgetting,
     Guarded,
     Health,
@@ -55,14 +58,16 @@ from stellarrow.protocols import (
     SinkKind,
     Source,
     SourceKind,
+    Typed,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, aggregate, queries, scan
+from stellarrow.scanning import Scan, aggregate, analytics, queries, scan
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
     "ApiKeyExists",
+    "BackfillReport",
     "ChainBroken",
     "Checked",
     "ConfigError",
@@ -73,6 +78,7 @@ __all__ = [
     "DeadLetters",
     "DecodeError",
     "Decoder",
+    "Divided",
     "Filter",
     "Forgetting",
     "Guarded",
@@ -116,13 +122,17 @@ __all__ = [
     "StellarrowError",
     "Stopped",
     "Table",
+    "TaskFailed",
     "TooManyCalls",
+    "Typed",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
     "UnknownSession",
     "__version__",
     "aggregate",
+    "analytics",
+    "backfill",
     "decode",
     "keys",
     "queries",

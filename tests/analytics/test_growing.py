@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stellarrow as sa
-from stellarrow.analytics.conditions import Conditions
-from stellarrow.analytics.hot import Hot
-from stellarrow.analytics.order import in_order
-from stellarrow.analytics.paging import page
-from stellarrow.analytics.reading import Question, Tables
-from stellarrow.analytics.refusals import FellOut
-from stellarrow.analytics.stored import Stored
+from stellarrow.analytics.reads.conditions import Conditions
+from stellarrow.analytics.reads.hot import Hot
+from stellarrow.analytics.reads.order import in_order
+from stellarrow.analytics.reads.paging import page
+from stellarrow.analytics.reads.reading import Question, Tables
+from stellarrow.analytics.reads.refusals import FellOut
+from stellarrow.analytics.reads.stored import Stored
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerRange

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from stellarrow.cli.output import figures_page
 from stellarrow.cli.output.sessions_page import drawn
 
 IDS = ("fb625318-18f3-4b25-b63d-c133e2711e85", "7ab8e7d9-faea-440f-9e57-b93d637387e7")
@@ -48,6 +49,27 @@ def session(identity: str, **other: Any) -> dict[str, Any]:
     }
 
 
+def summary(**other: Any) -> dict[str, Any]:
+    """Figures as /analytics tells them, each as large as they get."""
+    names = ("transfers", "transactions", "mints", "burns", "events", "failed", "changes", "ledgers")
+    row: dict[str, Any] = dict.fromkeys(names, 1_234_567_890)
+    row |= {"senders": 98_765, "senders_exact": False, "receivers": 4_321, "receivers_exact": True}
+    row |= {"fees_charged": "12345678901234", "fees_refunded": "1234567890123", "volume": "9" * 25}
+    row |= {"transactions_per_second": 234.56, "mean_interval_us": 5_678_901.0}
+    windows = dict.fromkeys(("1m", "5m", "1h", "24h", "7d", "total"), row)
+    assets = ["native", f"USDC:G{'A' * 55}", f"ABCDEFGHIJKL:G{'B' * 55}", None]
+    return {
+        "session": IDS[0],
+        "lag": 3.2,
+        "last_ledger": 58_762_123,
+        "bytes": 12_345_678,
+        "windows": dict.fromkeys(("network", "transfers", "events", "storage"), windows),
+        "assets": [row | {"asset": one} for one in assets],
+        "contracts": [row | {"contract_id": f"C{'D' * 55}"}, row | {"contract_id": None}],
+        **other,
+    }
+
+
 Serve = Callable[[list[dict[str, Any]]], int]
 
 
@@ -59,7 +81,7 @@ def serve() -> Iterator[Serve]:
     def start(sessions: list[dict[str, Any]]) -> int:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                body = json.dumps(sessions).encode()
+                body = json.dumps(summary() if self.path == "/analytics" else sessions).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -195,4 +217,63 @@ def test_piped_ids_and_lines_are_whole(serve: Serve) -> None:
     done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
     assert all(done.stdout.count(one) == 3 for one in IDS)
     assert LONG_MESSAGE in done.stdout
+    assert "…" not in done.stdout
+
+
+def figures(width: int, *, whole_ids: bool = False, shown: dict[str, Any] | None = None) -> list[str]:
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(width=width, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
+    with closing(console.file):
+        page = figures_page.drawn(summary() if shown is None else shown, width, whole_ids=whole_ids)
+        console.print(page)
+    return console.export_text().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 140, 200])
+def test_figures_are_whole_at_any_width_and_what_has_no_room_is_named(width: int) -> None:
+    lines = figures(width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    assert "session fb62…1e85 up to ledger 58762123, which closed 3.2 s ago" in text
+    assert "12,345,678,901,234" in text
+    assert "USDC:GAAA…AAAA" in text
+    left_out = [line for line in lines if line.startswith("no room for: ")]
+    assert bool(left_out) is (width < 140)
+    assert ("7d" in lines[2]) is not any("7d" in line for line in left_out)
+
+
+def test_an_estimate_is_marked_and_an_exact_figure_is_not() -> None:
+    text = "\n".join(figures(200))
+    assert "~98,765" in text
+    assert "~4,321" not in text
+
+
+def test_figures_that_are_not_counted_are_left_out() -> None:
+    few = {"network": summary()["windows"]["network"]}
+    shown = {key: value for key, value in summary(windows=few).items() if key not in ("assets", "contracts")}
+    text = "\n".join(figures(80, shown=shown))
+    assert "close interval" in text
+    assert "transfers" not in text
+    assert figures(80, shown={})[0].startswith("no figures yet: ")
+
+
+def test_keys_change_the_page_and_q_quits(serve: Serve) -> None:
+    with watching(serve([session(IDS[0])])) as screen:
+        screen.await_shown("ledgers behind")
+        screen.press("a")
+        screen.await_shown("close interval")
+        screen.written = b""
+        screen.press("xs")
+        screen.await_shown("ledgers behind")
+        screen.press("q")
+        assert screen.process.wait(10) == 0
+
+
+def test_piped_the_page_that_is_asked_for_has_whole_ids(serve: Serve) -> None:
+    argv = [sys.executable, "-m", "stellarrow.cli", "watch", "--once", "--page", "analytics"]
+    argv += ["--at", f":{serve([])}"]
+    done = subprocess.run(argv, capture_output=True, text=True, check=True, timeout=30)
+    assert IDS[0] in done.stdout
+    assert f"USDC:G{'A' * 55}" in done.stdout
     assert "…" not in done.stdout

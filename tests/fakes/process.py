@@ -41,9 +41,16 @@ class Process:
     """A program that listens on a port of 127.0.0.1; made, it listens already."""
 
     def __init__(
-        self, argv: Sequence[str | Path], *, port: int, log: Path, env: Mapping[str, str] | None = None
+        self,
+        argv: Sequence[str | Path],
+        *,
+        port: int,
+        log: Path,
+        env: Mapping[str, str] | None = None,
+        patience: float = _START_SECONDS,
     ) -> None:
         self.port = port
+        self._patience = patience
         self._argv = [str(word) for word in argv]
         self._log = log
         self._env = {**os.environ, **(env or {})}
@@ -59,7 +66,7 @@ class Process:
             self._process = subprocess.Popen(
                 self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._env
             )
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + self._patience
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()

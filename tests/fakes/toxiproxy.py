@@ -19,10 +19,10 @@ class Toxiproxy:
     def __init__(self, port: int) -> None:
         self._port = port
 
-    def proxy(self, name: str, upstream: str) -> Proxy:
+    def proxy(self, name: str, upstream: str, listen: str = "127.0.0.1:0") -> Proxy:
         """Put a new proxy before `upstream`, host:port; a proxy of that name is replaced."""
         self.call("DELETE", f"/proxies/{name}", absent_is_fine=True)
-        made = self.call("POST", "/proxies", {"name": name, "listen": "127.0.0.1:0", "upstream": upstream})
+        made = self.call("POST", "/proxies", {"name": name, "listen": listen, "upstream": upstream})
         return Proxy(self, name, made["listen"])
 
     def call(self, verb: str, path: str, body: Any = None, *, absent_is_fine: bool = False) -> Any:

@@ -42,6 +42,9 @@ KEY = "k3yThatN0bodyMaySee"
         f"rpc+https://a.example/{KEY},rpc+https://b.example/{KEY}",
         f"https://node.example/#{KEY}",
         f"grpc://u:{KEY}@host:50053",
+        f"kafka://u:{KEY}@host:9092,other.example:9092/?topic_prefix=a.",
+        f"kafka://u:a,b:{KEY}@host:9092",
+        f"kafka://host:9092,other.example:9092/?sasl_password={KEY}",
     ],
 )
 def test_no_key_in_a_url_is_shown(url: str) -> None:
@@ -66,6 +69,7 @@ def test_no_key_in_a_url_is_shown(url: str) -> None:
         "./lake/*.xdr?",
         "jsonl:./out@2",
         "grpc://localhost:50053",
+        "kafka://a.example:9092,b.example:9092/?topic_prefix=stellar.&format=json&key=contract&partitions=3",
         "-",
     ],
 )

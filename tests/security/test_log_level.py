@@ -34,7 +34,7 @@ def test_every_service_shows_and_changes_the_level_and_the_audit_log_says_who_di
 ) -> None:
     _, key = with_keys.store.create("levels", ["admin"], created_by="test")
     servers = [one for one in with_keys.servers if one.protocol == "http"]
-    assert len(servers) == 4
+    assert len(servers) > 2
     with logs.written("info", "json"):
         for server in servers:
             logging.getLogger("stellarrow.test").debug("not seen by %s", server.service)
@@ -47,8 +47,10 @@ def test_every_service_shows_and_changes_the_level_and_the_audit_log_says_who_di
     assert all(f'"seen by {one.service}"' in told for one in servers)
     assert "not seen" not in told
     lines = [json.loads(line) for line in (with_keys.state_dir / "audit.jsonl").read_text().splitlines()]
-    changes = [(one["principal"], one["target"]) for one in lines if one["event"] == "log level changed"]
-    assert changes[-8:] == [("levels", "debug"), ("levels", "info")] * 4
+    changes = [
+        one["target"] for one in lines if (one["event"], one["principal"]) == ("log level changed", "levels")
+    ]
+    assert changes == ["debug", "info"] * len(servers)
 
 
 @pytest.mark.parametrize(
@@ -68,5 +70,5 @@ def test_a_level_that_cannot_be_meant_is_a_short_400_and_changes_nothing(
     server = with_keys.server("processor", "http")
     _, key = with_keys.store.create(f"wrong-{abs(hash(body))}", ["admin"], created_by="test")
     answer = asked(server, key, body)
-    assert (answer.status, sentence in answer.json()["error"], len(answer.data) < 700) == (400, True, True)
+    assert (answer.status, sentence in answer.json()["error"], len(answer.data) < 600) == (400, True, True)
     assert logs.level() == "info"

@@ -10,8 +10,10 @@ import pytest
 
 import stellarrow as sa
 from sinks.harmed import HarmContract
+from sinks.lasting import LastingContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
 from sinks.stepping import Stepping
+from stellarrow.sinks.files import range_writer
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import format_of, listings, rows_of
@@ -20,11 +22,10 @@ from stellarrow.storage.files import FileStore
 from stellarrow.storage.local_files import LocalFiles
 
 
-class FormatContract(HarmContract):
+class FormatContract(HarmContract, LastingContract):
     """A sink of files of ten ledgers in a folder."""
 
     tables: tuple[str, ...] = ("ledgers", "contract_data", "contract_events")
-    older: tuple[str, ...] = ("ledgers", "contract_data@1.0", "contract_events")
     format = "parquet"
     codec: str | None = None
     partition = "ledgers"
@@ -102,6 +103,39 @@ class FormatContract(HarmContract):
             for listing in listings(self.store())
             for around in windows(listing, self.ledgers_per_file)
         )
+
+    def upload(self) -> type:
+        """Return the class of what is on its way to the store."""
+        begun = self.store().create()
+        begun.discard()
+        return type(begun)
+
+    def landing(self) -> tuple[Any, str]:
+        return self.upload(), "place"
+
+    def tend(self) -> None:
+        self.compact()
+
+    def count_work(self, work: Work) -> None:
+        sizes = {"write": lambda _, data: memoryview(data).nbytes, "place": None}
+        count_methods(self.patches, work, self.upload(), sizes)
+        names = ("list", "read", "remove", "move")
+        count_methods(self.patches, work, type(self.store()), dict.fromkeys(names))
+
+    def settle(self, sink: Any) -> None:
+        sink._compactions.wait()
+
+    def keep_as_before(self, column: str, batch: sa.LedgerBatch, **choices: Any) -> None:
+        def schema(*given: Any, **named: Any) -> pa.Schema:
+            known = sa.schema(*given, **named)
+            return known.remove(known.get_field_index(column)) if column in known.names else known
+
+        with self.patches.context() as patched:
+            patched.setattr(range_writer, "schema", schema)
+            sink = self.open(**choices)
+            sink.write(without(column, batch))
+            sink.commit()
+            sink.close()
 
     def test_what_following_leaves_is_made_one_file_a_range(self) -> None:
         self.keep(*((ledger, ledger) for ledger in range(100, 130)))

@@ -23,7 +23,6 @@ class TestParquetInS3(FileContract):
     """Parquet in a bucket of a real S3 server."""
 
     tables = ("ledgers", "contract_data")
-    older = ("ledgers", "contract_data@1.0")
     longest = 1.0
 
     @pytest.fixture(autouse=True)

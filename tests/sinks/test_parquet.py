@@ -28,7 +28,6 @@ class TestParquetSink(FileContract):
     """Parquet files of ten ledgers in a folder."""
 
     tables: tuple[str, ...] = ("ledgers", "contract_data")
-    older = ("ledgers", "contract_data@1.0")
 
     def open(self, **choices: Any) -> ParquetSink:
         asked = {"tables": self.tables, **self.choices(), **choices}

@@ -16,7 +16,6 @@ class TestByContract(FileContract):
     """Parquet in a folder for each beginning of a contract id."""
 
     tables = ("ledgers", "contract_data")
-    older = ("ledgers", "contract_data@1.0")
     partition = "contract_id:4"
 
     def test_rows_lie_in_the_folder_of_their_contract(self) -> None:

@@ -4,19 +4,19 @@ use std::sync::Arc;
 
 use arrow_array::types::TimestampMicrosecondType;
 use arrow_array::{
-    ArrayRef, BooleanArray, PrimitiveArray, RecordBatch, StringArray, UInt32Array, UInt64Array,
+    ArrayRef, BooleanArray, Float64Array, PrimitiveArray, RecordBatch, StringArray, UInt32Array,
+    UInt64Array,
 };
 use arrow_buffer::i256;
-use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 
 use crate::contracts::Activity;
 use crate::network::Ledgers;
-use crate::series::Series;
+use crate::series::{Counted, Series};
 use crate::transfers::Transfers;
-use crate::windows::Figures;
 
 /// Figures that can be shown.
-pub trait Shown: Figures {
+pub trait Shown: Counted {
     /// Its columns, each with what it is called.
     fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)>;
     /// What keys may be ordered by.
@@ -55,7 +55,7 @@ pub fn series<F: Shown>(
             whole,
         });
     });
-    known.then(|| batch(rows)).transpose()
+    known.then(|| batch(rows, series.last())).transpose()
 }
 
 /// Returns the foremost keys in the window of a kind that is open; none where there is no such order.
@@ -70,10 +70,8 @@ pub fn foremost<F: Shown>(
     limit: usize,
 ) -> Result<Option<RecordBatch>, ArrowError> {
     let Some(order) = F::order(by) else { return Ok(None) };
-    let mut start = 0;
-    series.each(kind, None, |at, _, _, _| start = at);
     let mut rows = Vec::new();
-    series.foremost(kind, limit, order, |key, ledgers, figures, whole| {
+    series.foremost(kind, limit, order, |key, start, ledgers, figures, whole| {
         rows.push(Row {
             start,
             ledgers,
@@ -83,10 +81,10 @@ pub fn foremost<F: Shown>(
             whole,
         });
     });
-    batch(rows).map(Some)
+    batch(rows, series.last()).map(Some)
 }
 
-fn batch<F: Shown>(rows: Vec<Row<F>>) -> Result<RecordBatch, ArrowError> {
+fn batch<F: Shown>(rows: Vec<Row<F>>, last: u32) -> Result<RecordBatch, ArrowError> {
     let starts = rows.iter().map(|row| row.start.saturating_mul(1_000_000));
     let starts =
         PrimitiveArray::<TimestampMicrosecondType>::from_iter_values(starts).with_timezone("UTC");
@@ -100,6 +98,7 @@ fn batch<F: Shown>(rows: Vec<Row<F>>) -> Result<RecordBatch, ArrowError> {
         ("window_start", Arc::new(starts)),
         ("first_ledger", ledgers(|row| row.ledgers.0)),
         ("last_ledger", ledgers(|row| row.ledgers.1)),
+        ("as_of_ledger", Arc::new(UInt32Array::from(vec![last; rows.len()]))),
         ("contract_id", texts(|row| &row.key)),
         ("label", texts(|row| &row.label)),
         (
@@ -116,17 +115,12 @@ fn batch<F: Shown>(rows: Vec<Row<F>>) -> Result<RecordBatch, ArrowError> {
                 *name,
                 array.data_type().clone(),
                 matches!(*name, "contract_id" | "label")
-                    || array.null_count() > 0
-                    || is_time(array.data_type()),
+                    || matches!(array.data_type(), DataType::Timestamp(..) | DataType::Float64),
             )
         })
         .collect();
     let schema: SchemaRef = Arc::new(Schema::new(fields));
     RecordBatch::try_new(schema, columns.into_iter().map(|(_, array)| array).collect())
-}
-
-fn is_time(kind: &DataType) -> bool {
-    matches!(kind, DataType::Timestamp(TimeUnit::Microsecond, _))
 }
 
 fn counts<F>(rows: &[F], count: impl Fn(&F) -> u64) -> ArrayRef {
@@ -145,32 +139,32 @@ fn yes_or_no<F>(rows: &[F], yes: impl Fn(&F) -> bool) -> ArrayRef {
 impl Shown for Transfers {
     fn columns(rows: &[Self]) -> Vec<(&'static str, ArrayRef)> {
         vec![
-            ("transfers", counts(rows, |one| one.transfers)),
-            ("transactions", counts(rows, |one| one.transactions)),
-            ("volume", sums(rows, |one| one.volume)),
-            ("largest_transfer", sums(rows, |one| i256::from_i128(one.largest))),
+            ("transfers", counts(rows, |one| one.moved.transfers.0)),
+            ("transactions", counts(rows, |one| one.moved.transactions)),
+            ("volume", sums(rows, |one| one.moved.transfers.1)),
+            ("largest_transfer", sums(rows, |one| i256::from_i128(one.moved.largest))),
             ("senders", counts(rows, |one| one.senders.count().0)),
             ("senders_exact", yes_or_no(rows, |one| one.senders.count().1)),
             ("receivers", counts(rows, |one| one.receivers.count().0)),
             ("receivers_exact", yes_or_no(rows, |one| one.receivers.count().1)),
-            ("mints", counts(rows, |one| one.mints.0)),
-            ("minted", sums(rows, |one| one.mints.1)),
-            ("burns", counts(rows, |one| one.burns.0)),
-            ("burned", sums(rows, |one| one.burns.1)),
-            ("clawbacks", counts(rows, |one| one.clawbacks.0)),
-            ("clawed_back", sums(rows, |one| one.clawbacks.1)),
-            ("fees_charged", sums(rows, |one| one.fees.0)),
-            ("fees_refunded", sums(rows, |one| one.fees.1)),
+            ("mints", counts(rows, |one| one.moved.mints.0)),
+            ("minted", sums(rows, |one| one.moved.mints.1)),
+            ("burns", counts(rows, |one| one.moved.burns.0)),
+            ("burned", sums(rows, |one| one.moved.burns.1)),
+            ("clawbacks", counts(rows, |one| one.moved.clawbacks.0)),
+            ("clawed_back", sums(rows, |one| one.moved.clawbacks.1)),
+            ("fees_charged", sums(rows, |one| one.moved.fees.0)),
+            ("fees_refunded", sums(rows, |one| one.moved.fees.1)),
         ]
     }
 
     fn order(by: &str) -> Option<fn(&Self) -> i256> {
         Some(match by {
-            "volume" => |one| one.volume,
-            "transfers" => |one| i256::from_i128(one.transfers.into()),
-            "transactions" => |one| i256::from_i128(one.transactions.into()),
-            "mints" => |one| i256::from_i128(one.mints.0.into()),
-            "burns" => |one| i256::from_i128(one.burns.0.into()),
+            "volume" => |one| one.moved.transfers.1,
+            "transfers" => |one| i256::from_i128(one.moved.transfers.0.into()),
+            "transactions" => |one| i256::from_i128(one.moved.transactions.into()),
+            "mints" => |one| i256::from_i128(one.moved.mints.0.into()),
+            "burns" => |one| i256::from_i128(one.moved.burns.0.into()),
             _ => return None,
         })
     }
@@ -210,6 +204,14 @@ impl Shown for Ledgers {
             ("first_closed_at", time(|(first, _)| first)),
             ("last_closed_at", time(|(_, last)| last)),
             ("longest_interval_us", counts(rows, |one| u64::try_from(one.longest).unwrap_or(0))),
+            (
+                "mean_interval_us",
+                Arc::new(rows.iter().map(Ledgers::mean_interval).collect::<Float64Array>()),
+            ),
+            (
+                "transactions_per_second",
+                Arc::new(rows.iter().map(Ledgers::pace).collect::<Float64Array>()),
+            ),
         ]
     }
 

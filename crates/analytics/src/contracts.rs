@@ -1,12 +1,12 @@
 //! Figures over what contracts do: events they emit, entries they write.
 
-use arrow_array::{Array, RecordBatch};
+use arrow_array::RecordBatch;
 
+use crate::coding::{Reader, put};
 use crate::columns::{BadRows, flags, numbers, text, texts, times};
-use crate::hashing::FastSet;
-use crate::keys::{Id, WHOLE};
-use crate::series::Series;
-use crate::windows::Figures;
+use crate::keys::Id;
+use crate::minute::Figures;
+use crate::series::{Counted, Room, Series};
 
 /// Of one contract, or all, in one window.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,25 @@ pub struct Activity {
 }
 
 impl Figures for Activity {
+    type Open = Self;
+
+    fn counted(open: &Self) -> Self {
+        open.clone()
+    }
+
+    fn opened(self) -> Self {
+        self
+    }
+
+    fn absorb(whole: &mut Self, key: &Self) {
+        whole.rows += key.rows;
+        whole.marked += key.marked;
+    }
+
+    fn open_bytes(_: &Self) -> usize {
+        0
+    }
+
     fn merge(&mut self, other: &Self) {
         self.rows += other.rows;
         self.transactions += other.transactions;
@@ -32,34 +51,36 @@ impl Figures for Activity {
         self.rows
     }
 
-    fn bytes(&self) -> usize {
-        size_of::<Self>()
+    fn write(&self, to: &mut Vec<u8>) {
+        [self.rows, self.transactions, self.marked].into_iter().for_each(|number| put(to, number));
+    }
+
+    fn read(from: &mut Reader<'_>, _: bool) -> Option<Self> {
+        Some(Self { rows: from.number()?, transactions: from.number()?, marked: from.number()? })
+    }
+}
+
+impl Counted for Activity {
+    fn transactions_alone(self) -> Self {
+        Self { transactions: self.transactions, ..Self::default() }
+    }
+
+    fn count_transaction(open: &mut Self) {
+        open.transactions += 1;
     }
 }
 
 /// Every window of what contracts do. Keys are contracts.
 pub struct ActivityWindows {
-    series: Series<Activity>,
-    seen: FastSet<(Id, u32)>,
-    ledger: u32,
+    /// Its windows and keys.
+    pub series: Series<Activity>,
 }
 
 impl ActivityWindows {
-    /// Keeps so many contracts apart, within so many bytes, about.
+    /// Keeps so much.
     #[must_use]
-    pub fn new(most_keys: usize, most_bytes: usize) -> Self {
-        Self { series: Series::new(most_keys, most_bytes), seen: FastSet::default(), ledger: 0 }
-    }
-
-    /// Its windows and keys.
-    #[must_use]
-    pub fn series(&self) -> &Series<Activity> {
-        &self.series
-    }
-
-    /// Says that a ledger has come whole: rows of it, or of those before it, are not counted again.
-    pub fn complete(&mut self, ledger: u32, time: i64) {
-        self.series.complete(ledger, time);
+    pub fn new(room: Room<'_>) -> Self {
+        Self { series: Series::new(room) }
     }
 
     /// Counts rows of `contract_events` that contracts emitted; diagnostic and system ones are left out.
@@ -92,32 +113,33 @@ impl ActivityWindows {
         let closed = times(batch, "closed_at")?;
         let transactions = numbers(batch, "transaction_index")?;
         let contracts = texts(batch, "contract_id")?;
+        let series = &mut self.series;
+        let mut before: Option<(&str, Id)> = None;
+        let mut counted = None;
         for row in 0..batch.num_rows() {
             let ledger = ledgers.value(row);
             let (Some(contract), Some(marked)) = (text(contracts, row), marked(row)) else {
                 continue;
             };
-            if ledger <= self.series.last() {
+            if ledger <= series.last() {
                 continue;
             }
-            if ledger != self.ledger {
-                self.ledger = ledger;
-                self.seen.clear();
-                let seconds = closed.value(row).div_euclid(1_000_000);
-                self.series.windows_mut().minute(ledger, seconds);
-            }
-            let id = self.series.keys_mut().id(contract, ledger, || contract.into());
+            series.begin(ledger, closed.value(row));
+            let id = match before {
+                Some((last, id)) if last == contract => id,
+                _ => series.id(contract, || contract.into()),
+            };
+            before = Some((contract, id));
             let transaction = transactions.value(row);
-            let made =
-                |first| Activity { rows: 1, transactions: u64::from(first), marked: marked.into() };
-            let first_of_all = self.seen.insert((WHOLE, transaction));
-            let first = self.seen.insert((id, transaction));
-            if let Some(minute) = self.series.windows_mut().open_minute() {
-                minute.figures.entry(WHOLE).or_default().merge(&made(first_of_all));
-                minute.figures.entry(id).or_default().merge(&made(first));
+            if counted != Some((ledger, id, transaction)) {
+                counted = Some((ledger, id, transaction));
+                series.transaction(id, transaction);
+            }
+            if let Some(open) = series.minute().row(id) {
+                open.rows += 1;
+                open.marked += u64::from(marked);
             }
         }
-        debug_assert!(ledgers.null_count() == 0, "ledger_sequence is never null");
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! What figures are kept of: assets or contracts by number, a bounded many of them.
 
-use crate::hashing::{FastMap, hash_of};
+use crate::coding::{Reader, put, put_text};
+use crate::hashing::{HashMapped, hash_of};
 
 /// The number of a key.
 pub type Id = u32;
@@ -22,11 +23,19 @@ pub struct Key {
     pub since: u32,
 }
 
+impl Key {
+    fn is(&self, text: &str) -> bool {
+        &*self.name == text || &*self.label == text
+    }
+}
+
 /// Known keys; a new one takes the number of one that was forgotten.
 #[derive(Debug)]
 pub struct Keys {
     most: usize,
-    ids: FastMap<u64, Id>,
+    /// The one that is told apart, where only one is asked for.
+    only: Option<Box<str>>,
+    ids: HashMapped<Id>,
     keys: Vec<Key>,
     free: Vec<Id>,
     /// Whether keys were ever left out or forgotten: until then each is counted from the beginning.
@@ -34,12 +43,13 @@ pub struct Keys {
 }
 
 impl Keys {
-    /// Makes room for so many keys.
+    /// Makes room for so many keys, or for one alone.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub fn new(most: usize, only: Option<&str>) -> Self {
         Self {
             most,
-            ids: FastMap::default(),
+            only: only.map(Box::from),
+            ids: HashMapped::default(),
             keys: vec![Key::default(); 2],
             free: Vec::new(),
             crowded: false,
@@ -58,29 +68,39 @@ impl Keys {
         }
         let since = if self.crowded { ledger } else { 0 };
         let key = Key { name: name.into(), label: label(), since };
-        let id = match self.free.pop() {
-            Some(id) => id,
-            None => Id::try_from(self.keys.len()).unwrap_or(REST),
+        let id = match self.only.as_deref() {
+            Some(only) if !key.is(only) => REST,
+            _ => self.place(key),
         };
-        if id == REST {
-            return REST;
-        }
         self.ids.insert(hash, id);
-        match self.keys.get_mut(id as usize) {
-            Some(place) => *place = key,
-            None => self.keys.push(key),
-        }
         id
+    }
+
+    fn place(&mut self, key: Key) -> Id {
+        match self.free.pop() {
+            Some(id) => {
+                if let Some(place) = self.keys.get_mut(id as usize) {
+                    *place = key;
+                }
+                id
+            }
+            None => match Id::try_from(self.keys.len()) {
+                Ok(id) => {
+                    self.keys.push(key);
+                    id
+                }
+                Err(_) => REST,
+            },
+        }
     }
 
     /// Finds a key by its name or label.
     #[must_use]
     pub fn find(&self, text: &str) -> Option<Id> {
-        self.ids.get(&hash_of(text)).copied().or_else(|| {
-            self.ids
-                .values()
-                .copied()
-                .find(|&id| self.key(id).is_some_and(|key| &*key.label == text))
+        let named = self.ids.get(&hash_of(text)).copied().filter(|&id| id > REST);
+        named.or_else(|| {
+            let at = self.keys.iter().skip(2).position(|key| &*key.label == text)?;
+            Id::try_from(at + 2).ok()
         })
     }
 
@@ -118,8 +138,38 @@ impl Keys {
         self.ids.len() >= self.most
     }
 
-    /// Every number in use.
-    pub fn ids(&self) -> impl Iterator<Item = Id> + '_ {
-        self.ids.values().copied()
+    /// Bytes they take, about.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let texts: usize = self.keys.iter().map(|key| key.name.len() + key.label.len() + 32).sum();
+        texts + self.keys.capacity() * size_of::<Key>() + self.ids.capacity() * 17
+    }
+
+    /// Writes them as bytes.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        to.push(u8::from(self.crowded));
+        put(to, self.keys.len() as u64);
+        for key in self.keys.iter().skip(2) {
+            put_text(to, &key.name); // empty where a number is free
+            put_text(to, if key.label == key.name { "" } else { &key.label });
+            put(to, key.since.into());
+        }
+    }
+
+    /// Reads what `write` wrote into keys that are still empty.
+    pub fn read(&mut self, from: &mut Reader<'_>) -> Option<()> {
+        self.crowded = from.byte()? != 0;
+        let count = from.length()?;
+        for id in 2..Id::try_from(count).ok()? {
+            let (name, label, since) = (from.text()?, from.text()?, from.small()?);
+            if name.is_empty() {
+                self.free.push(id);
+            } else {
+                self.ids.insert(hash_of(name), id);
+            }
+            let label = if label.is_empty() { name } else { label };
+            self.keys.push(Key { name: name.into(), label: label.into(), since });
+        }
+        Some(())
     }
 }

@@ -2,33 +2,63 @@
 
 use arrow_buffer::i256;
 
-use crate::keys::{Keys, WHOLE};
-use crate::windows::{Figures, Windows};
+use crate::coding::{Reader, put};
+use crate::hashing::{HashSetted, spread};
+use crate::keys::{Id, Keys, WHOLE};
+use crate::minute::{Figures, Minute};
+use crate::windows::Windows;
 
 /// Figures are kept within their bytes by forgetting the least important keys, down to this share.
 const AFTERWARDS: (usize, usize) = (4, 5);
 
+/// What of figures is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// Keys that are told apart.
+    pub most_keys: usize,
+    /// Bytes, about.
+    pub most_bytes: usize,
+    /// The key that is told apart, by name or label, where only one is asked for.
+    pub only: Option<&'a str>,
+    /// Whether all windows are kept, not the latest alone.
+    pub keeps_all: bool,
+}
+
+/// Figures that know transactions, which are counted once however many keys they have.
+pub trait Counted: Figures {
+    /// The same without all but transactions.
+    #[must_use]
+    fn transactions_alone(self) -> Self;
+    /// Counts one transaction more.
+    fn count_transaction(open: &mut Self::Open);
+}
+
 /// Windows of figures by key, up to a ledger.
-pub struct Series<F> {
+pub struct Series<F: Figures> {
     keys: Keys,
     windows: Windows<F>,
     most_bytes: usize,
     first: u32,
     last: u32,
     minute: i64,
+    /// Keys with transactions of the ledger that rows come of.
+    seen: HashSetted,
+    ledger: u32,
 }
 
-impl<F: Figures> Series<F> {
-    /// Keeps so many keys apart, within so many bytes, about.
+impl<F: Counted> Series<F> {
+    /// Keeps so much.
     #[must_use]
-    pub fn new(most_keys: usize, most_bytes: usize) -> Self {
+    pub fn new(room: Room<'_>) -> Self {
         Self {
-            keys: Keys::new(most_keys),
-            windows: Windows::default(),
-            most_bytes,
+            keys: Keys::new(room.most_keys, room.only),
+            windows: Windows::new(room.keeps_all),
+            most_bytes: room.most_bytes,
             first: 0,
             last: 0,
             minute: 0,
+            seen: HashSetted::default(),
+            ledger: 0,
         }
     }
 
@@ -50,28 +80,52 @@ impl<F: Figures> Series<F> {
         &self.keys
     }
 
-    /// The keys, to add to them.
-    pub fn keys_mut(&mut self) -> &mut Keys {
-        &mut self.keys
+    /// Lets bytes have another limit from now on.
+    pub fn limit(&mut self, most_bytes: usize) {
+        self.most_bytes = most_bytes;
     }
 
-    /// The windows.
-    #[must_use]
-    pub fn windows(&self) -> &Windows<F> {
-        &self.windows
+    /// Makes ready to count rows of a ledger, which closed at a time in microseconds.
+    pub fn begin(&mut self, ledger: u32, time: i64) {
+        if ledger != self.ledger {
+            self.ledger = ledger;
+            self.seen.clear();
+            self.windows.begin(time.div_euclid(1_000_000));
+            self.windows.cover(ledger);
+        }
     }
 
-    /// The windows, to count into them.
-    pub fn windows_mut(&mut self) -> &mut Windows<F> {
-        &mut self.windows
+    /// Returns the number of a key; see `Keys::id`.
+    pub fn id(&mut self, name: &str, label: impl FnOnce() -> Box<str>) -> Id {
+        self.keys.id(name, self.ledger, label)
     }
 
-    /// Says that a ledger has come whole; once a minute it looks after the bytes.
+    /// Counts a transaction of a key, unless it was; a ledger's may come in any order.
+    pub fn transaction(&mut self, id: Id, transaction: u32) {
+        let pair = |id: Id| spread((u64::from(id) << 32) | u64::from(transaction));
+        if !self.seen.insert(pair(id)) {
+            return; // then all together have it, too
+        }
+        let is_first = self.seen.insert(pair(WHOLE));
+        for id in std::iter::once(id).chain(is_first.then_some(WHOLE)) {
+            if let Some(open) = self.minute().row(id) {
+                F::count_transaction(open);
+            }
+        }
+    }
+
+    /// The minute to count into.
+    pub fn minute(&mut self) -> &mut Minute<F> {
+        self.windows.minute()
+    }
+
+    /// Says that a ledger has come whole: rows of it, or of those before it, are not counted again. Once a
+    /// minute it looks after the bytes. The time is in seconds.
     pub fn complete(&mut self, ledger: u32, time: i64) {
         if ledger <= self.last {
             return;
         }
-        self.windows.minute(ledger, time);
+        self.windows.begin(time);
         if self.first == 0 {
             self.first = ledger;
         }
@@ -85,8 +139,8 @@ impl<F: Figures> Series<F> {
 
     /// Forgets the least important keys where there are too many bytes, or no room for another key.
     fn make_room(&mut self) {
-        let bytes = self.windows.bytes();
-        if bytes <= self.most_bytes && !self.keys.is_full() {
+        let bytes = self.bytes();
+        if bytes <= self.most_bytes && (!self.keys.is_full() || self.keys.is_empty()) {
             return;
         }
         let per_key = bytes / self.keys.len().max(1) + 1;
@@ -94,14 +148,14 @@ impl<F: Figures> Series<F> {
         let crowd = if self.keys.is_full() { self.keys.len() / 10 } else { 0 };
         let mut gone = self.windows.lightest();
         gone.truncate(over.max(crowd).max(1));
-        self.windows.forget(&gone);
+        self.windows.forget(&gone, F::transactions_alone);
         gone.iter().for_each(|&id| self.keys.forget(id));
     }
 
     /// Bytes it takes, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.windows.bytes() + self.keys.len() * 320
+        self.windows.bytes() + self.keys.bytes()
     }
 
     /// Calls back with every window of a kind for one key, or all together where none is named.
@@ -128,20 +182,37 @@ impl<F: Figures> Series<F> {
     }
 
     /// Calls back with the foremost keys in the window of a kind that is open: name and label, the window's
-    /// ledgers, figures, and whether these are all. Keys that are not told apart come without a name.
+    /// start and ledgers, figures, and whether these are all. Keys that are not told apart come without a name.
     pub fn foremost(
         &self,
         kind: &str,
         limit: usize,
         order: impl Fn(&F) -> i256,
-        mut each: impl FnMut(Option<(&str, &str)>, (u32, u32), &F, bool),
+        mut each: impl FnMut(Option<(&str, &str)>, i64, (u32, u32), &F, bool),
     ) {
-        self.windows.foremost(kind, limit, order, |id, ledgers, figures| match self.keys.key(id) {
-            Some(key) => {
-                let whole = key.since == 0 || ledgers.0 >= key.since;
-                each(Some((&key.name, &key.label)), ledgers, figures, whole);
-            }
-            None => each(None, ledgers, figures, true),
+        self.windows.foremost(kind, limit, order, |id, start, ledgers, figures| {
+            let key = self.keys.key(id);
+            let whole = key.is_none_or(|key| key.since == 0 || ledgers.0 >= key.since);
+            each(key.map(|key| (&*key.name, &*key.label)), start, ledgers, figures, whole);
         });
+    }
+
+    /// Writes it as bytes, between ledgers.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        put(to, self.first.into());
+        put(to, self.last.into());
+        put(to, self.minute.cast_unsigned());
+        self.keys.write(to);
+        self.windows.write(to);
+    }
+
+    /// Reads what `write` wrote into one that is still empty.
+    pub fn read(&mut self, from: &mut Reader<'_>) -> Option<()> {
+        self.first = from.small()?;
+        self.last = from.small()?;
+        self.minute = from.number()?.cast_signed();
+        self.ledger = self.last;
+        self.keys.read(from)?;
+        self.windows.read(from, F::transactions_alone)
     }
 }

@@ -3,32 +3,96 @@
 use arrow_array::{Array, RecordBatch, StringArray};
 use arrow_buffer::i256;
 
+use crate::coding::{Reader, put, put_wide};
 use crate::columns::{BadRows, amounts, numbers, text, texts, times};
-use crate::distinct::Distinct;
-use crate::hashing::{FastSet, hash_of};
-use crate::keys::{Id, Keys, WHOLE};
-use crate::series::Series;
-use crate::windows::{Figures, Windows};
+use crate::distinct::{Distinct, Gathered};
+use crate::hashing::hash_of;
+use crate::keys::Id;
+use crate::minute::Figures;
+use crate::series::{Counted, Room, Series};
 
-/// Of one asset, or all, in one window. Volume is of transfers alone; clawbacks are no burns.
-#[derive(Clone, Debug, Default)]
-pub struct Transfers {
-    /// Rows of kind `transfer`.
-    pub transfers: u64,
+/// How many, and what they sum up to.
+pub type Summed = (u64, i256);
+
+/// Counts and sums. Volume is of transfers alone; clawbacks are no burns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moved {
     /// Transactions with any row.
     pub transactions: u64,
-    /// The sum of what was transferred.
-    pub volume: i256,
+    /// Rows of kind `transfer`, and their sum.
+    pub transfers: Summed,
     /// Rows of kind `mint`, and their sum.
-    pub mints: (u64, i256),
+    pub mints: Summed,
     /// Rows of kind `burn`, and their sum.
-    pub burns: (u64, i256),
+    pub burns: Summed,
     /// Rows of kind `clawback`, and their sum.
-    pub clawbacks: (u64, i256),
+    pub clawbacks: Summed,
     /// Fees taken, and given back.
     pub fees: (i256, i256),
     /// The largest transfer.
     pub largest: i128,
+}
+
+impl Moved {
+    fn merge(&mut self, other: &Self) {
+        let both = |one: &mut Summed, other: &Summed| {
+            one.0 += other.0;
+            one.1 = one.1.wrapping_add(other.1); // 2^64 amounts of 128 bits fit into 256
+        };
+        self.transactions += other.transactions;
+        both(&mut self.transfers, &other.transfers);
+        both(&mut self.mints, &other.mints);
+        both(&mut self.burns, &other.burns);
+        both(&mut self.clawbacks, &other.clawbacks);
+        self.fees =
+            (self.fees.0.wrapping_add(other.fees.0), self.fees.1.wrapping_add(other.fees.1));
+        self.largest = self.largest.max(other.largest);
+    }
+
+    fn write(&self, to: &mut Vec<u8>) {
+        put(to, self.transactions);
+        for (count, sum) in [self.transfers, self.mints, self.burns, self.clawbacks] {
+            put(to, count);
+            if count > 0 {
+                put_wide(to, sum);
+            }
+        }
+        put_wide(to, self.fees.0);
+        put_wide(to, self.fees.1);
+        put_wide(to, i256::from_i128(self.largest));
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let transactions = from.number()?;
+        let mut summed = || {
+            let count = from.number()?;
+            Some((count, if count > 0 { from.wide()? } else { i256::ZERO }))
+        };
+        Some(Self {
+            transactions,
+            transfers: summed()?,
+            mints: summed()?,
+            burns: summed()?,
+            clawbacks: summed()?,
+            fees: (from.wide()?, from.wide()?),
+            largest: from.wide()?.to_i128()?,
+        })
+    }
+}
+
+/// Of one asset, or all, in one window, while rows come.
+#[derive(Debug, Default)]
+pub struct Moving {
+    moved: Moved,
+    senders: Gathered,
+    receivers: Gathered,
+}
+
+/// Of one asset, or all, in one window.
+#[derive(Clone, Debug, Default)]
+pub struct Transfers {
+    /// Counts and sums.
+    pub moved: Moved,
     /// Who transferred.
     pub senders: Distinct,
     /// To whom.
@@ -36,20 +100,30 @@ pub struct Transfers {
 }
 
 impl Figures for Transfers {
+    type Open = Moving;
+
+    fn counted(open: &Moving) -> Self {
+        let (senders, receivers) = ((&open.senders).into(), (&open.receivers).into());
+        Self { moved: open.moved, senders, receivers }
+    }
+
+    fn opened(self) -> Moving {
+        let (senders, receivers) = (self.senders.into(), self.receivers.into());
+        Moving { moved: self.moved, senders, receivers }
+    }
+
+    fn absorb(whole: &mut Moving, key: &Moving) {
+        whole.moved.merge(&Moved { transactions: 0, ..key.moved });
+        whole.senders.absorb(&key.senders);
+        whole.receivers.absorb(&key.receivers);
+    }
+
+    fn open_bytes(open: &Moving) -> usize {
+        open.senders.bytes() + open.receivers.bytes()
+    }
+
     fn merge(&mut self, other: &Self) {
-        let both = |one: &mut (u64, i256), other: &(u64, i256)| {
-            one.0 += other.0;
-            one.1 = one.1.wrapping_add(other.1); // 2^64 amounts of 128 bits fit into 256
-        };
-        self.transfers += other.transfers;
-        self.transactions += other.transactions;
-        self.volume = self.volume.wrapping_add(other.volume);
-        both(&mut self.mints, &other.mints);
-        both(&mut self.burns, &other.burns);
-        both(&mut self.clawbacks, &other.clawbacks);
-        self.fees =
-            (self.fees.0.wrapping_add(other.fees.0), self.fees.1.wrapping_add(other.fees.1));
-        self.largest = self.largest.max(other.largest);
+        self.moved.merge(&other.moved);
         self.senders.merge(&other.senders);
         self.receivers.merge(&other.receivers);
     }
@@ -60,43 +134,57 @@ impl Figures for Transfers {
     }
 
     fn weight(&self) -> u64 {
-        self.transfers + self.transactions
+        self.moved.transfers.0 + self.moved.transactions
     }
 
-    fn bytes(&self) -> usize {
-        size_of::<Self>() + self.senders.bytes() + self.receivers.bytes()
+    fn write(&self, to: &mut Vec<u8>) {
+        self.moved.write(to);
+        self.senders.write(to);
+        self.receivers.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>, with_sets: bool) -> Option<Self> {
+        let moved = Moved::read(from)?;
+        if !with_sets {
+            return Some(Self { moved, ..Self::default() });
+        }
+        let (senders, receivers) = (Distinct::read(from)?, Distinct::read(from)?);
+        Some(Self { moved, senders, receivers })
     }
 }
 
-struct Row<'a> {
-    kind: &'a str,
-    amount: i128,
-    sender: Option<u64>,
-    receiver: Option<u64>,
-    first_of_transaction: bool,
+impl Counted for Transfers {
+    fn transactions_alone(self) -> Self {
+        let moved = Moved { transactions: self.moved.transactions, ..Moved::default() };
+        Self { moved, ..Self::default() }
+    }
+
+    fn count_transaction(open: &mut Moving) {
+        open.moved.transactions += 1;
+    }
 }
 
-impl Transfers {
-    fn count(&mut self, row: &Row<'_>) {
-        self.transactions += u64::from(row.first_of_transaction);
-        let amount = i256::from_i128(row.amount);
-        let one = |place: &mut (u64, i256)| {
+impl Moving {
+    fn count(&mut self, kind: &str, amount: i128, parties: impl FnOnce() -> [Option<u64>; 2]) {
+        let wide = i256::from_i128(amount);
+        let one = |place: &mut Summed| {
             place.0 += 1;
-            place.1 = place.1.wrapping_add(amount);
+            place.1 = place.1.wrapping_add(wide);
         };
-        match row.kind {
+        let moved = &mut self.moved;
+        match kind {
             "transfer" => {
-                self.transfers += 1;
-                self.volume = self.volume.wrapping_add(amount);
-                self.largest = self.largest.max(row.amount);
-                row.sender.into_iter().for_each(|hash| self.senders.add(hash));
-                row.receiver.into_iter().for_each(|hash| self.receivers.add(hash));
+                one(&mut moved.transfers);
+                moved.largest = moved.largest.max(amount);
+                let [sender, receiver] = parties();
+                sender.into_iter().for_each(|hash| self.senders.add(hash));
+                receiver.into_iter().for_each(|hash| self.receivers.add(hash));
             }
-            "mint" => one(&mut self.mints),
-            "burn" => one(&mut self.burns),
-            "clawback" => one(&mut self.clawbacks),
-            "fee" if row.amount < 0 => self.fees.1 = self.fees.1.wrapping_sub(amount),
-            "fee" => self.fees.0 = self.fees.0.wrapping_add(amount),
+            "fee" if amount < 0 => moved.fees.1 = moved.fees.1.wrapping_sub(wide),
+            "fee" => moved.fees.0 = moved.fees.0.wrapping_add(wide),
+            "mint" => one(&mut moved.mints),
+            "burn" => one(&mut moved.burns),
+            "clawback" => one(&mut moved.clawbacks),
             _ => {}
         }
     }
@@ -104,27 +192,15 @@ impl Transfers {
 
 /// Every window of transfers. Keys are assets.
 pub struct TransferWindows {
-    series: Series<Transfers>,
-    seen: FastSet<(Id, u32)>,
-    ledger: u32,
+    /// Its windows and keys.
+    pub series: Series<Transfers>,
 }
 
 impl TransferWindows {
-    /// Keeps so many assets apart, within so many bytes, about.
+    /// Keeps so much.
     #[must_use]
-    pub fn new(most_keys: usize, most_bytes: usize) -> Self {
-        Self { series: Series::new(most_keys, most_bytes), seen: FastSet::default(), ledger: 0 }
-    }
-
-    /// Its windows and keys.
-    #[must_use]
-    pub fn series(&self) -> &Series<Transfers> {
-        &self.series
-    }
-
-    /// Says that a ledger has come whole: rows of it, or of those before it, are not counted again.
-    pub fn complete(&mut self, ledger: u32, time: i64) {
-        self.series.complete(ledger, time);
+    pub fn new(room: Room<'_>) -> Self {
+        Self { series: Series::new(room) }
     }
 
     /// Counts rows of `token_transfers`, in ledger order; those of ledgers that came before are left out.
@@ -134,47 +210,33 @@ impl TransferWindows {
     /// Where a column lacks or is of another type, or an amount is no number; nothing is counted then.
     pub fn add(&mut self, batch: &RecordBatch) -> Result<(), BadRows> {
         let columns = Columns::of(batch)?;
-        let parsed = columns.parsed()?;
+        columns.check_amounts()?;
+        let series = &mut self.series;
         let mut before: Option<(&str, Id)> = None;
-        for (row, amount) in parsed.into_iter().enumerate() {
+        let mut counted = None;
+        for row in 0..batch.num_rows() {
             let ledger = columns.ledgers.value(row);
-            if ledger <= self.series.last() {
+            if ledger <= series.last() {
                 continue;
             }
-            if ledger != self.ledger {
-                self.ledger = ledger;
-                self.seen.clear();
-                let time = columns.times.value(row).div_euclid(1_000_000);
-                self.series.windows_mut().minute(ledger, time);
-            }
+            series.begin(ledger, columns.times.value(row));
             let contract = columns.contracts.value(row);
             let id = match before {
                 Some((last, id)) if last == contract => id,
-                _ => self.series.keys_mut().id(contract, ledger, || columns.label(row)),
+                _ => series.id(contract, || columns.label(row)),
             };
             before = Some((contract, id));
             let transaction = columns.transactions.value(row);
-            let first_of_all = self.seen.insert((WHOLE, transaction));
-            let first_of_asset = self.seen.insert((id, transaction));
-            let Some(minute) = self.series.windows_mut().open_minute() else { continue };
-            let mut made = columns.row(row, amount, first_of_all);
-            minute.figures.entry(WHOLE).or_default().count(&made);
-            made.first_of_transaction = first_of_asset;
-            minute.figures.entry(id).or_default().count(&made);
+            if counted != Some((ledger, id, transaction)) {
+                counted = Some((ledger, id, transaction));
+                series.transaction(id, transaction);
+            }
+            if let Some(open) = series.minute().row(id) {
+                let kind = columns.kinds.value(row);
+                open.count(kind, columns.amount(row).unwrap_or(0), || columns.parties(row));
+            }
         }
         Ok(())
-    }
-
-    /// Returns the assets that are told apart.
-    #[must_use]
-    pub fn keys(&self) -> &Keys {
-        self.series.keys()
-    }
-
-    /// Returns the windows.
-    #[must_use]
-    pub fn windows(&self) -> &Windows<Transfers> {
-        self.series.windows()
     }
 }
 
@@ -211,31 +273,29 @@ impl<'a> Columns<'a> {
         })
     }
 
-    /// Amounts, those of 39 digits out of their texts.
-    fn parsed(&self) -> Result<Vec<i128>, BadRows> {
-        let amount = |row: usize| {
-            if self.raw.is_valid(row) {
-                return Ok(self.raw.value(row));
-            }
-            let written = text(self.amount_texts, row).unwrap_or_default();
-            written.parse().map_err(|_| {
-                BadRows(format!("the amount {written:?} is no whole number of 128 bits"))
-            })
-        };
-        (0..self.raw.len()).map(amount).collect()
+    /// An amount, one of 39 digits out of its text; none where that is no number.
+    fn amount(&self, row: usize) -> Option<i128> {
+        if self.raw.is_valid(row) {
+            return Some(self.raw.value(row));
+        }
+        text(self.amount_texts, row)?.parse().ok()
     }
 
-    fn row(&self, row: usize, amount: i128, first_of_transaction: bool) -> Row<'a> {
-        let hash = |array: &StringArray| text(array, row).map(hash_of);
-        let kind = self.kinds.value(row);
-        let moved = kind == "transfer";
-        Row {
-            kind,
-            amount,
-            sender: if moved { hash(self.from) } else { None },
-            receiver: if moved { hash(self.to) } else { None },
-            first_of_transaction,
+    fn check_amounts(&self) -> Result<(), BadRows> {
+        if self.raw.null_count() == 0 {
+            return Ok(());
         }
+        match (0..self.raw.len()).find(|&row| self.amount(row).is_none()) {
+            None => Ok(()),
+            Some(row) => Err(BadRows(format!(
+                "the amount {:?} is no whole number of 128 bits",
+                text(self.amount_texts, row).unwrap_or_default()
+            ))),
+        }
+    }
+
+    fn parties(&self, row: usize) -> [Option<u64>; 2] {
+        [self.from, self.to].map(|array| text(array, row).map(hash_of))
     }
 
     fn label(&self, row: usize) -> Box<str> {

@@ -1,175 +1,131 @@
 //! Tumbling windows that nest, each with figures by key.
 
-use std::cmp::Reverse;
 use std::collections::VecDeque;
 
 use arrow_buffer::i256;
 
-use crate::hashing::FastMap;
+use crate::coding::{Reader, put};
 use crate::keys::{Id, REST, WHOLE};
+use crate::minute::{Figures, Minute, read};
+use crate::window::{KINDS, Kind, Window, covered, without};
 
-/// What is kept of one key in one window.
-pub trait Figures: Clone + Default {
-    /// Adds what another window, or key, has.
-    fn merge(&mut self, other: &Self);
-    /// Gives up what only more rows would need.
-    fn seal(&mut self);
-    /// By what the least important key is found.
-    fn weight(&self) -> u64;
-    /// Bytes it takes, about.
-    fn bytes(&self) -> usize;
-}
-
-/// The length of windows, and how many that have ended are kept.
-#[derive(Clone, Copy, Debug)]
-pub struct Kind {
-    /// As people write it.
-    pub name: &'static str,
-    /// Its length; none for all of time.
-    pub seconds: Option<i64>,
-    /// Seconds from the epoch to where one of them begins.
-    offset: i64,
-    kept: usize,
-}
-
-/// Each lies in the next. Weeks begin on Mondays.
-pub const KINDS: [Kind; 6] = [
-    Kind { name: "1m", seconds: Some(60), offset: 0, kept: 120 },
-    Kind { name: "5m", seconds: Some(300), offset: 0, kept: 72 },
-    Kind { name: "1h", seconds: Some(3_600), offset: 0, kept: 48 },
-    Kind { name: "24h", seconds: Some(86_400), offset: 0, kept: 30 },
-    Kind { name: "7d", seconds: Some(604_800), offset: 345_600, kept: 12 },
-    Kind { name: "total", seconds: None, offset: 0, kept: 0 },
-];
-
-impl Kind {
-    /// Returns when the window begins that a time lies in, in seconds since the epoch.
-    #[must_use]
-    pub fn start(&self, time: i64) -> i64 {
-        self.seconds
-            .map_or(0, |length| (time - self.offset).div_euclid(length) * length + self.offset)
-    }
-}
-
-/// One window.
-#[derive(Clone, Debug)]
-pub struct Window<F> {
-    /// Seconds since the epoch.
-    pub start: i64,
-    /// The first and the last ledger counted in it; 0 and 0 where there is none.
-    pub ledgers: (u32, u32),
-    /// By key; all together are `WHOLE`.
-    pub figures: FastMap<Id, F>,
-}
-
-impl<F: Figures> Window<F> {
-    fn new(start: i64) -> Self {
-        Self { start, ledgers: (0, 0), figures: FastMap::default() }
-    }
-
-    fn cover(&mut self, (first, last): (u32, u32)) {
-        if first != 0 {
-            self.ledgers.0 = if self.ledgers.0 == 0 { first } else { self.ledgers.0.min(first) };
-            self.ledgers.1 = self.ledgers.1.max(last);
-        }
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.cover(other.ledgers);
-        for (&id, figures) in &other.figures {
-            self.figures.entry(id).or_default().merge(figures);
-        }
-    }
-
-    fn seal(&mut self) {
-        self.figures.values_mut().for_each(F::seal);
-        self.figures.shrink_to_fit();
-    }
-}
-
-struct Level<F> {
+struct Level {
     kind: Kind,
-    open: Option<Window<F>>,
-    ended: VecDeque<Window<F>>,
+    /// What ended within it. Of the minutes it is `Windows::minute` that is open.
+    open: Option<Window>,
+    ended: VecDeque<Window>,
 }
 
 /// Windows of every kind, into which rows are counted as ledgers come.
-pub struct Windows<F> {
-    levels: Vec<Level<F>>,
-}
-
-impl<F: Figures> Default for Windows<F> {
-    fn default() -> Self {
-        let level = |kind| Level { kind, open: None, ended: VecDeque::new() };
-        Self { levels: KINDS.into_iter().map(level).collect() }
-    }
+pub struct Windows<F: Figures> {
+    minute: Minute<F>,
+    levels: Vec<Level>,
+    keeps_all: bool,
 }
 
 impl<F: Figures> Windows<F> {
-    /// Ends the windows that a ledger's close time lies behind, and returns its minute. Times must not fall.
-    pub fn minute(&mut self, ledger: u32, time: i64) -> Option<&mut Window<F>> {
+    /// Keeps the latest windows of each kind, or all of them.
+    #[must_use]
+    pub fn new(keeps_all: bool) -> Self {
+        let level = |kind| Level { kind, open: None, ended: VecDeque::new() };
+        let levels = KINDS.into_iter().map(level).collect();
+        Self { minute: Minute::default(), levels, keeps_all }
+    }
+
+    /// The minute that is open.
+    pub fn minute(&mut self) -> &mut Minute<F> {
+        &mut self.minute
+    }
+
+    /// Ends the windows that a ledger's close time lies behind. Times must not fall.
+    pub fn begin(&mut self, time: i64) {
         for at in 0..self.levels.len() {
             let Some(level) = self.levels.get_mut(at) else { break };
             let start = level.kind.start(time);
-            if level.open.as_ref().is_none_or(|open| open.start < start) {
-                let ended = level.open.replace(Window::new(start));
-                if let Some(ended) = ended {
-                    self.end(at, ended);
-                }
+            let ended = if at == 0 {
+                self.minute_before(start)
+            } else if level.open.as_ref().is_none_or(|open| open.start < start) {
+                level.open.replace(Window::new(start))
+            } else {
+                None
+            };
+            if let Some(ended) = ended {
+                self.end(at, ended);
             }
         }
-        let minute = self.levels.first_mut()?.open.as_mut()?;
-        minute.cover((ledger, ledger));
-        Some(minute)
     }
 
-    /// Returns the minute that is open.
-    pub fn open_minute(&mut self) -> Option<&mut Window<F>> {
-        self.levels.first_mut()?.open.as_mut()
+    /// Notes that a ledger has rows in the minute.
+    pub fn cover(&mut self, ledger: u32) {
+        self.minute.ledgers = covered(self.minute.ledgers, (ledger, ledger));
+    }
+
+    /// Begins a minute, and returns the one that it ends.
+    fn minute_before(&mut self, start: i64) -> Option<Window> {
+        if self.minute.start >= start {
+            return None;
+        }
+        let ended = self.open_minute();
+        self.minute.begin(start);
+        ended
+    }
+
+    fn open_minute(&self) -> Option<Window> {
+        let Minute { start, ledgers, .. } = self.minute;
+        (ledgers.0 != 0).then(|| Window { start, ledgers, figures: self.minute.packed() })
     }
 
     /// Merges a window that has ended into the one around it, which is still the one it lies in: shorter
     /// windows are ended before longer ones.
-    fn end(&mut self, at: usize, mut window: Window<F>) {
+    fn end(&mut self, at: usize, mut window: Window) {
+        if window.ledgers.0 == 0 {
+            return;
+        }
         if let Some(around) = self.levels.get_mut(at + 1) {
             around
                 .open
                 .get_or_insert_with(|| Window::new(around.kind.start(window.start)))
-                .merge(&window);
+                .merge::<F>(&window);
         }
         let Some(level) = self.levels.get_mut(at) else { return };
-        window.seal();
+        window.seal::<F>();
         level.ended.push_back(window);
-        while level.ended.len() > level.kind.kept {
+        while !self.keeps_all && level.ended.len() > level.kind.kept {
             level.ended.pop_front();
         }
     }
 
+    /// The level of a kind, and the open windows that the one of this kind is the sum of.
+    fn level(&self, kind: &str) -> Option<(&Level, impl Iterator<Item = &Window>)> {
+        let at = self.levels.iter().position(|level| level.kind.name == kind)?;
+        let open = self.levels.iter().take(at + 1).filter_map(|level| level.open.as_ref());
+        Some((self.levels.get(at)?, open))
+    }
+
     /// Calls back with every window of a kind that is kept: start, ledgers and the key's figures in it.
     pub fn series(&self, kind: &str, id: Id, mut each: impl FnMut(i64, (u32, u32), &F)) {
-        let Some(at) = self.levels.iter().position(|level| level.kind.name == kind) else { return };
-        let Some(level) = self.levels.get(at) else { return };
+        let Some((level, open)) = self.level(kind) else { return };
         for window in &level.ended {
-            if let Some(figures) = window.figures.get(&id) {
-                each(window.start, window.ledgers, figures);
+            if let Some(bytes) = window.figures.get(id) {
+                each(window.start, window.ledgers, &read(bytes, true));
             }
         }
-        let mut now = F::default();
-        let mut ledgers = Window::<F>::new(0);
-        let mut found = false;
-        for inner in self.levels.iter().take(at + 1).filter_map(|level| level.open.as_ref()) {
-            ledgers.cover(inner.ledgers);
-            if let Some(figures) = inner.figures.get(&id) {
-                now.merge(figures);
-                found = true;
+        let mut ledgers = self.minute.ledgers;
+        let mut sum = self.minute.get(id);
+        for window in open {
+            ledgers = covered(ledgers, window.ledgers);
+            if let Some(bytes) = window.figures.get(id) {
+                sum.get_or_insert_default().merge(&read(bytes, true));
             }
         }
-        if let Some(open) = level.open.as_ref().filter(|_| found) {
-            each(open.start, ledgers.ledgers, &now);
+        if let Some(sum) = sum {
+            let start = level.open.as_ref().map_or(self.minute.start, |open| open.start);
+            each(start, ledgers, &sum);
         }
     }
 
-    /// Calls back with the figures of the foremost keys in the window of a kind that is open.
+    /// Calls back with the figures of the foremost keys in the window of a kind that is open: its start, and
+    /// then as in `series`.
     ///
     /// `order` is summed over the open windows within it; sets are merged of those alone that are given.
     pub fn foremost(
@@ -177,79 +133,128 @@ impl<F: Figures> Windows<F> {
         kind: &str,
         limit: usize,
         order: impl Fn(&F) -> i256,
-        mut each: impl FnMut(Id, (u32, u32), &F),
+        mut each: impl FnMut(Id, i64, (u32, u32), &F),
     ) {
-        let Some(at) = self.levels.iter().position(|level| level.kind.name == kind) else { return };
-        let open: Vec<_> =
-            self.levels.iter().take(at + 1).filter_map(|level| level.open.as_ref()).collect();
-        let mut ledgers = Window::<F>::new(0);
-        let mut sums: FastMap<Id, i256> = FastMap::default();
-        for window in &open {
-            ledgers.cover(window.ledgers);
-            for (&id, figures) in window.figures.iter().filter(|(id, _)| **id != WHOLE) {
-                let sum = sums.entry(id).or_insert(i256::ZERO);
-                *sum = sum.wrapping_add(order(figures));
+        let Some((level, open)) = self.level(kind) else { return };
+        let open: Vec<_> = open.collect();
+        let ledgers = open.iter().fold(self.minute.ledgers, |sum, one| covered(sum, one.ledgers));
+        let start = level.open.as_ref().map_or(self.minute.start, |open| open.start);
+        for id in first_by(self.sums(&open, order), limit) {
+            let mut sum = self.minute.get(id).unwrap_or_default();
+            for bytes in open.iter().filter_map(|window| window.figures.get(id)) {
+                sum.merge(&read(bytes, true));
             }
+            each(id, start, ledgers, &sum);
         }
-        let mut ids: Vec<_> = sums.into_iter().map(|(id, sum)| (Reverse(sum), id)).collect();
-        ids.sort_unstable();
-        for (_, id) in ids.into_iter().take(limit) {
-            let mut sum = F::default();
-            open.iter()
-                .filter_map(|window| window.figures.get(&id))
-                .for_each(|part| sum.merge(part));
-            each(id, ledgers.ledgers, &sum);
+    }
+
+    /// What keys are ordered by, in all of these windows and the minute; none where there is no row.
+    fn sums(&self, open: &[&Window], order: impl Fn(&F) -> i256) -> Vec<Option<i256>> {
+        let mut sums: Vec<Option<i256>> = Vec::new();
+        let mut add = |id: Id, figures: &F| {
+            let at = id as usize;
+            if at >= sums.len() {
+                sums.resize(at + 1, None);
+            }
+            if let Some(sum) = sums.get_mut(at) {
+                *sum = Some(sum.unwrap_or(i256::ZERO).wrapping_add(order(figures)));
+            }
+        };
+        for (id, figures) in self.minute.keys() {
+            add(id, &F::counted(figures));
         }
+        for (id, bytes) in open.iter().flat_map(|window| window.figures.iter()) {
+            add(id, &read(bytes, false));
+        }
+        if let Some(whole) = sums.get_mut(WHOLE as usize) {
+            *whole = None;
+        }
+        sums
     }
 
     /// Bytes of all figures, about.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.all()
-            .flat_map(|window| window.figures.values())
-            .map(|figures| figures.bytes() + 16)
-            .sum()
+        let packed: usize = self
+            .levels
+            .iter()
+            .flat_map(|level| level.ended.iter().chain(&level.open))
+            .map(|window| window.figures.size() + size_of::<Window>())
+            .sum();
+        packed + self.minute.bytes()
     }
 
-    /// Forgets keys: what they have becomes part of the rest.
-    pub fn forget(&mut self, gone: &[Id]) {
-        let every = self
-            .levels
-            .iter_mut()
-            .flat_map(|level| level.ended.iter_mut().chain(level.open.as_mut()));
-        for window in every {
-            let mut rest = window.figures.remove(&REST).unwrap_or_default();
-            let mut any = false;
-            for id in gone {
-                if let Some(figures) = window.figures.remove(id) {
-                    rest.merge(&figures);
-                    any = true;
-                }
-            }
-            if any || rest.weight() > 0 {
-                window.figures.insert(REST, rest);
-            }
-            window.figures.shrink_to_fit();
+    /// Forgets keys: what they have becomes part of the rest. `transactions` leaves these alone of figures.
+    pub fn forget(&mut self, gone: &[Id], transactions: impl Fn(F) -> F) {
+        let most = gone.iter().max().map_or(0, |&id| id as usize + 1);
+        let mut is_gone = vec![false; most];
+        for &id in gone {
+            is_gone.get_mut(id as usize).into_iter().for_each(|place| *place = true);
         }
+        let is_gone = |id: Id| is_gone.get(id as usize).is_some_and(|&gone| gone);
+        for window in
+            self.levels.iter_mut().flat_map(|level| level.ended.iter_mut().chain(&mut level.open))
+        {
+            window.figures = without::<F>(&window.figures, is_gone);
+        }
+        let minute = without::<F>(&self.minute.packed(), is_gone);
+        self.minute.restore(&minute, transactions);
     }
 
     /// Returns keys by weight in all of time, the lightest first.
     #[must_use]
     pub fn lightest(&self) -> Vec<Id> {
-        let mut weights: FastMap<Id, u64> = FastMap::default();
-        for window in self.levels.iter().filter_map(|level| level.open.as_ref()) {
-            for (&id, figures) in
-                window.figures.iter().filter(|(id, _)| **id != WHOLE && **id != REST)
-            {
-                *weights.entry(id).or_default() += figures.weight();
-            }
+        let open: Vec<_> = self.levels.iter().filter_map(|level| level.open.as_ref()).collect();
+        let mut sums = self.sums(&open, |one| i256::from_i128(one.weight().into()));
+        if let Some(rest) = sums.get_mut(REST as usize) {
+            *rest = None;
         }
-        let mut ids: Vec<_> = weights.into_iter().map(|(id, weight)| (weight, id)).collect();
-        ids.sort_unstable();
-        ids.into_iter().map(|(_, id)| id).collect()
+        let mut ids = first_by(sums, usize::MAX);
+        ids.reverse();
+        ids
     }
 
-    fn all(&self) -> impl Iterator<Item = &Window<F>> {
-        self.levels.iter().flat_map(|level| level.ended.iter().chain(level.open.as_ref()))
+    /// Writes them as bytes.
+    pub fn write(&self, to: &mut Vec<u8>) {
+        let windows = |to: &mut Vec<u8>, some: &mut dyn ExactSizeIterator<Item = &Window>| {
+            put(to, some.len() as u64);
+            some.for_each(|window| window.write(to));
+        };
+        windows(to, &mut self.open_minute().iter());
+        for level in &self.levels {
+            windows(to, &mut level.open.iter());
+            windows(to, &mut level.ended.iter());
+        }
     }
+
+    /// Reads what `write` wrote; `transactions` as in `forget`.
+    pub fn read(&mut self, from: &mut Reader<'_>, transactions: impl Fn(F) -> F) -> Option<()> {
+        let windows = |from: &mut Reader<'_>| -> Option<VecDeque<Window>> {
+            (0..from.length()?).map(|_| Window::read(from)).collect()
+        };
+        if let Some(open) = windows(from)?.pop_back() {
+            self.minute.restore(&open.figures, transactions);
+            self.minute.start = open.start;
+            self.minute.ledgers = open.ledgers;
+        }
+        for level in &mut self.levels {
+            level.open = windows(from)?.pop_back();
+            level.ended = windows(from)?;
+        }
+        Some(())
+    }
+}
+
+/// The numbers of the largest sums, the largest first; of the same sums, the lower number.
+fn first_by(sums: Vec<Option<i256>>, limit: usize) -> Vec<Id> {
+    let numbered = sums.into_iter().zip(0..).filter_map(|(sum, id)| Some((sum?, id)));
+    let mut ids: Vec<(i256, Id)> = numbered.collect();
+    let order =
+        |one: &(i256, Id), other: &(i256, Id)| other.0.cmp(&one.0).then(one.1.cmp(&other.1));
+    if limit < ids.len() {
+        ids.select_nth_unstable_by(limit, order);
+        ids.truncate(limit);
+    }
+    ids.sort_unstable_by(order);
+    ids.into_iter().map(|(_, id)| id).collect()
 }

@@ -14,9 +14,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.core.figures import Figures
+from stellarrow.core.figures import COUNTED_TABLES, Figures
 from stellarrow.errors import ConfigError, SourceError, nearest
-from stellarrow.ledgers import LedgerRange
+from stellarrow.ledgers import LedgerBatch, LedgerRange
+from stellarrow.net.redaction import shortened
 
 WINDOWS: Final = ("1m", "5m", "1h", "24h", "7d", "total")
 
@@ -55,7 +56,7 @@ NAMES: Final[Mapping[str, Name]] = {
         {"rows": "changes", "marked": "deletions"},
     ),
 }
-TABLES: Final = tuple(sorted({one.table for one in NAMES.values()}))
+TABLES: Final = tuple(sorted(COUNTED_TABLES))
 _MOST_KEYS: Final = 100_000
 _MOST_BYTES: Final = 160 << 20
 
@@ -66,10 +67,23 @@ class Analytics:
     Args:
         most_keys: Assets, and contracts, that are told apart.
         most_bytes: Bytes that figures take, about; the least active keys are counted together beyond them.
+        only: The one key that is told apart, where no other is asked for.
+        keeps_all: Keep every window, not the latest of each length alone.
     """
 
-    def __init__(self, *, most_keys: int = _MOST_KEYS, most_bytes: int = _MOST_BYTES) -> None:
-        self._figures = Figures(most_keys, most_bytes)
+    def __init__(
+        self,
+        *,
+        most_keys: int = _MOST_KEYS,
+        most_bytes: int = _MOST_BYTES,
+        only: str | None = None,
+        keeps_all: bool = False,
+    ) -> None:
+        self._figures = Figures(most_keys, most_bytes, _key(only), keeps_all)
+
+    def count(self, batch: LedgerBatch) -> None:
+        """Count a batch of a Decoder that keeps what is counted, without another copy of its rows."""
+        self._feed([*batch.counted.items()], batch.last, batch.run.last_closed_at)
 
     def add(self, batches: Mapping[str, pa.RecordBatch], ledgers: LedgerRange, closed_at: int) -> None:
         """Count whole ledgers, whose last closed at a time in Unix seconds; other tables are passed by.
@@ -77,15 +91,19 @@ class Analytics:
         Raises:
             SourceError: a batch is not of the table it is said to be.
         """
-        for table, batch in batches.items():
-            name = table.partition("@")[0]
-            if name not in TABLES:
-                continue
-            try:
-                self._figures.add(name, batch.select(_columns(name, batch.schema.names)))
-            except ValueError as error:
-                raise SourceError(f"rows of {name} cannot be counted: {error}") from error
-            self._figures.complete(name, ledgers.end, closed_at)
+        named = [(table.partition("@")[0], batch) for table, batch in batches.items()]
+        counted = [
+            (name, batch.select(_columns(name, batch.schema.names)))
+            for name, batch in named
+            if name in TABLES
+        ]
+        self._feed(counted, ledgers.end, closed_at)
+
+    def _feed(self, batches: list[tuple[str, Any]], ledger: int, closed_at: int) -> None:
+        try:
+            self._figures.feed(batches, ledger, closed_at)
+        except ValueError as error:
+            raise SourceError(f"rows of {error}") from error
 
     def ledgers(self, name: str) -> LedgerRange | None:
         """Return the first and the last ledger that figures of a name include, None before there are any."""
@@ -106,8 +124,7 @@ class Analytics:
         kind = _named(name)
         if key is not None and kind.keyed is None:
             raise ConfigError(f"analytics/{name} is of the whole network: leave {key!r} out")
-        asked = "native" if kind.keyed == "asset" and key is not None and key.upper() == "XLM" else key
-        found = self._figures.series(kind.table, _window(window), asked)
+        found = self._figures.series(kind.table, _window(window), _key(key))
         if found is None:  # a key without rows has none of these windows
             found = self._figures.series(kind.table, window, None)
             return _table(kind, found).slice(0, 0)
@@ -126,15 +143,40 @@ class Analytics:
             raise ConfigError(f"analytics/{name} is of the whole network: there is nothing to rank")
         wanted = by or kind.orders[0]
         if wanted not in kind.orders:
-            raise ConfigError(f"by is {wanted!r}: it must be {', '.join(kind.orders)}")
+            raise ConfigError(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}")
         before = {new: old for old, new in (kind.renamed or {}).items()}
         found = self._figures.foremost(kind.table, _window(window), before.get(wanted, wanted), limit)
         return _table(kind, found)
 
     @property
-    def bytes(self) -> int:
+    def last(self) -> int:
+        """The last ledger that was counted of every table, 0 before there is one."""
+        lasts = [self._figures.ledgers(table)[1] for table in TABLES]
+        return max(lasts)
+
+    @property
+    def size_bytes(self) -> int:
         """Bytes all figures take, about."""
         return self._figures.bytes
+
+    def limit(self, most_bytes: int) -> None:
+        """Let figures take so many bytes from now on."""
+        self._figures.limit(most_bytes)
+
+    def saved(self) -> bytes:
+        """Return all of it, between ledgers, for `restore`."""
+        return self._figures.saved()
+
+    def restore(self, saved: bytes) -> None:
+        """Go on from what was saved; only where nothing was counted yet.
+
+        Raises:
+            SourceError: These are not the bytes that were saved.
+        """
+        try:
+            self._figures.restore(saved)
+        except ValueError as error:
+            raise SourceError(str(error)) from error
 
 
 # What is counted; other columns need not cross into the core.
@@ -161,6 +203,11 @@ def _columns(table: str, names: list[str]) -> list[str]:
     return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
 
 
+def _key(asked: str | None) -> str | None:
+    """Write the lumen as the tables do."""
+    return "native" if asked is not None and asked.upper() == "XLM" else asked
+
+
 def _table(kind: Name, found: Any) -> pa.Table:
     batch = pa.record_batch(found)
     renamed = kind.renamed or {}
@@ -177,13 +224,13 @@ def _table(kind: Name, found: Any) -> pa.Table:
 def _named(name: str) -> Name:
     found = NAMES.get(name.removeprefix("analytics/"))
     if found is None:
-        raise ConfigError(f"there are no analytics {name!r}: {_nearest(name, NAMES)}")
+        raise ConfigError(f"there are no analytics {shortened(name)!r}: {_nearest(name, NAMES)}")
     return found
 
 
 def _window(window: str) -> str:
     if window not in WINDOWS:
-        raise ConfigError(f"window is {window!r}: {_nearest(window, WINDOWS)}")
+        raise ConfigError(f"window is {shortened(window)!r}: {_nearest(window, WINDOWS)}")
     return window
 
 

@@ -25,6 +25,8 @@ _VERBS = (
     "up",
     "watch",
     "sink",
+    "plan",
+    "backfill",
     "coverage",
     "check",
     "compact",

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stellarrow import registry
+from stellarrow.backfilling.plan import ShardNumber, shard_of
 from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
@@ -64,6 +65,12 @@ class Job:
         if self._wanted is None:
             self._wanted = loop.wanted_ledgers(self._source, self._settings.ledgers)
         return self._wanted
+
+    def choose_shard(self, sinks: Sequence[Sink]) -> None:
+        """Want only the ledgers of the shard that is asked for, if one is."""
+        if self._settings.shard:
+            number = ShardNumber.parse(self._settings.shard)
+            self._wanted = shard_of(self._source, sinks, self.wanted(), number)
 
     def run(self, sinks: Sequence[Sink]) -> Outcome:
         wanted = self.wanted()

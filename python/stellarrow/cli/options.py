@@ -66,9 +66,9 @@ class LocalPath(click.Path):
 
 
 class Data(LocalPath):
-    """A folder of this machine, or the URL of a database, as it is."""
+    """A folder of this machine, or the URL of a database or of topics, as it is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("postgres://", "postgresql://")):
+        if str(value).startswith(("postgres://", "postgresql://", "kafka://")):
             return str(value)
         return super().convert(value, param, ctx)

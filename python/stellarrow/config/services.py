@@ -88,7 +88,13 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         "TABLES",
         help="What sessions keep.",
     )
+    analytics_mb: int = setting(
+        number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
+    )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
+    query_cache_mb: int = setting(
+        number(0), "64", "QUERY_CACHE_MB", help="Memory for answers of aggregates; 0 keeps none."
+    )
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
     reader_patience: float | None = setting(
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
@@ -177,6 +183,7 @@ class Extract(Reached, Stored, Logged):
     budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
     commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
+    shard: str | None = setting(TEXT, None, "SHARD", help="I/N: the I-th of N shards of all, from 0.")
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +12,7 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.core.arguments import check, one_range
 from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.figures import COUNTED_TABLES
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches, Projection
@@ -139,7 +140,8 @@ class Decoder:
     """Decode chunk after chunk with the same choices, from any thread.
 
     The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
-    that came over a network. A wrong argument is a ConfigError.
+    that came over a network. `keeps_counted` hands on what figures are counted from. A wrong argument is a
+    ConfigError.
     """
 
     def __init__(
@@ -152,8 +154,10 @@ class Decoder:
         transfers: str = "derive",
         verify_chain: bool = True,
         verify_hashes: bool | None = None,
+        keeps_counted: bool = False,
     ) -> None:
         self._verify_hashes = verify_hashes
+        self._keeps_counted = keeps_counted
         options = DecodeOptions(
             network=Network.of(network),
             where=Filter.of(where),
@@ -183,7 +187,7 @@ class Decoder:
         its bytes are not sound, with the chunk's place in front.
         """
         wanted = LedgerRange(chunk.first, chunk.last)
-        batches, run = self._choice.decode(
+        batches, run, made = self._choice.decode(
             chunk.data,
             chunk.framing,
             wanted,
@@ -195,7 +199,14 @@ class Decoder:
             raise SourceError(
                 f"{chunk.where} should hold the ledgers {wanted} but holds {held}: fetch it again"
             )
-        return LedgerBatch(chunk.first, chunk.last, batches, run)
+        counted = _counted(made) if self._keeps_counted else {}
+        return LedgerBatch(chunk.first, chunk.last, batches, run, counted=counted)
+
+
+def _counted(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Return, as the core made them, the tables that figures are counted from."""
+    by_name = {name.partition("@")[0]: rows for name, rows in made.items()}
+    return {name: by_name[name] for name in COUNTED_TABLES if name in by_name}
 
 
 @lru_cache(maxsize=32)
@@ -227,18 +238,18 @@ class _Choice:
         *,
         place: str | None = None,
         verify_hashes: bool = False,
-    ) -> tuple[Batches, LedgerRun | None]:
+    ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
         wanted = (ledgers.first, ledgers.end) if ledgers else None
         try:
             batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
         except _core.CoreError as error:
             raise translate(error, place) from error
-        made = dict(zip(self._names, map(pa.record_batch, batches), strict=True))
+        of_core = dict(zip(self._names, batches, strict=True))
+        made = {name: pa.record_batch(rows) for name, rows in of_core.items()}
         for name, compute in self._computations.items():
             made[name] = compute(made[name])
-        return Batches({asked: made[name] for asked, name in self._places.items()}), _run(
-            run
-        ) if run else None
+        named = Batches({asked: made[name] for asked, name in self._places.items()})
+        return named, _run(run) if run else None, of_core
 
 
 def _run(run: _core.Run) -> LedgerRun:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers.ranges import LedgerRange, LedgerSet
@@ -49,12 +49,17 @@ class LedgerRun:
 
 @dataclass(frozen=True, slots=True)
 class LedgerBatch:
-    """The rows of consecutive ledgers, one record batch a table, under the names the tables were asked by."""
+    """The rows of consecutive ledgers, one record batch a table, under the names the tables were asked by.
+
+    `counted` are those tables that figures are counted from, as the core made them and before any filter, by
+    name without version; only where a Decoder was asked for them.
+    """
 
     first: int
     last: int
     tables: dict[str, pa.RecordBatch] = field(repr=False)
     run: LedgerRun
+    counted: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -289,7 +289,8 @@ def _without(kept: Iterable[LedgerRange], gone: tuple[LedgerRange, ...]) -> Iter
         first = part.first
         while at < len(gone) and gone[at].end < first:
             at += 1
-        for hole in gone[at:]:
+        for number in range(at, len(gone)):
+            hole = gone[number]
             if hole.first > part.end:
                 break
             if hole.first > first:

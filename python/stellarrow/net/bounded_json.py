@@ -54,6 +54,10 @@ class JsonObject:
     def ledger(self, key: str) -> int:
         return int(self._of(key, 0, _is_ledger, "a ledger's number"))
 
+    def number(self, key: str, most: int) -> int:
+        """Return a whole number from 1 to `most`, 0 where none is given."""
+        return int(self._of(key, 0, lambda value: _is_number(value, most), f"a number from 1 to {most:,}"))
+
     def texts(self, key: str) -> tuple[str, ...]:
         return tuple(self._of(key, (), _are_texts, "a list of texts"))
 
@@ -70,6 +74,10 @@ def _is_text(value: Any) -> bool:
 
 def _are_texts(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_text, value))
+
+
+def _is_number(value: Any, most: int) -> bool:
+    return type(value) is int and 1 <= value <= most
 
 
 def _is_ledger(value: Any) -> bool:

@@ -18,6 +18,8 @@ _QUOTED: Final = re.compile(
 )
 _URL: Final = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.\-:]*?):(?P<slashes>/{1,3})(?P<rest>.*)", re.DOTALL)
 _BARE_LOGIN: Final = re.compile(r"(?<![\w/.@%+\-])[^\s:/@\"'(]{1,1000}:[^\s/@\"']{1,1000}@(?=[\w\[*])")
+# Between URLs of a list; the brokers of one have a comma between them, too, and ports.
+_BETWEEN: Final = re.compile(r",(?=[A-Za-z][A-Za-z0-9+.\-]*:(?!\d{1,5}(?:[,/?]|$)))")
 _FORMATS: Final = re.compile(r"(?:parquet|jsonl|csv|delta|iceberg):", re.IGNORECASE)
 _PARAMETER: Final = re.compile(
     r"\b(?P<name>password|passwd|pwd|passfile|sslpassword|secret|token|sig|signature|api[_-]?key|access[_-]?key)"
@@ -41,6 +43,8 @@ _HARMLESS: Final = frozenset(
             "unsigned",
         ),
         *("region", "fsync", "durable", "retention", "partition_ledgers"),
+        *("topic_prefix", "format", "key", "partitions", "tls", "ca", "certificate", "private_key", "sasl"),
+        *("settings",),
     )
 )
 # Words that stand in the path of an RPC node's address and are no key.
@@ -61,7 +65,7 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
     In the path of an RPC node's address (`rpc`, or a scheme that begins with rpc+) all but well-known words
     count as a key; in other web addresses, what looks like one.
     """
-    return ",".join(_redacted(one, rpc=rpc) for one in re.split(r",(?=[A-Za-z][A-Za-z0-9+.\-]*:)", url))
+    return ",".join(_redacted(one, rpc=rpc) for one in _BETWEEN.split(url))
 
 
 def shortened(text: str, longest: int = 100) -> str:

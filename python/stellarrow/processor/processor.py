@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.range_slots import RangeSlots
+from stellarrow.processor.reads.result_cache import ResultCache
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots, Ways
+from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.state_lock import StateLock
@@ -42,7 +45,8 @@ _log: Final = logging.getLogger(__name__)
 class Options:
     """How a processor works; `where` holds unless a filter was configured before.
 
-    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first.
+    Ledgers that cannot be decoded go to `dead_letters`; without, a session fails at the first. Figures over
+    time windows take `figures_mb` of memory, beside `memory_mb`; with 0 none are kept.
     """
 
     state_dir: Path
@@ -53,7 +57,10 @@ class Options:
     workers: int = 4
     memory_mb: int = 1_024
     retention: Retention = field(default_factory=Retention)
+    queries: Catalogue = field(default_factory=Catalogue)
+    query_cache_mb: int = 64
     dead_letters: Path | None = None
+    figures_mb: int = 160
 
     def check(self) -> None:
         """Raise ConfigError where no session could work with them."""
@@ -100,6 +107,7 @@ class Processor:
         self.open_source = open_source
         self.ranges = RangeSlots(_AT_ONCE, patience=options.retention.patience)
         self.slots = Slots(options.workers, metrics=self.metrics, kind=kind)
+        self.results = ResultCache(options.query_cache_mb << 20, self.metrics)
         self.commits = Recent()  # seconds
         self._lock = threading.Lock()
         self._configuring = threading.Lock()
@@ -123,7 +131,8 @@ class Processor:
             network=options.network,
             store=self._store,
             slots=self.slots,
-            ways=Ways(),
+            ways=Ways(for_figures=options.figures_mb > 0),
+            figures=FiguresRoom(options.figures_mb),
             workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,

@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellarrow.errors import SinkUnavailable
+from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
-from stellarrow.processor.session_decoder import Slots, Ways
+from stellarrow.processor.session_decoder import Filtered, Slots, Ways
+from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_sink import Committed
 from stellarrow.processor.session_store import Store
 from stellarrow.protocols import Source
@@ -33,6 +35,7 @@ class SessionContext:
     store: Store
     slots: Slots
     ways: Ways
+    figures: FiguresRoom
     workers: int
     budget_mb: int
     retention: Retention
@@ -57,6 +60,10 @@ class SessionContext:
             stop=stop,
             committed=committed,
         )
+
+    def decoder(self, tables: Sequence[str], network: Network, where: Filter) -> Filtered:
+        """Return a session's decoder, whose filter holds from its first ledger on."""
+        return Filtered(tables, network=network, where=where, slots=self.slots, ways=self.ways)
 
     def count(self, kept: Committed) -> None:
         """Count what a session has committed."""

@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.figures import COUNTED_TABLES
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
@@ -24,6 +25,12 @@ from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
 
 COUNTED = "contract_data"
+
+
+def counted_tables(tables: Sequence[str]) -> list[str]:
+    """Return those tables, of the newest version, that figures are counted from."""
+    newest = {name: table(name) for name in COUNTED_TABLES}
+    return [name for name in tables if newest.get(table(name).name) == table(name)]
 
 
 def agreed_network(source: Source, named: Network | None) -> Network:
@@ -106,9 +113,9 @@ class Filtered:
         every = self._slots.decode(way.unfiltered, chunk) if way.unfiltered else batch
         if way.drops_deleted:
             batch = replace(batch, tables={name: _kept(rows) for name, rows in batch.tables.items()})
-        if every is not batch:
+        if every is not batch and self._counts_from and self._counts_from in every.tables:
             self._skipped[chunk.first] = _entries(every, self._counts_from) - self.entries(batch)
-        return batch
+        return batch if way.unfiltered is None else replace(batch, counted=every.counted)
 
     def entries(self, batch: LedgerBatch) -> int:
         """Return how many of a batch's rows count as entries."""
@@ -120,9 +127,13 @@ class Filtered:
 
 
 class Ways:
-    """How sessions decode by the filter that holds: made once for all of the same tables and network."""
+    """How sessions decode by the filter that holds: made once for all of the same tables and network.
 
-    def __init__(self) -> None:
+    `for_figures` says that all rows are handed on, whatever the filter, for figures to be counted from.
+    """
+
+    def __init__(self, *, for_figures: bool = False) -> None:
+        self._for_figures = for_figures
         self._lock = threading.Lock()
         self._where: Filter | None = None
         self._made: dict[tuple[tuple[str, ...], str], _Way] = {}
@@ -133,23 +144,26 @@ class Ways:
                 self._where, self._made = where, {}
             key = (tables, network.passphrase)
             if key not in self._made:
-                self._made[key] = _made(tables, network, where)
+                self._made[key] = _made(tables, network, where, for_figures=self._for_figures)
             return self._made[key]
 
 
-def _made(tables: tuple[str, ...], network: Network, where: Filter) -> _Way:
+def _made(tables: tuple[str, ...], network: Network, where: Filter, *, for_figures: bool) -> _Way:
     """Return how to decode so that what a filter leaves out can be counted.
 
     Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
     entries without it are decoded too, to be counted.
     """
-    if where == Filter(include_deleted=False):
-        return _Way(Decoder(tables, network=network), drops_deleted=True)
+    if where in (Filter(), Filter(include_deleted=False)):
+        decoder = Decoder(tables, network=network, keeps_counted=for_figures)
+        return _Way(decoder, drops_deleted=where != Filter())
     chosen = Decoder(tables, network=network, where=where)
-    counted = _counted(tables)
-    if where == Filter() or counted is None:
+    counted = [name for name in tables if table(name).name == COUNTED]
+    if for_figures:
+        counted = counted_tables(tables)
+    if not counted:
         return _Way(chosen)
-    return _Way(chosen, unfiltered=Decoder([counted], network=network))
+    return _Way(chosen, unfiltered=Decoder(counted, network=network, keeps_counted=for_figures))
 
 
 def _counted(tables: Sequence[str]) -> str | None:

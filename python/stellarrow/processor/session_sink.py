@@ -13,6 +13,7 @@ from stellarrow.pipeline.dead_letters import DeadLetter
 from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.processor.session import Counts, Mark
 from stellarrow.processor.session_decoder import Filtered
+from stellarrow.processor.session_figures import SessionFigures
 from stellarrow.spool.spool import Spool
 
 _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
@@ -40,8 +41,10 @@ class Output:
         after: Mark,
         expect: Callable[[tuple[Mark, ...]], None],
         kept: Callable[[Committed], None],
+        figures: SessionFigures,
     ) -> None:
         self._spool = spool
+        self._figures = figures
         self._decoder = decoder
         self._batch_size = batch_size
         self._mark = after
@@ -57,7 +60,9 @@ class Output:
         if self._spool.is_full:
             self.commit()  # readers make room, but only by what they can see
         self._check_link(batch)
+        self._figures.expect(batch)
         self._spool.write(batch)
+        self._figures.count(batch)
         entries = self._decoder.entries(batch)
         counts = Counts(
             ledgers=batch.run.count,
@@ -84,6 +89,7 @@ class Output:
         self._marks.clear()
         if last:
             self._kept(Committed(last=last, mark=self._mark, counts=pending, took=now - began))
+            self._figures.save_in_time()
 
     def leave_out(self, letter: DeadLetter) -> None:
         """Go on without ledgers that were quarantined."""

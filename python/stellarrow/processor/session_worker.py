@@ -59,6 +59,7 @@ class SessionWorker:
         self._away = ""  # why the source cannot be read, while that is waited for
         self.source: Source | None = None
         self._decoder: Filtered | None = None
+        self.figures = shared.figures.of_session(self._stored, folder)
         # A daemon: what is durable counts, whatever a source keeps it waiting for.
         name = f"stellarrow-session-{session.id[:8]}"
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -168,6 +169,7 @@ class SessionWorker:
             self._fail(StellarrowError(f"unexpected: {error!r}; the log has more"))
         finally:
             if self.spool:
+                self.figures.rest(self.spool, has_ended=self.session.status.is_final)
                 self.spool.trim()
                 self.spool.rest()
             self._forget_means()
@@ -224,6 +226,7 @@ class SessionWorker:
                 return
             network = self._agreed(source)
             spool = self._opened(network)
+            self.figures.resume(spool, network, source, self._stop)
             decoder = self._begun(network)
             output = Output(
                 spool,
@@ -232,6 +235,7 @@ class SessionWorker:
                 after=self.session.reached,
                 expect=self._expect,
                 kept=self._note,
+                figures=self.figures,
             )
             loop.run(
                 decoder.feeding(source),
@@ -247,13 +251,7 @@ class SessionWorker:
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
-            self._decoder = Filtered(
-                self._stored,
-                network=network,
-                where=self._where,
-                slots=self._shared.slots,
-                ways=self._shared.ways,
-            )
+            self._decoder = self._shared.decoder(self._stored, network, self._where)
         self._reach(Status.RUNNING, network=network.passphrase, message="")
         self._away = ""
         return self._decoder
@@ -292,6 +290,7 @@ class SessionWorker:
         spool, self.spool, self.lost = self.spool, None, ""
         if spool:
             spool.close()
+        self.figures.forget()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _expect(self, marks: tuple[Mark, ...]) -> None:

@@ -1,7 +1,8 @@
 """One table of any ledgers as a lazy stream of Arrow batches, for whoever takes Arrow."""
 
 from stellarrow.scanning.aggregating import aggregate, queries
+from stellarrow.scanning.figures import analytics
 from stellarrow.scanning.reading import scan
 from stellarrow.scanning.result import Scan
 
-__all__ = ["Scan", "aggregate", "queries", "scan"]
+__all__ = ["Scan", "aggregate", "analytics", "queries", "scan"]

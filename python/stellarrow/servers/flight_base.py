@@ -7,8 +7,7 @@ import binascii
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import pyarrow as pa
@@ -16,7 +15,6 @@ import pyarrow as pa
 from stellarrow.errors import (
     AccessRefused,
     ConfigError,
-    StellarrowError,
     Unauthenticated,
 )
 from stellarrow.net.address import Address, CannotListen
@@ -25,6 +23,7 @@ from stellarrow.security.access import Access, Grant, admit, bound, guarded
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Tls
+from stellarrow.servers.flight_errors import InvalidArgument, Unimplemented, answering
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -149,6 +148,14 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
+_STREAMED: Final = (flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE)
+_EARLY: Final = {
+    flight.FlightMethod.GET_SCHEMA: "GetSchema",
+    flight.FlightMethod.DO_PUT: "DoPut",
+    flight.FlightMethod.DO_EXCHANGE: "DoExchange",
+}
+
+
 class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow has no types
     """Keeps what the verbs are asked with, which they do not see, and answers handshakes.
 
@@ -167,12 +174,18 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
                 token = _basic_key(plain)
                 # Any verb that reads proves the key; who it is counts again in each call that follows.
                 self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
-            if self._access and info.method == flight.FlightMethod.GET_SCHEMA:
-                self._admit_early(Call("Flight.GetSchema", plain))
+            if verb := _EARLY.get(info.method):
+                self._admit_early(Call(f"Flight.{verb}", plain))
+            if not self._access and info.method in _STREAMED:
+                raise Unimplemented(f"this server has no {verb}")
             return _Call(plain, token)
 
     def _admit_early(self, call: Call) -> None:
-        """Refuse here what can be: pyarrow gives each error of the verb GetSchema the status UNKNOWN."""
+        """Refuse here what can be.
+
+        pyarrow gives each error of the verb GetSchema the status UNKNOWN, and a verb that takes a stream
+        a thread before its caller has sent anything.
+        """
         if self._access and (self._by_headers or call.token):
             self._access.admit(call)
 
@@ -285,56 +298,3 @@ def gone_of(context: flight.ServerCallContext, grant: Grant) -> Callable[[], boo
 def text_of(value: Any) -> str:
     """Return a header's or a peer's text."""
     return value.decode("latin-1") if isinstance(value, bytes) else str(value)
-
-
-class _Refused(Exception):
-    """What Arrow sends on; it would add a traceback that tells clients nothing, where it could format one."""
-
-    @property
-    def __suppress_context__(self) -> bool:  # type: ignore[override]  # pyarrow has no types
-        raise RuntimeError
-
-
-class InvalidArgument(_Refused, pa.ArrowInvalid):  # type: ignore[misc]  # pyarrow has no types
-    pass
-
-
-class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]  # pyarrow has no types
-    def __str__(self) -> str:
-        return str(self.args[0])
-
-
-class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]  # pyarrow has no types
-    pass
-
-
-# Arrow has no error of its own for DATA_LOSS: INTERNAL comes nearest.
-_FLIGHT: Final[Mapping[str, type[Exception]]] = {
-    "UNAUTHENTICATED": flight.FlightUnauthenticatedError,
-    "PERMISSION_DENIED": flight.FlightUnauthorizedError,
-    "RESOURCE_EXHAUSTED": flight.FlightUnavailableError,  # Arrow has none: who is told so tries again later
-    "INVALID_ARGUMENT": InvalidArgument,
-    "NOT_FOUND": NotFound,
-    "UNAVAILABLE": flight.FlightUnavailableError,
-}
-
-
-def translated(error: StellarrowError) -> Exception:
-    """Return the error as Arrow gives it a gRPC status."""
-    made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
-    return made
-
-
-@contextmanager
-def answering() -> Generator[None]:
-    """Translate the errors of what is asked."""
-    try:
-        yield
-    except StellarrowError as error:
-        raise translated(error) from None
-    except (_Refused, flight.FlightError):
-        raise
-    except Exception as error:
-        _log.exception("unexpected error in a call")
-        text = f"unexpected error: {type(error).__name__}; the server's log has more"
-        raise flight.FlightInternalError(text) from None

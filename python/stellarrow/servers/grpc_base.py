@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -12,25 +11,34 @@ from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated
 from stellarrow.extras import needing
 from stellarrow.ledgers import Network
 from stellarrow.net.address import Address, CannotListen
-from stellarrow.net.grpc_channel import NETWORK_KEY
 from stellarrow.security.access import Access, Grant, admit, bound, guarded, status_result
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Loaded, Tls
+from stellarrow.servers.grpc_requests import Threads, Watcher
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
 
 with needing("a gRPC server", "servers"):
     import grpc
-    from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-    from grpc_reflection.v1alpha import reflection
+    from grpc_health.v1 import health_pb2
 
-    from stellarrow.servers.reflection import with_json_names
+    from stellarrow.servers.grpc_probes import Health, health_handlers, reflection_handlers
 
 _THREADS: Final = 16
+_PROBES: Final = 32  # threads for health, which strangers ask for
+_REFLECTING: Final = 4  # at once, of those who are known
+# How long a request may be on its way while others wait for its thread; a probe's comes with its call.
+_PATIENCE_SECONDS: Final = 1.0
+_PROBE_PATIENCE_SECONDS: Final = 0.05
 _CLOSE_SECONDS: Final = 2.0
-_REQUEST_BYTES: Final = 4 << 20
+_OPTIONS: Final = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", 4 << 20),
+    ("grpc.max_concurrent_streams", 256),  # of a connection
+    ("grpc.server_handshake_timeout_ms", 10_000),
+)
 _log: Final = logging.getLogger(__name__)
 
 
@@ -71,28 +79,24 @@ class RpcServer:
         self._access = access
         self.calls = tuple(f"/{name}/{method}" for name, methods in services.items() for method in methods)
         check_named(self.calls)
-        self._server = grpc.server(
-            ThreadPoolExecutor(threads, thread_name_prefix="stellarrow-grpc"),
-            interceptors=[_Reflected(access)] if access else [],
-            options=[
-                ("grpc.so_reuseport", 0),
-                ("grpc.max_receive_message_length", _REQUEST_BYTES),
-                *options,
-            ],
-        )
+        self._threads = Threads(threads, "stellarrow-grpc", patience=_PATIENCE_SECONDS)
+        probes = Threads(_PROBES, "stellarrow-grpc-probe", patience=_PROBE_PATIENCE_SECONDS)
+        reflecting = Threads(_REFLECTING, "stellarrow-grpc-reflection", patience=_PATIENCE_SECONDS)
+        self._watcher = Watcher((self._threads, probes, reflecting))
+        self._server = grpc.server(self._threads, options=[*_OPTIONS, *options])
         for service, methods in services.items():
             handlers = {name: self._handler(f"/{service}/{name}", one) for name, one in methods.items()}
             self._server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(service, handlers)])
-        self._health = _Health(network)
         self._services = ("", *services)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        names = (*services, health.SERVICE_NAME, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, with_json_names(names))
+        self._health = Health(network, self._services)
+        reflected = reflection_handlers(services, reflecting, self._admit)
+        self._server.add_generic_rpc_handlers([health_handlers(self._health, probes), reflected])
         self.serving(True)
         self.address = self._listen(address, tls)
 
     def start(self) -> None:
         self._server.start()
+        self._watcher.start()
 
     def serving(self, well: bool) -> None:
         """Say by grpc.health.v1 whether the services can do their work."""
@@ -103,6 +107,7 @@ class RpcServer:
     def close(self, grace: float = _CLOSE_SECONDS) -> None:
         """Answer what is being asked, for some seconds at most, then stop; twice is harmless."""
         self._server.stop(grace).wait()
+        self._watcher.close()
 
     def _listen(self, address: Address, tls: Tls | None) -> Address:
         if address.port:
@@ -119,17 +124,25 @@ class RpcServer:
 
     def _handler(self, name: str, method: Unary | Streaming) -> grpc.RpcMethodHandler[Any, Any]:
         if isinstance(method, Unary):
-            return grpc.unary_unary_rpc_method_handler(
-                lambda request, context: self._answer(name, method, request, context), method.read, _written
+            return grpc.stream_unary_rpc_method_handler(
+                lambda requests, context: self._answer(name, method, requests, context), method.read, _written
             )
-        return grpc.unary_stream_rpc_method_handler(
-            lambda request, context: self._answers(name, method, request, context), method.read, _written
+        return grpc.stream_stream_rpc_method_handler(
+            lambda requests, context: self._answers(name, method, requests, context), method.read, _written
         )
 
-    def _answer(self, name: str, method: Unary, request: Any, context: grpc.ServicerContext) -> Any:
-        """Answer a call; errors become statuses with their sentence."""
+    def _admit(self, name: str, context: grpc.ServicerContext) -> Grant:
         try:
-            grant = admit(self._access, call_of(name, context))
+            return admit(self._access, call_of(name, context))
+        except StellarrowError as error:
+            _abort(context, error, status_of(error).grpc)
+            raise AssertionError from error  # abort raises
+
+    def _answer(self, name: str, method: Unary, requests: Any, context: grpc.ServicerContext) -> Any:
+        """Answer a call; errors become statuses with their sentence."""
+        grant = self._admit(name, context)
+        request = self._threads.request(requests, context)
+        try:
             return self._worked(method, request, grant)
         except StellarrowError as error:
             _abort(context, error, status_of(error).grpc)
@@ -151,14 +164,11 @@ class RpcServer:
         return answer
 
     def _answers(
-        self, name: str, method: Streaming, request: Any, context: grpc.ServicerContext
+        self, name: str, method: Streaming, requests: Any, context: grpc.ServicerContext
     ) -> Iterator[Any]:
         """Answer until the caller leaves, or is not let in any more."""
-        try:
-            grant = admit(self._access, call_of(name, context))
-        except StellarrowError as error:
-            _abort(context, error, status_of(error).grpc)
-            raise AssertionError from error  # abort raises
+        grant = self._admit(name, context)
+        request = self._threads.request(requests, context)
         try:
             for message in method.work(request, lambda: not context.is_active() or grant.has_ended()):
                 grant.check()
@@ -189,20 +199,6 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
     return grpc.dynamic_ssl_server_credentials(configuration(first), fetch, tls.client_ca is not None)
 
 
-class _Health(health.HealthServicer):
-    """Health, and beside it, as metadata, of which network the ledgers are."""
-
-    def __init__(self, network: Network | None) -> None:
-        super().__init__()
-        self._metadata = ((NETWORK_KEY, network.passphrase.encode()),) if network else ()
-
-    def Check(  # noqa: N802  gRPC's name
-        self, request: health_pb2.HealthCheckRequest, context: grpc.ServicerContext
-    ) -> health_pb2.HealthCheckResponse:
-        context.send_initial_metadata(self._metadata)
-        return super().Check(request, context)
-
-
 def _written(answer: Any) -> bytes:
     written: bytes = answer.SerializeToString()
     return written
@@ -229,32 +225,3 @@ def _certificate(context: grpc.ServicerContext) -> Certificate | None:
     names = [f"SAN:{one.decode(errors='replace')}" for one in shown.get("x509_subject_alternative_name", ())]
     names += [f"CN:{one.decode(errors='replace')}" for one in shown.get("x509_common_name", ())]
     return Certificate(tuple(names)) if names else None
-
-
-class _Reflected(grpc.ServerInterceptor):
-    """Asks who wants to know which services there are; health is open to probes."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Any, Any] | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Any, Any] | None:
-        handler = continuation(handler_call_details)
-        name = handler_call_details.method
-        if handler is None or not name.startswith(f"/{reflection.SERVICE_NAME}/"):
-            return handler
-        answer: Any = handler.stream_stream
-
-        def reflected(requests: Any, context: grpc.ServicerContext) -> Any:
-            try:
-                self._access.admit(call_of(name, context))
-            except StellarrowError as error:
-                _abort(context, error, status_of(error).grpc)
-            return answer(requests, context)
-
-        return grpc.stream_stream_rpc_method_handler(
-            reflected, handler.request_deserializer, handler.response_serializer
-        )

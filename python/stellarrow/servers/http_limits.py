@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 import time
+from collections import Counter
 from typing import Any, Final
 
 from stellarrow.extras import needing
@@ -16,6 +17,7 @@ with needing("HTTP", "servers"):
 
     from stellarrow.servers.http_headers import always
 
+from stellarrow.security.limits import caller_of
 from stellarrow.security.principal import Certificate
 
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
@@ -28,13 +30,19 @@ _log: Final = logging.getLogger(__name__)
 
 
 class BoundedProtocol(H11Protocol):
-    """uvicorn's, closing requests that do not arrive in time, and connections beyond the limit."""
+    """uvicorn's, closing requests that do not arrive in time, and connections beyond the limit.
+
+    Beyond it, the address that has most connections loses the one that asked for nothing for longest: whoever
+    takes all of them keeps nobody else out.
+    """
 
     _deadline: asyncio.TimerHandle | None = None
+    asked_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
-        if len(self.connections) > CONNECTIONS:
+        self.asked_at = self.loop.time()
+        if len(self.connections) > CONNECTIONS and not self._make_room():
             transport.abort()
         else:
             self._watch()
@@ -42,6 +50,7 @@ class BoundedProtocol(H11Protocol):
                 self.app_state = {**self.app_state, "certificate": certificate}
 
     def data_received(self, data: bytes) -> None:
+        self.asked_at = self.loop.time()
         super().data_received(data)
         if self.conn.their_state in _UNDER_WAY:
             self._watch()
@@ -58,6 +67,26 @@ class BoundedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()
         super().connection_lost(exc)
+
+    @property
+    def caller(self) -> str:
+        return caller_of(self.client[0]) if self.client else ""
+
+    def _make_room(self) -> bool:
+        """Close a connection that is not being answered, and tell whether there was one."""
+        others = [one for one in self.connections if isinstance(one, BoundedProtocol) and one is not self]
+        held = Counter(one.caller for one in others)
+        most = max(held.values(), default=0)
+        quiet = [
+            one
+            for one in others
+            if held[one.caller] == most
+            and not one.transport.is_closing()
+            and (one.cycle is None or one.cycle.response_complete)
+        ]
+        if quiet:
+            min(quiet, key=lambda one: one.asked_at).transport.abort()
+        return bool(quiet)
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, which no application sees: with the headers that all answers have."""

@@ -9,24 +9,21 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.core.tables import schema
+from stellarrow.analytics.request import FiguresRequest, is_figures
+from stellarrow.analytics.request import of_path as figures_of_path
+from stellarrow.analytics.request import parse as parse_figures
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.aggregate_stream import of_aggregate
 from stellarrow.processor.reads.batching import Stream
+from stellarrow.processor.reads.figures import answered
 from stellarrow.processor.reads.range_stream import endpoints, of_range
 from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.reads.session_stream import of_sessions
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import (
-    FlightListener,
-    GuardedFlight,
-    Unimplemented,
-    answering,
-    gone_of,
-    text_of,
-    write_options,
-)
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, text_of, write_options
+from stellarrow.servers.flight_errors import Unimplemented, answering
 
 
 class FlightServer(FlightListener):
@@ -62,27 +59,53 @@ class _Tables(GuardedFlight):
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         with answering():
-            command = _command(descriptor)
+            command = self._command(descriptor)
             # No location: where the client is already connected.
-            parts = [flight.FlightEndpoint(part.ticket(), []) for part in endpoints(command)]
+            split = [command] if isinstance(command, FiguresRequest) else endpoints(command)
+            parts = [flight.FlightEndpoint(part.ticket(), []) for part in split]
             network = self._processor.options.network
             told = json.dumps({"network": network.passphrase} if network else {})
             return flight.FlightInfo(
-                _schema(command), descriptor, parts, ordered=True, app_metadata=told.encode()
+                command.schema, descriptor, parts, ordered=True, app_metadata=told.encode()
             )
 
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
-        return flight.SchemaResult(_schema(_command(descriptor)))
+        return flight.SchemaResult(self._command(descriptor).schema)
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
     ) -> flight.GeneratorStream:
-        command = _parsed(ticket.ticket)
-        of_command = of_range if command.ledgers else of_sessions
+        command = self._parsed(ticket.ticket)
+        if isinstance(command, FiguresRequest):
+            return self._figures(context, command)
+        of_command = of_aggregate if command.aggregate else of_range if command.ledgers else of_sessions
         gone = gone_of(context, grant)
         stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
         batches = _batches(stream, grant)
-        return flight.GeneratorStream(_schema(command), batches, options=write_options(context))
+        return flight.GeneratorStream(command.schema, batches, options=write_options(context))
+
+    def _command(self, descriptor: flight.FlightDescriptor) -> Command | FiguresRequest:
+        if descriptor.descriptor_type == flight.DescriptorType.PATH:
+            words = tuple(word.decode("utf-8", "replace") for word in descriptor.path)
+            return figures_of_path(words[1:]) if words[:1] == ("analytics",) else of_path(descriptor.path)
+        return self._parsed(descriptor.command)
+
+    def _parsed(self, command: bytes) -> Command | FiguresRequest:
+        try:
+            if is_figures(command):
+                return parse_figures(command)
+            return parse(command, self._processor.options.queries)
+        except NoCommand:
+            raise Unimplemented(
+                "this is no command of stellarrow's: send a path, or a JSON object with a table"
+            ) from None
+
+    def _figures(self, context: flight.ServerCallContext, command: FiguresRequest) -> flight.GeneratorStream:
+        with answering():
+            answer = answered(self._processor, command)
+        told = pa.py_buffer(json.dumps(answer.to_dict()).encode())
+        batches = [(batch, told) for batch in answer.rows.combine_chunks().to_batches()]
+        return flight.GeneratorStream(answer.rows.schema, iter(batches), options=write_options(context))
 
 
 def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:
@@ -99,25 +122,3 @@ def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.
             }
             yield sent.rows, pa.py_buffer(json.dumps(report).encode())
         grant.check()  # a stream that ends for this must not look whole
-
-
-def _command(descriptor: flight.FlightDescriptor) -> Command:
-    if descriptor.descriptor_type == flight.DescriptorType.PATH:
-        return of_path(descriptor.path)
-    return _parsed(descriptor.command)
-
-
-def _parsed(command: bytes) -> Command:
-    try:
-        return parse(command)
-    except NoCommand:
-        raise Unimplemented(
-            "this is no command of stellarrow's: send a path, or a JSON object with a table"
-        ) from None
-
-
-def _schema(command: Command) -> pa.Schema:
-    whole = schema(command.table, decoded=command.decoded)
-    if not command.columns:
-        return whole
-    return pa.schema([whole.field(name) for name in command.columns], metadata=whole.metadata)

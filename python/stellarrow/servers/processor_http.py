@@ -7,8 +7,10 @@ from typing import Any
 
 from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads.figures import summed_up
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
+from stellarrow.servers import figures_metrics
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
 
@@ -136,16 +138,20 @@ def metrics(processor: Processor) -> bytes:
     processor.metrics.queue_depth.set(max(behind, default=0))
     lags = [work.lag for work in processor.works()]
     processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
+    figures_metrics.measure(processor)
     return processor.metrics.text()
 
 
-def route(processor: Processor) -> Route:
-    """Return the route /sessions: every session with its rates, rows, and readers."""
+def routes(processor: Processor) -> list[Route]:
+    """Return /sessions, every session with its rates, rows and readers, and /analytics, figures of one."""
 
-    def answer(_: Request) -> Response:
+    def sessions(_: Request) -> Response:
         return JSONResponse([to_dict(work) for work in processor.works()])
 
-    return Route("/sessions", answer)
+    def figures(_: Request) -> Response:
+        return JSONResponse(summed_up(processor))
+
+    return [Route("/sessions", sessions), Route("/analytics", figures)]
 
 
 def to_dict(work: SessionWorker) -> dict[str, Any]:

@@ -11,10 +11,10 @@ from functools import partial
 from typing import Any, Final
 
 from stellarrow import registry
-from stellarrow.analytics.following import Follower, ProcessorFollower, SourceFollower, Stream
-from stellarrow.analytics.hot import Hot
-from stellarrow.analytics.reading import Tables
-from stellarrow.analytics.stored import Stored
+from stellarrow.analytics.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
+from stellarrow.analytics.reads.hot import Hot
+from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analytics.reads.stored import Stored
 from stellarrow.config import Analytics as Settings
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.core.tables import table

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from stellarrow import registry
 from stellarrow.config import Processor as Settings
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
@@ -100,7 +101,7 @@ class ProcessorService:
                 [*parts, *([self._flowctl] if self._flowctl else [])],
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
-                routes=[processor_http.route(self.processor)],
+                routes=processor_http.routes(self.processor),
                 **self._secured.http_doors,
             )
 
@@ -267,8 +268,11 @@ def _options(settings: Settings) -> Options:
         batch_size=settings.batch_size,
         workers=settings.worker_count,
         memory_mb=settings.max_memory_mb,
+        figures_mb=settings.analytics_mb,
         retention=Retention(
             size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
         ),
+        queries=catalogue(settings.file),
+        query_cache_mb=settings.query_cache_mb,
         dead_letters=settings.state_dir / FOLDER if settings.on_error == "quarantine" else None,
     )

@@ -19,6 +19,7 @@ from stellarrow.security.key_authenticator import KeyAuthenticator
 from stellarrow.security.key_store import FILE, KeyStore
 from stellarrow.security.limits import Rate
 from stellarrow.security.mtls import MtlsAuthenticator, read_roles
+from stellarrow.security.open_files import allow_many_files
 from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
 from stellarrow.storage.private import keep_private, private_file, private_folder, warn_of_open_files
@@ -43,6 +44,7 @@ class Secured:
         warn_of_open_files(
             filter(None, (settings.tls_key, settings.jwt_key_file, settings.bootstrap_admin_key_file))
         )
+        allow_many_files()
         if settings.auth or settings.holds_secret:
             leave_no_core_file()
         with ExitStack() as stack:

@@ -103,7 +103,7 @@ class Spool:
     def prepared(self, batch: LedgerBatch) -> LedgerBatch:
         """Do beforehand, in any thread, what write() would do in its own."""
         packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
-        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed)
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed, counted=batch.counted)
 
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
@@ -142,6 +142,11 @@ class Spool:
     def coverage(self) -> LedgerSet:
         """Return what need not be written: what is kept, what was, and what was left out."""
         return self._covered | self.left_out
+
+    @property
+    def kept(self) -> LedgerSet:
+        """The ledgers that are committed and can be read."""
+        return self._covered - self._facts.gone - self.left_out
 
     def close(self) -> None:
         self._closed = True

@@ -58,7 +58,33 @@ class Metrics:
         self.auth_attempts = Counter(
             "auth_attempts", "Clients that showed who they are.", ["type", "status"], registry=registry
         )
+        self.query_cache_hits = Counter(
+            "query_cache_hits", "Aggregates answered out of the cache.", registry=registry
+        )
+        self.query_cache_misses = Counter(
+            "query_cache_misses", "Aggregates that had to be computed.", registry=registry
+        )
+        self.query_cache_evictions = Counter(
+            "query_cache_evictions", "Answers that made room for others.", registry=registry
+        )
+        self.query_cache_bytes = Gauge(
+            "query_cache_bytes", "Bytes of the answers that are kept.", registry=registry
+        )
         self.api_key_usage = Counter("api_key_usage", "Calls made with a key.", ["key_id"], registry=registry)
+
+        self._add_figures(registry)
+
+    def _add_figures(self, registry: CollectorRegistry) -> None:
+        """Add what figures over time windows show: of all together, and of the foremost assets alone."""
+
+        def gauge(name: str, help_text: str, *labels: str) -> Gauge:
+            return Gauge(f"analytics_{name}", help_text, labels, registry=registry)
+
+        self.figures_ledger = gauge("last_ledger", "The last ledger that figures include.")
+        self.figures_bytes = gauge("state_bytes", "Memory that figures take, about.")
+        self.figures = gauge("window", "A figure of all together in the open window.", "figure", "window")
+        self.asset_transfers = gauge("asset_transfers", "Transfers of the foremost assets, in 24h.", "asset")
+        self.asset_volume = gauge("asset_volume", "What the foremost assets moved, in 24h.", "asset")
 
     def received(self, ledgers: int, size: int) -> None:
         """Count what a source got, in bytes as they came."""

@@ -95,10 +95,17 @@ def unreadable(place: str) -> list[Unreadable]:
     return opened(place)[1] if is_files else []
 
 
-def forgetting(place: str) -> Forgetting | None:
-    """Return the class of a place's sink where that writes ledgers again that it is made to forget."""
+def is_no_folder(place: str) -> bool:
+    """Tell whether a place is of a sink that can be read back and keeps no files, such as a database."""
     scheme = place.partition(":")[0]
     if _is_folder(place) or scheme in registry.FORMATS or scheme not in registry.sinks():
+        return False
+    return isinstance(registry.sink_entry(place).load(), Readable)
+
+
+def forgetting(place: str) -> Forgetting | None:
+    """Return the class of a place's sink where that writes ledgers again that it is made to forget."""
+    if not is_no_folder(place):
         return None
     kind = registry.sink_entry(place).load()
     return kind if isinstance(kind, Forgetting) else None

@@ -19,7 +19,7 @@ from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quara
 from stellarrow.sinks.files.reading import Unreadable
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
 from stellarrow.storage.files import FileStore, Found
-from stellarrow.verification.stored_tables import forgetting, opened
+from stellarrow.verification.stored_tables import forgetting, is_no_folder, opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 _NAMED: Final = 20  # foreign files that are named; of more, only how many
@@ -66,12 +66,12 @@ class _Found:
 def command(place: str, is_repair: bool, as_json: bool) -> int:
     """Read every file in PLACE and compare it with the manifest: size, checksum, columns, rows, ledgers.
 
-    PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …, or postgres://…,
-    of which the rows of each ledger are compared with how many were written.
+    PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …, or postgres://… or
+    kafka://…, of which the rows of each ledger are compared with how many were written.
     A file that cannot be read because the store does not answer ends the check, and nothing is moved.
     """
-    if kind := forgetting(place):
-        done = check_database(place, kind, is_repair=is_repair)
+    if is_no_folder(place):
+        done = check_database(place, forgetting(place), is_repair=is_repair)
         click.echo(json.dumps(done.report) if as_json else done.told)
         return done.exit_code
     tables, unreadable = opened(place)

@@ -52,6 +52,7 @@ _CHOICES: Final = {
     "workers": (_HOW, True),
     "budget_mb": (_HOW, True),
     "commit_every": (_HOW, True),
+    "shard": (_HOW, True),
     "state_dir": (_HOW, True),
 }
 
@@ -172,6 +173,7 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         )
         job = Job(opened, settings)
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
+        job.choose_shard(sinks)
         done = job.estimate(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
     click.echo(json.dumps(done.report) if as_json else done.told)
     return done.exit_code

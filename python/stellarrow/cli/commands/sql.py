@@ -18,8 +18,11 @@ from stellarrow.cli.query.database import Database
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
+from stellarrow.errors import SourceError
+from stellarrow.net.redaction import redacted_url
 from stellarrow.scanning import scan
 from stellarrow.sql.saved_queries import is_list, listed
+from stellarrow.verification.stored_tables import StoredTable, stored_tables
 
 if TYPE_CHECKING:
     from stellarrow.cli.query.postgres import PostgresDatabase
@@ -39,7 +42,7 @@ Examples:
     default="./stellarrow-data",
     type=Data(),
     metavar="PLACE",
-    help="A folder, or postgres://….  [./stellarrow-data]",
+    help="A folder, postgres://… or kafka://….  [./stellarrow-data]",
 )
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
 @click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
@@ -91,17 +94,27 @@ def _database(
     data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked
 ) -> Database | PostgresDatabase:
     """Return what the query is about."""
-    in_postgres = isinstance(data, str) and not source
-    needed = registry.extras_of(None, sinks=[str(data)]) if in_postgres else registry.extras_of(source)
+    in_sink = isinstance(data, str) and not source
+    in_postgres = in_sink and str(data).startswith("postgres")
+    needed = registry.extras_of(None, sinks=[str(data)]) if in_sink else registry.extras_of(source)
     extras.require("sql", *(needed if in_postgres else ("sql", *needed)))
     if source:
         names = table_names("all")
         return Database({name: scan(source, table=name, **ledgers) for name in names}, asked)
+    if isinstance(data, str) and not in_postgres:
+        return Database({one.table: scan(data, table=one.table) for one in _tables(data)}, asked)
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
         return PostgresDatabase(data)
     return Database(data, asked)
+
+
+def _tables(place: str) -> list[StoredTable]:
+    """Return the tables of a sink."""
+    if found := stored_tables(place):
+        return found
+    raise SourceError(f"{redacted_url(place)} holds no table: extract something into it first")
 
 
 def _show(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from rich.console import Group
@@ -11,6 +10,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.columns import GAP, Column, fitting, headings, lines, row, width_of
 
 Session = dict[str, Any]
 
@@ -18,25 +18,7 @@ _STYLES: Final = {"RUNNING": "green", "STARTING": "green", "ERROR": "bold red", 
 _ENDED: Final = frozenset({"STOPPED", "ERROR"})
 _RECENT: Final = 4  # sessions that have ended, shown
 _READERS: Final = 12  # shown, those farthest behind first
-_GAP: Final = 2
 _RARE: Final = ("read", "up to", "spool", "lag", "entries/s")  # left out first where the page is narrow
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    """A column's heading and cells, as wide as the widest; texts stand left, numbers right."""
-
-    heading: str
-    cells: list[Text]
-    is_text: bool = False
-
-    @property
-    def width(self) -> int:
-        return max([len(self.heading), *(len(cell) for cell in self.cells)])
-
-    def line(self, cell: Text) -> Text:
-        space = " " * (self.width - len(cell))
-        return cell + space if self.is_text else Text(space) + cell
 
 
 def drawn(sessions: Sequence[Session], width: int, *, whole_ids: bool) -> Group:
@@ -56,30 +38,24 @@ def drawn(sessions: Sequence[Session], width: int, *, whole_ids: bool) -> Group:
 def _overview(
     sessions: Sequence[Session], width: int, name: Callable[[str], str]
 ) -> Iterator[Text | Padding]:
-    columns = _columns(sessions, name)
-    left_out = []
-    for heading in _RARE:
-        if sum(one.width + _GAP for one in columns) - _GAP <= width:
-            break
-        columns = [one for one in columns if one.heading != heading]
-        left_out.append(heading)
-    yield _headings(columns)
+    columns, left_out = fitting(_columns(sessions, name), width, _RARE)
+    yield headings(columns)
     for at, one in enumerate(sessions):
-        yield _row([column.line(column.cells[at]) for column in columns])
+        yield row([column.line(column.cells[at]) for column in columns])
         if one["message"]:
-            yield Padding(Text(one["message"], style="yellow"), (0, 0, 0, _GAP))
+            yield Padding(Text(one["message"], style="yellow"), (0, 0, 0, GAP))
     if left_out:
         yield Text(f"no room for: {', '.join(left_out)}", style="dim")
 
 
-def _columns(sessions: Sequence[Session], name: Callable[[str], str]) -> list[_Column]:
-    def numbers(heading: str, shown: Callable[[Session], str]) -> _Column:
-        return _Column(heading, [Text(shown(one)) for one in sessions])
+def _columns(sessions: Sequence[Session], name: Callable[[str], str]) -> list[Column]:
+    def numbers(heading: str, shown: Callable[[Session], str]) -> Column:
+        return Column(heading, [Text(shown(one)) for one in sessions])
 
     states = [Text(one["status"], style=_STYLES.get(one["status"], "dim")) for one in sessions]
     return [
-        _Column("session", [Text(name(one["id"])) for one in sessions], is_text=True),
-        _Column("status", states, is_text=True),
+        Column("session", [Text(name(one["id"])) for one in sessions], is_text=True),
+        Column("status", states, is_text=True),
         numbers("ledger", lambda one: str(one["current"] or "-")),
         numbers("up to", lambda one: str(one["last"] or "open")),
         numbers("lag", lambda one: "-" if one["lag"] is None else formatting.seconds(one["lag"])),
@@ -95,16 +71,16 @@ def _tables(sessions: Sequence[Session], width: int, name: Callable[[str], str])
     names = list(dict.fromkeys(table for one in sessions for table in one["rows"]))
     if not names:
         return
-    tables = _Column("rows", [Text(table) for table in names], is_text=True)
+    tables = Column("rows", [Text(table) for table in names], is_text=True)
     columns = [
-        _Column(name(one["id"]), [Text(formatting.count(one["rows"].get(table, 0))) for table in names])
+        Column(name(one["id"]), [Text(formatting.count(one["rows"].get(table, 0))) for table in names])
         for one in sessions
     ]
     while columns:
-        fitting = [tables, columns.pop(0)]
-        while columns and sum(one.width + _GAP for one in (*fitting, columns[0])) - _GAP <= width:
-            fitting.append(columns.pop(0))
-        yield from _lines(fitting)
+        beside = [tables, columns.pop(0)]
+        while columns and width_of([*beside, columns[0]]) <= width:
+            beside.append(columns.pop(0))
+        yield from lines(beside)
         if columns:
             yield Text()
 
@@ -114,26 +90,10 @@ def _readers(sessions: Sequence[Session], name: Callable[[str], str]) -> Iterato
     readers.sort(key=lambda pair: -pair[1]["behind"])
     shown = readers[:_READERS]
     title = formatting.many(len(readers), "reader")
-    yield from _lines(
+    yield from lines(
         [
-            _Column("session", [Text(session) for session, _ in shown], is_text=True),
-            _Column(title, [Text(one["name"].rpartition(" ")[0]) for _, one in shown], is_text=True),
-            _Column("ledgers behind", [Text(formatting.count(one["behind"])) for _, one in shown]),
+            Column("session", [Text(session) for session, _ in shown], is_text=True),
+            Column(title, [Text(one["name"].rpartition(" ")[0]) for _, one in shown], is_text=True),
+            Column("ledgers behind", [Text(formatting.count(one["behind"])) for _, one in shown]),
         ]
     )
-
-
-def _lines(columns: Sequence[_Column]) -> Iterator[Text]:
-    yield _headings(columns)
-    for at in range(len(columns[0].cells)):
-        yield _row([column.line(column.cells[at]) for column in columns])
-
-
-def _headings(columns: Sequence[_Column]) -> Text:
-    return _row([column.line(Text(column.heading, style="bold")) for column in columns])
-
-
-def _row(cells: Sequence[Text]) -> Text:
-    line = Text(" " * _GAP).join(cells)
-    line.rstrip()
-    return line

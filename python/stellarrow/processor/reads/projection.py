@@ -41,7 +41,10 @@ def picker(command: Command) -> Pick:
         if wanted
     }
     fits = compile_sql(
-        command.table, whole, Filter(where=where.where), whole=schema(command.table, decoded=True)
+        command.table,
+        whole,
+        Filter(where=where.where, select=where.select),
+        whole=schema(command.table, decoded=True),
     )
 
     def pick(rows: pa.RecordBatch) -> pa.RecordBatch:

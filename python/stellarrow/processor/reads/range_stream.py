@@ -12,7 +12,7 @@ from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.options import DecodeOptions
-from stellarrow.errors import ConfigError, StellarrowError, Stopped
+from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
 from stellarrow.processor.processor import Processor
@@ -34,7 +34,7 @@ _log: Final = logging.getLogger(__name__)
 def endpoints(command: Command) -> list[Command]:
     """Split what is left of a bounded range into parts that readers may take in parallel."""
     ledgers = command.ledgers
-    if ledgers is None or ledgers.last is None:
+    if ledgers is None or ledgers.last is None or command.aggregate:
         return [command]
     place = _place(command, cursor_of(command))
     first = place.after + 1
@@ -77,6 +77,33 @@ def of_range(
     cutter = Cutter(processor.options.batch_size, place, selector(command))
     decoding = _Decoding(processor, command, behind=place.after)
     return _with_tokens(cursor, _sent(processor, decoding, cutter, cancelled, f"{reader} {command.table}"))
+
+
+def decoded_range(
+    processor: Processor, command: Command, *, cancelled: Callable[[], bool], reader: str = "reader"
+) -> Iterator[LedgerBatch]:
+    """Yield the batches of a bounded range whole, in order and without a gap.
+
+    Stopped where the reader has gone, Unavailable where the processor shuts down before the end.
+    """
+    place = _place(command, Cursor(command.shape))
+    decoding = _Decoding(processor, command, behind=place.after)
+
+    def gives_up() -> bool:
+        return cancelled() or processor.draining.is_set()
+
+    name = f"{reader} {command.table}"
+    with closing(decoding), processor.ranges.slot(name, close=decoding.close, gives_up=gives_up):
+        decoding.start()
+        while not gives_up():
+            with suppress(Empty):
+                batch = decoding.next(_POLL_SECONDS)
+                if batch is None:
+                    return
+                yield batch
+    if cancelled():
+        raise Stopped("the reader has gone")
+    raise Unavailable("the processor is shutting down: ask again when it is back")
 
 
 def _with_tokens(cursor: Cursor, sent: Iterator[Sent]) -> Stream:

@@ -6,14 +6,21 @@ import json
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
+import pyarrow as pa
+
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.bounded_json import JsonObject
 from stellarrow.net.redaction import shortened
+from stellarrow.sql.named import AGGREGATE, FILTER, PROJECTION
+
+if TYPE_CHECKING:
+    from stellarrow.sql.aggregation import Aggregation
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -22,7 +29,8 @@ COMPATIBLE: Final = (("contract", "data"), "contract_data@1.0")  # the path olde
 
 _KEYS: Final = (
     *("table", "version", "start_ledger", "end_ledger", "contract_ids", "asset_codes", "event_names"),
-    *("columns", "where", "from", "follow", "decoded"),
+    *("columns", "where", "select", "filter", "projection", "aggregate", "window"),
+    *("from", "follow", "decoded"),
 )
 # The column by which rows are told to be among those listed; a contract also tells its asset.
 _LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "event_names": "event_name"}
@@ -30,6 +38,19 @@ _LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "e
 
 class NoCommand(Exception):
     """The bytes are another protocol's, such as Flight SQL's; nothing is wrong with them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An aggregate instead of rows: its name, its window, none for the whole range, and what it means."""
+
+    name: str
+    window: str
+    meant: Aggregation = field(compare=False, repr=False)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self.meant.schema(self.window)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,8 +67,11 @@ class Command:
     where: Filter = field(default_factory=Filter)
     columns: tuple[str, ...] = ()
     decoded: bool = False
+    aggregate: Asked | None = None
 
     def __post_init__(self) -> None:
+        if self.aggregate:
+            self._check_aggregate(self.aggregate)
         if self.ledgers and self.origin == LATEST:
             raise ConfigError('"from": "latest" and start_ledger cannot both be meant: leave one out')
         if self.decoded and not self.ledgers:
@@ -62,6 +86,29 @@ class Command:
                     f"{self.table} has no column {shortened(column)!r}: {_nearest(column, known)}"
                 )
 
+    def _check_aggregate(self, asked: Asked) -> None:
+        if self.columns or self.where.select:
+            raise ConfigError(
+                "an aggregate makes columns of its own: leave columns, select and projection out"
+            )
+        if self.follow and not asked.window and not (self.ledgers and self.ledgers.last):
+            raise ConfigError(
+                'an aggregate of what is still to come has no end: give a "window", such as "1h", or leave'
+                ' "follow" out'
+            )
+        if self.origin == LATEST and not self.follow:
+            raise ConfigError('there is nothing after the latest ledger to aggregate: add "follow": true')
+
+    @property
+    def schema(self) -> pa.Schema:
+        """What is answered with."""
+        if self.aggregate:
+            return self.aggregate.schema
+        whole = schema(self.table, decoded=self.decoded, where=Filter(select=self.where.select))
+        if not self.columns:
+            return whole
+        return pa.schema([whole.field(name) for name in self.columns], metadata=whole.metadata)
+
     @property
     def _decodes_keys(self) -> bool:
         """Whether contracts are seen while decoding, though no column tells them."""
@@ -70,7 +117,11 @@ class Command:
     @property
     def shape(self) -> str:
         """What a resume token must have been made for: the same of the same rows in the same order."""
-        answer = json.dumps([self.table, str(self.where), self.ledgers.first if self.ledgers else None])
+        shape = [self.table, str(self.where), self.ledgers.first if self.ledgers else None]
+        if asked := self.aggregate:
+            ends = [self.follow, self.ledgers.last if self.ledgers else None]
+            shape += [asked.meant.text, asked.window, *ends]
+        answer = json.dumps(shape)
         return f"{zlib.crc32(answer.encode()):08x}"
 
     def ticket(self) -> bytes:
@@ -89,6 +140,8 @@ class Command:
             report["columns"] = self.columns
         if self.decoded:
             report["decoded"] = True
+        if self.aggregate:
+            report |= {"aggregate": self.aggregate.name, "window": self.aggregate.window}
         return json.dumps(report).encode()
 
 
@@ -104,30 +157,66 @@ def of_path(path: Sequence[bytes | str]) -> Command:
     return Command(table=str(table("@".join(words))))
 
 
-def parse(command: bytes) -> Command:
-    """Read a JSON command; NoCommand where it is not even meant to be one."""
+def parse(command: bytes, queries: Catalogue | None = None) -> Command:
+    """Read a JSON command, with these named queries; NoCommand where it is not even meant to be one."""
     if not command.lstrip().startswith(b"{"):
         raise NoCommand
     asked = JsonObject.read(command, "the command", keys=_KEYS, largest=_COMMAND_BYTES)
-    name, version = asked.text("table"), asked.text("version")
-    if not name:
-        raise ConfigError('the command names no table: add "table", such as "contract_events"')
+    known = queries or Catalogue()
+    name = _table(asked, known)
     ledgers = _ledgers(asked.ledger("start_ledger"), asked.ledger("end_ledger"))
     bounded = ledgers is not None and ledgers.last is not None
+    decoded = asked.truth("decoded", default=False)
+    aggregate = _aggregate(asked, name, known, decoded=decoded)
     return Command(
-        table=str(table(f"{name}@{version}" if version else name)),
+        table=name,
         ledgers=ledgers,
         origin=asked.text("from") or EARLIEST,
-        follow=asked.truth("follow", default=not bounded),
-        where=Filter(
-            contract_ids=asked.texts("contract_ids"),
-            asset_codes=asked.texts("asset_codes"),
-            event_names=asked.texts("event_names"),
-            where=asked.text("where"),
-        ),
+        follow=asked.truth("follow", default=not bounded and not aggregate),
+        where=_where(asked, name, known, decoded=decoded),
         columns=asked.texts("columns"),
-        decoded=asked.truth("decoded", default=False),
+        decoded=decoded,
+        aggregate=aggregate,
     )
+
+
+def _table(asked: JsonObject, known: Catalogue) -> str:
+    """Return the table that is named, or the one that a named query is of, as `name@version`."""
+    name, version = asked.text("table"), asked.text("version")
+    for kind in (AGGREGATE, FILTER, PROJECTION):
+        if not name and (query := asked.text(kind)):
+            name = known.find(query, kind).table
+    if not name:
+        raise ConfigError('the command names no table: add "table", such as "contract_events"')
+    return str(table(f"{name.partition('@')[0]}@{version}" if version else name))
+
+
+def _where(asked: JsonObject, name: str, known: Catalogue, *, decoded: bool) -> Filter:
+    where = Filter(
+        contract_ids=asked.texts("contract_ids"),
+        asset_codes=asked.texts("asset_codes"),
+        event_names=asked.texts("event_names"),
+        where=asked.text("where"),
+        select=asked.text("select"),
+    )
+    if where.select and asked.texts("columns"):
+        raise ConfigError("columns say what select says: give one of them")
+    where = known.filtered(where, asked.text("filter"), [name], decoded=decoded)
+    if asked.text("projection") and asked.texts("columns"):
+        raise ConfigError("columns say what the projection says: give one of them")
+    return known.projected(where, asked.text("projection"), [name], decoded=decoded)
+
+
+def _aggregate(asked: JsonObject, name: str, known: Catalogue, *, decoded: bool) -> Asked | None:
+    query, window = asked.text("aggregate"), asked.text("window")
+    if not query:
+        if window:
+            raise ConfigError('a "window" is of an "aggregate": name that, too')
+        return None
+    from stellarrow.sql.windows import window_named  # noqa: PLC0415  an extra
+
+    _, meant = known.aggregation(query, name, decoded=decoded)
+    return Asked(query, window_named(window), meant)
 
 
 def _ledgers(first: int, last: int) -> LedgerRange | None:

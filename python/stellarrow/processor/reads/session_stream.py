@@ -27,12 +27,12 @@ def of_sessions(
 
     Without any session yet, it waits for the first. `reader` names the client for people.
     """
-    registered = _Reader(processor, command, reader)
+    registered = SessionReader(processor, command, reader)
     return _followed(registered, processor, follow=command.follow, cancelled=cancelled)
 
 
 def _followed(
-    reader: _Reader, processor: Processor, *, follow: bool, cancelled: Callable[[], bool]
+    reader: SessionReader, processor: Processor, *, follow: bool, cancelled: Callable[[], bool]
 ) -> Stream:
     try:
         reader.begin()
@@ -60,7 +60,7 @@ class _Taken:
     cutter: Cutter
 
 
-class _Reader:
+class SessionReader:
     """One client's way through the spools, registered with each, so that nothing it needs is removed."""
 
     def __init__(self, processor: Processor, command: Command, name: str) -> None:

@@ -5,10 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stellarrow.analytics.reading import Tables
+from stellarrow.analytics.reads.reading import Tables
 from stellarrow.extras import needing
+from stellarrow.servers.analytics_http.accounts import AccountEndpoints
+from stellarrow.servers.analytics_http.assets import AssetEndpoints
+from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
+from stellarrow.servers.analytics_http.openapi import document
+from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
+from stellarrow.servers.analytics_http.summaries import Summaries
 from stellarrow.servers.analytics_http.tables import TableEndpoints
 
 with needing("HTTP", "servers"):
@@ -17,10 +23,20 @@ with needing("HTTP", "servers"):
 
 def endpoints(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[Endpoint]:
     """Return what can be asked; `following` says where newer ledgers come from."""
-    rows = TableRows(tables)
-    return [*TableEndpoints(tables, rows, following).endpoints()]
+    rows, summaries = TableRows(tables), Summaries(tables)
+    return [
+        *TableEndpoints(tables, rows, following).endpoints(),
+        *AccountEndpoints(tables, rows, summaries).endpoints(),
+        *AssetEndpoints(tables, rows, summaries).endpoints(),
+        *ContractEndpoints(tables, rows, summaries).endpoints(),
+    ]
 
 
 def routes(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
-    """Return the routes of REST."""
-    return [*routes_of(endpoints(tables, following), lambda: tables.version)]
+    """Return the routes of REST, with what describes them."""
+    made = endpoints(tables, following)
+    schemas = {name: tables.snapshot(name).schema for name in tables.names}
+    return [
+        *routes_of(made, lambda: tables.version),
+        *reference_routes(made, document(made, schemas)),
+    ]

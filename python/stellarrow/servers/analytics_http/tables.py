@@ -6,11 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stellarrow.analytics.conditions import lists_of
-from stellarrow.analytics.order import key_of
-from stellarrow.analytics.paging import page
-from stellarrow.analytics.reading import Question, Snapshot, Tables
-from stellarrow.analytics.refusals import NotFound
+from stellarrow.analytics.reads.conditions import lists_of
+from stellarrow.analytics.reads.order import key_of
+from stellarrow.analytics.reads.paging import page
+from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
+from stellarrow.analytics.reads.refusals import NotFound
 from stellarrow.core.tables import __version__, table
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown

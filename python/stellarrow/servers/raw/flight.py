@@ -18,7 +18,8 @@ from stellarrow.net.bounded_json import JsonObject
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import FlightListener, GuardedFlight, answering, gone_of, write_options
+from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
+from stellarrow.servers.flight_errors import answering
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
 

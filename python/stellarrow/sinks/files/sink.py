@@ -62,6 +62,7 @@ class FileSink:
             "format": format.name,
             "codec": format.codec,
         }
+        self._ledgers_per_file = ledgers_per_file
         self._signed = checked(unsigned) == "signed"
         if self._signed:
             facts["unsigned"] = unsigned
@@ -122,6 +123,11 @@ class FileSink:
     def held(cls, url: str) -> list[HeldFiles]:
         """Return the tables of a place, whoever wrote them."""
         return held_files_in(open_existing(url))
+
+    @property
+    def ledgers_per_part(self) -> int:
+        """How many ledgers a file holds at most."""
+        return self._ledgers_per_file
 
     def health(self) -> Health:
         """Look at the place: is it there, may it be written to, is there room?"""

@@ -128,6 +128,11 @@ class PostgresSink:
         forget(url, place, ledgers)
 
     @property
+    def ledgers_per_part(self) -> int:
+        """How many ledgers a partition holds."""
+        return self._size
+
+    @property
     def guards(self) -> tuple[Guard, ...]:
         """What stands before the server, for those who watch over it."""
         return (self._guard,)

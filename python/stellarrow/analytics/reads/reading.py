@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from stellarrow.analytics.conditions import Compiled, Conditions, compiled
-from stellarrow.analytics.hot import Hot, Picture
-from stellarrow.analytics.order import key_of, turned
-from stellarrow.analytics.refusals import NotFound, Refused
-from stellarrow.analytics.stored import Stored, StoredTable
+from stellarrow.analytics.reads.conditions import Compiled, Conditions, compiled
+from stellarrow.analytics.reads.hot import Hot, Picture
+from stellarrow.analytics.reads.order import key_of, turned
+from stellarrow.analytics.reads.refusals import NotFound, Refused
+from stellarrow.analytics.reads.stored import Stored, StoredTable
 from stellarrow.core.tables import schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network

@@ -1,0 +1,211 @@
+"""Figures over time windows, counted from ledgers or stored tables, or asked of a processor."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final
+
+import pyarrow as pa
+
+from stellarrow.analytics.request import FiguresRequest
+from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.core.arguments import check
+from stellarrow.core.decode import Decoder
+from stellarrow.errors import ConfigError, SourceError, SourceUnavailable
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.address import Address
+from stellarrow.net.client_tls import NO_TLS
+from stellarrow.net.credentials import ClientCredentials
+from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.loop import wanted_ledgers, weight
+from stellarrow.pipeline.parallel import ordered
+from stellarrow.protocols import Source
+from stellarrow.scanning.reading import ending
+from stellarrow.storage.paths import local_path
+
+if TYPE_CHECKING:
+    from stellarrow.analytics.reads.stored import StoredTable
+
+_BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
+_MOST_BYTES: Final = 1 << 30
+_MOST_KEYS: Final = 1_000_000
+_TIMEOUT: Final = 60.0  # seconds
+_FLIGHT: Final = {"flight": False, "flights": True}
+
+
+def analytics(
+    source: str | os.PathLike[str] | Source,
+    name: str,
+    *,
+    window: str | None = None,
+    asset: str | None = None,
+    contract: str | None = None,
+    top: int | None = None,
+    by: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    ledgers: LedgerSet | LedgerRange | str | None = None,
+    network: str | Network | None = None,
+    session: str | None = None,
+    token: str | None = None,
+    workers: int | None = None,
+) -> pa.Table:
+    """Return figures over time windows, a row a window, the oldest first, or with `top` a row a key.
+
+    They are the same as SQL over the stored rows gives: docs/analytics.md has every column. A processor,
+    which keeps them as ledgers come, answers at once, with the windows that are kept; of ledgers and stored
+    tables all windows are counted.
+
+    Args:
+        source: A path, glob or URL of ledgers, a Source, a folder that `run` wrote, or a processor's Flight:
+            `flight://HOST:8816`, with TLS `flights://`.
+        name: `network`, `transfers`, `events` or `storage`.
+        window: `1m`, `5m`, `1h` (by default), `24h` (by default with `top`), `7d` or `total`; in UTC.
+        asset: Of transfers, those of one: `native` or `XLM`, `CODE:ISSUER`, or its contract.
+        contract: Of events and storage, those of one contract.
+        top: Instead of windows, so many assets or contracts that are foremost in the newest window.
+        by: By what they are: `volume`, `transfers`, `transactions`, `mints`, `burns`, `events` or `changes`.
+        start: Only windows that begin at or after a date or time, such as `2024-07-01` or `-1d`.
+        end: Only windows that begin up to then.
+        ledgers: Which ledgers are counted, as `scan` takes them; None takes all that are there.
+        network: A name such as `pubnet`, or a passphrase. None takes what the place tells.
+        session: Which of a processor's sessions is meant; None takes the foremost.
+        token: What a processor that asks who calls is shown.
+        workers: How many threads decode; None takes as many as there are processors.
+
+    Raises:
+        ConfigError: An argument makes no sense.
+        SourceError: The ledgers, the tables or the processor cannot be read.
+    """
+    check(ledgers=ledgers, network=network, workers=workers)
+    given = {"window": window, "asset": asset, "contract": contract, "top": top, "by": by, "session": session}
+    given |= {"from": start, "to": end}
+    request = FiguresRequest.of(name, given)
+    if isinstance(source, str) and source.partition("://")[0] in _FLIGHT:
+        return _asked(source, request, token, ledgers, network)
+    if session or token:
+        raise ConfigError("session and token are of a processor: name its Flight, such as flight://HOST:8816")
+    keyed = bool(top or request.key)
+    made = Analytics(
+        most_keys=_MOST_KEYS if keyed else 0,
+        most_bytes=_MOST_BYTES,
+        only=request.key or None,
+        keeps_all=True,
+    )
+    wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
+    stored = _stored(source, NAMES[name].table)
+    if stored is not None:
+        _count_stored(made, stored, wanted)
+    else:
+        _count_ledgers(made, source, name, wanted, network=network, workers=workers)
+    return request.answer(made)
+
+
+def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable | None:
+    """Return the table of a folder that was extracted, None where the source is no such folder."""
+    if not isinstance(source, str | os.PathLike) or "://" in str(source):
+        return None
+    from stellarrow.analytics.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.sinks.files.dataset import is_extracted  # noqa: PLC0415  the same
+
+    folder = local_path(source)
+    if not is_extracted(folder):
+        return None
+    tables = Stored(str(folder)).tables
+    if table not in tables:
+        raise SourceError(f"{folder} was extracted without {table}: it has {', '.join(sorted(tables))}")
+    return tables[table]
+
+
+def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> None:
+    from stellarrow.analytics.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  the same
+
+    wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
+    name = stored.listing.shape.facts["table"]
+    due = stored.coverage if wanted is None else stored.coverage & wanted
+    rows, closed = pa.RecordBatch.from_pylist([], stored.schema), 0
+    for part in due:
+        for rows in stored.within(part, stored.schema.names, Compiled()):
+            if rows.num_rows:
+                last, closed = rows["ledger_sequence"][-1].as_py(), rows["closed_at"][-1].value // 1_000_000
+                made.add({name: rows}, LedgerRange(last, last), closed)
+    if due:
+        made.add({name: rows.slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+
+
+def _count_ledgers(
+    made: Analytics,
+    source: str | os.PathLike[str] | Source,
+    name: str,
+    asked: LedgerSet | str | None,
+    *,
+    network: str | Network | None,
+    workers: int | None,
+) -> None:
+    from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
+
+    threads = workers or os.cpu_count() or 1
+    with _opened(source) as reading:
+        known = find_network(reading, network)
+        decoder = Decoder([NAMES[name].table], network=known, keeps_counted=True)
+        for part in ending(wanted_ledgers(reading, asked), reading):
+            chain = Chain(part, verify=True)
+            chunks = reading.read(part)
+            made_ahead = ordered(chunks, decoder, workers=threads, budget=_BUDGET, cost=weight)
+            with closing(made_ahead) as batches:
+                for batch in batches:
+                    chain.follow(batch.first, batch.last, batch.run)
+                    made.count(batch)
+            chain.end()
+
+
+@contextmanager
+def _opened(source: str | os.PathLike[str] | Source) -> Iterator[Source]:
+    if not isinstance(source, str | os.PathLike):
+        yield source
+        return
+    from stellarrow.registry import open_source  # noqa: PLC0415  loads sources and sinks
+
+    with closing(open_source(os.fspath(source))) as opened:
+        yield opened
+
+
+def _asked(
+    url: str,
+    request: FiguresRequest,
+    token: str | None,
+    ledgers: LedgerSet | LedgerRange | str | None,
+    network: str | Network | None,
+) -> pa.Table:
+    """Ask a processor's Flight."""
+    if ledgers is not None:
+        raise ConfigError("a processor's figures are of all its ledgers: leave ledgers out, or name a source")
+    from pyarrow import flight  # noqa: PLC0415  heavy
+
+    from stellarrow.net.flight_client import call_options, connect, reason_of  # noqa: PLC0415  heavy
+
+    scheme, _, place = url.partition("://")
+    address = Address.parse(place)
+    options = call_options(ClientCredentials.of((), token, NO_TLS), address.host, timeout=_TIMEOUT)
+    where = f"the processor's Flight at {address}"
+    try:
+        with connect(str(address), secure=_FLIGHT[scheme]) as client:
+            descriptor = flight.FlightDescriptor.for_command(request.ticket())
+            info = client.get_flight_info(descriptor, options)
+            table: pa.Table = client.do_get(info.endpoints[0].ticket, options).read_all()
+    except (pa.ArrowInvalid, pa.ArrowKeyError, NotImplementedError) as error:
+        raise SourceError(f"{where} refuses analytics/{request.name}: {reason_of(error)}") from error
+    except (flight.FlightUnauthenticatedError, flight.FlightUnauthorizedError) as error:
+        raise SourceError(f"{where} lets us in no further ({reason_of(error)}): give token") from error
+    except (flight.FlightError, pa.ArrowException) as error:
+        raise SourceUnavailable(
+            f"{where} does not answer ({reason_of(error)}): start it or check it"
+        ) from error
+    told = json.loads(info.app_metadata or b"{}").get("network")
+    if network is not None and told and Network.of(network).passphrase != told:
+        raise ConfigError(f"{where} is of {Network.from_passphrase(told)}, not {Network.of(network)}")
+    return table

@@ -1,0 +1,108 @@
+"""Tables that were extracted into a sink that is no folder of files, read back as what `scan` yields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow import registry
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
+from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.protocols import HeldTable, Readable, Typed
+from stellarrow.sql import compile_sql
+
+if TYPE_CHECKING:
+    from stellarrow.sql.computation import Computation
+
+# A filter's fields that a column answers alone; the rest takes what the walk sees.
+_ANSWERED = {"contract_ids": "contract_id", "event_names": "event_name"}
+_UNANSWERED = ("asset_codes", "asset_issuers", "event_types", "accounts")
+
+
+@dataclass(frozen=True, slots=True)
+class SunkTable:
+    """A table of a sink."""
+
+    place: str
+    held: HeldTable
+    schema: pa.Schema
+
+    def read_ledgers(self, text: str) -> LedgerSet:
+        """Read which ledgers are asked for, by number or by when they closed."""
+        times = CloseTimes.of_rows(
+            self.held.ledgers,
+            lambda part: self.held.read(["ledger_sequence", "closed_at"], part),
+            name=f"{self.held.name} in {self.place}",
+        )
+        return LedgerSet.parse(text, known=lambda: self.held.ledgers, times=times)
+
+    def batches(self, where: Filter, wanted: LedgerSet | None) -> Callable[[], Iterator[pa.RecordBatch]]:
+        """Return what makes a pass over the rows of these ledgers, in their order."""
+        compute = compile_sql(self.held.name, self.schema, where, whole=self.schema)
+        for field in _UNANSWERED:
+            if getattr(where, field):
+                raise ConfigError(f"{field} cannot be asked of what was extracted: ask in SQL, as where")
+        chosen = where if compute is None else compute.filter
+        due = self._covered(wanted)
+        return lambda: self._rows(due, chosen, compute)
+
+    def _covered(self, wanted: LedgerSet | None) -> LedgerSet:
+        held = self.held.ledgers
+        if wanted is None:
+            return held
+        is_open = wanted and wanted.ranges[-1].last is None
+        asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
+        if absent := asked - held:
+            raise LedgerMissing(
+                f"{self.held.name} in {self.place} has {held}, but not {absent}: extract them, or ask for"
+                " what is there"
+            )
+        return asked
+
+    def _rows(self, due: LedgerSet, chosen: Filter, compute: Computation | None) -> Iterator[pa.RecordBatch]:
+        for part in due:
+            for rows in self.held.read(self.schema.names, part):
+                kept = _chosen(rows.cast(self.schema), chosen)
+                if kept.num_rows:
+                    yield compute(kept) if compute else kept
+
+
+def find_sunk(place: str, table: str) -> SunkTable | None:
+    """Find a table in a sink; None where the place is none that rows can be scanned in."""
+    scheme = place.partition(":")[0]
+    if scheme in registry.sources() or scheme not in registry.sinks():
+        return None
+    kind = registry.sink_entry(place).load()
+    if not isinstance(kind, Readable):
+        return None
+    held = kind.held(place)
+    if held and not isinstance(held[0], Typed):
+        return None
+    shown = redacted_url(place)
+    name, _, version = table.partition("@")
+    for one in held:
+        if one.name == name and isinstance(one, Typed):
+            if version and one.version != version:
+                raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
+            return SunkTable(shown, one, one.schema)
+    others = ", ".join(one.name for one in held)
+    raise SourceError(
+        f"{shown} has no {name}: {f'it has {others}' if others else 'extract something into it first'}"
+    )
+
+
+def _chosen(rows: pa.RecordBatch, where: Filter) -> pa.RecordBatch:
+    """Leave out rows by what columns alone can answer of a filter."""
+    for name, column in _ANSWERED.items():
+        if (values := getattr(where, name)) and column in rows.schema.names:
+            rows = rows.filter(pc.is_in(rows.column(column), pa.array(list(values), pa.string())))
+    if not where.include_deleted and "deleted" in rows.schema.names:
+        rows = rows.filter(pc.invert(rows.column("deleted")))
+    return rows

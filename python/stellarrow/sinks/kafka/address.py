@@ -1,0 +1,188 @@
+"""Clusters as words: `kafka://USER:PASSWORD@HOST:9092,HOST:9092/?topic_prefix=stellar.`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import parse_qsl, unquote
+
+from stellarrow.errors import ConfigError, nearest
+from stellarrow.net.redaction import redacted_url
+from stellarrow.storage.paths import local_path
+
+Encoding = Literal["arrow", "json"]
+Key = Literal["ledger", "contract"]
+
+OPTIONS: Final[Mapping[str, str]] = {
+    "topic_prefix": "what names of topics begin with, stellarrow. by default",
+    "format": "what a message holds: arrow, a ledger's rows as an Arrow IPC stream, or json, one row",
+    "key": "what messages are keyed by: ledger or contract",
+    "partitions": "how many partitions a topic is made with, 1 by default",
+    "tls": "yes for TLS",
+    "ca": "a file of CA certificates to trust instead of the system's",
+    "certificate": "a file with our certificate, for TLS of both sides",
+    "private_key": "a file with the key of our certificate",
+    "sasl": "how the user logs in: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512",
+    "settings": "a file of librdkafka's own settings, name=value lines",
+}
+_DEFAULT_PREFIX: Final = "stellarrow."
+_FORM: Final = "write kafka://HOST:9092/?topic_prefix=stellar."
+_MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+_WORDS: Final = {"format": ("arrow", "json"), "key": ("ledger", "contract"), "tls": ("yes", "no")}
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s/@]+)(?::(\d{1,5}))?")
+_PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,150}")
+_FILES: Final = {
+    "ca": "ssl.ca.location",
+    "certificate": "ssl.certificate.location",
+    "private_key": "ssl.key.location",
+}
+# What the guarantee rests on; the sink sets it itself.
+_OURS: Final = frozenset(
+    (
+        *("transactional.id", "enable.idempotence", "isolation.level", "acks", "request.required.acks"),
+        *("bootstrap.servers", "metadata.broker.list", "enable.auto.commit", "group.id", "group.instance.id"),
+        *("enable.partition.eof", "auto.offset.reset", "message.max.bytes", "partitioner"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A cluster, the topics in it, and how messages are made; `client` holds secrets."""
+
+    brokers: str
+    prefix: str = _DEFAULT_PREFIX
+    encoding: Encoding = "arrow"
+    key: Key = "ledger"
+    partitions: int = 1
+    client: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def __str__(self) -> str:
+        return f"Kafka at {self.brokers}"
+
+    @property
+    def coverage(self) -> str:
+        """The topic that says which ledgers are there."""
+        return f"{self.prefix}coverage"
+
+    @property
+    def transactional_id(self) -> str:
+        """What writers of these topics share: of those that have it, one at a time can commit."""
+        return f"stellarrow-{self.prefix}"
+
+    def topic(self, table: str) -> str:
+        """Return the topic of a table."""
+        return f"{self.prefix}{table}"
+
+    @classmethod
+    def parse(cls, url: str) -> Address:
+        """Read a URL; user and password may be in KAFKA_USERNAME, KAFKA_PASSWORD or KAFKA_PASSWORD_FILE."""
+        scheme, _, rest = url.partition(":")
+        place, _, query = rest.removeprefix("//").partition("?")
+        login, _, brokers = place.rpartition("@")
+        options = _options(url, query)
+        if scheme != "kafka" or not rest.startswith("//"):
+            raise ConfigError(f"{redacted_url(url)!r} names no broker: {_FORM}")
+        partitions = options.get("partitions", "1")
+        if not partitions.isdecimal() or not 0 < int(partitions) <= 10_000:
+            raise ConfigError(f"{redacted_url(url)!r}: partitions is a number, such as partitions=6")
+        prefix = options.get("topic_prefix", _DEFAULT_PREFIX)
+        if not _PREFIX.fullmatch(prefix):
+            raise ConfigError(
+                f"the topic_prefix {prefix!r} cannot begin a topic's name: write up to 150 letters, digits,"
+                " dots, dashes and underscores, such as topic_prefix=stellar."
+            )
+        user, _, password = login.partition(":")
+        return cls(
+            _brokers(url, brokers),
+            prefix,
+            "json" if options.get("format") == "json" else "arrow",
+            "contract" if options.get("key") == "contract" else "ledger",
+            int(partitions),
+            _client(unquote(user), unquote(password), options),
+        )
+
+
+def _options(url: str, query: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in OPTIONS:
+            remedy = nearest(name, OPTIONS, f"choose among {', '.join(OPTIONS)}")
+            raise ConfigError(f"{redacted_url(url)!r} has an unknown option {name!r}: {remedy}")
+        if value not in (known := _WORDS.get(name, (value,))):
+            remedy = nearest(value, known, f"choose among {', '.join(known)}")
+            raise ConfigError(f"{redacted_url(url)!r}: {name} cannot be {value[:40]!r}: {remedy}")
+        options[name] = value
+    return options
+
+
+def _brokers(url: str, text: str) -> str:
+    found = []
+    for one in text.rstrip("/").split(","):
+        match = _BROKER.fullmatch(one)
+        if not match or int(match[2] or 0) > 65_535:
+            raise ConfigError(f"{redacted_url(url)!r} names no broker: {_FORM}")
+        found.append(f"{match[1]}:{match[2] or 9092}")
+    return ",".join(found)
+
+
+def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, str]:
+    """Return the settings by which clients connect."""
+    made = _settings_file(options["settings"]) if "settings" in options else {}
+    for name, setting in _FILES.items():
+        if name in options:
+            made[setting] = str(_readable(options[name], name))
+    tls = options.get("tls") == "yes" or any(name in options for name in _FILES)
+    user = user or os.environ.get("KAFKA_USERNAME", "")
+    if user:
+        mechanism = options.get("sasl", "PLAIN" if tls else "SCRAM-SHA-512")
+        if mechanism not in _MECHANISMS:
+            remedy = nearest(mechanism.upper(), _MECHANISMS, f"choose among {', '.join(_MECHANISMS)}")
+            raise ConfigError(f"sasl cannot be {mechanism[:40]!r}: {remedy}; for others name a settings file")
+        made |= {
+            "sasl.mechanism": mechanism,
+            "sasl.username": user,
+            "sasl.password": password or _password(),
+        }
+    elif "sasl" in options:
+        raise ConfigError("sasl is how a user logs in: name one, as in kafka://USER@HOST, or KAFKA_USERNAME")
+    if user or tls:
+        made["security.protocol"] = f"{'sasl_' if user else ''}{'ssl' if tls else 'plaintext'}"
+    return made
+
+
+def _password() -> str:
+    if file := os.environ.get("KAFKA_PASSWORD_FILE"):
+        return _readable(file, "KAFKA_PASSWORD_FILE").read_text().strip()
+    if password := os.environ.get("KAFKA_PASSWORD"):
+        return password
+    raise ConfigError("the Kafka user has no password: set KAFKA_PASSWORD or KAFKA_PASSWORD_FILE")
+
+
+def _settings_file(name: str) -> dict[str, str]:
+    made = {}
+    path = _readable(name, "settings")
+    for number, line in enumerate(path.read_text().splitlines(), 1):
+        text = line.strip()
+        setting, equals, value = (part.strip() for part in text.partition("="))
+        if not text or text.startswith(("#", "!")):
+            continue
+        if not equals:
+            raise ConfigError(f"{path}, line {number}, is no setting: write name=value")
+        if setting in _OURS:
+            raise ConfigError(f"{path}, line {number}: stellarrow sets {setting} itself, take it out")
+        made[setting] = value
+    return made
+
+
+def _readable(name: str, what: str) -> Path:
+    path = local_path(name)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ConfigError(f"{what} {path} cannot be read ({error.strerror}): name a file that can") from error
+    return path

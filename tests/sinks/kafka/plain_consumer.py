@@ -1,0 +1,82 @@
+"""A consumer that knows nothing of stellarrow: what any reader of the topics sees, in a process of its own.
+
+Reads a JSON object a line, brokers, topic and isolation level, and answers with a line: how many bytes
+follow; they are an Arrow IPC stream with a row a message: partition, offset, key, value, headers.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+import pyarrow as pa
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+SCHEMA = pa.schema(
+    [
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("headers", pa.map_(pa.string(), pa.binary())),
+    ]
+)
+
+
+def messages(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "anybody",
+            "isolation.level": isolation,
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "auto.offset.reset": "earliest",
+            "fetch.wait.max.ms": 10,
+        }
+    )
+    found = []
+    try:
+        known = consumer.list_topics(topic, timeout=30).topics[topic]
+        left = set() if known.error else set(known.partitions)
+        if left:
+            consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+        while left:
+            message = consumer.poll(60)
+            if message is None:
+                raise TimeoutError(f"{topic} does not end")
+            if error := message.error():
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                left.discard(message.partition())
+                continue
+            found.append(
+                {
+                    "partition": message.partition(),
+                    "offset": message.offset(),
+                    "key": message.key(),
+                    "value": message.value(),
+                    "headers": message.headers() or [],
+                }
+            )
+    finally:
+        consumer.close()
+    return found
+
+
+def main() -> None:
+    for line in sys.stdin:
+        asked = json.loads(line)
+        table = pa.Table.from_pylist(messages(**asked), SCHEMA)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, SCHEMA) as stream:
+            stream.write_table(table)
+        answer = sink.getvalue().to_pybytes()
+        sys.stdout.buffer.write(b"%d\n" % len(answer))
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()
