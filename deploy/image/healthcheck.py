@@ -1,7 +1,7 @@
 """Tell whether the service of this container can do its work: exit code 0, or 1 with the reason.
 
-The image's HEALTHCHECK, and the probe of Kubernetes where callers must show a certificate. It asks the service
-that runs as process 1 for /ready, at the address that its flags or its environment name.
+The image's HEALTHCHECK, and the probe of Kubernetes where callers must show a certificate: it asks the
+service that runs as process 1 for /ready, at the address that its flags or its environment name.
 """
 
 import http.client
