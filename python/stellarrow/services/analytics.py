@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from stellarrow import registry
+from stellarrow.analytics.reads.figures import KeptFigures
 from stellarrow.analytics.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
 from stellarrow.analytics.reads.hot import Hot
 from stellarrow.analytics.reads.reading import Tables
@@ -24,6 +25,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.servers.analytics_http.routes import routes
+from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import agreed, listening
@@ -59,6 +61,9 @@ class AnalyticsService:
             stack.callback(self._secured.close)
             stored = self._stored(stack)
             self.tables = self._tables(stored, network or self._network(stored))
+            stack.callback(self.tables.close)
+            self._figures = KeptFigures(self.tables, most_bytes=settings.analytics_mb << 20)
+            stack.callback(self._figures.close)
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
@@ -164,7 +169,7 @@ class AnalyticsService:
         shown: dict[str, Any] = {"ready": self._ready, "metrics": self._metrics.text}
         with listening(settings, "rest_port"):
             self.rest = HealthServer(
-                settings.rest_port, self.components, routes=routes(self.tables, self._told), **shown, **doors
+                settings.rest_port, self.components, routes=self._routes(), **shown, **doors
             )
         stack.callback(self.rest.close)
         self.http: HealthServer | None = None
@@ -172,6 +177,9 @@ class AnalyticsService:
             with listening(settings, "health_port"):
                 self.http = HealthServer(settings.health_port, self.components, **shown, **doors)
             stack.callback(self.http.close)
+
+    def _routes(self) -> list[Any]:
+        return routes(self.tables, self._figures, Channels(self.tables), self._told)
 
     @property
     def components(self) -> list[Part]:
@@ -185,6 +193,7 @@ class AnalyticsService:
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
+        self._figures.start()
         if self._follower:
             self._follower.start()
         self.rest.start()
@@ -211,6 +220,8 @@ class AnalyticsService:
         self._ready.clear()
         if self._follower:
             self._follower.close()
+        self._figures.close()
+        self.tables.close()
         return True
 
     def close(self) -> None:
