@@ -80,6 +80,8 @@ class Command:
         for listed, column in _LISTS.items():
             if getattr(self.where, listed) and column not in known and not self._decodes_keys:
                 raise ConfigError(f"{self.table} has no {column}: leave {listed} out")
+        if len(set(self.columns)) < len(self.columns):
+            raise ConfigError("a column is named twice: name it once")
         for column in self.columns:
             if column not in known:
                 raise ConfigError(
