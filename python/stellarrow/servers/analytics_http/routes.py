@@ -16,7 +16,7 @@ from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
 from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
-from stellarrow.servers.analytics_http.stream import stream_route
+from stellarrow.servers.analytics_http.stream import described, stream_route
 from stellarrow.servers.analytics_http.summaries import Summaries
 from stellarrow.servers.analytics_http.tables import TableEndpoints
 from stellarrow.servers.analytics_live import Channels
@@ -44,9 +44,10 @@ def routes(
 ) -> list[BaseRoute]:
     """Return the routes of REST, with what describes them."""
     made = endpoints(tables, figures, following)
+    told = [*made, described()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
-        *reference_routes(made, document(made, schemas)),
+        *reference_routes(told, document(told, schemas)),
     ]

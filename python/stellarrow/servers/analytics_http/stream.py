@@ -16,6 +16,8 @@ from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Grant
 from stellarrow.servers.analytics_http import parameters as of
+from stellarrow.servers.analytics_http.answers import Document
+from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.parameters import Parameter, read_all
 from stellarrow.servers.analytics_http.writing import json_rows
 from stellarrow.servers.analytics_live import Channel, Channels, Delivery
@@ -43,6 +45,21 @@ PARAMETERS: Final = (
     *(of.EVENT_TYPES, of.EVENT_NAMES, of.WHERE),
 )
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
+
+
+def described() -> Endpoint:
+    """Return what the reference says of the event streams."""
+    return Endpoint(
+        path="/v1/stream/{table}",
+        summary="Rows as they come, as server-sent events",
+        description="Each event has whole ledgers: rows, with first_ledger, last_ledger and rows; progress,"
+        " where no row fits; gap, where ledgers are not here. Its id is where Last-Event-ID goes on: over"
+        " reconnects, restarts and other servers of the same ledgers, without loss or repeat.",
+        answer=lambda _: Document(),
+        tag="stream",
+        parameters=PARAMETERS,
+        is_stream=True,
+    )
 
 
 def stream_route(channels: Channels) -> Route:
