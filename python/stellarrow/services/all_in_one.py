@@ -83,25 +83,18 @@ def run(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
         begin()
-        for one in (ledgers_out, tables_out):
+        services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
+        for one in services.values():
             one.start()
         _start_sessions(ledgers, tables_out)
         for sink in sinks:
             sink.start()
-        answers.start()
-        announce(
-            {
-                "source": ledgers_out.addresses,
-                "processor": tables_out.addresses,
-                "sinks": ", ".join(map(redacted_url, locations)),
-                "analytics": answers.addresses,
-            }
-        )
+        named = {name: one.addresses for name, one in services.items()}
+        announce({**named, "sinks": ", ".join(map(redacted_url, locations))})
         while not stop.wait(_READABLE_POLL_SECONDS):
-            ledgers_out.look()
-            tables_out.look()
-            answers.look()
-        return _drained(ledgers_out, tables_out, answers, sinks)
+            for one in services.values():
+                one.look()
+        return _drained([*services.values()], sinks)
 
 
 def _analytics(settings: Analytics, tables: Any, network: Network, locations: Sequence[str]) -> Any:
@@ -122,12 +115,12 @@ def _opened_source(settings: Processor, metrics: Metrics) -> Any:
     )
 
 
-def _drained(ledgers_out: Any, tables_out: Any, answers: Any, sinks: Sequence[_Feed]) -> bool:
+def _drained(services: Sequence[Any], sinks: Sequence[_Feed]) -> bool:
     """Let all of it end side by side, as there are ten seconds for all; tell whether every client let go."""
-    with ThreadPoolExecutor(3, thread_name_prefix="stellarrow-drain") as threads:
+    with ThreadPoolExecutor(len(services), thread_name_prefix="stellarrow-drain") as threads:
         for sink in sinks:
             sink.stop()
-        draining = [threads.submit(one.drain) for one in (ledgers_out, tables_out, answers)]
+        draining = [threads.submit(one.drain) for one in services]
         for sink in sinks:
             sink.close()
         ended = [one.result() for one in draining]
