@@ -14,6 +14,7 @@ from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
 from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
+from stellarrow.servers.analytics_http.pages import page_routes
 from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
 from stellarrow.servers.analytics_http.stream import described, stream_route
@@ -42,11 +43,12 @@ def endpoints(
 def routes(
     tables: Tables, figures: KeptFigures, channels: Channels, following: Callable[[], Mapping[str, Any]]
 ) -> list[BaseRoute]:
-    """Return the routes of REST, with what describes them."""
+    """Return the routes of REST, what describes them, and the web page."""
     made = endpoints(tables, figures, following)
     told = [*made, described()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
+        *page_routes(),
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
         *reference_routes(told, document(told, schemas)),
