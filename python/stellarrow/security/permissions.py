@@ -92,6 +92,18 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /v1/contracts/{contract}/storage": Rule(Permission.READ_LEDGERS),
     "GET /v1/contracts/{contract}/interface": Rule(Permission.READ_LEDGERS),
     "GET /v1/contracts/{contract}/events": Rule(Permission.READ_LEDGERS),
+    # the web page: files that everybody may have, and that ask the calls above for all they show
+    "GET /": Rule(Asked.NOTHING),
+    "GET /feed": Rule(Asked.NOTHING),
+    "GET /assets": Rule(Asked.NOTHING),
+    "GET /assets/{name:path}": Rule(Asked.NOTHING),
+    "GET /accounts/{name:path}": Rule(Asked.NOTHING),
+    "GET /contracts/{name:path}": Rule(Asked.NOTHING),
+    "GET /ledgers/{name:path}": Rule(Asked.NOTHING),
+    "GET /sql": Rule(Asked.NOTHING),
+    "GET /coverage": Rule(Asked.NOTHING),
+    "GET /terms": Rule(Asked.NOTHING),
+    "GET /page/{name:path}": Rule(Asked.NOTHING),
     # gRPC
     "/raw_ledger_service.RawLedgerService/StreamRawLedgers": Rule(Permission.READ_LEDGERS),
     f"{_CONTROL}/StartProcessing": Rule(Permission.WRITE_LEDGERS, "session started"),

@@ -12,6 +12,7 @@ from stellarrow.servers.analytics_http.assets import AssetEndpoints
 from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
 from stellarrow.servers.analytics_http.openapi import document
+from stellarrow.servers.analytics_http.pages import page_routes
 from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
 from stellarrow.servers.analytics_http.summaries import Summaries
@@ -33,10 +34,11 @@ def endpoints(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> lis
 
 
 def routes(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
-    """Return the routes of REST, with what describes them."""
+    """Return the routes of REST, what describes them, and the web page."""
     made = endpoints(tables, following)
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
+        *page_routes(),
         *routes_of(made, lambda: tables.version),
         *reference_routes(made, document(made, schemas)),
     ]
