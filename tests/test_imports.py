@@ -32,6 +32,7 @@ FLOORS = (
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
     ("analytics.reads",),
+    ("receiving", "forwarding"),
     ("servers.raw", "servers"),
     ("running", "scanning", "verification"),
     ("backfilling",),
