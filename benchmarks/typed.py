@@ -142,9 +142,8 @@ def javascript(folder: Path) -> None:
         cwd=SDK,
     )
     if done.returncode:
-        print(
-            f"  the JavaScript SDK failed: {next((one for one in done.stderr.splitlines() if 'Error' in one), done.stderr)}"
-        )
+        reason = next((one for one in done.stderr.splitlines() if "Error" in one), done.stderr)
+        print(f"  the JavaScript SDK failed: {reason}")
         return
     print(f"  JavaScript SDK, the same events{'':32} {float(done.stdout):>12,.0f} events a CPU second")
 
