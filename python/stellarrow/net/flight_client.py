@@ -16,7 +16,7 @@ from stellarrow.net.grpc_channel import ChannelOption, channel_options
 _ADDED: Final = re.compile(r"\. (?:gRPC client debug|Detail: Python exception)")  # by Flight, after the text
 
 
-# Looking for how much fits on the way costs a quarter of what it takes to read, and brings nothing on a loopback.
+# Probing for bandwidth costs a quarter of what it takes to read, and brings nothing on a loopback.
 _NEAR: Final[tuple[ChannelOption, ...]] = (("grpc.http2.bdp_probe", 0),)
 
 
