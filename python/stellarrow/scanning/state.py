@@ -36,7 +36,7 @@ def current(
         )
         last[row["contract_id"], row["ledger_key_hash"], row["key_xdr"]] = None if gone else place
     kept = sorted(place for place in last.values() if place is not None)
-    yield from rows.take(kept).to_batches()
+    yield from rows.take(pa.array(kept, pa.int64())).to_batches()
 
 
 def _moment(row: dict[str, int]) -> Moment:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from stellarrow.core.arguments import check
 from stellarrow.core.tables import TYPED
-from stellarrow.core.typed import Code, Specs, TypedTables
+from stellarrow.core.typed import Code, Ran, Specs, TypedTables
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Place, learned
 from stellarrow.protocols import Source
@@ -47,6 +47,14 @@ class TypedScans(Mapping[str, Scan]):
 
     def _scan(self, table: str) -> Scan:
         return scan_typed(self._source, table, self._tables, **self._choices)
+
+    @property
+    def ran(self) -> list[Ran]:
+        """What the contract ran, in order: from which ledger on where that was seen, and the code's hash.
+
+        A hash of None is the Stellar Asset Contract.
+        """
+        return [*self._tables.ran.get(self._target, ())]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
