@@ -96,7 +96,7 @@ def command(
 
 
 def _database(
-    data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked, names: dict[str, str]
+    data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked, short: dict[str, str]
 ) -> Database | PostgresDatabase:
     """Return what the query is about."""
     in_sink = isinstance(data, str) and not source
@@ -112,7 +112,7 @@ def _database(
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
         return PostgresDatabase(data, asked)
-    return Database(data, asked, names)
+    return Database(data, asked, short)
 
 
 def _tables(place: str) -> list[StoredTable]:
