@@ -63,6 +63,7 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/sinks.py
 	$(BIN)/python benchmarks/postgres.py
 	$(BIN)/python benchmarks/processor.py
+	$(BIN)/python benchmarks/figures.py
 	$(BIN)/python benchmarks/security.py
 
 lock: $(CORE) ## note which versions of what development needs are in use
