@@ -1,7 +1,7 @@
 """Figures over time windows: what they cost a processor, how soon they answer, and how much memory they take.
 
-python benchmarks/figures.py [LEDGERS]; they are synthetic, 1.33 MB each, and the same with figures and without.
-Then ten million transfers of a hundred thousand assets are counted, and every figure is asked for.
+python benchmarks/figures.py [LEDGERS]; they are synthetic, 1.33 MB each. Then ten million transfers of a
+hundred thousand assets are counted, and every figure is asked for.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ def measured() -> Iterator[list[float]]:
 
     try:
         for name, call in wrapped.items():
-            setattr(
-                SessionFigures, name, partialmethod(lambda self, call, *rest: timed(call, self, *rest), call)
-            )
+            setattr(SessionFigures, name, partialmethod(timed_of, call))
         yield took
     finally:
         for name, call in wrapped.items():
@@ -87,8 +85,8 @@ def cost(title: str, made: Sequence[bytes], *, first: int = FIRST, network: str 
     each = 1e3 * min(figures for _, figures in with_figures) / len(made)
     print(
         f"{title}: figures take {statistics.median(shares):.1%} on top of the processor (median of {TURNS}"
-        f" turns, at least {min(shares):.1%}), {each:.2f} ms a ledger; the processor {min(without):.2f} s without,"
-        f" {min(seconds for seconds, _ in with_figures):.2f} s with them"
+        f" turns, at least {min(shares):.1%}), {each:.2f} ms a ledger; the processor"
+        f" {min(without):.2f} s without, {min(seconds for seconds, _ in with_figures):.2f} s with them"
     )
 
 
@@ -136,7 +134,8 @@ def counted() -> Analytics:
     told = analytics.foremost("transfers", "total", limit=ASSETS + 2)["contract_id"].drop_null().to_pylist()
     print(
         f"{TRANSFERS:,} transfers of {ASSETS:,} assets: {1e9 * took / TRANSFERS:.0f} ns each,"
-        f" {len(set(told)):,} told apart, state {state:.0f} MB, the process at most {resident_mb():.0f} MB, {before:.0f} before"
+        f" {len(set(told)):,} told apart, state {state:.0f} MB;"
+        f" the process at most {resident_mb():.0f} MB, {before:.0f} before"
     )
     if state > MOST_MB:
         raise SystemExit(f"the state takes more than {MOST_MB:.0f} MB")
