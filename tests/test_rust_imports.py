@@ -19,6 +19,7 @@ FLOORS = {
         ("ledger", "contract"),
         ("frame", "filter"),
         ("tables",),
+        ("typed",),
         ("decode",),
     ),
     "analytics": (
@@ -33,7 +34,7 @@ FLOORS = {
         ("answers",),
         ("analytics",),
     ),
-    "python": (("convert", "handover"), ("options", "streams", "figures")),
+    "python": (("convert", "handover", "runs"), ("options", "streams", "figures", "typed")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
 CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}

@@ -6,6 +6,7 @@ from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
 from stellarrow.core.tables import Table, __version__, keys, schema, tables
+from stellarrow.core.typed import SpecUnknown
 from stellarrow.errors import (
     AccessRefused,
     ApiKeyExists,
@@ -61,7 +62,7 @@ from stellarrow.protocols import (
     Typed,
 )
 from stellarrow.running import run
-from stellarrow.scanning import Scan, aggregate, analytics, queries, scan
+from stellarrow.scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
 from stellarrow.sql.named import NamedQuery
 
 __all__ = [
@@ -119,12 +120,14 @@ __all__ = [
     "SourceError",
     "SourceKind",
     "SourceUnavailable",
+    "SpecUnknown",
     "StellarrowError",
     "Stopped",
     "Table",
     "TaskFailed",
     "TooManyCalls",
     "Typed",
+    "TypedScans",
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
@@ -141,5 +144,6 @@ __all__ = [
     "schema",
     "synth",
     "tables",
+    "typed",
     "unescape",
 ]

@@ -7,10 +7,12 @@ __all__ = [
     "DEBUG_BUILD",
     "CoreError",
     "Figures",
+    "Knowledge",
     "Options",
     "Run",
     "Splitter",
     "Synth",
+    "TypedPlan",
     "__version__",
     "decode",
     "describe",
@@ -168,3 +170,52 @@ class Figures:
     def restore(self, data: bytes) -> None: ...
     @property
     def bytes(self) -> int: ...
+
+@final
+class Knowledge:
+    """What is known of contracts; any thread may ask while one learns.
+
+    Contracts are strkeys, hashes of code hex; None instead of one is the Stellar Asset Contract.
+    """
+    def __new__(cls, targets: Sequence[str]) -> Knowledge: ...
+    def learn(
+        self,
+        data: Any,
+        passphrase: str,
+        framing: str = "auto",
+        ledgers: tuple[int, int] | None = None,
+        verify_chain: bool = True,
+    ) -> None: ...
+    def add_code(self, hash: str, code: Any) -> None: ...
+    def pin(self, contract: str, hash: str | None) -> None: ...
+    def note(self, contract: str, ledger: int, hash: str | None) -> None: ...
+    def sample(self, contract: str, items: Sequence[tuple[bytes, bytes | None]]) -> None: ...
+    def history(self, contract: str) -> list[tuple[int | None, str | None]]: ...
+    def missing(self) -> list[str]: ...
+    def plan(self) -> TypedPlan: ...
+
+@final
+class TypedPlan:
+    """Typed tables, compiled; any number of threads may decode with it."""
+    def tables(self) -> list[tuple[str, str, list[str]]]: ...
+    def schema(self, name: str) -> Schema: ...
+    @property
+    def lacking(self) -> list[tuple[str, str]]: ...
+    def decode(
+        self,
+        data: Any,
+        names: Sequence[str],
+        passphrase: str,
+        framing: str = "auto",
+        ledgers: tuple[int, int] | None = None,
+        verify_chain: bool = True,
+        verify_hashes: bool = False,
+    ) -> tuple[list[RecordBatch], Run | None]: ...
+    def rows(
+        self,
+        contract: str,
+        names: Sequence[str],
+        protocol: int,
+        events: Sequence[tuple[list[bytes], bytes]],
+        items: Sequence[tuple[bytes, bytes | None]],
+    ) -> list[RecordBatch]: ...

@@ -10,12 +10,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from security.certificates import Authority
+from security.deployment import deployed
 from stellarrow.net.address import Address
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.http_limits import CONNECTIONS
@@ -107,6 +110,21 @@ def http_answer(connection: socket.socket) -> bytes:
     answer = http.client.HTTPResponse(connection)
     answer.begin()
     return answer.read()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_who_begins_no_handshake_of_tls_is_let_go_of(lake: Path, tmp_path: Path, protocol: str) -> None:
+    flags = {"auth": "api_key", **Authority(tmp_path / "authority").server_flags}
+    with deployed(lake, tmp_path / "state", flags) as made, ExitStack() as stack:
+        address = made.server("source", protocol).address
+        held = [
+            stack.enter_context(socket.create_connection((address.host, address.port), timeout=SECONDS))
+            for _ in range(20)
+        ]
+        for client in held:
+            while client.recv(4_096):  # gRPC's settings may come first
+                pass
 
 
 def test_a_service_may_open_as_many_files_as_the_system_allows() -> None:

@@ -345,6 +345,26 @@ def test_what_is_saved_wrongly_is_told_with_its_section(tmp_path: Path, section:
     assert "stellarrow.toml" in str(error.value)
 
 
+def test_a_service_does_not_start_with_a_query_that_is_saved_wrongly(say: Say, tmp_path: Path) -> None:
+    Path("bad.toml").write_text("[queries.x]\ntable = 'ledgers'\nkind = 'filter'\nexpression = 'protocl = 1'")
+    for words in (
+        ["processor", "serve", "--source", LEDGERS, "--state-dir", tmp_path / "state"],
+        ["extract", LEDGERS, "--tables", "ledgers", "--filter", "x"],
+        ["sql", "@x"],
+        ["queries"],
+        ["config", "show", "extract"],
+    ):
+        code, _, error = say(*words, "--config", "bad.toml")
+        assert (code, "bad.toml [queries.x]: ledgers has no column 'protocl'" in error) == (2, True), words
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_file_of_the_older_components_saves_no_queries(tmp_path: Path) -> None:
+    file = tmp_path / "older.yaml"
+    file.write_text("flight_port: 8816\n")
+    assert [*catalogue(file)] == [*Catalogue()]
+
+
 def test_what_python_asks_wrongly_is_told() -> None:
     for asked, table, told in (
         ("sum(amount_raw)", None, "is an expression: name the table, too"),

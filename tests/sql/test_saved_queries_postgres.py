@@ -67,6 +67,65 @@ def test_a_ready_made_query_answers_as_over_files(
     assert len(files[1].splitlines()) > (form == "--csv")  # a row at least
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["@volume_by_asset"],
+        ["@volume_by_asset", "--window", "7d", "--filter", "successful_payments"],
+        ["@volume_by_asset", "--window", "5m", "--filter", "large_amounts"],
+        ["@transactions_by_hour"],
+        ["@by_event", "--window", "24h"],
+        ["@assets"],
+        ["@in_all"],
+        ["@by_type"],
+    ],
+)
+def test_an_aggregate_answers_as_over_files(
+    say: Say, both: tuple[Path, str], tmp_path: Path, words: list[str]
+) -> None:
+    config = tmp_path / "saved.toml"
+    config.write_text(
+        """
+[queries.by_event]
+table = "token_transfers"
+kind = "aggregate"
+expression = "count(*) filter (where successful) as ok, max(closed_at) as last by event_type"
+[queries.assets]
+table = "token_transfers"
+kind = "aggregate"
+expression = "count(distinct asset) as assets by event_type"
+[queries.in_all]
+table = "token_transfers"
+kind = "aggregate"
+expression = "sum(amount_raw) as volume, min(amount_raw) as least, sum(event_index) as places"
+[queries.by_type]
+table = "contract_data"
+kind = "aggregate"
+expression = "count(*), max(balance) as most by contract_key_type"
+"""
+    )
+    files, database = (say(*words, "--data", place, "--config", config, "--json") for place in both)
+    assert files == database
+    assert (files[0], files[2]) == (0, "")
+    assert files[1]
+
+
+@pytest.mark.parametrize("name", ["successful_payments", "large_amounts"])
+def test_a_filter_keeps_as_many_rows_as_over_files(say: Say, both: tuple[Path, str], name: str) -> None:
+    files, database = (say(f"@{name}", "--data", place, "--json") for place in both)
+    assert len(files[1].splitlines()) == len(database[1].splitlines()) > 0
+
+
+def test_what_a_database_cannot_answer_by_name_is_a_sentence(say: Say, both: tuple[Path, str]) -> None:
+    for words, told in (
+        (["@volume_by_aset"], "did you mean volume_by_asset?"),
+        (["select 1", "--window", "1h"], "--window and --filter are for @NAME"),
+        (["@large_amounts", "--window", "1h"], "leave --window out"),
+    ):
+        code, _, error = say(*words, "--data", both[1])
+        assert (code, told in error) == (2, True), error
+
+
 @pytest.fixture(scope="module")
 def held(postgres: PrivateServer, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """Balances of every size in files and in a database."""

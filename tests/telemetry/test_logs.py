@@ -65,3 +65,16 @@ def test_the_level_holds_for_our_own_lines_and_ends_with_the_block(
         logging.getLogger("stellarrow").warning("loud")
     assert capsys.readouterr().err.splitlines()[0].endswith("WARNING loud")
     assert not logging.getLogger("stellarrow").handlers
+
+
+@pytest.mark.parametrize("form", ["console", "json"])
+def test_what_others_wrote_makes_no_line_of_its_own_and_moves_no_cursor(
+    form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "a\r\n2026-01-01 00:00:00,000 ERROR forged\x1b[2J\u2028b\x9bc"
+    with logs.written("info", form):
+        logging.getLogger("stellarrow.test").warning("the node says %s", text)
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "forged" in told
+    assert not set(told) & set("\r\x1b\u2028\x9b")

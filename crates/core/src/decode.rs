@@ -1,23 +1,27 @@
 //! Ledgers in, record batches out: framing, integrity, walk and tables put together.
 
 mod faults;
+mod room;
+pub mod typed;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use arrow_array::RecordBatch;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, invalid};
 use crate::filter::{Filter, Wanted};
 use crate::frame::{self, Frame, Framing, Opened};
 use crate::ledger::header::{self, Ledger};
 pub use crate::ledger::integrity::hash_text;
 use crate::ledger::integrity::{self, network_id};
-use crate::ledger::visitor::{Totals, Visitor};
+use crate::ledger::visitor::Totals;
 use crate::ledger::walk::Walk;
-use crate::tables::{Settings, Size, Table, Tables, Transfers};
+pub use crate::tables::Rows;
+use crate::tables::{Settings, Table, Tables, Transfers};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, skip};
 use faults::{fault, misplaced, refused, trailing};
+use room::Learned;
 
 /// Room made beyond what is expected: some ledgers have a little more than others.
 const SPARE: f64 = 1.05;
@@ -33,25 +37,6 @@ pub struct Request {
     verify_chain: bool,
     verify_hashes: bool,
     learned: Arc<Learned>,
-}
-
-/// What an earlier call made of so many bytes: room for as much is made at once, as growing column
-/// by column takes a fifth of the time where a call has one ledger.
-#[derive(Debug, Default)]
-struct Learned(Mutex<Option<(usize, Vec<Vec<Size>>)>>);
-
-impl Learned {
-    fn note(&self, bytes: usize, sizes: Vec<Vec<Size>>) {
-        if let Ok(mut last) = self.0.lock()
-            && bytes > 0
-        {
-            *last = Some((bytes, sizes));
-        }
-    }
-
-    fn last(&self) -> Option<(usize, Vec<Vec<Size>>)> {
-        self.0.lock().ok()?.clone()
-    }
 }
 
 impl Request {
@@ -75,6 +60,11 @@ impl Request {
             verify_hashes: false,
             learned: Arc::default(),
         })
+    }
+
+    /// sha256 of the network's passphrase.
+    pub fn network_id(&self) -> [u8; 32] {
+        self.settings.network_id
     }
 
     /// Take the framing as given instead of finding it.
@@ -144,9 +134,9 @@ pub struct Run {
 }
 
 /// Takes ledgers in, data by data, until the batches are asked for.
-pub struct Decoder<'r> {
+pub struct Decoder<'r, R = Tables> {
     request: &'r Request,
-    tables: Tables,
+    tables: R,
     run: Option<Run>,
     network_proven: bool,
     /// Bytes of XDR taken in since the last batches were handed over.
@@ -180,23 +170,32 @@ pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
 impl<'r> Decoder<'r> {
     /// A decoder that has seen nothing yet.
     pub fn new(request: &'r Request) -> Result<Self> {
-        let tables = Tables::new(&request.tables, &request.settings)?;
-        Ok(Self { request, tables, run: None, network_proven: false, taken: 0 })
+        Ok(Self::with(request, Tables::new(&request.tables, &request.settings)?))
+    }
+
+    /// Hand over the batches, and begin anew.
+    pub fn finish(&mut self) -> Result<(Vec<RecordBatch>, Option<Run>)> {
+        self.request.learned.note(std::mem::take(&mut self.taken), self.tables.sizes());
+        let batches = self.tables.finish().map_err(invalid)?;
+        Ok((batches, self.run.take()))
+    }
+}
+
+impl<'r, R: Rows> Decoder<'r, R> {
+    /// A decoder that shows ledgers to others than the tables asked for.
+    pub fn with(request: &'r Request, tables: R) -> Self {
+        Self { request, tables, run: None, network_proven: false, taken: 0 }
+    }
+
+    /// What was shown the ledgers, and which they were.
+    pub fn into_parts(self) -> (R, Option<Run>) {
+        (self.tables, self.run)
     }
 
     /// Take in the ledgers of this data. Those before a bad one stay, the bad one leaves nothing.
     pub fn push(&mut self, data: &[u8]) -> Result<()> {
         let opened = frame::open(data, self.request.framing)?;
         self.ledgers(&opened)
-    }
-
-    /// Hand over the batches, and begin anew.
-    pub fn finish(&mut self) -> Result<(Vec<RecordBatch>, Option<Run>)> {
-        self.request.learned.note(std::mem::take(&mut self.taken), self.tables.sizes());
-        let batches = self.tables.finish().map_err(|error| {
-            Error::data(0, format!("what was read does not make valid Arrow columns: {error}"))
-        })?;
-        Ok((batches, self.run.take()))
     }
 
     fn ledgers(&mut self, opened: &Opened<'_>) -> Result<()> {

@@ -1,5 +1,7 @@
 //! What can go wrong, each with the place and the remedy.
 
+use arrow_schema::ArrowError;
+
 use crate::xdr::Fault;
 
 /// Why nothing came out.
@@ -64,3 +66,8 @@ impl Error {
 
 /// What came out, or why not.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// What was read does not fit its columns, which is nobody's fault but ours.
+pub(crate) fn invalid(error: ArrowError) -> Error {
+    Error::data(0, format!("what was read does not make valid Arrow columns: {error}"))
+}

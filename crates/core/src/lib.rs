@@ -9,5 +9,6 @@ pub mod frame;
 mod ledger;
 pub mod synth;
 pub mod tables;
+pub mod typed;
 pub mod values;
 pub mod xdr;

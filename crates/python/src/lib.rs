@@ -4,7 +4,9 @@ mod convert;
 mod figures;
 mod handover;
 mod options;
+mod runs;
 mod streams;
+mod typed;
 
 use std::borrow::Cow;
 
@@ -12,7 +14,7 @@ use mimalloc::MiMalloc;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 use stellarrow_core::contract::wasm;
-use stellarrow_core::decode::{self, Run};
+use stellarrow_core::decode;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
@@ -21,42 +23,14 @@ use convert::{CoreError, Data, refused};
 use figures::Figures;
 use handover::py_stream;
 use options::Options;
+use runs::PyRun;
 use streams::{Splitter, Synth, write};
+use typed::{PyKnowledge, TypedPlan};
 
 /// Column buffers come and go by the megabyte; the system's allocator gives them back and faults
 /// them in again each time.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
-
-/// A call's ledgers; see `stellarrow_core::decode::Run`.
-#[pyclass(name = "Run", frozen, get_all)]
-struct PyRun {
-    count: u32,
-    first: u32,
-    last: u32,
-    first_closed_at: u64,
-    last_closed_at: u64,
-    previous_hash: String,
-    last_hash: String,
-    size_bytes: u64,
-    transactions: u64,
-}
-
-impl From<Run> for PyRun {
-    fn from(run: Run) -> Self {
-        Self {
-            count: run.count,
-            first: run.first,
-            last: run.last,
-            first_closed_at: run.first_closed_at,
-            last_closed_at: run.last_closed_at,
-            previous_hash: decode::hash_text(&run.previous_hash),
-            last_hash: decode::hash_text(&run.last_hash),
-            size_bytes: run.size,
-            transactions: run.transactions,
-        }
-    }
-}
 
 #[pyfunction]
 #[pyo3(name = "decode", signature = (data, options, framing = "auto", ledgers = None, verify_hashes = false))]
@@ -147,8 +121,9 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Figures, Options, PyRun, Splitter, Synth, framing, keys, meta_json, py_decode,
-        py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
+        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TypedPlan, framing, keys,
+        meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json, spec_status,
+        tables, unescape, write,
     };
 
     #[pymodule_init]

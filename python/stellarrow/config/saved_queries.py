@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.config.reading import QUERIES, parsed
+from stellarrow.config.reading import QUERIES, is_yaml, parsed
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.redaction import shortened
@@ -17,7 +17,8 @@ _KEYS: Final = ("table", "kind", "expression", "description")
 
 def catalogue(file: str | os.PathLike[str] | None) -> Catalogue:
     """Return the ready-made queries and those that a settings file saves; None saves none."""
-    held = parsed(Path(file)).get(QUERIES, {}) if file else {}
+    saves = file is not None and not is_yaml(Path(file))  # the older components save none
+    held = parsed(Path(file)).get(QUERIES, {}) if file and saves else {}
     if not isinstance(held, dict):
         raise ConfigError(f"{file} has {QUERIES!r}, which is no section: write [{QUERIES}.NAME]")
     return Catalogue(_query(name, content, f"{file} [{QUERIES}.{name}]") for name, content in held.items())

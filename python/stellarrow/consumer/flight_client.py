@@ -28,7 +28,8 @@ _CONNECT_SECONDS: Final = 10.0
 class Arrival:
     """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted.
 
-    Not `complete`, rows of the last ledger are still to come.
+    Not `complete`, rows of the last ledger are still to come. `session` and `network`, a passphrase, are
+    empty where the server does not tell them.
     """
 
     first: int
@@ -36,6 +37,8 @@ class Arrival:
     rows: pa.RecordBatch = field(repr=False)
     resume: str
     complete: bool
+    session: str = ""
+    network: str = ""
 
 
 class ResumeRefused(SourceError):
@@ -90,11 +93,11 @@ class FlightTable:
                 yield from (self._arrival(chunk) for chunk in reader if chunk.data is not None)
 
     def _arrival(self, chunk: flight.FlightStreamChunk) -> Arrival:
-        arrival, network = _read(chunk)
-        if self._network and network and network != self._network.passphrase:
+        arrival = _read(chunk)
+        if self._network and arrival.network and arrival.network != self._network.passphrase:
             raise NetworkMismatch(
-                f"{self.name} sends rows of {Network.from_passphrase(network)}, not of {self._network}: fix"
-                " NETWORK_PASSPHRASE (--network), or name another processor"
+                f"{self.name} sends rows of {Network.from_passphrase(arrival.network)}, not of"
+                f" {self._network}: fix NETWORK_PASSPHRASE (--network), or name another processor"
             )
         return arrival
 
@@ -139,14 +142,14 @@ class FlightTable:
         return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
 
 
-def _read(chunk: flight.FlightStreamChunk) -> tuple[Arrival, str]:
-    """Return what came, and the passphrase of its network, empty where it is not told."""
+def _read(chunk: flight.FlightStreamChunk) -> Arrival:
+    """Return what came."""
     try:
         answer = json.loads(chunk.app_metadata.to_pybytes())
         first, last = int(answer["first_ledger"]), int(answer["last_ledger"])
         complete = bool(answer.get("complete", True))
-        arrival = Arrival(first, last, chunk.data, str(answer["resume"]), complete)
-        return arrival, str(answer.get("network", ""))
+        told = {name: str(answer.get(name, "")) for name in ("session", "network")}
+        return Arrival(first, last, chunk.data, str(answer["resume"]), complete, **told)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

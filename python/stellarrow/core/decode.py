@@ -4,31 +4,24 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from typing import Any
-
-import pyarrow as pa
 
 from stellarrow import _core
 from stellarrow.core.arguments import check, one_range
-from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.choice import Choice, choice
 from stellarrow.core.figures import COUNTED_TABLES
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches, Projection
-from stellarrow.core.tables import compiled, table
-from stellarrow.errors import (
-    ConfigError,
-    NetworkMismatch,
-    SourceError,
-)
+from stellarrow.core.tables import is_typed
+from stellarrow.core.typed import Knowledge, Specs, TypedTables
+from stellarrow.errors import NetworkMismatch, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import (
     KNOWN_NETWORKS,
     LedgerBatch,
     LedgerChunk,
     LedgerRange,
-    LedgerRun,
     LedgerSet,
     Network,
 )
@@ -57,6 +50,7 @@ def decode(
     transfers: str = "derive",
     verify_chain: bool = True,
     verify_hashes: bool | None = None,
+    specs: Specs | None = None,
 ) -> Batches:
     """Decode bytes of ledgers into one record batch a table, as many rows as the ledgers have.
 
@@ -83,6 +77,8 @@ def decode(
             is always checked.
         verify_hashes: Check that transaction sets and results have the hashes that headers name, which takes
             about 0.13 ms a MB. None does not: in scan and run it does so for what comes over a network.
+        specs: Interfaces for typed tables (`typed:C…`) that the ledgers do not have: by contract, or hash of
+            code, a WebAssembly file or its bytes, or `stellar-asset`.
 
     Returns:
         A dict of pyarrow.RecordBatch by the names that were asked for, each with `sa.schema(name)`.
@@ -105,9 +101,17 @@ def decode(
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
     )
+    part = one_range(ledgers)
+    typed = None
+    if any(map(is_typed, tables)):
+        network = network or _network_of(data, framing, part)
+        known = Knowledge(tables, specs)
+        known.learn(data, Network.of(network), framing, part, verify_chain=verify_chain)
+        typed = known.tables()
+        typed.warn()
+        tables = typed.expand(tables)
     chosen = Catalogue().filtered(Filter.of(where), filter, tables, decoded=decoded)
     projection = Projection.of(tables, chosen, columns, decoded=decoded)
-    part = one_range(ledgers)
 
     def made(of: str | Network) -> Batches:
         options = DecodeOptions(
@@ -117,11 +121,25 @@ def decode(
             diagnostics=diagnostics,
             transfers=transfers,
             verify_chain=verify_chain,
+            typed=typed,
         )
-        choice = _choice(tuple(tables), options)
-        return choice.decode(data, framing, part, verify_hashes=bool(verify_hashes))[0]
+        chosen = Choice(tables, options) if typed else choice(tuple(tables), options)
+        return chosen.decode(data, framing, part, verify_hashes=bool(verify_hashes))[0]
 
     return projection.of_batches(made(network) if network is not None else _proven(made))
+
+
+def _network_of(data: Any, framing: str, ledgers: LedgerRange | None) -> Network:
+    """Return the known network that the transactions prove."""
+    found: list[Network] = []
+
+    def made(network: Network) -> Batches:
+        found.append(network)
+        options = DecodeOptions(network=network, verify_chain=False)
+        return choice(("ledgers",), options).decode(data, framing, ledgers)[0]
+
+    _proven(made)
+    return found[-1]
 
 
 def _proven(made: Callable[[Network], Batches]) -> Batches:
@@ -140,8 +158,8 @@ class Decoder:
     """Decode chunk after chunk with the same choices, from any thread.
 
     The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
-    that came over a network. `keeps_counted` hands on what figures are counted from. A wrong argument is a
-    ConfigError.
+    that came over a network. `keeps_counted` hands on what figures are counted from, `typed` makes typed
+    tables. A wrong argument is a ConfigError.
     """
 
     def __init__(
@@ -155,6 +173,7 @@ class Decoder:
         verify_chain: bool = True,
         verify_hashes: bool | None = None,
         keeps_counted: bool = False,
+        typed: TypedTables | None = None,
     ) -> None:
         self._verify_hashes = verify_hashes
         self._keeps_counted = keeps_counted
@@ -164,8 +183,9 @@ class Decoder:
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
+            typed=typed,
         )
-        self._choice = _Choice(tables, options)
+        self._choice = Choice(tables, options)
 
     @classmethod
     def of(cls, tables: Sequence[str], options: DecodeOptions) -> Decoder:
@@ -178,6 +198,7 @@ class Decoder:
             transfers=options.transfers,
             verify_chain=options.verify_chain,
             verify_hashes=options.verify_hashes,
+            typed=options.typed,
         )
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
@@ -207,81 +228,3 @@ def _counted(made: Mapping[str, Any]) -> dict[str, Any]:
     """Return, as the core made them, the tables that figures are counted from."""
     by_name = {name.partition("@")[0]: rows for name, rows in made.items()}
     return {name: by_name[name] for name in COUNTED_TABLES if name in by_name}
-
-
-@lru_cache(maxsize=32)
-def _choice(tables: tuple[str, ...], options: DecodeOptions) -> _Choice:
-    """Return what the last calls of the same kind used: they come a ledger each, by the thousand."""
-    return _Choice(tables, options)
-
-
-class _Choice:
-    """What to decode: names resolved once, the core's options made for a framing and range."""
-
-    def __init__(self, asked: Sequence[str], options: DecodeOptions) -> None:
-        if isinstance(asked, str) or not asked:
-            raise ConfigError(f"tables is {asked!r}: give a list of names, such as ['contract_events']")
-        self._places = {name: str(table(name)) for name in asked}
-        self._names = list(dict.fromkeys(self._places.values()))
-        chosen = options.where or Filter()
-        computed = {name: compiled(name, chosen, decoded=options.decoded) for name in self._names}
-        self._computations = {name: one for name, one in computed.items() if one}
-        # What one table may drop before, all must be able to spare: they share the walk.
-        pushed = {one.filter for one in self._computations.values()}
-        self._options = _core_options(self._names, options, pushed.pop() if len(pushed) == 1 else chosen)
-
-    def decode(
-        self,
-        data: Any,
-        framing: str,
-        ledgers: LedgerRange | None,
-        *,
-        place: str | None = None,
-        verify_hashes: bool = False,
-    ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
-        wanted = (ledgers.first, ledgers.end) if ledgers else None
-        try:
-            batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
-        except _core.CoreError as error:
-            raise translate(error, place) from error
-        of_core = dict(zip(self._names, batches, strict=True))
-        made = {name: pa.record_batch(rows) for name, rows in of_core.items()}
-        for name, compute in self._computations.items():
-            made[name] = compute(made[name])
-        named = Batches({asked: made[name] for asked, name in self._places.items()})
-        return named, _run(run) if run else None, of_core
-
-
-def _run(run: _core.Run) -> LedgerRun:
-    return LedgerRun(
-        run.count,
-        run.first,
-        run.last,
-        run.first_closed_at,
-        run.last_closed_at,
-        run.previous_hash,
-        run.last_hash,
-        run.size_bytes,
-        run.transactions,
-    )
-
-
-def _core_options(names: Sequence[str], options: DecodeOptions, where: Filter) -> _core.Options:
-    try:
-        return _core.Options(
-            names,
-            passphrase=options.network.passphrase,
-            contract_ids=where.contract_ids,
-            asset_codes=where.asset_codes,
-            asset_issuers=where.asset_issuers,
-            event_names=where.event_names,
-            event_types=where.event_types,
-            accounts=where.accounts,
-            include_deleted=where.include_deleted,
-            diagnostics=options.diagnostics,
-            decoded=options.decoded,
-            transfers=options.transfers,
-            verify_chain=options.verify_chain,
-        )
-    except _core.CoreError as error:
-        raise translate(error) from error

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
+
+if TYPE_CHECKING:
+    from stellarrow.core.typed import TypedTables
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +18,7 @@ class DecodeOptions:
 
     The first four decide which rows there are and what is in them: a sink keeps them with its tables, and
     refuses rows made otherwise. Where `verify_hashes` is None, chunks that came over a network are verified.
+    `typed` makes the tables whose columns contracts declare.
     """
 
     network: Network
@@ -23,3 +28,4 @@ class DecodeOptions:
     diagnostics: bool = False
     verify_chain: bool = True
     verify_hashes: bool | None = None
+    typed: TypedTables | None = None

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
+from weakref import WeakValueDictionary
 
 import pyarrow as pa
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 
 
 __version__ = _core.__version__
+TYPED: Final = "typed:"  # what the names of typed tables begin with
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,51 @@ class Table:
         return f"{self.name}@{self.version}"
 
 
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class TypedTable(Table):
+    """A table whose columns a contract declares; it is there as long as `maker`, which decodes it."""
+
+    columns: pa.Schema
+    key: tuple[str, ...]
+    maker: Any = None
+
+    def __str__(self) -> str:
+        return self.name
+
+
+# Sinks and readers find a table by its name alone. These are made for what is read, and end with it.
+_OPENED: WeakValueDictionary[str, TypedTable] = WeakValueDictionary()
+
+
+def open_typed(opened: Iterable[TypedTable]) -> None:
+    """Let typed tables be found by their names, for as long as they live."""
+    for one in opened:
+        _OPENED[one.name] = one
+
+
+def is_typed(name: str) -> bool:
+    """Tell whether a name is that of typed tables."""
+    return name.startswith(TYPED)
+
+
+def folder_of(name: str) -> str:
+    """Return the folder a table's files are in: a typed table's name may have any characters."""
+    if not is_typed(name):
+        return name
+    target, _, rest = name.removeprefix(TYPED).partition("/")
+    rows, _, last = rest.partition("/")
+    return "/".join(filter(None, ("typed", target, rows, quote(last, safe=""))))
+
+
+def _typed(name: str) -> TypedTable:
+    if (found := _OPENED.get(name.removesuffix("@1.0"))) is None:
+        raise ConfigError(
+            f"the columns of {shortened(name)!r} are not known here: typed tables are made for the ledgers"
+            " that are read, by decode, scan, typed, run and extract"
+        )
+    return found
+
+
 def tables() -> list[Table]:
     """Return every table, each version on its own, the newest version of a name last.
 
@@ -42,6 +91,8 @@ def tables() -> list[Table]:
 
 def table(name: str) -> Table:
     """Return the table meant by `name` or `name@version`; the newest version by default."""
+    if is_typed(name):
+        return _typed(name)
     known = tables()
     for one in reversed(known):
         if name in (one.name, str(one)):
@@ -68,9 +119,11 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
     """
     if made := compiled(name, Filter.of(where), decoded=decoded):
         return made.schema
-    made = pa.schema(_core.schema(str(table(name)), decoded))
-    # Metadata comes out of hash maps, in another order each time; what is written from it shall not differ.
-    columns = [field.with_metadata(_ordered(field.metadata)) for field in made]
+    meant = table(name)
+    if isinstance(meant, TypedTable):
+        return meant.columns
+    made = pa.schema(_core.schema(str(meant), decoded))
+    columns = [in_order(field) for field in made]
     return pa.schema(columns, metadata=_ordered(made.metadata))
 
 
@@ -82,6 +135,14 @@ def compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
     return compile_sql(table(name).name, columns, where, whole=whole)
 
 
+def in_order(field: pa.Field) -> pa.Field:
+    """Return a field whose metadata has an order.
+
+    It comes out of hash maps, in another order each time; what is written from it shall not differ.
+    """
+    return field.with_metadata(_ordered(field.metadata))
+
+
 def _ordered(metadata: dict[bytes, bytes] | None) -> dict[bytes, bytes]:
     return dict(sorted((metadata or {}).items()))
 
@@ -91,7 +152,8 @@ def keys(name: str) -> list[str]:
 
     A ConfigError where there is no such table.
     """
-    return _core.keys(str(table(name)))
+    meant = table(name)
+    return [*meant.key] if isinstance(meant, TypedTable) else _core.keys(str(meant))
 
 
 def table_names(text: str) -> list[str]:

@@ -20,6 +20,7 @@ from stellarrow.ledgers.dates import (
 
 LAST_POSSIBLE: Final = 2**32 - 1  # a ledger's sequence is a uint32 (Stellar-ledger.x, LedgerHeader.ledgerSeq)
 
+_DIGITS: Final = 20
 _NUMBER: Final = r"\d+(?:[_,]\d+)*"
 _END: Final = rf"{_NUMBER}|latest|{MOMENT}"
 _RANGE: Final = re.compile(
@@ -152,7 +153,7 @@ class _Written:
         """Return the last of so many ledgers, or of those of so long, beginning with a ledger or a moment."""
         count = self.match["count"]
         if count[-1].isdigit():
-            number, length = int(re.sub("[_,]", "", count)), 0
+            number, length = _number(count), 0
         else:
             number, length = 0, read_duration(count)
         if not number and not length:
@@ -167,7 +168,7 @@ class _Written:
 
     def _sequence(self, number: str) -> int:
         if number.lower() != "latest":
-            return int(re.sub("[_,]", "", number))
+            return _number(number)
         held = self.known() if self.known else None
         if not held:
             raise ConfigError(
@@ -311,3 +312,9 @@ def _common(left: tuple[LedgerRange, ...], right: tuple[LedgerRange, ...]) -> It
             one += 1
         else:
             other += 1
+
+
+def _number(written: str) -> int:
+    """Read a number as people group it; of a very long one, as many digits as tell that no ledger has it."""
+    digits = re.sub("[_,]", "", written).lstrip("0")
+    return int(digits[:_DIGITS] or "0")

@@ -54,6 +54,9 @@ class JsonObject:
     def ledger(self, key: str) -> int:
         return int(self._of(key, 0, _is_ledger, "a ledger's number"))
 
+    def count(self, key: str) -> int:
+        return int(self._of(key, 0, _is_count, "a whole number from 0"))
+
     def number(self, key: str, most: int) -> int:
         """Return a whole number from 1 to `most`, 0 where none is given."""
         return int(self._of(key, 0, lambda value: _is_number(value, most), f"a number from 1 to {most:,}"))
@@ -82,6 +85,10 @@ def _is_number(value: Any, most: int) -> bool:
 
 def _is_ledger(value: Any) -> bool:
     return type(value) is int and 0 <= value <= LAST_POSSIBLE
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 1 << 63
 
 
 def _depth(value: Any) -> int:

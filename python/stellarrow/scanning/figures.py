@@ -23,7 +23,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.scanning.reading import ending
+from stellarrow.scanning.learning import ending
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
@@ -15,14 +15,16 @@ from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
-from stellarrow.core.tables import schema
+from stellarrow.core.tables import is_typed, schema
+from stellarrow.core.typed import Specs, TypedTables
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.hash_chain import Chain
-from stellarrow.pipeline.loop import is_open, wanted_ledgers, weight
+from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.scanning.learning import Ledgers, Place, ending, learned
 from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
@@ -31,9 +33,6 @@ from stellarrow.storage.paths import local_path
 if TYPE_CHECKING:
     from stellarrow.scanning.sunk import SunkTable
     from stellarrow.sinks.files.dataset import ExtractedTable
-
-Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
-Place: TypeAlias = str | os.PathLike[str]
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
@@ -55,6 +54,7 @@ def scan(
     verify_chain: bool = True,
     verify_hashes: bool | None = None,
     workers: int | None = None,
+    specs: Specs | None = None,
 ) -> Scan:
     """Read a table lazily out of ledgers, or of what was extracted into a folder or topics of Kafka.
 
@@ -87,6 +87,9 @@ def scan(
         verify_hashes: Check that transaction sets and results have the hashes that headers name. None does so
             for what comes over a network.
         workers: How many threads decode; None takes as many as there are processors.
+        specs: Interfaces for typed tables (`typed:C…/events/transfer`) that the ledgers do not have: by
+            contract, or hash of code, a WebAssembly file or its bytes, or `stellar-asset`. A typed table's
+            columns are found in the ledgers, which are read for them now.
 
     Returns:
         A Scan: it has `to_table`, `to_pandas`, `to_polars`, `to_duckdb`, `head`, yields record batches, and
@@ -108,6 +111,10 @@ def scan(
         workers=workers,
     )
     asked = _asked(start, end, ledgers)
+    typed = None
+    if is_typed(table) and not (extracted := _extracted(source, table, Filter(), None, None)):
+        typed, network = learned(source, [table], specs=specs, ledgers=asked, network=network)
+        table = typed.one(table)
     chosen = _named(Filter.of(where), filter, projection, table, columns, decoded=decoded)
     if extracted := _extracted(source, table, chosen, columns, asked):
         return extracted
@@ -121,10 +128,27 @@ def scan(
         transfers=transfers,
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
+        typed=typed,
     )
     Decoder.of([table], options)  # a bad filter is told now
     reading = _Reading(source, table, asked, network, options, workers or os.cpu_count() or 1)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(reading.batches()))
+
+
+def scan_typed(
+    source: Place | Source,
+    table: str,
+    typed: TypedTables,
+    *,
+    ledgers: Ledgers,
+    network: Network,
+    workers: int | None = None,
+) -> Scan:
+    """Scan a table of those that were compiled for these ledgers."""
+    options = DecodeOptions(network=network, typed=typed)
+    asked = _asked(None, None, ledgers)
+    reading = _Reading(source, table, asked, network, options, workers or os.cpu_count() or 1)
+    return Scan(table, str(source), schema(table), reading.batches)
 
 
 def _named(
@@ -258,11 +282,3 @@ class _Reading:
                 chain.follow(batch.first, batch.last, batch.run)
                 yield batch.tables[self.table]
         chain.end()
-
-
-def ending(wanted: LedgerSet, source: Source) -> LedgerSet:
-    """End an open range with what the source has now, where it can tell."""
-    if not is_open(wanted):
-        return wanted
-    held = source.available()
-    return wanted if not held or is_open(held) else wanted & LedgerSet([LedgerRange(0, held.last)])

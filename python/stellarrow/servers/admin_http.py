@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import ConfigError, PermissionDenied, StellarrowError
 from stellarrow.extras import needing
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, status_result
@@ -35,7 +35,11 @@ def routes(store: KeyStore | None, access: Access) -> list[Route]:
     """Return the routes of tickets, of the log's level, and of a store's keys."""
 
     async def ticket(request: Request) -> Response:
-        made = access.tickets.issue(grant_of(request).principal)
+        grant = grant_of(request)
+        if grant.call and access.tickets.is_shown_by(grant.call):
+            error = PermissionDenied("a ticket gives no other: show the credential itself")
+            return problem(error, request.scope)
+        made = access.tickets.issue(grant.principal)
         answer = {"ticket": made, "expires_in": SECONDS}
         return JSONResponse(answer, status_code=201, headers={"Cache-Control": "no-store"})
 

@@ -56,6 +56,7 @@ class FlightListener:
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
+        takes_puts: bool = False,
     ) -> None:
         guarded(address, tls=tls, access=access, insecure=insecure)
         if address.port:
@@ -63,9 +64,10 @@ class FlightListener:
         self._make = make
         self._tls = tls
         self._access = access
+        self._takes_puts = takes_puts
         self._number = tls.current().number if tls else 0
         try:
-            self._server = make(_arguments(address, tls, access))
+            self._server = self._made(address)
         except (OSError, pa.ArrowException) as error:
             raise CannotListen(f"cannot listen on {address} ({error})") from error
         self.address = Address(address.host, self._server.port)
@@ -74,6 +76,9 @@ class FlightListener:
         self._closed = threading.Event()
         if tls:
             threading.Thread(target=self._watch, name="stellarrow-flight-tls", daemon=True).start()
+
+    def _made(self, address: Address) -> flight.FlightServerBase:
+        return self._make(_arguments(address, self._tls, self._access, takes_puts=self._takes_puts))
 
     def close(self, grace: float = _CLOSE_SECONDS) -> bool:
         """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
@@ -102,7 +107,9 @@ class FlightListener:
         deadline = time.monotonic() + _REPLACE_SECONDS
         while not self._closed.is_set():
             try:
-                self._server = self._make(_arguments(self.address, self._tls, self._access))
+                self._server = self._make(
+                    _arguments(self.address, self._tls, self._access, takes_puts=self._takes_puts)
+                )
                 keep_asking(self.address.port)
                 return
             except (OSError, pa.ArrowException) as error:
@@ -112,11 +119,15 @@ class FlightListener:
                 time.sleep(0.01)
 
 
-def _arguments(address: Address, tls: Tls | None, access: Access | None) -> dict[str, Any]:
+def _arguments(
+    address: Address, tls: Tls | None, access: Access | None, *, takes_puts: bool
+) -> dict[str, Any]:
     """Return what flight.FlightServerBase is made with."""
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
-        "middleware": {"calls": _Calls(access, by_headers=not (tls and tls.client_ca))},
+        "middleware": {
+            "calls": _Calls(access, by_headers=not (tls and tls.client_ca), takes_puts=takes_puts)
+        },
     }
     if tls:
         certificate, key, ca = tls.pem()
@@ -148,7 +159,7 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
         return {"authorization": f"Bearer {self._token}"} if self._token else {}
 
 
-_STREAMED: Final = (flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE)
+_STREAMED: Final = frozenset((flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE))
 _EARLY: Final = {
     flight.FlightMethod.GET_SCHEMA: "GetSchema",
     flight.FlightMethod.DO_PUT: "DoPut",
@@ -162,9 +173,10 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
     `by_headers` tells that callers prove who they are by headers alone, not by a certificate.
     """
 
-    def __init__(self, access: Access | None, *, by_headers: bool) -> None:
+    def __init__(self, access: Access | None, *, by_headers: bool, takes_puts: bool) -> None:
         self._access = access
         self._by_headers = by_headers
+        self._untaken = _STREAMED - {flight.FlightMethod.DO_PUT} if takes_puts else _STREAMED
 
     def start_call(self, info: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
         with answering():
@@ -176,7 +188,7 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
                 self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
             if verb := _EARLY.get(info.method):
                 self._admit_early(Call(f"Flight.{verb}", plain))
-            if not self._access and info.method in _STREAMED:
+            if not self._access and info.method in self._untaken:
                 raise Unimplemented(f"this server has no {verb}")
             return _Call(plain, token)
 
@@ -245,8 +257,9 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
         with answering():
             return self.get(context, self._admit("DoGet", context), ticket)
 
-    def do_put(self, context: flight.ServerCallContext, *_: Any) -> None:
-        self._refuse("DoPut", context)
+    def do_put(self, context: flight.ServerCallContext, descriptor: Any, reader: Any, writer: Any) -> None:
+        with answering():
+            self.put(context, self._admit("DoPut", context), descriptor, reader, writer)
 
     def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
         self._refuse("DoExchange", context)
@@ -270,6 +283,10 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
 
     def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:
         raise NotImplementedError
+
+    def put(self, *_: Any, **__: Any) -> None:
+        """Take what is put: the call's context, its grant, the descriptor, a reader and a writer."""
+        raise Unimplemented("this server has no DoPut")
 
     def _admit(self, verb: str, context: flight.ServerCallContext) -> Grant:
         call = context.get_middleware("calls")

@@ -30,7 +30,7 @@ _THREADS: Final = 16
 _PROBES: Final = 32  # threads for health, which strangers ask for
 _REFLECTING: Final = 4  # at once, of those who are known
 # How long a request may be on its way while others wait for its thread; a probe's comes with its call.
-_PATIENCE_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 0.25
 _PROBE_PATIENCE_SECONDS: Final = 0.05
 _CLOSE_SECONDS: Final = 2.0
 _OPTIONS: Final = (

@@ -36,7 +36,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
-    from stellarrow.servers.http_limits import BACKLOG, BoundedProtocol, BriefFaults
+    from stellarrow.servers.http_limits import BACKLOG, BoundedLoop, BoundedProtocol, BriefFaults
     from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
@@ -127,7 +127,8 @@ class HealthServer:
         self._socket.close()
 
     def _run(self) -> None:
-        asyncio.run(self._serve())
+        with asyncio.Runner(loop_factory=BoundedLoop) as runner:
+            runner.run(self._serve())
 
     async def _serve(self) -> None:
         asyncio.get_running_loop().set_exception_handler(BriefFaults())

@@ -124,6 +124,15 @@ def _certificate(shown: Any) -> Certificate | None:
     return Certificate(tuple(names), expires)
 
 
+class BoundedLoop(asyncio.SelectorEventLoop):
+    """Python's, letting go of connections whose TLS handshake does not end in time."""
+
+    async def create_server(self, *given: Any, **choices: Any) -> Any:
+        if choices.get("ssl"):
+            choices["ssl_handshake_timeout"] = REQUEST_SECONDS
+        return await super().create_server(*given, **choices)
+
+
 class BriefFaults:
     """Says what the event loop met in a sentence, the same no more than once a minute."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -14,7 +14,6 @@ from stellarrow.analytics.request import of_path as figures_of_path
 from stellarrow.analytics.request import parse as parse_figures
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
-from stellarrow.processor.reads.aggregate_stream import of_aggregate
 from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.figures import answered
 from stellarrow.processor.reads.range_stream import endpoints, of_range
@@ -78,7 +77,7 @@ class _Tables(GuardedFlight):
         command = self._parsed(ticket.ticket)
         if isinstance(command, FiguresRequest):
             return self._figures(context, command)
-        of_command = of_aggregate if command.aggregate else of_range if command.ledgers else of_sessions
+        of_command = _answering(command)
         gone = gone_of(context, grant)
         stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
         batches = _batches(stream, grant)
@@ -106,6 +105,15 @@ class _Tables(GuardedFlight):
         told = pa.py_buffer(json.dumps(answer.to_dict()).encode())
         batches = [(batch, told) for batch in answer.rows.combine_chunks().to_batches()]
         return flight.GeneratorStream(answer.rows.schema, iter(batches), options=write_options(context))
+
+
+def _answering(command: Command) -> Callable[..., Stream]:
+    """Return what answers a command."""
+    if command.aggregate:
+        from stellarrow.processor.reads.aggregate_stream import of_aggregate  # noqa: PLC0415  an extra
+
+        return of_aggregate
+    return of_range if command.ledgers else of_sessions
 
 
 def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:

@@ -18,6 +18,7 @@ from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.filter import Filter
+from stellarrow.forwarding.forwarder import Forwarder
 from stellarrow.ledgers import Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
@@ -76,6 +77,7 @@ class ProcessorService:
             )
             stack.callback(self._end)
             self._listen(stack)
+            self._forwarder = self._forwarding()
             self._flowctl = _Flowctl(settings, self) if settings.flowctl_enabled else None
             self.http = self._http()
             stack.callback(self.http.close)
@@ -98,12 +100,22 @@ class ProcessorService:
         with listening(self._settings, "health_port"):
             return HealthServer(
                 self._settings.health_port,
-                [*parts, *([self._flowctl] if self._flowctl else [])],
+                [*parts, *(one for one in (self._flowctl, self._forwarder) if one)],
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
                 routes=processor_http.routes(self.processor),
                 **self._secured.http_doors,
             )
+
+    def _forwarding(self) -> Forwarder | None:
+        settings = self._settings
+        if not (endpoint := settings.output_endpoint):
+            return None
+        if "://" not in endpoint:
+            endpoint = f"flight{'s' if settings.is_secure else ''}://{endpoint}"
+        if endpoint.startswith("grpc"):
+            raise ConfigError(f"{settings.origin('output_endpoint')} is {endpoint}: tables go to flight://")
+        return Forwarder(self.processor, endpoint, credentials=settings.access.source)
 
     @property
     def addresses(self) -> str:
@@ -113,6 +125,8 @@ class ProcessorService:
         """Let sessions go on, begin the one the settings want, and answer."""
         self.processor.resume()
         self._begin_session()
+        if self._forwarder:
+            self._forwarder.start()
         self.http.start()
         self.grpc.start()
         if self._flowctl:
@@ -136,6 +150,8 @@ class ProcessorService:
         self._ready.clear()
         self.grpc.serving(False)
         self.processor.drain()
+        if self._forwarder:
+            self._forwarder.close()
         all_let_go = self.flight.close()
         self.processor.close(within=max(0.5, deadline - time.monotonic()))
         self._has_drained = True

@@ -227,10 +227,13 @@ def _held(trees: Sequence[Any], kind: pa.DataType) -> pa.Array | None:
         return None
     if not all(isinstance(one, sql.Literal) and (one.is_string if is_text else one.is_int) for one in trees):
         return None
-    values = [str(one.this) if is_text else int(one.this) for one in trees]
     try:
-        return pa.array(values, kind)
-    except (pa.ArrowException, OverflowError):
+        return pa.array([str(one.this) if is_text else int(one.this) for one in trees], kind)
+    except (
+        pa.ArrowException,
+        OverflowError,
+        ValueError,
+    ):  # a number of thousands of digits is no int, either
         return None
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from stellarrow.net.redaction import redacted_text
 
 _OURS: Final = "stellarrow"
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
 
 
@@ -82,8 +84,21 @@ class _Brief(logging.Filter):
 
 
 class _Plain(logging.Formatter):
+    """A line for people; what others wrote makes no line of its own, and moves no cursor."""
+
     def format(self, record: logging.LogRecord) -> str:
         return redacted_text(super().format(record))
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
+        record.message = _CONTROL.sub(_escaped, record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
+        return "\n".join(_CONTROL.sub(_escaped, line) for line in super().formatException(ei).split("\n"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 class _Json(logging.Formatter):

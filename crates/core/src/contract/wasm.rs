@@ -61,12 +61,12 @@ pub fn meta_json(code: &[u8]) -> Option<String> {
 }
 
 /// The code is no WebAssembly to its end, or a section is larger than any that means something.
-struct Damaged;
+pub(crate) struct Damaged;
 
 /// The contents of all custom sections of a name, one after another (WebAssembly core, 5.5.3).
 ///
 /// What stands before the damage of a module counts as little as what stands behind it.
-fn custom_section(code: &[u8], wanted: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
+pub(crate) fn custom_section(code: &[u8], wanted: &[u8]) -> Result<Option<Vec<u8>>, Damaged> {
     let Some(mut rest) = code.strip_prefix(b"\0asm\x01\0\0\0") else {
         return Ok(None);
     };

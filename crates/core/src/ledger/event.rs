@@ -58,6 +58,29 @@ impl<'a> Events<'a> {
         self.topics.get(event.topics.clone()).unwrap_or_default()
     }
 
+    /// Add an event of an operation that does not come out of a ledger.
+    pub fn push(
+        &mut self,
+        event_type: u32,
+        contract: &'a [u8; 32],
+        topics: &[&'a [u8]],
+        data: &'a [u8],
+    ) {
+        let first = self.topics.len();
+        self.topics.extend_from_slice(topics);
+        let (index, topics) = (self.operations.len() as u32, first..self.topics.len());
+        let (operation, contract) = (Some(0), Some(contract));
+        self.operations.push(Event {
+            operation,
+            stage: None,
+            index,
+            event_type,
+            contract,
+            data,
+            topics,
+        });
+    }
+
     /// Read an array of ContractEvent, those of an operation.
     pub fn read_operation(&mut self, bytes: Input<'a>, operation: u32) -> Option<Input<'a>> {
         let (count, mut bytes) = xdr::u32(bytes)?;

@@ -1,15 +1,15 @@
 //! What one ledger becomes: the tables, and the one list of them.
 
 mod builder;
-mod column;
-mod columns;
+pub(crate) mod column;
+pub(crate) mod columns;
 mod contract_code;
 mod contract_data;
 mod contract_events;
 mod evictions;
 mod ledgers;
 mod table;
-mod text;
+pub(crate) mod text;
 mod token_transfer_anomalies;
 mod token_transfers;
 mod transactions;
@@ -124,6 +124,35 @@ fn unknown(text: &str) -> Error {
     Error::Config(format!("there is no table {text:?}; the tables are {}", known.join(", ")))
 }
 
+/// A visitor that makes rows, which a bad ledger must leave nothing of.
+pub trait Rows: Visitor {
+    /// Rows of each builder so far.
+    fn rows(&self) -> Vec<usize> {
+        Vec::new()
+    }
+
+    /// Go back to so many rows of each builder.
+    fn truncate(&mut self, _rows: &[usize]) {}
+
+    /// How much each column of each builder holds.
+    fn sizes(&self) -> Vec<Vec<Size>> {
+        Vec::new()
+    }
+
+    /// Make room for so many times as much as these.
+    fn reserve(&mut self, _sizes: &[Vec<Size>], _times: f64) {}
+
+    /// The table and column that has outgrown Arrow's offsets.
+    fn oversized(&self) -> Option<String> {
+        None
+    }
+
+    /// Why the ledger at hand cannot become rows.
+    fn refusal(&mut self) -> Option<Refusal> {
+        None
+    }
+}
+
 /// The tables asked for, in the order asked; versions of one table share a builder.
 pub struct Tables {
     builders: Vec<AnyBuilder>,
@@ -157,47 +186,43 @@ impl Tables {
         Ok(Self { builders: made.into_iter().map(|(_, builder)| builder).collect(), outputs })
     }
 
-    /// Rows of each builder so far.
-    pub fn rows(&self) -> Vec<usize> {
-        self.builders.iter().map(|builder| builder.get().rows()).collect()
-    }
-
-    /// Go back to so many rows of each builder.
-    pub fn truncate(&mut self, rows: &[usize]) {
-        for (builder, rows) in self.builders.iter_mut().zip(rows) {
-            builder.get_mut().truncate(*rows);
-        }
-    }
-
-    /// How much each column of each builder holds.
-    pub fn sizes(&self) -> Vec<Vec<Size>> {
-        self.builders.iter().map(|builder| builder.get().sizes()).collect()
-    }
-
-    /// Make room for so many times as much as these.
-    pub fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
-        for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
-            let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
-            builder.get_mut().reserve(&sizes);
-        }
-    }
-
-    /// The table and column that has outgrown Arrow's offsets.
-    pub fn oversized(&self) -> Option<String> {
-        self.builders.iter().find_map(|builder| builder.get().oversized()).map(str::to_owned)
-    }
-
-    /// Why the ledger at hand cannot become rows.
-    pub fn refusal(&mut self) -> Option<Refusal> {
-        self.builders.iter_mut().find_map(|builder| builder.get_mut().refusal())
-    }
-
     /// Hand over a batch of each table and begin anew.
     pub fn finish(&mut self) -> std::result::Result<Vec<RecordBatch>, ArrowError> {
         let finish = |builder: &mut AnyBuilder| builder.get_mut().finish();
         let made =
             self.builders.iter_mut().map(finish).collect::<std::result::Result<Vec<_>, _>>()?;
         self.outputs.iter().map(|output| output.batch(&made)).collect()
+    }
+}
+
+impl Rows for Tables {
+    fn rows(&self) -> Vec<usize> {
+        self.builders.iter().map(|builder| builder.get().rows()).collect()
+    }
+
+    fn truncate(&mut self, rows: &[usize]) {
+        for (builder, rows) in self.builders.iter_mut().zip(rows) {
+            builder.get_mut().truncate(*rows);
+        }
+    }
+
+    fn sizes(&self) -> Vec<Vec<Size>> {
+        self.builders.iter().map(|builder| builder.get().sizes()).collect()
+    }
+
+    fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
+        for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
+            let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
+            builder.get_mut().reserve(&sizes);
+        }
+    }
+
+    fn oversized(&self) -> Option<String> {
+        self.builders.iter().find_map(|builder| builder.get().oversized()).map(str::to_owned)
+    }
+
+    fn refusal(&mut self) -> Option<Refusal> {
+        self.builders.iter_mut().find_map(|builder| builder.get_mut().refusal())
     }
 }
 

@@ -256,6 +256,17 @@ fn instance<'a>(bytes: Input<'a>, out: &mut Vec<u8>) -> Option<Input<'a>> {
     close(out, rest)
 }
 
+/// An SCVal that is a u256 or an i256, in decimal.
+pub fn wide_digits(value: &[u8]) -> Option<String> {
+    let (kind, body) = xdr::u32(value)?;
+    let signed = match kind {
+        Type::I256 => true,
+        Type::U256 => false,
+        _ => return None,
+    };
+    Some(wide(xdr::array(body)?.0, signed))
+}
+
 /// A 256-bit integer in decimal, by long division by 10^18.
 fn wide(bytes: &[u8; 32], signed: bool) -> String {
     let negative = signed && bytes.first().is_some_and(|byte| byte & 0x80 != 0);

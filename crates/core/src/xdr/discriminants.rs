@@ -53,8 +53,19 @@ enums! {
         MUXED_CONTRACT = 5,
     }
     SCErrorType: u32 { CONTRACT = 0 }
-    SCSpecEntryKind: u32 { FUNCTION_V0 = 0 }
-    SCSpecType: u32 { VAL = 0, I128 = 11, ADDRESS = 19 }
+    SCSpecEntryKind: u32 {
+        FUNCTION_V0 = 0, UDT_STRUCT_V0 = 1, UDT_UNION_V0 = 2, UDT_ENUM_V0 = 3,
+        UDT_ERROR_ENUM_V0 = 4, EVENT_V0 = 5,
+    }
+    SCSpecEventDataFormat: u32 { SINGLE_VALUE = 0, VEC = 1, MAP = 2 }
+    SCSpecEventParamLocation: u32 { DATA = 0, TOPIC_LIST = 1 }
+    SCSpecType: u32 {
+        VAL = 0, BOOL = 1, VOID = 2, ERROR = 3, U32 = 4, I32 = 5, U64 = 6, I64 = 7, TIMEPOINT = 8,
+        DURATION = 9, U128 = 10, I128 = 11, U256 = 12, I256 = 13, BYTES = 14, STRING = 16,
+        SYMBOL = 17, ADDRESS = 19, MUXED_ADDRESS = 20, OPTION = 1000, RESULT = 1001, VEC = 1002,
+        MAP = 1004, TUPLE = 1005, BYTES_N = 1006, UDT = 2000,
+    }
+    SCSpecUDTUnionCaseV0Kind: u32 { VOID_V0 = 0, TUPLE_V0 = 1 }
     SCValType: u32 {
         BOOL = 0, VOID = 1, ERROR = 2, U32 = 3, I32 = 4, U64 = 5, I64 = 6, TIMEPOINT = 7,
         DURATION = 8, U128 = 9, I128 = 10, U256 = 11, I256 = 12, BYTES = 13, STRING = 14,

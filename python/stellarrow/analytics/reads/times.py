@@ -14,6 +14,7 @@ from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 
 _REMEMBERED: Final = 10_000  # ledgers whose time is known
+_DIGITS: Final = 10  # of a ledger
 _CLOCK: Final = "ledgers"  # the table that has a row of every ledger
 
 
@@ -33,18 +34,17 @@ class Times:
         first = self._bound(table, start, "start") if start else 0
         last = self._bound(table, end, "end") if end else None
         if last is not None and last < first:
-            if start.isdigit() and end.isdigit():
-                raise Refused(f"end is {last}, before start {first}: swap them", field="end")
-            return None
+            if any(is_moment(without_spaces(one)) for one in (start, end)):
+                return None  # nothing closed between
+            raise Refused(f"end is {last}, before start {first}: swap them", field="end")
         return LedgerRange(first, last)
 
     def _bound(self, table: str, text: str, field: str) -> int:
         compact = without_spaces(text)
         if compact.isascii() and compact.isdigit():
-            number = int(compact)
-            if number > LAST_POSSIBLE:
-                raise Refused(f"{field} is {compact}: ledgers go up to {LAST_POSSIBLE}", field=field)
-            return number
+            if len(compact) > _DIGITS or int(compact) > LAST_POSSIBLE:
+                raise Refused(f"{field} is {compact[:40]}: ledgers go up to {LAST_POSSIBLE}", field=field)
+            return int(compact)
         if not is_moment(compact):
             raise Refused(
                 f"{field} is {text[:40]!r}: it must be a ledger, or a time such as 2024-07-01 or"

@@ -14,6 +14,7 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import SERVICES, Settings, find_file, read
 from stellarrow.config.reading import OLDER_COMPONENTS
+from stellarrow.config.saved_queries import catalogue
 from stellarrow.config.settings import DEFAULT
 from stellarrow.config.toml_file import converted, service_of
 from stellarrow.errors import ConfigError, nearest
@@ -45,6 +46,7 @@ def show(service: str | None, config: str | None, as_json: bool) -> None:
     names = [service] if service else list(SERVICES)
     file = find_file(config, service=SERVICES[service] if service else None)
     held = {name: read(SERVICES[name], file=file) for name in names}
+    catalogue(file)
     if as_json:
         click.echo(json.dumps({name: _plain(settings) for name, settings in held.items()}))
         return

@@ -106,7 +106,7 @@ def _database(
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
-        return PostgresDatabase(data)
+        return PostgresDatabase(data, asked)
     return Database(data, asked)
 
 

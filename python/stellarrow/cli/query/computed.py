@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from stellarrow.core.named_queries import Catalogue
-from stellarrow.errors import ConfigError, nearest
+from stellarrow.core.tables import schema
+from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.filter import Filter
 from stellarrow.net.redaction import shortened
 from stellarrow.scanning import Scan
 from stellarrow.sql import compile_sql
-from stellarrow.sql.aggregator import Aggregator
 from stellarrow.sql.named import AGGREGATE, FILTER, NamedQuery
 from stellarrow.sql.saved_queries import queries
 from stellarrow.sql.windows import window_named
@@ -50,10 +50,26 @@ class Asked:
                 "--window and --filter are for @NAME of an aggregate or a filter: write SQL else"
             )
 
-    def answer(self, query: NamedQuery, rows_of: Callable[[str], Scan]) -> pa.RecordBatchReader:
-        """Answer a query out of a table's rows."""
+    def statement(self, query: NamedQuery, known: Mapping[str, str]) -> str:
+        """Write a query for PostgreSQL, which has these tables, each by its name without a schema."""
+        from stellarrow.sql.statement import postgres_statement  # noqa: PLC0415  few need it
+
+        self._check(query)
+        place = "entries" if query.table_name == "contract_data" else query.table_name
+        if place not in known:
+            raise SourceError(f"the database has no {query.table_name}, which {query.name} is of")
+        where = self.known.find(self.filter, FILTER, query.table) if self.filter else None
+        return postgres_statement(
+            query, place, schema(query.table), window=window_named(self.window), where=where
+        )
+
+    def _check(self, query: NamedQuery) -> None:
         if self.window and query.kind != AGGREGATE:
             raise ConfigError(f"{query.name} is no aggregate: leave --window out")
+
+    def answer(self, query: NamedQuery, rows_of: Callable[[str], Scan]) -> pa.RecordBatchReader:
+        """Answer a query out of a table's rows."""
+        self._check(query)
         scan = rows_of(query.table)
         where = self.known.filtered(Filter(), self.filter, [scan.table])
         if query.kind == AGGREGATE:
@@ -71,6 +87,8 @@ class Asked:
         )
 
     def _aggregated(self, query: NamedQuery, scan: Scan, where: Filter) -> pa.Table:
+        from stellarrow.sql.aggregator import Aggregator  # noqa: PLC0415  an extra
+
         aggregator = Aggregator(query.aggregation(scan.schema, scan.schema), window_named(self.window))
         compute = compile_sql(query.table_name, scan.schema, where, whole=scan.schema)
         for rows in scan:

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.cli.query.computed import Asked
+from stellarrow.core.named_queries import Catalogue
 from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_url
@@ -56,7 +58,8 @@ _COLUMNS: Final = (
 class PostgresDatabase:
     """A PostgreSQL that extract wrote to. Its tables go by their names there, with or without the schema."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, asked: Asked | None = None) -> None:
+        self._asked = asked or Asked(Catalogue())
         self._server = Server(without_mode(url)[0])
         self._tables = [one.place for one in kept_tables(url)]
         if not self._tables:
@@ -80,8 +83,12 @@ class PostgresDatabase:
             return connection.execute(_COLUMNS, [table]).fetchall()
 
     def rows(self, query: str) -> pa.RecordBatchReader:
-        """Answer a query, or the ready-made one that @NAME names."""
-        batches = self._answer(ready_made(query, dialect="postgres"))
+        """Answer a query, or what @NAME names: a ready-made question, or a named query."""
+        if (named := self._asked.named(query)) is not None:
+            known = {one.rpartition(".")[2]: one for one in self._tables}
+            batches = self._answer(self._asked.statement(named, known))
+        else:
+            batches = self._answer(ready_made(query, dialect="postgres"))
         return pa.RecordBatchReader.from_batches(next(batches), batches)
 
     def _answer(self, query: str) -> Iterator[Any]:

@@ -49,6 +49,7 @@ class Rows:
     as_of: int
     following: str | None = None
     is_final: bool = False
+    since: int | None = None  # of what is computed from many ledgers: the first of them
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def whole(answer: Document | Rows, format_name: str, coding: str | None) -> Whol
         batches = [*answer.batches]
         headers += _facts(answer)
         body = (
-            json_page(batches, answer.as_of, answer.following)
+            json_page(batches, answer.as_of, answer.following, answer.since)
             if format_name == "json"
             else b"".join(written(format_name, answer.schema, iter(batches), None))
         )
@@ -137,6 +138,8 @@ class Streamed:
 
 def _facts(answer: Rows) -> list[tuple[bytes, bytes]]:
     facts = [(b"x-as-of-ledger", str(answer.as_of).encode())]
+    if answer.since is not None:
+        facts.append((b"x-since-ledger", str(answer.since).encode()))
     if answer.following:
         facts.append((b"x-next-cursor", answer.following.encode()))
     return facts

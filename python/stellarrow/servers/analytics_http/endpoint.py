@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +25,7 @@ with needing("HTTP", "servers"):
 
 _CACHE_BYTES: Final = 64 << 20
 _CACHED_BYTES: Final = 2 << 20  # of one answer at most
+_log: Final = logging.getLogger(__name__)
 _ALL_FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
 
 
@@ -58,6 +60,7 @@ class Endpoint:
     has_rows: bool = False
     rows_of: str = ""
     is_cached: bool = True
+    is_stream: bool = False  # of events, without end
     document: Mapping[str, Any] = field(default_factory=dict)  # the JSON schema of an answer without rows
 
     @property
@@ -117,6 +120,9 @@ def route(endpoint: Endpoint, cache: Cache) -> Route:
             return described(406, str(error), request.scope)
         except StellarrowError as error:
             return problem(error, request.scope)
+        except Exception:
+            _log.exception("unexpected error in %s", endpoint.path)
+            return described(500, "an unexpected error: the log has more", request.scope)
         if endpoint.is_cached and isinstance(made, Whole):
             cache.put(key, version, made)
         return made

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stellarrow.analytics.reads.refusals import Refused
-from stellarrow.core.strkey import ACCOUNT, CONTRACT, decode
 from stellarrow.errors import nearest
 from stellarrow.net.redaction import shortened
 
-_MOST_VALUES: Final = 1_000  # of a list
-_LONGEST: Final = 16_384  # characters of a value
+_MOST_VALUES: Final = 500  # of a list
+_LONGEST: Final = 256  # characters of a value, where nothing else is said
+_LONGEST_SQL: Final = 8_192
 DEFAULT_LIMIT: Final = 100
 MOST_ROWS: Final = 10_000  # of a page
 
@@ -31,6 +31,7 @@ class Parameter:
     most: int | None = None
     is_list: bool = False
     pattern: str = ""
+    longest: int = _LONGEST  # characters of a value
     like: str = ""  # what a value looks like, for messages
     example: Any = field(default=None, compare=False)
 
@@ -52,7 +53,7 @@ class Parameter:
         elif self.words:
             one["enum"] = list(self.words)
         else:
-            one |= {"minLength": 1, "maxLength": _LONGEST}
+            one |= {"minLength": 1, "maxLength": self.longest}
             if self.pattern:
                 one["pattern"] = f"^{self.pattern}$"
         if self.default is not None:
@@ -70,8 +71,8 @@ class Parameter:
     def _one(self, text: str) -> Any:
         if not text:
             raise self._refused(f"{self.name} is empty: give a value, or leave it out")
-        if len(text) > _LONGEST:
-            raise self._refused(f"{self.name} has {len(text)} characters: {_LONGEST} are read at most")
+        if len(text) > self.longest:
+            raise self._refused(f"{self.name} has {len(text)} characters: {self.longest} are read at most")
         if self.least is not None:
             return self._number(text)
         if self.words and text not in self.words:
@@ -108,16 +109,6 @@ def read_all(
     }
 
 
-def check_strkey(text: str, field_name: str, *, contract: bool) -> str:
-    """Return an account's or a contract's id; Refused where it is mistyped."""
-    try:
-        decode(text, CONTRACT if contract else ACCOUNT)
-    except ValueError as error:
-        what = "a contract's id, C and 55 more characters" if contract else "an account's id, G and 55 more"
-        raise Refused(f"{shortened(text)!r} is not {what}, or is mistyped", field=field_name) from error
-    return text
-
-
 TABLE: Final = Parameter("table", "A table's name.", place="path", example="token_transfers")
 ACCOUNT_ID: Final = Parameter(
     "account",
@@ -143,7 +134,9 @@ START: Final = Parameter(
 END: Final = Parameter("end", "The last ledger, or a time: the last that closed then or before. Included.")
 COLUMNS: Final = Parameter("columns", "Which columns, in this order; all by default.", is_list=True)
 WHERE: Final = Parameter(
-    "where", "A condition in SQL on the table's columns.", example="amount_raw > 10000000"
+    "where",
+    "A condition in SQL on the table's columns.",
+    longest=_LONGEST_SQL,
 )
 LIMIT: Final = Parameter(
     "limit", "How many rows a page has at most.", default=DEFAULT_LIMIT, least=1, most=MOST_ROWS

@@ -66,9 +66,12 @@ def json_rows(batches: Iterable[pa.RecordBatch]) -> bytes:
     return b"".join(lines_of(one, end=",").to_pybytes() for one in batches if one.num_rows)[:-1]
 
 
-def json_page(batches: Iterable[pa.RecordBatch], as_of: int, following: str | None) -> bytes:
+def json_page(
+    batches: Iterable[pa.RecordBatch], as_of: int, following: str | None, since: int | None = None
+) -> bytes:
     """Return a page of rows."""
-    rest = json.dumps({"next_cursor": following, "as_of_ledger": as_of}, separators=(",", ":"))
+    told = {"next_cursor": following, "as_of_ledger": as_of}
+    rest = json.dumps(told if since is None else {**told, "since_ledger": since}, separators=(",", ":"))
     return b'{"rows":[' + json_rows(batches) + b"]," + rest.encode()[1:]
 
 

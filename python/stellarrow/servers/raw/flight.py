@@ -27,6 +27,7 @@ TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
 _MESSAGE_BYTES: Final = 3 << 20
 _ROW_BYTES: Final = 1 << 10  # of a row beside its XDR, the source's URL included
+_DIGITS: Final = 10  # of the last ledger that can be
 _COMMAND_BYTES: Final = 4 << 10
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
 _PART: Final = 64  # ledgers of a part at least
@@ -63,7 +64,8 @@ class Command:
         if first and last and last < first:
             raise ConfigError("end_ledger is before start_ledger: swap them")
         since = asked.text("from") or "earliest"
-        if since not in ("earliest", "latest") and not since.isdecimal():
+        is_token = since.isascii() and since.isdecimal() and len(since) <= _DIGITS
+        if since not in ("earliest", "latest") and not is_token:
             raise ConfigError(
                 f"from is {shortened(repr(since))}: it must be earliest, latest or a resume token"
             )

@@ -1,0 +1,249 @@
+//! Compiles what is known of a target to its tables, their columns, and where what goes.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow_schema::Schema;
+
+use super::asset;
+use super::columns::{Columns, Placed, Wanted};
+use super::event_rows::{self, EventRows};
+use super::interface::{Interface, Key, Value, words_of};
+use super::knowledge::{Hash, Knowledge};
+use super::routes::{EventRoute, StorageRoute, Version};
+use super::storage_rows::{self, StorageRows};
+use super::typed_table::{Rows, Spec, Target, TypedTable};
+use super::writer::{Expansion, plain};
+use crate::fixed_text::hex;
+use crate::values::{escape, scval};
+
+/// A table in the making.
+struct Draft {
+    name: String,
+    rows: Rows,
+    columns: Columns,
+}
+
+/// What targets are compiled to.
+#[derive(Default)]
+pub struct Compiled {
+    /// All tables.
+    pub tables: Vec<TypedTable>,
+    /// All versions of interfaces.
+    pub versions: Vec<Version>,
+    /// What is not known: of whom, and why.
+    pub lacking: Vec<(String, String)>,
+}
+
+/// Compiles one target.
+pub struct Compiler<'c> {
+    knowledge: &'c Knowledge,
+    plan: &'c mut Compiled,
+    name: String,
+    first: usize,
+    drafts: Vec<Draft>,
+    places: HashMap<String, usize>,
+}
+
+impl<'c> Compiler<'c> {
+    /// Compile a target of this name.
+    pub fn new(knowledge: &'c Knowledge, plan: &'c mut Compiled, name: String) -> Self {
+        let first = plan.tables.len();
+        Self { knowledge, plan, name, first, drafts: Vec::new(), places: HashMap::new() }
+    }
+
+    /// The target's tables, which are added to the plan's.
+    pub fn target(mut self, specs: Vec<Spec>, contracts: &[Hash]) -> Target {
+        let known: Vec<_> =
+            specs.into_iter().filter_map(|one| Some((one, self.interface(one)?))).collect();
+        let mut versions = HashMap::new();
+        for (spec, interface) in known {
+            let version = self.version(spec, Arc::new(interface), contracts);
+            versions.insert(spec, self.plan.versions.len());
+            self.plan.versions.push(version);
+        }
+        let other_events = self.table(Rows::Events, "_other");
+        let other = self.table(Rows::Storage, "_other");
+        let other_storage = StorageRoute { table: other, ..StorageRoute::default() };
+        self.plan.tables.extend(self.drafts.into_iter().map(Draft::finish));
+        Target { versions, other_events, other_storage }
+    }
+
+    fn interface(&mut self, spec: Spec) -> Option<Interface> {
+        let hash = match spec {
+            Spec::Asset(unified) => return Some(Interface::of(&asset::model(unified))),
+            Spec::Wasm(hash) => hash,
+        };
+        let text = hex(&hash);
+        let text = String::from_utf8_lossy(&text);
+        let reason = match self.knowledge.models.get(&hash) {
+            Some(Ok(model)) => return Some(Interface::of(model)),
+            Some(Err(why)) => format!("the interface in its code {text} is {why}"),
+            None => format!("its code {text} is not in these ledgers"),
+        };
+        self.plan.lacking.push((self.name.clone(), reason));
+        None
+    }
+
+    /// The place of a table among all.
+    fn table(&mut self, rows: Rows, name: &str) -> usize {
+        let (folder, fields) = match rows {
+            Rows::Events => ("events", EventRows::fields()),
+            Rows::Storage => ("storage", StorageRows::fields()),
+        };
+        let name = format!("typed:{}/{folder}/{name}", self.name);
+        if let Some(place) = self.places.get(&name) {
+            return self.first + *place;
+        }
+        let place = self.drafts.len();
+        let columns = Columns::new(fields.iter().map(|one| one.name().as_str()));
+        self.places.insert(name.clone(), place);
+        self.drafts.push(Draft { name, rows, columns });
+        self.first + place
+    }
+
+    fn place(&mut self, table: usize, wanted: Vec<Wanted>, suffix: &str) -> Vec<Placed> {
+        match self.drafts.get_mut(table - self.first) {
+            Some(draft) => draft.columns.place(wanted, suffix),
+            None => Vec::new(),
+        }
+    }
+
+    fn version(&mut self, spec: Spec, interface: Arc<Interface>, contracts: &[Hash]) -> Version {
+        let (wasm, suffix) = match spec {
+            Spec::Wasm(hash) => {
+                (Some(hash), String::from_utf8_lossy(&hex(&hash)).chars().take(8).collect())
+            }
+            Spec::Asset(_) => (None, "asset".to_owned()),
+        };
+        let events = self.events(&interface, &suffix);
+        let other = self.table(Rows::Storage, "_other");
+        let other = StorageRoute { table: other, ..StorageRoute::default() };
+        let (cases, symbols) = (HashMap::new(), HashMap::new());
+        let mut version = Version { interface, wasm, events, cases, symbols, other };
+        self.declared_cases(&mut version, &suffix);
+        for contract in contracts {
+            let samples = self.knowledge.samples.get(contract);
+            for sample in samples.map(|samples| samples.sorted()).unwrap_or_default() {
+                self.sample(&mut version, &sample.key, sample.val.as_deref(), &suffix);
+            }
+        }
+        version
+    }
+
+    fn events(&mut self, interface: &Interface, suffix: &str) -> Vec<EventRoute> {
+        let mut routes = Vec::with_capacity(interface.events.len());
+        for event in &interface.events {
+            let table = self.table(Rows::Events, &event.name);
+            let wanted = event.params.iter().map(|param| Wanted {
+                writers: Expansion::new(&interface.nodes).of(&param.name, param.id),
+                words: param.words.clone(),
+            });
+            let params = self.place(table, wanted.collect(), suffix);
+            routes.push(EventRoute { table, params });
+        }
+        routes
+    }
+
+    fn declared_cases(&mut self, version: &mut Version, suffix: &str) {
+        let interface = version.interface.clone();
+        for (union, spec) in interface.unions.iter().enumerate().filter(|(_, one)| one.for_keys) {
+            for case in 0..spec.cases.len() {
+                self.case(version, union, case, suffix);
+            }
+        }
+    }
+
+    fn case(&mut self, version: &mut Version, union: usize, case: usize, suffix: &str) {
+        let interface = version.interface.clone();
+        let declared = interface.unions.get(union).and_then(|spec| spec.cases.get(case));
+        let Some(declared) = declared.filter(|_| !version.cases.contains_key(&(union, case)))
+        else {
+            return;
+        };
+        let name = escape::text(&declared.name).into_owned();
+        let table = self.table(Rows::Storage, &name);
+        let wanted = declared.values.iter().enumerate().map(|(place, id)| Wanted {
+            writers: Expansion::new(&interface.nodes).of(&format!("key_{place}"), *id),
+            words: interface.names.get(id).cloned().unwrap_or_else(|| "value".into()),
+        });
+        let arguments = self.place(table, wanted.collect(), suffix);
+        let route = StorageRoute { table, name: Some(name), arguments, ..StorageRoute::default() };
+        version.cases.insert((union, case), route);
+    }
+
+    /// Make the columns that an example of key and value takes.
+    fn sample(&mut self, version: &mut Version, key: &[u8], val: Option<&[u8]>, suffix: &str) {
+        let interface = version.interface.clone();
+        let (status, kind) = interface.key(key);
+        let symbol = scval::symbol(key);
+        match (kind, symbol) {
+            (Key::Case { union, case }, _) if status.is_filled() => {
+                self.case(version, union, case, suffix);
+            }
+            (Key::Symbol, Some(symbol)) if !version.symbols.contains_key(symbol) => {
+                let name = escape::text(symbol).into_owned();
+                let table = self.table(Rows::Storage, &name);
+                let route = StorageRoute { table, name: Some(name), ..StorageRoute::default() };
+                version.symbols.insert(symbol.to_vec(), route);
+            }
+            _ => {}
+        }
+        let route = match (kind, symbol) {
+            (Key::Case { union, case }, _) => version.cases.get_mut(&(union, case)),
+            (Key::Symbol, Some(symbol)) => version.symbols.get_mut(symbol),
+            _ => None,
+        };
+        let route = route.unwrap_or(&mut version.other);
+        if route.name.is_none() {
+            self.value("key", &interface, key, (route.table, suffix), &mut route.keys);
+        }
+        if let Some(val) = val {
+            self.value("value", &interface, val, (route.table, suffix), &mut route.values);
+        }
+    }
+
+    fn value(
+        &mut self,
+        base: &str,
+        interface: &Interface,
+        value: &[u8],
+        (table, suffix): (usize, &str),
+        placed: &mut HashMap<Value, Placed>,
+    ) {
+        let kind = interface.value(value);
+        if placed.contains_key(&kind) {
+            return;
+        }
+        let Some(words) = words_of(interface, kind) else { return };
+        let name = format!("{base}_{words}");
+        let writers = match kind {
+            Value::Plain(arm) => plain(&name, arm),
+            Value::Named(id) => Expansion::new(&interface.nodes).of(&name, id),
+            Value::Other => return,
+        };
+        let wanted = vec![Wanted { writers, words: words.to_owned() }];
+        if let Some(columns) = self.place(table, wanted, suffix).pop() {
+            placed.insert(kind, columns);
+        }
+    }
+}
+
+impl Draft {
+    fn finish(self) -> TypedTable {
+        let (mut fields, raw, key) = match self.rows {
+            Rows::Events => (EventRows::fields(), event_rows::RAW, event_rows::KEY),
+            Rows::Storage => (StorageRows::fields(), storage_rows::RAW, storage_rows::KEY),
+        };
+        let behind = fields.split_off(fields.len() - raw);
+        let own = self.columns.fields;
+        fields.extend(own.iter().cloned());
+        fields.extend(behind);
+        let metadata = HashMap::from([
+            ("schema_version".to_owned(), "1.0".to_owned()),
+            ("schema_type".to_owned(), self.name.clone()),
+        ]);
+        let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
+        TypedTable { name: self.name, schema, rows: self.rows, own, key }
+    }
+}

@@ -1,0 +1,258 @@
+"""Typed tables: what is known of contracts, compiled to tables whose columns the contracts declare."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow import _core
+from stellarrow.core.errors import bytes_like, translate
+from stellarrow.core.tables import TYPED, TypedTable, in_order, is_typed, open_typed
+from stellarrow.errors import ConfigError, nearest
+from stellarrow.ledgers import LedgerRange, Network
+
+STELLAR_ASSET: Final = "stellar-asset"
+_CODE: Final = b"\0asm"
+_HEADER: Final = b"\0asm\x01\0\0\0"
+_SECTION: Final = b"contractspecv0"
+
+Code = str | Path | bytes
+Specs = Mapping[str, Code]
+
+
+class SpecUnknown(UserWarning):
+    """A contract whose interface is not known, so that its rows have no columns of its own."""
+
+
+class TypedTables:
+    """Typed tables of some contracts, compiled once; threads may decode with them."""
+
+    def __init__(self, plan: _core.TypedPlan) -> None:
+        self._plan = plan
+        self._tables = {name: self._table(name, rows, key) for name, rows, key in plan.tables()}
+        open_typed(self._tables.values())
+
+    def _table(self, name: str, rows: str, key: Sequence[str]) -> TypedTable:
+        made = pa.schema(self._plan.schema(name))
+        metadata = dict(sorted((made.metadata or {}).items()))
+        columns = pa.schema([*map(in_order, made)], metadata)
+        what = "Events" if rows == "events" else "Changes of storage"
+        description = f"{what} of a contract, as it declares them."
+        return TypedTable(name, "1.0", description, columns, tuple(key), self)
+
+    @property
+    def names(self) -> list[str]:
+        """Every table's name."""
+        return list(self._tables)
+
+    def warn(self) -> None:
+        """Say once of each contract what is not known of it, and how to get it."""
+        for name, reason in self._plan.lacking:
+            warnings.warn(
+                f"{name}: {reason}; its rows have the status no_spec. Give its code as specs={{{name!r}:"
+                " 'file.wasm'}} (--spec on the command line), or ledgers that have it",
+                SpecUnknown,
+                stacklevel=3,
+            )
+
+    def expand(self, names: Iterable[str]) -> list[str]:
+        """Return tables by their names: `typed:CONTRACT` is all tables of a contract."""
+        found: list[str] = []
+        for asked in names:
+            found += self._meant(asked) if is_typed(asked) else [asked]
+        return list(dict.fromkeys(found))
+
+    def one(self, asked: str) -> str:
+        """Return the one table of a name."""
+        found = self.expand([asked])
+        if len(found) != 1:
+            raise ConfigError(f"{asked} is {len(found)} tables: name one of {', '.join(found)}")
+        return found[0]
+
+    def _meant(self, asked: str) -> list[str]:
+        if asked in self._tables:
+            return [asked]
+        folder = asked.rstrip("/") + "/"
+        if below := [name for name in self._tables if name.startswith(folder)]:
+            return below
+        alike = [name for name in self._tables if _loose(name) == _loose(asked)]
+        if len(alike) == 1:
+            return alike
+        remedy = nearest(asked, self.names, f"choose among {', '.join(self.names)}", show=repr)
+        raise ConfigError(f"there is no table {asked!r}: {remedy}")
+
+    def decode(
+        self,
+        data: Any,
+        names: Sequence[str],
+        *,
+        network: Network,
+        framing: str = "auto",
+        ledgers: tuple[int, int] | None = None,
+        verify_chain: bool = True,
+        verify_hashes: bool = False,
+        place: str | None = None,
+    ) -> tuple[dict[str, pa.RecordBatch], _core.Run | None]:
+        """Decode whole ledgers to a record batch a table, under its name."""
+        try:
+            batches, run = self._plan.decode(
+                bytes_like(data), names, network.passphrase, framing, ledgers, verify_chain, verify_hashes
+            )
+        except _core.CoreError as error:
+            raise translate(error, place) from error
+        wanted = [name for name in self._tables if name in {*names}]
+        return dict(zip(wanted, map(pa.record_batch, batches), strict=True)), run
+
+    def rows(
+        self,
+        contract: str,
+        *,
+        events: Sequence[tuple[Sequence[bytes], bytes]] = (),
+        items: Sequence[tuple[bytes, bytes | None]] = (),
+        protocol: int = 23,
+    ) -> dict[str, pa.RecordBatch]:
+        """Make rows of events (topics and data) and storage items (key and value), each an ScVal.
+
+        `event_index` and `change_index` are the places in the lists.
+        """
+        try:
+            batches = self._plan.rows(
+                contract, self.names, protocol, [(list(topics), data) for topics, data in events], list(items)
+            )
+        except _core.CoreError as error:
+            raise translate(error) from error
+        made = dict(zip(self._tables, map(pa.record_batch, batches), strict=True))
+        return {name: batch for name, batch in made.items() if batch.num_rows}
+
+
+class Knowledge:
+    """What is known of contracts: their code's interfaces, and what ran them when."""
+
+    def __init__(self, names: Iterable[str], specs: Specs | None = None) -> None:
+        """Begin with what the caller says of the targets of these tables."""
+        self._targets = list(dict.fromkeys(map(target_of, filter(is_typed, names))))
+        self._pinned: set[str] = set()
+        self._known = _translated(lambda: _core.Knowledge(self._targets))
+        for contract, code in (specs or {}).items():
+            self._add(contract, code)
+
+    def _add(self, target: str, code: Code) -> None:
+        if code == STELLAR_ASSET:
+            _translated(lambda: self._known.pin(target, None))
+        else:
+            read = wasm_of(code)
+            hash = sha256(read).hexdigest()
+            is_hash = len(target) == len(hash)
+            self.add_code(target if is_hash else hash, read)
+            if not is_hash:
+                _translated(lambda: self._known.pin(target, hash))
+        self._pinned.add(target)
+
+    @property
+    def targets(self) -> list[str]:
+        """The contracts and hashes of code whose tables are asked for."""
+        return self._targets
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the caller said everything of every target."""
+        return {*self._targets} <= self._pinned
+
+    def add_code(self, hash: str, code: bytes) -> None:
+        """Know the code of a hash (hex)."""
+        _translated(lambda: self._known.add_code(hash, code))
+
+    def note(self, contract: str, ledger: int, hash: str | None) -> None:
+        """A contract ran this code from a ledger on; None is the Stellar Asset Contract."""
+        _translated(lambda: self._known.note(contract, ledger, hash))
+
+    def sample(self, contract: str, items: Sequence[tuple[bytes, bytes | None]]) -> None:
+        """A contract keeps values under keys, each an ScVal: its storage's tables get columns for them."""
+        _translated(lambda: self._known.sample(contract, list(items)))
+
+    def learn(
+        self,
+        data: Any,
+        network: Network,
+        framing: str = "auto",
+        ledgers: LedgerRange | None = None,
+        *,
+        verify_chain: bool = True,
+    ) -> None:
+        """Learn from whole ledgers which code there is and what runs it; threads may go on decoding."""
+        wanted = (ledgers.first, ledgers.end) if ledgers else None
+        _translated(
+            lambda: self._known.learn(bytes_like(data), network.passphrase, framing, wanted, verify_chain)
+        )
+
+    def history(self, contract: str) -> list[tuple[int | None, str | None]]:
+        """Return which code a contract ran, and from which ledger on where that was seen.
+
+        A hash (hex), or None for the Stellar Asset Contract.
+        """
+        ran: list[tuple[int | None, str | None]] = _translated(lambda: self._known.history(contract))
+        return ran
+
+    def missing(self) -> list[str]:
+        """Return hashes of code that is known to run, but is not known."""
+        return [*self._known.missing()]
+
+    def tables(self) -> TypedTables:
+        """Compile what is known."""
+        return TypedTables(self._known.plan())
+
+
+def target_of(name: str) -> str:
+    """Return the contract, or the hash of code, of a typed table's name."""
+    return name.removeprefix(TYPED).partition("/")[0]
+
+
+def wasm_of(code: Code) -> bytes:
+    """Return code out of a WebAssembly file, or around the entries of a spec file (SCSpecEntry, XDR)."""
+    read = code if isinstance(code, bytes) else _file(Path(code))
+    if read.startswith(_CODE):
+        return read
+    content = _sized(_SECTION) + read
+    return _HEADER + b"\0" + _sized(content)
+
+
+def _file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"the spec {path} cannot be read: {error.strerror}") from error
+
+
+def _sized(content: bytes) -> bytes:
+    """Put the length in front, as WebAssembly writes it (unsigned LEB128)."""
+    size, left = b"", len(content)
+    while left > 0x7F:
+        size += bytes([left & 0x7F | 0x80])
+        left >>= 7
+    return size + bytes([left]) + content
+
+
+def _loose(name: str) -> str:
+    head, _, last = name.rpartition("/")
+    return f"{head}/{last.replace('_', '').lower()}"
+
+
+def without_deleted(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave out rows of entries that were removed."""
+    if "deleted" not in batch.schema.names:
+        return batch
+    import pyarrow.compute as pc  # noqa: PLC0415  takes time to load
+
+    return batch.filter(pc.invert(batch.column("deleted")))
+
+
+def _translated(call: Any) -> Any:
+    try:
+        return call()
+    except _core.CoreError as error:
+        raise translate(error) from error

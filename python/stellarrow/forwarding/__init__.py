@@ -1,0 +1,1 @@
+"""What sessions put out, pushed to another Flight server."""

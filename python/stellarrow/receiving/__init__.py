@@ -1,0 +1,1 @@
+"""Tables that others push: taken into sinks, each ledger once."""

@@ -1,0 +1,81 @@
+"""What ledgers tell of contracts before their typed tables can be read: a pass over them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from typing import TypeAlias
+
+from stellarrow.core.tables import is_typed
+from stellarrow.core.typed import Knowledge, Specs, TypedTables
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.loop import is_open, wanted_ledgers
+from stellarrow.protocols import Source
+
+Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
+Place: TypeAlias = str | os.PathLike[str]
+
+
+def learned(
+    source: Place | Source,
+    names: Iterable[str],
+    *,
+    specs: Specs | None = None,
+    ledgers: Ledgers = None,
+    network: str | Network | None = None,
+) -> tuple[TypedTables, Network]:
+    """Compile the typed tables of these names from what the ledgers tell, and what the caller says.
+
+    A contract whose interface is not known is warned of (SpecUnknown).
+    """
+    from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
+
+    names = [*filter(is_typed, names)]
+    known = Knowledge(names, specs)
+    with opened(source) as place:
+        network = find_network(place, network)
+        if not (known.is_complete and all("/events/" in name for name in names)):
+            _learn(known, place, network, ledgers)
+    tables = known.tables()
+    tables.warn()
+    return tables, network
+
+
+def _learn(known: Knowledge, source: Source, network: Network, ledgers: Ledgers) -> None:
+    due = ending(wanted_ledgers(source, ledgers), source)
+    if is_open(due):
+        raise ConfigError(
+            "typed tables are made of what the ledgers tell, and these have no end that is known: give"
+            " ledgers A:B, or say all with specs and ask for tables of events by name"
+        )
+    for part in due:
+        with closing(source.read(part)) as chunks:  # type: ignore[type-var]  # they are generators
+            for chunk in chunks:
+                wanted = LedgerRange(chunk.first, chunk.last)
+                known.learn(chunk.data, network, chunk.framing, wanted, verify_chain=False)
+
+
+@contextmanager
+def opened(source: Place | Source) -> Iterator[Source]:
+    """Open a source that is named, and close it at the end."""
+    if not isinstance(source, str | os.PathLike):
+        yield source
+        return
+    from stellarrow.registry import open_source  # noqa: PLC0415  loads sources and sinks
+
+    if os.fspath(source) == "-":
+        raise ConfigError(
+            "typed tables take two passes, and stdin has one: save it to a file, or say all with specs"
+        )
+    with closing(open_source(os.fspath(source))) as place:
+        yield place
+
+
+def ending(wanted: LedgerSet, source: Source) -> LedgerSet:
+    """End an open range with what the source has now, where it can tell."""
+    if not is_open(wanted):
+        return wanted
+    held = source.available()
+    return wanted if not held or is_open(held) else wanted & LedgerSet([LedgerRange(0, held.last)])

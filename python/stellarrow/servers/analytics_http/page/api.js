@@ -1,0 +1,70 @@
+// REST, as the page asks it: JSON for what is read, Arrow for what is drawn.
+
+const KEY = "stellarrow.key";
+
+/** What REST says is wrong: a sentence, and the status. */
+export class Problem extends Error {
+  constructor(status, detail) {
+    super(detail);
+    this.status = status;
+  }
+}
+
+export const key = {
+  get: () => sessionStorage.getItem(KEY) ?? "",
+  set: (text) => (text ? sessionStorage.setItem(KEY, text) : sessionStorage.removeItem(KEY)),
+};
+
+function headers(more = {}) {
+  return key.get() ? { Authorization: `Bearer ${key.get()}`, ...more } : more;
+}
+
+function address(path, parameters = {}) {
+  const asked = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== "") asked.set(name, value);
+  }
+  const text = asked.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+async function fetched(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { credentials: "omit", ...options });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Problem(0, "The service does not answer.");
+  }
+  if (answer.ok) return answer;
+  let detail = `The service answered ${answer.status}.`;
+  try {
+    detail = (await answer.json()).detail ?? detail;
+  } catch { /* no problem document: the status says it */ }
+  if (answer.status === 401) dispatchEvent(new CustomEvent("stellarrow-sign-in", { detail }));
+  throw new Problem(answer.status, detail);
+}
+
+export async function json(path, parameters, { signal } = {}) {
+  const answer = await fetched(address(path, parameters), { headers: headers({ Accept: "application/json" }), signal });
+  return answer.json();
+}
+
+export async function post(path, body, { signal } = {}) {
+  const answer = await fetched(path, {
+    method: "POST", signal, body: JSON.stringify(body),
+    headers: headers({ Accept: "application/json", "Content-Type": "application/json" }),
+  });
+  return answer.json();
+}
+
+/** Rows as an Arrow table: 64-bit and decimal numbers are BigInt, nothing is rounded. */
+export async function arrow(path, parameters, { signal } = {}) {
+  const answer = await fetched(address(path, parameters), {
+    headers: headers({ Accept: "application/vnd.apache.arrow.stream" }), signal,
+  });
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  return globalThis.fl.tableFromIPC(bytes, { useDecimalInt: true, useBigInt: true });
+}
+
+export { address };

@@ -1,0 +1,61 @@
+// Which ledgers each table has, as a picture, and how the service is.
+import { json } from "../api.js";
+import { card, figure, fill, h, table } from "../dom.js";
+import { ago, compact, count } from "../format.js";
+import { watch } from "../live.js";
+
+export async function view(page, _words, signal) {
+  const place = h("div", {});
+  fill(page, h("div", { class: "head" }, h("h1", {}, "Coverage and health")), place);
+  async function draw() {
+    const status = await json("/v1/status", {}, { signal });
+    let health = null;
+    try {
+      health = await json("/health", {}, { signal });
+    } catch (error) {
+      if (error.name === "AbortError") return;
+    }
+    if (!signal.aborted) fill(place, h("div", { class: "grid" }, tables(status), service(status, health)));
+  }
+  await draw();
+  let last = Date.now();
+  signal.addEventListener("abort", watch((_, advanced) => {
+    if (!advanced || Date.now() - last < 3_000 || signal.aborted) return;
+    last = Date.now();
+    draw().catch(() => {});
+  }));
+  return "Coverage";
+}
+
+function tables(status) {
+  const all = Object.entries(status.tables);
+  const held = all.filter(([, one]) => one.ledgers);
+  const first = Math.min(...held.map(([, one]) => one.first_ledger));
+  const last = Math.max(...held.map(([, one]) => one.last_ledger));
+  const span = last - first + 1;
+  const part = (ranges, kind) => ranges.map(([from, to]) => h("span", { class: kind,
+    style: { "--from": `${(100 * (from - first)) / span}%`, "--part": `${(100 * (to - from + 1)) / span}%` } }));
+  return card("Ledgers of each table", {},
+    held.length > 0 && h("p", { class: "note" }, h("span", { class: "key" }), "stored ", h("span", { class: "key hot" }), "in memory; what is empty is missing. From ledger ", count(first), " to ", count(last), "."),
+    table({
+      caption: "Ledgers of each table", empty: "No table has a ledger yet.",
+      columns: [{ name: "Table", kind: "" }, { name: "Coverage", kind: "wrap" }, { name: "Ledgers", kind: "number" }, { name: "Missing", kind: "number" }],
+      rows: held.map(([name, one]) => [
+        h("span", { title: one.filter ? `only ${one.filter}` : "" }, name, one.filter && h("span", { class: "tag" }, "filtered")),
+        h("div", { class: "spans", role: "img", "aria-label": one.coverage.map(([from, to]) => `${from} to ${to}`).join(", ") }, part(one.stored, "stored"), part(one.hot, "hot")),
+        count(one.ledgers), count(one.last_ledger - one.first_ledger + 1 - one.ledgers)]),
+    }),
+    all.length > held.length && h("p", { class: "note" }, `Without ledgers: ${all.filter(([, one]) => !one.ledgers).map(([name]) => name).join(", ")}`));
+}
+
+function service(status, health) {
+  const parts = Object.values(health?.components ?? {});
+  return card("Service", {},
+    h("dl", { class: "figures" },
+      figure("Health", health?.status ?? "not told"), figure("Newest ledger", count(status.as_of_ledger), status.lag_seconds === null ? null : `closed ${ago(status.lag_seconds)}`),
+      figure("In memory", `${compact(status.hot_bytes)}B`), health?.uptime !== undefined && figure("Up for", ago(health.uptime).replace(" ago", "")), figure("Version", status.version)),
+    parts.length > 0 && table({
+      caption: "Parts of the service", columns: [{ name: "Part", kind: "" }, { name: "State", kind: "" }, { name: "Message", kind: "wrap" }],
+      rows: parts.map((one) => [one.name, one.healthy ? "well" : h("strong", {}, "not well"), one.message || "—"]),
+    }));
+}

@@ -1,0 +1,25 @@
+// A table that begins with a page of rows and brings older ones on request.
+import { fill, h, tr } from "../dom.js";
+import { json } from "../api.js";
+
+/** Show rows of a path, newest first; `render` makes the table of the first page, `cells` further rows. */
+export async function paged(path, parameters, { render, cells, columns, signal }) {
+  const place = h("div", {});
+  let answer = await json(path, { order: "desc", limit: 25, ...parameters }, { signal });
+  const more = h("button", { type: "button" }, "Older rows");
+  const shown = render(answer.rows);
+  const known = h("p", { class: "note" }, `As of ledger ${answer.as_of_ledger.toLocaleString("en")}`);
+  more.addEventListener("click", async () => {
+    more.disabled = true;
+    try {
+      answer = await json(path, { order: "desc", limit: 25, ...parameters, cursor: answer.next_cursor }, { signal });
+      shown.querySelector("tbody").append(...answer.rows.map((row) => tr(cells(row), columns)));
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      known.textContent = error.message;
+    }
+    more.disabled = false;
+    if (!answer.next_cursor) more.remove();
+  });
+  return fill(place, shown, h("div", { class: "row" }, answer.next_cursor && more, known));
+}
