@@ -80,7 +80,7 @@ def cost(title: str, made: Sequence[bytes], *, first: int = FIRST, network: str 
     without, with_figures = [], []
     for _ in range(TURNS):
         without.append(processed(made, 0, first=first, network=network)[0])
-        with_figures.append(processed(made, 160, first=first, network=network))
+        with_figures.append(processed(made, 192, first=first, network=network))
     shares = [figures / (seconds - figures) for seconds, figures in with_figures]
     each = 1e3 * min(figures for _, figures in with_figures) / len(made)
     print(
