@@ -7,6 +7,7 @@ from typing import Final
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
+from stellarrow.config.lifecycle import Lifecycle
 from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
@@ -194,4 +195,5 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "sink": SinkServer,
     "extract": Extract,
     "client": Client,
+    "lifecycle": Lifecycle,
 }
