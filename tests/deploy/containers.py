@@ -19,6 +19,7 @@ from deploy.tools import tool
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = 900.0  # for a step of building
 DEBIAN: Final = "python3,python3-venv,ca-certificates,libstdc++6,binutils"
+_WITHOUT_GROUPS: Final = 'mount -t tmpfs tmpfs /sys/fs/cgroup; exec "$@"'
 _BASE: Final = "FROM scratch\nADD base.tar /\n"
 
 
@@ -134,13 +135,10 @@ class Container:
             )
 
     def _crun(self, *words: str) -> list[str]:
-        return [
-            str(tool("crun")),
-            "--root",
-            str(self.image.folder / "crun"),
-            "--cgroup-manager=disabled",
-            *words,
-        ]
+        """Return a call of crun where no control groups are to be seen: it refuses some kinds of them."""
+        flags = ["--root", str(self.image.folder / "crun"), "--cgroup-manager=disabled"]
+        alone = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", _WITHOUT_GROUPS, "sh"]
+        return [*alone, str(tool("crun")), *flags, *words]
 
     def _spec(self) -> dict[str, Any]:
         config = self.image.config
@@ -178,7 +176,11 @@ class Container:
     def exec(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command in the container, as its user."""
         return subprocess.run(
-            self._crun("exec", self.id, *words), capture_output=True, text=True, check=False, timeout=60
+            self._crun("exec", "--user", self.image.config["User"], self.id, *words),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
         )
 
     def wait_until_healthy(self, seconds: float = 120.0) -> None:

@@ -120,6 +120,11 @@ def test_the_packages_that_an_image_has_are_those_that_were_tested() -> None:
     assert names & {"pytest", "ruff", "mypy"} == set()
 
 
+def test_the_image_installs_the_extras_that_the_bill_of_materials_is_of() -> None:
+    script = (ROOT / "deploy" / "image" / "install.sh").read_text()
+    assert f"extras={','.join(WHEELS.EXTRAS)}\n" in script
+
+
 def test_the_version_is_in_one_place() -> None:
     assert WHEELS.version() == stellarrow.__version__
     assert "version = " not in (ROOT / "pyproject.toml").read_text().partition("[project.optional")[0]
