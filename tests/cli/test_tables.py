@@ -25,7 +25,7 @@ Make = Callable[..., Path]
 TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?:[^\s\"'),│]*| UTC)?")
 ONE_FORMAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 # Commands that serve until they are stopped, watch, or print a script or a show.
-PRINTS_NO_RESULT = {"completion", "demo", "watch", "up", "source serve", "processor serve"}
+PRINTS_NO_RESULT = {"completion", "demo", "watch", "up", "source serve", "processor serve", "analytics serve"}
 PRINTS_NO_RESULT |= {"sink postgres serve"}
 
 

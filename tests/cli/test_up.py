@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -33,6 +34,8 @@ def ports(tmp_path: Path) -> dict[str, int]:
         for service in ("source", "processor")
         for line in (f"[{service}]", *(f'{name} = ":{chosen[f"{service} {name}"]}"' for name in names))
     ]
+    chosen["analytics rest_port"] = free_port()
+    lines += ["[analytics]", f'rest_port = ":{chosen["analytics rest_port"]}"']
     (tmp_path / "stellarrow.toml").write_text("\n".join(lines))
     return chosen
 
@@ -62,6 +65,10 @@ def test_up_serves_the_bundled_ledgers_and_fills_a_sink(tmp_path: Path, ports: d
         assert "58752000" in watched.stdout
         assert "token_transfers" in watched.stdout
         client.close()
+        url = f"http://127.0.0.1:{ports['analytics rest_port']}/v1/status"
+        while json.loads(ask("GET", url, timeout=5).body)["as_of_ledger"] != 58_752_000:
+            assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+            time.sleep(0.1)
     finally:
         process.terminate()
         assert process.wait(15) == 0, (tmp_path / "log").read_text()

@@ -56,7 +56,7 @@ WANTED: Mapping[str, Rule] = {
     "permissions-policy": lambda text: all(f"{one}=()" in text for one in ("camera", "geolocation", "usb")),
     "cache-control": lambda text: "no-store" in text,
     "content-type": lambda text: text.startswith(
-        ("application/json", "application/problem+json", "text/plain;")
+        ("application/json", "application/problem+json", "text/plain;", "text/html;")
     ),
 }
 # What tells strangers which program answers, or is out of use and does harm.

@@ -93,7 +93,7 @@ class Analytics:
         """
         named = [(table.partition("@")[0], batch) for table, batch in batches.items()]
         counted = [
-            (name, batch.select(_columns(name, batch.schema.names)))
+            (name, batch.select(counted_columns(name, batch.schema.names)))
             for name, batch in named
             if name in TABLES
         ]
@@ -198,7 +198,7 @@ _COUNTED: Final = frozenset(
 )
 
 
-def _columns(table: str, names: list[str]) -> list[str]:
+def counted_columns(table: str, names: list[str]) -> list[str]:
     of_contracts = table == "contract_data"
     return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
 

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from stellarrow import extras, registry
-from stellarrow.config import Processor, Source
+from stellarrow.config import Analytics, Processor, Source
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Unavailable
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
@@ -53,6 +53,7 @@ def _reached(to: tuple[str, ...], stack: ExitStack) -> Iterator[str]:
 def run(
     settings: Processor,
     source: Source,
+    analytics: Analytics,
     to: tuple[str, ...],
     stop: threading.Event,
     *,
@@ -78,23 +79,34 @@ def run(
         )
         locations = [*_reached(to, stack)]
         sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
+        answers = stack.enter_context(
+            closing(_analytics(analytics, tables_out.processor, network, locations))
+        )
         begin()
-        for one in (ledgers_out, tables_out):
+        services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
+        for one in services.values():
             one.start()
         _start_sessions(ledgers, tables_out)
         for sink in sinks:
             sink.start()
-        announce(
-            {
-                "source": ledgers_out.addresses,
-                "processor": tables_out.addresses,
-                "sinks": ", ".join(map(redacted_url, locations)),
-            }
-        )
+        named = {name: one.addresses for name, one in services.items()}
+        announce({**named, "sinks": ", ".join(map(redacted_url, locations))})
         while not stop.wait(_READABLE_POLL_SECONDS):
-            ledgers_out.look()
-            tables_out.look()
-        return _drained(ledgers_out, tables_out, sinks)
+            for one in services.values():
+                one.look()
+        return _drained([*services.values()], sinks)
+
+
+def _analytics(settings: Analytics, tables: Any, network: Network, locations: Sequence[str]) -> Any:
+    """Return the analytics service over the sessions, and over what a sink of files has stored of them."""
+    from stellarrow.services.analytics import AnalyticsService  # noqa: PLC0415  extras
+    from stellarrow.services.own_processor import own_tables  # noqa: PLC0415  extras
+
+    files = [one for one in locations if one.partition(":")[0] in registry.FORMATS]
+    # Sinks keep every row: beside sessions with a filter, one answer would be of two kinds of ledgers.
+    data = files[0] if files and not str(tables.where) else None
+    streams = own_tables(tables, settings.tables)
+    return AnalyticsService(replace(settings, data=data), streams=streams, network=network)
 
 
 def _opened_source(settings: Processor, metrics: Metrics) -> Any:
@@ -103,12 +115,12 @@ def _opened_source(settings: Processor, metrics: Metrics) -> Any:
     )
 
 
-def _drained(ledgers_out: Any, tables_out: Any, sinks: Sequence[_Feed]) -> bool:
+def _drained(services: Sequence[Any], sinks: Sequence[_Feed]) -> bool:
     """Let all of it end side by side, as there are ten seconds for all; tell whether every client let go."""
-    with ThreadPoolExecutor(2, thread_name_prefix="stellarrow-drain") as threads:
+    with ThreadPoolExecutor(len(services), thread_name_prefix="stellarrow-drain") as threads:
         for sink in sinks:
             sink.stop()
-        draining = [threads.submit(one.drain) for one in (ledgers_out, tables_out)]
+        draining = [threads.submit(one.drain) for one in services]
         for sink in sinks:
             sink.close()
         ended = [one.result() for one in draining]

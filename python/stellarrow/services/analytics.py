@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any, Final
 
 from stellarrow import registry
+from stellarrow.analytics.reads.figures import KeptFigures
 from stellarrow.analytics.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
 from stellarrow.analytics.reads.hot import Hot
 from stellarrow.analytics.reads.reading import Tables
@@ -24,6 +25,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.servers.analytics_http.routes import routes
+from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import agreed, listening
@@ -37,8 +39,8 @@ _log: Final = logging.getLogger("stellarrow.analytics")
 class AnalyticsService:
     """The tables and what they are reached by; made, it listens on every address.
 
-    `streams` are a processor's in this process, instead of one that the settings name; `has_health` is false
-    where another service of the process has the port for health.
+    `streams` are a processor's in this process, instead of one that the settings name. Then the stored tables
+    may be yet to come, and the port for health is another service's.
     """
 
     def __init__(
@@ -47,9 +49,9 @@ class AnalyticsService:
         *,
         streams: Mapping[str, Stream] | None = None,
         network: Network | None = None,
-        has_health: bool = True,
     ) -> None:
         self._settings = settings
+        self._is_within = streams is not None
         self._ready = threading.Event()
         self._outage = Outage()
         self._metrics = Metrics()
@@ -58,19 +60,24 @@ class AnalyticsService:
             self._secured = Secured(settings, settings.state_dir, self._metrics)
             stack.callback(self._secured.close)
             stored = self._stored(stack)
-            self.tables = self._tables(stored, network or self._network(stored))
+            names = [*streams] if streams is not None else None
+            self.tables = self._tables(stored, network or self._network(stored), names)
+            stack.callback(self.tables.close)
+            self._figures = KeptFigures(self.tables, most_bytes=settings.analytics_mb << 20)
+            stack.callback(self._figures.close)
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
-            self._listen(stack, has_health=has_health)
+            self._listen(stack)
             self._doors = stack.pop_all()
 
     def _stored(self, stack: ExitStack) -> Stored | None:
         settings = self._settings
         if not settings.data:
             return None
-        wanted = None if settings.is_stored_alone and "tables" not in settings.origins else self._names()
-        return stack.enter_context(closing(Stored(settings.data, wanted)))
+        is_all = settings.is_stored_alone and not self._is_within and "tables" not in settings.origins
+        wanted = None if is_all else self._names()
+        return stack.enter_context(closing(Stored(settings.data, wanted, may_come=self._is_within)))
 
     def _names(self) -> list[str]:
         """Return the tables that the settings name; a ConfigError where one is not the newest version."""
@@ -84,10 +91,10 @@ class AnalyticsService:
             raise ConfigError(f"{self._settings.origin('tables')} is empty: name at least one table")
         return list(dict.fromkeys(names))
 
-    def _tables(self, stored: Stored | None, network: Network | None) -> Tables:
+    def _tables(self, stored: Stored | None, network: Network | None, streamed: list[str] | None) -> Tables:
         settings = self._settings
-        alone = settings.is_stored_alone
-        names = sorted(stored.tables) if alone and stored else self._names()
+        alone = settings.is_stored_alone and streamed is None
+        names = streamed or (sorted(stored.tables) if alone and stored else self._names())
         if not names:
             raise ConfigError(f"{settings.data} holds no table: extract something into it first")
         hot = Hot(() if alone else names, most_bytes=settings.hot_mb << 20)
@@ -159,19 +166,22 @@ class AnalyticsService:
             text = self._settings.ledgers_asked
             return LedgerSet([LedgerRange.parse(text, known=source.available, times=times)])
 
-    def _listen(self, stack: ExitStack, *, has_health: bool) -> None:
+    def _listen(self, stack: ExitStack) -> None:
         settings, doors = self._settings, self._secured.http_doors
         shown: dict[str, Any] = {"ready": self._ready, "metrics": self._metrics.text}
         with listening(settings, "rest_port"):
             self.rest = HealthServer(
-                settings.rest_port, self.components, routes=routes(self.tables, self._told), **shown, **doors
+                settings.rest_port, self.components, routes=self._routes(), **shown, **doors
             )
         stack.callback(self.rest.close)
         self.http: HealthServer | None = None
-        if has_health:
+        if not self._is_within:
             with listening(settings, "health_port"):
                 self.http = HealthServer(settings.health_port, self.components, **shown, **doors)
             stack.callback(self.http.close)
+
+    def _routes(self) -> list[Any]:
+        return routes(self.tables, self._figures, Channels(self.tables), self._told)
 
     @property
     def components(self) -> list[Part]:
@@ -185,6 +195,7 @@ class AnalyticsService:
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
+        self._figures.start()
         if self._follower:
             self._follower.start()
         self.rest.start()
@@ -211,6 +222,8 @@ class AnalyticsService:
         self._ready.clear()
         if self._follower:
             self._follower.close()
+        self._figures.close()
+        self.tables.close()
         return True
 
     def close(self) -> None:

@@ -130,6 +130,7 @@ class Tables:
         self.stored = stored
         self.network = network
         self.version = 0
+        self.is_closed = False
         self._lock = threading.Lock()
         self._listeners: list[Callable[[], None]] = []
         follows = {name for name in names if name in hot.tables}
@@ -159,6 +160,11 @@ class Tables:
         if self.stored and self.stored.look():
             self.changed()
 
+    def close(self) -> None:
+        """Tell who waits that no more comes."""
+        self.is_closed = True
+        self.changed()
+
     def changed(self) -> None:
         """Note that there is more, or less, than before."""
         with self._lock:
@@ -168,7 +174,12 @@ class Tables:
             tell()
 
     def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
-        """Call `tell`, on any thread, whenever there is more; return what ends that."""
+        """Call `tell`, on any thread, whenever there is more; return what ends that, once or again."""
         with self._lock:
             self._listeners.append(tell)
-        return lambda: self._listeners.remove(tell)
+
+        def end() -> None:
+            with self._lock:
+                self._listeners = [one for one in self._listeners if one is not tell]
+
+        return end

@@ -20,7 +20,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.dataset import verifying
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.location import open_existing
+from stellarrow.sinks.files.location import Place, open_existing
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
 from stellarrow.storage.files import FileStore
@@ -102,8 +102,9 @@ class StoredTable:
 class Stored:
     """The tables of a place, by name; `look` finds out what there is now."""
 
-    def __init__(self, location: str, tables: Sequence[str] | None = None) -> None:
-        self._store: FileStore = open_existing(location)
+    def __init__(self, location: str, tables: Sequence[str] | None = None, *, may_come: bool = False) -> None:
+        """Open a place; one that `may_come` need not be there yet."""
+        self._store: FileStore = Place.parse(location).open() if may_come else open_existing(location)
         self._tables: dict[str, StoredTable] = {}
         self._wanted = None if tables is None else frozenset(tables)
         self.look()

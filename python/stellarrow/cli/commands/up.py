@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from importlib.resources import as_file, files
-from typing import Final
+from typing import Final, TypeVar
 
 import click
 from rich.console import Console
@@ -16,7 +17,7 @@ from stellarrow import extras, registry
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, end_process, stopping
-from stellarrow.config import Listening, Processor, Source, find_file, read
+from stellarrow.config import Analytics, Listening, Processor, Settings, Source, find_file, read
 from stellarrow.config.settings import settings_of
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
@@ -26,6 +27,8 @@ Examples:
   stellarrow up
   stellarrow up --source ./lake --network pubnet --to parquet:./out"""
 
+Service = TypeVar("Service", bound=Settings)
+_ANALYTICS: Final = ("REST_PORT", "WEBSOCKET_PORT", "HOT_MB", "ANALYTICS_MB")  # told by the environment, too
 _PAGE: Final = {
     "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
     "How it serves": ("grpc_address", "flight_address", "health_port"),
@@ -42,19 +45,21 @@ _PAGE: Final = {
 )
 @click.option("--services", is_flag=True, help="Show what would listen where, and end.")
 def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
-    """Run source, processor and sinks in one process, until Ctrl-C.
+    """Run source, processor, sinks and analytics in one process, until Ctrl-C.
 
     Without --source it takes the real ledgers that come with the package. What the source's own servers
     are told stands in section [source] of the settings file; who may come in, and where state is kept, holds
     for all unless it stands there.
     """
     file = find_file(click.get_current_context().params["config"])
-    source = _shared(read(Source, {"source": settings.source}, environ={}, file=file), settings)
+    source = _shared(read(Source, {"source": settings.source}, environ={}, file=file), settings, "source")
+    own = {name: value for name, value in os.environ.items() if name in _ANALYTICS}
+    analytics = _shared(read(Analytics, environ=own, file=file), settings, "analytics")
     if services:
-        _show(_planned(source, settings))
+        _show(_planned(source, settings, analytics))
         return
     named = [place for place in to if place != PRIVATE_SERVER]
-    extras.require("up", "servers", *registry.extras_of(settings.source, sinks=named))
+    extras.require("up", "servers", "sql", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
         stopping(LATE, starting=True) as stop,
@@ -63,6 +68,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         run(
             replace(settings, source=location),
             replace(source, source=location),
+            analytics,
             to,
             stop.event,
             announce=_show,
@@ -71,11 +77,11 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     end_process(0)
 
 
-def _shared(source: Source, settings: Processor) -> Source:
-    """Give the source's servers what the processor's are told of security, by flags or otherwise."""
+def _shared(own: Service, settings: Processor, section: str) -> Service:
+    """Give another service's servers what the processor's are told of security, by flags or otherwise."""
     names = ["state_dir", *settings_of(Listening)]
-    shared = [name for name in names if not source.origins.get(name, "").endswith("[source]")]
-    return replace(source, **{name: getattr(settings, name) for name in shared})
+    shared = [name for name in names if not own.origins.get(name, "").endswith(f"[{section}]")]
+    return replace(own, **{name: getattr(settings, name) for name in shared})
 
 
 @contextmanager
@@ -87,11 +93,12 @@ def _located(settings: Processor) -> Iterator[str]:
         yield str(bundled)
 
 
-def _planned(source: Source, settings: Processor) -> dict[str, str]:
-    return {
+def _planned(source: Source, settings: Processor, analytics: Analytics) -> dict[str, str]:
+    planned = {
         name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
         for name, one in (("source", source), ("processor", settings))
     }
+    return {**planned, "analytics": f"REST {analytics.rest_port}"}
 
 
 def _show(services: dict[str, str]) -> None:

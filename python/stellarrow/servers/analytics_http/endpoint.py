@@ -60,6 +60,7 @@ class Endpoint:
     has_rows: bool = False
     rows_of: str = ""
     is_cached: bool = True
+    is_stream: bool = False  # of events, without end
     document: Mapping[str, Any] = field(default_factory=dict)  # the JSON schema of an answer without rows
 
     @property

@@ -84,6 +84,11 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
     row: dict[str, Any] = {"type": "object"}
     if endpoint.rows_of:
         row = {"$ref": f"#/components/schemas/{endpoint.rows_of}"}
+    if endpoint.is_stream:
+        return {
+            "description": endpoint.summary,
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+        }
     if not endpoint.has_rows:
         return {
             "description": endpoint.summary,

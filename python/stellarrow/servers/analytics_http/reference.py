@@ -42,10 +42,10 @@ def reference_routes(endpoints: Sequence[Endpoint], document: dict[str, Any]) ->
     page = "".join(_page(endpoints)).encode()
 
     async def openapi(_: Request) -> Response:
-        return Response(described, media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Response(described, media_type="application/json")
 
     async def reference(_: Request) -> Response:
-        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY, "Cache-Control": "no-cache"})
+        return HTMLResponse(page, headers={"Content-Security-Policy": _POLICY})
 
     return [Route("/openapi.json", openapi), Route("/docs", reference)]
 

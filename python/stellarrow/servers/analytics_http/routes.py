@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from stellarrow.analytics.reads.figures import KeptFigures
 from stellarrow.analytics.reads.reading import Tables
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.accounts import AccountEndpoints
 from stellarrow.servers.analytics_http.assets import AssetEndpoints
 from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
+from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
 from stellarrow.servers.analytics_http.pages import page_routes
 from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
+from stellarrow.servers.analytics_http.stream import described, stream_route
 from stellarrow.servers.analytics_http.summaries import Summaries
 from stellarrow.servers.analytics_http.tables import TableEndpoints
+from stellarrow.servers.analytics_live import Channels
 
 with needing("HTTP", "servers"):
     from starlette.routing import BaseRoute
 
 
-def endpoints(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[Endpoint]:
+def endpoints(
+    tables: Tables, figures: KeptFigures, following: Callable[[], Mapping[str, Any]]
+) -> list[Endpoint]:
     """Return what can be asked; `following` says where newer ledgers come from."""
     rows, summaries = TableRows(tables), Summaries(tables)
     return [
@@ -30,15 +36,20 @@ def endpoints(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> lis
         *AccountEndpoints(tables, rows, summaries).endpoints(),
         *AssetEndpoints(tables, rows, summaries).endpoints(),
         *ContractEndpoints(tables, rows, summaries).endpoints(),
+        *FigureEndpoints(figures).endpoints(),
     ]
 
 
-def routes(tables: Tables, following: Callable[[], Mapping[str, Any]]) -> list[BaseRoute]:
+def routes(
+    tables: Tables, figures: KeptFigures, channels: Channels, following: Callable[[], Mapping[str, Any]]
+) -> list[BaseRoute]:
     """Return the routes of REST, what describes them, and the web page."""
-    made = endpoints(tables, following)
+    made = endpoints(tables, figures, following)
+    told = [*made, described()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
         *page_routes(),
         *routes_of(made, lambda: tables.version),
-        *reference_routes(made, document(made, schemas)),
+        stream_route(channels),
+        *reference_routes(told, document(told, schemas)),
     ]

@@ -1,0 +1,95 @@
+"""An answer that goes on: rows of ledgers behind a place, in order, and what comes, each ledger once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import pyarrow as pa
+
+from stellarrow.analytics.reads.order import ledgers_of
+from stellarrow.analytics.reads.reading import Question, Tables
+from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.processor.reads.cursor import Cursor, Place
+
+EARLIEST: Final = "earliest"
+LATEST: Final = "latest"
+_ROWS: Final = 1_000  # of a part, unless one ledger has more
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of ledgers first to last, with those that have none; or ledgers that are not here, a gap."""
+
+    first: int
+    last: int
+    rows: pa.RecordBatch | None = field(default=None, repr=False)
+    is_gap: bool = False
+
+
+class Tail:
+    """What a question has behind a place. Each call of parts() gives what there is by then."""
+
+    def __init__(self, tables: Tables, question: Question) -> None:
+        snapshot = tables.snapshot(question.table)
+        snapshot.read(question, LedgerRange(0, 0))  # what is wrong with it is told now
+        self.schema = snapshot.answer_schema(question.columns)
+        self.question = question
+        self._tables = tables
+        self._columns = self.schema.names
+
+    def place(self, origin: str) -> int:
+        """Return the ledger that an answer begins behind: earliest, latest, or where a token says."""
+        snapshot = self._tables.snapshot(self.question.table)
+        if origin == LATEST:
+            return snapshot.as_of
+        if origin == EARLIEST:
+            coverage = snapshot.coverage
+            return max(0, coverage.first - 1) if coverage else 0
+        try:
+            cursor = Cursor.of_token(origin, shape=self.question.shape)
+        except ConfigError as error:
+            raise Refused(
+                f"from must be earliest, latest, or the resume of these rows: {error}", field="from"
+            ) from error
+        place = cursor.places.get("")
+        if place is None or place.row:
+            raise Refused("the token is none of these rows: begin from earliest or latest", field="from")
+        return place.after
+
+    def token(self, after: int) -> str:
+        """Return what goes on behind a ledger."""
+        return Cursor(self.question.shape, {"": Place(after)}).token()
+
+    def parts(self, after: int, *, until: int = LAST_POSSIBLE) -> Iterator[Part]:
+        """Yield what is here behind a ledger and up to another, in order; behind 0 is from the first."""
+        snapshot = self._tables.snapshot(self.question.table)
+        if until <= after:
+            return
+        for part in snapshot.coverage & LedgerSet([LedgerRange(after + 1, until)]):
+            if part.first > after + 1 and after > 0:
+                yield Part(after + 1, part.first - 1, is_gap=True)
+            begun = part.first
+            for rows in snapshot.read(self.question, part):
+                for piece, last in _cut(rows):
+                    yield Part(begun, last, piece.select(self._columns))
+                    begun = last + 1
+            if begun <= part.end:
+                yield Part(begun, part.end)
+            after = part.end
+
+
+def _cut(rows: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """Cut rows between ledgers into parts that are not much too large."""
+    ledgers = ledgers_of(rows)
+    start = 0
+    while start < len(ledgers):
+        end = min(start + _ROWS, len(ledgers))
+        last = ledgers[end - 1]
+        while end < len(ledgers) and ledgers[end] == last:
+            end += 1
+        yield rows.slice(start, end - start), last
+        start = end

@@ -1,0 +1,56 @@
+"""Figures over REST are those of the rows that REST has."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from analytics.conftest import SECONDS, Serve, Served
+
+Oracle = Callable[[str], list[tuple[Any, ...]]]
+
+
+def counted(served: Served, name: str, ledger: int) -> None:
+    deadline = time.monotonic() + SECONDS
+    while served.get(f"/v1/analytics/{name}").json()["as_of_ledger"] < ledger:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_figures_are_those_of_sql_over_the_stored_tables(
+    serve: Serve, real_data: Path, oracle: Oracle
+) -> None:
+    served = serve(data=real_data)
+    counted(served, "transfers", 58752000)
+    found = served.get("/v1/analytics/transfers", window="24h", asset="native").json()["rows"]
+    known = oracle("""
+        select strftime(date_trunc('day', closed_at), '%Y-%m-%dT00:00:00Z'), sum(amount_raw)::varchar,
+            count(*)
+        from token_transfers where asset_type = 'native' and event_type = 'transfer' group by 1 order by 1""")
+    assert [(row["window_start"], row["volume"], row["transfers"]) for row in found] == known
+    top = served.get("/v1/analytics/transfers", window="total", top=3, by="transfers").json()["rows"]
+    ranked = oracle("""
+        select contract_id, count(*) from token_transfers where event_type = 'transfer'
+        group by 1 order by 2 desc, 1 limit 3""")
+    assert [(row["contract_id"], row["transfers"]) for row in top] == ranked
+
+
+def test_the_list_says_which_figures_there_are(serve: Serve, real_data: Path) -> None:
+    served = serve(data=real_data)
+    told = served.get("/v1/analytics").json()
+    assert [one["name"] for one in told["analytics"]] == ["network", "transfers", "events", "storage"]
+
+
+def test_figures_that_cannot_be_asked_are_refused(serve: Serve, real_data: Path) -> None:
+    served = serve(data=real_data)
+    for path, status in (
+        ("/v1/analytics/nothing", 404),
+        ("/v1/analytics/network?asset=native", 400),
+        ("/v1/analytics/transfers?window=2h", 400),
+        ("/v1/analytics/transfers?from=soon", 400),
+        ("/v1/analytics/transfers?top=5&asset=native", 400),
+        ("/v1/analytics/transfers?top=5&by=nothing", 400),
+    ):
+        assert served.get(path).status_code == status, path
