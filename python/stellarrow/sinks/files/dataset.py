@@ -72,6 +72,11 @@ class ExtractedTable:
         is_open = wanted and wanted.ranges[-1].last is None
         asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
         if absent := asked - held:
+            if gone := absent & self.listing.departed().ledgers:
+                raise LedgerMissing(
+                    f"{self.listing} has {held}; {gone} were archived or deleted: stellarrow lifecycle status"
+                    " names the archive, which is read as this is"
+                )
             raise LedgerMissing(
                 f"{self.listing} has {held}, but not {absent}: extract them, or ask for what is there"
             )
@@ -136,7 +141,9 @@ def is_extracted(place: Path) -> bool:
     """Tell whether a folder holds tables, or is one."""
     if not place.is_dir():
         return False
-    return any(map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"))))
+    return any(
+        map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"), *place.glob("typed/*/*/*/")))
+    )
 
 
 def _was_extracted(folder: Path) -> bool:
