@@ -65,9 +65,11 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/lake.py
 	$(BIN)/python benchmarks/sinks.py
 	$(BIN)/python benchmarks/postgres.py
+	$(BIN)/python benchmarks/kafka.py
 	$(BIN)/python benchmarks/processor.py
 	$(BIN)/python benchmarks/security.py
 	$(BIN)/python benchmarks/named_queries.py
+	$(BIN)/python benchmarks/typed.py
 
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock

@@ -17,6 +17,7 @@ import pytest
 
 import stellarrow as sa
 from doc_lines import ROOT, Line, Reader, lines_of
+from fakes.kafka import Broker
 from fakes.postgres import open_folder
 from fakes.process import free_port
 from fakes.rpc import RpcNode, serving
@@ -113,7 +114,12 @@ def reader(lake: Path, passable: Path, versitygw: S3, ledgers: tuple[bytes, ...]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
-def test_every_line_of_the_page_works_as_printed(reader: Reader, page: str) -> None:
+def test_every_line_of_the_page_works_as_printed(
+    reader: Reader, page: str, request: pytest.FixtureRequest
+) -> None:
+    if page == "docs/kafka.md":
+        broker: Broker = request.getfixturevalue("kafka")
+        reader.replaced = {**reader.replaced, "localhost:9092": broker.address}
     for line in lines_of(page):
         if line.is_python and LARGE.search(line.text):
             continue

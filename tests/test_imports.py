@@ -28,7 +28,7 @@ FLOORS = (
     ("registry",),
     ("storage", "config"),
     ("security",),
-    ("pipeline", "spool", "contracts", "analytics"),
+    ("pipeline", "spool", "contracts", "analytics", "enrichment"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
     ("analytics.reads",),

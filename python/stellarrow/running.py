@@ -11,11 +11,13 @@ from functools import cache
 from stellarrow.core.arguments import as_select, check, seconds
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
-from stellarrow.core.tables import schema
+from stellarrow.core.tables import is_typed, schema
+from stellarrow.core.typed import Specs
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
+from stellarrow.pipeline.contract_specs import learned
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.loop import Limits, Progress, Report
 from stellarrow.protocols import Sink, Source
@@ -43,6 +45,7 @@ def run(
     dead_letters: DeadLetters | None = None,
     stop: threading.Event | None = None,
     progress: Callable[[Progress], None] | None = None,
+    specs: Specs | None = None,
 ) -> Report:
     """Bring every wanted ledger that a sink lacks into the sinks, and return what was done.
 
@@ -78,6 +81,9 @@ def run(
         stop: Once it is set, the batch in hand is finished and committed, and run returns.
         progress: Called after every batch, and when what was written became durable, with how far the run is;
             the value is changed by the next call.
+        specs: Interfaces for typed tables (`typed:C…`) that the ledgers do not have: by contract, or hash of
+            code, a WebAssembly file or its bytes, or `stellar-asset`. What else there is to know of typed
+            tables is read from the ledgers before.
 
     Returns:
         A Report: how many ledgers, bytes and rows, which ranges are durable, what was skipped or left out.
@@ -102,6 +108,10 @@ def run(
     )
     seconds("commit_every", commit_every)
     sinks = _listed(sinks)
+    typed = None
+    if any(map(is_typed, tables)):
+        typed, network = learned(source, tables, specs=specs, ledgers=ledgers, network=network)
+        tables = typed.expand(tables)
     select = select if columns is None else _select(columns, select, tables, decoded)
     named = Catalogue().filtered(Filter.of(where, select=select), filter, tables, decoded=decoded)
     chosen = _checked(source, sinks, named)
@@ -114,6 +124,7 @@ def run(
             transfers=transfers,
             verify_chain=verify_chain,
             verify_hashes=verify_hashes,
+            typed=typed,
         )
         return loop.run(
             reading,

@@ -74,6 +74,10 @@ class Process:
                 raise RuntimeError(f"{self._argv[0]} does not listen on port {self.port}: {answer}")
             time.sleep(0.01)
 
+    def has_ended(self) -> bool:
+        """Tell whether it runs no more."""
+        return self._process.poll() is not None
+
     def stop(self) -> None:
         """Ask it to end, and see that it does."""
         self._process.terminate()

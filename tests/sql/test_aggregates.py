@@ -207,6 +207,27 @@ def test_the_schema_is_known_before_there_are_rows(transfers: pa.Table) -> None:
         assert asked(text, transfers, window).schema.equals(meant.schema(window))
 
 
+@pytest.mark.parametrize("window", ["", "1m"])
+def test_transactions_in_order_are_counted_without_keeping_them(window: str) -> None:
+    dice = random.Random(9)  # noqa: S311  dice, no secret
+    rows = []
+    for ledger in range(400):
+        for index in range(dice.randint(0, 60)):
+            rows += [
+                transfer(ledger, 1, transaction_hash=f"{ledger}-{index}", asset_code=dice.choice("AB"))
+                for _ in range(dice.randint(1, 3))
+            ]
+    text = "count(distinct transaction_hash) as n, count(*) as rows by asset_code"
+    meant = aggregation("token_transfers", TRANSFERS, TRANSFERS, text)
+    made = Aggregator(meant, window, limits=Limits(groups=500), in_order=True)
+    whole = pa.Table.from_batches([batch(rows)])
+    for part in pieces(whole):
+        made.add(part)
+    assert made.answer().equals(asked(text, whole, window))
+    with pytest.raises(sa.ConfigError, match="makes more than 500 groups"):
+        asked(text, whole, window, groups=500)
+
+
 def test_more_groups_than_the_bound_are_an_error_that_says_what_to_do() -> None:
     rows = [transfer(at, at) for at in range(300)]
     for text in ("count(*) by amount_text", "count(distinct amount_text) as n"):

@@ -14,10 +14,11 @@ from stellarrow.backfilling.plan import ShardNumber, shard_of
 from stellarrow.cli import dry_run, signals
 from stellarrow.cli.output import formatting, progress_bar, row_counts
 from stellarrow.cli.output.outcome import Outcome
+from stellarrow.cli.typed_tables import typed_tables
 from stellarrow.config import Extract
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.options import DecodeOptions
-from stellarrow.core.tables import table, table_names
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -39,11 +40,13 @@ class Job:
     def __init__(self, source: Source, settings: Extract) -> None:
         self._source = source
         self._settings = settings
-        self._tables = table_names(",".join(settings.tables))
+        network = registry.find_network(source, settings.network)
+        typed, self._tables = typed_tables(source, settings, network)
         for name in self._tables:
             table(name)
         self._options = DecodeOptions(
-            network=registry.find_network(source, settings.network),
+            network=network,
+            typed=typed,
             where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,

@@ -138,6 +138,15 @@ class Extract(Reached, Stored, Logged):
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
     rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
+    spec: tuple[str, ...] = setting(
+        LIST, "", help="Of typed tables: C…=FILE.wasm, the interface of a contract, or C…=stellar-asset."
+    )
+    specs: str | None = setting(
+        TEXT, None, help="Of typed tables: where contracts' code is, of an earlier extract, or .wasm files."
+    )
+    name: tuple[str, ...] = setting(
+        LIST, "", help="Short names of contracts, such as kale=C…, for typed:kale."
+    )
     ledgers: str | None = setting(
         TEXT, None, help="A:B, A:+N, A:, :B, A, latest, 2024-07-01:+1d, -1d:, or a list."
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -81,6 +82,22 @@ def _typed(name: str) -> TypedTable:
     return found
 
 
+def written(columns: pa.Schema) -> str:
+    """Write a schema as text, for files that tell of a typed table."""
+    return base64.b64encode(columns.serialize()).decode()
+
+
+def stored_table(name: str, version: str, columns: str) -> Table:
+    """Return a table that files tell of; a typed one has its columns, as `written`, beside its name."""
+    if not is_typed(name):
+        return table(f"{name}@{version}")
+    try:
+        read = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns)))
+    except (pa.ArrowException, ValueError) as error:
+        raise ConfigError(f"the columns of {shortened(name)} cannot be read: {error}") from error
+    return TypedTable(name, version, "What a contract declares.", read, ())
+
+
 def tables() -> list[Table]:
     """Return every table, each version on its own, the newest version of a name last.
 
@@ -117,9 +134,13 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
     Raises:
         ConfigError: There is no such table, or the SQL does not fit it.
     """
-    if made := compiled(name, Filter.of(where), decoded=decoded):
-        return made.schema
-    meant = table(name)
+    return columns_of(table(name), Filter.of(where), decoded=decoded)
+
+
+def columns_of(meant: Table, where: Filter, *, decoded: bool) -> pa.Schema:
+    """Return the Arrow schema of a table, with all its columns or those that a filter makes."""
+    if computation := _compiled(meant, where, decoded=decoded):
+        return computation.schema
     if isinstance(meant, TypedTable):
         return meant.columns
     made = pa.schema(_core.schema(str(meant), decoded))
@@ -129,10 +150,14 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
 
 def compiled(name: str, where: Filter, *, decoded: bool) -> Computation | None:
     """Return what becomes of a table's batches by a filter's SQL, None where it has none."""
+    return _compiled(table(name), where, decoded=decoded)
+
+
+def _compiled(meant: Table, where: Filter, *, decoded: bool) -> Computation | None:
     if not (where.where or where.select):
         return None
-    columns, whole = schema(name, decoded=decoded), schema(name, decoded=True)
-    return compile_sql(table(name).name, columns, where, whole=whole)
+    columns = columns_of(meant, Filter(), decoded=decoded)
+    return compile_sql(meant.name, columns, where, whole=columns_of(meant, Filter(), decoded=True))
 
 
 def in_order(field: pa.Field) -> pa.Field:

@@ -54,8 +54,8 @@ class TypedTables:
         """Say once of each contract what is not known of it, and how to get it."""
         for name, reason in self._plan.lacking:
             warnings.warn(
-                f"{name}: {reason}; its rows have the status no_spec. Give its code as specs={{{name!r}:"
-                " 'file.wasm'}} (--spec on the command line), or ledgers that have it",
+                f"{name}: {reason}; its rows have the status no_spec. Give its code (--spec {name}=FILE.wasm,"
+                " in Python specs), or ledgers that have it",
                 SpecUnknown,
                 stacklevel=3,
             )

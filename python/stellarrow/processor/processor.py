@@ -14,6 +14,7 @@ from typing import Final
 from stellarrow.core.decode import Decoder
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.tables import table
+from stellarrow.enrichment.tokens import Tokens
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, UnknownSession
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
@@ -116,6 +117,8 @@ class Processor:
             stack.callback(self._claim.release)
             self._store = Store(options.state_dir / "sessions.sqlite3")
             stack.callback(self._store.close)
+            self.tokens = Tokens(options.state_dir / "tokens.sqlite3")
+            stack.callback(self.tokens.close)
             self._where = _remembered(self._store.filter(), options.where)
             options.check_filter(self._where)
             remembered = self._store.sessions()
@@ -141,6 +144,7 @@ class Processor:
             metrics=self.metrics,
             kind=self.kind,
             changed=self.changed,
+            tokens=self.tokens,
         )
 
     def listens_on(self, where: str) -> None:
@@ -265,6 +269,7 @@ class Processor:
                 work.spool.close()
         if all(ended):
             self._store.close()
+            self.tokens.close()
             self._claim.release()
         else:
             _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))

@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stellarrow.core.tables import table
+from stellarrow.enrichment.tokens import Tokens
 from stellarrow.errors import SinkUnavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LedgerBatch, Network
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
 from stellarrow.processor.session_decoder import Filtered, Slots, Ways
 from stellarrow.processor.session_figures import FiguresRoom
@@ -44,6 +46,7 @@ class SessionContext:
     metrics: Metrics
     kind: str
     changed: threading.Condition
+    tokens: Tokens
 
     def open_spool(
         self, folder: Path, tables: Sequence[str], network: Network, stop: threading.Event, committed: int
@@ -64,6 +67,12 @@ class SessionContext:
     def decoder(self, tables: Sequence[str], network: Network, where: Filter) -> Filtered:
         """Return a session's decoder, whose filter holds from its first ledger on."""
         return Filtered(tables, network=network, where=where, slots=self.slots, ways=self.ways)
+
+    def learn(self, batch: LedgerBatch) -> None:
+        """Note what ledgers say of tokens, where sessions keep what says it."""
+        for name, rows in batch.tables.items():
+            if table(name).name == "contract_data":
+                self.tokens.learn(rows)
 
     def count(self, kept: Committed) -> None:
         """Count what a session has committed."""

@@ -42,7 +42,9 @@ class Output:
         expect: Callable[[tuple[Mark, ...]], None],
         kept: Callable[[Committed], None],
         figures: SessionFigures,
+        learn: Callable[[LedgerBatch], None],
     ) -> None:
+        self._learn = learn
         self._spool = spool
         self._figures = figures
         self._decoder = decoder
@@ -63,6 +65,7 @@ class Output:
         self._figures.expect(batch)
         self._spool.write(batch)
         self._figures.count(batch)
+        self._learn(batch)
         entries = self._decoder.entries(batch)
         counts = Counts(
             ledgers=batch.run.count,

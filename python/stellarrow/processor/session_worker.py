@@ -235,6 +235,7 @@ class SessionWorker:
                 after=self.session.reached,
                 expect=self._expect,
                 kept=self._note,
+                learn=self._shared.learn,
                 figures=self.figures,
             )
             loop.run(

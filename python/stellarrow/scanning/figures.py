@@ -19,11 +19,11 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.address import Address
 from stellarrow.net.client_tls import NO_TLS
 from stellarrow.net.credentials import ClientCredentials
+from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.scanning.learning import ending
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:

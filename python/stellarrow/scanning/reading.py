@@ -20,11 +20,11 @@ from stellarrow.core.typed import Specs, TypedTables
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.scanning.learning import Ledgers, Place, ending, learned
 from stellarrow.scanning.result import Scan
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery

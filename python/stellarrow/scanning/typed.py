@@ -9,8 +9,8 @@ from stellarrow.core.arguments import check
 from stellarrow.core.tables import TYPED
 from stellarrow.core.typed import Code, Specs, TypedTables
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.contract_specs import Place, learned
 from stellarrow.protocols import Source
-from stellarrow.scanning.learning import Place, learned
 from stellarrow.scanning.reading import scan_typed
 from stellarrow.scanning.result import Scan
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
-from typing import Any
+from typing import Any, Final
 
 from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
@@ -18,6 +19,9 @@ with needing("HTTP", "servers"):
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
+
+
+_PORT: Final = re.compile(r"^(ipv[46]:.*):\d+$")  # of a peer, which each connection has another of
 
 
 class Sessions:
@@ -134,12 +138,26 @@ def components(processor: Processor) -> list[Component]:
 
 def metrics(processor: Processor) -> bytes:
     """Return Prometheus text, with what only shows when asked for."""
-    behind = [reader["behind"] for work in processor.works() for reader in _readers(work)]
-    processor.metrics.queue_depth.set(max(behind, default=0))
+    behind = _behind(processor)
+    processor.metrics.queue_depth.set(max(behind.values(), default=0))
+    processor.metrics.reader_lag.clear()  # those who have gone
+    for labels, ledgers in behind.items():
+        processor.metrics.reader_lag.labels(*labels).set(ledgers)
     lags = [work.lag for work in processor.works()]
     processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
     figures_metrics.measure(processor)
     return processor.metrics.text()
+
+
+def _behind(processor: Processor) -> dict[tuple[str, str], int]:
+    """Return how many ledgers each reader is behind with a table; those of one machine are one reader."""
+    found: dict[tuple[str, str], int] = {}
+    for work in processor.works():
+        for reader in _readers(work):
+            name, table, _ = reader["name"].rsplit(" ", 2)
+            key = (_PORT.sub(r"\1", name), table)
+            found[key] = max(found.get(key, 0), reader["behind"])
+    return found
 
 
 def routes(processor: Processor) -> list[Route]:

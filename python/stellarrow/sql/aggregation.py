@@ -38,12 +38,16 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
-    """One figure of a group: `value` is None of count(*), `condition` says which rows count."""
+    """One figure of a group: `value` is None of count(*), `condition` says which rows count.
+
+    `of_one_ledger` tells that no value is in two ledgers, so that each ledger's may be counted by themselves.
+    """
 
     name: str
     function: str
     value: Value | None
     condition: Value | None
+    of_one_ledger: bool = False
 
     @property
     def type(self) -> pa.DataType:
@@ -158,13 +162,18 @@ def _aggregate(tree: Any, columns: pa.Schema, table: str, whole: pa.Schema) -> A
         return Aggregate(name, function, None, condition)
     value = compiled(in_columns(argument, columns).unalias(), columns, table, whole)
     _check_type(tree, function, value.type)
-    return Aggregate(name, function, value, condition)
+    of_one_ledger = function == DISTINCT and _is_column(argument, "transaction_hash")
+    return Aggregate(name, function, value, condition, of_one_ledger)
 
 
 def _distinct(tree: Any, function: str, argument: Any) -> tuple[str, Any]:
     if function != COUNT or len(argument.expressions) != 1:
         raise ConfigError(f"{shown(tree)}: DISTINCT stands in count(DISTINCT one value) alone")
     return DISTINCT, argument.expressions[0]
+
+
+def _is_column(tree: Any, name: str) -> bool:
+    return isinstance(tree, sql.Column) and tree.name.lower() == name
 
 
 def _default_name(tree: Any, function: str, argument: Any) -> str:

@@ -31,8 +31,13 @@ _MERGE: Final = {COUNT: "sum", SUM: "sum", "min": "min", "max": "max"}
 class Aggregator:
     """Figures of the rows that were added; one thread adds at a time."""
 
-    def __init__(self, asked: Aggregation, window: str = "", *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, asked: Aggregation, window: str = "", *, limits: Limits | None = None, in_order: bool = False
+    ) -> None:
+        """Begin; `in_order` promises that rows come in the order of ledgers, so that less has to be kept."""
         self._asked = asked
+        distinct = [at for at, one in enumerate(asked.aggregates) if one.function == DISTINCT]
+        self._settled = {at for at in distinct if in_order and asked.aggregates[at].of_one_ledger}
         self._window = window
         limits = limits or Limits()
         self._keys = [*([windows.START] if window else []), *(f"key{at}" for at in range(len(asked.keys)))]
@@ -43,9 +48,10 @@ class Aggregator:
             self._keys, [(name, _MERGE[one.function]) for name, one in plain], limits, asked.text
         )
         self._distinct = {
-            at: Groups([*self._keys, _VALUE], [], limits, asked.text)
-            for at, one in enumerate(asked.aggregates)
-            if one.function == DISTINCT
+            at: Groups(self._keys, [(_VALUE, "sum")], limits, asked.text)
+            if at in self._settled
+            else Groups([*self._keys, _VALUE], [], limits, asked.text)
+            for at in distinct
         }
         self._waiting: list[pa.RecordBatch] = []
         self._rows = 0
@@ -60,7 +66,7 @@ class Aggregator:
 
     def answer(self) -> pa.Table:
         """Return a row a group, in the order of windows and keys."""
-        self._take()
+        self._take(whole=True)
         return self._made(self._groups.merged(), {at: one.merged() for at, one in self._distinct.items()})
 
     def take_before(self, moment: datetime) -> pa.Table:
@@ -69,13 +75,20 @@ class Aggregator:
         ended = self._groups.take_before(moment)
         return self._made(ended, {at: one.take_before(moment) for at, one in self._distinct.items()})
 
-    def _take(self) -> None:
+    def _take(self, *, whole: bool = False) -> None:
+        """Group what waits; without the last ledger where each is counted by itself and may go on."""
         waiting, self._waiting, self._rows = self._waiting, [], 0
         if not waiting:
             return
         rows = pa.concat_batches(waiting) if len(waiting) > 1 else waiting[0]
-        for at in range(0, rows.num_rows, _LOT):
-            self._group(rows.slice(at, _LOT))
+        if self._settled and not whole:
+            ledgers = rows.column(_LEDGER)
+            at = pc.index(ledgers, ledgers[-1]).as_py()
+            self._waiting = [rows.slice(at)]
+            rows = rows.slice(0, at)
+        size = max(rows.num_rows, 1) if self._settled else _LOT
+        for at in range(0, rows.num_rows, size):
+            self._group(rows.slice(at, size))
 
     def _group(self, rows: pa.RecordBatch) -> None:
         try:
@@ -91,8 +104,11 @@ class Aggregator:
         functions = [(name, one.function) for name, one in self._plain.items()]
         self._groups.add(pa.table({**keys, **made}), functions)
         for at, held in values.items():
-            table = pa.table({**keys, _VALUE: held})
-            self._distinct[at].add(table.filter(pc.is_valid(held)), [])
+            table = pa.table({**keys, _VALUE: held}).filter(pc.is_valid(held))
+            if at in self._settled:
+                self._distinct[at].add(_distinct_values(table, self._keys), [(_VALUE, "count")])
+            else:
+                self._distinct[at].add(table, [])
 
     def _key_arrays(self, rows: pa.RecordBatch) -> dict[str, pa.Array]:
         if self._keys == [_ALL]:
@@ -108,7 +124,8 @@ class Aggregator:
             return self._of_nothing(schema)
         groups = groups.sort_by([(name, "ascending") for name in self._keys])
         for at, values in distinct.items():
-            groups = _counted(groups, values, self._keys, f"figure{at}")
+            counts = values if values is None or at in self._settled else _counts(values, self._keys)
+            groups = _counted(groups, counts, self._keys, f"figure{at}")
         columns = [groups[name] for name in self._keys if name != _ALL]
         for at, one in enumerate(self._asked.aggregates):
             columns += _columns(one, groups[f"figure{at}"])
@@ -136,17 +153,25 @@ def _summable(one: Aggregate, values: pa.Array) -> pa.Array:
     return pc.cast(values, pa.decimal256(76, scale))
 
 
-def _counted(groups: pa.Table, values: pa.Table | None, keys: list[str], name: str) -> pa.Table:
-    """Add to groups how many distinct values each has."""
-    if values is None or not len(values):
-        return groups.append_column(name, pa.repeat(pa.scalar(0, pa.int64()), len(groups)))
+def _distinct_values(rows: pa.Table, keys: list[str]) -> pa.Table:
+    return rows.group_by([*keys, _VALUE], use_threads=False).aggregate([])
+
+
+def _counts(values: pa.Table, keys: list[str]) -> pa.Table:
+    """Count the distinct values of each group."""
     counted = values.group_by(keys, use_threads=False).aggregate([(_VALUE, "count")])
-    counted = counted.rename_columns([*keys, name])
+    return counted.rename_columns([*keys, _VALUE])
+
+
+def _counted(groups: pa.Table, counts: pa.Table | None, keys: list[str], name: str) -> pa.Table:
+    """Add to groups, which are in order, how many distinct values each has."""
+    none = pa.repeat(pa.scalar(0, pa.int64()), len(groups))
+    if counts is None or not len(counts):
+        return groups.append_column(name, none)
     # A join finds no keys that are null; a group of its own merges them.
-    zero = groups.select(keys).append_column(name, pa.repeat(pa.scalar(0, pa.int64()), len(groups)))
-    both = pa.concat_tables([zero, counted]).group_by(keys, use_threads=False).aggregate([(name, "sum")])
-    order = [(key, "ascending") for key in keys]
-    return groups.sort_by(order).append_column(name, both.sort_by(order)[f"{name}_sum"])
+    both = pa.concat_tables([groups.select(keys).append_column(_VALUE, none), counts])
+    summed = both.group_by(keys, use_threads=False).aggregate([(_VALUE, "sum")])
+    return groups.append_column(name, summed.sort_by([(key, "ascending") for key in keys])[f"{_VALUE}_sum"])
 
 
 def _columns(one: Aggregate, figures: pa.ChunkedArray) -> Iterator[pa.ChunkedArray]:

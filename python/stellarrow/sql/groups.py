@@ -20,8 +20,8 @@ _PENDING_BYTES: Final = 8 << 20  # of what waits to be merged, at least
 class Limits:
     """What an aggregate may keep: groups, counting each distinct value, and bytes."""
 
-    groups: int = 1_000_000
-    size_bytes: int = 1 << 30
+    groups: int = 10_000_000
+    size_bytes: int = 2 << 30
 
 
 @dataclass(slots=True)

@@ -40,6 +40,9 @@ class Metrics:
         self.contracts_found = Counter("contracts_found", "Rows of contracts found.", registry=registry)
         self.reconnections = Counter("reconnections", "Connections made anew.", registry=registry)
         self.queue_depth = Gauge("queue_depth", "Ledgers waiting.", registry=registry)
+        self.reader_lag = Gauge(
+            "reader_lag_ledgers", "Ledgers a reader is behind.", ["reader", "table"], registry=registry
+        )
         self.ledger_lag = Gauge(
             "ledger_lag_seconds", "Age of the last ledger that went through.", registry=registry
         )

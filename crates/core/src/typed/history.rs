@@ -69,6 +69,9 @@ impl History {
 
     /// All that ever ran, in order, each with the ledger it was first seen to run in.
     pub fn executables(&self) -> Vec<(Executable, Option<u32>)> {
+        if let Some(pinned) = self.pinned {
+            return vec![(pinned, None)];
+        }
         let mut found: Vec<(Executable, Option<u32>)> = Vec::new();
         let mut add = |executable: Option<Executable>, ledger| {
             if let Some(one) = executable
@@ -77,7 +80,6 @@ impl History {
                 found.push((one, ledger));
             }
         };
-        add(self.pinned, None);
         for ((ledger, _), write) in &self.writes {
             add(write.before, None);
             add(write.after, Some(*ledger));

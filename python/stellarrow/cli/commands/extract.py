@@ -25,6 +25,7 @@ Example:
 
 _ROWS: Final = "Which rows"
 _HOW: Final = "How"
+_TYPED: Final = "Typed tables"
 _ACCESS: Final = "Who we are to sources"
 # Heading, and whether it is on the second page only; names are those of config.Extract.
 _FILTERS: Final = {
@@ -40,6 +41,9 @@ _FILTERS: Final = {
     "projection": (_ROWS, True),
 }
 _CHOICES: Final = {
+    "spec": (_TYPED, True),
+    "specs": (_TYPED, True),
+    "name": (_TYPED, True),
     "on_error": (_HOW, False),
     "transfers": (_HOW, True),
     "rpc_headers": (_ACCESS, True),

@@ -17,7 +17,7 @@ def extracted_code(contract: str, data: Path) -> bytes:
     """Return the newest code of a contract (C…) in the tables below a folder."""
     if not data.is_dir():
         raise SourceError(f"{data} does not exist: name the folder that extract wrote to with --data")
-    tables = [ExtractedTable(listing) for listing in listings(open_files(data))]
+    tables = _tables(data)
     newest = _newest_instance(tables, contract)
     if newest is None:
         raise SourceError(
@@ -30,13 +30,34 @@ def extracted_code(contract: str, data: Path) -> bytes:
         raise SourceError(
             f"{contract} names no code of its own: its instance is of type {newest['contract_instance_type']}"
         )
-    for row in _rows(tables, "contract_code", f"contract_code_hash = '{wasm_hash}'", ["code"]):
-        if row["code"] is not None:
-            return bytes(row["code"])
+    if (code := code_of(wasm_hash, data)) is not None:
+        return code
     raise SourceError(
         f"the code {wasm_hash} of {contract} is not in {data}: extract contract_code with --decoded from the"
         " ledgers that uploaded it"
     )
+
+
+def instances(contract: str, data: Path) -> Iterator[tuple[int, str | None]]:
+    """Yield since when a contract ran which code, as its instances were extracted; None is an asset's."""
+    columns = ["ledger_sequence", "contract_instance_type", "contract_instance_wasm_hash"]
+    rows = _rows(_tables(data), "contract_data", f"contract_id = '{contract}'", columns)
+    for row in sorted(
+        (one for one in rows if one["contract_instance_type"]), key=lambda one: one["ledger_sequence"]
+    ):
+        yield row["ledger_sequence"], row["contract_instance_wasm_hash"]
+
+
+def code_of(wasm_hash: str, data: Path) -> bytes | None:
+    """Return code by its hash, None where it was not extracted."""
+    for row in _rows(_tables(data), "contract_code", f"contract_code_hash = '{wasm_hash}'", ["code"]):
+        if row["code"] is not None:
+            return bytes(row["code"])
+    return None
+
+
+def _tables(data: Path) -> list[ExtractedTable]:
+    return [ExtractedTable(listing) for listing in listings(open_files(data))]
 
 
 def _newest_instance(tables: Sequence[ExtractedTable], contract: str) -> dict[str, Any] | None:

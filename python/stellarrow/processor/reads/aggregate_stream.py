@@ -62,7 +62,7 @@ class _Asking:
 
     def aggregator(self) -> Aggregator:
         limits = Limits(_GROUPS, self.processor.options.share_mb << 20)
-        return Aggregator(self.asked.meant, self.asked.window, limits=limits)
+        return Aggregator(self.asked.meant, self.asked.window, limits=limits, in_order=True)
 
     def key(self, ledgers: LedgerSet, *, network: str, session: str = "") -> Key:
         asked = self.asked

@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.tables import schema
+from stellarrow.enrichment.tokens import Tokens
+from stellarrow.enrichment.transfers import enriched
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.processor.reads.request import Command
@@ -17,15 +19,17 @@ from stellarrow.sql import compile_sql
 Pick = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
-def selector(command: Command) -> Pick:
-    """Return what leaves the columns that were asked for."""
+def selector(command: Command, tokens: Tokens) -> Pick:
+    """Return what leaves the columns that were asked for, or adds them."""
+    if command.enriched:
+        return lambda rows: enriched(rows, tokens)
     columns = list(command.columns)
     return (lambda rows: rows.select(columns)) if columns else (lambda rows: rows)
 
 
-def picker(command: Command) -> Pick:
+def picker(command: Command, tokens: Tokens) -> Pick:
     """Return what makes the rows and columns asked for out of those a session keeps."""
-    where, select = command.where, selector(command)
+    where, select = command.where, selector(command, tokens)
     if not str(where):
         return select
     if where.asset_codes:

@@ -74,7 +74,7 @@ def of_range(
     """
     cursor = cursor_of(command)
     place = _place(command, cursor)
-    cutter = Cutter(processor.options.batch_size, place, selector(command))
+    cutter = Cutter(processor.options.batch_size, place, selector(command, processor.tokens))
     decoding = _Decoding(processor, command, behind=place.after)
     return _with_tokens(cursor, _sent(processor, decoding, cutter, cancelled, f"{reader} {command.table}"))
 

@@ -12,6 +12,8 @@ import pyarrow as pa
 
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.tables import schema, table
+from stellarrow.enrichment.transfers import TABLE as ENRICHED
+from stellarrow.enrichment.transfers import enriched_schema
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
@@ -30,7 +32,7 @@ COMPATIBLE: Final = (("contract", "data"), "contract_data@1.0")  # the path olde
 _KEYS: Final = (
     *("table", "version", "start_ledger", "end_ledger", "contract_ids", "asset_codes", "event_names"),
     *("columns", "where", "select", "filter", "projection", "aggregate", "window"),
-    *("from", "follow", "decoded"),
+    *("from", "follow", "decoded", "enriched"),
 )
 # The column by which rows are told to be among those listed; a contract also tells its asset.
 _LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "event_names": "event_name"}
@@ -68,8 +70,11 @@ class Command:
     columns: tuple[str, ...] = ()
     decoded: bool = False
     aggregate: Asked | None = None
+    enriched: bool = False
 
     def __post_init__(self) -> None:
+        if self.enriched:
+            self._check_enriched()
         if self.aggregate:
             self._check_aggregate(self.aggregate)
         if self.ledgers and self.origin == LATEST:
@@ -87,6 +92,15 @@ class Command:
                 raise ConfigError(
                     f"{self.table} has no column {shortened(column)!r}: {_nearest(column, known)}"
                 )
+
+    def _check_enriched(self) -> None:
+        if self.table.partition("@")[0] != ENRICHED:
+            raise ConfigError(f"enriched adds columns to {ENRICHED} alone: leave it out for {self.table}")
+        if self.columns or self.where.select or self.aggregate:
+            raise ConfigError(
+                "enriched adds columns to those of the table: leave columns, select, projection and"
+                " aggregate out"
+            )
 
     def _check_aggregate(self, asked: Asked) -> None:
         if self.columns or self.where.select:
@@ -107,6 +121,8 @@ class Command:
         if self.aggregate:
             return self.aggregate.schema
         whole = schema(self.table, decoded=self.decoded, where=Filter(select=self.where.select))
+        if self.enriched:
+            return enriched_schema(whole)
         if not self.columns:
             return whole
         return pa.schema([whole.field(name) for name in self.columns], metadata=whole.metadata)
@@ -142,6 +158,8 @@ class Command:
             report["columns"] = self.columns
         if self.decoded:
             report["decoded"] = True
+        if self.enriched:
+            report["enriched"] = True
         if self.aggregate:
             report |= {"aggregate": self.aggregate.name, "window": self.aggregate.window}
         return json.dumps(report).encode()
@@ -179,6 +197,7 @@ def parse(command: bytes, queries: Catalogue | None = None) -> Command:
         columns=asked.texts("columns"),
         decoded=decoded,
         aggregate=aggregate,
+        enriched=asked.truth("enriched", default=False),
     )
 
 

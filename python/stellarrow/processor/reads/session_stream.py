@@ -75,7 +75,7 @@ class SessionReader:
         self._id = f"{name} {command.table} {uuid.uuid4().hex[:8]}"
         self._processor = processor
         self._command = command
-        pick, convert = picker(command), converter(command.table)
+        pick, convert = picker(command, processor.tokens), converter(command.table)
         self._pick = lambda rows: pick(convert(rows))
         self._cursor = cursor_of(command)
         self._latest = command.origin == LATEST

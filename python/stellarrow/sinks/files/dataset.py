@@ -136,7 +136,9 @@ def is_extracted(place: Path) -> bool:
     """Tell whether a folder holds tables, or is one."""
     if not place.is_dir():
         return False
-    return any(map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"))))
+    return any(
+        map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"), *place.glob("typed/*/*/*/")))
+    )
 
 
 def _was_extracted(folder: Path) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table, schema
+from stellarrow.core.tables import Table, TypedTable, columns_of, folder_of, written
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format, Writing
@@ -52,7 +52,9 @@ def shape_of(
 ) -> Shape:
     """Return what a table's files have in common; one without the partition's column has no partitions."""
     where = Filter(**json.loads(facts["filter"] or "{}"))
-    columns = schema(str(kept), decoded=bool(facts["decoded"]), where=where)
+    columns = columns_of(kept, where, decoded=bool(facts["decoded"]))
+    if isinstance(kept, TypedTable):
+        facts = {**facts, "columns": written(kept.columns)}
     if facts.get("unsigned"):
         columns = signed(columns)
     if partition and partition.column not in columns.names:
@@ -63,7 +65,7 @@ def shape_of(
         **facts,
         "partition": partition.name if partition else "",
     }
-    return Shape(folder or kept.name, columns, facts, format, partition)
+    return Shape(folder or folder_of(kept.name), columns, facts, format, partition)
 
 
 def enter(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from stellarrow.core.rows import between
-from stellarrow.core.tables import table
+from stellarrow.core.tables import stored_table
 from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
@@ -98,7 +98,7 @@ def _shape(facts: dict[str, str], folder: str) -> Shape:
     facts = {"format": Parquet.name, "codec": "", "partition": "", "decoded": "", "filter": "", **facts}
     for own in ("first_ledger", "last_ledger"):
         facts.pop(own, None)
-    kept = table(f"{facts.pop('table')}@{facts.pop('schema_version')}")
+    kept = stored_table(facts.pop("table"), facts.pop("schema_version"), facts.pop("columns", ""))
     format_ = format_of(facts["format"], facts["codec"] or None)
     return shape_of(kept, facts, format_, Partition.of(facts["partition"]), folder=folder)
 

@@ -149,7 +149,7 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
             "sasl.password": password or _password(),
         }
     elif "sasl" in options:
-        raise ConfigError("sasl is how a user logs in: name one, as in kafka://USER@HOST, or KAFKA_USERNAME")
+        raise ConfigError("sasl is how a user logs in: name one before the host, or in KAFKA_USERNAME")
     if user or tls:
         made["security.protocol"] = f"{'sasl_' if user else ''}{'ssl' if tls else 'plaintext'}"
     return made

@@ -28,7 +28,10 @@ from stellarrow.sinks.kafka.failures import (
 )
 
 TIMEOUT: Final = 20.0  # seconds for one question
+CONNECT_SECONDS: Final = 10.0
 TRANSACTION_SECONDS: Final = 60
+_DOWN_SECONDS: Final = 2.0  # where every broker refuses connections
+_ASK_SECONDS: Final = 1.0
 _CONSUMED_AT_ONCE: Final = 500  # messages
 _BATCH_BYTES: Final = 1_000_000  # below what brokers take by default
 _POLL_SECONDS: Final = 0.5
@@ -199,8 +202,19 @@ class Cluster:
         self._admin = None
 
     def _metadata(self) -> Any:
+        """Ask what there is; why nobody answers is heard between."""
+        client, began = self._client(), time.monotonic()
         with self.asking("connect to"):
-            return self._client().list_topics(timeout=TIMEOUT)
+            while True:
+                try:
+                    found = client.list_topics(timeout=_ASK_SECONDS)
+                    self._heard.forget()
+                    return found
+                except KafkaException:
+                    client.poll(0)
+                    patience = _DOWN_SECONDS if self._heard.all_are_down else CONNECT_SECONDS
+                    if self._heard.is_final or time.monotonic() - began > patience:
+                        raise
 
     def _client(self) -> AdminClient:
         if self._admin is None:

@@ -46,6 +46,7 @@ _PASSING: Final = frozenset(
     (
         *(
             FATAL,
+            KafkaError.UNKNOWN,  # what a broker answers to a commit beside one that takes over
             KafkaError._TRANSPORT,
             KafkaError._TIMED_OUT,
             KafkaError._ALL_BROKERS_DOWN,
@@ -75,9 +76,20 @@ class Heard:
 
     def __init__(self) -> None:
         self.last: KafkaError | None = None
+        self.all_are_down = False
+
+    @property
+    def is_final(self) -> bool:
+        """Whether waiting longer is of no use."""
+        return self.last is not None and self.last.code() in _REMEDIES
+
+    def forget(self) -> None:
+        """Forget what was wrong: it works again."""
+        self.last, self.all_are_down = None, False
 
     def __call__(self, error: KafkaError) -> None:
         """Remember; that all brokers are down says less than what was heard of one."""
+        self.all_are_down |= error.code() == KafkaError._ALL_BROKERS_DOWN
         if self.last is None or error.code() != KafkaError._ALL_BROKERS_DOWN:
             self.last = error
 

@@ -85,7 +85,8 @@ class KafkaSink:
         self._buffer_bytes = buffer_bytes
         self._writer: Writer | None = None
         self._encoders: dict[str, Encoder] = {}
-        self._told_of_others = False
+        self._waits = policy is not None
+        self._reached = self._told_of_others = False
 
     options: ClassVar[Mapping[str, str]] = OPTIONS
 
@@ -130,6 +131,7 @@ class KafkaSink:
         self._flush()
 
     def coverage(self) -> LedgerSet:
+        self._reach()
         if self._writer is None:
             self._guard.call("coverage", self._refresh)
         return self._covered()
@@ -143,12 +145,23 @@ class KafkaSink:
         """Commit what is buffered; what fails stays buffered, but for rows that are refused for good."""
         if not self._buffer:
             return
+        self._reach()
         try:
             self._guard.call("flush", self._store)
         except LedgersRefused:
             self._clear()  # they are written again one by one, without the bad one
             raise
         self._clear()
+
+    def _reach(self) -> None:
+        """Connect the first time; without a policy, brokers that are not there are told at once."""
+        if self._reached:
+            return
+        if self._waits:
+            self._guard.call("open", self._cluster.names)
+        else:
+            self._cluster.names()
+        self._reached = True
 
     def _store(self) -> None:
         """Commit, again where another writer took over: by then it may have written the same."""

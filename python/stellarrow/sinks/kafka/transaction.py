@@ -9,11 +9,13 @@ from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from stellarrow.sinks.kafka.cluster import TIMEOUT, TRANSACTION_SECONDS, Cluster
+from stellarrow.sinks.kafka.cluster import TIMEOUT, Cluster
 from stellarrow.sinks.kafka.failures import FATAL, TIMED_OUT, kafka_error
 from stellarrow.sinks.kafka.messages import Headers
 
 _ABORT_SECONDS: Final = 5.0  # a transaction that is not aborted is by whoever takes over
+_COMMIT_SECONDS: Final = 15.0
+_STILL_SECONDS: Final = 15.0  # in which brokers take no message at all
 _QUEUE_SECONDS: Final = 0.1  # to wait for room where too much is on its way
 Tag = tuple[str, int] | None  # of messages whose offsets are told together
 
@@ -65,17 +67,23 @@ class Writer:
 
     def sent(self) -> dict[Tag, dict[int, tuple[int, int]]]:
         """Wait until all messages lie in their topics, and return between which offsets those of a tag do."""
-        with self._doing("write to"):
-            left = self._working.flush(TRANSACTION_SECONDS)
-        self._check()
-        if left:
-            raise self._refusal("write to", KafkaError(TIMED_OUT, "messages were not taken in time"))
+        waiting = len(self._working)
+        while waiting:
+            with self._doing("write to"):
+                left = self._working.flush(_STILL_SECONDS)
+            self._check()
+            if left >= waiting:
+                raise self._refusal("write to", KafkaError(TIMED_OUT, "messages were not taken in time"))
+            waiting = left
         return self._sent
 
     def commit(self) -> None:
-        """Return once readers can see all of it."""
+        """Return once readers can see all of it; who takes over after an error learns whether they can.
+
+        Waiting without end is no choice: an answer that was lost is never asked for again (librdkafka#5423).
+        """
         with self._doing("commit to"):
-            self._working.commit_transaction(-1)  # as long as the transaction may take
+            self._working.commit_transaction(_COMMIT_SECONDS)
 
     def drop(self) -> None:
         """Let go; what was not committed is aborted, at once where brokers answer."""

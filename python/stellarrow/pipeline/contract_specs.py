@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TypeAlias
 
@@ -25,10 +25,12 @@ def learned(
     specs: Specs | None = None,
     ledgers: Ledgers = None,
     network: str | Network | None = None,
+    also: Callable[[Knowledge], None] | None = None,
 ) -> tuple[TypedTables, Network]:
     """Compile the typed tables of these names from what the ledgers tell, and what the caller says.
 
-    A contract whose interface is not known is warned of (SpecUnknown).
+    What `also` adds comes after the ledgers. A contract whose interface is not known is warned of
+    (SpecUnknown).
     """
     from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
@@ -38,6 +40,8 @@ def learned(
         network = find_network(place, network)
         if not (known.is_complete and all("/events/" in name for name in names)):
             _learn(known, place, network, ledgers)
+    if also:
+        also(known)
     tables = known.tables()
     tables.warn()
     return tables, network

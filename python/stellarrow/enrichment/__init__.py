@@ -1,0 +1,1 @@
+"""What is known of tokens beyond their movements: decimals, name and symbol."""

@@ -1,0 +1,98 @@
+"""What a stranger's query may be: one SELECT over tables that are named, of functions that only compute.
+
+DuckDB's own parser says what the query is made of, so that nothing is read in two ways.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+from stellarrow.errors import ConfigError, nearest
+from stellarrow.extras import needing
+from stellarrow.net.redaction import shortened
+
+with needing("SQL", "sql"):
+    import duckdb
+
+_TABLE_FUNCTIONS: Final = frozenset(("unnest", "range", "generate_series", "json_each", "json_tree"))
+# What tells of the machine or of other queries, waits, or has effects.
+_REFUSED: Final = frozenset(
+    (
+        *("getenv", "current_setting", "getvariable", "write_log", "nextval", "currval", "sleep_ms"),
+        *("json_execute_serialized_sql", "current_database", "current_schemas", "txid_current"),
+    )
+)
+
+
+def check(connection: Any, text: str, tables: Iterable[str]) -> None:
+    """Refuse, as ConfigError, a query that is more than a SELECT over these tables."""
+    try:
+        statements = connection.extract_statements(text)
+    except duckdb.Error as error:
+        raise ConfigError(sentence(error)) from error
+    if len(statements) != 1:
+        raise ConfigError(f"there are {len(statements)} statements: send one SELECT")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        kind = str(statements[0].type).rpartition(".")[2].replace("_", " ")
+        raise ConfigError(f"{kind} is not allowed here: send one SELECT")
+    ((said,),) = connection.execute("select json_serialize_sql(?::varchar)", [text]).fetchall()
+    parsed = json.loads(said)
+    if parsed.get("error"):
+        raise ConfigError(f"the query cannot be checked ({parsed.get('error_message')}): send one SELECT")
+    _check_nodes(parsed, {name.lower(): name for name in tables})
+
+
+def _check_nodes(parsed: Any, tables: dict[str, str]) -> None:
+    nodes = [*_nodes(parsed)]
+    named = {str(one["key"]).lower() for node in nodes for one in _ctes(node)}
+    for node in nodes:
+        kind = node.get("type")
+        if kind == "TABLE_FUNCTION":
+            _check_table_function(str(node["function"].get("function_name", "")))
+        elif kind == "BASE_TABLE":
+            _check_table(node, tables, named)
+        elif kind == "SHOW_REF" and not node.get("query"):
+            raise ConfigError("SHOW is not allowed here: DESCRIBE or SUMMARIZE a table")
+        elif node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in _REFUSED:
+            raise ConfigError(f"{node['function_name']}() is not allowed here: leave it out")
+
+
+def _check_table_function(name: str) -> None:
+    if name.lower() not in _TABLE_FUNCTIONS:
+        known = ", ".join(sorted(_TABLE_FUNCTIONS))
+        raise ConfigError(f"{shortened(name)}() is not allowed behind FROM: the functions there are {known}")
+
+
+def _check_table(node: dict[str, Any], tables: dict[str, str], named: set[str]) -> None:
+    name = str(node.get("table_name", ""))
+    if node.get("schema_name") or node.get("catalog_name") or name.lower() not in {*tables, *named}:
+        whole = ".".join(filter(None, (node.get("catalog_name"), node.get("schema_name"), name)))
+        remedy = nearest(name.lower(), tables, f"there are {', '.join(sorted(tables.values()))}", show=repr)
+        raise ConfigError(f"there is no table {shortened(whole)!r}: {remedy}")
+
+
+def _ctes(node: dict[str, Any]) -> list[Any]:
+    held = node.get("cte_map")
+    return held.get("map", []) if isinstance(held, dict) else []
+
+
+def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
+    """Yield every object, without recursion."""
+    waiting = [parsed]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            yield one
+            waiting += one.values()
+        elif isinstance(one, list):
+            waiting += one
+
+
+def sentence(error: Exception) -> str:
+    """Return what DuckDB says is wrong, with its hint, and without what is about its insides."""
+    first, _, rest = str(error).strip().partition("\n")
+    lines = (line.strip() for line in rest.splitlines())
+    hints = [line for line in lines if line.startswith(("Did you mean", "Candidate"))]
+    return " ".join([first.strip(), *hints[:1]])

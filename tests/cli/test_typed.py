@@ -1,0 +1,44 @@
+"""Typed tables on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tables.golden import PACKAGED
+
+Run = Callable[..., Any]
+
+LEDGER = PACKAGED / "pubnet-58752000.xdr.zst"
+KALE = "CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV"
+FARM = "CDL74RF5BLYR2YBLCCI7F5FB6TPSCLKEJUBSD2RSVWZ4YHF3VMFAIGWA"
+CODE = Path(__file__).parents[1] / "data" / "wasm" / "mock_sep_41_token.wasm"
+EXTRACT = ("extract", LEDGER, "--network", "pubnet", "--tables")
+
+
+def test_extract_takes_short_names_and_interfaces(stellarrow: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    names = ("--name", f"kale={KALE},farm={FARM}", "--spec", f"farm={CODE}")
+    code, _, told = stellarrow(*EXTRACT, "typed:kale/events,typed:farm", *names, "--to", f"parquet:{out}")
+    assert (code, "warning" in told) == (0, False), told
+    code, rows, told = stellarrow("sql", "select count(*) as many from mint", "--data", out, "--csv")
+    assert (code, rows.split()) == (0, ["many", "12"]), told
+
+
+def test_code_that_is_not_found_is_told_once_with_what_to_do(stellarrow: Run, tmp_path: Path) -> None:
+    (tmp_path / "any.wasm").write_bytes(CODE.read_bytes())
+    to = ("--specs", tmp_path, "--to", f"parquet:{tmp_path / 'out'}")
+    code, _, told = stellarrow(*EXTRACT, f"typed:{FARM}", *to)
+    assert (code, told.count("is not in these ledgers"), told.count(f"--spec {FARM}=FILE.wasm")) == (0, 1, 1)
+
+
+def test_names_and_interfaces_that_are_none_are_refused(stellarrow: Run, tmp_path: Path) -> None:
+    to = ("--to", f"parquet:{tmp_path / 'out'}")
+    for flags, told in (
+        (("--name", "kale"), "--name is 'kale': write it as NAME=VALUE"),
+        (("--spec", f"{FARM}=nowhere.wasm"), "the spec nowhere.wasm cannot be read"),
+        (("--specs", "nowhere"), "--specs is nowhere: name a folder"),
+    ):
+        code, _, error = stellarrow(*EXTRACT, f"typed:{FARM}", *flags, *to)
+        assert (code, told in " ".join(error.split())) == (2, True), error
