@@ -359,7 +359,7 @@ def test_who_is_not_known_subscribes_to_nothing_until_it_shows_a_key_or_a_ticket
     with connected(served) as client:
         client.say("subscribe", id="t", channel="token_transfers")
         assert client.next("error")["code"] == "unauthenticated"
-        client.say("auth", token="stlr_wrong")
+        client.say("auth", token="stlr_wrong")  # noqa: S106  it is wrong
         assert client.next("error")["code"] == "unauthenticated"
         client.say("auth", token=text)
         assert client.next("ready")["principal"] == {"name": "me", "kind": "api_key", "roles": ["reader"]}

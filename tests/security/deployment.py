@@ -18,7 +18,7 @@ import pyarrow as pa
 import urllib3
 from grpc_reflection.v1alpha import reflection_pb2
 from pyarrow import ArrowException, flight
-from websockets.exceptions import InvalidMessage, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
 from websockets.sync.client import connect
 
 import stellarrow as sa
@@ -166,7 +166,7 @@ def _websocket(server: Server, path: str, shown: Shown) -> str:
     except InvalidStatus as refused:
         status = refused.response.status_code
         return {401: "unauthenticated", 403: "denied", 429: "too many"}.get(status, "ok")
-    except (InvalidMessage, OSError):
+    except (ConnectionClosed, InvalidMessage, OSError):
         return "unauthenticated"  # the handshake of TLS
     codes = {"unauthenticated": "unauthenticated", "permission_denied": "denied"}
     return codes.get(told.get("code", ""), "ok")
