@@ -46,14 +46,15 @@ def test_nothing_is_kept_that_is_older_than_the_age_and_an_eighth(
     for batch in batches:  # three ledgers in ten seconds
         bring(spool, [batch])
         now[0] += 10
-    assert ledgers(spool) == "41:61"
+    assert ledgers(spool) == str(spool.kept) == "41:61"
     spool.register("looking", after=58)
     now[0] += 3_600
     spool.trim()
-    assert ledgers(spool) == "59:61"
+    assert ledgers(spool) == str(spool.kept) == "59:61"
     spool.forget("looking")
     spool.trim()
     assert list(tmp_path.iterdir()) == [tmp_path / "spool.json"]
+    assert not spool.kept
     spool.close()
     again = opened(tmp_path)
     assert str(again.coverage()) == "2:61"

@@ -105,4 +105,5 @@ def test_what_was_left_out_is_never_asked_for_again_nor_read(
     assert (str(again.coverage()), str(again.left_out)) == ("2:13", "8:10")
     pieces = [(piece.first, piece.last) for piece in again.read("ledgers", after=0)]
     assert pieces == [(2, 4), (5, 7), (11, 13)]
+    assert str(again.kept) == "2:7, 11:13"
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["0000000002"]

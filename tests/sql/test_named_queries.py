@@ -275,6 +275,10 @@ def test_all_of_them_are_listed(say: Say) -> None:
     code, said, _ = say("queries")
     assert all(one in said for one in listed)
     assert {*sa.queries("stellarrow.toml")} == listed.keys()
+    code, said, _ = say("sql", "@", "--json")
+    names = {json.loads(line)["name"] for line in said.splitlines()}
+    assert names > listed.keys()
+    assert "large-amounts" in names
 
 
 @pytest.mark.parametrize(

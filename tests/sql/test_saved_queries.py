@@ -13,9 +13,11 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli import invoke
+from stellarrow.sql.named import READY_MADE
 from stellarrow.sql.saved_queries import queries, query
 
 LEDGERS = Path(sa.__file__).parent / "data" / "ledgers"
+NAMED = [one.name for one in READY_MADE]
 Ask = Callable[..., list[dict[str, Any]]]
 
 
@@ -145,7 +147,7 @@ def test_assets_are_a_table_like_any_other(ask: Ask, extracted: Path) -> None:
 
 
 def test_queries_are_listed_and_the_nearest_is_named(ask: Ask, capsys: pytest.CaptureFixture[str]) -> None:
-    assert [one["name"] for one in ask("@")] == [one.name for one in queries()]
+    assert [one["name"] for one in ask("@")] == [*(one.name for one in queries()), *NAMED]
     assert all(one.description.endswith(".") and one.sql.startswith("-- ") for one in queries())
     with pytest.raises(sa.ConfigError, match=r"did you mean large-amounts\?"):
         query("large-amount")

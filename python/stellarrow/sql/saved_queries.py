@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 
 import pyarrow as pa
 
 from stellarrow.errors import ConfigError, nearest
+from stellarrow.sql.named import NamedQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,14 @@ def is_list(text: str) -> bool:
     return text.strip().removesuffix(";").strip() == "@"
 
 
-def listed() -> pa.Table:
-    """Return the name and the description of every ready-made query, a row each."""
-    return pa.Table.from_pylist([{"name": one.name, "description": one.description} for one in queries()])
+def listed(named: Iterable[NamedQuery] = ()) -> pa.Table:
+    """Return the name and the description of every ready-made question and of named queries, a row each."""
+    rows = [{"name": one.name, "description": one.description} for one in queries()]
+    rows += [
+        {"name": one.name, "description": f"({one.kind} of {one.table}) {one.description or one.expression}"}
+        for one in named
+    ]
+    return pa.Table.from_pylist(rows)
 
 
 def query(name: str) -> Query:

@@ -55,7 +55,6 @@ def test_a_user_with_a_password_writes_over_sasl_and_tls(topics: Topics, way: st
     topics.assert_right()
 
 
-@pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize(
     ("login", "port", "options", "told"),
     [
@@ -67,20 +66,26 @@ def test_a_user_with_a_password_writes_over_sasl_and_tls(topics: Topics, way: st
         ),
         ("ann:wrong@", "secure", "ca", r"uthentication failed.*: set the right user, password and sasl"),
         ("ann:{password}@", "secure", "tls", r"certificate verify failed.*: give the right CA in ca=FILE"),
-        ("", "scram", "", r"cannot connect to Kafka at 127.0.0.1:\d+ \("),
         ("bob:{password}@", "secure", "ca", r"uthorization failed.*: let this user "),
     ],
 )
 def test_who_is_not_let_in_is_told_what_to_set(
-    topics: Topics, login: str, port: str, options: str, told: str
+    topics: Topics, monkeypatch: pytest.MonkeyPatch, *, login: str, port: str, options: str, told: str
 ) -> None:
     ports = {"scram": topics.broker.scram, "secure": topics.broker.secure}
     url = f"kafka://{login.format(password=PASSWORD)}127.0.0.1:{ports[port]}/?topic_prefix={topics.prefix}"
     url += {"ca": f"&ca={topics.broker.ca}", "tls": "&tls=yes", "": ""}[options]
+    monkeypatch.setattr(cluster, "CONNECT_SECONDS", 100.0)
     with pytest.raises(sa.SinkError, match=told) as refused:
         bring(topics, url)
     assert PASSWORD not in str(refused.value)
     assert "wrong" not in str(refused.value)
+
+
+@pytest.mark.usefixtures("_soon")
+def test_a_listener_that_wants_a_password_is_a_sink_error_without_one(topics: Topics) -> None:
+    with pytest.raises(sa.SinkError, match=r"cannot connect to Kafka at 127.0.0.1:\d+ \("):
+        bring(topics, topics.url(f"127.0.0.1:{topics.broker.scram}"))
 
 
 @pytest.mark.usefixtures("_soon")

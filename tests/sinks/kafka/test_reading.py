@@ -76,6 +76,14 @@ def test_coverage_shows_what_is_there_and_verifies_it(written: str, stellarrow: 
     assert found["ledgers"]["last_closed_at"] == found["contract_data"]["last_closed_at"]
 
 
+def test_extract_compares_what_is_there_with_the_source(
+    written: str, stellarrow: Run, make_lake: Callable[..., Path]
+) -> None:
+    words = ("extract", make_lake(), "--tables", "ledgers,contract_data", "--to", written, "--verify")
+    done = stellarrow(*words)
+    assert done.code == 0, done.err
+
+
 def test_sql_asks_topics(written: str, stellarrow: Run) -> None:
     done = stellarrow(
         "sql", "select count(*) as n, max(ledger_sequence) as last from ledgers", "--data", written, "--json"
@@ -88,6 +96,8 @@ def test_check_says_what_retention_removed_and_that_it_cannot_be_repaired(
 ) -> None:
     sound = stellarrow("check", written)
     assert (sound.code, "2 tables of 2 sound" in sound.out) == (0, True)
+    rows = sum(sa.scan(written, table=table).to_table().num_rows for table in ("ledgers", "contract_data"))
+    assert f" {rows} rows in all" in sound.out
     prefix = written.partition("topic_prefix=")[2].partition("&")[0]
     client = AdminClient({"bootstrap.servers": kafka.address})
     for done in client.delete_records([TopicPartition(f"{prefix}ledgers", 0, 5)]).values():

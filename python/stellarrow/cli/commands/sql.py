@@ -77,14 +77,14 @@ def command(
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
     source = ledgers.pop("source")
-    if query and is_list(query):
-        _show(listed().to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
-        return
     known = catalogue(find_file(ledgers.pop("config")))
+    if query and is_list(query):
+        _show(listed(known).to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
+        return
     asked = Asked(known, ledgers.pop("window") or "", ledgers.pop("named_filter") or "")
     database = _database(data, source, ledgers, asked)
     if query is None and sys.stdin.isatty():
-        prompt.ask(database, expanded=expanded)
+        prompt.ask(database, expanded=expanded, named=[*known])
         return
     rows = database.rows(sys.stdin.read() if query is None else query)
     _show(rows, out, as_json=as_json, as_csv=as_csv, expanded=expanded)

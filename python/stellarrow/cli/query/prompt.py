@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import readline
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.errors import StellarrowError
+from stellarrow.sql.named import NamedQuery
 from stellarrow.sql.saved_queries import is_list, listed, queries
 from stellarrow.storage.paths import local_path
 
@@ -45,14 +46,14 @@ class Answering(Protocol):
         """Answer a query."""
 
 
-def ask(database: Answering, *, expanded: bool = False) -> None:
-    """Ask for queries until there are no more; a query ends with a semicolon."""
+def ask(database: Answering, *, expanded: bool = False, named: Sequence[NamedQuery] = ()) -> None:
+    """Ask for queries until there are no more; a query ends with a semicolon, and `named` ones have names."""
     click.echo(
         f"tables: {', '.join(database.tables())}\nA query ends with ; and @ lists those that are ready-made,"
         " .help tells the rest."
     )
     last = ""
-    with _editing(database):
+    with _editing(database, named):
         for text in _queries():
             try:
                 if text == ".expanded":
@@ -61,7 +62,7 @@ def ask(database: Answering, *, expanded: bool = False) -> None:
                 elif text.startswith("."):
                     _obey(text, database, last)
                 elif is_list(text):
-                    result_table.show(listed().to_reader(), expanded=expanded)
+                    result_table.show(listed(named).to_reader(), expanded=expanded)
                 else:
                     last = text
                     result_table.show(database.rows(text), expanded=expanded)
@@ -113,16 +114,16 @@ def _obey(text: str, database: Answering, last: str) -> None:
         click.echo("\n".join(f"{one:<13}  {answer}" for one, answer in _COMMANDS.items()))
 
 
-def words(database: Answering) -> list[str]:
+def words(database: Answering, named: Sequence[NamedQuery] = ()) -> list[str]:
     """Return all that the tab key completes: names, keywords, functions, commands, ready-made queries."""
-    ready_made = {f"@{one.name}" for one in queries()}
+    ready_made = {f"@{name}" for name in (*(one.name for one in queries()), *(one.name for one in named))}
     return sorted({*database.words(), *ready_made, *(one.split()[0] for one in _COMMANDS)})
 
 
 @contextmanager
-def _editing(database: Answering) -> Iterator[None]:
+def _editing(database: Answering, named: Sequence[NamedQuery]) -> Iterator[None]:
     """Complete names, and remember lines from one session to the next."""
-    known = words(database)
+    known = words(database, named)
 
     def complete(begun: str, number: int) -> str | None:
         found = [one for one in known if one.startswith(begun.lower())]

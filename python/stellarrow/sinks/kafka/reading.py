@@ -6,6 +6,8 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from tempfile import SpooledTemporaryFile
+from typing import Final
 
 import pyarrow as pa
 from confluent_kafka import Message
@@ -17,6 +19,8 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.sinks.kafka.cluster import Cluster
 from stellarrow.sinks.kafka.coverage import WINDOW, CoverageLog, Making, Window
 from stellarrow.sinks.kafka.messages import rows_in
+
+_IN_MEMORY: Final = 64 << 20  # bytes of a thousand ledgers, which may be gigabytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +57,22 @@ class HeldTopic:
         wanted = pa.schema([known.field(name) for name in columns])
         for window in self.log.windows(self.name, ledgers):
             due = window.ledgers & LedgerSet([ledgers])
-            found = [
-                (ledger, number, message.value() or b"")
-                for number, message in enumerate(self._messages(window))
-                if (ledger := int(_header(message, "ledger"))) in due
-            ]
-            for _, _, value in sorted(found, key=lambda one: one[:2]):
+            for value in self._in_order(window, due):
                 for rows in rows_in(value, self.making.encoding, known):
-                    yield rows.select(columns).cast(wanted) if rows.num_rows else rows.select(columns)
+                    yield rows.select(columns).cast(wanted)
+
+    def _in_order(self, window: Window, due: LedgerSet) -> Iterator[bytes]:
+        """Yield the messages of these ledgers in their order; on disk meanwhile, where they are many."""
+        found: list[tuple[int, int, int]] = []  # ledger, position, size
+        with SpooledTemporaryFile(_IN_MEMORY) as held:
+            for message in self._messages(window):
+                if (ledger := int(_header(message, "ledger"))) in due:
+                    value = message.value() or b""
+                    found.append((ledger, held.tell(), len(value)))
+                    held.write(value)
+            for _, position, size in sorted(found):
+                held.seek(position)
+                yield held.read(size)
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Count by what each message says of itself, and compare with how many rows were written."""
@@ -76,13 +88,14 @@ class HeldTopic:
             if ledger in window.ledgers:
                 rows[ledger] += int(_header(message, "rows"))
         counted = sum(rows.values())
+        within = {ledger: count for ledger, count in rows.items() if ledger in covered}
         if counted == window.rows:
-            return RowCounts(covered, rows)
+            return RowCounts(covered, within)
         error = Damaged(
             f"topic {self.topic} has {counted} rows of ledgers {window.ledgers}, and {window.rows} were"
             f" written: {self._why(window)}"
         )
-        return RowCounts(covered, rows, error, window.ledgers & LedgerSet([covered]))
+        return RowCounts(covered, within, error, window.ledgers & LedgerSet([covered]))
 
     def _why(self, window: Window) -> str:
         ends = self.cluster.ends(self.topic, list(window.offsets))

@@ -52,14 +52,13 @@ class Writer:
         """Hand a message over; `sent` tells where those of its tag came to lie."""
         producer, told = self._working, partial(self._delivered, tag)
         try:
-            try:
-                producer.produce(topic, value, key=key, headers=headers, on_delivery=told)
-            except BufferError:
-                while not self._refused and producer.poll(_QUEUE_SECONDS) == 0:
-                    pass
-                self._check()
-                self.send(topic, key, value, headers, tag)
-                return
+            while True:
+                try:
+                    producer.produce(topic, value, key=key, headers=headers, on_delivery=told)
+                    break
+                except BufferError:  # too much is on its way
+                    producer.poll(_QUEUE_SECONDS)
+                    self._check()
             producer.poll(0)
         except (KafkaException, SystemError) as error:
             raise self._refusal("write to", kafka_error(error)) from error
