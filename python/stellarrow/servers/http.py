@@ -31,6 +31,7 @@ with needing("HTTP", "servers"):
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Route
+    from starlette.types import ASGIApp
 
     from stellarrow.servers import admin_http
     from stellarrow.servers.http_access import Guarded as GuardedApp
@@ -87,20 +88,8 @@ class HealthServer:
         )
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
-        config = uvicorn.Config(
-            self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls),
-            http=bounded(CONNECTIONS + sockets),
-            **_websocket(sockets),
-            backlog=BACKLOG,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-            server_header=False,
-        )
-        if tls:
-            config.load()  # or it would be loaded later, and forget the context
-            config.ssl = tls.context()
+        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls)
+        config = _config(app, tls, sockets)
         self._socket = bound(address)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
@@ -193,6 +182,24 @@ class HealthServer:
     def _text(self, _: Request) -> Response:
         own = self._metrics() if self._metrics else b""
         return Response(own + self._machine.text(), media_type=_PROMETHEUS)
+
+
+def _config(app: ASGIApp, tls: Tls | None, sockets: int) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=bounded(CONNECTIONS + sockets),
+        **_websocket(sockets),
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+    if tls:
+        config.load()  # or it would be loaded later, and forget the context
+        config.ssl = tls.context()
+    return config
 
 
 def _websocket(sockets: int) -> dict[str, Any]:
