@@ -17,10 +17,13 @@ import sys
 import time
 import tomllib
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Final
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CRATE: Final = "stellarrow-python"
@@ -35,7 +38,6 @@ TOOLS: Final = ("ziglang==0.17.1", "cyclonedx-bom==7.5.0")
 LICENCES: Final = "THIRD_PARTY_LICENSES.txt"
 # What the image and people who run services install.
 EXTRAS: Final = ("sql", "lake", "rpc", "grpc", "postgres", "servers")
-_REQUIRED: Final = re.compile(r"^([\w.-]+)(?:\[([\w,-]+)\])?")
 _LICENCE_FILE: Final = re.compile(r"(?i)^(licen[cs]e|copying|notice|unlicense|copyright)")
 
 
@@ -191,28 +193,25 @@ def pack(wheel: Path, held: dict[str, bytes], *, last: str) -> None:
 def locked_packages() -> list[str]:
     """Return the Python packages that EXTRAS bring, each at the version that development tests with."""
     lock = (ROOT / "requirements-dev.lock").read_text().split()
-    pins = {normal(line.partition("==")[0]): line for line in lock}
+    pins = {canonicalize_name(line.partition("==")[0]): line for line in lock}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     optional = project["optional-dependencies"]
     ahead = [*project["dependencies"], *(one for extra in EXTRAS for one in optional[extra])]
     found: dict[str, str] = {}
     while ahead:
-        written, extra = _REQUIRED.findall(ahead.pop())[0]
-        name, extras = normal(written), extra.split(",")
-        if name not in found and name in pins:
+        wanted = Requirement(ahead.pop())
+        name = canonicalize_name(wanted.name)
+        if name not in found:
             found[name] = pins[name]
-            ahead += [one for one in metadata.requires(name) or () if is_wanted(one, extras)]
+            below = map(Requirement, metadata.requires(name) or ())
+            ahead += [str(one) for one in below if is_installed(one, wanted.extras)]
     return sorted(found.values(), key=str.lower)
 
 
-def normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def is_wanted(requirement: str, extras: list[str]) -> bool:
-    """Tell whether a requirement is one without extras, or one of these."""
-    _, _, marker = requirement.partition("extra ==")
-    return not marker or marker.strip(" \"')") in extras
+def is_installed(requirement: Requirement, extras: Iterable[str]) -> bool:
+    """Tell whether a requirement holds on this kind of machine, with none or one of these extras."""
+    marker = requirement.marker
+    return marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *extras))
 
 
 def write_bill_of_materials(folder: Path, tools: Path) -> None:

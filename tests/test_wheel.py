@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -120,19 +119,6 @@ CASES: Final = (
         (1,),
     ),
 )
-
-
-@pytest.fixture(scope="session")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this tree, built as a release is."""
-    maturin = shutil.which("maturin", path=f"{Path(sys.executable).parent}:{os.environ['PATH']}")
-    if not maturin or not shutil.which("cargo"):
-        pytest.skip("maturin or cargo is not here")
-    folder = tmp_path_factory.mktemp("wheel")
-    words = [maturin, "build", "--release", "--quiet", "--out", str(folder), "-i", sys.executable]
-    subprocess.run(words, cwd=ROOT, check=True, timeout=BUILD_SECONDS, capture_output=True)
-    (made,) = folder.glob("*.whl")
-    return made
 
 
 def environment(folder: Path, wheel: Path, extra: str, *others: str) -> Path:

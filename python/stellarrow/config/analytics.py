@@ -44,7 +44,7 @@ class Analytics(Listening, Reached, Ranged, Logged):
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
     hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
-    analytics_mb: int = setting(number(1), "160", "ANALYTICS_MB", help="Memory for figures over windows.")
+    analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
 

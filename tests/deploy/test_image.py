@@ -1,0 +1,169 @@
+"""The image: its Containerfile, its health check, and it at work, read-only and as nobody."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from deploy.containers import ROOT, Image
+from deploy.tools import tool
+from fakes.process import free_port
+
+CONTAINERFILE = ROOT / "deploy" / "Containerfile"
+MEGABYTES = 160  # what is pulled, compressed; docs/deploying.md names what was measured
+
+
+def load_check() -> Any:
+    spec = importlib.util.spec_from_file_location("healthcheck", ROOT / "deploy" / "image" / "healthcheck.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+CHECK = load_check()
+
+
+@contextmanager
+def answering(status: int, authority: trustme.CA | None = None) -> Iterator[int]:
+    """Serve a status for every path, over TLS where an authority is given; yield the port."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status if self.path == "/ready" else 404)
+            self.end_headers()
+
+        def log_message(self, *given: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        if authority:
+            import ssl  # noqa: PLC0415  here alone
+
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            authority.issue_cert("stellarrow.internal").configure_cert(context)
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_hadolint_finds_nothing_in_the_containerfile() -> None:
+    program = Path(sys.executable).with_name("hadolint")
+    done = subprocess.run([program, CONTAINERFILE], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_the_image_runs_as_nobody_has_a_health_check_and_names_every_default_port() -> None:
+    text = CONTAINERFILE.read_text()
+    assert "USER 65532:65532" in text
+    assert "HEALTHCHECK" in text
+    assert 'ENTRYPOINT ["stellarrow"]' in text
+    exposed = set(re.findall(r"^EXPOSE (.*)$", text, re.MULTILINE)[0].split())
+    assert exposed == {"50053", "8815", "8088", "50054", "8816", "8089", "9090", "8080", "8081", "8817"}
+    for name in ("title", "description", "licenses", "version", "revision"):
+        assert f"org.opencontainers.image.{name}=" in text
+
+
+def test_the_health_check_finds_the_address_by_flag_by_variable_or_by_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("HEALTH_PORT", raising=False)
+    assert CHECK.given(["source", "serve"], "HEALTH_PORT", "8088") == "8088"
+    monkeypatch.setenv("HEALTH_PORT", "0.0.0.0:1")
+    assert CHECK.given(["source", "serve"], "HEALTH_PORT", "8088") == "0.0.0.0:1"
+    assert CHECK.given(["source", "--health-port", ":2"], "HEALTH_PORT", "8088") == ":2"
+    assert CHECK.given(["source", "--health-port=:3", ""], "HEALTH_PORT", "8088") == ":3"
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 1)])
+def test_the_health_check_says_whether_the_service_is_ready(status: int, code: int) -> None:
+    with answering(status) as port:
+        assert CHECK.ask(["source"], "127.0.0.1", port) == code
+
+
+def test_the_health_check_speaks_tls_to_a_service_of_any_name() -> None:
+    with answering(200, trustme.CA()) as port:
+        assert CHECK.ask(["source", "--tls-certificate", "server.pem"], "127.0.0.1", port) == 0
+
+
+@pytest.fixture(scope="module")
+def image(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    if os.geteuid():
+        pytest.skip("building and running a container without an engine takes root")
+    for name in ("buildah", "crun", "mmdebstrap"):
+        tool(name)
+    made = Image(tmp_path_factory.mktemp("image"))
+    made.build(wheel)
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def volume(image: Image) -> Path:
+    """A folder that the container's user owns, where it can pass to."""
+    folder = image.folder / f"volume-{free_port()}"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.slow
+def test_the_image_says_what_it_is_and_what_is_compressed_is_small(image: Image, volume: Path) -> None:
+    with image.started(volume, "--version") as container:
+        code, said = container.ended()
+    assert (code, said.startswith("stellarrow, version")) == (0, True)
+    archive = image.folder / "image.tar"
+    image.buildah("push", image.policy, image.name, f"oci-archive:{archive}")
+    size = archive.stat().st_size / 1e6
+    print(f"the image is {size:.0f} MB compressed")
+    assert size < MEGABYTES
+
+
+@pytest.mark.slow
+def test_a_service_in_a_container_is_healthy_keeps_to_its_volume_and_ends_at_sigterm(
+    image: Image, volume: Path
+) -> None:
+    ports = {name: f"127.0.0.1:{free_port()}" for name in ("GRPC_ADDRESS", "FLIGHT_ADDRESS", "HEALTH_PORT")}
+    command = ["source", "serve", "--source", "/opt/stellarrow/ledgers", "--network", "pubnet"]
+    with image.started(volume, *command, **ports) as container:
+        container.wait_until_healthy()
+        assert container.exec("id", "-u").stdout.strip() == "65532"
+        assert container.exec("touch", "/opt/stellarrow/x").returncode != 0
+        assert container.exec("touch", "/var/lib/stellarrow/x").returncode == 0
+        assert container.signal("TERM") == 0
+    assert (volume / "x").stat().st_uid == 65532
+
+
+@pytest.mark.slow
+def test_what_a_killed_container_had_written_is_continued_by_the_next_one(image: Image, volume: Path) -> None:
+    def ports() -> dict[str, str]:
+        names = ("GRPC_ADDRESS", "FLIGHT_ADDRESS", "HEALTH_PORT")
+        return {name: f"127.0.0.1:{free_port()}" for name in names}
+
+    command = ["synth", "--ledgers", "50", "--size", "8KB", "--out", "/var/lib/stellarrow/lake"]
+    with image.started(volume, *command) as container:
+        assert container.ended()[0] == 0
+    lake = ["--source", "/var/lib/stellarrow/lake", "--network", "synthetic"]
+    command = ["processor", "serve", *lake, "--start-ledger", "2"]
+    with image.started(volume, *command, **ports()) as container:
+        container.wait_until_healthy()
+        container.signal("KILL")
+    with image.started(volume, *command, **ports()) as container:
+        container.wait_until_healthy()
+        said = container.exec("stellarrow", "watch", "--once", "--at", container.environ["HEALTH_PORT"])
+        assert said.returncode == 0, said.stdout + said.stderr
+        assert "synthetic" in said.stdout or "session" in said.stdout
+        assert container.signal("TERM") == 0
