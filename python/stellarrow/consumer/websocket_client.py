@@ -139,7 +139,7 @@ class Subscription:
         """Tell what trying again will not mend."""
         status = None
         with suppress(AttributeError):
-            status = error.response.status_code  # type: ignore[attr-defined]  of some alone
+            status = error.response.status_code  # type: ignore[attr-defined]  # of some alone
         if status == 401:
             raise Unauthenticated(f"{redacted_url(self._url)} does not know the token") from error
         if status in (403, 404):
