@@ -34,7 +34,7 @@ FLOORS = (
     ("analytics.reads",),
     ("receiving", "forwarding"),
     ("servers.raw", "servers"),
-    ("running", "scanning", "verification"),
+    ("running", "scanning", "verification", "lifecycle"),
     ("backfilling",),
     ("services",),
     ("cli.output",),

@@ -30,6 +30,7 @@ _VERBS = (
     "coverage",
     "check",
     "compact",
+    "lifecycle",
     "dlq",
     "keys",
     "audit",

@@ -2,6 +2,7 @@
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
+from stellarrow.config.lifecycle import Lifecycle
 from stellarrow.config.reading import find_file, read
 from stellarrow.config.security import Listening
 from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
@@ -14,6 +15,7 @@ __all__ = [
     "Client",
     "Consumer",
     "Extract",
+    "Lifecycle",
     "Listening",
     "Processor",
     "Settings",

@@ -7,6 +7,7 @@ from typing import Final
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
+from stellarrow.config.lifecycle import Lifecycle
 from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
@@ -89,7 +90,7 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         help="What sessions keep.",
     )
     analytics_mb: int = setting(
-        number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
+        number(0), "192", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     query_cache_mb: int = setting(
@@ -203,4 +204,5 @@ SERVICES: Final[dict[str, type[Settings]]] = {
     "sink": SinkServer,
     "extract": Extract,
     "client": Client,
+    "lifecycle": Lifecycle,
 }

@@ -89,6 +89,11 @@ class CloseTimes:
                 )
         return _nth(held, found - 1)
 
+    def closed_by(self, second: int) -> int | None:
+        """Return the last ledger that had closed by a second; None where none had."""
+        found = self._first_at(second + 1)
+        return _nth(self._ledgers(), found - 1) if found else None
+
     def closed_at(self, ledger: int) -> int:
         if ledger not in self._closed:
             self._closed[ledger] = self._look(ledger)

@@ -95,6 +95,14 @@ def unreadable(place: str) -> list[Unreadable]:
     return opened(place)[1] if is_files else []
 
 
+def departed(place: str) -> dict[str, Listing]:
+    """Return the tables of a place, by folder, of which files were archived or deleted."""
+    if not (_is_folder(place) or place.partition(":")[0] in registry.FORMATS):
+        return {}
+    found = found_tables(open_existing(place), departed=True)
+    return {one.shape.folder: one for one in found if isinstance(one, Listing) and one.departed().ledgers}
+
+
 def is_no_folder(place: str) -> bool:
     """Tell whether a place is of a sink that can be read back and keeps no files, such as a database."""
     scheme = place.partition(":")[0]

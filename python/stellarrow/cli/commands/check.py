@@ -19,7 +19,7 @@ from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quara
 from stellarrow.sinks.files.reading import Unreadable
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
 from stellarrow.storage.files import FileStore, Found
-from stellarrow.verification.stored_tables import forgetting, is_no_folder, opened
+from stellarrow.verification.stored_tables import departed, forgetting, is_no_folder, opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow check ./stellarrow-data --repair"
 _NAMED: Final = 20  # foreign files that are named; of more, only how many
@@ -90,7 +90,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         found.repaired = [repair(listing, wrong) for listing, wrong in faults if wrong]
         found.repaired += [_without_table(store, one) for one in unreadable if one.paths]
     found.aside = quarantined(store)
-    if not tables and not unreadable and not found.aside:
+    if not (tables or unreadable or found.aside or departed(place)):
         raise SinkError(f"{place} holds no tables: name the folder that extract wrote to")
     if as_json:
         click.echo(json.dumps(found.to_dict()))

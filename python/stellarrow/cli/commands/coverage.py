@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,24 +17,31 @@ from rich.text import Text
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.sinks.files.listing import Listing
 from stellarrow.verification.last_closed import last_closed
 from stellarrow.verification.read_back import ReadBack, read_back_of
-from stellarrow.verification.stored_tables import StoredTable, stored_tables, unreadable
+from stellarrow.verification.stored_tables import StoredTable, departed, stored_tables, unreadable
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow coverage parquet:./stellarrow-data --ledgers 58752000:+1000"
+_NONE: Final = (LedgerSet(), LedgerSet())
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """A table, what it lacks of what is wanted, when its last ledger closed, what reading it all found."""
+    """A table, what it lacks of what is wanted, when its last ledger closed, what reading it all found.
+
+    What was archived or deleted is not missing.
+    """
 
     held: StoredTable
     missing: LedgerSet
     closed_at: datetime | None
     audit: ReadBack | None
+    archived: LedgerSet
+    deleted: LedgerSet
 
 
 @click.command(short_help="Show which ledgers a sink holds, and which not.", epilog=_EXAMPLE)
@@ -47,15 +54,23 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
 
     What is missing, the extract line that wrote it fills in.
     """
-    held = stored_tables(sink)
+    gone = _gone(sink)
+    held = _with_empty(stored_tables(sink), gone)
     if not held:
         raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
-    every = LedgerSet(part for one in held for part in one.ledgers)
+    left = {name: one.archived | one.deleted for name, one in gone.items()}
+    every = LedgerSet(part for one in held for part in one.ledgers | left.get(one.table, LedgerSet()))
     wanted = _wanted(ledgers, every, held) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
         wanted &= LedgerSet([LedgerRange(0, every.last)])
     seen = [
-        _Seen(one, wanted - one.ledgers, last_closed(one, held), read_back_of(one) if verify else None)
+        _Seen(
+            one,
+            wanted - one.ledgers - left.get(one.table, LedgerSet()),
+            last_closed(one, held),
+            read_back_of(one) if verify else None,
+            *((gone[one.table].archived, gone[one.table].deleted) if one.table in gone else _NONE),
+        )
         for one in held
     ]
     lost = [str(one.error) for one in unreadable(sink)]
@@ -68,9 +83,44 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     return 1 if lost or any(one.audit and one.audit.faults for one in seen) else 0
 
 
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """What of a table was archived and what deleted; the table itself, for one of which nothing is left."""
+
+    listing: Listing
+    archived: LedgerSet
+    deleted: LedgerSet
+
+
+def _gone(sink: str) -> dict[str, _Gone]:
+    found = {}
+    for name, listing in departed(sink).items():
+        one = listing.departed()
+        deleted, here = LedgerSet(one.deleted), listing.ranges()
+        found[name] = _Gone(listing, LedgerSet(one.archived) - deleted - here, deleted - here)
+    return found
+
+
+def _with_empty(held: Sequence[StoredTable], gone: Mapping[str, _Gone]) -> list[StoredTable]:
+    """Add the tables of which all files have left."""
+    names = {one.table for one in held}
+    empty = [
+        StoredTable(
+            name,
+            one.listing.shape.facts["schema_version"],
+            Network.from_passphrase(one.listing.shape.facts["network"]),
+            LedgerSet(),
+            lambda _columns, _ledgers: iter(()),
+        )
+        for name, one in gone.items()
+        if name not in names
+    ]
+    return sorted([*held, *empty], key=lambda one: one.table)
+
+
 def _wanted(ledgers: str, every: LedgerSet, held: Sequence[StoredTable]) -> LedgerSet:
     """Read what should be there; times are those of rows, best of the table that has one for each ledger."""
-    told = min(held, key=lambda one: not one.table.startswith("ledgers"))
+    told = min(held, key=lambda one: (not one.ledgers, not one.table.startswith("ledgers")))
     times = CloseTimes.of_rows(
         told.ledgers, lambda part: told.read(["ledger_sequence", "closed_at"], part), name=told.table
     )
@@ -90,6 +140,8 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
             "ledgers": str(one.held.ledgers),
             "count": one.held.ledgers.count,
             "missing": str(one.missing),
+            "archived": str(one.archived),
+            "deleted": str(one.deleted),
             "last_ledger": one.held.ledgers.last if one.held.ledgers else None,
             "last_closed_at": formatting.instant(one.closed_at) if one.closed_at else None,
             **(asdict(one.audit) if one.audit else {}),
@@ -122,6 +174,10 @@ def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
     for one in seen:
         console.print(drawn_bar(one.held.table, one.held.ledgers, span, console, indent=indent))
     for one in seen:
+        for word, ledgers in (("archived", one.archived), ("deleted", one.deleted)):
+            if ledgers:
+                told = f"{one.held.table}: {word} {formatting.ranges(ledgers)}"
+                console.print(told, markup=False, soft_wrap=True)
         if one.missing:
             console.print(
                 f"{one.held.table} lacks {formatting.ranges(one.missing)}", markup=False, soft_wrap=True

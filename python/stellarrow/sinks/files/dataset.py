@@ -72,6 +72,11 @@ class ExtractedTable:
         is_open = wanted and wanted.ranges[-1].last is None
         asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
         if absent := asked - held:
+            if gone := absent & self.listing.departed().ledgers:
+                raise LedgerMissing(
+                    f"{self.listing} has {held}; {gone} were archived or deleted: stellarrow lifecycle status"
+                    " names the archive, which is read as this is"
+                )
             raise LedgerMissing(
                 f"{self.listing} has {held}, but not {absent}: extract them, or ask for what is there"
             )

@@ -12,6 +12,7 @@ import pyarrow as pa
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.damage import damaged
+from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Departed, Record, record_path, records_folder
 from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
 from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
@@ -71,6 +72,19 @@ class Listing:
     def ranges(self, *, after: int = 0) -> LedgerSet:
         return LedgerSet(self.parts(after=after))
 
+    def departed(self) -> Departed:
+        """Return the ranges that were archived or deleted."""
+        return Departed.of(self.store.list(records_folder(self.shape.folder)))
+
+    def has_departed(self, ledgers: LedgerRange) -> bool:
+        """Tell whether a range was archived or deleted, and what is left of it here is about to go."""
+        departed = self.departed()
+        return ledgers in departed.archived or ledgers in departed.deleted
+
+    def record(self, ledgers: LedgerRange, state: str) -> Record:
+        """Read where the files of a range went."""
+        return read_record(self.store, record_path(self.shape.folder, ledgers, state))
+
     def entry(self, ledgers: LedgerRange) -> Entry:
         path = entry_path(self.shape.folder, ledgers)
         return read_entry(self.store, path)
@@ -89,6 +103,7 @@ class Listing:
             self.compare(entry.facts)
         if not entries:
             self._check_format()
+            self._check_record()
         parts = [] if entries else self.parts()
         for ledgers in {*parts[:1], *parts[-1:]}:  # of an older stellarrow, which had no manifest
             try:
@@ -100,6 +115,14 @@ class Listing:
             if facts:
                 self.compare(facts)
         return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
+
+    def _check_record(self) -> None:
+        """Refuse a table of something else of which all files have left."""
+        departed = self.departed()
+        for state, ranges in ((ARCHIVED, departed.archived), (DELETED, departed.deleted)):
+            if ranges:
+                self.compare(self.record(max(ranges), state).entry.facts)
+                return
 
     def _facts(self, ledgers: LedgerRange) -> Mapping[str, str]:
         path = f"{self.shape.folder}/{file_name(ledgers, self.shape.format.suffix)}"
@@ -129,7 +152,8 @@ class Listing:
 
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""
-        there = set(self.parts())
+        departed = self.departed()
+        there = {*self.parts(), *departed.archived, *departed.deleted}  # the lifecycle removes their rest
         found = []
         for file in self.store.list(self.shape.folder, deep=True):
             folder = file.path.removeprefix(f"{self.shape.folder}/").rpartition("/")[0]
@@ -142,6 +166,11 @@ class Listing:
 def read_entry(store: FileStore, path: str) -> Entry:
     with readable(store, path), store.read(path) as file:
         return Entry.decode(file.read(LARGEST + 1), f"{store}/{path}")
+
+
+def read_record(store: FileStore, path: str) -> Record:
+    with readable(store, path), store.read(path) as file:
+        return Record.decode(file.read(LARGEST + 1), f"{store}/{path}")
 
 
 @contextmanager

@@ -14,10 +14,11 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
 from stellarrow.sinks.files.counting import row_counts
 from stellarrow.sinks.files.damage import damaged
+from stellarrow.sinks.files.departed import table_of_record
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
-from stellarrow.sinks.files.listing import Listing, read_entry, readable
+from stellarrow.sinks.files.listing import Listing, read_entry, read_record, readable
 from stellarrow.sinks.files.manifest import SUFFIX
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_quarantined
@@ -45,12 +46,18 @@ def listings(store: FileStore) -> list[Listing]:
     return found
 
 
-def found_tables(store: FileStore) -> list[Listing | Unreadable]:
-    """Return every table below a place, at any depth, sorted by folder; damage of one hides no other."""
+def found_tables(store: FileStore, *, departed: bool = False) -> list[Listing | Unreadable]:
+    """Return every table below a place, at any depth, sorted by folder; damage of one hides no other.
+
+    Tables of which every file was archived or deleted are among them where `departed`.
+    """
     report: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
         if is_quarantined(file.path):
+            continue
+        if departed and (table := table_of_record(file.path)):
+            report.setdefault(table, []).append(file.path)
             continue
         if folder.endswith(f"/{MANIFEST}") and named_range(name, SUFFIX):
             report.setdefault(folder.removesuffix(f"/{MANIFEST}"), []).insert(0, file.path)
@@ -81,7 +88,9 @@ def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing
 
 
 def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:
-    if f"/{MANIFEST}/" in told_by:
+    if table_of_record(told_by):
+        facts = dict(read_record(store, told_by).entry.facts)
+    elif f"/{MANIFEST}/" in told_by:
         facts = dict(read_entry(store, told_by).facts)
     else:
         with readable(store, told_by), store.read(told_by) as file:

@@ -47,7 +47,7 @@ class TableFiles:
 
     @property
     def covered(self) -> LedgerSet:
-        """The ledgers that are durably here."""
+        """The ledgers that are durably here, or were, and are archived or deleted by now."""
         if self._covered is None:
             self._covered = self._taken = self._looked()
         return self._covered
@@ -58,7 +58,7 @@ class TableFiles:
         for _ in replaced(self._listing, self._listing.parts()):
             pass  # what lies within a wider range is removed with the first write, but proven now
         self._unentered = proven_rest(self._listing, entered)
-        return self._listing.ranges()
+        return self._listing.ranges() | self._listing.departed().ledgers
 
     def settle(self) -> None:
         """Enter files whose writer died before it did."""

@@ -96,7 +96,7 @@ def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
     try:
         files = held_files(listing, ledgers)
     except Gone:
-        if not _merged(listing, ledgers):
+        if not _has_moved(listing, ledgers):
             raise
         return
     except SinkError as error:
@@ -107,7 +107,7 @@ def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
         try:
             found = measured(listing, ledgers, kept)
         except Gone:
-            if not _merged(listing, ledgers):
+            if not _has_moved(listing, ledgers):
                 yield Fault(path, "is gone", ledgers)
         except SinkError as error:
             yield _fault(path, error, ledgers)
@@ -128,9 +128,9 @@ def _fault(path: str, error: SinkError, ledgers: LedgerRange) -> Fault:
             raise error
 
 
-def _merged(listing: Listing, ledgers: LedgerRange) -> bool:
-    """Tell whether compaction has just now put a wider range in the place of one."""
-    return ledgers in superseded({*listing.parts(), ledgers})
+def _has_moved(listing: Listing, ledgers: LedgerRange) -> bool:
+    """Tell whether compaction has just now put a wider range in the place of one, or it was archived."""
+    return ledgers in superseded({*listing.parts(), ledgers}) or listing.has_departed(ledgers)
 
 
 def _nested(listing: Listing, sound: set[LedgerRange]) -> Iterator[Fault]:

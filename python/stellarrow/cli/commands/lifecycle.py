@@ -1,0 +1,162 @@
+"""`stellarrow lifecycle`: what becomes of stored tables as they age."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import click
+
+from stellarrow.cli.groups import Verbs
+from stellarrow.cli.options import Paged, option
+from stellarrow.cli.output import formatting
+from stellarrow.cli.setting_flags import options
+from stellarrow.cli.signals import stopping
+from stellarrow.config import Lifecycle as Settings
+from stellarrow.errors import SinkError
+from stellarrow.lifecycle.archive import Archive, archive_location
+from stellarrow.lifecycle.plan import Plan, Step
+from stellarrow.lifecycle.policies import KINDS, Policy
+from stellarrow.lifecycle.run import Lifecycle
+from stellarrow.lifecycle.status import TableStatus, status_of
+from stellarrow.net.redaction import redacted_url
+from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
+from stellarrow.sinks.files.location import open_existing, open_files
+
+_EXAMPLE: Final = "\b\nExample:\n  stellarrow lifecycle "
+_PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy")}
+_AUDIT: Final = "audit.jsonl"
+_json: Final = option("--json", "as_json", is_flag=True, help="Print JSON.")
+_place: Final = click.argument("place")
+
+
+@click.group(
+    cls=Verbs,
+    short_help="Archive and delete stored tables by age.",
+    epilog=_EXAMPLE + "plan ./stellarrow-data --archive s3://bucket/old",
+)
+def command() -> None:
+    """Archive files of stored tables, and delete them, when their ledgers are old enough.
+
+    The age is that of the ledgers, not of the files. What left is told as such, and is not fetched again.
+    """
+
+
+@command.command("plan", cls=Paged, epilog=_EXAMPLE + "plan ./stellarrow-data --archive ./old")
+@_place
+@options(Settings, _PAGE)
+@_json
+def plan_command(settings: Settings, place: str, as_json: bool) -> int:
+    """Name each file of PLACE that is due, and change nothing."""
+    with _opened(settings, place, NoAudit()) as lifecycle:
+        return _show_plan(lifecycle.plan(), place, as_json=as_json)
+
+
+@command.command("run", cls=Paged, epilog=_EXAMPLE + "run ./stellarrow-data --archive ./old")
+@_place
+@option("--dry-run", is_flag=True, help="Name each file that is due, and change nothing.")
+@options(Settings, _PAGE)
+@_json
+def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) -> int:
+    """Archive and delete what is due in PLACE. It may be stopped at any moment; the next run continues."""
+    if dry_run:
+        with _opened(settings, place, NoAudit()) as lifecycle:
+            return _show_plan(lifecycle.plan(), place, as_json=as_json)
+    with ExitStack() as kept:
+        audit = _audit(settings)
+        kept.callback(audit.close)
+        lifecycle = kept.enter_context(_opened(settings, place, audit))
+        stop = kept.enter_context(stopping())
+        report = lifecycle.run(_silent if as_json else _say, stopped=stop.event.is_set)
+        if as_json:
+            click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
+            return 1 if report.problems else 0
+        for problem in report.problems:
+            click.secho(problem, fg="red")
+        steps = formatting.many(len(report.done), "range")
+        click.echo(
+            f"{steps} done, {formatting.size(report.freed)} freed" if report.done else "nothing is due"
+        )
+        return 1 if report.problems else 0
+
+
+@command.command("status", cls=Paged, epilog=_EXAMPLE + "status ./stellarrow-data")
+@_place
+@options(Settings, _PAGE)
+@_json
+def status_command(settings: Settings, place: str, as_json: bool) -> int:
+    """Show of each table in PLACE what is here, archived, deleted and due."""
+    with _opened(settings, place, NoAudit()) as lifecycle:
+        found, problems = status_of(lifecycle)
+    if as_json:
+        report = {"place": redacted_url(place), "tables": [one.to_dict() for one in found]}
+        click.echo(json.dumps({**report, "problems": problems}))
+    else:
+        for one in found:
+            _show_status(one)
+        for problem in problems:
+            click.secho(problem, fg="red")
+    return 1 if problems else 0
+
+
+@contextmanager
+def _opened(settings: Settings, place: str, audit: Audit) -> Iterator[Lifecycle]:
+    policies = {
+        kind: Policy.parse(str(vars(settings)[name]), settings.origin(name)) for kind, name in KINDS.items()
+    }
+    with ExitStack() as kept:
+        store = open_existing(place)
+        kept.callback(store.close)
+        archive = None
+        if settings.archive:
+            location = archive_location(settings.archive, place)
+            archive = Archive(open_files(location), location)
+            kept.callback(archive.store.close)
+        who = f"{getpass.getuser()} at the command line"
+        yield Lifecycle(store=store, policies=policies, archive=archive, audit=audit, who=who)
+
+
+def _audit(settings: Settings) -> Audit:
+    named = settings.audit_log or str(settings.state_dir / _AUDIT)
+    return NoAudit() if named.lower() == "off" else AuditLog(named)
+
+
+def _show_plan(plan: Plan, place: str, *, as_json: bool) -> int:
+    if as_json:
+        steps = [step.to_dict() for step in plan.steps]
+        click.echo(json.dumps({"place": redacted_url(place), "steps": steps, "problems": plan.problems}))
+        return 1 if plan.problems else 0
+    for step in plan.steps:
+        for file in step.files or (f"{step.table}: the entry of ledgers {step.ledgers}",):
+            click.echo(f"{step.action}: {file}")
+    for problem in plan.problems:
+        click.secho(problem, fg="red")
+    many, size = formatting.many(len(plan.steps), "range"), sum(step.bytes for step in plan.steps)
+    click.echo(f"{many} due, {formatting.size(size)}" if plan.steps else "nothing is due")
+    return 1 if plan.problems else 0
+
+
+def _say(step: Step, error: SinkError | None) -> None:
+    if error is None:
+        click.echo(f"{step.action}: {step.table} {step.ledgers}, {formatting.size(step.bytes)}")
+
+
+def _silent(step: Step, error: SinkError | None) -> None:
+    """Say nothing while it goes on."""
+
+
+def _show_status(one: TableStatus) -> None:
+    parts: list[Any] = [f"here {one.here or 'nothing'} ({formatting.size(one.bytes)})"]
+    if one.archived:
+        parts.append(f"archived {one.archived} in {', '.join(one.archives)}")
+    if one.deleted:
+        parts.append(f"deleted {one.deleted}")
+    parts += [f"due to {action}: {ledgers}" for action, ledgers in one.due.items()]
+    if one.next_due is not None:
+        moment = formatting.instant(datetime.fromtimestamp(one.next_due, UTC))
+        parts.append(f"the next is due at {moment} or later")
+    click.echo(f"{one.table}: {'; '.join(map(str, parts))}")

@@ -1,0 +1,30 @@
+"""What the lifecycle of stored tables can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from stellarrow.config.settings import Settings, setting
+from stellarrow.config.values import FOLDER, TEXT, URL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifecycle(Settings):
+    """What becomes of stored tables as they age."""
+
+    archive: str | None = setting(
+        URL, None, "LIFECYCLE_ARCHIVE", help="Where what ages goes: a folder, or a URL such as s3://BUCKET."
+    )
+    parquet_policy: str = setting(
+        TEXT,
+        "archive 90d,delete 180d",
+        "PARQUET_POLICY",
+        help="Ages of Parquet; keep does nothing.",
+    )
+    json_policy: str = setting(TEXT, "archive 7d,delete 14d", "JSON_POLICY", help="Those of JSON lines.")
+    csv_policy: str = setting(TEXT, "archive 7d,delete 14d", "CSV_POLICY", help="Those of CSV.")
+    state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Where the audit log lies.")
+    audit_log: str | None = setting(
+        TEXT, None, "AUDIT_LOG", help="Who did what: a file, - or off; else audit.jsonl in the state folder."
+    )

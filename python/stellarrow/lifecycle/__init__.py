@@ -1,0 +1,1 @@
+"""Data that ages: what is kept, archived and deleted, by when its ledgers closed."""

@@ -1,0 +1,160 @@
+"""A run of the lifecycle: the plan made anew and taken step by step, each step a line of the audit log."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from stellarrow.errors import SinkError
+from stellarrow.lifecycle.aging import AgingTable
+from stellarrow.lifecycle.archive import Archive
+from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
+from stellarrow.lifecycle.policies import Policy
+from stellarrow.lifecycle.steps import ArchiveOpener, Steps, merge_deleted
+from stellarrow.security.audit_log import Audit, Event, NoAudit
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.reading import found_tables
+from stellarrow.storage.files import FileStore
+
+_TRIES: Final = 3  # failures in a row after which the rest of an action is not tried
+_EVENTS: Final = {
+    ARCHIVE: "data archived",
+    DELETE: "data deleted",
+    DELETE_ARCHIVED: "data deleted",
+    FINISH: "data removed after archiving or deleting",
+}
+Told = Callable[[Step, SinkError | None], None]
+
+
+def _quiet(step: Step, error: SinkError | None) -> None:
+    """Say nothing."""
+
+
+@dataclass(slots=True)
+class Report:
+    """What a run did, and what it could not do."""
+
+    done: list[Step] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def freed(self) -> int:
+        """Bytes that are no longer in the place."""
+        return sum(step.bytes for step in self.done if step.action != DELETE_ARCHIVED)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON has it."""
+        done = [step.to_dict() for step in self.done]
+        return {"done": done, "freed_bytes": self.freed, "problems": self.problems}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lifecycle:
+    """A place, the policies of its kinds of files, and where what ages goes; `who` is for the audit log."""
+
+    store: FileStore
+    policies: Mapping[str, Policy]
+    archive: Archive | None = None
+    audit: Audit = field(default_factory=NoAudit)
+    who: str = ""
+    now: Callable[[], float] = time.time
+
+    def tables(self) -> tuple[list[AgingTable], list[str]]:
+        """Look at every table once; return them, and what is wrong with others."""
+        tables, problems = [], []
+        for one in found_tables(self.store, departed=True):
+            if isinstance(one, Listing):
+                tables.append(AgingTable.look(one))
+            else:
+                problems.append(f"{one.folder}: {one.error}")
+        return tables, problems
+
+    def plan(self) -> Plan:
+        """Say what is due now, and change nothing."""
+        return self.planned()[0]
+
+    def planned(self) -> tuple[Plan, dict[str, AgingTable]]:
+        """Return the plan, and the tables it is of by their folders."""
+        tables, problems = self.tables()
+        has_archive = self.archive is not None
+        plan = made_plan(tables, self.policies, has_archive=has_archive, now=int(self.now()))
+        plan.problems[:0] = problems
+        return plan, {one.name: one for one in tables}
+
+    def run(self, told: Told = _quiet, *, stopped: Callable[[], bool] = lambda: False) -> Report:
+        """Do what is due. It may be stopped or killed at any moment; the next run continues."""
+        plan, tables = self.planned()
+        report = Report(problems=[*plan.problems])
+        opener = ArchiveOpener()
+        try:
+            self._take(plan, tables, Steps(opener, self.archive), report, told=told, stopped=stopped)
+        finally:
+            opener.close()
+            self._note("lifecycle run", str(self.store), _result(report))
+        return report
+
+    def _take(
+        self,
+        plan: Plan,
+        tables: Mapping[str, AgingTable],
+        steps: Steps,
+        report: Report,
+        *,
+        told: Told,
+        stopped: Callable[[], bool],
+    ) -> None:
+        failed: Counter[str] = Counter()
+        for step in plan.steps:
+            if stopped():
+                return
+            if failed[step.action] < _TRIES:
+                error = self._tried(step, tables[step.table], steps)
+                told(step, error)
+                failed[step.action] = failed[step.action] + 1 if error else 0
+                if error:
+                    report.problems.append(str(error))
+                else:
+                    report.done.append(step)
+        for action, times in failed.items():
+            if times >= _TRIES:
+                report.problems.append(f"after {times} failures in a row no further {action} was tried")
+        self._tidy({step.table for step in report.done if step.action != ARCHIVE})
+
+    def _tried(self, step: Step, table: AgingTable, steps: Steps) -> SinkError | None:
+        target = f"{self.store}/{step.table} {step.ledgers}"
+        try:
+            steps.take(step, table)
+        except SinkError as error:
+            self._note(_EVENTS[step.action], target, f"{type(error).__name__}: {error}")
+            return error
+        self._note(_EVENTS[step.action], target, "ok")
+        return None
+
+    def _tidy(self, names: set[str]) -> None:
+        for table in self.tables()[0] if names else ():
+            if table.name in names:
+                with suppress(SinkError):  # many records say the same as one
+                    merge_deleted(table)
+
+    def _note(self, event: str, target: str, result: str) -> None:
+        self.audit.record(
+            Event(
+                event=event,
+                principal=self.who,
+                method="stellarrow lifecycle",
+                address="",
+                target=target,
+                result=result,
+                request_id="",
+            )
+        )
+
+
+def _result(report: Report) -> str:
+    done = Counter(step.action for step in report.done)
+    words = ", ".join(f"{action} {times}" for action, times in sorted(done.items()))
+    return f"{words or 'nothing due'}; {len(report.problems)} problems" if report.problems else words or "ok"

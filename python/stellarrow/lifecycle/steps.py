@@ -1,0 +1,154 @@
+"""Steps carried out: nothing goes before it is verified elsewhere, or its time is proven from its own rows.
+
+Each writes the record first and removes second. Who dies in between leaves files that count twice as there
+and as archived, and the next run finishes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.ledgers.dates import shown
+from stellarrow.lifecycle.aging import AgingTable, moments
+from stellarrow.lifecycle.archive import Archive, holds, proven_files, remove_range
+from stellarrow.lifecycle.plan import ARCHIVE, DELETE_ARCHIVED, FINISH, Step, left_behind, left_record
+from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record, record_path
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.manifest import Entry
+from stellarrow.storage.files import Gone
+
+
+class Busy(SinkError):
+    """Somebody reads the table, or has changed it, just now."""
+
+
+class ArchiveOpener:
+    """Opens archives that records name, each once."""
+
+    def __init__(self) -> None:
+        self._opened: dict[str, Archive] = {}
+
+    def open(self, location: str) -> Archive:
+        """Return the archive of a location, as a folder or a URL such as s3://BUCKET/PREFIX."""
+        if location not in self._opened:
+            self._opened[location] = Archive(open_files(location), location)
+        return self._opened[location]
+
+    def close(self) -> None:
+        """Let go of all of them."""
+        for one in self._opened.values():
+            one.store.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before."""
+
+    archives: ArchiveOpener
+    archive: Archive | None = None
+
+    def take(self, step: Step, table: AgingTable) -> None:
+        """Take a step; SinkError where it could not be taken, and then nothing is lost."""
+        if step.action == FINISH:
+            _finish(table, step.ledgers)
+        elif step.action == DELETE_ARCHIVED:
+            self._delete_archived(table.listing, step.ledgers)
+        else:
+            self._leave(table.listing, step)
+
+    def _leave(self, listing: Listing, step: Step) -> None:
+        entry = Entry(step.ledgers, listing.shape.facts, proven_files(listing, step.ledgers))
+        closed = _closed_by(listing, step)
+        if step.action != ARCHIVE:
+            _depart(listing, Record(DELETED, entry, closed))
+            return
+        if self.archive is None:
+            raise SinkError(f"{listing}: there is no archive: name one with --archive")
+        self.archive.keep(listing, step.ledgers, entry.files)
+        _depart(listing, Record(ARCHIVED, entry, closed, self.archive.location))
+
+    def _delete_archived(self, listing: Listing, ledgers: LedgerRange) -> None:
+        record = listing.record(ledgers, ARCHIVED)
+        if self.archive and self.archive.location == record.archive:
+            archive = self.archive
+        else:
+            archive = self.archives.open(record.archive)
+        write_record(listing, Record(DELETED, record.entry, record.closed_by))
+        archive.forget(listing, ledgers, record.entry.files)
+        listing.store.remove([record_path(listing.shape.folder, ledgers, ARCHIVED)])
+
+
+def _closed_by(listing: Listing, step: Step) -> int:
+    """Return when the newest row of a range closed, which must be as long ago as the plan says."""
+    newest = None
+    for rows in moments(listing, step.ledgers, step.ledgers):
+        for moment in set(rows.column("closed_at").to_pylist()) - {None}:
+            newest = max(newest or 0, int(moment.timestamp()))
+    if newest is not None and newest > step.closed_by:
+        raise SinkError(
+            f"{listing}: ledgers {step.ledgers} have rows that closed at {shown(newest)}, later than ledgers"
+            " after them: nothing was done to them; run stellarrow check"
+        )
+    return step.closed_by if newest is None else newest
+
+
+def _depart(listing: Listing, record: Record) -> None:
+    """Record where a range goes and remove it here, unless somebody reads it or it is not the same now."""
+    ledgers = record.entry.ledgers
+    with listing.store.alone(listing.shape.folder):
+        if not _is_there(listing, record):
+            raise Busy(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
+        with listing.store.unread(listing.entries_folder) as free:
+            if not free:
+                raise Busy(f"{listing} is being read just now: the next run continues")
+            write_record(listing, record)
+            remove_range(listing, ledgers, record.entry.files)
+
+
+def _is_there(listing: Listing, record: Record) -> bool:
+    try:
+        return proven_files(listing, record.entry.ledgers) == record.entry.files
+    except Gone:
+        return False
+
+
+def write_record(listing: Listing, record: Record) -> None:
+    upload = listing.store.create()
+    try:
+        upload.write(record.encode())
+        upload.place(record_path(listing.shape.folder, record.entry.ledgers, record.state))
+    finally:
+        upload.discard()
+
+
+def _finish(table: AgingTable, ledgers: LedgerRange) -> None:
+    """Remove what is left of a range that departed, if it is what departed."""
+    listing, files = table.listing, left_record(table, ledgers).entry.files
+    with listing.store.alone(listing.shape.folder):
+        for kept in files:
+            if holds(listing, kept) is False:
+                raise SinkError(
+                    f"{listing}/{kept.path} is not what was archived or deleted before under its name: move"
+                    " the record of these ledgers away to keep it, or the file"
+                )
+        with listing.store.unread(listing.entries_folder) as free:
+            if not free:
+                raise Busy(f"{listing} is being read just now: the next run continues")
+            remove_range(listing, ledgers, files)
+
+
+def merge_deleted(table: AgingTable) -> None:
+    """Make one record of neighbouring ranges that are deleted: it names no files, as none is left."""
+    listing, folder = table.listing, table.name
+    ranges = sorted(table.departed.deleted - table.departed.archived - left_behind(table))
+    for whole in LedgerSet(ranges):
+        within = [one for one in ranges if one.first in whole]
+        if len(within) > 1:
+            last = listing.record(max(within, key=lambda one: one.end), DELETED)
+            entry = Entry(whole, last.entry.facts, ())
+            write_record(listing, Record(DELETED, entry, last.closed_by))
+            gone = [record_path(folder, one, DELETED) for one in within if one != whole]
+            listing.store.remove(gone)

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from stellarrow.cli import invoke
+from stellarrow.security import audit_log
+
+Cli = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def place(tmp_path: Path, make_lake: Callable[..., Path], run: Cli, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Forty ledgers in files of ten, of 2024."""
+    monkeypatch.chdir(tmp_path)
+    lake = make_lake()
+    code, _ = run("extract", str(lake), "--tables", "ledgers", "--to", "parquet:place?ledgers=10")
+    assert code == 0
+    return tmp_path / "place"
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Cli:
+    def called(*argv: str) -> tuple[int, str]:
+        capsys.readouterr()
+        code = invoke(list(argv))
+        return code, capsys.readouterr().out
+
+    return called
+
+
+def test_a_dry_run_names_each_file_and_changes_nothing(place: Path, run: Cli) -> None:
+    before = sorted(place.rglob("*"))
+    for verb in (["plan"], ["run", "--dry-run"]):
+        code, said = run("lifecycle", *verb, "place", "--archive", "old")
+        assert code == 0
+        assert said.count("archive: ledgers/") == 4
+        assert "archive: ledgers/0000000100-0000000109.parquet\n" in said
+    assert sorted(place.rglob("*")) == before
+    assert not (place.parent / "old").exists()
+    assert not (place.parent / "stellarrow-state").exists()
+
+
+def test_coverage_tells_archived_and_deleted_apart_and_extract_fetches_nothing_again(
+    place: Path, run: Cli
+) -> None:
+    policy = ("--parquet-policy", "archive 1d")
+    assert run("lifecycle", "run", "place", "--archive", "old", *policy)[0] == 0
+    code, said = run("coverage", "place", "--json")
+    told = json.loads(said)["tables"][0]
+    assert (code, told["ledgers"], told["missing"]) == (0, "", "")
+    assert (told["archived"], told["deleted"]) == ("100:139", "")
+    assert "archived 100" in run("coverage", "place")[1]
+    assert run("extract", "lake", "--tables", "ledgers", "--to", "parquet:place?ledgers=10")[0] == 0
+    assert not [*place.glob("ledgers/*.parquet")]
+    assert json.loads(run("coverage", "old", "--json")[1])["tables"][0]["ledgers"] == "100:139"
+    policy = ("--parquet-policy", "archive 1d, delete 2d")
+    assert run("lifecycle", "run", "place", *policy)[0] == 0
+    told = json.loads(run("coverage", "place", "--json")[1])["tables"][0]
+    assert (told["archived"], told["deleted"], told["missing"]) == ("", "100:139", "")
+    assert run("check", "place") == (0, "0 files sound: 0 rows, 0 B\n")
+    assert run("lifecycle", "run", "place")[1] == "nothing is due\n"
+
+
+def test_each_step_and_each_run_is_a_line_of_the_audit_log(place: Path, run: Cli) -> None:
+    assert run("lifecycle", "run", "place", "--archive", "old", "--json")[0] == 0
+    log = place.parent / "stellarrow-state" / "audit.jsonl"
+    audit_log.verify(log)
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [one["event"] for one in events] == ["data archived"] * 4 + ["lifecycle run"]
+    assert events[0]["target"].endswith("place/ledgers 100:109")
+    assert {one["method"] for one in events} == {"stellarrow lifecycle"}
+
+
+def test_status_says_what_is_where(place: Path, run: Cli) -> None:
+    said = json.loads(run("lifecycle", "status", "place", "--archive", "old", "--json")[1])
+    assert said["tables"][0]["due"] == {"archive": "100:139"}
+    run("lifecycle", "run", "place", "--archive", "old")
+    one = json.loads(run("lifecycle", "status", "place", "--json")[1])["tables"][0]
+    assert (one["here"], one["archived"], one["archives"]) == ("", "100:139", [str(place.parent / "old")])
+    assert "archived 100:139 in" in run("lifecycle", "status", "place")[1]
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--archive", "place/old"], "lie in each other"),
+        (["--archive", "."], "lie in each other"),
+        (["--parquet-policy", "archive 9d, delete 3d"], "deletes before it archives"),
+        (["--parquet-policy", "archive soon"], "write it as"),
+        (["--json-policy", "delte 3d"], "delete"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_sentence(
+    place: Path, capsys: pytest.CaptureFixture[str], flags: list[str], sentence: str
+) -> None:
+    assert place.exists()
+    assert invoke(["lifecycle", "plan", "place", *flags]) == 2
+    assert sentence in capsys.readouterr().err

@@ -1,0 +1,304 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from shutil import copytree, rmtree
+from typing import Any
+
+import pytest
+
+import stellarrow as sa
+from sinks.stepping import Stepping
+from stellarrow.core.framing import frame
+from stellarrow.errors import SchemaMismatch
+from stellarrow.lifecycle.archive import Archive
+from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, Step
+from stellarrow.lifecycle.policies import Policy
+from stellarrow.lifecycle.run import Lifecycle, Report
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.reading import format_of, listings, rows_of
+from stellarrow.sinks.files.sink import FileSink
+from stellarrow.sinks.files.verify import Fault, Foreign, check
+from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
+
+TABLES = ("ledgers", "contract_data")
+DAY = 86_400
+
+
+class Died(BaseException):
+    """The process ends here."""
+
+
+class Aged:
+    """Ledgers 100 to 139 in files of ten, a clock, and a folder for what ages."""
+
+    def __init__(self, folder: Path, ledgers: tuple[bytes, ...], **choices: Any) -> None:
+        self.folder = folder
+        self.ledgers = ledgers
+        self.format = choices.pop("format", "parquet")
+        self.tables = choices.pop("tables", TABLES)
+        self.policy = Policy(archive=10 * DAY, delete=20 * DAY)
+        self.days = 0.0  # since ledger 119 closed
+        self.batch = self._batch(100, choices.pop("last", 139))
+        self.choices = {"network": "synthetic", "ledgers_per_file": 10, **choices}
+        rows = self.batch.tables["ledgers"].to_pylist()
+        self.closed = {row["ledger_sequence"]: int(row["closed_at"].timestamp()) for row in rows}
+        sink = self.sink()
+        sink.write(self.batch)
+        sink.commit()
+        sink.close()
+
+    def _batch(self, first: int, last: int) -> sa.LedgerBatch:
+        data = frame(self.ledgers[first - 100 : last - 99], "record-marked")
+        chunk = sa.LedgerChunk(data, "record-marked", first, last, "memory")
+        return sa.Decoder(TABLES, network="synthetic")(chunk)
+
+    @property
+    def place(self) -> Path:
+        return self.folder / "place"
+
+    @property
+    def old(self) -> Path:
+        return self.folder / "old"
+
+    def sink(self) -> FileSink:
+        return FileSink(LocalFiles(self.place), self.tables, format=format_of(self.format), **self.choices)
+
+    def lifecycle(
+        self, store: FileStore | None = None, old: FileStore | None = None, **more: Any
+    ) -> Lifecycle:
+        return Lifecycle(
+            store=store or LocalFiles(self.place),
+            policies=dict.fromkeys(("parquet", "jsonl", "csv"), self.policy),
+            archive=more.pop("archive", Archive(old or LocalFiles(self.old), str(self.old))),
+            now=lambda: self.closed[119] + self.days * DAY,
+            **more,
+        )
+
+    def run(self, **more: Any) -> Report:
+        return self.lifecycle(**more).run()
+
+    def covered(self) -> str:
+        sink = self.sink()
+        try:
+            return str(sink.coverage())
+        finally:
+            sink.close()
+
+    def here(self) -> str:
+        return str(self.listing(self.place).ranges())
+
+    def listing(self, place: Path, table: str = "contract_data") -> Listing:
+        return next(one for one in listings(LocalFiles(place)) if one.shape.folder == table)
+
+    def faults(self) -> list[Fault | Foreign]:
+        found = []
+        for place in (self.place, self.old):
+            for listing in listings(LocalFiles(place)) if place.exists() else ():
+                found += [one for one in check(listing) if isinstance(one, Fault | Foreign)]
+        return found
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Every row of contract_data, here or archived, each ledger once."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for place in (self.old, self.place):
+            for listing in listings(LocalFiles(place)) if place.exists() else ():
+                if listing.shape.folder == "contract_data":
+                    here: dict[int, list[dict[str, Any]]] = {}
+                    for batch in rows_of(listing):
+                        for row in batch.to_pylist():
+                            here.setdefault(row["ledger_sequence"], []).append(row)
+                    found |= here
+        return [row for ledger in sorted(found) for row in sorted(found[ledger], key=str)]
+
+    def expected(self) -> list[dict[str, Any]]:
+        rows = self.batch.tables["contract_data"].to_pylist()
+        return sorted(rows, key=lambda row: (row["ledger_sequence"], str(row)))
+
+
+@pytest.fixture
+def aged(tmp_path: Path, ledgers: tuple[bytes, ...]) -> Aged:
+    return Aged(tmp_path, ledgers)
+
+
+MAKES = {
+    "parquet": {},
+    "folders": {"partition": "contract_id"},
+    "jsonl": {"format": "jsonl"},
+    "csv": {"format": "csv"},
+}
+
+
+@pytest.fixture(params=MAKES)
+def any_aged(request: pytest.FixtureRequest, tmp_path: Path, ledgers: tuple[bytes, ...]) -> Aged:
+    return Aged(tmp_path, ledgers, **MAKES[request.param])
+
+
+def actions(steps: list[Step]) -> list[tuple[str, str, str]]:
+    return [(step.action, step.table, str(step.ledgers)) for step in steps]
+
+
+def test_what_is_old_enough_is_archived_by_when_its_ledgers_closed(any_aged: Aged) -> None:
+    any_aged.days = 10
+    report = any_aged.run()
+    assert report.problems == []
+    assert actions(report.done) == [
+        (ARCHIVE, table, ledgers) for table in sorted(TABLES) for ledgers in ("100:109", "110:119")
+    ]
+    assert any_aged.here() == "120:139"
+    assert str(any_aged.listing(any_aged.old).ranges()) == "100:119"
+    assert any_aged.covered() == "100:139"
+    assert any_aged.faults() == []
+    assert any_aged.rows() == any_aged.expected()
+
+
+def test_a_second_earlier_nothing_of_the_last_range_is_due(aged: Aged) -> None:
+    aged.days = 10 - 1 / DAY
+    assert {str(step.ledgers) for step in aged.run().done} == {"100:109"}
+
+
+def test_the_times_of_files_mean_nothing(aged: Aged) -> None:
+    for path in aged.place.rglob("*.parquet"):
+        os.utime(path, (0, 0))
+    aged.days = 5
+    assert aged.run().done == []
+
+
+def test_a_second_run_finds_nothing_to_do(any_aged: Aged) -> None:
+    any_aged.days = 10
+    any_aged.run()
+    before = {path: path.read_bytes() for path in any_aged.folder.rglob("*") if path.is_file()}
+    assert any_aged.run().done == []
+    assert {path: path.read_bytes() for path in any_aged.folder.rglob("*") if path.is_file()} == before
+
+
+def test_what_is_archived_long_enough_is_deleted_there_and_covered_still(any_aged: Aged) -> None:
+    any_aged.days = 10
+    any_aged.run()
+    any_aged.days = 20
+    report = any_aged.run()
+    assert report.problems == []
+    assert {step.action for step in report.done} == {ARCHIVE, DELETE_ARCHIVED}
+    assert listings(LocalFiles(any_aged.old)) != []  # 120:139 came meanwhile
+    assert str(any_aged.listing(any_aged.old).ranges()) == "120:139"
+    assert any_aged.covered() == "100:139"
+    departed = Listing(LocalFiles(any_aged.place), any_aged.listing(any_aged.old).shape).departed()
+    assert (str(sa.LedgerSet(departed.archived)), str(sa.LedgerSet(departed.deleted))) == (
+        "120:139",
+        "100:119",
+    )
+    assert [str(one) for one in departed.deleted] == ["100:119"]  # one record of two
+    assert any_aged.faults() == []
+
+
+def test_a_policy_that_only_deletes_needs_no_archive(any_aged: Aged) -> None:
+    any_aged.policy = Policy(delete=10 * DAY)
+    any_aged.days = 10
+    report = any_aged.run(archive=None)
+    assert {step.action for step in report.done} == {DELETE}
+    assert any_aged.here() == "120:139"
+    assert any_aged.covered() == "100:139"
+    assert any_aged.faults() == []
+
+
+def test_without_an_archive_what_must_be_archived_stays_and_is_told(aged: Aged) -> None:
+    aged.days = 100
+    report = aged.run(archive=None)
+    assert report.done == []
+    assert "--archive" in report.problems[0]
+    assert aged.here() == "100:139"
+
+
+def test_keep_keeps(aged: Aged) -> None:
+    aged.policy = Policy()
+    aged.days = 10_000
+    assert aged.run().done == []
+
+
+def test_what_left_is_not_written_again(any_aged: Aged) -> None:
+    any_aged.days = 10
+    any_aged.run()
+    sink = any_aged.sink()
+    sink.write(any_aged.batch)
+    sink.commit()
+    sink.close()
+    assert any_aged.here() == "120:139"
+
+
+def test_a_table_of_which_all_files_left_refuses_other_facts_and_is_covered(aged: Aged) -> None:
+    aged.policy = Policy(delete=DAY)
+    aged.days = 5
+    aged.run(archive=None)
+    assert listings(LocalFiles(aged.place)) == []
+    assert aged.covered() == "100:139"
+    other = FileSink(LocalFiles(aged.place), TABLES, format=format_of("parquet"), network="testnet")
+    with pytest.raises(SchemaMismatch, match="network"):
+        other.coverage()
+    other.close()
+
+
+def test_an_older_reader_sees_no_damage(aged: Aged) -> None:
+    """It lists the tables' own folders alone, and the manifest names nothing that is not there."""
+    aged.days = 10
+    aged.run()
+    for table in TABLES:
+        names = {path.stem for path in (aged.place / table).glob("*.parquet")}
+        entries = {path.stem for path in (aged.place / table / "_manifest").iterdir()}
+        assert names == entries
+        assert {path.name for path in (aged.place / table).iterdir() if path.is_dir()} == {"_manifest"}
+
+
+@pytest.mark.parametrize("make", ["parquet", "folders"])
+@pytest.mark.parametrize("days", [10, 20])
+def test_a_run_that_dies_at_any_step_loses_nothing_and_the_next_continues(
+    tmp_path: Path, ledgers: tuple[bytes, ...], make: str, days: int
+) -> None:
+    aged = Aged(tmp_path, ledgers, tables=("contract_data",), last=119, **MAKES[make])
+    aged.days = 10
+    if days == 20:
+        aged.run()
+    aged.days = days
+    begin = tmp_path / "begin"
+    copied(tmp_path, begin)
+    for step in range(1, 400):
+        is_dead = died(aged, step)
+        assert aged.covered() == "100:119"
+        if is_dead:
+            assert days == 20 or aged.rows() == aged.expected()
+            assert aged.run().problems == []
+        assert aged.run().done == []
+        assert aged.covered() == "100:119"
+        assert aged.faults() == []
+        assert listings(LocalFiles(aged.place)) == []
+        assert days == 20 or aged.rows() == aged.expected()
+        assert days == 10 or listings(LocalFiles(aged.old)) == []
+        if not is_dead:
+            break
+        copied(begin, tmp_path)
+    assert step > 10
+
+
+def copied(source: Path, target: Path) -> None:
+    """Let a place and its archive be what they are elsewhere."""
+    for name in ("place", "old"):
+        rmtree(target / name, ignore_errors=True)
+        if (source / name).exists():
+            copytree(source / name, target / name)
+
+
+def died(aged: Aged, step: int) -> bool:
+    """Run and die before a step; tell whether it came to that."""
+    left = step
+
+    def due() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Died
+
+    try:
+        aged.run(store=Stepping(LocalFiles(aged.place), due), old=Stepping(LocalFiles(aged.old), due))
+    except Died:
+        return True
+    return False
