@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
-from stellarrow.config.values import ADDRESS, LIST, URL, number
+from stellarrow.config.values import ADDRESS, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
 
@@ -29,6 +29,17 @@ class Analytics(Listening, Reached, Ranged, Logged):
         help="What is answered; of stored tables alone, all that are there.",
     )
     rest_port: Address = setting(ADDRESS, ":8081", "REST_PORT", help="Where REST listens, and the web page.")
+    websocket_port: Address = setting(
+        ADDRESS, ":8080", "WEBSOCKET_PORT", help="Where the WebSocket listens; REST's port has it, too."
+    )
+    max_connections: int = setting(COUNT, "1000", "MAX_CONNECTIONS", help="WebSockets at once.")
+    max_connections_per_ip: int = setting(
+        COUNT, "10", "MAX_CONNECTIONS_PER_IP", help="Of one address; of IPv6, of a network of 64 bits."
+    )
+    connection_timeout: float = setting(
+        PERIOD, "30s", "CONNECTION_TIMEOUT", help="To prove who it is, and to subscribe."
+    )
+    idle_timeout: float = setting(PERIOD, "5m", "IDLE_TIMEOUT", help="Without a subscription or a word.")
     health_port: Address = setting(
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
