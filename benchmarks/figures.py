@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from functools import partialmethod
+from functools import partial, partialmethod
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -142,22 +142,30 @@ def counted() -> Analytics:
     return analytics
 
 
+def milliseconds(ask: Callable[[], object]) -> float:
+    """Return the least time of three: others use the machine, too."""
+    took = []
+    for _ in range(3):
+        began = time.perf_counter()
+        ask()
+        took.append(1e3 * (time.perf_counter() - began))
+    return min(took)
+
+
 def asked(analytics: Analytics) -> None:
     """Print how long the slowest figure takes."""
     keys = analytics.foremost("transfers", "total", limit=1_000)["contract_id"].drop_null().to_pylist()
-    some = [None, *keys[::100]]
-    slowest: dict[str, float] = {}
+    slowest = dict.fromkeys(("a series of all", "a series of one asset", "foremost 100"), 0.0)
     for window in WINDOWS:
-        for key in some:
-            began = time.perf_counter()
-            analytics.series("transfers", window, key=key)
-            took = time.perf_counter() - began
-            kind = "a series of one asset" if key else "a series of all"
-            slowest[kind] = max(slowest.get(kind, 0), took)
-        for by in NAMES["transfers"].orders:
-            began = time.perf_counter()
-            analytics.foremost("transfers", window, by=by, limit=100)
-            slowest["foremost 100"] = max(slowest.get("foremost 100", 0), time.perf_counter() - began)
+        asks = {"a series of all": [partial(analytics.series, "transfers", window)]}
+        of_one = [partial(analytics.series, "transfers", window, key=key) for key in keys[::100]]
+        asks["a series of one asset"] = of_one
+        orders = NAMES["transfers"].orders
+        asks["foremost 100"] = [
+            partial(analytics.foremost, "transfers", window, by=by, limit=100) for by in orders
+        ]
+        for kind, some in asks.items():
+            slowest[kind] = max(slowest[kind], *map(milliseconds, some))
     began = time.perf_counter()
     saved = analytics.saved()
     took = time.perf_counter() - began
@@ -165,11 +173,11 @@ def asked(analytics: Analytics) -> None:
     began = time.perf_counter()
     again.restore(saved)
     print(
-        f"slowest answers: {', '.join(f'{name} {1e3 * one:.1f} ms' for name, one in slowest.items())};"
+        f"slowest answers: {', '.join(f'{name} {one:.1f} ms' for name, one in slowest.items())};"
         f" saved in {took:.2f} s as {len(saved) / (1 << 20):.0f} MB,"
         f" read in {time.perf_counter() - began:.2f} s"
     )
-    if 1e3 * max(slowest.values()) > MOST_MS:
+    if max(slowest.values()) > MOST_MS:
         raise SystemExit(f"a figure takes more than {MOST_MS:.0f} ms")
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tables.golden import PACKAGED
 
 Run = Callable[..., Any]
@@ -57,3 +59,17 @@ def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: 
         line.startswith(("//   58752000 mint(admin: C", "//   58752000 burn(from: G")) for line in events
     )
     assert all(", amount: " in line for line in events)
+
+
+@pytest.mark.parametrize("sink", ["csv:{}", "jsonl:{}", "postgres://127.0.0.1:1/none", "kafka://127.0.0.1:1"])
+def test_sinks_without_columns_for_structs_refuse_typed_tables(
+    stellarrow: Run, tmp_path: Path, sink: str
+) -> None:
+    to = sink.format(tmp_path / "out")
+    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", to)
+    told = " ".join(error.split())
+    assert (code, "does not keep typed tables" in told, "write them to parquet:FOLDER" in told) == (
+        2,
+        True,
+        True,
+    )
