@@ -238,6 +238,25 @@ def test_an_open_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
         tab.page.locator("#pill", has_text=re.compile("Catching up|No new ledgers")).wait_for()
 
 
+def test_sql_shows_its_answer_and_stands_in_the_address(browser: Browser, served: Served) -> None:
+    query = "select ledger_sequence, count(*) as transfers from token_transfers group by 1 order by 1"
+    rows = served.client.post("/v1/query", json={"sql": query}).json()["rows"]
+    with browser.tab(served.url) as tab:
+        tab.open("/sql")
+        tab.page.get_by_label("SQL", exact=True).fill(query)
+        tab.page.get_by_role("button", name="Run").click()
+        tab.page.locator(".scroll tbody tr").first.wait_for()
+        cells = tab.page.locator(".scroll tbody tr").first.locator("td").all_inner_texts()
+        assert cells == [str(rows[0]["ledger_sequence"]), rows[0]["transfers"]]
+        assert tab.page.locator(".scroll tbody tr").count() == len(rows)
+        assert tab.page.locator(".chart canvas").count() == 1
+        tab.page.reload()
+        tab.page.locator(".scroll tbody tr").first.wait_for()
+        tab.page.get_by_label("SQL", exact=True).fill("select nothing from nowhere")
+        tab.page.get_by_role("button", name="Run").click()
+        assert "nowhere" in tab.text("[role=alert]")
+
+
 def test_the_page_asks_for_a_key_where_the_service_does(
     browser: Browser, serve: Serve, lake: Path, tmp_path: Path, stellarrow: Callable[..., Any]
 ) -> None:

@@ -24,6 +24,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
 from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.analytics_ws.endpoint import websocket_route
@@ -67,6 +68,8 @@ class AnalyticsService:
             stack.callback(self.tables.close)
             self._figures = KeptFigures(self.tables, most_bytes=settings.analytics_mb << 20)
             stack.callback(self._figures.close)
+            self._queries = Queries(self.tables)
+            stack.callback(self._queries.close)
             self._sockets = Doors(
                 Limits(
                     settings.max_connections,
@@ -201,7 +204,7 @@ class AnalyticsService:
             stack.callback(self.http.close)
 
     def _routes(self) -> list[Any]:
-        return rest_routes(self.tables, self._figures, Channels(self.tables), self._told)
+        return rest_routes(self.tables, self._figures, Channels(self.tables), self._queries, self._told)
 
     def _socket(self) -> Any:
         return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)

@@ -69,10 +69,17 @@ class Sandbox:
         self._waiting: list[_Worker] = [_Worker() for _ in range(ready)]
         self._closed = False
 
-    def answer(self, text: str, params: Params = (), limits: SandboxLimits | None = None) -> SandboxAnswer:
+    def answer(
+        self,
+        text: str,
+        params: Params = (),
+        limits: SandboxLimits | None = None,
+        *,
+        tables: Mapping[str, SandboxTable] | None = None,
+    ) -> SandboxAnswer:
         """Begin a query; ConfigError where it is refused, at once or while its rows are read.
 
-        `limits` are narrower ones of this query. The answer must be closed.
+        `limits` and `tables` are those of this query. The answer must be closed.
         """
         limits = limits or self._limits
         if len(text) > limits.text_characters:
@@ -86,7 +93,8 @@ class Sandbox:
             raise ConfigError(
                 f"a parameter cannot be sent ({error}): give texts, numbers and booleans"
             ) from error
-        return SandboxAnswer(self._worker(), self._tables, text, params, limits)
+        known = self._tables if tables is None else tables
+        return SandboxAnswer(self._worker(), known, text, params, limits)
 
     def close(self) -> None:
         """End the processes that wait."""

@@ -60,8 +60,13 @@ class Endpoint:
     has_rows: bool = False
     rows_of: str = ""
     is_cached: bool = True
+    body: Mapping[str, Any] | None = None  # the JSON schema of what is posted; None where it is got
     is_stream: bool = False  # of events, without end
     document: Mapping[str, Any] = field(default_factory=dict)  # the JSON schema of an answer without rows
+
+    @property
+    def method(self) -> str:
+        return "GET" if self.body is None else "POST"
 
     @property
     def formats(self) -> tuple[str, ...]:

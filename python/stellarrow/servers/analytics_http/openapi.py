@@ -57,7 +57,7 @@ def document(endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema]) ->
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in endpoints)],
         "security": [{}, {"bearer": []}, {"key": []}],
-        "paths": {one.path: {"get": _operation(one)} for one in endpoints},
+        "paths": {one.path: {one.method.lower(): _operation(one)} for one in endpoints},
         "components": {
             "schemas": {"Problem": _PROBLEM, **{name: _row(one) for name, one in schemas.items()}},
             "responses": {status: _problem(said) for status, said in _STATUSES.items()},
@@ -77,6 +77,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     operation["responses"] |= {status: {"$ref": f"#/components/responses/{status}"} for status in _STATUSES}
     if endpoint.description:
         operation["description"] = endpoint.description
+    if endpoint.body is not None:
+        content = {"application/json": {"schema": dict(endpoint.body)}}
+        operation["requestBody"] = {"required": True, "content": content}
     return operation
 
 

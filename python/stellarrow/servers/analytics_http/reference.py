@@ -68,7 +68,7 @@ def _page(endpoints: Sequence[Endpoint]) -> Iterator[str]:
 
 
 def _endpoint(one: Endpoint) -> Iterator[str]:
-    yield f"<h3><code>GET {escape(one.path)}</code></h3><p>{escape(one.summary)}."
+    yield f"<h3><code>{one.method} {escape(one.path)}</code></h3><p>{escape(one.summary)}."
     yield f" {escape(one.description)}</p>" if one.description else "</p>"
     if one.taken:
         yield "<table><thead><tr><th>Parameter</th><th>Values</th><th>Meaning</th></tr></thead><tbody>"

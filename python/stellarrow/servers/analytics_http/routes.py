@@ -15,6 +15,7 @@ from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
 from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
 from stellarrow.servers.analytics_http.pages import page_routes
+from stellarrow.servers.analytics_http.query import Queries, described_query, query_route
 from stellarrow.servers.analytics_http.reference import reference_routes
 from stellarrow.servers.analytics_http.rows import TableRows
 from stellarrow.servers.analytics_http.stream import described, stream_route
@@ -41,15 +42,20 @@ def endpoints(
 
 
 def routes(
-    tables: Tables, figures: KeptFigures, channels: Channels, following: Callable[[], Mapping[str, Any]]
+    tables: Tables,
+    figures: KeptFigures,
+    channels: Channels,
+    queries: Queries,
+    following: Callable[[], Mapping[str, Any]],
 ) -> list[BaseRoute]:
     """Return the routes of REST, what describes them, and the web page."""
     made = endpoints(tables, figures, following)
-    told = [*made, described()]
+    told = [*made, described_query(), described()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
         *page_routes(),
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
+        query_route(queries),
         *reference_routes(told, document(told, schemas)),
     ]

@@ -7,10 +7,11 @@ import { count } from "../format.js";
 const EXAMPLES = [
   ["Ledgers, the newest first", "select ledger_sequence, closed_at, transaction_count\nfrom ledgers\norder by ledger_sequence desc\nlimit 20"],
   ["Transfers of each ledger", "select ledger_sequence, count(*) as transfers\nfrom token_transfers\ngroup by 1\norder by 1"],
-  ["Volume by asset", "select coalesce(asset_code, 'XLM') as asset, exact_sum(amount_text) as volume, count(*) as transfers\nfrom token_transfers\nwhere event_type = 'transfer'\ngroup by 1\norder by transfers desc\nlimit 20"],
+  ["Volume by asset", "select coalesce(asset_code, 'XLM') as asset, sum(amount_raw) as volume, count(*) as transfers\nfrom token_transfers\nwhere event_type = 'transfer'\ngroup by 1\norder by transfers desc\nlimit 20"],
   ["Busiest contracts", "select contract_id, count(*) as events\nfrom contract_events\ngroup by 1\norder by 2 desc\nlimit 20"],
 ];
 const MOST = 1_000; // rows
+const NUMBER = /^-?\d+(\.\d+)?$/; // 64-bit numbers and amounts are texts in JSON
 
 export async function view(page, _words, signal) {
   const { tables } = await json("/v1/tables", {}, { signal });
@@ -74,7 +75,7 @@ function show(place, rows) {
     return null;
   }
   const names = Object.keys(rows[0]);
-  const numeric = names.filter((name) => rows.every((row) => row[name] === null || typeof row[name] === "number"));
+  const numeric = names.filter((name) => rows.every((row) => row[name] === null || NUMBER.test(row[name])));
   const shown = table({
     caption: "Answer", columns: names.map((name) => ({ name, kind: numeric.includes(name) ? "number" : "" })),
     rows: rows.map((row) => names.map((name) => (row[name] === null ? h("span", { class: "dim" }, "null") : typeof row[name] === "object" ? JSON.stringify(row[name]) : String(row[name])))),
@@ -89,10 +90,10 @@ function show(place, rows) {
 function drawable(rows, names, numeric) {
   const [first] = names;
   const series = numeric.filter((name) => name !== first).slice(0, 3);
-  const xs = rows.map((row) => (typeof row[first] === "number" ? row[first] : Date.parse(row[first]) / 1_000));
+  const xs = rows.map((row) => (numeric.includes(first) ? Number(row[first]) : Date.parse(row[first]) / 1_000));
   if (rows.length < 3 || !series.length || xs.some((one) => !Number.isFinite(one))) return null;
   const order = xs.map((_, at) => at).sort((one, other) => xs[one] - xs[other]);
   if (order.some((at, place) => place && xs[at] === xs[order[place - 1]])) return null;
   const made = chart({ label: `${series.join(", ")} by ${first}`, x: numeric.includes(first) ? "ledger" : "time", series: series.map((name) => ({ name, kind: "line" })) });
-  return { ...made, columns: [order.map((at) => xs[at]), ...series.map((name) => order.map((at) => rows[at][name]))] };
+  return { ...made, columns: [order.map((at) => xs[at]), ...series.map((name) => order.map((at) => (rows[at][name] === null ? null : Number(rows[at][name]))))] };
 }

@@ -1,0 +1,120 @@
+"""SQL over REST: what DuckDB says of the stored tables, as of one ledger, and nothing but the tables."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from analytics.conftest import Serve, Served
+
+Oracle = Callable[[str], list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def served(serve: Serve, real_data: Path) -> Iterator[Served]:
+    with closing(serve(data=real_data)) as made:
+        yield made
+
+
+def asked(served: Served, sql: str, **more: Any) -> Any:
+    return served.client.post("/v1/query", json={"sql": sql, **more})
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select count(*)::integer as n from token_transfers",
+        "select event_type, count(*)::integer as n from token_transfers group by 1 order by 1",
+        "select l.ledger_sequence, count(*)::integer as n from ledgers l join transactions t using"
+        + " (ledger_sequence) group by 1 order by 1",
+        "with big as (select * from token_transfers where amount_raw > 10000000) select count(*)::integer as n"
+        + " from big",
+    ],
+)
+def test_an_answer_is_what_duckdb_says_of_the_stored_tables(served: Served, oracle: Oracle, sql: str) -> None:
+    answer = asked(served, sql).json()
+    assert [tuple(row.values()) for row in answer["rows"]] == oracle(sql)
+    assert answer["as_of_ledger"] == served.get("/v1/status").json()["as_of_ledger"]
+
+
+def test_every_format_has_the_same_rows(served: Served) -> None:
+    sql = "select ledger_sequence, transaction_count from ledgers order by 1"
+    rows = asked(served, sql).json()["rows"]
+    told = served.client.post("/v1/query", json={"sql": sql}, params={"format": "arrow"})
+    with pa.ipc.open_stream(io.BytesIO(told.content)) as stream:
+        assert stream.read_all().to_pylist() == rows
+    lines = served.client.post(
+        "/v1/query", json={"sql": sql}, headers={"accept": "text/csv"}
+    ).text.splitlines()
+    assert len(lines) == len(rows) + 1
+
+
+def test_values_are_given_apart_from_the_text(served: Served, oracle: Oracle) -> None:
+    sql = "select count(*)::integer from token_transfers where event_type = "
+    expected = oracle(f"{sql} 'fee'")[0][0]
+    assert [*asked(served, f"{sql} ?", params=["fee"]).json()["rows"][0].values()] == [expected]
+    assert [*asked(served, f"{sql} $kind", params={"kind": "fee"}).json()["rows"][0].values()] == [expected]
+    assert [*asked(served, f"{sql} ?", params=["fee' or '1' = '1"]).json()["rows"][0].values()] == [0]
+
+
+def test_rows_beyond_the_limit_are_left_out_and_that_is_told(served: Served) -> None:
+    answer = asked(served, "select * from token_transfers", limit=7)
+    assert (len(answer.json()["rows"]), answer.headers["x-truncated"]) == (7, "true")
+    answer = asked(served, "select * from ledgers")
+    assert answer.headers["x-truncated"] == "false"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select * from read_csv('/etc/passwd')",
+        "select * from '/etc/passwd'",
+        "copy ledgers to '/tmp/out.csv'",
+        "attach '/tmp/x.db'",
+        "install httpfs",
+        "set memory_limit = '100GB'",
+        "select getenv('HOME')",
+        "create table t as select 1",
+        "drop table ledgers",
+        "select 1; select 2",
+        "select * from duckdb_settings()",
+        "pragma database_list",
+        "selec 1",
+        "select nothing from nowhere",
+    ],
+)
+def test_what_is_no_reading_of_tables_is_refused_in_a_sentence(served: Served, sql: str) -> None:
+    answer = asked(served, sql)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert len(answer.json()["detail"]) > 10
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "sql"),
+        ({"sql": 1}, "sql"),
+        ({"sql": "select 1", "limit": 0}, "limit"),
+        ({"sql": "select 1", "limit": True}, "limit"),
+        ({"sql": "select 1", "timeout": 1e9}, "timeout"),
+        ({"sql": "select 1", "timeout": "1"}, "timeout"),
+        ({"sql": "select 1", "params": "x"}, "params"),
+        ({"sql": "select 1", "spl": 1}, "spl"),
+    ],
+)
+def test_a_field_that_makes_no_sense_is_named(served: Served, body: dict[str, Any], field: str) -> None:
+    answer = served.client.post("/v1/query", json=body)
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+
+
+def test_a_query_that_takes_too_long_is_ended(served: Served) -> None:
+    answer = asked(served, "select count(*) from range(1000000000000) a, range(1000000) b", timeout=0.5)
+    assert answer.status_code == 400
+    assert asked(served, "select 1 as one").json()["rows"] == [{"one": 1}]
