@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -205,11 +204,12 @@ def test_the_environment_and_flags_win_over_an_older_file(yaml: File) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "service"), [("source", "source"), ("processor", "processor"), ("sink", "sink")]
+    ("name", "service"),
+    [("source", "source"), ("processor", "processor"), ("sink", "sink"), ("sink", "analytics")],
 )
 def test_what_is_converted_says_the_same(stellarrow: Run, tmp_path: Path, name: str, service: str) -> None:
     older, now = OLDER / f"{name}.yaml", tmp_path / "now.toml"
-    assert service_of(older) in ("sink", "analytics") if service == "sink" else service_of(older) == service
+    assert service_of(older) == name
     assert stellarrow("config", "convert", older, "--service", service, "--output", now).code == 0
     kind = SERVICES[service]
     assert read(kind, environ={}, file=now) == read(kind, environ={}, file=older)
@@ -250,9 +250,7 @@ def test_texts_of_any_kind_survive_being_converted(
     assert read(Processor, environ={}, file=now).include_assets == tuple(texts)
 
 
-def test_a_file_as_large_as_is_read_takes_no_long_time(yaml: File) -> None:
+def test_a_file_of_many_values_is_refused(yaml: File) -> None:
     path = yaml("event_types: [" + "x, " * 30_000 + "x]\n")
-    began = time.process_time()
     with pytest.raises(sa.ConfigError, match="it holds more than 10000 values"):
         read(Processor, environ={}, file=path)
-    assert time.process_time() - began < 60

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.core.contract import describe
 from stellarrow.core.typed import Knowledge
+from stellarrow.scanning.state import current
 from tables.golden import PACKAGED
 
 LEDGER = PACKAGED / "pubnet-58752000.xdr.zst"
@@ -96,3 +99,34 @@ def test_what_is_extracted_keeps_its_columns_and_is_scanned_and_not_done_again(t
 def test_a_stored_file_of_entries_is_an_interface_too(shared: Path) -> None:
     known = Knowledge([f"typed:{KALE}"], {KALE: shared / "data/wasm/sac/stellar-asset-spec.xdr"})
     assert f"typed:{KALE}/events/SetAdmin" in known.tables().names
+
+
+def test_the_state_is_the_last_of_each_key(make_lake: Callable[..., Path]) -> None:
+    lake = make_lake()
+    entries = sa.scan(lake, table="contract_data").to_table().to_pylist()
+    contract, changes = Counter(one["contract_id"] for one in entries).most_common(1)[0]
+    last = {one["ledger_key_hash"]: one for one in entries if one["contract_id"] == contract}
+    tables = sa.typed(contract, lake, spec="stellar-asset")
+    states = [tables[name].to_table().to_pylist() for name in tables if name.startswith("state/")]
+    whole = [row for rows in states for row in rows if row["item_index"] is None]
+    assert {row["ledger_key_hash"]: row["val_xdr"] for row in whole} == {
+        key: one["val_xdr"] for key, one in last.items() if not one["deleted"]
+    }
+    assert len(whole) < changes
+
+
+def test_what_was_removed_and_what_an_instance_keeps_no_more_is_not_in_the_state() -> None:
+    columns = {"contract_id": pa.string(), "ledger_key_hash": pa.string(), "key_xdr": pa.string()}
+    places = dict.fromkeys(("ledger_sequence", "transaction_index", "change_index"), pa.uint32())
+    schema = pa.schema({**places, **columns, "durability": pa.string(), "deleted": pa.bool_()})
+    rows = [
+        (1, 1, 0, "C", "hash", "admin", "instance", False),
+        (1, 1, 0, "C", "hash", "paused", "instance", False),
+        (2, 1, 0, "C", "hash", "admin", "instance", False),
+        (1, 1, 1, "C", "other", "balance", "persistent", False),
+        (1, 1, 2, "C", "third", "allowance", "temporary", False),
+        (2, 2, 0, "C", "third", "allowance", "temporary", True),
+    ]
+    batch = pa.RecordBatch.from_pylist([dict(zip(schema.names, row, strict=True)) for row in rows], schema)
+    (now,) = current(schema, [batch], {"C": (2, 1, 0)})
+    assert now.column("key_xdr").to_pylist() == ["admin", "balance"]

@@ -2,6 +2,7 @@
 
 from stellarrow.backfilling.backfill import BackfillReport, backfill
 from stellarrow.backfilling.work import TaskFailed
+from stellarrow.consumer.websocket_client import Subscription, subscribe
 from stellarrow.core.decode import Decoder, decode
 from stellarrow.core.escape import unescape
 from stellarrow.core.synthetic import synth
@@ -123,6 +124,7 @@ __all__ = [
     "SpecUnknown",
     "StellarrowError",
     "Stopped",
+    "Subscription",
     "Table",
     "TaskFailed",
     "TooManyCalls",
@@ -142,6 +144,7 @@ __all__ = [
     "run",
     "scan",
     "schema",
+    "subscribe",
     "synth",
     "tables",
     "typed",

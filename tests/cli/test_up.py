@@ -35,7 +35,9 @@ def ports(tmp_path: Path) -> dict[str, int]:
         for line in (f"[{service}]", *(f'{name} = ":{chosen[f"{service} {name}"]}"' for name in names))
     ]
     chosen["analytics rest_port"] = free_port()
-    lines += ["[analytics]", f'rest_port = ":{chosen["analytics rest_port"]}"']
+    chosen["analytics websocket_port"] = free_port()
+    lines += ["[analytics]"]
+    lines += [f'{name} = ":{chosen[f"analytics {name}"]}"' for name in ("rest_port", "websocket_port")]
     (tmp_path / "stellarrow.toml").write_text("\n".join(lines))
     return chosen
 

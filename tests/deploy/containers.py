@@ -18,13 +18,27 @@ from deploy.tools import tool
 
 ROOT: Final = Path(__file__).parents[2]
 SECONDS: Final = 900.0  # for a step of building
-DEBIAN: Final = "python3,python3-venv,ca-certificates,libstdc++6,binutils"
+# Debian's packages of the base, and of where it is installed.
+PACKAGES: Final = {
+    "base": "python3,ca-certificates,libstdc++6",
+    "installer": "python3,python3-venv,ca-certificates,libstdc++6,binutils",
+}
+_LEFT_OUT: Final = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*")
 _WITHOUT_GROUPS: Final = 'mount -t tmpfs tmpfs /sys/fs/cgroup; exec "$@"'
-_BASE: Final = "FROM scratch\nADD base.tar /\n"
 
 
 def run(*words: str | Path, cwd: Path | None = None, seconds: float = SECONDS) -> str:
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, timeout=seconds)
+    """Run a program, which may call others that lie beside it."""
+    path = f"{os.environ['PATH']}:{Path(words[0]).parent}"
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
     assert done.returncode == 0, f"{words}\n{done.stdout[-4_000:]}\n{done.stderr[-4_000:]}"
     return done.stdout
 
@@ -54,7 +68,8 @@ class Image:
         return f"--signature-policy={file}"
 
     def build(self, wheel: Path) -> None:
-        self._build_base()
+        for base, packages in PACKAGES.items():
+            self._build_base(base, packages)
         context = self.folder / "context"
         (context / "dist").mkdir(parents=True)
         shutil.copy(wheel, context / "dist")
@@ -65,10 +80,11 @@ class Image:
             copy(ROOT / name, place)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
         extras = f"{wheel}[sql,lake,rpc,grpc,postgres,servers]"
-        packages = context / "dist" / "packages"
-        run(*pip, "--dest", packages, "--constraint", ROOT / "requirements-dev.lock", extras)
-        (packages / wheel.name).unlink()
-        given = [f"--build-arg={name}=localhost/base" for name in ("BUILDER", "BASE")]
+        wheels = context / "dist" / "packages"
+        run(*pip, "--dest", wheels, "--constraint", ROOT / "requirements-dev.lock", extras)
+        (wheels / wheel.name).unlink()
+        bases = {"BUILDER": "base", "INSTALLER": "installer", "BASE": "base"}
+        given = [f"--build-arg={name}=localhost/{base}" for name, base in bases.items()]
         self._bud(
             *given, "--build-arg=VERSION=0", "--tag", self.name, "--file=deploy/Containerfile", cwd=context
         )
@@ -78,12 +94,14 @@ class Image:
         container = self.buildah("from", "--pull-never", self.name).strip()
         self.mounted = Path(self.buildah("mount", container).strip())
 
-    def _build_base(self) -> None:
-        folder = self.folder / "base"
+    def _build_base(self, name: str, packages: str) -> None:
+        folder = self.folder / name
         folder.mkdir()
-        run(tool("mmdebstrap"), "--variant=essential", f"--include={DEBIAN}", "bookworm", folder / "base.tar")
-        (folder / "Containerfile").write_text(_BASE)
-        self._bud("--tag", "localhost/base", cwd=folder)
+        slim = [f"--dpkgopt=path-exclude={pattern}" for pattern in _LEFT_OUT]
+        words = ["--variant=essential", f"--include={packages}", *slim, "bookworm"]
+        run(tool("mmdebstrap"), *words, folder / f"{name}.tar")
+        (folder / "Containerfile").write_text(f"FROM scratch\nADD {name}.tar /\n")
+        self._bud("--tag", f"localhost/{name}", cwd=folder)
         shutil.rmtree(folder)
 
     def _bud(self, *words: str, cwd: Path) -> None:

@@ -24,7 +24,14 @@ from stellarrow.servers import processor_http
 
 from .conftest import Endless, Service, Start, Tables
 from .serving import Serving
-from .test_sessions import until
+
+
+def until(happened: Callable[[], Any], *, within: float = 120.0) -> None:
+    """Wait, on a machine however loaded."""
+    deadline = time.monotonic() + within
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def rows_of(tables: Tables, table: str) -> pa.Table:
@@ -85,7 +92,7 @@ def test_a_filter_leaves_figures_of_every_row(
     contract = keys_of(decoded(ledgers, "contract_data"), 1)[0]
     half.processor.configure(sa.Filter(contract_ids=[contract]))
     endless.give(139)
-    half.finished(half.processor.works()[0].session.id)
+    half.finished(half.processor.works()[0].session.id, within=120)
     assert rows_of(half.tables, "contract_data").num_rows < decoded(ledgers, "contract_data").num_rows
     check_all(half.tables, lambda table: decoded(ledgers, table), last=139)
 
@@ -120,7 +127,7 @@ def test_figures_of_a_session_that_has_ended_answer_after_a_restart_too(
 ) -> None:
     service = start()
     session = service.processor.start(100, 139).id
-    service.finished(session)
+    service.finished(session, within=120)
     check_all(service.tables, lambda table: decoded(ledgers, table), last=139)
     service.close()
     again = start()
@@ -140,11 +147,30 @@ def test_without_what_was_saved_figures_begin_behind_the_last_ledger_and_say_so(
         saved.write_bytes(saved.read_bytes()[:-9] + b"123456789")
     endless.give(139)
     service = start(endless)
-    service.finished(service.processor.works()[0].session.id)
+    service.finished(service.processor.works()[0].session.id, within=120)
     found, told = figures(service.tables, "network", window="total")
     assert (told["first_ledger"], told["last_ledger"]) == (121, 139)
     behind = decoded(ledgers[21:], "ledgers")
     check("network", "total", found, behind)
+
+
+def test_after_a_time_without_figures_they_begin_anew(
+    start: Start, endless: Endless, half: Service, ledgers: tuple[bytes, ...]
+) -> None:
+    """What a filter has left out meanwhile is noted nowhere."""
+    half.close()
+    contract = keys_of(decoded(ledgers, "contract_data"), 1)[0]
+    without = start(endless, figures_mb=0, where=sa.Filter(contract_ids=[contract]))
+    endless.give(130)
+    work = without.processor.works()[0]
+    until(lambda: work.session.current == 130)
+    without.close()
+    again = start(endless)
+    endless.give(139)
+    again.finished(again.processor.works()[0].session.id, within=120)
+    found, told = figures(again.tables, "network", window="total")
+    assert (told["first_ledger"], told["last_ledger"]) == (131, 139)
+    check("network", "total", found, decoded(ledgers[31:], "ledgers"))
 
 
 def test_where_the_spool_has_let_go_of_rows_the_source_gives_them_again(
@@ -170,7 +196,7 @@ def test_figures_may_be_of_a_session_that_is_named(start: Start) -> None:
     service = start()
     first = service.processor.start(100, 110).id
     second = service.processor.start(100, 139).id
-    service.finished(first), service.finished(second)
+    service.finished(first, within=120), service.finished(second, within=120)
     assert figures(service.tables, "network", window="total")[1]["session"] == second
     assert figures(service.tables, "network", session=first)[1]["last_ledger"] == 110
 
@@ -224,7 +250,7 @@ def test_figures_that_are_not_counted_say_what_they_need(start: Start) -> None:
         figures(none.tables, "network")
     none.close()
     few = start(tables=("ledgers",))
-    few.finished(few.processor.start(100, 139).id)
+    few.finished(few.processor.start(100, 139).id, within=120)
     assert figures(few.tables, "network", window="total")[0][0]["ledgers"] == 40
     with pytest.raises(
         pa.ArrowInvalid, match="counted from token_transfers, which the session does not keep"
@@ -291,7 +317,7 @@ def test_figures_survive_many_kills(long_lake: Path, tmp_path: Path, flags: tupl
 def test_metrics_tell_the_whole_and_a_bounded_number_of_assets(start: Start) -> None:
     service = start()
     assert "analytics_last_ledger 0.0" in processor_http.metrics(service.processor).decode()
-    service.finished(service.processor.start(100, 139).id)
+    service.finished(service.processor.start(100, 139).id, within=120)
     text = processor_http.metrics(service.processor).decode()
     assert "analytics_last_ledger 139.0" in text
     assert 'analytics_window{figure="ledgers",window="total"} 40.0' in text

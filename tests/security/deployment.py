@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import ssl
 import tempfile
@@ -17,6 +18,8 @@ import pyarrow as pa
 import urllib3
 from grpc_reflection.v1alpha import reflection_pb2
 from pyarrow import ArrowException, flight
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.sync.client import connect
 
 import stellarrow as sa
 from stellarrow.config import Analytics, Consumer, Processor, Source, read
@@ -92,7 +95,13 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
         stack.enter_context(closing(consumer._secured))
         http = stack.enter_context(closing(consumer._http()))
         http.start()
-        flags_of_analytics = {**common, "rest_port": ":0", "health_port": ":0", "source": str(lake)}
+        flags_of_analytics = {
+            **common,
+            "rest_port": ":0",
+            "websocket_port": ":0",
+            "health_port": ":0",
+            "source": str(lake),
+        }
         analytics = stack.enter_context(
             closing(AnalyticsService(read(Analytics, flags_of_analytics, environ={})))
         )
@@ -103,6 +112,7 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
             *_servers("processor", processor.grpc, processor.flight, processor.http, secure),
             Server("consumer", "http", http.address, http.calls, secure),
             Server("analytics", "http", analytics.rest.address, analytics.rest.calls, secure),
+            Server("analytics", "http", analytics.websocket.address, analytics.websocket.calls, secure),
         ]
         store = stack.enter_context(closing(KeyStore(state / "api_keys.sqlite3")))
         services: dict[str, Any] = {
@@ -134,6 +144,8 @@ def _servers(service: str, control: Any, tables: Any, http: Any, secure: bool) -
 
 def _http(server: Server, call: str, shown: Shown) -> str:
     method, _, path = call.partition(" ")
+    if method == "WEBSOCKET":
+        return _websocket(server, path, shown)
     with http_pool(server, shown) as pool:
         scheme = "https" if server.is_tls else "http"
         url = f"{scheme}://{server.address}{re.sub('{[a-z_]+}', 'nobody', path)}"
@@ -141,6 +153,23 @@ def _http(server: Server, call: str, shown: Shown) -> str:
     if call == "GET /health" and answer.status in (200, 503):
         return "ok" if "components" in answer.json() else "status alone"
     return {401: "unauthenticated", 403: "denied", 429: "too many"}.get(answer.status, "ok")
+
+
+def _websocket(server: Server, path: str, shown: Shown) -> str:
+    """Connect and subscribe: the upgrade alone is no answer."""
+    scheme, context = ("wss", client_context(shown)) if server.is_tls else ("ws", None)
+    url = f"{scheme}://{server.address}{path}"
+    try:
+        with connect(url, ssl=context, additional_headers=dict(shown.headers), proxy=None) as socket:
+            socket.send('{"op": "subscribe", "id": "x", "channel": "ledgers"}')
+            told = [json.loads(socket.recv(timeout=SECONDS)) for _ in range(2)][1]
+    except InvalidStatus as refused:
+        status = refused.response.status_code
+        return {401: "unauthenticated", 403: "denied", 429: "too many"}.get(status, "ok")
+    except (ConnectionClosed, InvalidMessage, OSError):
+        return "unauthenticated"  # the handshake of TLS
+    codes = {"unauthenticated": "unauthenticated", "permission_denied": "denied"}
+    return codes.get(told.get("code", ""), "ok")
 
 
 @contextmanager

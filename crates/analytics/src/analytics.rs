@@ -14,6 +14,8 @@ use crate::transfers::TransferWindows;
 
 /// What saved figures begin with; another version of what follows has another one.
 const MARK: &[u8] = b"stellarrow figures 1\n";
+const TRANSFERS_SHARE: usize = 22; // of 32 parts of the bytes
+const CONTRACTS_SHARE: usize = 5; // of events, and of entries
 const CHECKSUM_BYTES: usize = 8;
 
 /// Figures of a network.
@@ -50,23 +52,23 @@ macro_rules! of_table {
 }
 
 impl Analytics {
-    /// Keeps so much: half of the bytes for transfers, a quarter each for events and entries of contracts.
+    /// Keeps so much: two thirds of the bytes for transfers, the rest for events and entries of contracts.
     #[must_use]
     pub fn new(room: Room<'_>) -> Self {
-        let part = |share| Room { most_bytes: room.most_bytes / share, ..room };
+        let part = |share| Room { most_bytes: room.most_bytes / 32 * share, ..room };
         Self {
             ledgers: LedgerWindows::new(room),
-            transfers: TransferWindows::new(part(2)),
-            events: ActivityWindows::new(part(4)),
-            entries: ActivityWindows::new(part(4)),
+            transfers: TransferWindows::new(part(TRANSFERS_SHARE)),
+            events: ActivityWindows::new(part(CONTRACTS_SHARE)),
+            entries: ActivityWindows::new(part(CONTRACTS_SHARE)),
         }
     }
 
     /// Lets bytes have another limit from now on.
     pub fn limit(&mut self, most_bytes: usize) {
-        self.transfers.series.limit(most_bytes / 2);
-        self.events.series.limit(most_bytes / 4);
-        self.entries.series.limit(most_bytes / 4);
+        self.transfers.series.limit(most_bytes / 32 * TRANSFERS_SHARE);
+        self.events.series.limit(most_bytes / 32 * CONTRACTS_SHARE);
+        self.entries.series.limit(most_bytes / 32 * CONTRACTS_SHARE);
     }
 
     /// Counts a table's rows of whole ledgers, the last of which closed at a time in seconds.

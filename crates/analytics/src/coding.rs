@@ -82,6 +82,9 @@ impl<'a> Reader<'a> {
     pub fn wide(&mut self) -> Option<i256> {
         let length = usize::from(self.byte()?);
         let taken = self.bytes(length)?;
+        if let Some(word) = word_of(taken) {
+            return Some(i256::from_i128(word.into()));
+        }
         let fill = if taken.last().is_some_and(|&byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut bytes = [fill; 32];
         for (place, byte) in bytes.get_mut(..length)?.iter_mut().zip(taken) {
@@ -95,6 +98,14 @@ impl<'a> Reader<'a> {
         let length = self.length()?;
         std::str::from_utf8(self.bytes(length)?).ok()
     }
+}
+
+/// A whole number out of up to eight bytes; none where there are more.
+fn word_of(bytes: &[u8]) -> Option<i64> {
+    let fill = 64u32.checked_sub(8 * u32::try_from(bytes.len()).ok()?)?;
+    let number = bytes.iter().rev().fold(0u64, |number, &byte| (number << 8) | u64::from(byte));
+    // Shifted up and down again, the highest bit fills all above it.
+    Some(number.checked_shl(fill).unwrap_or(0).cast_signed() >> fill.min(63))
 }
 
 #[cfg(test)]

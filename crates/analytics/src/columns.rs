@@ -63,6 +63,7 @@ pub fn flags<'a>(batch: &'a RecordBatch, name: &str) -> Result<&'a BooleanArray,
 
 /// A text that may be null.
 #[must_use]
+#[inline]
 pub fn text(array: &StringArray, row: usize) -> Option<&str> {
     array.is_valid(row).then(|| array.value(row))
 }

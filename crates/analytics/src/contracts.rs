@@ -3,10 +3,10 @@
 use arrow_array::RecordBatch;
 
 use crate::coding::{Reader, put};
-use crate::columns::{BadRows, flags, numbers, text, texts, times};
-use crate::keys::Id;
+use crate::columns::{BadRows, flags, numbers, texts, times};
+use crate::keys::{Id, WHOLE};
 use crate::minute::Figures;
-use crate::series::{Counted, Room, Series};
+use crate::series::{Counted, Order, Room, Series};
 
 /// Of one contract, or all, in one window.
 #[derive(Clone, Debug, Default)]
@@ -74,13 +74,14 @@ impl Counted for Activity {
 pub struct ActivityWindows {
     /// Its windows and keys.
     pub series: Series<Activity>,
+    ids: Vec<Id>,
 }
 
 impl ActivityWindows {
     /// Keeps so much.
     #[must_use]
     pub fn new(room: Room<'_>) -> Self {
-        Self { series: Series::new(room) }
+        Self { series: Series::new(room), ids: Vec::new() }
     }
 
     /// Counts rows of `contract_events` that contracts emitted; diagnostic and system ones are left out.
@@ -114,26 +115,20 @@ impl ActivityWindows {
         let transactions = numbers(batch, "transaction_index")?;
         let contracts = texts(batch, "contract_id")?;
         let series = &mut self.series;
-        let mut before: Option<(&str, Id)> = None;
+        let order = Order::of(ledgers, transactions);
+        series.ids(ledgers, contracts, &mut self.ids, |row| contracts.value(row).into());
         let mut counted = None;
-        for row in 0..batch.num_rows() {
+        for (row, &id) in self.ids.iter().enumerate() {
             let ledger = ledgers.value(row);
-            let (Some(contract), Some(marked)) = (text(contracts, row), marked(row)) else {
-                continue;
-            };
-            if ledger <= series.last() {
-                continue;
+            if id == WHOLE || ledger <= series.last() {
+                continue; // no contract's, or it came before
             }
+            let Some(marked) = marked(row) else { continue };
             series.begin(ledger, closed.value(row));
-            let id = match before {
-                Some((last, id)) if last == contract => id,
-                _ => series.id(contract, || contract.into()),
-            };
-            before = Some((contract, id));
             let transaction = transactions.value(row);
             if counted != Some((ledger, id, transaction)) {
                 counted = Some((ledger, id, transaction));
-                series.transaction(id, transaction);
+                series.transaction(id, transaction, order);
             }
             if let Some(open) = series.minute().row(id) {
                 open.rows += 1;

@@ -78,6 +78,7 @@ const LEAST_BITS: u32 = 2;
 
 impl HashSetted {
     /// Adds one, and tells whether it is new.
+    #[inline]
     pub fn insert(&mut self, hash: u64) -> bool {
         if self.len * 4 >= self.slots.len() * 3 {
             self.grow();
@@ -98,6 +99,7 @@ impl HashSetted {
         }
     }
 
+    #[cold]
     fn grow(&mut self) {
         let bits = if self.slots.is_empty() { LEAST_BITS } else { 64 - self.shift + 1 };
         let before = std::mem::replace(&mut self.slots, vec![0; 1 << bits]);

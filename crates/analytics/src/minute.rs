@@ -27,7 +27,7 @@ pub trait Figures: Clone + Default {
 
     /// Writes it as bytes.
     fn write(&self, to: &mut Vec<u8>);
-    /// Reads what `write` wrote, sets of accounts only where they are wanted.
+    /// Reads what `write` wrote; without sets of accounts, what keys are ordered by is enough.
     fn read(from: &mut Reader<'_>, with_sets: bool) -> Option<Self>;
 }
 
@@ -56,6 +56,7 @@ impl<F: Figures> Default for Minute<F> {
 
 impl<F: Figures> Minute<F> {
     /// The figures of a key, to count into; of all together, only transactions are.
+    #[inline]
     pub fn row(&mut self, id: Id) -> Option<&mut F::Open> {
         let at = id as usize;
         if at >= self.places.len() {

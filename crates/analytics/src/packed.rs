@@ -41,6 +41,9 @@ impl Packed {
     pub fn merged(&self, other: &Self, join: impl Fn(&[u8], &[u8], &mut Vec<u8>)) -> Self {
         let mut both = Self::default();
         both.bytes.reserve(self.bytes.len() + other.bytes.len());
+        let ids = self.ids.len().max(other.ids.len());
+        both.ids.reserve(ids);
+        both.ends.reserve(ids);
         let (mut left, mut right) = (self.iter().peekable(), other.iter().peekable());
         loop {
             match (left.peek(), right.peek()) {
@@ -63,12 +66,16 @@ impl Packed {
         both.shrunk()
     }
 
-    /// Lets go of room that nothing needs.
+    /// Lets go of room that nothing needs, where it is worth a copy.
     #[must_use]
     pub fn shrunk(mut self) -> Self {
-        self.ids.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        self.bytes.shrink_to_fit();
+        if self.bytes.len() + self.bytes.len() / 4 < self.bytes.capacity() {
+            self.bytes.shrink_to_fit();
+        }
+        if self.ids.len() + self.ids.len() / 4 < self.ids.capacity() {
+            self.ids.shrink_to_fit();
+            self.ends.shrink_to_fit();
+        }
         self
     }
 

@@ -1,8 +1,10 @@
 //! Windows, the keys in them, and how far they are: what every kind of figures shares.
 
+use arrow_array::{StringArray, UInt32Array};
 use arrow_buffer::i256;
 
 use crate::coding::{Reader, put};
+use crate::columns::text;
 use crate::hashing::{HashSetted, spread};
 use crate::keys::{Id, Keys, WHOLE};
 use crate::minute::{Figures, Minute};
@@ -10,6 +12,9 @@ use crate::windows::Windows;
 
 /// Figures are kept within their bytes by forgetting the least important keys, down to this share.
 const AFTERWARDS: (usize, usize) = (4, 5);
+
+/// Transactions of a ledger up to this one are told apart by their place, any others by hash.
+const KNOWN_MOST: u32 = 1 << 16;
 
 /// What of figures is kept.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +27,31 @@ pub struct Room<'a> {
     pub only: Option<&'a str>,
     /// Whether all windows are kept, not the latest alone.
     pub keeps_all: bool,
+}
+
+/// How the transactions of a batch's ledgers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Each one's rows one after the other.
+    Grouped,
+    /// In any way.
+    Any,
+}
+
+impl Order {
+    /// Looks how they come.
+    #[must_use]
+    pub fn of(ledgers: &UInt32Array, transactions: &UInt32Array) -> Self {
+        let mut before = (0, 0);
+        for (&ledger, &transaction) in ledgers.values().iter().zip(transactions.values()) {
+            let now = (ledger, transaction);
+            if now < before {
+                return Self::Any;
+            }
+            before = now;
+        }
+        Self::Grouped
+    }
 }
 
 /// Figures that know transactions, which are counted once however many keys they have.
@@ -43,6 +73,10 @@ pub struct Series<F: Figures> {
     minute: i64,
     /// Keys with transactions of the ledger that rows come of.
     seen: HashSetted,
+    /// By key: the last of its transactions, behind its ledger.
+    latest: Vec<u64>,
+    /// By transaction: the last ledger in which all together had it.
+    known: Vec<u32>,
     ledger: u32,
 }
 
@@ -58,6 +92,8 @@ impl<F: Counted> Series<F> {
             last: 0,
             minute: 0,
             seen: HashSetted::default(),
+            latest: Vec::new(),
+            known: Vec::new(),
             ledger: 0,
         }
     }
@@ -95,23 +131,63 @@ impl<F: Counted> Series<F> {
         }
     }
 
-    /// Returns the number of a key; see `Keys::id`.
-    pub fn id(&mut self, name: &str, label: impl FnOnce() -> Box<str>) -> Id {
-        self.keys.id(name, self.ledger, label)
+    /// Finds the number of each row's key, `WHOLE` where it has none or came before; see `Keys::id`.
+    pub fn ids(
+        &mut self,
+        ledgers: &UInt32Array,
+        names: &StringArray,
+        ids: &mut Vec<Id>,
+        label: impl Fn(usize) -> Box<str>,
+    ) {
+        let mut before: Option<(&str, Id)> = None;
+        ids.clear();
+        ids.extend(ledgers.values().iter().enumerate().map(|(row, &ledger)| {
+            let Some(name) = text(names, row).filter(|_| ledger > self.last) else { return WHOLE };
+            let id = match before {
+                Some((last, id)) if last == name => id,
+                _ => self.keys.id(name, ledger, || label(row)),
+            };
+            before = Some((name, id));
+            id
+        }));
     }
 
-    /// Counts a transaction of a key, unless it was; a ledger's may come in any order.
-    pub fn transaction(&mut self, id: Id, transaction: u32) {
-        let pair = |id: Id| spread((u64::from(id) << 32) | u64::from(transaction));
-        if !self.seen.insert(pair(id)) {
+    /// Counts a transaction of a key, unless it was.
+    pub fn transaction(&mut self, id: Id, transaction: u32, order: Order) {
+        if !self.is_new(id, transaction, order) {
             return; // then all together have it, too
         }
-        let is_first = self.seen.insert(pair(WHOLE));
+        let is_first = self.is_new(WHOLE, transaction, order);
         for id in std::iter::once(id).chain(is_first.then_some(WHOLE)) {
             if let Some(open) = self.minute().row(id) {
                 F::count_transaction(open);
             }
         }
+    }
+
+    fn is_new(&mut self, id: Id, transaction: u32, order: Order) -> bool {
+        if order == Order::Any {
+            if id == WHOLE && transaction < KNOWN_MOST {
+                return self.is_unknown(transaction);
+            }
+            return self.seen.insert(spread((u64::from(id) << 32) | u64::from(transaction)));
+        }
+        let at = id as usize;
+        if at >= self.latest.len() {
+            self.latest.resize(at + 1, 0);
+        }
+        let now = (u64::from(self.ledger) << 32) | u64::from(transaction);
+        self.latest.get_mut(at).is_some_and(|latest| std::mem::replace(latest, now) != now)
+    }
+
+    fn is_unknown(&mut self, transaction: u32) -> bool {
+        let at = transaction as usize;
+        if at >= self.known.len() {
+            self.known.resize(at + 1, 0);
+        }
+        self.known
+            .get_mut(at)
+            .is_some_and(|known| std::mem::replace(known, self.ledger) != self.ledger)
     }
 
     /// The minute to count into.

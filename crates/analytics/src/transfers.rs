@@ -9,7 +9,7 @@ use crate::distinct::{Distinct, Gathered};
 use crate::hashing::hash_of;
 use crate::keys::Id;
 use crate::minute::Figures;
-use crate::series::{Counted, Room, Series};
+use crate::series::{Counted, Order, Room, Series};
 
 /// How many, and what they sum up to.
 pub type Summed = (u64, i256);
@@ -62,21 +62,20 @@ impl Moved {
         put_wide(to, i256::from_i128(self.largest));
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
+    fn read(from: &mut Reader<'_>, whole: bool) -> Option<Self> {
         let transactions = from.number()?;
         let mut summed = || {
             let count = from.number()?;
             Some((count, if count > 0 { from.wide()? } else { i256::ZERO }))
         };
-        Some(Self {
-            transactions,
-            transfers: summed()?,
-            mints: summed()?,
-            burns: summed()?,
-            clawbacks: summed()?,
-            fees: (from.wide()?, from.wide()?),
-            largest: from.wide()?.to_i128()?,
-        })
+        let (transfers, mints, burns) = (summed()?, summed()?, summed()?);
+        let first = Self { transactions, transfers, mints, burns, ..Self::default() };
+        if !whole {
+            return Some(first);
+        }
+        let clawbacks = summed()?;
+        let fees = (from.wide()?, from.wide()?);
+        Some(Self { clawbacks, fees, largest: from.wide()?.to_i128()?, ..first })
     }
 }
 
@@ -144,7 +143,7 @@ impl Figures for Transfers {
     }
 
     fn read(from: &mut Reader<'_>, with_sets: bool) -> Option<Self> {
-        let moved = Moved::read(from)?;
+        let moved = Moved::read(from, with_sets)?;
         if !with_sets {
             return Some(Self { moved, ..Self::default() });
         }
@@ -165,6 +164,7 @@ impl Counted for Transfers {
 }
 
 impl Moving {
+    #[inline]
     fn count(&mut self, kind: &str, amount: i128, parties: impl FnOnce() -> [Option<u64>; 2]) {
         let wide = i256::from_i128(amount);
         let one = |place: &mut Summed| {
@@ -194,13 +194,14 @@ impl Moving {
 pub struct TransferWindows {
     /// Its windows and keys.
     pub series: Series<Transfers>,
+    ids: Vec<Id>,
 }
 
 impl TransferWindows {
     /// Keeps so much.
     #[must_use]
     pub fn new(room: Room<'_>) -> Self {
-        Self { series: Series::new(room) }
+        Self { series: Series::new(room), ids: Vec::new() }
     }
 
     /// Counts rows of `token_transfers`, in ledger order; those of ledgers that came before are left out.
@@ -212,24 +213,19 @@ impl TransferWindows {
         let columns = Columns::of(batch)?;
         columns.check_amounts()?;
         let series = &mut self.series;
-        let mut before: Option<(&str, Id)> = None;
+        let order = Order::of(columns.ledgers, columns.transactions);
+        series.ids(columns.ledgers, columns.contracts, &mut self.ids, |row| columns.label(row));
         let mut counted = None;
-        for row in 0..batch.num_rows() {
+        for (row, &id) in self.ids.iter().enumerate() {
             let ledger = columns.ledgers.value(row);
             if ledger <= series.last() {
                 continue;
             }
             series.begin(ledger, columns.times.value(row));
-            let contract = columns.contracts.value(row);
-            let id = match before {
-                Some((last, id)) if last == contract => id,
-                _ => series.id(contract, || columns.label(row)),
-            };
-            before = Some((contract, id));
             let transaction = columns.transactions.value(row);
             if counted != Some((ledger, id, transaction)) {
                 counted = Some((ledger, id, transaction));
-                series.transaction(id, transaction);
+                series.transaction(id, transaction, order);
             }
             if let Some(open) = series.minute().row(id) {
                 let kind = columns.kinds.value(row);
@@ -274,6 +270,7 @@ impl<'a> Columns<'a> {
     }
 
     /// An amount, one of 39 digits out of its text; none where that is no number.
+    #[inline]
     fn amount(&self, row: usize) -> Option<i128> {
         if self.raw.is_valid(row) {
             return Some(self.raw.value(row));
@@ -294,6 +291,7 @@ impl<'a> Columns<'a> {
         }
     }
 
+    #[inline]
     fn parties(&self, row: usize) -> [Option<u64>; 2] {
         [self.from, self.to].map(|array| text(array, row).map(hash_of))
     }

@@ -58,7 +58,7 @@ NAMES: Final[Mapping[str, Name]] = {
 }
 TABLES: Final = tuple(sorted(COUNTED_TABLES))
 _MOST_KEYS: Final = 100_000
-_MOST_BYTES: Final = 160 << 20
+_MOST_BYTES: Final = 192 << 20
 
 
 class Analytics:

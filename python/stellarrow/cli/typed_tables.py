@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -33,8 +34,7 @@ def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[T
     for contract, code in pairs("--spec", settings.spec).items():
         specs[names.get(contract, contract)] = code
     place = settings.specs
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", SpecUnknown)
+    with telling():
         made, _ = learned(
             source,
             asked,
@@ -43,9 +43,17 @@ def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[T
             network=network,
             also=(lambda known: learn_place(known, local_path(place))) if place else None,
         )
-    for warning in told:
-        click.echo(f"warning: {warning.message}", err=True)
     return made, made.expand(asked)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Tell on standard error of contracts whose interface is not known, each once."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", SpecUnknown)
+        yield
+    for message in dict.fromkeys(str(warning.message) for warning in told):
+        click.echo(f"warning: {message}", err=True)
 
 
 def pairs(flag: str, given: Iterable[str]) -> dict[str, str]:

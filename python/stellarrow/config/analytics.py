@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
-from stellarrow.config.values import ADDRESS, LIST, URL, number
+from stellarrow.config.values import ADDRESS, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
 
@@ -29,11 +29,22 @@ class Analytics(Listening, Reached, Ranged, Logged):
         help="What is answered; of stored tables alone, all that are there.",
     )
     rest_port: Address = setting(ADDRESS, ":8081", "REST_PORT", help="Where REST listens, and the web page.")
+    websocket_port: Address = setting(
+        ADDRESS, ":8080", "WEBSOCKET_PORT", help="Where the WebSocket listens; REST's port has it, too."
+    )
+    max_connections: int = setting(COUNT, "1000", "MAX_CONNECTIONS", help="WebSockets at once.")
+    max_connections_per_ip: int = setting(
+        COUNT, "10", "MAX_CONNECTIONS_PER_IP", help="Of one address; of IPv6, of a network of 64 bits."
+    )
+    connection_timeout: float = setting(
+        PERIOD, "30s", "CONNECTION_TIMEOUT", help="To prove who it is, and to subscribe."
+    )
+    idle_timeout: float = setting(PERIOD, "5m", "IDLE_TIMEOUT", help="Without a subscription or a word.")
     health_port: Address = setting(
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
     hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
-    analytics_mb: int = setting(number(1), "160", "ANALYTICS_MB", help="Memory for figures over windows.")
+    analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
 

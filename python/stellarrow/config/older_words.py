@@ -10,6 +10,7 @@ _ITSELF: Final = "that is found out by itself"
 _ALWAYS: Final = "that is always so"
 _MESSAGES: Final = "batches are cut by what a message holds"
 _CLIENTS: Final = "each client chooses by the call header compression"
+SINK: Final = "`stellarrow sink serve` with the same file has it"
 ANALYTICS: Final = "the analytics service has it"
 
 # By component: its words for settings of ours, and those that need no setting, each with why.
@@ -54,6 +55,8 @@ SILENT: Final[Mapping[str, Mapping[str, str]]] = {
         "stats_interval": "/metrics and /sessions answer at any time",
     },
     "analytics": {
+        **dict.fromkeys(("parquet_path", "json_path", "csv_path", "parquet_compression"), SINK),
+        **dict.fromkeys(("export_formats", "output_formats", "partition_by", "flight_port"), SINK),
         "parquet_batch_size": "row groups have 16,384 rows, a file 1,000 ledgers",
         "json_format": "JSON is written as lines",
         "csv_delimiter": "CSV has commas",

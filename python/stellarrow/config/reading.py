@@ -24,8 +24,8 @@ OLDER_VARIABLE: Final = "CONFIG_FILE"  # by which the older components are told 
 OLDER_COMPONENTS: Final[Mapping[str, str]] = {
     "source": "source",
     "processor": "processor",
-    "analytics": "analytics",
     "sink": "analytics",
+    "analytics": "analytics",
 }
 SHARED: Final = "security"  # a section of the file for every service that listens
 QUERIES: Final = "queries"  # a section of the file that saved_queries.py reads

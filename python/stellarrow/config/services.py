@@ -90,7 +90,7 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         help="What sessions keep.",
     )
     analytics_mb: int = setting(
-        number(0), "160", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
+        number(0), "192", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
     spool_mb: int = setting(number(128), "4096", "SPOOL_MB", help="Disk for each session's output.")
     query_cache_mb: int = setting(

@@ -21,7 +21,11 @@ _CODE: Final = b"\0asm"
 _HEADER: Final = b"\0asm\x01\0\0\0"
 _SECTION: Final = b"contractspecv0"
 
+_HASH_DIGITS: Final = 64
+
 Code = str | Path | bytes
+# From which ledger on, where that was seen, and the hash of code; None is the Stellar Asset Contract.
+Ran = tuple[int | None, str | None]
 Specs = Mapping[str, Code]
 
 
@@ -30,10 +34,14 @@ class SpecUnknown(UserWarning):
 
 
 class TypedTables:
-    """Typed tables of some contracts, compiled once; threads may decode with them."""
+    """Typed tables of some contracts, compiled once; threads may decode with them.
 
-    def __init__(self, plan: _core.TypedPlan) -> None:
+    `ran` says of each contract what it ran, in order.
+    """
+
+    def __init__(self, plan: _core.TypedPlan, ran: Mapping[str, Sequence[Ran]]) -> None:
         self._plan = plan
+        self.ran = ran
         self._tables = {name: self._table(name, rows, key) for name, rows, key in plan.tables()}
         open_typed(self._tables.values())
 
@@ -147,7 +155,7 @@ class Knowledge:
         else:
             read = wasm_of(code)
             hash = sha256(read).hexdigest()
-            is_hash = len(target) == len(hash)
+            is_hash = len(target) == _HASH_DIGITS
             self.add_code(target if is_hash else hash, read)
             if not is_hash:
                 _translated(lambda: self._known.pin(target, hash))
@@ -190,12 +198,12 @@ class Knowledge:
             lambda: self._known.learn(bytes_like(data), network.passphrase, framing, wanted, verify_chain)
         )
 
-    def history(self, contract: str) -> list[tuple[int | None, str | None]]:
+    def history(self, contract: str) -> list[Ran]:
         """Return which code a contract ran, and from which ledger on where that was seen.
 
         A hash (hex), or None for the Stellar Asset Contract.
         """
-        ran: list[tuple[int | None, str | None]] = _translated(lambda: self._known.history(contract))
+        ran: list[Ran] = _translated(lambda: self._known.history(contract))
         return ran
 
     def missing(self) -> list[str]:
@@ -204,7 +212,8 @@ class Knowledge:
 
     def tables(self) -> TypedTables:
         """Compile what is known."""
-        return TypedTables(self._known.plan())
+        contracts = [target for target in self._targets if len(target) < _HASH_DIGITS]
+        return TypedTables(self._known.plan(), {one: self.history(one) for one in contracts})
 
 
 def target_of(name: str) -> str:

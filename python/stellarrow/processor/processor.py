@@ -61,7 +61,7 @@ class Options:
     queries: Catalogue = field(default_factory=Catalogue)
     query_cache_mb: int = 64
     dead_letters: Path | None = None
-    figures_mb: int = 160
+    figures_mb: int = 192
 
     def check(self) -> None:
         """Raise ConfigError where no session could work with them."""

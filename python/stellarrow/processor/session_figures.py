@@ -99,6 +99,9 @@ class SessionFigures:
 
     def resume(self, spool: Spool, network: Network, source: Source, stop: threading.Event) -> None:
         """Be what they were at the spool's last ledger, before the session goes on."""
+        if not self.tables:
+            with translate_os_errors(self._folder):  # from now on nobody notes what the spool lacks
+                (self._folder / _SAVED).unlink(missing_ok=True)
         if not self.tables or self._analytics is not None:
             return
         self._room.forget(self._folder / _SAVED)

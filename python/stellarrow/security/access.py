@@ -140,6 +140,16 @@ class Access:
             raise
         return principal
 
+    def permit(self, grant: Grant, need: Permission) -> None:
+        """Let a call that was let in do what needs a permission; an error, and a line, where it may not."""
+        call = grant.call
+        try:
+            self._authorize(grant.principal, Rule(need))
+        except PermissionDenied as error:
+            if call:
+                self._record("permission denied", call, grant.principal.name, str(error), grant.request_id)
+            raise
+
     def done(self, grant: Grant, *, target: str = "", result: str = "ok") -> None:
         """Note a call that the audit log has a line of."""
         if grant.call and (event := RULES[grant.call.name].event):

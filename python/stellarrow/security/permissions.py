@@ -84,6 +84,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /v1/analytics": Rule(Permission.READ_LEDGERS),
     "GET /v1/analytics/{name}": Rule(Permission.READ_LEDGERS),
     "GET /v1/stream/{table}": Rule(Permission.READ_LEDGERS),
+    "WEBSOCKET /v1/ws": Rule(Asked.OPTIONAL),  # what is subscribed to needs ReadLedgers
     "GET /v1/accounts/{account}/transfers": Rule(Permission.READ_LEDGERS),
     "GET /v1/accounts/{account}/balances": Rule(Permission.READ_LEDGERS),
     "GET /v1/assets": Rule(Permission.READ_LEDGERS),

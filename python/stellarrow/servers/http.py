@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from stellarrow.core.tables import __version__
 from stellarrow.errors import ConfigError
@@ -31,12 +31,13 @@ with needing("HTTP", "servers"):
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import BaseRoute, Route
+    from starlette.types import ASGIApp
 
     from stellarrow.servers import admin_http
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
-    from stellarrow.servers.http_limits import BACKLOG, BoundedLoop, BoundedProtocol, BriefFaults
+    from stellarrow.servers.http_limits import BACKLOG, CONNECTIONS, BoundedLoop, BriefFaults, bounded
     from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
@@ -77,6 +78,7 @@ class HealthServer:
         cors_origins: Sequence[str] = (),
         insecure: bool = False,
         state_dir: Path | None = None,
+        sockets: int = 0,
     ) -> None:
         self._components = tuple(components)
         self._ready = ready
@@ -86,20 +88,8 @@ class HealthServer:
         )
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
-        config = uvicorn.Config(
-            self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls),
-            http=BoundedProtocol,
-            ws="none",
-            backlog=BACKLOG,
-            log_config=None,
-            access_log=False,
-            lifespan="off",
-            timeout_graceful_shutdown=2,
-            server_header=False,
-        )
-        if tls:
-            config.load()  # or it would be loaded later, and forget the context
-            config.ssl = tls.context()
+        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls)
+        config = _config(app, tls, sockets)
         self._socket = bound(address)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
@@ -192,6 +182,40 @@ class HealthServer:
     def _text(self, _: Request) -> Response:
         own = self._metrics() if self._metrics else b""
         return Response(own + self._machine.text(), media_type=_PROMETHEUS)
+
+
+def _config(app: ASGIApp, tls: Tls | None, sockets: int) -> uvicorn.Config:
+    config = uvicorn.Config(
+        app,
+        http=bounded(CONNECTIONS + sockets),
+        **_websocket(sockets),
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_graceful_shutdown=2,
+        server_header=False,
+    )
+    if tls:
+        config.load()  # or it would be loaded later, and forget the context
+        config.ssl = tls.context()
+    return config
+
+
+def _websocket(sockets: int) -> dict[str, Any]:
+    """Return how WebSockets are spoken, where so many may connect; packing them costs too much memory."""
+    if not sockets:
+        return {"ws": "none"}
+    from stellarrow.servers.analytics_ws.frames import SocketProtocol  # noqa: PLC0415  an extra
+    from stellarrow.servers.analytics_ws.limits import MESSAGE_BYTES, PING_SECONDS  # noqa: PLC0415  with it
+
+    return {
+        "ws": SocketProtocol,
+        "ws_max_size": MESSAGE_BYTES,
+        "ws_per_message_deflate": False,
+        "ws_ping_interval": PING_SECONDS,
+        "ws_ping_timeout": PING_SECONDS,
+    }
 
 
 async def _live(_: Request) -> Response:

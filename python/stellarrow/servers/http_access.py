@@ -16,7 +16,7 @@ from stellarrow.servers.problems import problem
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request
+    from starlette.requests import HTTPConnection, Request
     from starlette.routing import BaseRoute, Match, Route, WebSocketRoute
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,7 +25,7 @@ _BODY_BYTES: Final = 64 << 10
 _GRANT: Final = "stellarrow.grant"
 
 
-def grant_of(request: Request) -> Grant:
+def grant_of(request: HTTPConnection) -> Grant:
     """Return what was granted to a request."""
     grant: Grant = request.scope.get(_GRANT, OPEN)
     return grant

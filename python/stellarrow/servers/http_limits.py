@@ -36,13 +36,14 @@ class BoundedProtocol(H11Protocol):
     takes all of them keeps nobody else out.
     """
 
+    most = CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
     asked_at = 0.0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
         self.asked_at = self.loop.time()
-        if len(self.connections) > CONNECTIONS and not self._make_room():
+        if len(self.connections) > self.most and not self._make_room():
             transport.abort()
         else:
             self._watch()
@@ -111,6 +112,11 @@ class BoundedProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def bounded(most: int) -> type[BoundedProtocol]:
+    """Return the protocol that lets so many connect."""
+    return type("BoundedProtocol", (BoundedProtocol,), {"most": most})
 
 
 def _certificate(shown: Any) -> Certificate | None:

@@ -24,8 +24,10 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
-from stellarrow.servers.analytics_http.routes import routes
+from stellarrow.servers.analytics_http.routes import routes as rest_routes
 from stellarrow.servers.analytics_live import Channels
+from stellarrow.servers.analytics_ws.endpoint import websocket_route
+from stellarrow.servers.analytics_ws.limits import Doors, Limits
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import agreed, listening
@@ -65,6 +67,14 @@ class AnalyticsService:
             stack.callback(self.tables.close)
             self._figures = KeptFigures(self.tables, most_bytes=settings.analytics_mb << 20)
             stack.callback(self._figures.close)
+            self._sockets = Doors(
+                Limits(
+                    settings.max_connections,
+                    settings.max_connections_per_ip,
+                    settings.connection_timeout,
+                    settings.idle_timeout,
+                )
+            )
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
@@ -169,11 +179,21 @@ class AnalyticsService:
     def _listen(self, stack: ExitStack) -> None:
         settings, doors = self._settings, self._secured.http_doors
         shown: dict[str, Any] = {"ready": self._ready, "metrics": self._metrics.text}
+        shown["sockets"] = settings.max_connections
         with listening(settings, "rest_port"):
             self.rest = HealthServer(
-                settings.rest_port, self.components, routes=self._routes(), **shown, **doors
+                settings.rest_port,
+                self.components,
+                routes=[*self._routes(), self._socket()],
+                **shown,
+                **doors,
             )
         stack.callback(self.rest.close)
+        with listening(settings, "websocket_port"):
+            self.websocket = HealthServer(
+                settings.websocket_port, self.components, routes=[self._socket()], **shown, **doors
+            )
+        stack.callback(self.websocket.close)
         self.http: HealthServer | None = None
         if not self._is_within:
             with listening(settings, "health_port"):
@@ -181,7 +201,10 @@ class AnalyticsService:
             stack.callback(self.http.close)
 
     def _routes(self) -> list[Any]:
-        return routes(self.tables, self._figures, Channels(self.tables), self._told)
+        return rest_routes(self.tables, self._figures, Channels(self.tables), self._told)
+
+    def _socket(self) -> Any:
+        return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
 
     @property
     def components(self) -> list[Part]:
@@ -191,7 +214,7 @@ class AnalyticsService:
     @property
     def addresses(self) -> str:
         health = f", HTTP {self.http.address}" if self.http else ""
-        return f"REST {self.rest.address}{health}"
+        return f"REST {self.rest.address}, WebSocket {self.websocket.address}{health}"
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
@@ -199,6 +222,7 @@ class AnalyticsService:
         if self._follower:
             self._follower.start()
         self.rest.start()
+        self.websocket.start()
         if self.http:
             self.http.start()
         self._ready.set()

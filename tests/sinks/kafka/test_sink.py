@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
+import pytest
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
 from confluent_kafka.admin._resource import ResourceType
@@ -44,6 +46,14 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
         client = AdminClient({"bootstrap.servers": self.kafka.address})
         for done in client.incremental_alter_configs([topic]).values():
             done.result(30)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("each", [False, True])
+    def test_killed_before_every_single_step_it_resumes(
+        self, forks: subprocess.Popen[str], *, each: bool
+    ) -> None:
+        self.stride = 1
+        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
 
     def test_coverage_survives_that_the_broker_throws_away_what_was_replaced(self) -> None:
         sink = self.open()

@@ -23,7 +23,7 @@ Examples:
 
 _PAGE: Final = {
     "Options": ("data", "source", "source_endpoint", "network", "start_ledger", "end_ledger", "tables"),
-    "How it serves": ("rest_port", "health_port", "hot_mb", "insecure", "state_dir"),
+    "How it serves": ("rest_port", "websocket_port", "health_port", "hot_mb", "insecure", "state_dir"),
 }
 _LOOK_SECONDS: Final = 0.2  # between looks at what is new
 _log: Final = logging.getLogger("stellarrow.analytics")
@@ -42,7 +42,7 @@ def serve(settings: Settings) -> None:
     Newer ledgers come from a processor, or from any --source; --data alone serves what is stored.
     """
     source = registry.extras_of(settings.source) if settings.source else ()
-    extras.require("analytics serve", "servers", "sql", *source)
+    extras.require("analytics serve", "servers", "sql", "analytics", *source)
     with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
         _serve(settings, stop)
 

@@ -35,13 +35,26 @@ _LACKS: Final = {
 )
 @click.argument("contract", metavar="CONTRACT_OR_WASM")
 @click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
+@click.option("--source", metavar="PLACE", help="Ask ledgers there: code over time, storage, latest events.")
+@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, 2024-07-01, or a list.")
+@click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--json", "as_json", is_flag=True, help="The interface as a JSON array of SCSpecEntry.")
-def command(contract: str, data: Path, as_json: bool) -> None:
+def command(contract: str, data: Path, as_json: bool, source: str | None, **ledgers: str | None) -> None:
     """Print the interface of a contract: functions, structs, unions, enums, errors, events.
 
     CONTRACT_OR_WASM is a WebAssembly file, or a contract id (C…) looked up in what extract wrote, which
-    then needs the tables contract_data and contract_code, extracted with --decoded.
+    then needs the tables contract_data and contract_code, extracted with --decoded. With --source, ledgers
+    tell of the contract: its interface where its code is in them, which code it ran when, what it keeps by
+    case, and its latest events in words.
     """
+    if source:
+        if as_json or not is_contract(contract):
+            raise ConfigError("--source tells of a contract id (C…), in words: leave out --json")
+        from stellarrow.cli.contract_report import report  # noqa: PLC0415  loads sources
+
+        for line in report(contract, source, **ledgers):
+            click.echo(line)
+        return
     code = local_path(contract).read_bytes() if local_path(contract).is_file() else _extracted(contract, data)
     spec = spec_json(code)
     if spec is None:

@@ -15,6 +15,7 @@ from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
+from stellarrow.cli.typed_tables import pairs
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
@@ -52,6 +53,9 @@ Examples:
     "--filter", "named_filter", metavar="NAME", help="Of @NAME: a named filter that must hold, too."
 )
 @click.option("--config", metavar="FILE", help="Settings in TOML, with saved queries.  [./stellarrow.toml]")
+@click.option(
+    "--name", "names", multiple=True, metavar="NAME=C…", help="Call a contract's tables typed.NAME_…."
+)
 @click.option("--out", type=LocalPath(), help="A .parquet, .csv or .jsonl file to write.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a row; numbers over 53 bits as text.")
 @click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values with a header.")
@@ -64,6 +68,7 @@ def command(
     as_json: bool,
     as_csv: bool,
     expanded: bool,
+    names: tuple[str, ...],
     **ledgers: Any,
 ) -> None:
     """Run QUERY over the tables below a folder, or over ledgers; without one, ask for queries.
@@ -82,7 +87,7 @@ def command(
         _show(listed(known).to_reader(), out, as_json=as_json, as_csv=as_csv, expanded=expanded)
         return
     asked = Asked(known, ledgers.pop("window") or "", ledgers.pop("named_filter") or "")
-    database = _database(data, source, ledgers, asked)
+    database = _database(data, source, ledgers, asked, pairs("--name", names))
     if query is None and sys.stdin.isatty():
         prompt.ask(database, expanded=expanded, named=[*known])
         return
@@ -91,7 +96,7 @@ def command(
 
 
 def _database(
-    data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked
+    data: Path | str, source: str | None, ledgers: dict[str, Any], asked: Asked, short: dict[str, str]
 ) -> Database | PostgresDatabase:
     """Return what the query is about."""
     in_sink = isinstance(data, str) and not source
@@ -107,7 +112,7 @@ def _database(
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
         return PostgresDatabase(data, asked)
-    return Database(data, asked)
+    return Database(data, asked, short)
 
 
 def _tables(place: str) -> list[StoredTable]:

@@ -59,7 +59,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         _show(_planned(source, settings, analytics))
         return
     named = [place for place in to if place != PRIVATE_SERVER]
-    extras.require("up", "servers", "sql", *registry.extras_of(settings.source, sinks=named))
+    extras.require("up", "servers", "sql", "analytics", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
         stopping(LATE, starting=True) as stop,
@@ -98,7 +98,7 @@ def _planned(source: Source, settings: Processor, analytics: Analytics) -> dict[
         name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
         for name, one in (("source", source), ("processor", settings))
     }
-    return {**planned, "analytics": f"REST {analytics.rest_port}"}
+    return {**planned, "analytics": f"REST {analytics.rest_port}, WebSocket {analytics.websocket_port}"}
 
 
 def _show(services: dict[str, str]) -> None:

@@ -29,11 +29,17 @@ _ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of 
 class Database:
     """An in-memory DuckDB that sees each table that was extracted, or whatever takes Arrow, as a view."""
 
-    def __init__(self, data: Path | Mapping[str, Any], asked: Asked | None = None) -> None:
+    def __init__(
+        self,
+        data: Path | Mapping[str, Any],
+        asked: Asked | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
         with needing("SQL", "sql"):
             import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
         self._asked = asked or Asked(Catalogue())
+        self._short = {contract: name for name, contract in (names or {}).items()}
         self._given = {} if isinstance(data, Path) else data
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
@@ -99,6 +105,9 @@ class Database:
                 self._connection.execute(f"create view {name} as {exact}")
             if alone:
                 self._connection.execute(f"create view {_quoted(view.table)} as {exact}")
+            if short := self._typed_name(view):
+                self._connection.execute("create schema if not exists typed")
+                self._connection.execute(f"create or replace view typed.{_quoted(short)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
             reason = str(error).partition("\n")[0]
             view.error = (_damage(view.listing) if view.listing else None) or SourceError(
@@ -106,6 +115,15 @@ class Database:
             )
             return {}
         return columns
+
+    def _typed_name(self, view: View) -> str:
+        """Return what a contract's table is called in the schema `typed`; empty where it is none."""
+        kind, _, rest = view.schema.partition("_")
+        contract, _, rows = rest.partition("_")
+        if kind != "typed" or not rows:
+            return ""
+        name = self._short.get(contract, contract)
+        return f"{name}_{view.table}" if rows == "events" else f"{name}_{rows}_{view.table}"
 
     def _drop(self, view: View) -> None:
         self._connection.execute(f"drop view if exists {_quoted(view.table)}")

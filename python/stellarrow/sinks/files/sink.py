@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from threading import Timer
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import table
+from stellarrow.core.tables import refuse_typed, table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -81,6 +81,8 @@ class FileSink:
         partition: str,
         ledgers_per_file: int,
     ) -> None:
+        if format.name != "parquet":
+            refuse_typed(tables, f"the {format.name} sink")
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import Table, table
+from stellarrow.core.tables import Table, refuse_typed, table
 from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -282,6 +282,7 @@ def _kept(
 ) -> list[_Kept]:
     if not tables:
         raise ConfigError("the Kafka sink has no table: name at least one")
+    refuse_typed(tables, "the Kafka sink")
     found: dict[str, _Kept] = {}
     for asked in tables:
         meant = table(asked)

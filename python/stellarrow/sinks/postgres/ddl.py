@@ -8,7 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import keys, schema, table
+from stellarrow.core.tables import keys, refuse_typed, schema, table
 from stellarrow.errors import ConfigError
 
 ENTRIES: Final = "contract_data.entries"
@@ -95,6 +95,7 @@ class Layout:
 
 def layout(asked: str) -> Layout:
     """Say where a table, as named in a run, lies."""
+    refuse_typed([asked], "PostgreSQL")
     meant = table(asked)
     key = tuple(keys(asked))
     if meant.name == "contract_data" and meant.version == "1.0":

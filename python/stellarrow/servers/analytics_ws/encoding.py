@@ -1,0 +1,68 @@
+"""Rows as messages: JSON, or Arrow's IPC messages, the schema once and then a batch a part."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Callable
+from typing import Any, Final
+
+import pyarrow as pa
+from pyarrow import ipc
+
+from stellarrow.analytics.reads.tailing import Part, Tail
+from stellarrow.servers.analytics_http.writing import Bytes, json_rows
+from stellarrow.servers.analytics_live import Delivery
+from stellarrow.servers.analytics_ws.frames import binary_frame, text_frame
+
+_CODECS: Final = {"arrow": None, "arrow+zstd": "zstd", "arrow+lz4": "lz4"}
+
+
+def encoder(format_name: str) -> Callable[[Tail], Callable[[Part], bytes]]:
+    """Return what makes the encoder of a question's rows."""
+
+    def json_encoder(_: Tail) -> Callable[[Part], bytes]:
+        return lambda part: json_rows([part.rows]) if part.rows is not None else b""
+
+    def arrow_encoder(tail: Tail) -> Callable[[Part], bytes]:
+        return lambda part: _ipc(tail.schema, format_name, part.rows) if part.rows is not None else b""
+
+    return json_encoder if format_name == "json" else arrow_encoder
+
+
+def schema_message(schema: pa.Schema) -> bytes:
+    """Return IPC's schema message."""
+    found: bytes = schema.serialize().to_pybytes()
+    return found
+
+
+def _ipc(schema: pa.Schema, format_name: str, rows: pa.RecordBatch) -> bytes:
+    out = Bytes()
+    options = ipc.IpcWriteOptions(compression=_CODECS[format_name])
+    writer = ipc.new_stream(pa.PythonFile(out, mode="w"), schema, options=options)
+    writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
+    return out.taken()[len(schema_message(schema)) :]  # which was sent before
+
+
+def message(op: str, **fields: Any) -> bytes:
+    """Return the frame of a message."""
+    return text_frame(json.dumps({"op": op, **fields}, separators=(",", ":")).encode())
+
+
+def frames_of(made: Delivery, subscription: str, number: int, format_name: str) -> bytes:
+    """Return the frames of a delivery: JSON has the rows, of Arrow they are in a frame behind it."""
+    head = {
+        "op": "data",
+        "id": subscription,
+        "first_ledger": made.part.first,
+        "last_ledger": made.part.last,
+        "resume": made.resume,
+    }
+    if format_name == "json":
+        begun = json.dumps(head, separators=(",", ":")).encode()[:-1]
+        return text_frame(begun + b',"rows":[' + made.body + b"]}")
+    told = {**head, "number": number, "bytes": len(made.body)}
+    frame = text_frame(json.dumps(told, separators=(",", ":")).encode())
+    if not made.body:
+        return frame
+    return frame + binary_frame(struct.pack("!I", number) + made.body)

@@ -1,0 +1,158 @@
+"""One subscription of a connection: what it missed, then what comes, at the pace that its client allows."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final, Protocol
+
+from stellarrow.servers.analytics_live import Channel, Channels, Delivery
+from stellarrow.servers.analytics_ws.encoding import frames_of, message
+from stellarrow.servers.analytics_ws.frames import SocketProtocol
+from stellarrow.servers.analytics_ws.limits import BEHIND_BYTES
+from stellarrow.servers.analytics_ws.messages import Subscribe
+
+_PROGRESS_SECONDS: Final = 5.0
+_WHY_GONE: Final = "these ledgers are not here: ask REST or Flight of a server that has them"
+_WHY_SLOW: Final = "the client was too slow: ask for them again from an earlier resume, or over REST"
+# The frames of the last delivery by who they are for: many clients call their subscription the same.
+_Key = tuple[str, str, int]
+
+
+class FrameCache:
+    """The frames of the latest deliveries, as one is written to many."""
+
+    def __init__(self) -> None:
+        self._made: Delivery | None = None
+        self._frames: dict[_Key, bytes] = {}
+
+    def of(self, made: Delivery, subscription: str, number: int, format_name: str) -> bytes:
+        if made is not self._made:
+            self._made, self._frames = made, {}
+        key = (format_name, subscription, number)
+        frame = self._frames.get(key)
+        if frame is None:
+            frame = self._frames[key] = frames_of(made, subscription, number, format_name)
+        return frame
+
+
+class Owner(Protocol):
+    """The connection of a subscription."""
+
+    socket: SocketProtocol
+    frames: FrameCache
+
+    def too_slow(self) -> None:
+        """End the connection, with where to go on."""
+
+
+class Subscription:
+    """Rows of a table for one client; `number` is what Arrow's frames begin with."""
+
+    def __init__(
+        self,
+        owner: Owner,
+        channels: Channels,
+        channel: Channel,
+        *,
+        asked: Subscribe,
+        number: int,
+        position: int,
+    ) -> None:
+        self.asked = asked
+        self.number = number
+        self.position = position
+        self._owner = owner
+        self._channels = channels
+        self._channel = channel
+        self._credit = asked.credit
+        self._woken = asyncio.Event()
+        self._told = time.monotonic()
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    @property
+    def resume(self) -> str:
+        return self._channel.tail.token(self.position)
+
+    def add_credit(self, count: int) -> None:
+        if self._credit is not None:
+            self._credit += count
+            self._woken.set()
+
+    def close(self) -> None:
+        self._channel.leave(self)
+        self._channels.release(self._channel)
+        self._task.cancel()
+
+    def deliver(self, delivery: Delivery) -> None:
+        """Write what comes, unless the client is not ready for it."""
+        if self._credit is not None and self._credit <= 0:
+            self._leave()
+        elif self._owner.socket.waiting > BEHIND_BYTES and self._credit is None:
+            self._leave()
+            if self.asked.mode == "all":
+                self._owner.too_slow()
+        else:
+            self._write(delivery)
+
+    def _leave(self) -> None:
+        self._channel.leave(self)
+        self._woken.set()
+
+    async def _run(self) -> None:
+        while self._owner.socket.is_open:
+            if self.asked.mode == "latest" and self._owner.socket.waiting > BEHIND_BYTES:
+                await self._wait_until_sent()
+                self._skip()
+            await self._catch_up()
+            await self._channel.wait_for(self.position)
+            if self._credit is not None and self._credit <= 0:
+                await self._wait_for_credit()
+                continue
+            self._woken.clear()
+            if self._channel.join(self, self.position):
+                await self._woken.wait()  # until it has left
+
+    async def _catch_up(self) -> None:
+        """Write what lies between here and the channel, no faster than the client takes it."""
+        async for made in self._channel.history(self.position):
+            await self._owner.socket.writable.wait()
+            if self._credit is not None and self._credit <= 0:
+                await self._wait_for_credit()
+            if not self._owner.socket.is_open:
+                return
+            self._write(made)
+
+    async def _wait_for_credit(self) -> None:
+        while self._credit is not None and self._credit <= 0:
+            self._woken.clear()
+            await self._woken.wait()
+
+    async def _wait_until_sent(self) -> None:
+        while self._owner.socket.is_open and self._owner.socket.waiting > BEHIND_BYTES // 4:
+            await asyncio.sleep(0.05)
+
+    def _skip(self) -> None:
+        """Go on with the newest, and say what was left out."""
+        first, last = self.position + 1, self._channel.position
+        if first <= last:
+            self.position = last
+            self._gap(first, last, _WHY_SLOW)
+
+    def _gap(self, first: int, last: int, why: str) -> None:
+        told = message("gap", id=self.asked.id, first_ledger=first, last_ledger=last, why=why)
+        self._owner.socket.write_frame(told)
+
+    def _write(self, made: Delivery) -> None:
+        self.position = made.part.last
+        now = time.monotonic()
+        if made.part.is_gap:
+            self._gap(made.part.first, made.part.last, _WHY_GONE)
+            return
+        if not made.body and now - self._told < _PROGRESS_SECONDS:
+            return
+        self._told = now
+        frame = self._owner.frames.of(made, self.asked.id, self.number, self.asked.format_name)
+        self._owner.socket.write_frame(frame)
+        if self._credit is not None:
+            self._credit -= len(frame)
