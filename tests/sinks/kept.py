@@ -13,6 +13,7 @@ from sinks.harmed import HarmContract
 from sinks.lasting import LastingContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
 from sinks.stepping import Stepping
+from stellarrow.core.tables import columns_of
 from stellarrow.sinks.files import range_writer
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
@@ -126,12 +127,12 @@ class FormatContract(HarmContract, LastingContract):
         sink._compactions.wait()
 
     def keep_as_before(self, column: str, batch: sa.LedgerBatch, **choices: Any) -> None:
-        def schema(*given: Any, **named: Any) -> pa.Schema:
-            known = sa.schema(*given, **named)
+        def columns(*given: Any, **named: Any) -> pa.Schema:
+            known = columns_of(*given, **named)
             return known.remove(known.get_field_index(column)) if column in known.names else known
 
         with self.patches.context() as patched:
-            patched.setattr(range_writer, "schema", schema)
+            patched.setattr(range_writer, "columns_of", columns)
             sink = self.open(**choices)
             sink.write(without(column, batch))
             sink.commit()

@@ -58,6 +58,23 @@ export async function post(path, body, { signal } = {}) {
   return answer.json();
 }
 
+/** Call back with the data of each server-sent event until the stream ends; read by fetch, which can show a key. */
+export async function events(path, parameters, callback, { signal } = {}) {
+  const answer = await fetched(address(path, parameters), { headers: headers({ Accept: "text/event-stream" }), signal, cache: "no-store" });
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const data = part.split("\n").find((line) => line.startsWith("data: "));
+      if (data) callback(data.slice(6));
+    }
+  }
+}
+
 /** Rows as an Arrow table: 64-bit and decimal numbers are BigInt, nothing is rounded. */
 export async function arrow(path, parameters, { signal } = {}) {
   const answer = await fetched(address(path, parameters), {

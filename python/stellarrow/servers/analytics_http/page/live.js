@@ -1,7 +1,9 @@
-// Which ledger is the newest, asked for again and again; whoever wants to know subscribes.
-import { json } from "./api.js";
+// Which ledger is the newest: told by a stream of events, and asked for where that is silent.
+import { events, json } from "./api.js";
 
-const EVERY = 1_500; // ms between looks
+const EVERY = 1_500; // ms between looks while no event comes
+const TOLD = 10_000; // ms between looks while events come
+const GATHER = 60; // ms in which several events are one
 const HIDDEN = 15_000; // while nobody sees the page
 const LONGEST = 20_000; // between tries while the service does not answer
 const STALE = 60; // seconds without a ledger where ledgers should come
@@ -12,6 +14,10 @@ export const live = { status: null, state: "connecting", since: 0 };
 const listeners = new Set();
 let failures = 0;
 let timer = 0;
+let toldAt = -Infinity; // when the last event came
+let gathering = 0;
+let looking = null; // the look that is under way
+let again = false; // whether an event came during it
 
 /** Call back with every change, and at once where something is known; returns what ends that. */
 export function watch(callback) {
@@ -24,9 +30,42 @@ export function start() {
   document.addEventListener("visibilitychange", () => !document.hidden && look());
   addEventListener("online", look);
   look();
+  listen();
 }
 
+/** Look soon after each event; where there is no stream, looking every now and then goes on alone. */
+async function listen() {
+  for (let wait = 1_000; ; wait = Math.min(LONGEST, wait * 2)) {
+    try {
+      await events("/v1/stream/ledgers", { columns: "ledger_sequence" }, () => {
+        wait = 1_000;
+        toldAt = performance.now();
+        clearTimeout(gathering);
+        gathering = setTimeout(look, GATHER);
+      });
+    } catch (error) {
+      if (error.status >= 400 && error.status < 500 && error.status !== 401 && error.status !== 429) return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, wait));
+  }
+}
+
+/** Look once; a call during a look makes one more after it. */
 async function look() {
+  if (looking) {
+    again = true;
+    return;
+  }
+  looking = looked();
+  await looking;
+  looking = null;
+  if (again) {
+    again = false;
+    look();
+  }
+}
+
+async function looked() {
   clearTimeout(timer);
   let advanced = false;
   try {
@@ -41,7 +80,8 @@ async function look() {
     if (failures > 1 || !live.status) live.state = "lost";
   }
   for (const listener of [...listeners]) listener(live, advanced);
-  const wait = failures ? Math.min(LONGEST, EVERY * 2 ** failures) : document.hidden ? HIDDEN : EVERY;
+  const told = performance.now() - toldAt < 2 * TOLD;
+  const wait = failures ? Math.min(LONGEST, EVERY * 2 ** failures) : document.hidden ? HIDDEN : told ? TOLD : EVERY;
   clearTimeout(timer);
   timer = setTimeout(look, wait);
 }
