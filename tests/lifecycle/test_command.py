@@ -89,6 +89,7 @@ def test_status_says_what_is_where(place: Path, run: Cli) -> None:
     [
         (["--archive", "place/old"], "lie in each other"),
         (["--archive", "."], "lie in each other"),
+        (["--archive", "s3://bucket/old?endpoint=http://127.0.0.1:9"], "AWS_ENDPOINT_URL"),
         (["--parquet-policy", "archive 9d, delete 3d"], "deletes before it archives"),
         (["--parquet-policy", "archive soon"], "write it as"),
         (["--json-policy", "delte 3d"], "delete"),

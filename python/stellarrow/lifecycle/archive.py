@@ -29,6 +29,11 @@ def archive_location(text: str, place: str) -> str:
             f"the archive {redacted_url(root)} has a credential in its URL, which every record would keep:"
             " give credentials in the environment"
         )
+    if "?" in text:
+        raise ConfigError(
+            f"the archive {redacted_url(text)} has options, which records do not keep: leave them out, and"
+            " name an S3-compatible store by AWS_ENDPOINT_URL in the environment"
+        )
     for inner, outer in ((root, own), (own, root)):
         if f"{inner}/".startswith(f"{outer.rstrip('/')}/"):
             raise ConfigError(f"the archive {root} and the place {own} lie in each other: choose another")
