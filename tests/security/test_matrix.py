@@ -90,7 +90,7 @@ def test_a_websocket_and_a_mounted_application_are_refused_unless_they_are_named
         """Never get here."""
 
     for route, told in (
-        (WebSocketRoute("/v1/ws", answer), "no permission is named for WEBSOCKET /v1/ws"),
+        (WebSocketRoute("/v1/new", answer), "no permission is named for WEBSOCKET /v1/new"),
         (Mount("/static", answer), "Mount has no permission"),
     ):
         with pytest.raises(sa.ConfigError, match=told):
