@@ -10,6 +10,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 
+with needing("a schedule", "lifecycle"):
+    from cronsim import CronSim, CronSimError
+
 _FIELDS: Final = 5
 _FORM: Final = "write five fields and a time zone, as '0 3 * * * UTC' or '30 2 * * sun Europe/Berlin'"
 
@@ -42,8 +45,6 @@ class Schedule:
 
     def after(self, moment: datetime) -> datetime:
         """Return the first moment after one; ValueError where there is none."""
-        with needing("a schedule", "lifecycle"):
-            from cronsim import CronSim, CronSimError  # noqa: PLC0415  only where there is a schedule
         try:
             return next(CronSim(self.expression, moment.astimezone(self.zone))).astimezone(UTC)
         except CronSimError as error:

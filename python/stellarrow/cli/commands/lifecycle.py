@@ -23,7 +23,6 @@ from stellarrow.lifecycle.free_space import Room
 from stellarrow.lifecycle.plan import Plan, Step
 from stellarrow.lifecycle.policies import KINDS, Policy
 from stellarrow.lifecycle.run import Lifecycle
-from stellarrow.lifecycle.schedule import Schedule
 from stellarrow.lifecycle.status import TableStatus, status_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
@@ -77,15 +76,16 @@ def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) ->
         stop = kept.enter_context(stopping())
         if settings.schedule is None:
             return _run(lifecycle, place, stop, as_json=as_json)
+        from stellarrow.lifecycle.schedule import Schedule  # noqa: PLC0415  an extra
+
         schedule = Schedule.parse(settings.schedule, settings.origin("schedule"))
-        while _waited(stop, schedule):
+        while _waited(stop, schedule.after(datetime.now(UTC))):
             _run(lifecycle, place, stop, as_json=as_json)
         return stop.exit_code
 
 
-def _waited(stop: Stop, schedule: Schedule) -> bool:
+def _waited(stop: Stop, due: datetime) -> bool:
     """Wait until a run is due; False where the process is asked to end."""
-    due = schedule.after(datetime.now(UTC))
     while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
         if stop.event.wait(min(left, _LOOK_SECONDS)):
             return False
