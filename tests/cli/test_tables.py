@@ -26,7 +26,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?:[^\s\"'),│]*| UTC)?")
 ONE_FORMAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z")
 # Commands that serve until they are stopped, watch, or print a script or a show.
 PRINTS_NO_RESULT = {"completion", "demo", "watch", "up", "source serve", "processor serve", "analytics serve"}
-PRINTS_NO_RESULT |= {"sink postgres serve"}
+PRINTS_NO_RESULT |= {"sink postgres serve", "sink serve", "config convert"}
 
 
 def test_every_table_is_listed_with_its_versions(stellarrow: Run) -> None:

@@ -99,14 +99,14 @@ NESTED = {
 def test_what_nests_is_compiled_once_or_refused_in_a_moment(kind: str, levels: int) -> None:
     before, inner, behind = NESTED[kind]
     where = before * levels + inner + behind * (1 if kind == "minus" else levels)
-    began = time.monotonic()
+    began = time.process_time()
     try:
         sa.decode(LEDGER.read_bytes(), ["token_transfers"], where=where)
     except sa.ConfigError as error:
         assert len(str(error)) < 500  # noqa: PT017
     else:
         assert levels == 20
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5  # of the processor, however busy the machine is
 
 
 @pytest.mark.parametrize(
@@ -134,11 +134,11 @@ def test_what_nests_is_compiled_once_or_refused_in_a_moment(kind: str, levels: i
     ids=lambda where: where[:40],
 )
 def test_what_is_too_large_to_compute_is_told_in_a_moment(where: str) -> None:
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(sa.ConfigError) as error:
         sa.decode(LEDGER.read_bytes(), ["token_transfers"], where=where)
     assert len(str(error.value)) < 500
-    assert time.monotonic() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_long_chain_of_one_operator_is_no_deep_nesting() -> None:

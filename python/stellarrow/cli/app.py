@@ -63,9 +63,6 @@ class _Lazy(Verbs):
 @click.version_option(__version__, prog_name="stellarrow")
 @click.pass_context
 def stellarrow(context: click.Context) -> None:
-    """Stellar ledgers to Apache Arrow, fast and exactly.
-
-    Every command takes --debug, which shows where an error came from.
-    """
+    """Stellar ledgers to Apache Arrow, fast and exactly. --debug shows where an error came from."""
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -171,9 +171,7 @@ class Extract(Reached, Stored, Logged):
         LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
     )
     where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
-    filter: str | None = setting(
-        TEXT, None, help="A named filter that must hold, too: `stellarrow queries` lists them."
-    )
+    filter: str | None = setting(TEXT, None, help="A named filter, too: see stellarrow queries.")
     projection: str | None = setting(TEXT, None, help="A named projection, instead of a select.")
     select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
     include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")

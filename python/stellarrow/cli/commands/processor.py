@@ -23,19 +23,9 @@ _EXAMPLE = (
 _PAGE: Final = {
     "Options": ("source", "source_endpoint", "network", "start_ledger", "end_ledger", "state_dir"),
     "Sessions": (
-        *(
-            "tables",
-            "filter_contract_ids",
-            "include_assets",
-            "event_types",
-            "include_deleted",
-            "spool_mb",
-            "on_error",
-        ),
+        *("tables", "filter_contract_ids", "event_types", "include_deleted", "spool_mb", "on_error"),
     ),
-    "How it serves": (
-        *("grpc_address", "flight_address", "health_port", "insecure", "worker_count", "max_memory_mb"),
-    ),
+    "How it serves": (*("grpc_address", "flight_address", "health_port", "insecure", "max_memory_mb"),),
 }
 _LOOK_SECONDS: Final = 0.2  # between looks at whether sessions get what they need
 _log: Final = logging.getLogger("stellarrow.processor")
