@@ -109,15 +109,14 @@ def test_what_cannot_be_meant_is_a_sentence(
 @pytest.mark.slow
 def test_a_schedule_waits_until_it_is_asked_to_end(place: Path) -> None:
     argv = [sys.executable, "-m", "stellarrow.cli", "lifecycle", "run", "place"]
-    process = subprocess.Popen(
-        [*argv, "--archive", "old", "--schedule", "* * * * * UTC"], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert process.stdout
-        for _ in range(4):
-            assert process.stdout.readline().startswith("archive: ledgers")
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 128 + signal.SIGTERM
-    finally:
-        process.kill()
+    argv += ["--archive", "old", "--schedule", "* * * * * UTC"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            for _ in range(4):
+                assert process.stdout.readline().startswith("archive: ledgers")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
     assert not [*place.glob("ledgers/*.parquet")]
