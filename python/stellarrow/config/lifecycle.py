@@ -24,6 +24,12 @@ class Lifecycle(Settings):
     )
     json_policy: str = setting(TEXT, "archive 7d,delete 14d", "JSON_POLICY", help="Those of JSON lines.")
     csv_policy: str = setting(TEXT, "archive 7d,delete 14d", "CSV_POLICY", help="Those of CSV.")
+    min_free: str | None = setting(
+        TEXT, None, "MIN_FREE", help="Free so much of the disk, as 50GB or 10%, before its time if need be."
+    )
+    schedule: str | None = setting(
+        TEXT, None, "LIFECYCLE_SCHEDULE", help="Run again and again: cron and a time zone, '0 3 * * * UTC'."
+    )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Where the audit log lies.")
     audit_log: str | None = setting(
         TEXT, None, "AUDIT_LOG", help="Who did what: a file, - or off; else audit.jsonl in the state folder."

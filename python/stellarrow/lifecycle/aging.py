@@ -11,7 +11,7 @@ from typing import Final
 import pyarrow as pa
 
 from stellarrow.core.rows import between
-from stellarrow.errors import LedgerMissing
+from stellarrow.errors import Damaged, LedgerMissing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.departed import Departed
@@ -79,7 +79,8 @@ class _Rows:
         while at < len(self._parts) and self._firsts[at] <= wanted.end:
             held, due = self._parts[at]
             for both in LedgerSet([due]) & LedgerSet([wanted]):
-                yield from moments(self._listing, held, both)
+                with suppress(Damaged):  # the files beside it tell, and the step that is due tells of it
+                    yield from moments(self._listing, held, both)
             at += 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import ConfigError, SinkError
@@ -28,6 +29,11 @@ def archive_location(text: str, place: str) -> str:
             f"the archive {redacted_url(root)} has a credential in its URL, which every record would keep:"
             " give credentials in the environment"
         )
+    if "?" in text:
+        raise ConfigError(
+            f"the archive {redacted_url(text)} has options, which records do not keep: leave them out, and"
+            " name an S3-compatible store by AWS_ENDPOINT_URL in the environment"
+        )
     for inner, outer in ((root, own), (own, root)):
         if f"{inner}/".startswith(f"{outer.rstrip('/')}/"):
             raise ConfigError(f"the archive {root} and the place {own} lie in each other: choose another")
@@ -38,6 +44,12 @@ def _root(text: str) -> str:
     kind, colon, _ = text.partition(":")
     has_format = bool(colon) and kind in ("parquet", "jsonl", "csv")
     return Place.parse(text if has_format else f"parquet:{text}").root
+
+
+def local_folder(text: str) -> Path | None:
+    """Return the folder of a place on this machine; None where it is in an object store."""
+    root = _root(text)
+    return None if "://" in root else Path(root)
 
 
 class Archive:

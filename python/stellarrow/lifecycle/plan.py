@@ -21,7 +21,10 @@ FINISH: Final = "finish"  # what was archived or deleted, and whose files did no
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One range of a table, and what is to be done with its files; `closed_by` is unix seconds."""
+    """One range of a table, and what is to be done with its files; `closed_by` is unix seconds.
+
+    One that `is_early` is taken for want of room, and only as long as that lasts.
+    """
 
     action: str
     table: str
@@ -29,6 +32,7 @@ class Step:
     files: tuple[str, ...]
     bytes: int
     closed_by: int
+    is_early: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -37,6 +41,7 @@ class Step:
             "ledgers": str(self.ledgers),
             "files": list(self.files),
             "bytes": self.bytes,
+            "early": self.is_early,
         }
 
 
@@ -70,12 +75,12 @@ def _plan_table(
         if is_again(table, ledgers):
             contested.add(ledgers)
         else:
-            plan.steps.append(_step(FINISH, table, ledgers, now))
+            plan.steps.append(step_of(FINISH, table, ledgers, now))
     waits = sorted(free_ranges(table) | contested)
     if policy.archive is not None:
         due = [*_due(table, waits, ages, now - policy.archive)]
         if has_archive:
-            plan.steps += [_step(ARCHIVE, table, one, now - policy.archive) for one in due]
+            plan.steps += [step_of(ARCHIVE, table, one, now - policy.archive) for one in due]
         elif due:
             plan.problems.append(
                 f"{table.name}: ledgers {due[0].first} to {due[-1].end} are due to be archived: name where,"
@@ -83,7 +88,7 @@ def _plan_table(
             )
     elif policy.delete is not None:
         cutoff = now - policy.delete
-        plan.steps += [_step(DELETE, table, one, cutoff) for one in _due(table, waits, ages, cutoff)]
+        plan.steps += [step_of(DELETE, table, one, cutoff) for one in _due(table, waits, ages, cutoff)]
     plan.steps += _archived_due(table, policy, now)
 
 
@@ -122,11 +127,15 @@ def _archived_due(table: AgingTable, policy: Policy, now: int) -> Iterator[Step]
     else:
         due = set(_first_ones(table, now - policy.delete))
         due |= table.departed.archived & table.departed.deleted
-    for ledgers in sorted(due):
-        record = table.listing.record(ledgers, ARCHIVED)
-        files = tuple(f"{record.archive}/{table.name}/{kept.path}" for kept in record.entry.files)
-        size = sum(kept.bytes for kept in record.entry.files)
-        yield Step(DELETE_ARCHIVED, table.name, ledgers, files, size, record.closed_by)
+    yield from (archived_step(table, ledgers) for ledgers in sorted(due))
+
+
+def archived_step(table: AgingTable, ledgers: LedgerRange, *, is_early: bool = False) -> Step:
+    """Return the step that deletes a range where it is archived."""
+    record = table.listing.record(ledgers, ARCHIVED)
+    files = tuple(f"{record.archive}/{table.name}/{kept.path}" for kept in record.entry.files)
+    size = sum(kept.bytes for kept in record.entry.files)
+    return Step(DELETE_ARCHIVED, table.name, ledgers, files, size, record.closed_by, is_early)
 
 
 def _first_ones(table: AgingTable, second: int) -> Sequence[LedgerRange]:
@@ -143,6 +152,9 @@ def _bisected(ranges: Sequence[LedgerRange], is_beyond: Callable[[LedgerRange], 
     return low
 
 
-def _step(action: str, table: AgingTable, ledgers: LedgerRange, closed_by: int) -> Step:
+def step_of(
+    action: str, table: AgingTable, ledgers: LedgerRange, closed_by: int, *, is_early: bool = False
+) -> Step:
+    """Return a step for a range that is here."""
     files = tuple(file.path for file in table.files.get(ledgers, ()))
-    return Step(action, table.name, ledgers, files, table.size(ledgers), closed_by)
+    return Step(action, table.name, ledgers, files, table.size(ledgers), closed_by, is_early)

@@ -12,6 +12,7 @@ from typing import Any, Final
 from stellarrow.errors import SinkError
 from stellarrow.lifecycle.aging import AgingTable
 from stellarrow.lifecycle.archive import Archive
+from stellarrow.lifecycle.free_space import Room, add_emergency
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.lifecycle.steps import ArchiveOpener, Steps, merge_deleted
@@ -62,6 +63,7 @@ class Lifecycle:
     audit: Audit = field(default_factory=NoAudit)
     who: str = ""
     now: Callable[[], float] = time.time
+    room: Room | None = None
 
     def tables(self) -> tuple[list[AgingTable], list[str]]:
         """Look at every table once; return them, and what is wrong with others."""
@@ -81,7 +83,13 @@ class Lifecycle:
         """Return the plan, and the tables it is of by their folders."""
         tables, problems = self.tables()
         has_archive = self.archive is not None
-        plan = made_plan(tables, self.policies, has_archive=has_archive, now=int(self.now()))
+        now = int(self.now())
+        plan = made_plan(tables, self.policies, has_archive=has_archive, now=now)
+        if self.room:
+            try:
+                add_emergency(plan, tables, self.policies, self.room, has_archive=has_archive, now=now)
+            except SinkError as error:
+                plan.problems.append(str(error))
         plan.problems[:0] = problems
         return plan, {one.name: one for one in tables}
 
@@ -111,6 +119,8 @@ class Lifecycle:
         for step in plan.steps:
             if stopped():
                 return
+            if step.is_early and self.room and not self.room.lacking:
+                continue
             if failed[step.action] < _TRIES:
                 error = self._tried(step, tables[step.table], steps)
                 told(step, error)

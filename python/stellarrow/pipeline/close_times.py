@@ -181,9 +181,10 @@ def _read_rows(
     ledger: int, held: LedgerSet, read: Callable[[LedgerRange], Iterator[pa.RecordBatch]], name: str
 ) -> int:
     """Return when a ledger closed; one without rows counts as the next that has some, else as the last."""
-    reach = 1
-    while ledger + reach - 1 <= held.last or reach == 1:
-        if found := _closings(read(LedgerRange(ledger, ledger + reach - 1))):
+    reach, end = 1, -1
+    while end < held.last:
+        end = max(ledger, min(ledger + reach - 1, held.last))
+        if found := _closings(read(LedgerRange(ledger, end))):
             return min(found)
         reach *= 8
     reach = 8

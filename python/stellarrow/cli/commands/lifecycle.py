@@ -15,10 +15,11 @@ from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged, option
 from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import options
-from stellarrow.cli.signals import stopping
+from stellarrow.cli.signals import Stop, stopping
 from stellarrow.config import Lifecycle as Settings
-from stellarrow.errors import SinkError
-from stellarrow.lifecycle.archive import Archive, archive_location
+from stellarrow.errors import ConfigError, SinkError
+from stellarrow.lifecycle.archive import Archive, archive_location, local_folder
+from stellarrow.lifecycle.free_space import Room
 from stellarrow.lifecycle.plan import Plan, Step
 from stellarrow.lifecycle.policies import KINDS, Policy
 from stellarrow.lifecycle.run import Lifecycle
@@ -28,7 +29,9 @@ from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
 from stellarrow.sinks.files.location import open_existing, open_files
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow lifecycle "
-_PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy")}
+_PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy", "min_free")}
+_RUN_PAGE: Final = {"Options": (*_PAGE["Options"], "schedule")}
+_LOOK_SECONDS: Final = 30.0  # between looks at the clock, which may be set
 _AUDIT: Final = "audit.jsonl"
 _json: Final = option("--json", "as_json", is_flag=True, help="Print JSON.")
 _place: Final = click.argument("place")
@@ -59,7 +62,7 @@ def plan_command(settings: Settings, place: str, as_json: bool) -> int:
 @command.command("run", cls=Paged, epilog=_EXAMPLE + "run ./stellarrow-data --archive ./old")
 @_place
 @option("--dry-run", is_flag=True, help="Name each file that is due, and change nothing.")
-@options(Settings, _PAGE)
+@options(Settings, _RUN_PAGE)
 @_json
 def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) -> int:
     """Archive and delete what is due in PLACE. It may be stopped at any moment; the next run continues."""
@@ -71,17 +74,34 @@ def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) ->
         kept.callback(audit.close)
         lifecycle = kept.enter_context(_opened(settings, place, audit))
         stop = kept.enter_context(stopping())
-        report = lifecycle.run(_silent if as_json else _say, stopped=stop.event.is_set)
-        if as_json:
-            click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
-            return 1 if report.problems else 0
-        for problem in report.problems:
-            click.secho(problem, fg="red")
-        steps = formatting.many(len(report.done), "range")
-        click.echo(
-            f"{steps} done, {formatting.size(report.freed)} freed" if report.done else "nothing is due"
-        )
+        if settings.schedule is None:
+            return _run(lifecycle, place, stop, as_json=as_json)
+        from stellarrow.lifecycle.schedule import Schedule  # noqa: PLC0415  an extra
+
+        schedule = Schedule.parse(settings.schedule, settings.origin("schedule"))
+        while _waited(stop, schedule.after(datetime.now(UTC))):
+            _run(lifecycle, place, stop, as_json=as_json)
+        return stop.exit_code
+
+
+def _waited(stop: Stop, due: datetime) -> bool:
+    """Wait until a run is due; False where the process is asked to end."""
+    while (left := (due - datetime.now(UTC)).total_seconds()) > 0:
+        if stop.event.wait(min(left, _LOOK_SECONDS)):
+            return False
+    return not stop.event.is_set()
+
+
+def _run(lifecycle: Lifecycle, place: str, stop: Stop, *, as_json: bool) -> int:
+    report = lifecycle.run(_silent if as_json else _say, stopped=stop.event.is_set)
+    if as_json:
+        click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
         return 1 if report.problems else 0
+    for problem in report.problems:
+        click.secho(problem, fg="red")
+    steps = formatting.many(len(report.done), "range")
+    click.echo(f"{steps} done, {formatting.size(report.freed)} freed" if report.done else "nothing is due")
+    return 1 if report.problems else 0
 
 
 @command.command("status", cls=Paged, epilog=_EXAMPLE + "status ./stellarrow-data")
@@ -111,13 +131,31 @@ def _opened(settings: Settings, place: str, audit: Audit) -> Iterator[Lifecycle]
     with ExitStack() as kept:
         store = open_existing(place)
         kept.callback(store.close)
-        archive = None
+        archive, location = None, None
         if settings.archive:
             location = archive_location(settings.archive, place)
             archive = Archive(open_files(location), location)
             kept.callback(archive.store.close)
         who = f"{getpass.getuser()} at the command line"
-        yield Lifecycle(store=store, policies=policies, archive=archive, audit=audit, who=who)
+        yield Lifecycle(
+            store=store,
+            policies=policies,
+            archive=archive,
+            audit=audit,
+            who=who,
+            room=_room(settings, place, location),
+        )
+
+
+def _room(settings: Settings, place: str, archive: str | None) -> Room | None:
+    if settings.min_free is None:
+        return None
+    folder = local_folder(place)
+    if folder is None:
+        raise ConfigError(f"{redacted_url(place)} is no folder of this machine: leave out --min-free")
+    return Room.of(
+        settings.min_free, settings.origin("min_free"), folder, local_folder(archive) if archive else None
+    )
 
 
 def _audit(settings: Settings) -> Audit:
