@@ -32,7 +32,7 @@ def asked(served: Served, sql: str, **more: Any) -> Any:
         "select count(*)::integer as n from token_transfers",
         "select event_type, count(*)::integer as n from token_transfers group by 1 order by 1",
         "select count(*)::integer as n from ledgers join transactions using (ledger_sequence)",
-        "with big as (select * from token_transfers where amount_raw > 9) select count(*)::integer as n from big",
+        "with a as (select * from token_transfers where amount_raw > 9) select count(*)::integer as n from a",
     ],
 )
 def test_an_answer_is_what_duckdb_says_of_the_stored_tables(served: Served, oracle: Oracle, sql: str) -> None:
