@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs site wheel deploy-tools clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs screenshots site wheel deploy-tools clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -75,6 +75,9 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock
+
+screenshots: $(CORE) $(MESSAGES) servers ## take the pictures of the web page anew
+	$(BIN)/python docs/screenshots.py
 
 docs: $(CORE) ## write the pages of tables, settings and locations
 	$(BIN)/python docs/generate.py

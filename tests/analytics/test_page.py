@@ -114,7 +114,6 @@ def test_a_scanner_of_accessibility_finds_nothing(browser: Browser, served: Serv
     with browser.tab(served.url, color_scheme=scheme, bypass_csp=True) as tab:
         for path in pages(served):
             tab.open(path)
-            tab.page.wait_for_load_state("networkidle")
             tab.page.evaluate(AXE.read_text())
             found = tab.page.evaluate("axe.run()")["violations"]
             assert [(path, one["id"], one["nodes"][0]["html"][:100]) for one in found] == []

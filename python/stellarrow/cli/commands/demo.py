@@ -177,6 +177,7 @@ def _tell_next(console: Console, data: Path) -> None:
         f"{program} extract {lake} --tables contract_data@1.0 --to {compatible}",
         f"{program} synth --ledgers 10 --size 1.7MB --out {heavy}",
         f"{program} inspect {heavy}",
+        *([] if extras.lacking("analytics") else [f"{program} up   # then see http://127.0.0.1:8081"]),
         *(["pip install 'stellarrow[sql]'   # then, too:", *asked] if extras.lacking("sql") else ()),
     ):
         console.print(f"  {line}", markup=False, soft_wrap=True)
