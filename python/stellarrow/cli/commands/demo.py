@@ -159,6 +159,9 @@ def _tell_next(console: Console, data: Path) -> None:
     )
     here = "" if data == Path("stellarrow-data") else f" --data {shlex.quote(str(data))}"
     program = typed_program()
+    if not extras.lacking("analytics"):
+        console.print("\n[bold]See it in a browser[/bold]")
+        console.print(f"  {program} up   # then open http://127.0.0.1:8081", markup=False, soft_wrap=True)
     console.print("\n[bold]Try next[/bold]")
     contract = _deployed(data / "synthetic")
     asked = (
@@ -177,7 +180,6 @@ def _tell_next(console: Console, data: Path) -> None:
         f"{program} extract {lake} --tables contract_data@1.0 --to {compatible}",
         f"{program} synth --ledgers 10 --size 1.7MB --out {heavy}",
         f"{program} inspect {heavy}",
-        *([] if extras.lacking("analytics") else [f"{program} up   # then see http://127.0.0.1:8081"]),
         *(["pip install 'stellarrow[sql]'   # then, too:", *asked] if extras.lacking("sql") else ()),
     ):
         console.print(f"  {line}", markup=False, soft_wrap=True)
