@@ -35,9 +35,12 @@ class Service:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
         assert process.stderr
-        line = json.loads(process.stderr.readline())
-        answer = re.search(r"gRPC (\S+), Flight (\S+), HTTP (\S+)", line["message"])
-        assert answer, line
+        lines = []
+        for line in process.stderr:  # others may come first
+            lines.append(json.loads(line)["message"])
+            if answer := re.search(r"gRPC (\S+), Flight (\S+), HTTP (\S+)", lines[-1]):
+                break
+        assert answer, lines
         self.grpc, self.flight, self.http = answer.groups()
 
     def get(self, path: str) -> tuple[int, Any]:

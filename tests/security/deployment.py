@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatu
 from websockets.sync.client import connect
 
 import stellarrow as sa
+from fakes.process import free_port
 from stellarrow.config import Analytics, Consumer, Processor, Source, read
 from stellarrow.net.address import Address
 from stellarrow.security.key_store import KeyStore
@@ -90,7 +91,11 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
         processor_settings = read(Processor, {**common, **addresses, "source": f"file://{lake}"}, environ={})
         processor = stack.enter_context(closing(ProcessorService(processor_settings)))
         processor.start()
-        consumer_settings = read(Consumer, {**common, "metrics_port": ":0"}, environ={})
+        consumer_settings = read(
+            Consumer,
+            {**common, "metrics_port": ":0", "flight_endpoint": f"127.0.0.1:{free_port()}"},
+            environ={},
+        )
         consumer = SinkService(consumer_settings, threading.Event())
         stack.enter_context(closing(consumer._secured))
         http = stack.enter_context(closing(consumer._http()))

@@ -95,6 +95,8 @@ def test_a_token_of_a_real_provider_permits_what_its_roles_do(
         due = expected(call, role) if role in ROLES else "ok" if isinstance(need, Asked) else "denied"
         if role == "nobody" and call == "GET /health":
             due = "status alone"
+        if role == "nobody" and call == "WEBSOCKET /v1/ws":
+            due = "denied"  # it connects, and subscribes to nothing
         if (outcome := server.outcome(call, shown)) != due:
             wrong.append((server.service, call, outcome))
     assert wrong == []

@@ -35,6 +35,7 @@ _ASK_SECONDS: Final = 1.0
 _CONSUMED_AT_ONCE: Final = 500  # messages
 _BATCH_BYTES: Final = 1_000_000  # below what brokers take by default
 _POLL_SECONDS: Final = 0.5
+_SETTLE_SECONDS: Final = 2.0  # for the markers of a commit, which take milliseconds
 _LOOK_SECONDS: Final = 0.05
 
 _log: Final = logging.getLogger("stellarrow.kafka.client")  # librdkafka's own words: errors have them, too
@@ -144,6 +145,23 @@ class Cluster:
                 for one in partitions
             }
 
+    def settled_ends(self, topic: str, partition: int) -> tuple[int, int]:
+        """Return the same of one partition, once transactions that are being committed there have been.
+
+        A commit is answered before its markers are written, and until they are, nobody reads its messages.
+        One that stays open, as a writer's that died, is waited for a moment only.
+        """
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        place = TopicPartition(topic, partition)
+        with closing(self._consumer(isolation="read_uncommitted")) as every:
+            while True:
+                first, end = self.ends(topic, [partition])[partition]
+                with self.asking(f"read topic {topic} of"):
+                    _, written = every.get_watermark_offsets(place, timeout=TIMEOUT, cached=False)
+                if end >= written or time.monotonic() > deadline:
+                    return first, end
+                time.sleep(_SETTLE_SECONDS / 40)
+
     def messages(self, topic: str, spans: Mapping[int, tuple[int, int]]) -> Iterator[Message]:
         """Yield the committed messages of partitions from one offset up to, without, another."""
         left = {one: end for one, (first, end) in spans.items() if first < end}
@@ -221,7 +239,7 @@ class Cluster:
             self._admin = AdminClient(self._settings(self._heard))
         return self._admin
 
-    def _consumer(self) -> Consumer:
+    def _consumer(self, *, isolation: str = "read_committed") -> Consumer:
         return Consumer(
             {
                 "fetch.wait.max.ms": "20",
@@ -232,7 +250,7 @@ class Cluster:
                 "enable.auto.commit": "false",
                 "enable.partition.eof": "true",
                 "auto.offset.reset": "earliest",
-                "isolation.level": "read_committed",
+                "isolation.level": isolation,
             }
         )
 

@@ -131,7 +131,7 @@ class CoverageLog:
                 f"topic {self._topic} cannot keep coverage: it needs one partition and"
                 " cleanup.policy=compact; change that, or choose another topic_prefix"
             )
-        low, end = self._cluster.ends(self._topic, [0])[0]
+        low, end = self._cluster.settled_ends(self._topic, 0)
         if end < self._next:  # somebody made it anew
             self._forget()
         for message in self._cluster.messages(self._topic, {0: (max(low, self._next), end)}):
