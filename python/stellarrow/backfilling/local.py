@@ -13,7 +13,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import asdict
 from typing import Final
 
-from stellarrow.backfilling.work import FAILED, Done, Task, TaskFailed
+from stellarrow.backfilling.work import Done, Task, TaskFailed
+from stellarrow.backfilling.worker import FAILED
 
 _LOSSES: Final = 100  # of one task in a row: then it is the task that ends its worker
 _END_SECONDS: Final = 9.0  # that a worker has to make durable what it holds
@@ -66,7 +67,7 @@ class LocalEngine:
         )
 
     def _tried(self, task: Task) -> tuple[int, str]:
-        argv = [sys.executable, "-m", "stellarrow.backfilling.work"]
+        argv = [sys.executable, "-m", "stellarrow.backfilling.worker"]
         with self._lock:
             if self._stopped.is_set():
                 return -1, ""

@@ -1,24 +1,15 @@
-"""One piece of a backfill: an ordinary run over some ledgers, told and reported as plain values.
-
-`python -m stellarrow.backfilling.work` does one: it reads a task as JSON and writes what came of it.
-"""
+"""One piece of a backfill: an ordinary run over some ledgers, told and reported as plain values."""
 
 from __future__ import annotations
 
-import json
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass, field
+from typing import Any
 
 from stellarrow.errors import StellarrowError
 from stellarrow.running import run
-
-FAILED: Final = 3  # the exit code of one that said why
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +50,3 @@ def work(task: Task, stop: threading.Event | None = None) -> Done:
         **task.choices,
     )
     return Done(report.ledgers, report.bytes, dict(report.rows), time.process_time() - began)
-
-
-def main() -> int:
-    """Do the task that stdin tells; SIGTERM ends it with what is in hand durable."""
-    stop = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells all processes; who drives decides
-    told = json.load(sys.stdin)
-    task = Task(**{**told, "tables": tuple(told["tables"]), "sinks": tuple(told["sinks"])})
-    try:
-        done = work(task, stop)
-    except StellarrowError as error:
-        print(json.dumps({"kind": type(error).__name__, "message": str(error)}), flush=True)
-        return FAILED
-    print(json.dumps(asdict(done)), flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,6 +32,7 @@ _FIRST_WAIT: Final = 0.2  # seconds before the first of several tries
 _LONGEST_WAIT: Final = 15.0
 _OPEN_SECONDS: Final = 15.0
 _SLOW: Final = 4008
+_log: Final = logging.getLogger(__name__)
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names", "columns")
 
 
@@ -40,12 +43,15 @@ class Subscription:
     that it had no longer, as pairs of the first and the last.
     """
 
-    def __init__(self, url: str, asked: Mapping[str, Any], origin: str, token: str | None) -> None:
+    def __init__(
+        self, url: str, asked: Mapping[str, Any], origin: str, token: str | None, ca: str | None = None
+    ) -> None:
         self.resume = origin
         self.gaps: list[tuple[int, int]] = []
         self.last_ledger = 0
         self._url = _with_path(url)
         self._asked = dict(asked)
+        self._ca = ca
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._schema: pa.Schema | None = None
         self._socket: Any = None
@@ -65,6 +71,7 @@ class Subscription:
                 yield from self._connected()
             except (ConnectionClosed, InvalidHandshake, OSError, TimeoutError) as error:
                 self._check_refused(error)
+                _log.warning("%s: %s; trying again", redacted_url(self._url), error)
             if self._is_closed:
                 return
             wait = _FIRST_WAIT if self.resume != before else min(_LONGEST_WAIT, wait * 2)
@@ -86,7 +93,8 @@ class Subscription:
         from websockets.sync.client import connect  # noqa: PLC0415  an extra
         from websockets.typing import Subprotocol  # noqa: PLC0415  an extra
 
-        context = ssl.create_default_context() if self._url.startswith("wss:") else None
+        is_secure = self._url.startswith("wss:")
+        context = ssl.create_default_context(cafile=self._ca) if is_secure else None
         with connect(
             self._url,
             subprotocols=[Subprotocol(_SUBPROTOCOL)],
@@ -142,6 +150,11 @@ class Subscription:
             status = error.response.status_code  # type: ignore[attr-defined]  # of some alone
         if status == 401:
             raise Unauthenticated(f"{redacted_url(self._url)} does not know the token") from error
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise SourceUnavailable(
+                f"{redacted_url(self._url)} shows a certificate that nobody trusted has signed"
+                f" ({error.verify_message}): give ca, a PEM file of who has"
+            ) from error
         if status in (403, 404):
             raise SourceUnavailable(
                 f"{redacted_url(self._url)} refuses to connect (HTTP {status}): check the address"
@@ -162,6 +175,7 @@ def subscribe(
     start: str = "latest",
     mode: str = "all",
     token: str | None = None,
+    ca: str | os.PathLike[str] | None = None,
 ) -> Subscription:
     """Follow a table of an analytics service: Arrow batches of whole ledgers, as they become durable.
 
@@ -181,6 +195,7 @@ def subscribe(
         start: `latest`, what comes from now on; `earliest`, all there is; or the `resume` of a subscription.
         mode: `all`, every row; `latest` leaves ledgers out where the reader is too slow, and says which.
         token: An API key or a token.
+        ca: Who signed the service's certificate, a PEM file; None trusts whom the system trusts.
 
     Returns:
         A Subscription: it yields record batches, has `resume`, `gaps`, `last_ledger` and close().
@@ -196,7 +211,7 @@ def subscribe(
     asked |= {name: list(values) for name, values in zip(_LISTS, lists, strict=True) if values}
     if where:
         asked["where"] = where
-    return Subscription(url, asked, start, token)
+    return Subscription(url, asked, start, token, None if ca is None else os.fspath(ca))
 
 
 def _with_path(url: str) -> str:

@@ -100,7 +100,11 @@ def _run(lifecycle: Lifecycle, place: str, stop: Stop, *, as_json: bool) -> int:
     for problem in report.problems:
         click.secho(problem, fg="red")
     steps = formatting.many(len(report.done), "range")
-    click.echo(f"{steps} done, {formatting.size(report.freed)} freed" if report.done else "nothing is due")
+    click.echo(
+        f"{steps} done, {formatting.size(report.freed)} freed"
+        if report.done or report.problems
+        else "nothing is due"
+    )
     return 1 if report.problems else 0
 
 
@@ -174,7 +178,7 @@ def _show_plan(plan: Plan, place: str, *, as_json: bool) -> int:
     for problem in plan.problems:
         click.secho(problem, fg="red")
     many, size = formatting.many(len(plan.steps), "range"), sum(step.bytes for step in plan.steps)
-    click.echo(f"{many} due, {formatting.size(size)}" if plan.steps else "nothing is due")
+    click.echo(f"{many} due, {formatting.size(size)}" if plan.steps or plan.problems else "nothing is due")
     return 1 if plan.problems else 0
 
 

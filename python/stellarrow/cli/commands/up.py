@@ -29,6 +29,7 @@ Examples:
 
 Service = TypeVar("Service", bound=Settings)
 _ANALYTICS: Final = ("REST_PORT", "WEBSOCKET_PORT", "HOT_MB", "ANALYTICS_MB")  # told by the environment, too
+_ADDRESSES: Final = ("grpc_address", "flight_address", "health_port", "rest_port", "websocket_port")
 _PAGE: Final = {
     "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
     "How it serves": ("grpc_address", "flight_address", "health_port"),
@@ -81,7 +82,9 @@ def _shared(own: Service, settings: Processor, section: str) -> Service:
     """Give another service's servers what the processor's are told of security, by flags or otherwise."""
     names = ["state_dir", *settings_of(Listening)]
     shared = [name for name in names if not own.origins.get(name, "").endswith(f"[{section}]")]
-    return replace(own, **{name: getattr(settings, name) for name in shared})
+    # The flags are the processor's: only the file says where the others listen.
+    told = {name: f"{name} in section [{section}] of the settings file" for name in _ADDRESSES}
+    return replace(own, origins={**told, **own.origins}, **{name: getattr(settings, name) for name in shared})
 
 
 @contextmanager

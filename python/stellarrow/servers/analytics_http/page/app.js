@@ -95,7 +95,8 @@ function found(text) {
   if (/^G[A-Z2-7]{55}$/.test(text)) return `/accounts/${text}`;
   if (/^C[A-Z2-7]{55}$/.test(text)) return `/contracts/${text}`;
   if (/^(xlm|native)$/i.test(text)) return "/assets/native";
-  return `/assets/${encodeURIComponent(text)}`;
+  if (text.includes(":")) return `/assets/${encodeURIComponent(text)}`;
+  return `/feed?${new URLSearchParams({ table: "token_transfers", assets: text })}`;
 }
 
 fill(document.getElementById("nav"), PAGES.map(([path, name]) => h("a", { href: path }, name)));

@@ -16,9 +16,9 @@ const colour = (name) => {
 
 /**
  * A chart of series over ledgers or times. `series` is a list of {name, kind: "line" | "bars"}; `x` is "ledger" or
- * "time". Returns {element, draw(columns), end()}; columns are x and one array a series.
+ * "time"; `even` gives each x the same room, however far the ledgers are apart. Returns {element, draw(columns), end()}; columns are x and one array a series.
  */
-export function chart({ label, series, x = "ledger", write = compact }) {
+export function chart({ label, series, x = "ledger", even = false, write = compact }) {
   const element = h("div", { class: "chart", role: "img", "aria-label": label });
   let plot = null;
   let held = null;
@@ -30,7 +30,7 @@ export function chart({ label, series, x = "ledger", write = compact }) {
     return {
       width: Math.max(200, element.clientWidth),
       height: HEIGHT,
-      scales: { x: { time: x === "time" } },
+      scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [

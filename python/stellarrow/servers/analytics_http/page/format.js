@@ -6,6 +6,12 @@ const short = new Intl.NumberFormat("en", { notation: "compact", maximumFraction
 const STROOPS = 7;
 
 export const count = (number) => grouped.format(number);
+/** Bytes as people read them. */
+export function bytes(size) {
+  const step = Math.min(4, Math.floor(Math.log10(Math.max(1, size)) / 3));
+  return `${(size / 1_000 ** step).toFixed(step ? 1 : 0)} ${["B", "KB", "MB", "GB", "TB"][step]}`;
+}
+
 export const compact = (number) => short.format(number);
 
 /** Write a whole number of units with its decimals, every digit kept. */

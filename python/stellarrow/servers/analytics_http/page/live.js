@@ -7,6 +7,7 @@ const GATHER = 60; // ms in which several events are one
 const HIDDEN = 15_000; // while nobody sees the page
 const LONGEST = 20_000; // between tries while the service does not answer
 const STALE = 60; // seconds without a ledger where ledgers should come
+const PAUSE = 8; // seconds without one after which nobody is catching up any more
 
 /** The last answer of /v1/status, and how things stand: connecting, live, behind, stored, stale or lost. */
 export const live = { status: null, state: "connecting", since: 0 };
@@ -92,5 +93,5 @@ function stateOf(status) {
   if (!follows) return "stored";
   if (status.following.trouble) return "stale";
   if (status.lag_seconds !== null && status.lag_seconds < STALE) return "live";
-  return waited < STALE ? "behind" : "stale";
+  return waited < PAUSE ? "behind" : "stale";
 }

@@ -1,7 +1,7 @@
 // Which ledgers each table has, as a picture, and how the service is.
 import { json } from "../api.js";
 import { card, figure, fill, h, table } from "../dom.js";
-import { ago, compact, count } from "../format.js";
+import { ago, bytes, count } from "../format.js";
 import { watch } from "../live.js";
 
 export async function view(page, _words, signal) {
@@ -53,7 +53,7 @@ function service(status, health) {
   return card("Service", {},
     h("dl", { class: "figures" },
       figure("Health", health?.status ?? "not told"), figure("Newest ledger", count(status.as_of_ledger), status.lag_seconds === null ? null : `closed ${ago(status.lag_seconds)}`),
-      figure("In memory", `${compact(status.hot_bytes)}B`), health?.uptime !== undefined && figure("Up for", ago(health.uptime).replace(" ago", "")), figure("Version", status.version)),
+      figure("In memory", bytes(status.hot_bytes)), health?.uptime !== undefined && figure("Up for", ago(health.uptime).replace(" ago", "")), figure("Version", status.version)),
     parts.length > 0 && table({
       caption: "Parts of the service", columns: [{ name: "Part", kind: "" }, { name: "State", kind: "" }, { name: "Message", kind: "wrap" }],
       rows: parts.map((one) => [one.name, one.healthy ? "well" : h("strong", {}, "not well"), one.message || "—"]),

@@ -26,8 +26,8 @@ export async function view(page, _words, signal) {
   const has = (name) => name in status.tables;
   const parts = {
     newest: h("dl", { class: "figures" }), strip: h("div", { class: "strip", role: "img", onclick: ({ target }) => target.dataset.ledger && go(`/ledgers/${target.dataset.ledger}`) }), ends: h("div", { class: "strip-ends" }),
-    rate: chart({ label: "Transactions in each ledger", series: [{ name: "all", kind: "bars" }, { name: "failed", kind: "bars" }] }),
-    volume: chart({ label: "Amount of XLM moved in each ledger", series: [{ name: "XLM moved", kind: "bars" }] }),
+    rate: chart({ label: "Transactions in each ledger", even: true, series: [{ name: "all", kind: "bars" }, { name: "failed", kind: "bars" }] }),
+    volume: chart({ label: "Amount of XLM moved in each ledger", even: true, series: [{ name: "XLM moved", kind: "bars" }] }),
     assets: h("div", {}), contracts: h("div", {}), feed: h("div", {}),
   };
   fill(page, h("h1", { class: "hidden" }, "Overview"), h("div", { class: "grid" },
@@ -63,19 +63,21 @@ export async function view(page, _words, signal) {
 /** Ask for what is new since the last time. */
 async function bring(state, status, has, signal) {
   const last = status.as_of_ledger;
-  const first = Math.max(state.reach + 1, last - STRIP + 1);
-  const recent = Math.max(state.reach + 1, last - WINDOW + 1);
   const asked = { signal };
-  const [ledgers, transfers, events, feed] = await Promise.all([
-    has("ledgers") ? json("/v1/ledgers", { start: first, end: last, limit: STRIP, order: "asc" }, asked) : { rows: [] },
+  // The newest ledgers that are here, which need not follow on one another.
+  const newest = has("ledgers") ? await json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked) : { rows: [] };
+  const ledgers = { rows: newest.rows.reverse() };
+  state.ledgers = [...state.ledgers, ...ledgers.rows].slice(-STRIP);
+  state.from = has("ledgers") ? state.ledgers.at(-WINDOW)?.ledger_sequence ?? state.ledgers[0]?.ledger_sequence ?? last : last - WINDOW + 1;
+  const recent = Math.max(state.reach + 1, state.from);
+  const [transfers, events, feed] = await Promise.all([
     has("token_transfers") ? arrow("/v1/tables/token_transfers/rows", { start: recent, end: last, columns: COLUMNS }, asked) : null,
     has("contract_events") ? arrow("/v1/tables/contract_events/rows", { start: recent, end: last, columns: "ledger_sequence,contract_id" }, asked) : null,
     has("token_transfers") ? json("/v1/tables/token_transfers/rows", { start: recent, end: last, order: "desc", limit: FEED }, asked) : { rows: [] },
   ]);
-  state.ledgers = [...state.ledgers, ...ledgers.rows].filter((one) => one.ledger_sequence > last - STRIP);
   if (transfers) gather(transfers, state.transfers, addTransfer);
   if (events) gather(events, state.events, addEvent);
-  for (const held of [state.transfers, state.events]) for (const number of held.keys()) if (number <= last - WINDOW) held.delete(number);
+  for (const held of [state.transfers, state.events]) for (const number of held.keys()) if (number < state.from) held.delete(number);
   state.fresh = feed.rows.filter((row) => !state.seen.has(rowKey(row)));
   state.feed = [...state.fresh, ...state.feed].slice(0, FEED);
   state.seen = new Set(state.feed.map(rowKey));
@@ -149,7 +151,8 @@ function draw(state, status, parts, has) {
 }
 
 function drawTransfers(state, parts, last) {
-  const numbers = Array.from({ length: WINDOW }, (_, at) => last - WINDOW + 1 + at).filter((one) => one > 0);
+  const known = state.ledgers.slice(-WINDOW).map((one) => one.ledger_sequence);
+  const numbers = known.length ? known : Array.from({ length: WINDOW }, (_, at) => last - WINDOW + 1 + at).filter((one) => one > 0);
   parts.volume.draw([numbers, numbers.map((one) => charted(state.transfers.get(one)?.get("native")?.moved ?? 0n))]);
   bars(parts.assets, totals(state.transfers, 8),
     (one) => h("a", { class: "asset", href: `/assets/${encodeURIComponent(one.id)}`, title: one.id }, one.name, one.issuer && h("span", { class: "dim" }, ` ${shortened(one.issuer)}`)),
