@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import json
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 
@@ -116,3 +120,63 @@ def test_a_query_that_takes_too_long_is_ended(served: Served) -> None:
     answer = asked(served, "select count(*) from range(1000000000000) a, range(1000000) b", timeout=0.5)
     assert answer.status_code == 400
     assert asked(served, "select 1 as one").json()["rows"] == [{"one": 1}]
+
+
+@pytest.mark.parametrize(
+    ("sql", "rows"),
+    [
+        ('select \'x","admin":"yes\' as evil_hash', [{"evil_hash": 'x","admin":"yes'}]),
+        ('select 1 as "a""b"', [{'a"b': 1}]),
+        ("select [1, null, 3] as l, {'a': 1} as s", [{"l": [1, None, 3], "s": {"a": 1}}]),
+        ("select ['a', null, 'b'] as l", [{"l": ["a", None, "b"]}]),
+        ("select time '10:00' as t, date '2024-02-29' as d", [{"t": "10:00:00", "d": "2024-02-29"}]),
+        ("select 9007199254740993 as n, 1.10::decimal(38, 2) as m", [{"n": "9007199254740993", "m": "1.10"}]),
+        ("select 'nan'::double as f, 'a\\b' as t", [{"f": "nan", "t": "a\\b"}]),
+    ],
+)
+def test_a_strangers_columns_are_what_they_are(served: Served, sql: str, rows: list[dict[str, Any]]) -> None:
+    assert asked(served, sql).json()["rows"] == rows
+    lines = served.client.post("/v1/query", json={"sql": sql}, params={"format": "ndjson"}).text.splitlines()
+    assert [json.loads(line) for line in lines] == rows
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "select interval 1 day as i",
+        "select 'a'::enum('a') as e",
+        "select union_value(a := 1) as u",
+        "select 1 as a, 2 as a",
+        f"select 1 as {'a' * 500}",
+        "select timestamp '290000-01-01' as t",
+        "select * from pg_settings, (with pg_settings as (select 1) select 2) x",
+    ],
+)
+@pytest.mark.parametrize("format_name", ["json", "ndjson", "csv"])
+def test_a_column_that_has_no_place_is_named(served: Served, sql: str, format_name: str) -> None:
+    answer = served.client.post("/v1/query", json={"sql": sql}, params={"format": format_name})
+    assert answer.status_code == 400, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_a_caller_that_leaves_keeps_nobody_waiting(served: Served) -> None:
+    slow = "select count(*) from range(1000000000000) a, range(1000000) b"
+    for _ in range(4):
+        with pytest.raises(httpx.ReadTimeout):
+            served.client.post("/v1/query", json={"sql": slow}, timeout=0.3)
+    began = time.monotonic()
+    assert asked(served, "select 1 as one").json()["rows"] == [{"one": 1}]
+    assert time.monotonic() - began < 20  # four that ran to their end would take longer than this
+
+
+def test_queries_that_wait_take_nothing_from_other_calls(served: Served) -> None:
+    slow = {"sql": "select count(*) from range(1000000000000) a, range(1000000) b", "timeout": 0.5}
+    with ThreadPoolExecutor(40) as threads:
+        waiting = [
+            threads.submit(httpx.post, f"{served.url}/v1/query", json=slow, timeout=60) for _ in range(40)
+        ]
+        statuses = [served.get("/v1/status").status_code for _ in range(5)]
+        answers = [one.result().status_code for one in waiting]
+    assert statuses == [200] * 5
+    assert set(answers) <= {400, 429}
+    assert 429 in answers

@@ -17,6 +17,7 @@ from websockets.sync import client as websocket
 
 from analytics.conftest import COUNT, FIRST, Given, Served
 from analytics.test_stream import known, places
+from stellarrow.servers import http_limits
 from stellarrow.servers.analytics_http import writing
 
 Start = Callable[..., tuple[Served, Given]]
@@ -374,3 +375,15 @@ def test_who_is_not_known_subscribes_to_nothing_until_it_shows_a_key_or_a_ticket
         with connected(served) as client:
             client.say("auth", token=made.json()["ticket"])
             assert client.next(due)["op"] == due
+
+
+def test_a_connection_outlives_the_time_that_a_request_has(
+    serve_given: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_limits, "REQUEST_SECONDS", 0.3)
+    served, _ = given_until(serve_given, 110)
+    with connected(served) as client:
+        client.subscribe()
+        time.sleep(1)
+        client.say("ping")
+        assert client.next("pong")["op"] == "pong"

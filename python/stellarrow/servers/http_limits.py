@@ -39,6 +39,7 @@ class BoundedProtocol(H11Protocol):
     most = CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
     asked_at = 0.0
+    _is_upgraded = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
@@ -53,10 +54,14 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         self.asked_at = self.loop.time()
         super().data_received(data)
-        if self.conn.their_state in _UNDER_WAY:
+        if self.conn.their_state in _UNDER_WAY and not self._is_upgraded:
             self._watch()
         else:
             self._rest()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._is_upgraded = True  # the request has arrived; what comes now is no request
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

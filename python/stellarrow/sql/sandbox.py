@@ -199,6 +199,10 @@ class SandboxAnswer:
     ) -> None:
         self.close()
 
+    def abandon(self) -> None:
+        """End the query from another thread, as nobody waits for its answer."""
+        self._worker.kill()
+
     def close(self) -> None:
         """End the query, wherever it is."""
         self._timer.cancel()

@@ -18,6 +18,7 @@ with needing("SQL", "sql"):
 
 _TABLE_FUNCTIONS: Final = frozenset(("unnest", "range", "generate_series", "json_each", "json_tree"))
 # What tells of the machine or of other queries, waits, or has effects.
+_SYSTEM: Final = ("duckdb_", "sqlite_", "pg_", "pragma_", "information_schema")
 _REFUSED: Final = frozenset(
     (
         *("getenv", "current_setting", "getvariable", "write_log", "nextval", "currval", "sleep_ms"),
@@ -47,6 +48,9 @@ def check(connection: Any, text: str, tables: Iterable[str]) -> None:
 def _check_nodes(parsed: Any, tables: dict[str, str]) -> None:
     nodes = [*_nodes(parsed)]
     named = {str(one["key"]).lower() for node in nodes for one in _ctes(node)}
+    if hidden := sorted(name for name in named if name.startswith(_SYSTEM)):
+        # Elsewhere in the query the same name would mean DuckDB's own view.
+        raise ConfigError(f"WITH {shortened(hidden[0])} has a name of DuckDB's own: choose another")
     for node in nodes:
         kind = node.get("type")
         if kind == "TABLE_FUNCTION":

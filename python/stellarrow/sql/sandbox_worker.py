@@ -8,8 +8,10 @@ Rows of tables come from the parent, which is asked for each pass over them; the
 from __future__ import annotations
 
 import base64
+import ctypes
 import os
 import resource
+import signal
 import socket
 import sys
 import threading
@@ -34,6 +36,7 @@ _OUT_OF_MEMORY: Final = (
     "allocation fail",
     "failed to allocate",
 )
+_PR_SET_PDEATHSIG: Final = 1  # of Linux: a signal where the parent ends
 _ROWS: Final = 8_192  # of a batch of the answer
 _HELD: Final = Path("/proc/self/statm")
 _STACK_MB: Final = 512  # beside the memory a query may take: threads, what is shared, what Arrow holds
@@ -63,6 +66,8 @@ class _Remote:
 
 def _bounded(memory_mb: int, seconds: float) -> None:
     """Limit this process: what it holds already, and what a query may take beside it."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # it ends with who asked
     limits = [
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_FSIZE, 0),

@@ -92,9 +92,14 @@ def whole(answer: Document | Rows, format_name: str, coding: str | None) -> Whol
             if format_name == "json"
             else b"".join(written(format_name, answer.schema, iter(batches), None))
         )
-    if coding and format_name != "parquet" and len(body) >= _WORTH_PACKING:
+    return sealed(body, headers, None if format_name == "parquet" else coding)
+
+
+def sealed(body: bytes, headers: list[tuple[bytes, bytes]], coding: str | None) -> Whole:
+    """Return an answer of bytes that are made, packed where that is worth it."""
+    if coding and len(body) >= _WORTH_PACKING:
         body = compressed(body, coding)
-        headers.append((b"content-encoding", coding.encode()))
+        headers = [*headers, (b"content-encoding", coding.encode())]
     etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
     return Whole(body, tuple(headers), etag.encode())
 

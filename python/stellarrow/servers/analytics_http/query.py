@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
@@ -16,16 +18,17 @@ from stellarrow.errors import StellarrowError, TooManyCalls, nearest
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.redaction import shortened
-from stellarrow.servers.analytics_http.answers import Document, Rows, Whole, whole
+from stellarrow.servers.analytics_http.answers import Document, Whole, sealed
 from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.negotiation import NotAcceptable, coding_of, format_of
 from stellarrow.servers.analytics_http.parameters import FORMAT
+from stellarrow.servers.analytics_http.query_writing import encoded
+from stellarrow.servers.analytics_http.writing import MEDIA_TYPES
 from stellarrow.servers.http_access import json_body
 from stellarrow.servers.problems import described, problem
-from stellarrow.sql.sandbox import Sandbox, SandboxLimits, SandboxTable
+from stellarrow.sql.sandbox import Sandbox, SandboxAnswer, SandboxLimits, SandboxTable
 
 with needing("HTTP", "servers"):
-    from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
@@ -37,7 +40,7 @@ _FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
 _LIMITS: Final = SandboxLimits(seconds=10.0, memory_mb=512, rows=1_000, size_bytes=64 << 20)
 _MOST_ROWS: Final = 100_000
 _AT_ONCE: Final = 2
-_WAIT_SECONDS: Final = 5.0  # for one of those to end
+_MOST_WAITING: Final = 16  # with those that run
 
 
 class Queries:
@@ -46,25 +49,80 @@ class Queries:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
         self._sandbox = Sandbox({}, _LIMITS)
-        self._turns = threading.BoundedSemaphore(_AT_ONCE)
+        self._threads = ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="stellarrow-sql")
+        self._waiting = 0
 
-    def answer(self, given: Mapping[str, Any]) -> tuple[Rows, bool]:
-        """Return a query's rows, and whether there were more of them."""
-        text, params, limits = _read(given)
+    async def answer(
+        self, request: Request, given: Mapping[str, Any], format_name: str, coding: str | None
+    ) -> Whole:
+        """Answer a query; one whose caller leaves is ended."""
+        asked = _read(given)
+        if self._waiting >= _MOST_WAITING:
+            raise TooManyCalls(f"{self._waiting} queries run or wait already: ask again in a moment")
+        turn = _Turn()
+        self._waiting += 1
+        loop = asyncio.get_running_loop()
+        work = loop.run_in_executor(self._threads, self._answer, turn, asked, format_name, coding)
+        watch = asyncio.ensure_future(_left(request))
+        try:
+            both: list[asyncio.Future[Any]] = [work, watch]
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+            if not work.done():
+                turn.leave()
+            return await work
+        finally:
+            watch.cancel()
+            self._waiting -= 1
+
+    def _answer(self, turn: _Turn, asked: _Asked, format_name: str, coding: str | None) -> Whole:
         snapshots = {name: self._tables.snapshot(name) for name in self._tables.names}
         as_of = min((one.as_of for one in snapshots.values()), default=0)
         tables = {name: _table(one, as_of) for name, one in snapshots.items()}
-        if not self._turns.acquire(timeout=_WAIT_SECONDS):
-            raise TooManyCalls(f"{_AT_ONCE} queries run already: ask again in a moment", retry_after=1.0)
-        try:
-            with self._sandbox.answer(text, params, limits, tables=tables) as found:
-                batches = [*found]
-                return Rows(found.schema, batches, as_of), found.truncated
-        finally:
-            self._turns.release()
+        if turn.has_left:
+            raise TooManyCalls("nobody waits for this query")
+        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
+            turn.takes(found)
+            batches = [*found]
+            body = encoded(found.schema, batches, format_name, as_of)
+            told = b"true" if found.truncated else b"false"
+        headers = [
+            (b"content-type", MEDIA_TYPES[format_name].encode()),
+            (b"cache-control", b"no-store"),
+            (b"x-as-of-ledger", str(as_of).encode()),
+            (b"x-truncated", told),
+        ]
+        return sealed(body, headers, None if format_name == "parquet" else coding)
 
     def close(self) -> None:
         self._sandbox.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+
+class _Turn:
+    """A query that is being answered, which its caller may leave."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._answer: SandboxAnswer | None = None
+        self.has_left = False
+
+    def takes(self, answer: SandboxAnswer) -> None:
+        with self._lock:
+            self._answer = answer
+            if self.has_left:
+                answer.abandon()
+
+    def leave(self) -> None:
+        with self._lock:
+            self.has_left = True
+            if self._answer:
+                self._answer.abandon()
+
+
+async def _left(request: Request) -> None:
+    """Return once the caller has closed its connection."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def query_route(queries: Queries) -> Route:
@@ -74,15 +132,12 @@ def query_route(queries: Queries) -> Route:
         try:
             named = FORMAT.read(request.query_params.getlist("format"))
             format_name = named or format_of(request.headers.get("accept", ""), _FORMATS)
-            given = await json_body(request)
-            rows, is_truncated = await run_in_threadpool(queries.answer, given)
+            coding = coding_of(request.headers.get("accept-encoding", ""))
+            return await queries.answer(request, await json_body(request), format_name, coding)
         except NotAcceptable as error:
             return described(406, str(error), request.scope)
         except StellarrowError as error:
             return problem(error, request.scope)
-        made = whole(rows, format_name, coding_of(request.headers.get("accept-encoding", "")))
-        told = b"true" if is_truncated else b"false"
-        return Whole(made.body, (*made.headers, (b"x-truncated", told)), made.etag)
 
     return Route(PATH, answer, methods=["POST"])
 
@@ -112,7 +167,16 @@ def described_query() -> Endpoint:
     )
 
 
-def _read(given: Mapping[str, Any]) -> tuple[str, Any, SandboxLimits]:
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A query that was read."""
+
+    text: str
+    params: Any
+    limits: SandboxLimits
+
+
+def _read(given: Mapping[str, Any]) -> _Asked:
     for name in given:
         if name not in _KEYS:
             remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
@@ -131,7 +195,7 @@ def _read(given: Mapping[str, Any]) -> tuple[str, Any, SandboxLimits]:
         raise Refused(
             f"timeout must be seconds, more than 0 and at most {_LIMITS.seconds:g}", field="timeout"
         )
-    return text, params, replace(_LIMITS, rows=limit, seconds=float(seconds))
+    return _Asked(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
 
 
 def _table(snapshot: Snapshot, as_of: int) -> SandboxTable:
