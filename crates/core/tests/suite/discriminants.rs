@@ -30,7 +30,9 @@ fn official() -> Vec<(&'static str, Values)> {
         ContractIDPreimageType = ContractIdPreimageType, CryptoKeyType, EnvelopeType,
         LedgerEntryChangeType, LedgerEntryType, LiquidityPoolType, MemoType, OperationResultCode,
         OperationType, PublicKeyType, SCAddressType = ScAddressType, SCErrorType = ScErrorType,
-        SCSpecEntryKind = ScSpecEntryKind, SCSpecType = ScSpecType, SCValType = ScValType,
+        SCSpecEntryKind = ScSpecEntryKind, SCSpecEventDataFormat = ScSpecEventDataFormat,
+        SCSpecEventParamLocation = ScSpecEventParamLocationV0, SCSpecType = ScSpecType,
+        SCSpecUDTUnionCaseV0Kind = ScSpecUdtUnionCaseV0Kind, SCValType = ScValType,
         StellarValueType, TransactionResultCode, TxSetComponentType,
     }
 }
