@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -13,6 +14,9 @@ import pyarrow as pa
 import pytest
 
 from analytics.conftest import COUNT, FIRST, Given, Served
+from stellarrow.analytics.reads.reading import Question
+from stellarrow.analytics.reads.tailing import Tail
+from stellarrow.servers.analytics_live import Channel
 
 Start = Callable[..., tuple[Served, Given]]
 PATH = "/v1/stream/token_transfers"
@@ -205,3 +209,63 @@ def test_the_token_of_other_rows_is_refused(serve_given: Start) -> None:
     answer = served.client.get(PATH, params={"event_types": "mint"}, headers={"last-event-id": token})
     assert (answer.status_code, answer.json()["field"]) == (400, "from")
     assert isinstance(answer, httpx.Response)
+
+
+def test_a_question_that_cannot_be_answered_is_told_and_hinders_nobody(
+    serve_given: Start, live_rows: Any
+) -> None:
+    served, chain = serve_given()
+    chain.give(110)
+    served.wait_for(110)
+    wrong = {"where": "cast(event_type as bigint) = 1"}
+    with listening(served) as good:
+        for origin in ("latest", "earliest"):
+            with listening(served, **wrong, **{"from": origin}) as events:
+                chain.give(120 if origin == "latest" else 125)
+                kind, told = next(iter(events))
+                assert (kind, told["status"]) == ("problem", 400)
+                assert "cast less" in told["detail"]
+        assert places(taken(good, 125)) == known(live_rows, 111, 125)
+
+
+def test_who_was_ahead_is_waited_for_and_goes_on_without_a_repeat(serve_given: Start) -> None:
+    served, chain = serve_given()
+    chain.give(LAST)
+    served.wait_for(LAST)
+    with listening(served, **{"from": "earliest"}) as events:
+        taken(events, 120)
+        ahead = events.id
+    behind, slower = serve_given()
+    slower.give(110)
+    behind.wait_for(110)
+    with listening(behind, ahead) as events:
+        slower.give(115)
+        behind.wait_for(115)
+        slower.give(LAST)
+        assert places(taken(events, LAST))[0][0] > 115
+
+
+def test_a_stream_ahead_of_the_chain_ends_with_its_service(serve_given: Start) -> None:
+    served, chain = serve_given()
+    chain.give(110)
+    served.wait_for(110)
+    with listening(served, **{"from": "earliest"}) as events:
+        taken(events, 105)
+        shape, _ = json.loads(base64.urlsafe_b64decode(events.id + "==="))
+    ahead = base64.urlsafe_b64encode(json.dumps([shape, {"": [4_000_000_000, 0]}]).encode()).decode()
+    with listening(served, ahead.rstrip("=")) as events:
+        served.service.tables.close()
+        assert [*events] == []
+
+
+def test_a_listener_that_takes_nothing_holds_no_rows_and_few_bytes(serve_given: Start) -> None:
+    served, chain = serve_given()
+    chain.give(LAST)
+    served.wait_for(LAST)
+    tail = Tail(served.service.tables, Question(table="token_transfers"))
+    channel = Channel(tail, lambda part: b"x" * 100_000 if part.rows is not None else b"")
+
+    held, is_all = channel._some(FIRST - 1, LAST)
+    assert not is_all
+    assert all(made.part.rows is None for made in held)
+    assert sum(len(made.body) for made in held) < 400_000

@@ -46,6 +46,13 @@ class Client:
                 return told
             assert told["op"] in ("data", "pong", "gap"), told
 
+    def next_of(self, op: str) -> dict[str, Any]:
+        """Return the next message of a kind, whatever comes before it."""
+        while True:
+            told: dict[str, Any] = json.loads(self.socket.recv(timeout=20))
+            if told["op"] == op:
+                return told
+
     def subscribe(self, **fields: Any) -> dict[str, Any]:
         self.say("subscribe", **{"id": "t", "channel": "token_transfers", **fields})
         return self.next("subscribed")
@@ -387,3 +394,22 @@ def test_a_connection_outlives_the_time_that_a_request_has(
         time.sleep(1)
         client.say("ping")
         assert client.next("pong")["op"] == "pong"
+
+
+def test_a_question_that_cannot_be_answered_ends_its_subscription_alone(serve_given: Start) -> None:
+    served, chain = given_until(serve_given, 110)
+    with connected(served) as client:
+        client.subscribe()
+        for name, origin in (("late", "latest"), ("early", "earliest")):
+            wrong = {"channel": "token_transfers", "where": "cast(event_type as bigint) = 1", "from": origin}
+            client.say("subscribe", id=name, **wrong)
+            assert client.next("subscribed")["id"] == name
+        chain.give(120)
+        told: dict[str, Any] = {}
+        while len(told) < 2:
+            error = client.next_of("error")
+            told[error["id"]] = error
+        assert {one["code"] for one in told.values()} == {"invalid_argument"}
+        assert all("cast less" in one["message"] and one["resume"] for one in told.values())
+        client.say("list")
+        assert [one["id"] for one in client.next("list")["subscriptions"]] == ["t"]

@@ -10,18 +10,21 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from stellarrow.analytics.reads.reading import Question, Tables
 from stellarrow.analytics.reads.tailing import Part, Tail
-from stellarrow.errors import StellarrowError
+from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
+from stellarrow.ledgers import LAST_POSSIBLE
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool
 
 _RETRY_SECONDS: Final = 1.0
+_HELD_BYTES: Final = 256 << 10  # encoded for a listener that catches up, and waiting for it
+_LEDGERS: Final = 16  # that it reads at first at once; more where they have little
 _log: Final = logging.getLogger(__name__)
 
 Encode = Callable[[Part], bytes]
@@ -29,7 +32,7 @@ Encode = Callable[[Part], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A part, its rows encoded, and the token behind it."""
+    """A part, without its rows, as they stand encoded in `body`; and the token behind it."""
 
     part: Part
     body: bytes
@@ -42,6 +45,9 @@ class Listener(Protocol):
     def deliver(self, delivery: Delivery) -> None:
         """Take it; who cannot leaves the channel."""
 
+    def fail(self, error: StellarrowError) -> None:
+        """Learn that nothing more will come, and why."""
+
 
 class Channel:
     """One question in one format, at the live edge."""
@@ -52,20 +58,34 @@ class Channel:
         self._encode = encode
         self._members: dict[int, Listener] = {}
         self._moved = asyncio.Event()
+        self._failure: StellarrowError | None = None
+        self.due_at = 0.0  # by the loop's clock: when what could not be read is tried again
         self.users = 0
 
     async def advance(self) -> None:
         """Deliver what has come."""
         parts = self.tail.parts(self.position)
-        while (made := await run_in_threadpool(self._next, parts)) is not None:
+        while self._failure is None and (made := await run_in_threadpool(self._next, parts)) is not None:
             self.position = made.part.last
-            moved, self._moved = self._moved, asyncio.Event()
-            moved.set()
+            self._wake()
             for member in [*self._members.values()]:
                 member.deliver(made)
 
+    def fail(self, error: StellarrowError) -> None:
+        """End it, as its question cannot be answered: whoever listens, or comes to, is told."""
+        self._failure = error
+        self._wake()
+        members, self._members = [*self._members.values()], {}
+        for member in members:
+            member.fail(error)
+
+    def _wake(self) -> None:
+        moved, self._moved = self._moved, asyncio.Event()
+        moved.set()
+
     def join(self, listener: Listener, position: int) -> bool:
         """Take a listener in that is exactly where the channel is."""
+        self._check()
         if position != self.position:
             return False
         self._members[id(listener)] = listener
@@ -79,27 +99,57 @@ class Channel:
         self._members.pop(id(listener), None)
 
     async def history(self, position: int) -> AsyncIterator[Delivery]:
-        """Yield what lies between a position and the channel's, encoded for one listener alone."""
+        """Yield what lies between a position and the channel's, encoded for one listener alone.
+
+        While the listener takes its time, no rows are held for it, only what is encoded: some ledgers.
+        """
+        ledgers = _LEDGERS
         while position < self.position:
-            parts = self.tail.parts(position, until=self.position)
-            before = position
-            while (made := await run_in_threadpool(self._next, parts)) is not None:
+            until = min(self.position, position + ledgers)
+            found, is_all = await run_in_threadpool(self._some, position, until)
+            for made in found:
                 position = made.part.last
                 yield made
-            if position == before:
-                return
+            if not found and until == self.position:
+                gone = Part(position + 1, until, is_gap=True)  # it had them, and nothing newer is here
+                yield Delivery(gone, b"", self.tail.token(until))
+                position = until
+            # Where nothing was found, a hole begins here: what is behind it tells how far it goes.
+            ledgers = min(LAST_POSSIBLE, ledgers * 2) if is_all else max(1, ledgers // 2)
 
-    async def wait_for(self, position: int) -> None:
-        """Return once the channel has come to a position that is ahead of it."""
-        while self.position < position:
-            await self._moved.wait()
+    async def moves(self, within: float) -> bool:
+        """Tell whether the channel has gone on within some seconds; raise why it cannot."""
+        self._check()
+        try:
+            await asyncio.wait_for(self._moved.wait(), within)
+        except TimeoutError:
+            return False
+        self._check()
+        return True
+
+    def _check(self) -> None:
+        if self._failure:
+            raise self._failure
+
+    def _some(self, position: int, until: int) -> tuple[list[Delivery], bool]:
+        """Return deliveries of some ledgers, and whether there were no more of them."""
+        found: list[Delivery] = []
+        held = 0
+        parts = self.tail.parts(position, until=until)
+        while held < _HELD_BYTES:
+            made = self._next(parts)
+            if made is None:
+                return found, True
+            found.append(made)
+            held += len(made.body)
+        return found, False
 
     def _next(self, parts: Iterator[Part]) -> Delivery | None:
         part = next(parts, None)
         if part is None:
             return None
         body = self._encode(part) if part.rows is not None else b""
-        return Delivery(part, body, self.tail.token(part.last))
+        return Delivery(replace(part, rows=None), body, self.tail.token(part.last))
 
 
 class Channels:
@@ -144,13 +194,30 @@ class Channels:
         try:
             while self._channels:
                 for channel in [*self._channels.values()]:
-                    try:
-                        await channel.advance()
-                    except StellarrowError as error:
-                        _log.error("rows cannot be read: %s", error)
-                        await asyncio.sleep(_RETRY_SECONDS)
-                        changed.set()
+                    if channel.due_at <= loop.time():
+                        await self._advance(channel, loop, changed)
                 await changed.wait()
                 changed.clear()
         finally:
             unlisten()
+
+    async def _advance(
+        self, channel: Channel, loop: asyncio.AbstractEventLoop, changed: asyncio.Event
+    ) -> None:
+        """Let a channel go on; one that cannot holds up no other."""
+        try:
+            await channel.advance()
+        except Unavailable as error:
+            _log.warning("%s; trying again", error)
+            channel.due_at = loop.time() + _RETRY_SECONDS
+            loop.call_later(_RETRY_SECONDS, changed.set)
+        except StellarrowError as error:
+            self._end(channel, error)
+        except Exception:
+            _log.exception("unexpected error in a channel")
+            self._end(channel, StellarrowError("an unexpected error: the log has more"))
+
+    def _end(self, channel: Channel, error: StellarrowError) -> None:
+        """Tell who listens, and let the next who asks the same begin anew."""
+        self._channels = {key: one for key, one in self._channels.items() if one is not channel}
+        channel.fail(error)

@@ -23,6 +23,7 @@ from stellarrow.servers.analytics_http.writing import json_rows
 from stellarrow.servers.analytics_live import Channel, Channels, Delivery
 from stellarrow.servers.http_access import grant_of
 from stellarrow.servers.problems import problem
+from stellarrow.servers.status import status_of
 
 with needing("HTTP", "servers"):
     from starlette.requests import Request
@@ -53,8 +54,9 @@ def described() -> Endpoint:
         path="/v1/stream/{table}",
         summary="Rows as they come, as server-sent events",
         description="Each event has whole ledgers: rows, with first_ledger, last_ledger and rows; progress,"
-        " where no row fits; gap, where ledgers are not here. Its id is where Last-Event-ID goes on: over"
-        " reconnects, restarts and other servers of the same ledgers, without loss or repeat.",
+        " where no row fits; gap, where ledgers are not here; problem, where no more can be read, with a"
+        " sentence. Its id is where Last-Event-ID goes on: over reconnects, restarts and other servers of the"
+        " same ledgers, without loss or repeat.",
         answer=lambda _: Document(),
         tag="stream",
         parameters=PARAMETERS,
@@ -107,7 +109,8 @@ class _Events:
         self._held: deque[Delivery] = deque()
         self._held_bytes = 0
         self._arrived = asyncio.Event()
-        self._told = time.monotonic()
+        self._failure: StellarrowError | None = None
+        self._told = self._spoken = time.monotonic()
 
     def deliver(self, delivery: Delivery) -> None:
         if self._held_bytes > _BEHIND_BYTES:
@@ -115,6 +118,10 @@ class _Events:
         else:
             self._held.append(delivery)
             self._held_bytes += len(delivery.body)
+        self._arrived.set()
+
+    def fail(self, error: StellarrowError) -> None:
+        self._failure = error
         self._arrived.set()
 
     async def events(self) -> AsyncIterator[bytes]:
@@ -126,40 +133,61 @@ class _Events:
                         yield event
                     if self._is_over():
                         return
-                await self._channel.wait_for(self._position)
+                async for beat in self._until_reached():
+                    yield beat
                 if self._channel.join(self, self._position):
                     async for event in self._live():
                         yield event
+        except StellarrowError as error:
+            # A browser connects again: not at once, as it would be told the same.
+            yield b"retry: 60000\n" + _written("problem", self._resume, _said(error))
         finally:
             self._channel.leave(self)
             self._channels.release(self._channel)
 
+    async def _until_reached(self) -> AsyncIterator[bytes]:
+        """Wait for the channel where it is behind the listener, who was at a server that is ahead."""
+        while self._channel.position < self._position and not self._is_over():
+            if not await self._channel.moves(_LOOK_SECONDS) and (beat := self._beat()):
+                yield beat
+
     async def _live(self) -> AsyncIterator[bytes]:
         """Yield what is delivered, until the listener has fallen behind."""
-        silent = time.monotonic()
         while not self._is_over():
             while self._held:
                 made = self._held.popleft()
                 self._held_bytes -= len(made.body)
                 if event := self._event(made):
                     yield event
-                    silent = time.monotonic()
+            if self._failure:
+                raise self._failure
             if not self._channel.has(self):
                 return
             self._arrived.clear()
             try:
                 await asyncio.wait_for(self._arrived.wait(), _LOOK_SECONDS)
             except TimeoutError:
-                if time.monotonic() - silent >= _HEARTBEAT_SECONDS:
-                    yield b": still here\n\n"
-                    silent = time.monotonic()
+                if beat := self._beat():
+                    yield beat
+
+    def _beat(self) -> bytes:
+        """Return a sign of life, where nothing was said for long."""
+        now = time.monotonic()
+        if now - self._spoken < _HEARTBEAT_SECONDS:
+            return b""
+        self._spoken = now
+        return b": still here\n\n"
+
+    @property
+    def _resume(self) -> str:
+        return self._channel.tail.token(self._position)
 
     def _is_over(self) -> bool:
         return self._grant.has_ended() or self._channels.tables.is_closed
 
     def _event(self, made: Delivery) -> bytes:
         self._position = made.part.last
-        now = time.monotonic()
+        now = self._spoken = time.monotonic()
         head = {"first_ledger": made.part.first, "last_ledger": made.part.last}
         if made.part.is_gap:
             why = "these ledgers are not here: extract them, or ask a source for them"
@@ -172,6 +200,10 @@ class _Events:
             self._told = now
             return _written("progress", made.resume, json.dumps(head).encode())
         return b""
+
+
+def _said(error: StellarrowError) -> bytes:
+    return json.dumps({"status": status_of(error).http, "detail": str(error)}).encode()
 
 
 def _written(kind: str, resume: str, data: bytes) -> bytes:

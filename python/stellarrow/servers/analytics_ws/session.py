@@ -110,6 +110,13 @@ class Session:
     def too_slow(self) -> None:
         self.close(SLOW, "too slow: more than 1 MB or 5 s behind")
 
+    def failed(self, subscription: Subscription, error: StellarrowError) -> None:
+        """Tell a subscription's end, and where it would go on."""
+        self._subscriptions.pop(subscription.asked.id, None)
+        told = {"code": status_of(error).grpc.lower(), "message": str(error), "resume": subscription.resume}
+        self._send("error", id=subscription.asked.id, **told)
+        subscription.close()
+
     def _ready(self) -> None:
         principal = self._grant.principal
         told = {"name": principal.name, "kind": principal.kind, "roles": list(principal.roles)}

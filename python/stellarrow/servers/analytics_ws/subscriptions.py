@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Final, Protocol
 
+from stellarrow.errors import StellarrowError
 from stellarrow.servers.analytics_live import Channel, Channels, Delivery
 from stellarrow.servers.analytics_ws.encoding import frames_of, message
 from stellarrow.servers.analytics_ws.frames import SocketProtocol
@@ -13,6 +14,7 @@ from stellarrow.servers.analytics_ws.limits import BEHIND_BYTES
 from stellarrow.servers.analytics_ws.messages import Subscribe
 
 _PROGRESS_SECONDS: Final = 5.0
+_LOOK_SECONDS: Final = 1.0
 _WHY_GONE: Final = "these ledgers are not here: ask REST or Flight of a server that has them"
 _WHY_SLOW: Final = "the client was too slow: ask for them again from an earlier resume, or over REST"
 # The frames of the last delivery by who they are for: many clients call their subscription the same.
@@ -45,6 +47,9 @@ class Owner(Protocol):
     def too_slow(self) -> None:
         """End the connection, with where to go on."""
 
+    def failed(self, subscription: Subscription, error: StellarrowError) -> None:
+        """Say why nothing more will come to a subscription, and end it."""
+
 
 class Subscription:
     """Rows of a table for one client; `number` is what Arrow's frames begin with."""
@@ -67,6 +72,7 @@ class Subscription:
         self._channel = channel
         self._credit = asked.credit
         self._woken = asyncio.Event()
+        self._failure: StellarrowError | None = None
         self._told = time.monotonic()
         self._task = asyncio.get_running_loop().create_task(self._run())
 
@@ -99,13 +105,26 @@ class Subscription:
         self._channel.leave(self)
         self._woken.set()
 
+    def fail(self, error: StellarrowError) -> None:
+        self._failure = error
+        self._woken.set()
+
     async def _run(self) -> None:
+        try:
+            await self._follow()
+        except StellarrowError as error:
+            self._owner.failed(self, error)
+
+    async def _follow(self) -> None:
         while self._owner.socket.is_open:
+            if self._failure:
+                raise self._failure
             if self.asked.mode == "latest" and self._owner.socket.waiting > BEHIND_BYTES:
                 await self._wait_until_sent()
                 self._skip()
             await self._catch_up()
-            await self._channel.wait_for(self.position)
+            while self._owner.socket.is_open and self._channel.position < self.position:
+                await self._channel.moves(_LOOK_SECONDS)
             if self._credit is not None and self._credit <= 0:
                 await self._wait_for_credit()
                 continue
@@ -115,10 +134,10 @@ class Subscription:
 
     async def _catch_up(self) -> None:
         """Write what lies between here and the channel, no faster than the client takes it."""
+        await self._wait_for_credit()
         async for made in self._channel.history(self.position):
             await self._owner.socket.writable.wait()
-            if self._credit is not None and self._credit <= 0:
-                await self._wait_for_credit()
+            await self._wait_for_credit()
             if not self._owner.socket.is_open:
                 return
             self._write(made)
