@@ -24,6 +24,7 @@ from fakes.raw_ledgers import RawLedgers, serving
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
+from stellarrow.net.flight_client import connect
 
 from .conftest import Tables
 from .serving import Serving
@@ -138,11 +139,14 @@ def test_readers_of_a_processor_that_is_killed_end_with_exactly_the_golden_rows(
 
 @pytest.fixture
 def stuck() -> Iterator[Callable[[Serving], None]]:
-    """Clients that begin streams and take nothing from them, more than the network holds."""
+    """Clients that begin streams and take nothing from them, more than the network holds.
+
+    Over a loopback ours does not probe for bandwidth, which would let it hold all there is.
+    """
     with ExitStack() as stack:
 
         def begin(service: Serving) -> None:
-            client = stack.enter_context(closing(flight.connect(f"grpc://{service.flight}")))
+            client = stack.enter_context(closing(connect(str(service.flight), secure=False)))
             for _ in range(3):
                 stream = client.do_get(flight.Ticket(b'{"table": "contract_events"}'))
                 stream.read_chunk()
@@ -182,9 +186,8 @@ def test_sigterm_ends_within_ten_seconds_even_with_clients_that_never_read(
     ending.join()
     ((code, took),) = ended
     assert code == 0
-    assert took < 10
-    # What the system holds for a client may be all there is: then it takes nothing, and nobody waits for it.
-    assert took < 1 or "a client takes nothing" in service.log.read_text()
+    assert 1 < took < 10
+    assert "a client takes nothing" in service.log.read_text()
 
 
 def test_sessions_go_on_behind_what_is_durable_when_the_service_starts_again(

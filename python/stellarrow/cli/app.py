@@ -44,6 +44,13 @@ _VERBS = (
 class _Lazy(Verbs):
     """The verbs, each imported when it is called."""
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Return --help, not listed: who sees the list has found it, and the list shall fit a screen."""
+        option = super().get_help_option(ctx)
+        if isinstance(option, click.Option):
+            option.hidden = True
+        return option
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
         return list(_VERBS)
 
