@@ -205,11 +205,15 @@ def test_what_stands_in_an_address_is_never_markup(browser: Browser, served: Ser
         assert tab.page.locator("main img, main script").count() == 0
 
 
-def test_new_ledgers_appear_by_themselves(browser: Browser, serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["file://", ""])
+@pytest.mark.parametrize("asked", [{}, {"start_ledger": 100}])
+def test_new_ledgers_appear_by_themselves(
+    browser: Browser, serve: Serve, tmp_path: Path, scheme: str, asked: dict[str, int]
+) -> None:
     growing = tmp_path / "lake"
     made = list(islice(synthetic(20, first=100, ledger_bytes=20_000), 30))
     write_lake(growing, iter(made[:20]), first=100, network=Network.of("synthetic"))
-    served = serve(source=f"file://{growing}", network="synthetic", start_ledger=100)
+    served = serve(source=f"{scheme}{growing}", network="synthetic", **asked)
     served.wait_for(119)
     with browser.tab(served.url) as tab:
         tab.open("/")
@@ -218,6 +222,8 @@ def test_new_ledgers_appear_by_themselves(browser: Browser, serve: Serve, tmp_pa
         served.wait_for(129)
         tab.page.locator(".figures", has_text="129").wait_for()
         assert tab.page.locator(".strip span").last.get_attribute("data-ledger") == "129"
+        received = served.client.get("/metrics").text
+        assert "\nledgers_received_total 30.0\n" in received
 
 
 def test_an_open_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(

@@ -220,7 +220,6 @@ class SourceFollower:
         """Take a batch, as a sink does."""
         for table, rows in batch.tables.items():
             self._tables.add(table, LedgerRange(batch.first, batch.last), rows)
-        self._metrics.received(batch.run.count, batch.run.size_bytes)
         self._metrics.lags_behind(batch.run.last_closed_at)
         self.trouble = ""
 
@@ -247,6 +246,13 @@ class SourceFollower:
                 _log.log(level, "%s: %s; trying again", self._name, error)
             self._stop.wait(_RETRY_SECONDS)
 
+    def _wanted(self, source: Source) -> LedgerSet:
+        """Return what is asked for; where nothing is, all the source has and what follows."""
+        if self._ledgers is not None:
+            return self._ledgers
+        *closed, newest = source.available() or [LedgerRange(1)]
+        return LedgerSet([*closed, LedgerRange(newest.first)])
+
     def _read(self, source: Source) -> None:
         loop.run(
             source,
@@ -254,6 +260,6 @@ class SourceFollower:
             sinks=[self],
             options=DecodeOptions(network=self._network),
             limits=self._limits,
-            ledgers=self._ledgers,
+            ledgers=self._wanted(source),
             stop=self._stop,
         )
