@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import Final
 
 from stellarrow.errors import ConfigError
@@ -11,6 +13,7 @@ from stellarrow.net.proxies import Proxy, proxy_for
 ChannelOption = tuple[str, int | str]
 
 _HTTP: Final = ("http://", "https://")
+_NOTICED_SECONDS: Final = 1.0
 
 
 def proxy_of(target: str, *, secure: bool) -> Proxy | None:
@@ -24,6 +27,17 @@ def proxy_of(target: str, *, secure: bool) -> Proxy | None:
 
 
 NETWORK_KEY: Final = "stellarrow-network-bin"  # metadata: of which network a service's ledgers are
+
+
+def close_watched(close: Callable[[], None]) -> None:
+    """Close a channel of which nobody wants the state any more, once grpcio has noticed that.
+
+    grpcio's own thread looks at the state five times a second, and ends with a traceback where it finds the
+    channel closed.
+    """
+    timer = threading.Timer(_NOTICED_SECONDS, close)
+    timer.daemon = True
+    timer.start()
 
 
 def channel_options(target: str, *, secure: bool) -> tuple[ChannelOption, ...]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stellarrow.extras import needing
 from stellarrow.net.address import Address
-from stellarrow.net.grpc_channel import channel_options
+from stellarrow.net.grpc_channel import channel_options, close_watched
 
 with needing("flowctl", "grpc"):
     import grpc
@@ -73,7 +73,8 @@ class Registration:
 
     def close(self) -> None:
         self._stop.set()
-        self._channel.close()
+        self._channel.unsubscribe(self._changed)
+        close_watched(self._channel.close)
         if self._thread.ident is not None:
             self._thread.join()
 

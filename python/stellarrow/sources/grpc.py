@@ -12,7 +12,7 @@ from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUna
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, proxy_of
+from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, close_watched, proxy_of
 from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
@@ -118,13 +118,17 @@ class GrpcSource:
         """Return once the server takes a connection."""
 
         def connect() -> None:
-            with self._channel() as channel:
-                try:
-                    grpc.channel_ready_future(channel).result(self._reader.guard.policy.timeout)
-                except grpc.FutureTimeoutError as error:
-                    raise SourceUnavailable(
-                        f"{self.name} does not answer{self._way}: is it started there?"
-                    ) from error
+            channel = self._channel()
+            ready = grpc.channel_ready_future(channel)
+            try:
+                ready.result(self._reader.guard.policy.timeout)
+            except grpc.FutureTimeoutError as error:
+                raise SourceUnavailable(
+                    f"{self.name} does not answer{self._way}: is it started there?"
+                ) from error
+            finally:
+                ready.cancel()
+                close_watched(channel.close)
 
         self._reader.guard.call("ping", connect)
 
@@ -199,7 +203,8 @@ class _Stream:
     def close(self) -> None:
         self._ended.set()
         self._call.cancel()
-        self._channel.close()
+        self._channel.unsubscribe(self._changed)
+        close_watched(self._channel.close)
 
     def next(self) -> StreamedLedger:
         self._waits_until = time.monotonic() + self._timeout
