@@ -17,7 +17,7 @@ from stellarrow.errors import NetworkMismatch, SourceError, SourceUnavailable, S
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.flight_client import call_options, connect, reason_of
+from stellarrow.net.flight_client import Trouble, call_options, connect, reason_of, trouble_of
 
 EARLIEST: Final = "earliest"
 
@@ -135,11 +135,17 @@ class FlightTable:
         reason = reason_of(error)
         if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError) and since != EARLIEST:
             return ResumeRefused(f"{self.name} does not know the position to resume from ({reason})")
-        if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
-            return SourceError(f"{self.name} lets us in no further ({reason}): give the right credentials")
-        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | NotImplementedError):
-            return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
-        return SourceUnavailable(f"{self.name} does not answer ({reason}): start it or check the address")
+        match trouble_of(error):
+            case Trouble.LETS_NOBODY_IN:
+                return SourceError(
+                    f"{self.name} lets us in no further ({reason}): give the right credentials"
+                )
+            case Trouble.REFUSES:
+                return SourceError(f"{self.name} refuses {'@'.join(self._asked.values())}: {reason}")
+            case Trouble.AWAY:
+                return SourceUnavailable(
+                    f"{self.name} does not answer ({reason}): start it or check the address"
+                )
 
 
 def _read(chunk: flight.FlightStreamChunk) -> Arrival:

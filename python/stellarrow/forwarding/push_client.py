@@ -16,7 +16,7 @@ from pyarrow import flight
 from stellarrow.errors import SinkError, SinkUnavailable, StellarrowError
 from stellarrow.net.client_tls import NO_TLS
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
-from stellarrow.net.flight_client import call_options, connect, reason_of
+from stellarrow.net.flight_client import Trouble, call_options, connect, reason_of, trouble_of
 from stellarrow.net.proxies import host_of
 from stellarrow.net.redaction import redacted_url
 
@@ -77,11 +77,13 @@ class PushClient:
     def translated(self, error: Exception) -> StellarrowError:
         """Return what is wrong with the server, or with what it was sent."""
         reason = reason_of(error)
-        if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
-            return SinkError(f"{self.name} lets us push nothing ({reason}): give the right credentials")
-        if isinstance(error, pa.ArrowInvalid | pa.ArrowKeyError | pa.ArrowNotImplementedError):
-            return SinkError(f"{self.name} refuses what is pushed: {reason}")
-        return SinkUnavailable(f"{self.name} does not take what is pushed ({reason}): start it")
+        match trouble_of(error):
+            case Trouble.LETS_NOBODY_IN:
+                return SinkError(f"{self.name} lets us push nothing ({reason}): give the right credentials")
+            case Trouble.REFUSES:
+                return SinkError(f"{self.name} refuses what is pushed: {reason}")
+            case Trouble.AWAY:
+                return SinkUnavailable(f"{self.name} does not take what is pushed ({reason}): start it")
 
 
 class Pushing:

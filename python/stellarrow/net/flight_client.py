@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from enum import Enum
 from typing import Final
 
+import pyarrow as pa
 from pyarrow import flight
 
 from stellarrow.errors import ConfigError
@@ -49,6 +51,25 @@ def call_options(
     """Return what a call carries; `timeout` in seconds bounds all of it."""
     headers = [(name.encode(), value.encode()) for name, value in credentials.metadata_for(host)]
     return flight.FlightCallOptions(timeout=timeout, headers=headers)
+
+
+class Trouble(Enum):
+    """What a call came to nothing by."""
+
+    LETS_NOBODY_IN = "credentials"
+    REFUSES = "what was asked or sent"
+    AWAY = "anything else: it may be there again later"
+
+
+def trouble_of(error: Exception) -> Trouble:
+    """Return what kind of error Flight raised."""
+    if isinstance(error, flight.FlightUnauthenticatedError | flight.FlightUnauthorizedError):
+        return Trouble.LETS_NOBODY_IN
+    if isinstance(
+        error, pa.ArrowInvalid | pa.ArrowKeyError | pa.ArrowNotImplementedError | NotImplementedError
+    ):
+        return Trouble.REFUSES
+    return Trouble.AWAY
 
 
 def reason_of(error: Exception) -> str:

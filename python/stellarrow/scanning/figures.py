@@ -186,7 +186,13 @@ def _asked(
         raise ConfigError("a processor's figures are of all its ledgers: leave ledgers out, or name a source")
     from pyarrow import flight  # noqa: PLC0415  heavy
 
-    from stellarrow.net.flight_client import call_options, connect, reason_of  # noqa: PLC0415  heavy
+    from stellarrow.net.flight_client import (  # noqa: PLC0415  heavy
+        Trouble,
+        call_options,
+        connect,
+        reason_of,
+        trouble_of,
+    )
 
     scheme, _, place = url.partition("://")
     address = Address.parse(place)
@@ -197,14 +203,17 @@ def _asked(
             descriptor = flight.FlightDescriptor.for_command(request.ticket())
             info = client.get_flight_info(descriptor, options)
             table: pa.Table = client.do_get(info.endpoints[0].ticket, options).read_all()
-    except (pa.ArrowInvalid, pa.ArrowKeyError, NotImplementedError) as error:
-        raise SourceError(f"{where} refuses analytics/{request.name}: {reason_of(error)}") from error
-    except (flight.FlightUnauthenticatedError, flight.FlightUnauthorizedError) as error:
-        raise SourceError(f"{where} lets us in no further ({reason_of(error)}): give token") from error
-    except (flight.FlightError, pa.ArrowException) as error:
-        raise SourceUnavailable(
-            f"{where} does not answer ({reason_of(error)}): start it or check it"
-        ) from error
+    except (flight.FlightError, pa.ArrowException, NotImplementedError) as error:
+        reason = reason_of(error)
+        match trouble_of(error):
+            case Trouble.LETS_NOBODY_IN:
+                raise SourceError(f"{where} lets us in no further ({reason}): give token") from error
+            case Trouble.REFUSES:
+                raise SourceError(f"{where} refuses analytics/{request.name}: {reason}") from error
+            case Trouble.AWAY:
+                raise SourceUnavailable(
+                    f"{where} does not answer ({reason}): start it or check it"
+                ) from error
     told = json.loads(info.app_metadata or b"{}").get("network")
     if network is not None and told and Network.of(network).passphrase != told:
         raise ConfigError(f"{where} is of {Network.from_passphrase(told)}, not {Network.of(network)}")

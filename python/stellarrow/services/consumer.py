@@ -240,7 +240,10 @@ def _begun_network(settings: Settings) -> Network:
         told = stream.network()
     except SourceUnavailable as error:
         if named is None:
-            raise ConfigError(f"the network is not set, and {error}; or {NAME_IT}") from error
+            raise ConfigError(
+                f"the network is not set, and who would tell it is away ({error}): {NAME_IT}, or start"
+                " that first"
+            ) from error
         _log.warning("%s; waiting for it", error)
         return named
     return agreed(named, told, origin=origin, name=stream.name)

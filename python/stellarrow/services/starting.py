@@ -37,7 +37,10 @@ def network_of(
             if not _calls_servers(source):
                 raise
             if network is None:
-                raise ConfigError(f"the network is not set, and {error}; or {NAME_IT}") from error
+                raise ConfigError(
+                    f"the network is not set, and who would tell it is away ({error}): {NAME_IT}, or start"
+                    " that first"
+                ) from error
             _log.warning("%s; waiting for it", error)
             return network
     return agreed(network, told, origin=origin, name=name)
