@@ -80,13 +80,7 @@ def analytics(
     given |= {"from": start, "to": end}
     request = FiguresRequest.of(name, given)
     if isinstance(source, str) and source.partition("://")[0] in _FLIGHT:
-        if ledgers is not None:
-            raise ConfigError(
-                "a processor's figures are of all its ledgers: leave ledgers out, or name a source"
-            )
-        from stellarrow.scanning.asked_figures import ask  # noqa: PLC0415  heavy
-
-        return ask(source, request, token, network)
+        return _asked(source, request, token, ledgers, network)
     if session or token:
         raise ConfigError("session and token are of a processor: name its Flight, such as flight://HOST:8816")
     keyed = bool(top or request.key)
@@ -173,3 +167,17 @@ def _opened(source: str | os.PathLike[str] | Source) -> Iterator[Source]:
 
     with closing(open_source(os.fspath(source))) as opened:
         yield opened
+
+
+def _asked(
+    url: str,
+    request: FiguresRequest,
+    token: str | None,
+    ledgers: LedgerSet | LedgerRange | str | None,
+    network: str | Network | None,
+) -> pa.Table:
+    if ledgers is not None:
+        raise ConfigError("a processor's figures are of all its ledgers: leave ledgers out, or name a source")
+    from stellarrow.scanning.asked_figures import ask  # noqa: PLC0415  heavy
+
+    return ask(url, request, token, network)
