@@ -28,10 +28,10 @@ FLOORS = (
     ("registry",),
     ("storage", "config"),
     ("security",),
-    ("pipeline", "spool", "contracts", "analytics", "enrichment"),
+    ("pipeline", "spool", "contracts", "analysis", "enrichment"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
-    ("analytics.reads",),
+    ("analysis.reads",),
     ("receiving", "forwarding"),
     ("servers.raw", "servers"),
     ("running", "scanning", "verification", "lifecycle"),
@@ -125,9 +125,22 @@ def test_nothing_imports_the_command_line() -> None:
 
 
 def test_importing_stellarrow_pulls_in_nothing_heavy() -> None:
-    code = "import sys, stellarrow; print(*sys.modules)"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert BANNED_AT_IMPORT.isdisjoint(loaded.stdout.split())
+    assert loaded("import stellarrow").isdisjoint({*BANNED_AT_IMPORT, "pyarrow", "numpy"})
+
+
+def test_the_names_of_stellarrow_pull_in_nothing_that_only_some_need() -> None:
+    assert loaded("from stellarrow import *").isdisjoint(BANNED_AT_IMPORT)
+
+
+def test_telling_the_version_loads_no_arrow() -> None:
+    code = "import stellarrow.cli\nstellarrow.cli.invoke(['--version'])"
+    assert loaded(code).isdisjoint({"pyarrow", "numpy", "rich"})
+
+
+def loaded(code: str) -> set[str]:
+    """Which modules are loaded after that code."""
+    command = [sys.executable, "-c", f"import sys\n{code}\nprint(*sys.modules)"]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
 
 
 def test_no_file_is_longer_than_the_house_allows() -> None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import frame, sequences, split
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.errors import LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
