@@ -20,7 +20,7 @@ from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.hash_chain import check_link
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.storage import Store
+from stellarrow.storage.store import Store
 
 _LEVEL: Final = 3  # of zstd; another level makes other bytes
 _STORED: Final = 32 << 20  # bytes of stored ledgers on their way in
