@@ -8,7 +8,7 @@ from typing import Final, NoReturn
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.analytics.request import FiguresRequest
+from stellarrow.analysis.request import FiguresRequest
 from stellarrow.errors import ConfigError, SourceError, SourceUnavailable
 from stellarrow.ledgers import Network
 from stellarrow.net.address import Address

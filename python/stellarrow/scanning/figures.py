@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.request import FiguresRequest
-from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
 from stellarrow.errors import ConfigError, SourceError
@@ -23,7 +23,7 @@ from stellarrow.protocols import Source
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.analytics.reads.stored import StoredTable
+    from stellarrow.analysis.reads.stored import StoredTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 _MOST_BYTES: Final = 1 << 30
@@ -103,7 +103,7 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
     """Return the table of a folder that was extracted, None where the source is no such folder."""
     if not isinstance(source, str | os.PathLike) or "://" in str(source):
         return None
-    from stellarrow.analytics.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.analysis.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.dataset import is_extracted  # noqa: PLC0415  the same
 
     folder = local_path(source)
@@ -116,7 +116,7 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> None:
-    from stellarrow.analytics.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.analysis.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  the same
 
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked

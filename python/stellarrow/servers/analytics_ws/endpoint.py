@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
-from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analysis.reads.reading import Tables
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Access

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.analytics.reads.refusals import NotFound, Refused
+from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls
 from stellarrow.extras import needing
 from stellarrow.net.resilience import TokenBucket
