@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls
@@ -125,7 +125,7 @@ class Session:
         given: dict[str, Any] = {}
         try:
             op, given = read(event.get("text") if event.get("text") is not None else event.get("bytes"))
-            await _OPS[op](self, given)
+            await self._OPS[op](self, given)
         except StellarrowError as error:
             self._refuse(error, given)
         except Exception:
@@ -245,12 +245,11 @@ class Session:
         self._behind_since = self._behind_since or now
         return now - self._behind_since > BEHIND_SECONDS
 
-
-_OPS: Final[Mapping[str, Callable[[Session, dict[str, Any]], Awaitable[None]]]] = {
-    "auth": Session._auth,  # noqa: SLF001  its own
-    "subscribe": Session._subscribe,  # noqa: SLF001
-    "credit": Session._credit,  # noqa: SLF001
-    "unsubscribe": Session._unsubscribe,  # noqa: SLF001
-    "list": Session._list,  # noqa: SLF001
-    "ping": Session._ping,  # noqa: SLF001
-}
+    _OPS: ClassVar[Mapping[str, Callable[[Session, dict[str, Any]], Awaitable[None]]]] = {
+        "auth": _auth,
+        "subscribe": _subscribe,
+        "credit": _credit,
+        "unsubscribe": _unsubscribe,
+        "list": _list,
+        "ping": _ping,
+    }
