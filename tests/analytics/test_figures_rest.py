@@ -11,7 +11,7 @@ import pytest
 
 import stellarrow as sa
 from analytics.conftest import SECONDS, Serve, Served
-from stellarrow.analytics.windows import Analytics
+from stellarrow.analysis.windows import Analytics
 
 Oracle = Callable[[str], list[tuple[Any, ...]]]
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from stellarrow.analytics.summary import summary_of
-from stellarrow.analytics.windows import TABLES, WINDOWS, Analytics
+from stellarrow.analysis.summary import summary_of
+from stellarrow.analysis.windows import TABLES, WINDOWS, Analytics
 from stellarrow.core.decode import Decoder
 from stellarrow.core.synthetic import synthetic
 

@@ -15,8 +15,8 @@ import pytest
 
 import stellarrow as sa
 from figures_by_sql import WINDOWS, check, keys_of, up_to
-from stellarrow.analytics.request import FiguresRequest
-from stellarrow.analytics.windows import NAMES, Analytics, Answer
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.windows import NAMES, Analytics, Answer
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor import session_figures
