@@ -107,7 +107,12 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
 
 def test_figures_in_short_are_all_of_one_ledger_while_more_are_counted(decoded: Ledgers) -> None:
     analytics = fed(decoded[:1])
-    counting = threading.Thread(target=lambda: [feed(analytics, batch) for batch in decoded[1:]])
+
+    def count() -> None:
+        for batch in decoded[1:]:
+            feed(analytics, batch)
+
+    counting = threading.Thread(target=count)
     counting.start()
     try:
         while counting.is_alive():
