@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from stellarrow.analytics.windows import TABLES, WINDOWS, Analytics
+from stellarrow.analysis.windows import TABLES, WINDOWS, Analytics
 from stellarrow.core.decode import Decoder
 from stellarrow.core.synthetic import synthetic
 

@@ -15,7 +15,7 @@ import pytest
 
 import stellarrow as sa
 from figures_by_sql import WINDOWS, check, keys_of, up_to
-from stellarrow.analytics.windows import NAMES
+from stellarrow.analysis.windows import NAMES
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor import session_figures

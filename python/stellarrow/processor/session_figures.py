@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.windows import Analytics
+from stellarrow.analysis.windows import Analytics
 from stellarrow.core.decode import Decoder
 from stellarrow.core.tables import schema, table
 from stellarrow.errors import LedgerMissing, SourceError, StellarrowError, Stopped, Unavailable

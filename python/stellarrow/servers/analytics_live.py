@@ -13,8 +13,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.tailing import Part, Tail
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.tailing import Part, Tail
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE

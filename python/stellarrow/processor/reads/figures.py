@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.analytics.request import FiguresRequest
-from stellarrow.analytics.summary import summary_of
-from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.summary import summary_of
+from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.processor.processor import Processor

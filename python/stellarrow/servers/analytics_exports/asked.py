@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.paging import first_mark
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import NotFound, Refused, blaming
-from stellarrow.analytics.reads.times import Times
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.paging import first_mark
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import NotFound, Refused, blaming
+from stellarrow.analysis.reads.times import Times
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.bounded_json import JsonObject

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.analytics.reads.reading import Tables
-from stellarrow.analytics.reads.refusals import NotFound
+from stellarrow.analysis.reads.reading import Tables
+from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.errors import ConfigError, SinkError, StellarrowError, Stopped, TooManyCalls, Unavailable
 from stellarrow.servers.analytics_exports import parts
 from stellarrow.servers.analytics_exports.asked import read

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.order import ledgers_of
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import FellOut
+from stellarrow.analysis.reads.order import ledgers_of
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import FellOut
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.servers.analytics_exports.asked import question_of

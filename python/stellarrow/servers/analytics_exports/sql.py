@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analysis.reads.reading import Tables
 from stellarrow.servers.analytics_http.query import read_sql, sandboxed
 from stellarrow.sql.sandbox import Sandbox, SandboxAnswer, SandboxLimits
 

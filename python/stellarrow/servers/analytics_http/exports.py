@@ -6,7 +6,7 @@ import base64
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import StellarrowError, Unauthenticated
 from stellarrow.extras import needing
 from stellarrow.security.access import Access, Grant, status_result

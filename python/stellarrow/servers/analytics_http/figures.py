@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.figures import KeptFigures
-from stellarrow.analytics.reads.refusals import NotFound, blaming
-from stellarrow.analytics.request import MOST_TOP, FiguresRequest
-from stellarrow.analytics.windows import NAMES, WINDOWS
+from stellarrow.analysis.reads.figures import KeptFigures
+from stellarrow.analysis.reads.refusals import NotFound, blaming
+from stellarrow.analysis.request import MOST_TOP, FiguresRequest
+from stellarrow.analysis.windows import NAMES, WINDOWS
 from stellarrow.errors import nearest
 from stellarrow.net.redaction import shortened
 from stellarrow.servers.analytics_http.answers import Document, Rows

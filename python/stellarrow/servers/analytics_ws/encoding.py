@@ -10,7 +10,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import ipc
 
-from stellarrow.analytics.reads.tailing import Part, Tail
+from stellarrow.analysis.reads.tailing import Part, Tail
 from stellarrow.servers.analytics_http.writing import Bytes, json_rows
 from stellarrow.servers.analytics_live import Delivery
 from stellarrow.servers.analytics_ws.frames import binary_frame, text_frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analysis.reads.reading import Tables
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Access

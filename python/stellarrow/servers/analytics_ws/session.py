@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.analytics.reads.refusals import NotFound, Refused
+from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls
 from stellarrow.extras import needing
 from stellarrow.net.resilience import TokenBucket

@@ -8,9 +8,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.order import ledgers_of
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.order import ledgers_of
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.processor.reads.cursor import Cursor, Place

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.windows import NAMES, WINDOWS, Analytics
+from stellarrow.analysis.windows import NAMES, WINDOWS, Analytics
 
 FOREMOST: Final = 10  # assets, and contracts: each is a time series where Prometheus looks
 _FOREMOST_IN: Final = "24h"

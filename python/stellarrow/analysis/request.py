@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers.dates import is_moment, read_moment
 from stellarrow.net.bounded_json import JsonObject, read_object
