@@ -108,6 +108,7 @@ _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
 _KAFKA: Final = "stellarrow.sinks.kafka:KafkaSink"
+_DELTA: Final = "stellarrow.sinks.delta:DeltaSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _RPC: Final = "rpc+"
@@ -143,6 +144,7 @@ _SINKS: Final = _listed(
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
     Entry("kafka", "kafka://HOST:9092", _KAFKA, "topics in Kafka", extra="kafka"),
+    Entry("delta", "delta:FOLDER", _DELTA, "Delta tables"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
@@ -320,6 +322,12 @@ def sink_entry(location: str) -> Entry:
             f"{redacted_url(location)!r} names no folder or database: write {known[scheme].form}"
         )
     return known[scheme]
+
+
+def is_sink_beside_files(location: str) -> bool:
+    """Tell whether a location is a sink's that keeps no plain files, such as a database or `delta:FOLDER`."""
+    scheme, colon, _ = location.partition(":")
+    return bool(colon) and scheme in sinks() and scheme not in FORMATS and not local_path(location).exists()
 
 
 def open_sink(place: str, names: Sequence[str], options: SinkOptions) -> Sink:

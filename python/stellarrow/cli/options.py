@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from stellarrow import registry
 from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
@@ -66,9 +67,9 @@ class LocalPath(click.Path):
 
 
 class Data(LocalPath):
-    """A folder of this machine, or the URL of a database or of topics, as it is."""
+    """A folder of this machine, or the location of a sink that keeps no plain files, as it is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("postgres://", "postgresql://", "kafka://")):
+        if registry.is_sink_beside_files(str(value)):
             return str(value)
         return super().convert(value, param, ctx)
