@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 
-from stellarrow import registry
 from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
@@ -70,6 +69,8 @@ class Data(LocalPath):
     """A folder of this machine, or the location of a sink that keeps no plain files, as it is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if registry.is_sink_beside_files(str(value)):
+        from stellarrow.scanning.sunk import is_no_file  # noqa: PLC0415  loads Arrow
+
+        if ":" in str(value) and is_no_file(str(value)):
             return str(value)
         return super().convert(value, param, ctx)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from stellarrow import registry
 from stellarrow.core.arguments import as_select, check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.named_queries import Catalogue
@@ -188,10 +187,11 @@ def _extracted(
 def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
     if not isinstance(source, str | os.PathLike):
         return None
-    if "://" in str(source) or registry.is_sink_beside_files(str(source)):
-        from stellarrow.scanning.sunk import find_sunk  # noqa: PLC0415  loads sinks
+    if ":" in str(source):
+        from stellarrow.scanning.sunk import find_sunk, is_no_file  # noqa: PLC0415  loads sinks
 
-        return find_sunk(str(source), table)
+        if is_no_file(str(source)) or "://" in str(source):
+            return find_sunk(str(source), table)
     from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
     return find_table(local_path(source), table)

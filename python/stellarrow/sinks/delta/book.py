@@ -25,7 +25,6 @@ from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.delta.log import DeltaLog, add, first_actions
 from stellarrow.sinks.delta.schema_text import grown_text, schema_text
 from stellarrow.sinks.delta.snapshot import APP, Action
-from stellarrow.sinks.delta.statistics import statistics
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
 from stellarrow.sinks.lakehouse.data_file import Written, narrowed
@@ -94,7 +93,7 @@ class DeltaBook:
                 if self._commit(placed, missing, held):
                     self._after_commit(self.log.snapshot.version, missing)
                     break
-                threading.Event().wait(random.uniform(0, min(_LONGEST_TURN, 0.01 * 2**turn)))  # noqa: S311
+                threading.Event().wait(random.uniform(0, min(_LONGEST_TURN, 0.01 * 2**turn)))  # noqa: S311  not all at once
             else:
                 raise SinkError(
                     f"other writers committed to {self.log.where} {TURNS} times before a commit of ours got"
@@ -143,7 +142,7 @@ class DeltaBook:
         name = f"part-{ledgers.first:010d}-{ledgers.last:010d}-{token_hex(8)}{self._format.suffix}"
         path = f"{self.log.folder}/{name}"
         file.upload.place(path)
-        return _Placed(path, add(name, file.bytes, statistics(file.footer)), file.rows)
+        return _Placed(path, add(name, file), file.rows)
 
     def _narrowed(self, placed: _Placed | None, missing: LedgerSet) -> _Placed | None:
         """Put a file in the place of another that has rows which are there by now."""

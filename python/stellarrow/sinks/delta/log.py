@@ -16,7 +16,9 @@ from typing import Any, Final
 from stellarrow.core.tables import __version__
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.sinks.delta import checkpoint
-from stellarrow.sinks.delta.snapshot import Action, Snapshot
+from stellarrow.sinks.delta.snapshot import SHA256, Action, Snapshot
+from stellarrow.sinks.delta.statistics import statistics
+from stellarrow.sinks.lakehouse.data_file import Written
 from stellarrow.sinks.lakehouse.rows import damage_told
 from stellarrow.storage.files import FileStore, Gone
 
@@ -172,16 +174,17 @@ def _newest_checkpoint(names: Sequence[str]) -> tuple[int, list[str]] | None:
     return max(whole, default=None)
 
 
-def add(path: str, size: int, stats: str, *, is_new: bool = True) -> Action:
+def add(path: str, file: Written, *, is_new: bool = True) -> Action:
     """Return the action that a file becomes part of the table; merged files bring no new rows."""
     return {
         "add": {
             "path": path,
             "partitionValues": {},
-            "size": size,
+            "size": file.bytes,
             "modificationTime": int(time.time() * 1_000),
             "dataChange": is_new,
-            "stats": stats,
+            "stats": statistics(file.footer),
+            "tags": {SHA256: file.sha256},
         }
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from stellarrow.storage.irregular import Irregular
 
 _CHANCES: Final = 5  # to read rows whose files are merged and removed meanwhile
 _LEDGER: Final = "ledger_sequence"
+_BLOCK: Final = 1 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,12 +102,23 @@ class HeldDelta:
 
     def _rows_of(self, one: HeldFile, columns: Sequence[str], part: LedgerRange) -> Counter[int]:
         rows: Counter[int] = Counter()
+        if one.sha256:
+            self._compare(one)
         for batch in in_order([one], self._open, signed(self.schema), columns, part):
             rows += rows_by_ledger(batch)
         found = sum(rows.values())
         if one.first in part and one.last in part and found != one.rows:
             raise Damaged(f"{self.log.where}/{one.path} has {found} rows, and its log says {one.rows}")
         return rows
+
+    def _compare(self, one: HeldFile) -> None:
+        """Compare a file's bytes with its entry."""
+        digest = hashlib.sha256()
+        with self._open(one.path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        if digest.hexdigest() != one.sha256:
+            raise Damaged(f"{self.log.where}/{one.path} has not the bytes that were written")
 
 
 def _ends(ledgers: LedgerSet) -> set[int]:

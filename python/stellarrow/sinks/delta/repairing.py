@@ -15,7 +15,6 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.delta.book import coverage_path, number_of, read_coverage
 from stellarrow.sinks.delta.log import DeltaLog, add, removals
 from stellarrow.sinks.delta.snapshot import APP, Action, held_file
-from stellarrow.sinks.delta.statistics import statistics
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.signed import signed
@@ -63,7 +62,7 @@ class _Forgetting:
                 name = f"part-{due.first:010d}-{due.last:010d}-{token_hex(8)}.parquet"
                 kept.upload.place(f"{self.log.folder}/{name}")
                 placed.append(f"{self.log.folder}/{name}")
-                actions.append(add(name, kept.bytes, statistics(kept.footer)))
+                actions.append(add(name, kept))
         finally:
             if kept:
                 kept.upload.discard()

@@ -13,6 +13,7 @@ from stellarrow.errors import Damaged, SchemaMismatch
 from stellarrow.sinks.lakehouse.rows import HeldFile
 
 APP: Final = "stellarrow"  # the application whose transactions name the coverage
+SHA256: Final = "stellarrow.sha256"  # a tag of files
 _WRITER: Final = 2  # the protocol we write: neither deletion vectors nor renamed columns, which need more
 _TABLE_FEATURES: Final = 7
 _KNOWN_FEATURES: Final = frozenset(("appendOnly", "invariants"))
@@ -104,6 +105,7 @@ def held_file(where: str, told: Action) -> HeldFile:
         found = json.loads(told.get("stats") or "{}")
         first = int(found.get("minValues", {}).get("ledger_sequence", 0))
         last = int(found.get("maxValues", {}).get("ledger_sequence", 2**32 - 1))
-        return HeldFile(path, first, last, int(found.get("numRecords", 1)))
+        digest = str((told.get("tags") or {}).get(SHA256) or "")
+        return HeldFile(path, first, last, int(found.get("numRecords", 1)), digest)
     except (ValueError, TypeError, AttributeError) as error:
         raise Damaged(f"{where} has a log whose entry of {path} cannot be read: restore the log") from error

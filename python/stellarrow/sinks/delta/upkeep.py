@@ -19,7 +19,6 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.delta.book import FOLDER
 from stellarrow.sinks.delta.log import CHECKPOINT_EVERY, DeltaLog, add, removals
 from stellarrow.sinks.delta.snapshot import KEPT_SECONDS, held_file
-from stellarrow.sinks.delta.statistics import statistics
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
 from stellarrow.sinks.files.runs import Runs
@@ -98,7 +97,7 @@ class Upkeep:
             made.upload.place(f"{self.folder}/{name}")
         finally:
             made.upload.discard()
-        actions = [*removals(entries), add(name, made.bytes, statistics(made.footer), is_new=False)]
+        actions = [*removals(entries), add(name, made, is_new=False)]
         for _ in range(_CHANCES):
             if self.log.commit("OPTIMIZE", actions, ledgers=str(around)):
                 return len(inputs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -21,10 +22,11 @@ _LEDGER = "ledger_sequence"
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A whole file, not placed yet: its size, its footer, how many rows it has of each stride of ledgers."""
+    """A whole file, not placed yet: its size, digest and footer, and the rows of each stride of ledgers."""
 
     upload: Upload
     bytes: int
+    sha256: str
     footer: pq.FileMetaData
     rows: Counter[int]
 
@@ -37,7 +39,8 @@ class DataFile:
         self._format = format
         self._sort_by = format.sort_by(schema)
         self._rows: Counter[int] = Counter()
-        self._writing = format.begin(_Bytes(upload), schema)
+        self._bytes = _Bytes(upload)
+        self._writing = format.begin(self._bytes, schema)
 
     def write(self, run: pa.RecordBatch) -> None:
         """Append a run of whole ledgers, in ledger order."""
@@ -51,7 +54,8 @@ class DataFile:
         """End the file."""
         self._writing.close({})
         with self._upload.written() as file:
-            return Written(self._upload, file.size(), pq.read_metadata(file), self._rows)
+            digest = self._bytes.digest.hexdigest()
+            return Written(self._upload, file.size(), digest, pq.read_metadata(file), self._rows)
 
     def discard(self) -> None:
         """Forget the file, if it was not placed."""
@@ -64,7 +68,13 @@ class _Bytes:
     closed = False
 
     def __init__(self, upload: Upload) -> None:
-        self.write = upload.write
+        self._upload = upload
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """Pass bytes on, and digest them."""
+        self.digest.update(data)
+        return self._upload.write(data)
 
     def flush(self) -> None:
         """Nothing: what is written aside is made durable when it is placed."""

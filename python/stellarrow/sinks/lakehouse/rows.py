@@ -23,12 +23,13 @@ _AT_ONCE: Final = 400_000  # rows
 
 @dataclass(frozen=True, slots=True)
 class HeldFile:
-    """A file of a table: where it lies, and between which ledgers its rows are."""
+    """A file of a table: where it lies, between which ledgers its rows are, and how many."""
 
     path: str
     first: int
     last: int
     rows: int
+    sha256: str = ""  # where its entry tells
 
 
 @dataclass(frozen=True, slots=True)
