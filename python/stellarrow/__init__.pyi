@@ -40,6 +40,7 @@ from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
@@ -73,6 +74,7 @@ __all__ = [
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",

@@ -12,22 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 import stellarrow as sa
+from sinks.delta.opening import options
 from sinks.kept import in_order
 from sinks.lasting import LastingContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
-from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import columns_of
-from stellarrow.ledgers import Network
-from stellarrow.registry import SinkOptions
 from stellarrow.sinks.delta import DeltaSink
 from stellarrow.sinks.lakehouse import coverage
 from stellarrow.storage.files import FileStore
 from stellarrow.storage.local_files import LocalFiles
-
-
-def options(**choices: Any) -> SinkOptions:
-    network = Network.of(choices.pop("network", "synthetic"))
-    return SinkOptions.of(DecodeOptions(network=network, **choices))
 
 
 def plain_files(table: Path) -> list[str]:
@@ -82,7 +75,7 @@ class DeltaContract(SharedSinkContract, LastingContract):
 
     def opening(self) -> str:
         return (
-            "from sinks.delta.made import options\n"
+            "from sinks.delta.opening import options\n"
             "from sinks.stepping import Stepping\n"
             "from stellarrow.sinks.delta import DeltaSink\n"
             f"sink = DeltaSink(Stepping({self.store_source()}, step), {self.tables!r}, options=options(),"

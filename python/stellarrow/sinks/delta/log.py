@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.sinks.delta import checkpoint
 from stellarrow.sinks.delta.snapshot import SHA256, Action, Snapshot

@@ -53,9 +53,9 @@ class DataFile:
     def close(self) -> Written:
         """End the file."""
         self._writing.close({})
-        with self._upload.written() as file:
-            digest = self._bytes.digest.hexdigest()
-            return Written(self._upload, file.size(), digest, pq.read_metadata(file), self._rows)
+        file = self._upload.written()  # closing it would close what is to be placed
+        digest = self._bytes.digest.hexdigest()
+        return Written(self._upload, file.size(), digest, pq.read_metadata(file), self._rows)
 
     def discard(self) -> None:
         """Forget the file, if it was not placed."""
