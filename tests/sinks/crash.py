@@ -1,9 +1,9 @@
 """Runs a sink in processes that die: one interpreter that is warm, a fork of it for each try.
 
 Reads a JSON object a line: the Python source that opens the sink as `sink`, the ranges to write, and when to
-die: at the n-th `step()` that source calls, or after so many seconds, or so long after there are so many files
-of a pattern. Answers with the exit code. Several
-sources run at once, and the worst exit code is the answer.
+die: at the n-th `step()` that source calls, or after so many seconds, or so long after there are so many
+files of a pattern. Answers with the exit code. Several sources run at once, and the worst exit code is the
+answer.
 """
 
 from __future__ import annotations

@@ -152,7 +152,11 @@ class DeltaBook:
         if missing:
             with self._store.read(placed.path) as whole:
                 file = narrowed(whole, missing, self.create(), self._schema, self._format)
-            left = self._placed(file, missing)
+            try:
+                left = self._placed(file, missing)
+            finally:
+                if file:
+                    file.upload.discard()
         self._store.remove([placed.path])
         return left
 
