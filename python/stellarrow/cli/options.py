@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from stellarrow import registry
 from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
@@ -66,11 +67,13 @@ class LocalPath(click.Path):
 
 
 class Data(LocalPath):
-    """A folder of this machine, or the location of a sink that keeps no plain files, as it is."""
+    """A folder of this machine, also as parquet:FOLDER, or the location of a sink without plain files."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from stellarrow.scanning.sunk import is_no_file  # noqa: PLC0415  loads Arrow
 
         if ":" in str(value) and is_no_file(str(value)):
             return str(value)
-        return super().convert(value, param, ctx)
+        form, _, folder = str(value).partition(":")
+        is_sink = form in registry.FORMATS and "://" not in folder
+        return super().convert(folder.partition("?")[0] if is_sink else value, param, ctx)
