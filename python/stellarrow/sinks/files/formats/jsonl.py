@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     base64_of,
@@ -22,6 +23,7 @@ from stellarrow.sinks.files.formats.text import (
     compressing,
     decompressing,
     moments,
+    typed_value,
     valued,
     whole_ledgers,
 )
@@ -78,8 +80,10 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
 
     Joins names and values of each row; the joined column's buffer is the file's text."""
     parts: list[Any] = []
-    for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        # Names of contracts' own columns, and what they hold, may be anything.
+        known = "" if is_declared(field) else field.name
+        parts += [f"{',' if parts else '{'}{_named(field.name)}:", value(column, known)]
     lines = pc.binary_join_element_wise(
         *parts, f"}}{end}", "", null_handling="replace", null_replacement="null"
     )
@@ -87,25 +91,43 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
     return text.slice(0, unpack_from("=i", offsets, 4 * len(lines))[0])
 
 
+def _named(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
+
+
 def value(column: pa.Array, name: str) -> pa.Array:
     """Return a column's values as JSON, null where there is none."""
     kind = column.type
     if pa.types.is_list(kind):
-        texts = _quoted(_escaped(column.flatten(), name))
-        offsets = pc.subtract(column.offsets, column.offsets[0])
-        lists = pa.ListArray.from_arrays(offsets, texts, mask=column.is_null() if column.null_count else None)
-        return pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", "")
+        return _list(column, name)
+    if pa.types.is_struct(kind):
+        return _object(column)
     if pa.types.is_string(kind):
         return _quoted(_escaped(column, name))
     if pa.types.is_timestamp(kind):
         return _quoted(moments(column))
-    if pa.types.is_binary(kind):
+    if pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind):
         return _quoted(base64_of(column))
     if pa.types.is_decimal(kind) or kind in (pa.int64(), pa.uint64()):
         return _quoted(column.cast(pa.string()))
     if pa.types.is_floating(kind):  # JSON has no word for what is no number
         return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
     return column.cast(pa.string())
+
+
+def _list(column: pa.ListArray, name: str) -> pa.Array:
+    texts = value(column.flatten(), name).fill_null("null")
+    offsets = pc.subtract(column.offsets, column.offsets[0])
+    lists = pa.ListArray.from_arrays(offsets, texts, mask=column.is_null() if column.null_count else None)
+    return pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", "")
+
+
+def _object(column: pa.StructArray) -> pa.Array:
+    parts: list[Any] = []
+    for field, values in zip(column.type, column.flatten(), strict=True):
+        parts += [f"{',' if parts else '{'}{_named(field.name)}:", value(values, "")]
+    texts = pc.binary_join_element_wise(*parts, "}", "", null_handling="replace", null_replacement="null")
+    return pc.if_else(column.is_valid(), texts, None)
 
 
 def _quoted(texts: pa.Array) -> pa.Array:
@@ -121,9 +143,24 @@ def _escaped(texts: pa.Array, name: str) -> pa.Array:
 
 
 def _read_as(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind):
+    if pa.types.is_list(kind):
+        return pa.list_(_read_as(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _read_as(field.type)) for field in kind])
+    if pa.types.is_boolean(kind) or pa.types.is_floating(kind):
         return kind
     return kind if pa.types.is_integer(kind) and kind.bit_width < 64 else pa.string()
+
+
+def parsed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Read values of a type out of JSON, as `value` writes them."""
+    lines = pc.binary_join_element_wise('{"value":', texts.fill_null("null"), "}", "\n", "")
+    text = "".join(lines.to_pylist()).encode()
+    held = pa.schema([pa.field("value", _read_as(kind))])
+    parsing = pj.ParseOptions(explicit_schema=held, unexpected_field_behavior="error")
+    reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    read = pj.read_json(pa.BufferReader(text), reading, parsing).column("value").combine_chunks()
+    return typed_value(read, kind)
 
 
 def _lines(file: Any) -> Iterator[bytes]:

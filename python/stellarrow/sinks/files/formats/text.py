@@ -69,12 +69,23 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 def valued(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Turn texts back into the values of a schema."""
     held = written(schema, rows.schema.names)
-    columns = [_valued(column, field.type) for column, field in zip(rows.columns, held, strict=True)]
+    columns = [typed_value(column, field.type) for column, field in zip(rows.columns, held, strict=True)]
     return completed(pa.RecordBatch.from_arrays(columns, schema=held), schema)
 
 
-def _valued(column: pa.Array, meant: pa.DataType) -> pa.Array:
-    if pa.types.is_binary(meant):
+def typed_value(column: pa.Array, meant: pa.DataType) -> pa.Array:
+    """Turn values that are text, or hold text, into those of a type."""
+    if column.type == meant:
+        return column
+    mask = column.is_null() if column.null_count else None
+    if pa.types.is_struct(meant):
+        parts = [typed_value(part, one.type) for part, one in zip(column.flatten(), meant, strict=True)]
+        return pa.StructArray.from_arrays(parts, fields=[*meant], mask=mask)
+    if pa.types.is_list(meant):
+        offsets = pc.subtract(column.offsets, column.offsets[0])
+        items = typed_value(column.flatten(), meant.value_type)
+        return pa.ListArray.from_arrays(offsets, items, type=meant, mask=mask)
+    if pa.types.is_binary(meant) or pa.types.is_fixed_size_binary(meant):
         held = [None if one is None else base64.b64decode(one, validate=True) for one in column.to_pylist()]
         return pa.array(held, meant)
     if pa.types.is_timestamp(meant):
