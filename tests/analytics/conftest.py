@@ -17,7 +17,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from stellarrow.analytics.reads.order import in_order
+from stellarrow.analysis.reads.order import in_order
 from stellarrow.config import Analytics, read
 from stellarrow.core.synthetic import synthetic
 from stellarrow.services.analytics import AnalyticsService

@@ -11,11 +11,11 @@ from functools import partial
 from typing import Any, Final
 
 from stellarrow import registry
-from stellarrow.analytics.reads.figures import KeptFigures
-from stellarrow.analytics.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
-from stellarrow.analytics.reads.hot import Hot
-from stellarrow.analytics.reads.reading import Tables
-from stellarrow.analytics.reads.stored import Stored
+from stellarrow.analysis.reads.figures import KeptFigures
+from stellarrow.analysis.reads.following import Follower, ProcessorFollower, SourceFollower, Stream
+from stellarrow.analysis.reads.hot import Hot
+from stellarrow.analysis.reads.reading import Tables
+from stellarrow.analysis.reads.stored import Stored
 from stellarrow.config import Analytics as Settings
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.core.tables import table
@@ -36,7 +36,7 @@ from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
 _LOOK_SECONDS: Final = 0.5  # between looks at what is stored
-_log: Final = logging.getLogger("stellarrow.analytics")
+_log: Final = logging.getLogger("stellarrow.analysis")
 
 
 class AnalyticsService:

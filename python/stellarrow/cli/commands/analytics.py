@@ -26,7 +26,7 @@ _PAGE: Final = {
     "How it serves": ("rest_port", "websocket_port", "health_port", "hot_mb", "insecure", "state_dir"),
 }
 _LOOK_SECONDS: Final = 0.2  # between looks at what is new
-_log: Final = logging.getLogger("stellarrow.analytics")
+_log: Final = logging.getLogger("stellarrow.analysis")
 
 
 @click.group(cls=Verbs, epilog=_EXAMPLE)

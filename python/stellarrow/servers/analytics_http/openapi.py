@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.parameters import Parameter
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES

@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, nearest
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from stellarrow.analytics.reads.figures import KeptFigures
-from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analysis.reads.figures import KeptFigures
+from stellarrow.analysis.reads.reading import Tables
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.accounts import AccountEndpoints
 from stellarrow.servers.analytics_http.assets import AssetEndpoints

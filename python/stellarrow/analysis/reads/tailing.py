@@ -8,9 +8,9 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.order import ledgers_of
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.order import ledgers_of
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.processor.reads.cursor import Cursor, Place
@@ -59,6 +59,10 @@ class Tail:
         if place is None or place.row:
             raise Refused("the token is none of these rows: begin from earliest or latest", field="from")
         return place.after
+
+    def last(self) -> int:
+        """Return the last ledger that there is now."""
+        return self._tables.snapshot(self.question.table).as_of
 
     def token(self, after: int) -> str:
         """Return what goes on behind a ledger."""

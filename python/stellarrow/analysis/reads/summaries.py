@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import FellOut, Refused
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
