@@ -17,7 +17,6 @@ from stellarrow.core.typed import Knowledge
 from stellarrow.core.typed_columns import own_columns, united
 from stellarrow.sinks.files.formats.csv import Csv
 from stellarrow.sinks.files.formats.jsonl import JsonLines
-from stellarrow.sinks.files.formats.text import TextFormat
 from typed_specs import CONTRACT, KINDS, event_of, interface, transfer_spec, value_of
 
 FORMATS = ("parquet", "jsonl", "csv")
@@ -58,7 +57,7 @@ class Kept(BytesIO):
         super().close()
 
 
-def written_and_read(format: TextFormat, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+def written_and_read(format: JsonLines | Csv, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     out = Kept()
     writing = format.begin(pa.PythonFile(out, mode="w"), rows.schema)
     writing.write(rows)

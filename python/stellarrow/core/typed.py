@@ -186,7 +186,7 @@ class Knowledge:
     @property
     def changes(self) -> int:
         """How often something was learned that changes how rows are read."""
-        return self._known.changes
+        return int(self._known.changes)
 
     def add_code(self, hash: str, code: bytes) -> None:
         """Know the code of a hash (hex)."""

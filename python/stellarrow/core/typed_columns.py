@@ -99,7 +99,8 @@ def _interfaces(schemas: Iterable[pa.Schema]) -> bytes:
 
 def interfaces_of(schema: pa.Schema) -> str:
     """Return whose declarations a table's columns are: hashes of code, in a comma list."""
-    return (schema.metadata or {}).get(INTERFACES, b"").decode()
+    told: bytes = (schema.metadata or {}).get(INTERFACES, b"")
+    return told.decode()
 
 
 def holds(schema: pa.Schema, other: pa.Schema) -> bool:

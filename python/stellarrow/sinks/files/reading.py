@@ -62,15 +62,15 @@ def found_tables(store: FileStore, *, departed: bool = False, below: str = "") -
     Tables of which every file was archived or deleted are among them where `departed`; `below` names a
     folder to look in alone.
     """
-    found = _looked(store, departed=departed)
+    found = _looked(store, departed=departed, below=below)
     for _ in range(CHANCES):
         if not any(isinstance(one, Unreadable) and isinstance(one.error, Gone) for one in found):
             break
-        found = _looked(store, departed=departed)  # a table's files were all merged just now
+        found = _looked(store, departed=departed, below=below)  # a table's files were all merged just now
     return found
 
 
-def _looked(store: FileStore, *, departed: bool) -> list[Listing | Unreadable]:
+def _looked(store: FileStore, *, departed: bool, below: str) -> list[Listing | Unreadable]:
     report: dict[str, list[str]] = {}
     for file in store.list(below, deep=True):
         folder, _, name = file.path.rpartition("/")
