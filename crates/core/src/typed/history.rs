@@ -103,7 +103,8 @@ impl History {
     ) {
         let Some(Executable::External(tag)) = runs else { return };
         for (moment, write) in tags.get(&tag).into_iter().flat_map(Self::changes) {
-            if since.is_none_or(|since| since < moment) && until.is_none_or(|until| moment < until) {
+            if since.is_none_or(|since| since < moment) && until.is_none_or(|until| moment < until)
+            {
                 self.writes.insert(moment, write);
             }
         }

@@ -11,6 +11,10 @@ use super::typed_table::{Spec, Target, TypedTable};
 use crate::fixed_text::hex;
 use crate::values::strkey;
 
+const UNSEEN: &str = "its instance is not in these ledgers, so it is not known which code it runs";
+const UNNAMED: &str = "another contract names the code it runs (CAP-85), and that is not in these \
+                       ledgers";
+
 /// The plan.
 #[derive(Default)]
 pub struct Plan {
@@ -43,10 +47,8 @@ impl Plan {
             let name = String::from_utf8_lossy(&id).into_owned();
             if specs.is_empty() {
                 let told = knowledge.histories.get(&contract);
-                let reason = match told.is_some_and(History::is_external) {
-                    true => "another contract names the code it runs (CAP-85), and what that names is not in these ledgers",
-                    false => "its instance is not in these ledgers, so it is not known which code it runs",
-                };
+                let is_external = told.is_some_and(History::is_external);
+                let reason = if is_external { UNNAMED } else { UNSEEN };
                 compiled.lacking.push((name.clone(), reason.into()));
             }
             let specs = specs.into_iter().flat_map(|(one, _)| specs_of(one)).collect();
