@@ -99,7 +99,10 @@ impl<'c> Compiler<'c> {
         let frozen = self.knowledge.frozen;
         let below = self.knowledge.seeds.range(whole.clone()..);
         for (name, seed) in below.take_while(|(name, _)| name.starts_with(&whole)) {
-            let place = self.draft(seed.rows, name.clone());
+            let is_storage =
+                name.strip_prefix(&whole).is_some_and(|one| one.starts_with("storage/"));
+            let rows = if is_storage { Rows::Storage } else { Rows::Events };
+            let place = self.draft(rows, name.clone());
             if let Some(draft) = self.drafts.get_mut(place - self.first) {
                 draft.columns.seed(&seed.own, frozen);
                 let told = seed.interfaces.split(',').filter(|one| !one.is_empty());

@@ -7,7 +7,6 @@ use arrow_schema::Field;
 
 use super::history::{Executable, History, Moment, Write};
 use super::samples::Samples;
-use super::typed_table::Rows;
 use crate::contract::model::{Model, Unusable};
 use crate::error::Result;
 use crate::ledger::change::{CONTRACT_CODE, CONTRACT_DATA, Change, ContractData, Entry, Kind};
@@ -50,8 +49,6 @@ pub struct Knowledge {
 /// A table that is there already.
 #[derive(Debug, Clone)]
 pub struct Seed {
-    /// What its rows are.
-    pub rows: Rows,
     /// The columns of the contract's own.
     pub own: Vec<Field>,
     /// The interfaces they are of.
@@ -94,8 +91,7 @@ impl Knowledge {
 
     /// A table is there already: its columns stay, and others come behind them.
     pub fn seed(&mut self, name: &str, own: Vec<Field>, interfaces: &str) {
-        let rows = if name.contains("/storage/") { Rows::Storage } else { Rows::Events };
-        self.seeds.insert(name.to_owned(), Seed { rows, own, interfaces: interfaces.to_owned() });
+        self.seeds.insert(name.to_owned(), Seed { own, interfaces: interfaces.to_owned() });
     }
 
     /// Make no other tables and columns than those that are there already.

@@ -9,6 +9,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.json_values import value
 from stellarrow.core.tables import TYPED
 from stellarrow.core.typed_columns import is_declared, own_columns
 
@@ -79,8 +80,6 @@ def exact_pairs(schema: pa.Schema) -> list[tuple[str, str]]:
 
 def storable(rows: pa.RecordBatch) -> pa.RecordBatch:
     """Make rows PostgreSQL can take: what has parts as JSON, columns by their names there."""
-    from stellarrow.sinks.files.formats.jsonl import value  # noqa: PLC0415  a reader of JSON comes with it
-
     columns = [
         value(column, "") if is_declared(field) and pa.types.is_nested(field.type) else column
         for field, column in zip(rows.schema, rows.columns, strict=True)

@@ -13,16 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from stellarrow.core.json_values import base64_of, moments, value
 from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.added import grows
-from stellarrow.sinks.files.formats.jsonl import parsed, value
+from stellarrow.sinks.files.formats.jsonl import parsed
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
-    base64_of,
     chosen,
     compressing,
     decompressing,
-    moments,
     valued,
     whole_ledgers,
 )

@@ -13,8 +13,6 @@ from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
-_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
-_SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lose anything is an error
 
 
 class TextFormat:
@@ -44,19 +42,6 @@ def compressing(out: Any, codec: str) -> Any:
 
 def decompressing(file: pa.NativeFile, codec: str) -> Any:
     return file if codec == "none" else pa.CompressedInputStream(file, codec)
-
-
-def moments(column: pa.Array) -> pa.Array:
-    """Write times as ISO 8601; rows of a ledger share one, so each is written once."""
-    different = column.dictionary_encode()
-    return pc.strftime(different.dictionary.cast(_SECONDS), _MOMENT).take(different.indices)
-
-
-def base64_of(column: pa.Array) -> pa.Array:
-    """Arrow has no kernel for it; only the code of contracts is binary."""
-    return pa.array(
-        [None if one is None else base64.b64encode(one).decode() for one in column.to_pylist()], pa.string()
-    )
 
 
 def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
