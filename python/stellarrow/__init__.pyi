@@ -32,6 +32,7 @@ from .errors import (
     Unauthenticated,
     Unavailable,
     UnknownApiKey,
+    UnknownReader,
     UnknownSession,
 )
 from .filter import Filter
@@ -45,6 +46,7 @@ from .protocols import (
     Counted,
     Divided,
     Forgetting,
+    Growing,
     Guarded,
     Health,
     HeldTable,
@@ -86,6 +88,7 @@ __all__ = [
     "Divided",
     "Filter",
     "Forgetting",
+    "Growing",
     "Guarded",
     "Health",
     "HeldTable",
@@ -136,6 +139,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
+    "UnknownReader",
     "UnknownSession",
     "__version__",
     "aggregate",
