@@ -41,10 +41,12 @@ from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
     Forgetting,
+    Growing,
     Guarded,
     Health,
     HeldTable,
@@ -74,6 +76,7 @@ __all__ = [
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",
@@ -85,6 +88,7 @@ __all__ = [
     "Divided",
     "Filter",
     "Forgetting",
+    "Growing",
     "Guarded",
     "Health",
     "HeldTable",
