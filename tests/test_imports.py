@@ -27,7 +27,7 @@ FLOORS = (
     ("core",),
     ("registry",),
     ("storage", "config"),
-    ("security",),
+    ("security", "records"),
     ("pipeline", "spool", "contracts", "analytics", "enrichment"),
     ("lake", "consumer", "processor"),
     ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
