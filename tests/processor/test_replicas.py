@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -47,6 +46,13 @@ def replica(start: Start, tmp_path: Path, place: Path, monkeypatch: pytest.Monke
 
 def sessions_of(service: Service) -> set[str]:
     return {work.session.id for work in service.processor.works()}
+
+
+def held(place: Path) -> bytes:
+    """What is shared, as it is written."""
+    record = FolderRecords(place).get("sessions.json")
+    assert record is not None
+    return record.data
 
 
 def resumed(service: Service, table: str, token: str) -> Received:
@@ -125,7 +131,7 @@ def test_a_session_that_has_ended_is_taken_up_once_a_client_asks_for_it(
     session = first.processor.start(100, 139).id
     begun = first.tables.read(table="contract_events", most=40)
     first.finished(session)
-    until(lambda: '"ended_at": 0.0' not in (place / "sessions.json").read_text())
+    until(lambda: b'"ended_at": 0.0' not in held(place))
     first.close()
     late = replica("late")
     assert sessions_of(late) == set()
@@ -191,10 +197,8 @@ def test_a_record_that_is_damaged_or_newer_is_told_and_left(replica: Begin, plac
         Shared.decode(b"{", "there")
     with pytest.raises(sa.ConfigError, match="is of format 2, not 1: update stellarrow"):
         Shared.decode(b'{"format": 2}', "there")
-    place.mkdir()
-    (place / "sessions.json").write_bytes(b"{")
+    assert FolderRecords(place).replace("sessions.json", b"{", of=None)
     one = replica("first")
     assert one.processor.replicas
     assert "put a sound copy back" in one.processor.replicas.trouble
-    assert (place / "sessions.json").read_bytes() == b"{"
-    shutil.rmtree(place)
+    assert held(place) == b"{"

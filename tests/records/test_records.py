@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -16,6 +18,7 @@ from stellarrow.records.in_folder import FolderRecords
 from stellarrow.records.opening import open_records
 from stellarrow.records.proof import prove, prove_under_load
 from stellarrow.records.record import Record, amend
+from stellarrow.storage.exclusive import put_new
 
 
 def test_a_record_is_replaced_only_by_who_names_its_newest_version(place: str) -> None:
@@ -31,6 +34,40 @@ def test_a_record_is_replaced_only_by_who_names_its_newest_version(place: str) -
         records.remove("a/one")
         records.remove("a/one")
         assert records.get("a/one") is None
+
+
+def test_who_was_paused_for_long_cannot_take_a_number_that_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    records = FolderRecords(tmp_path)
+    first = records.replace("one", b"1", of=None)
+
+    def after_a_pause(aside: Path, path: Path) -> bool:
+        """Let the world go on for an hour between the look and the write."""
+        monkeypatch.undo()
+        version = first
+        for number in range(2, 5):
+            version = records.replace("one", str(number).encode(), of=version)
+            hour = aside.stat().st_mtime + 3_600 * number
+            os.utime(tmp_path / "one" / f"{number:012d}", (hour, hour))
+        (tmp_path / "one" / "000000000002").unlink()  # as who replaces it an hour later does
+        return put_new(aside, path)
+
+    monkeypatch.setattr("stellarrow.records.in_folder.put_new", after_a_pause)
+    assert records.replace("one", b"stale", of=first) is None
+    assert records.get("one") == Record(b"4", "4")
+    assert not (tmp_path / "one" / "000000000002").exists()
+
+
+def test_what_was_replaced_long_ago_is_removed(tmp_path: Path) -> None:
+    records = FolderRecords(tmp_path)
+    version = None
+    for number in range(1, 4):
+        version = records.replace("one", b"x", of=version)
+        hour = (number - 4) * 3_600 + time.time()
+        os.utime(tmp_path / "one" / f"{number:012d}", (hour, hour))
+    records.replace("one", b"x", of=version)
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["000000000004"]
 
 
 def test_no_change_is_lost_when_several_make_changes_at_once(place: str) -> None:
@@ -74,7 +111,7 @@ def test_a_place_that_ignores_what_a_write_was_made_from_is_found_out(tmp_path: 
     records = Deaf(tmp_path)
     with pytest.raises(SinkError, match=r"writes over what is there though told not to \(If-None-Match\)"):
         prove(records)
-    assert [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".lock"] == []
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 class HalfDeaf(Deaf):
