@@ -26,7 +26,7 @@ from peers.stepping import split
 
 import stellarrow as sa
 from processor import FIRST, LEDGER_BYTES, Memory
-from stellarrow.analytics.windows import NAMES, WINDOWS, Analytics
+from stellarrow.analysis.windows import NAMES, WINDOWS, Analytics
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session_figures import SessionFigures

@@ -26,7 +26,7 @@ from stellarrow.core.synthetic import synthetic
 from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.writer import packed
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.storage import open_store
+from stellarrow.storage.opening import open_store
 
 sys.path.insert(0, str(HERE.parent / "tests"))
 from fakes.process import Process, free_port, program

@@ -27,7 +27,7 @@ from stellarrow.sinks.files.location import open_existing
 from stellarrow.sinks.files.reading import listings, rows_of
 from stellarrow.sinks.files.verify import Fault, check, repair
 from stellarrow.spool.spool import Spool
-from stellarrow.storage import open_store
+from stellarrow.storage.opening import open_store
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ import pytest
 import stellarrow as sa
 from fakes.process import free_port
 from figures_by_sql import WINDOWS, check, keys_of
-from stellarrow.analytics.request import FiguresRequest, is_figures, of_query, parse
-from stellarrow.analytics.windows import NAMES
+from stellarrow.analysis.request import FiguresRequest, is_figures, of_query, parse
+from stellarrow.analysis.windows import NAMES
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.net.address import Address

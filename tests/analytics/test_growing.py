@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import stellarrow as sa
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.hot import Hot
-from stellarrow.analytics.reads.order import in_order
-from stellarrow.analytics.reads.paging import page
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import FellOut
-from stellarrow.analytics.reads.stored import Stored
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.hot import Hot
+from stellarrow.analysis.reads.order import in_order
+from stellarrow.analysis.reads.paging import page
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import FellOut
+from stellarrow.analysis.reads.stored import Stored
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerRange

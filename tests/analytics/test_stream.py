@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 
 from analytics.conftest import COUNT, FIRST, Given, Served
-from stellarrow.analytics.reads.reading import Question
-from stellarrow.analytics.reads.tailing import Tail
+from stellarrow.analysis.reads.reading import Question
+from stellarrow.analysis.reads.tailing import Tail
 from stellarrow.servers.analytics_live import Channel
 
 Start = Callable[..., tuple[Served, Given]]

@@ -13,7 +13,7 @@ from stellarrow.lake.layout import Layout, manifest
 from stellarrow.lake.verify import Fault, LakeCheck
 from stellarrow.lake.writer import packed
 from stellarrow.net.resilience import Guard
-from stellarrow.storage import open_store
+from stellarrow.storage.opening import open_store
 
 LAYOUT = Layout(4, 4)
 

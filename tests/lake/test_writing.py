@@ -20,7 +20,8 @@ from stellarrow.lake.writer import LakeWriter
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeSource
-from stellarrow.storage import Store, StoreOptions, open_store
+from stellarrow.storage.opening import open_store
+from stellarrow.storage.store import Store, StoreOptions
 
 SYNTHETIC = Network.of("synthetic")
 QUICK = Policy(first_wait=0.005, longest_wait=0.02, reset_after=0.02)

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 
 import pytest
 
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.net import http_client
 from stellarrow.net.credentials import ClientCredentials
 from stellarrow.net.http_client import (

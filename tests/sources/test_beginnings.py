@@ -22,7 +22,7 @@ from stellarrow.protocols import Source
 from stellarrow.registry import open_source
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.stdin import StdinSource
-from stellarrow.storage import open_store
+from stellarrow.storage.opening import open_store
 
 NETWORK = sa.Network.of("synthetic")
 Make = Callable[[Layout], Path]

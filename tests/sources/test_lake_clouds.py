@@ -16,7 +16,8 @@ from stellarrow.lake.writer import LakeWriter, packed
 from stellarrow.net.resilience import Guard
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.storage import StoreOptions, open_store
+from stellarrow.storage.opening import open_store
+from stellarrow.storage.store import StoreOptions
 
 SYNTHETIC = Network.of("synthetic")
 

@@ -13,7 +13,8 @@ import pytest
 from fakes.versitygw import Bucket
 from stellarrow import ConfigError, LedgerRange, SourceError
 from stellarrow.sources.lake import LakeSource
-from stellarrow.storage import Store, StoreOptions, open_store
+from stellarrow.storage.opening import open_store
+from stellarrow.storage.store import Store, StoreOptions
 
 
 class Trap:

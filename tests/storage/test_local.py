@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from stellarrow import SinkError
-from stellarrow.storage import exclusive, open_store
+from stellarrow.storage import exclusive
+from stellarrow.storage.opening import open_store
 
 REFUSALS = [errno.EPERM, errno.ENOTSUP, errno.ENOSYS]
 

@@ -30,11 +30,11 @@ def main() -> None:
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    from stellarrow.cli.app import stellarrow  # noqa: PLC0415  --version needs none of it
-
     debug = "--debug" in arguments
     code: Any = DONE
     try:
+        from stellarrow.cli.app import stellarrow  # noqa: PLC0415  it may be interrupted, too
+
         code = stellarrow.main(
             [argument for argument in arguments if argument != "--debug"],
             prog_name="stellarrow",

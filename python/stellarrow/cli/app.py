@@ -6,8 +6,8 @@ from importlib import import_module
 
 import click
 
-from stellarrow import __version__
 from stellarrow.cli.groups import Verbs
+from stellarrow.core.version import __version__
 
 _VERBS = (
     "extract",

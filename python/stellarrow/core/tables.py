@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
 
 
-__version__ = _core.__version__
 TYPED: Final = "typed:"  # what the names of typed tables begin with
 
 

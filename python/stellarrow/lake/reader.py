@@ -18,8 +18,8 @@ from stellarrow.lake.layout import (
 )
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard
-from stellarrow.storage import Store
 from stellarrow.storage.errors import Forbidden
+from stellarrow.storage.store import Store
 
 Result = TypeVar("Result")
 

@@ -23,7 +23,7 @@ from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerRu
 from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
-from stellarrow.storage import Store
+from stellarrow.storage.store import Store
 
 _READERS: Final = 16  # at once: they wait for the store more than they work
 _BUDGET: Final = 64 << 20  # stored bytes in flight

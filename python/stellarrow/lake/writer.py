@@ -11,7 +11,7 @@ from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import frame, sequences, split
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.errors import LedgerMissing, SinkError
 from stellarrow.lake.layout import MANIFEST, Layout, manifest
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
@@ -20,7 +20,7 @@ from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.hash_chain import check_link
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.storage import Store
+from stellarrow.storage.store import Store
 
 _LEVEL: Final = 3  # of zstd; another level makes other bytes
 _STORED: Final = 32 << 20  # bytes of stored ledgers on their way in

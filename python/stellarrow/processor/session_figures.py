@@ -15,7 +15,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.windows import Analytics
+from stellarrow.analysis.windows import Analytics
 from stellarrow.core.decode import Decoder
 from stellarrow.core.tables import schema, table
 from stellarrow.errors import LedgerMissing, SourceError, StellarrowError, Stopped, Unavailable
@@ -149,8 +149,8 @@ class SessionFigures:
 
     def forget(self) -> None:
         """Keep nothing in memory."""
+        self._room.forget(self._folder / _SAVED)  # first: what answers next is what was saved last
         analytics, self._analytics = self._analytics, None
-        self._room.forget(self._folder / _SAVED)
         if analytics is not None:
             self._room.release(analytics)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -10,15 +9,12 @@ from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.request import FiguresRequest
-from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
-from stellarrow.errors import ConfigError, SourceError, SourceUnavailable
+from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
-from stellarrow.net.address import Address
-from stellarrow.net.client_tls import NO_TLS
-from stellarrow.net.credentials import ClientCredentials
 from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
@@ -27,13 +23,12 @@ from stellarrow.protocols import Source
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.analytics.reads.stored import StoredTable
+    from stellarrow.analysis.reads.stored import StoredTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 _MOST_BYTES: Final = 1 << 30
 _MOST_KEYS: Final = 1_000_000
-_TIMEOUT: Final = 60.0  # seconds
-_FLIGHT: Final = {"flight": False, "flights": True}
+_FLIGHT: Final = ("flight", "flights")
 
 
 def analytics(
@@ -101,14 +96,14 @@ def analytics(
         _count_stored(made, stored, wanted)
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
-    return request.answer(made)
+    return request.answer(made).rows
 
 
 def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable | None:
     """Return the table of a folder that was extracted, None where the source is no such folder."""
     if not isinstance(source, str | os.PathLike) or "://" in str(source):
         return None
-    from stellarrow.analytics.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.analysis.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.dataset import is_extracted  # noqa: PLC0415  the same
 
     folder = local_path(source)
@@ -121,7 +116,7 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> None:
-    from stellarrow.analytics.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.analysis.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  the same
 
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
@@ -181,40 +176,8 @@ def _asked(
     ledgers: LedgerSet | LedgerRange | str | None,
     network: str | Network | None,
 ) -> pa.Table:
-    """Ask a processor's Flight."""
     if ledgers is not None:
         raise ConfigError("a processor's figures are of all its ledgers: leave ledgers out, or name a source")
-    from pyarrow import flight  # noqa: PLC0415  heavy
+    from stellarrow.scanning.asked_figures import ask  # noqa: PLC0415  heavy
 
-    from stellarrow.net.flight_client import (  # noqa: PLC0415  heavy
-        Trouble,
-        call_options,
-        connect,
-        reason_of,
-        trouble_of,
-    )
-
-    scheme, _, place = url.partition("://")
-    address = Address.parse(place)
-    options = call_options(ClientCredentials.of((), token, NO_TLS), address.host, timeout=_TIMEOUT)
-    where = f"the processor's Flight at {address}"
-    try:
-        with connect(str(address), secure=_FLIGHT[scheme]) as client:
-            descriptor = flight.FlightDescriptor.for_command(request.ticket())
-            info = client.get_flight_info(descriptor, options)
-            table: pa.Table = client.do_get(info.endpoints[0].ticket, options).read_all()
-    except (flight.FlightError, pa.ArrowException, NotImplementedError) as error:
-        reason = reason_of(error)
-        match trouble_of(error):
-            case Trouble.LETS_NOBODY_IN:
-                raise SourceError(f"{where} lets us in no further ({reason}): give token") from error
-            case Trouble.REFUSES:
-                raise SourceError(f"{where} refuses analytics/{request.name}: {reason}") from error
-            case Trouble.AWAY:
-                raise SourceUnavailable(
-                    f"{where} does not answer ({reason}): start it or check it"
-                ) from error
-    told = json.loads(info.app_metadata or b"{}").get("network")
-    if network is not None and told and Network.of(network).passphrase != told:
-        raise ConfigError(f"{where} is of {Network.from_passphrase(told)}, not {Network.of(network)}")
-    return table
+    return ask(url, request, token, network)

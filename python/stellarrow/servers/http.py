@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.core.tables import __version__
+from stellarrow.core.version import __version__
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 from stellarrow.net.address import Address

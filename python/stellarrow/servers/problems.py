@@ -6,7 +6,7 @@ import math
 from http import HTTPStatus
 from typing import Any, Final
 
-from stellarrow.analytics.reads.refusals import NotFound, Refused
+from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated, Unavailable
 from stellarrow.extras import needing
 from stellarrow.servers.http_headers import REQUEST_ID

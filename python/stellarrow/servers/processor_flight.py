@@ -9,9 +9,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.analytics.request import FiguresRequest, is_figures
-from stellarrow.analytics.request import of_path as figures_of_path
-from stellarrow.analytics.request import parse as parse_figures
+from stellarrow.analysis.request import FiguresRequest, is_figures
+from stellarrow.analysis.request import of_path as figures_of_path
+from stellarrow.analysis.request import parse as parse_figures
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Stream

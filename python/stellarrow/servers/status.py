@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.analytics.reads.refusals import FellOut, NotFound
+from stellarrow.analysis.reads.refusals import FellOut, NotFound
 from stellarrow.errors import (
     ApiKeyExists,
     ConfigError,

@@ -20,11 +20,12 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.extras import needing
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
-from stellarrow.storage import StoreOptions, errors
+from stellarrow.storage import errors
 from stellarrow.storage.files import Found, Gone
 from stellarrow.storage.irregular import Irregularity
 from stellarrow.storage.object_store import CloudStore
 from stellarrow.storage.os_errors import translate_os_errors
+from stellarrow.storage.store import StoreOptions
 
 with needing("an object store", "lake"):
     import obstore

@@ -21,7 +21,11 @@ class PlainConsumer:
         self._brokers = brokers
 
     def messages(self, topic: str, isolation: str = "read_committed") -> list[dict[str, Any]]:
-        """Return every message of a topic, as a reader of committed messages sees them, or any."""
+        """Return every message of a topic, as a reader of committed messages sees them, or any.
+
+        They come by partition and offset: between partitions a broker promises no order, and what arrives
+        first differs from one reading to the next.
+        """
         assert self._process.stdin
         assert self._process.stdout
         asked = {"brokers": self._brokers, "topic": topic, "isolation": isolation}
@@ -31,7 +35,7 @@ class PlainConsumer:
         found: list[dict[str, Any]] = (
             pa.ipc.open_stream(self._process.stdout.read(size)).read_all().to_pylist()
         )
-        return found
+        return sorted(found, key=lambda message: (message["partition"], message["offset"]))
 
     def rows(self, topic: str, isolation: str = "read_committed") -> list[dict[str, Any]]:
         """Return the rows of a topic of Arrow IPC streams."""

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import click
 
-from stellarrow.cli import diagnostics, security_findings
+from stellarrow import extras
+from stellarrow.cli import diagnostics, production_findings, security_findings
 from stellarrow.cli.diagnostics import Finding
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.cli.shared_findings import shared_records
-from stellarrow.config import Extract, Processor, find_file, read
+from stellarrow.config import Consumer, Extract, Processor, find_file, read
 from stellarrow.errors import ConfigError
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.storage.paths import local_path
@@ -33,6 +35,7 @@ _MARKS: Final = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "broken":
 @click.option("--endpoint", metavar="URL", help="Where an S3-compatible store is.")
 @click.option("--shared-state", metavar="URL", help="Where replicas are to share their sessions.")
 @config_option
+@click.option("--production", is_flag=True, help="Also what should be before it serves others all day.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def command(
     *,
@@ -43,6 +46,7 @@ def command(
     endpoint: str | None,
     shared_state: str | None,
     config: str | None,
+    production: bool,
     as_json: bool,
 ) -> int:
     """Check settings, reach every source and sink, measure them, and say what is wrong.
@@ -57,7 +61,10 @@ def command(
         locations, sinks, network = _settled(file, network)
         shared_state = _shared_state(file)
     found: list[Finding] = []
-    for finding in _examined(file, locations, sinks, network, endpoint=endpoint, shared_state=shared_state):
+    looks = [_examined(file, locations, sinks, network, endpoint=endpoint, shared_state=shared_state)]
+    if production:
+        looks.append(production_findings.production(file, [*sinks, *_databases(file)]))
+    for finding in chain.from_iterable(looks):
         found.append(finding)
         if not as_json:
             _tell(finding)
@@ -86,6 +93,19 @@ def _examined(
         yield from diagnostics.sink(place)
     if shared_state:
         yield shared_records(shared_state)
+
+
+def _databases(file: Path | None) -> list[str]:
+    """Return where the consumer writes; wrong settings are told elsewhere."""
+    try:
+        settings = read(Consumer, file=file)
+    except ConfigError:
+        return []
+    if extras.lacking("postgres") or not {"database_url", "db_host"} & settings.origins.keys():
+        return []
+    from stellarrow.services.consumer import database_url  # noqa: PLC0415  an extra
+
+    return [database_url(settings)]
 
 
 def _access(file: Path | None) -> SourceAccess | None:

@@ -25,7 +25,8 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import Source
 from stellarrow.sources.lake import LakeOptions, LakeSource
-from stellarrow.storage import StoreOptions, open_store
+from stellarrow.storage.opening import open_store
+from stellarrow.storage.store import StoreOptions
 from stellarrow.verification.two_sources import differences
 
 _SHOWN: Final = 20  # faults told one by one

@@ -7,9 +7,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from stellarrow.analytics.request import FiguresRequest
-from stellarrow.analytics.summary import summary_of
-from stellarrow.analytics.windows import NAMES, Analytics
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.summary import summary_of
+from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.processor.processor import Processor
@@ -47,7 +47,7 @@ def answered(processor: Processor, request: FiguresRequest) -> FiguresAnswer:
         raise ConfigError("this processor keeps no figures: set ANALYTICS_MB (--analytics-mb) above 0")
     work = processor.work(request.session) if request.session else foremost_session(processor)
     if work is None:
-        return FiguresAnswer(request.answer(Analytics()), None, "", "")
+        return FiguresAnswer(request.answer(Analytics()).rows, None, "", "")
     needed = NAMES[request.name].table
     if needed not in work.figures.tables:
         raise ConfigError(
@@ -55,8 +55,8 @@ def answered(processor: Processor, request: FiguresRequest) -> FiguresAnswer:
             " TABLES (--tables), and start a new session"
         )
     analytics = work.figures.answering() or Analytics()
-    rows = request.answer(analytics)
-    return FiguresAnswer(rows, analytics.ledgers(request.name), work.session.id, work.session.network)
+    found = request.answer(analytics)
+    return FiguresAnswer(found.rows, found.ledgers, work.session.id, work.session.network)
 
 
 def foremost_session(processor: Processor) -> SessionWorker | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Tables
-from stellarrow.analytics.reads.summaries import Input, Summary
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Tables
+from stellarrow.analysis.reads.summaries import Input, Summary
 from stellarrow.servers.analytics_http import parameters as of
 from stellarrow.servers.analytics_http.answers import Rows
 from stellarrow.servers.analytics_http.endpoint import Asked, Endpoint

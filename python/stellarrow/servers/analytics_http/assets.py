@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.paging import page
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import NotFound
-from stellarrow.analytics.reads.summaries import Input, Summary
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.paging import page
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import NotFound
+from stellarrow.analysis.reads.summaries import Input, Summary
 from stellarrow.servers.analytics_http import parameters as of
 from stellarrow.servers.analytics_http.accounts import DATA, TRANSFERS
 from stellarrow.servers.analytics_http.answers import Document, Rows

@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.reads.refusals import NotFound
-from stellarrow.analytics.reads.summaries import Input, Summary
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import NotFound
+from stellarrow.analysis.reads.summaries import Input, Summary
 from stellarrow.contracts.interface import signatures
 from stellarrow.core.contract import describe
 from stellarrow.errors import StellarrowError

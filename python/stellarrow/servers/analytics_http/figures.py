@@ -6,10 +6,10 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.figures import KeptFigures
-from stellarrow.analytics.reads.refusals import NotFound, blaming
-from stellarrow.analytics.request import MOST_TOP, FiguresRequest
-from stellarrow.analytics.windows import NAMES, WINDOWS
+from stellarrow.analysis.reads.figures import KeptFigures
+from stellarrow.analysis.reads.refusals import NotFound, blaming
+from stellarrow.analysis.request import MOST_TOP, FiguresRequest
+from stellarrow.analysis.windows import NAMES, WINDOWS
 from stellarrow.errors import nearest
 from stellarrow.net.redaction import shortened
 from stellarrow.servers.analytics_http.answers import Document, Rows
@@ -82,11 +82,9 @@ class FigureEndpoints:
         keys = ("window", "from", "to", "asset", "contract", "top", "by")
         given = {key: asked.get(key) for key in keys if asked.get(key)}
         with blaming(next(iter(given), "name") if len(given) == 1 else ""):
-            found = FiguresRequest.of(name, given).answer(self._figures.analytics)
-        if asked.format_name in _TEXT:
-            found = _numbers(found)
-        held = self._figures.analytics.ledgers(name)
-        return Rows(found.schema, found.to_batches(), held.end if held else 0)
+            answer = FiguresRequest.of(name, given).answer(self._figures.analytics)
+        found = _numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
+        return Rows(found.schema, found.to_batches(), answer.ledgers.end if answer.ledgers else 0)
 
 
 def _numbers(found: pa.Table) -> pa.Table:

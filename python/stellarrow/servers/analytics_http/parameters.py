@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import nearest
 from stellarrow.net.redaction import shortened
 

@@ -8,10 +8,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.paging import page, whole
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.times import Times
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.paging import page, whole
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.times import Times
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.servers.analytics_http import parameters as of
 from stellarrow.servers.analytics_http.answers import Rows

@@ -9,9 +9,9 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Question
-from stellarrow.analytics.reads.tailing import LATEST, Part, Tail
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Question
+from stellarrow.analysis.reads.tailing import LATEST, Part, Tail
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Grant

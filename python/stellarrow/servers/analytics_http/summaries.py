@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from stellarrow.analytics.reads.reading import Tables
-from stellarrow.analytics.reads.summaries import Summary, summarized
-from stellarrow.analytics.reads.times import Times
+from stellarrow.analysis.reads.reading import Tables
+from stellarrow.analysis.reads.summaries import Summary, summarized
+from stellarrow.analysis.reads.times import Times
 from stellarrow.ledgers import LedgerRange
 from stellarrow.servers.analytics_http import parameters as of
 from stellarrow.servers.analytics_http.answers import Rows

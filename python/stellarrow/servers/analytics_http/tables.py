@@ -6,12 +6,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from stellarrow.analytics.reads.conditions import lists_of
-from stellarrow.analytics.reads.order import key_of
-from stellarrow.analytics.reads.paging import page
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import NotFound
-from stellarrow.core.tables import __version__, table
+from stellarrow.analysis.reads.conditions import lists_of
+from stellarrow.analysis.reads.order import key_of
+from stellarrow.analysis.reads.paging import page
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import NotFound
+from stellarrow.core.tables import table
+from stellarrow.core.version import __version__
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown
 from stellarrow.servers.analytics_http import parameters as of

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Question
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Question
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.bounded_json import JsonObject, read_object
 from stellarrow.net.redaction import shortened

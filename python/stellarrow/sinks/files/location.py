@@ -12,9 +12,9 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.registry import FILE_STORES, FORMATS
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
-from stellarrow.storage import StoreOptions
 from stellarrow.storage.files import FileStore
 from stellarrow.storage.paths import local_path
+from stellarrow.storage.store import StoreOptions
 
 OPTIONS: Final = {
     "partition": "how a table's rows are spread over folders, such as date",

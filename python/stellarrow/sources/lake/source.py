@@ -18,8 +18,9 @@ from stellarrow.net.resilience import Guard, Policy
 from stellarrow.registry import SourceOptions
 from stellarrow.sources.chunking import pieces
 from stellarrow.sources.lake.prefetch import Tuning, fetched
-from stellarrow.storage import StoreOptions, open_store
 from stellarrow.storage.local import LocalStore
+from stellarrow.storage.opening import open_store
+from stellarrow.storage.store import StoreOptions
 from stellarrow.telemetry.metrics import Metrics
 
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk

@@ -15,12 +15,13 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.conditions import Conditions
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import FellOut, Refused
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sql.duckdb_errors import reason_of
 
 with needing("summaries", "sql"):
     import duckdb
@@ -154,8 +155,7 @@ def _computed(query: str, readers: Mapping[str, pa.RecordBatchReader], values: M
                 "the answer takes more memory than there is: ask for fewer ledgers", retry_after=10.0
             ) from error
         except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise StellarrowError(f"the answer could not be computed: {reason}") from error
+            raise StellarrowError(f"the answer could not be computed: {reason_of(error)}") from error
 
 
 def _whole(number: object) -> int:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.conditions import Compiled, Conditions, compiled
-from stellarrow.analytics.reads.hot import Hot, Picture
-from stellarrow.analytics.reads.order import key_of, turned
-from stellarrow.analytics.reads.refusals import NotFound, Refused
-from stellarrow.analytics.reads.stored import Stored, StoredTable
+from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
+from stellarrow.analysis.reads.hot import Hot, Picture
+from stellarrow.analysis.reads.order import key_of, turned
+from stellarrow.analysis.reads.refusals import NotFound, Refused
+from stellarrow.analysis.reads.stored import Stored, StoredTable
 from stellarrow.core.tables import schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network

@@ -6,9 +6,9 @@ import threading
 from collections import OrderedDict
 from typing import Final
 
-from stellarrow.analytics.reads.order import LEDGER
-from stellarrow.analytics.reads.reading import Question, Snapshot, Tables
-from stellarrow.analytics.reads.refusals import Refused
+from stellarrow.analysis.reads.order import LEDGER
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces

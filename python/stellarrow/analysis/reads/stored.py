@@ -13,8 +13,8 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analytics.reads.conditions import Compiled
-from stellarrow.analytics.reads.order import LEDGER, in_order, key_of, turned
+from stellarrow.analysis.reads.conditions import Compiled
+from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.dataset import verifying

@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.order import ledgers_of
-from stellarrow.analytics.reads.reading import Question, Snapshot
-from stellarrow.analytics.reads.refusals import FellOut, Refused
+from stellarrow.analysis.reads.order import ledgers_of
+from stellarrow.analysis.reads.reading import Question, Snapshot
+from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 

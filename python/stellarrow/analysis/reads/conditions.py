@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analytics.reads.refusals import Refused, blaming
+from stellarrow.analysis.reads.refusals import Refused, blaming
 from stellarrow.core.tables import schema
 from stellarrow.filter import Filter
 from stellarrow.sql import compile_sql

@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.reading import Tables
+from stellarrow.analysis.reads.reading import Tables
 from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import SourceError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network

@@ -14,7 +14,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analytics.reads.order import in_order
+from stellarrow.analysis.reads.order import in_order
 from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerRange, LedgerSet
 

@@ -13,8 +13,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analytics.reads.reading import Question, Tables
-from stellarrow.analytics.windows import TABLES, Analytics, counted_columns
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.windows import TABLES, Analytics, counted_columns
 from stellarrow.errors import StellarrowError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 
