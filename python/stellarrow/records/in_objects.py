@@ -7,8 +7,8 @@ from typing import Any, Final
 from stellarrow.errors import SinkError
 from stellarrow.extras import needing
 from stellarrow.records.record import Record
-from stellarrow.storage import StoreOptions
 from stellarrow.storage.object_store import CloudStore
+from stellarrow.storage.store import StoreOptions
 
 with needing("an object store", "lake"):
     import obstore
