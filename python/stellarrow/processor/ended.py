@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
+from stellarrow.processor.kept_readers import is_read
 from stellarrow.processor.session import Session
 from stellarrow.processor.session_worker import SessionWorker
 
@@ -35,7 +36,7 @@ def discard_old(works: Iterable[SessionWorker], age: float) -> None:
     """Delete the output of sessions that ended longer ago than it is kept, unless someone reads it."""
     for work in works:
         is_old = work.session.status.is_final and work.session.updated_at + age < time.time()
-        if is_old and (work.lost or (work.spool and not work.spool.readers)):
+        if is_old and (work.lost or (work.spool and not is_read(work.spool))):
             work.discard()
 
 
@@ -46,7 +47,7 @@ def discard_many(works: Iterable[SessionWorker]) -> list[SessionWorker]:
     ended.sort(key=lambda work: work.session.updated_at)
     vain = []
     for work in ended[:-_ENDED]:
-        if work.spool and work.spool.readers:
+        if work.spool and is_read(work.spool):
             continue  # once they have it
         work.discard()
         if work.session.is_vain:

@@ -20,6 +20,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.ended import discard_many, discard_old, found_forgotten
+from stellarrow.processor.kept_readers import KeptReaders
 from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.reads.result_cache import ResultCache
 from stellarrow.processor.replicas import Replicas
@@ -121,6 +122,7 @@ class Processor:
             stack.callback(self._claim.release)
             self._store = Store(options.state_dir / "sessions.sqlite3")
             stack.callback(self._store.close)
+            self.readers = KeptReaders(options.state_dir / "readers.json")
             self.tokens = Tokens(options.state_dir / "tokens.sqlite3")
             stack.callback(self.tokens.close)
             self._where = _remembered(self._store.filter(), options.where)
@@ -150,6 +152,7 @@ class Processor:
             kind=self.kind,
             changed=self.changed,
             tokens=self.tokens,
+            readers=self.readers,
         )
 
     def listens_on(self, where: str) -> None:
