@@ -29,6 +29,7 @@ from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.state_lock import StateLock
+from stellarrow.processor.typed_sessions import TypedSessions
 from stellarrow.protocols import Source
 from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.metrics import Metrics
@@ -63,6 +64,7 @@ class Options:
     query_cache_mb: int = 64
     dead_letters: Path | None = None
     figures_mb: int = 192
+    typed: TypedSessions | None = None
 
     def check(self) -> None:
         """Raise ConfigError where no session could work with them."""
@@ -148,6 +150,7 @@ class Processor:
             changed=self.changed,
             tokens=self.tokens,
             readers=self.readers,
+            typed=options.typed,
         )
 
     def listens_on(self, where: str) -> None:
