@@ -48,8 +48,9 @@ def begin(start: Start, make_lake: MakeLake, tmp_path: Path) -> Callable[[str], 
 
 def transfers(lake: Path, name: str, kind: str) -> list[dict[str, Any]]:
     contract = name.removeprefix("typed:").partition("/")[0]
-    rows = sa.scan(lake, table=name, specs={contract: transfer_spec(kind)}, ledgers="100:109").to_table()
-    return rows.to_pylist()
+    scan = sa.scan(lake, table=name, specs={contract: transfer_spec(kind)}, ledgers="100:109")
+    rows: list[dict[str, Any]] = scan.to_table().to_pylist()
+    return rows
 
 
 def test_sessions_keep_a_contracts_tables_and_flight_gives_them(

@@ -99,8 +99,8 @@ class TypedTables:
         if "/state" in asked:
             changes = asked.replace("/state", "/storage")
             raise ConfigError(
-                f"{asked} is made of changes when it is read: name {changes} here, and read its state by scan,"
-                " or in SQL"
+                f"{asked} is made of changes when it is read: name {changes} here, and read its state by"
+                " scan, or in SQL"
             )
         alike = [name for name in self._tables if _loose(name) == _loose(asked)]
         if len(alike) == 1:

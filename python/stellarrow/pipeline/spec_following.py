@@ -33,7 +33,7 @@ class SpecFollower:
         network: Network,
         *,
         cache: SpecCache | None = None,
-        noted: Noted = lambda contract, ledger, hash: None,  # noqa: ARG005
+        noted: Noted | None = None,
     ) -> None:
         self._known = known
         self._network = network
@@ -72,5 +72,5 @@ class SpecFollower:
     def _tell(self, before: TypedTables, last: int) -> None:
         """Tell what runs behind these ledgers."""
         for contract, ran in self.tables.ran.items():
-            if ran and ran != before.ran.get(contract):
+            if self._noted and ran and ran != before.ran.get(contract):
                 self._noted(contract, last + 1, ran[-1][1])

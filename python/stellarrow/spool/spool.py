@@ -87,9 +87,8 @@ class Spool:
         }
         with translate_os_errors(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = tuple(
-                open_segments(self._folder, self._facts, self._schemas, committed=committed)
-            )
+            opened = open_segments(self._folder, self._facts, self._schemas, committed=committed)
+            self._segments = tuple(opened)
             self._note_sealed()
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
