@@ -22,7 +22,11 @@ from stellarrow.storage.files import Gone
 
 
 class Busy(SinkError):
-    """Somebody reads the table, or has changed it, just now."""
+    """Somebody reads the table just now."""
+
+
+class Merged(SinkError):
+    """A range is not what it was when its step was planned."""
 
 
 class ArchiveOpener:
@@ -100,7 +104,7 @@ def _depart(listing: Listing, record: Record) -> None:
     ledgers = record.entry.ledgers
     with listing.store.alone(listing.shape.folder):
         if not _is_there(listing, record):
-            raise Busy(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
+            raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
         with listing.store.unread(listing.entries_folder) as free:
             if not free:
                 raise Busy(f"{listing} is being read just now: the next run continues")
