@@ -63,8 +63,10 @@ class Lifecycle:
     archive: Archive | None = None
     audit: Audit = field(default_factory=NoAudit)
     who: str = ""
+    method: str = "stellarrow lifecycle"
     now: Callable[[], float] = time.time
     room: Room | None = None
+    patience: float = 0.0  # seconds to wait in a run, all together, for those who read what is to go
 
     def tables(self) -> tuple[list[AgingTable], list[str]]:
         """Look at every table once; return them, and what is wrong with others."""
@@ -104,14 +106,13 @@ class Lifecycle:
     def run(self, told: Told = _quiet, *, stopped: Callable[[], bool] = lambda: False) -> Report:
         """Do what is due. It may be stopped or killed at any moment; the next run continues."""
         report, opener = Report(), ArchiveOpener()
+        steps = Steps(opener, self.archive, time.monotonic() + self.patience, stopped)
         went: set[str] = set()
         try:
             for _ in range(CHANCES):
                 plan, tables = self.planned()
                 report.problems = [*plan.problems]
-                now = self._take(
-                    plan, tables, Steps(opener, self.archive), report, told=told, stopped=stopped
-                )
+                now = self._take(plan, tables, steps, report, told=told, stopped=stopped)
                 if now <= went or stopped():
                     break
                 went |= now  # merged, or taken by another run, just now: look what is due of it still
@@ -175,7 +176,7 @@ class Lifecycle:
             Event(
                 event=event,
                 principal=self.who,
-                method="stellarrow lifecycle",
+                method=self.method,
                 address="",
                 target=target,
                 result=result,

@@ -6,7 +6,10 @@ and as archived, and the next run finishes it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -19,6 +22,9 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.manifest import Entry
 from stellarrow.storage.files import Gone
+
+_FIRST_WAIT: Final = 0.1  # seconds between looks whether somebody reads still
+_LONGEST_WAIT: Final = 2.0
 
 
 class Busy(SinkError):
@@ -49,13 +55,30 @@ class ArchiveOpener:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before."""
+    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before.
+
+    Until `patient_until`, by the monotonic clock, it waits for those who read a table, unless `stopped`.
+    """
 
     archives: ArchiveOpener
     archive: Archive | None = None
+    patient_until: float = 0.0
+    stopped: Callable[[], bool] = lambda: False
 
     def take(self, step: Step, table: AgingTable) -> None:
         """Take a step; SinkError where it could not be taken, and then nothing is lost."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                self._take(step, table)
+                break
+            except Busy:
+                if self.stopped() or time.monotonic() + wait > self.patient_until:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _take(self, step: Step, table: AgingTable) -> None:
         if step.action == FINISH:
             _finish(table, step.ledgers)
         elif step.action == DELETE_ARCHIVED:
