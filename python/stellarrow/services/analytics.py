@@ -25,7 +25,11 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.security.audit_log import NoAudit
+from stellarrow.servers.analytics_exports.exporter import Exporter
+from stellarrow.servers.analytics_exports.exporter import Settings as Exporting
+from stellarrow.servers.analytics_flight import AnalyticsFlight
 from stellarrow.servers.analytics_http.aging import aging_routes
+from stellarrow.servers.analytics_http.exports import export_routes
 from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
 from stellarrow.servers.analytics_live import Channels
@@ -73,6 +77,8 @@ class AnalyticsService:
             stack.callback(self._figures.close)
             self._queries = Queries(self.tables)
             stack.callback(self._queries.close)
+            self._exporter = Exporter(self.tables, self._exporting(), self._metrics)
+            stack.callback(self._exporter.close)
             self._sockets = Doors(
                 Limits(
                     settings.max_connections,
@@ -87,6 +93,11 @@ class AnalyticsService:
                 stack.callback(self._follower.close)
             self._listen(stack)
             self._doors = stack.pop_all()
+
+    def _exporting(self) -> Exporting:
+        settings = self._settings
+        path = settings.export_path or settings.state_dir / "exports"
+        return Exporting(path=path, most_bytes=settings.export_mb << 20, age=settings.export_age)
 
     def _stored(self, stack: ExitStack) -> Stored | None:
         settings = self._settings
@@ -214,6 +225,11 @@ class AnalyticsService:
                 settings.websocket_port, self.components, routes=[self._socket()], **shown, **doors
             )
         stack.callback(self.websocket.close)
+        with listening(settings, "flight_address"):
+            self.flight = AnalyticsFlight(
+                settings.flight_address, self.tables, self._figures, self._queries, **self._secured.doors
+            )
+        stack.callback(self.flight.close)
         self.http: HealthServer | None = None
         if not self._is_within:
             with listening(settings, "health_port"):
@@ -228,6 +244,7 @@ class AnalyticsService:
             Channels(self.tables),
             self._queries,
             self._told,
+            exports=export_routes(self._exporter, access),
             aging=aging_routes(aging, access) if aging and access else (),
         )
 
@@ -244,11 +261,13 @@ class AnalyticsService:
     @property
     def addresses(self) -> str:
         health = f", HTTP {self.http.address}" if self.http else ""
-        return f"REST {self.rest.address}, WebSocket {self.websocket.address}{health}"
+        own = f"REST {self.rest.address}, WebSocket {self.websocket.address}, Flight {self.flight.address}"
+        return f"{own}{health}"
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
         self._figures.start()
+        self._exporter.start()
         if self._follower:
             self._follower.start()
         if self._aging:
@@ -281,8 +300,9 @@ class AnalyticsService:
         if self._aging:
             self._aging.close()
         self._figures.close()
+        self._exporter.close()
         self.tables.close()
-        return True
+        return self.flight.close()
 
     def close(self) -> None:
         self._doors.close()

@@ -13,6 +13,7 @@ from stellarrow.servers.analytics_http.aging import described_aging
 from stellarrow.servers.analytics_http.assets import AssetEndpoints
 from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
+from stellarrow.servers.analytics_http.exports_described import described_exports
 from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
 from stellarrow.servers.analytics_http.pages import page_routes
@@ -25,7 +26,7 @@ from stellarrow.servers.analytics_http.tables import TableEndpoints
 from stellarrow.servers.analytics_live import Channels
 
 with needing("HTTP", "servers"):
-    from starlette.routing import BaseRoute
+    from starlette.routing import BaseRoute, Route
 
 
 def endpoints(
@@ -49,17 +50,19 @@ def routes(
     queries: Queries,
     following: Callable[[], Mapping[str, Any]],
     *,
+    exports: list[Route],
     aging: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
     """Return the routes of REST, what describes them, and the web page; `aging` are the lifecycle's."""
     made = endpoints(tables, figures, following)
-    told = [*made, described_query(), described()]
+    told = [*made, described_query(), described(), *described_exports()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
         *page_routes(),
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
         query_route(queries),
+        *exports,
         *aging,
         *reference_routes(told, document(told, schemas, described_aging() if aging else {})),
     ]
