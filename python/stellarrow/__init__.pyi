@@ -32,6 +32,7 @@ from .errors import (
     Unauthenticated,
     Unavailable,
     UnknownApiKey,
+    UnknownReader,
     UnknownSession,
 )
 from .filter import Filter
@@ -134,6 +135,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
+    "UnknownReader",
     "UnknownSession",
     "__version__",
     "aggregate",
