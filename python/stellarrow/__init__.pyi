@@ -40,6 +40,7 @@ from .ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet
 from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
+    Aged,
     Checked,
     Configured,
     Counted,
@@ -58,6 +59,7 @@ from .protocols import (
     Refetching,
     Searchable,
     ServerState,
+    Shared,
     Sink,
     SinkKind,
     Source,
@@ -70,6 +72,7 @@ from .sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
+    "Aged",
     "ApiKeyExists",
     "BackfillReport",
     "ChainBroken",
@@ -115,6 +118,7 @@ __all__ = [
     "SchemaMismatch",
     "Searchable",
     "ServerState",
+    "Shared",
     "Sink",
     "SinkError",
     "SinkKind",
