@@ -249,7 +249,8 @@ class AnalyticsService:
         )
 
     def _socket(self) -> Any:
-        return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
+        channels = Channels(self.tables, self._figures)  # in the event loop of one listener
+        return websocket_route(channels, self._sockets, self._secured.access, self._settings.cors_origins)
 
     @property
     def components(self) -> list[Part]:
