@@ -40,7 +40,9 @@ from .ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet
 from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
+    Aged,
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
@@ -59,6 +61,7 @@ from .protocols import (
     Refetching,
     Searchable,
     ServerState,
+    Shared,
     Sink,
     SinkKind,
     Source,
@@ -71,10 +74,12 @@ from .sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
+    "Aged",
     "ApiKeyExists",
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",
@@ -117,6 +122,7 @@ __all__ = [
     "SchemaMismatch",
     "Searchable",
     "ServerState",
+    "Shared",
     "Sink",
     "SinkError",
     "SinkKind",
