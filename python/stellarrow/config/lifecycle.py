@@ -30,6 +30,12 @@ class Lifecycle(Settings):
     schedule: str | None = setting(
         TEXT, None, "LIFECYCLE_SCHEDULE", help="Run again and again: cron and a time zone, '0 3 * * * UTC'."
     )
+    lease: str | None = setting(
+        URL,
+        None,
+        "LEASE",
+        help="Where runs of several machines agree who is at it: postgres://…, s3://… or a folder.",
+    )
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Where the audit log lies.")
     audit_log: str | None = setting(
         TEXT, None, "AUDIT_LOG", help="Who did what: a file, - or off; else audit.jsonl in the state folder."

@@ -16,6 +16,8 @@ from stellarrow.lifecycle.free_space import Room, add_emergency
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.lifecycle.steps import ArchiveOpener, Steps, merge_deleted
+from stellarrow.records.lease import LeaseLost
+from stellarrow.records.singleton import Confirm, unconfirmed
 from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import found_tables
@@ -55,7 +57,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """A place, the policies of its kinds of files, and where what ages goes; `who` is for the audit log."""
+    """A place, the policies of its kinds of files, and where what ages goes; `who` is for the audit log.
+
+    `confirm` is told of each write beforehand, and raises LeaseLost where it is another process's turn.
+    """
 
     store: FileStore
     policies: Mapping[str, Policy]
@@ -64,6 +69,7 @@ class Lifecycle:
     who: str = ""
     now: Callable[[], float] = time.time
     room: Room | None = None
+    confirm: Confirm = unconfirmed
 
     def tables(self) -> tuple[list[AgingTable], list[str]]:
         """Look at every table once; return them, and what is wrong with others."""
@@ -99,7 +105,9 @@ class Lifecycle:
         report = Report(problems=[*plan.problems])
         opener = ArchiveOpener()
         try:
-            self._take(plan, tables, Steps(opener, self.archive), report, told=told, stopped=stopped)
+            self._take(
+                plan, tables, Steps(opener, self.archive, self.confirm), report, told=told, stopped=stopped
+            )
         finally:
             opener.close()
             self._note("lifecycle run", str(self.store), _result(report))
@@ -138,6 +146,8 @@ class Lifecycle:
         target = f"{self.store}/{step.table} {step.ledgers}"
         try:
             steps.take(step, table)
+        except LeaseLost:
+            raise
         except SinkError as error:
             self._note(_EVENTS[step.action], target, f"{type(error).__name__}: {error}")
             return error
@@ -147,6 +157,7 @@ class Lifecycle:
     def _tidy(self, names: set[str]) -> None:
         for table in self.tables()[0] if names else ():
             if table.name in names:
+                self.confirm(f"tidy {table.name}")
                 with suppress(SinkError):  # many records say the same as one
                     merge_deleted(table)
 
