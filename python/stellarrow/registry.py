@@ -107,7 +107,7 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
-_KAFKA: Final = "stellarrow.sinks.kafka:KafkaSink"
+_CLICKHOUSE: Final = "stellarrow.sinks.clickhouse:ClickHouseSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _RPC: Final = "rpc+"
@@ -142,7 +142,8 @@ _SINKS: Final = _listed(
     Entry("csv", "csv:FOLDER", _SINK, "CSV files"),
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
-    Entry("kafka", "kafka://HOST:9092", _KAFKA, "topics in Kafka", extra="kafka"),
+    Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
+    Entry("clickhouse", "clickhouse://HOST/DB", _CLICKHOUSE, "tables in ClickHouse", extra="clickhouse"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(

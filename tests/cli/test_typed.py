@@ -61,7 +61,10 @@ def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: 
     assert all(", amount: " in line for line in events)
 
 
-@pytest.mark.parametrize("sink", ["csv:{}", "jsonl:{}", "postgres://127.0.0.1:1/none", "kafka://127.0.0.1:1"])
+@pytest.mark.parametrize(
+    "sink",
+    ["csv:{}", "jsonl:{}", "postgres://127.0.0.1:1/none", "kafka://127.0.0.1:1", "clickhouse://127.0.0.1:1"],
+)
 def test_sinks_without_columns_for_structs_refuse_typed_tables(
     stellarrow: Run, tmp_path: Path, sink: str
 ) -> None:

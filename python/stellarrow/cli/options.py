@@ -69,6 +69,6 @@ class Data(LocalPath):
     """A folder of this machine, or the URL of a database or of topics, as it is."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("postgres://", "postgresql://", "kafka://")):
+        if str(value).startswith(("postgres://", "postgresql://", "kafka://", "clickhouse://")):
             return str(value)
         return super().convert(value, param, ctx)

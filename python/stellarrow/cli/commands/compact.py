@@ -9,9 +9,11 @@ from typing import Final
 import click
 
 from stellarrow.cli.output import formatting
+from stellarrow.errors import ConfigError
+from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.superseding import clean
-from stellarrow.verification.stored_tables import opened
+from stellarrow.verification.stored_tables import is_no_folder, opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
 
@@ -30,6 +32,8 @@ def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
 
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
     """
+    if is_no_folder(place):
+        raise ConfigError(f"{redacted_url(place)!r} keeps no files to merge: its server does by itself")
     gone = 0
     tables, unreadable = opened(place)
     for listing in tables:
