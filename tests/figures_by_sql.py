@@ -102,7 +102,7 @@ def check(name: str, window: str, found: list[dict[str, Any]], rows: pa.Table, k
     if key:  # ledgers are those of all rows in the window
         for row in (*shown, *kept):
             row.pop("first_ledger", None), row.pop("last_ledger", None)
-    assert shown == kept, (name, window, key)
+    assert shown == kept, f"{name} {window} {key}: counted {shown}, but by SQL {kept}"
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+import stellarrow as sa
 from analytics.conftest import SECONDS, Serve, Served
+from stellarrow.analysis.windows import Analytics
 
 Oracle = Callable[[str], list[tuple[Any, ...]]]
 
@@ -35,6 +39,16 @@ def test_figures_are_those_of_sql_over_the_stored_tables(
         select contract_id, count(*) from token_transfers where event_type = 'transfer'
         group by 1 order by 2 desc, 1 limit 3""")
     assert [(row["contract_id"], row["transfers"]) for row in top] == ranked
+
+
+def test_a_page_names_the_ledger_that_its_figures_are_of(
+    serve: Serve, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = serve(data=real_data)
+    counted(served, "transfers", 58752000)
+    monkeypatch.setattr(Analytics, "ledgers", lambda *_: sa.LedgerRange(1, 99))  # what is asked later
+    page = served.get("/v1/analytics/transfers", window="24h").json()
+    assert page["as_of_ledger"] == page["rows"][-1]["as_of_ledger"] > 99
 
 
 def test_the_list_says_which_figures_there_are(serve: Serve, real_data: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from itertools import islice
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from stellarrow.analysis.summary import summary_of
 from stellarrow.analysis.windows import TABLES, WINDOWS, Analytics
 from stellarrow.core.decode import Decoder
 from stellarrow.core.synthetic import synthetic
@@ -101,6 +103,25 @@ def same(found: list[dict[str, Any]], expected: list[dict[str, Any]]) -> None:
     assert [{name: one[name] for name in columns} for one in found] == [
         {name: one[name] for name in columns} for one in expected
     ]
+
+
+def test_figures_in_short_are_all_of_one_ledger_while_more_are_counted(decoded: Ledgers) -> None:
+    analytics = fed(decoded[:1])
+
+    def count() -> None:
+        for batch in decoded[1:]:
+            feed(analytics, batch)
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    try:
+        while counting.is_alive():
+            summary = summary_of(analytics, TABLES)
+            newest = [one for windows in summary["windows"].values() for one in windows.values()]
+            ledgers = {one["as_of_ledger"] for one in [*newest, *summary["assets"], *summary["contracts"]]}
+            assert ledgers == {summary["last_ledger"]}
+    finally:
+        counting.join()
 
 
 @pytest.mark.parametrize("window", WINDOWS)

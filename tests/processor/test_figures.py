@@ -15,11 +15,12 @@ import pytest
 
 import stellarrow as sa
 from figures_by_sql import WINDOWS, check, keys_of, up_to
-from stellarrow.analysis.windows import NAMES
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.windows import NAMES, Analytics, Answer
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
 from stellarrow.processor import session_figures
-from stellarrow.processor.reads.figures import summed_up
+from stellarrow.processor.reads.figures import answered, summed_up
 from stellarrow.servers import processor_http
 
 from .conftest import Endless, Service, Start, Tables
@@ -84,6 +85,23 @@ def test_figures_are_those_of_sql_over_the_rows_at_the_same_ledger(
     session = half.processor.works()[0]
     until(lambda: session.session.current == 133)
     check_all(half.tables, lambda table: decoded(ledgers, table), last=133)
+
+
+def test_figures_name_the_ledger_they_are_of_while_the_session_goes_on(
+    half: Service, endless: Endless, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request, answer = FiguresRequest(name="storage"), FiguresRequest.answer
+
+    def slow(request: FiguresRequest, analytics: Analytics) -> Answer:
+        """Answer, and come back once the session is further."""
+        found = answer(request, analytics)
+        endless.give(139)
+        until(lambda: half.processor.works()[0].session.current == 139)
+        return found
+
+    monkeypatch.setattr(FiguresRequest, "answer", slow)
+    told = answered(half.processor, request)
+    assert (told.to_dict()["last_ledger"], told.rows["as_of_ledger"][0].as_py()) == (120, 120)
 
 
 def test_a_filter_leaves_figures_of_every_row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import pyarrow as pa
@@ -59,6 +59,27 @@ class Stepping:
 
     def close(self) -> None:
         self._store.close()
+
+
+class Unlocked(Stepping):
+    """A place without locks, as object stores are, that says before it is listed or read, too."""
+
+    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
+        self._step()
+        return super().list(folder, deep=deep, after=after)
+
+    def read(self, path: str) -> pa.NativeFile:
+        self._step()
+        return super().read(path)
+
+    def alone(self, folder: str) -> AbstractContextManager[bool]:  # noqa: ARG002
+        return nullcontext(False)
+
+    def reading(self, folder: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        return nullcontext()
+
+    def unread(self, folder: str) -> AbstractContextManager[bool]:  # noqa: ARG002
+        return nullcontext(True)
 
 
 class SteppingUpload:

@@ -3,40 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from itertools import count, islice
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from sinks.stepping import Stepping
+from sinks.stepping import Unlocked
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.reading import format_of, listings, rows_of
 from stellarrow.sinks.files.sink import FileSink
-from stellarrow.storage.files import FileStore, Found
+from stellarrow.storage.files import FileStore
 from stellarrow.storage.local_files import LocalFiles
 
 LEDGERS = range(100, 112)
 TABLE = "contract_events"
-
-
-class Unlocked(Stepping):
-    """A folder without locks, as object stores are, that says before it is listed or read, too."""
-
-    def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
-        self._step()
-        return super().list(folder, deep=deep, after=after)
-
-    def read(self, path: str) -> pa.NativeFile:
-        self._step()
-        return super().read(path)
-
-    def alone(self, folder: str) -> AbstractContextManager[bool]:  # noqa: ARG002
-        return nullcontext(False)
 
 
 @pytest.fixture(scope="module")
@@ -49,12 +32,19 @@ def ledgers() -> list[sa.LedgerBatch]:
     ]
 
 
-def opened(store: FileStore) -> FileSink:
-    return FileSink(store, [TABLE], format=format_of("parquet"), network="synthetic", ledgers_per_file=1_000)
+def opened(store: FileStore, partition: str) -> FileSink:
+    return FileSink(
+        store,
+        [TABLE],
+        format=format_of("parquet"),
+        network="synthetic",
+        ledgers_per_file=1_000,
+        partition=partition,
+    )
 
 
-def keep(store: FileStore, ledgers: list[sa.LedgerBatch]) -> None:
-    sink = opened(store)
+def keep(store: FileStore, ledgers: list[sa.LedgerBatch], partition: str) -> None:
+    sink = opened(store, partition)
     for one in ledgers:
         sink.write(one)
         sink.commit()
@@ -90,10 +80,11 @@ def expected(ledgers: list[sa.LedgerBatch]) -> list[int]:
     )
 
 
-@pytest.mark.parametrize("others", [slice(0, 3), slice(0, 12), slice(1, 2)])
+@pytest.mark.parametrize("partition", ["ledgers", "hour", "contract_id:4"])
+@pytest.mark.parametrize("others", [slice(0, 3), slice(0, 6), slice(1, 2)])
 @pytest.mark.parametrize("steps_between", [0, 1])
 def test_another_writer_that_writes_and_merges_at_any_step_leaves_each_row_once(
-    tmp_path: Path, ledgers: list[sa.LedgerBatch], others: slice, steps_between: int
+    tmp_path: Path, ledgers: list[sa.LedgerBatch], partition: str, others: slice, steps_between: int
 ) -> None:
     for step in range(1, 500):
         folder = tmp_path / str(step)
@@ -101,7 +92,7 @@ def test_another_writer_that_writes_and_merges_at_any_step_leaves_each_row_once(
 
         def write(folder: Path = folder, happened: list[int] = happened) -> None:
             happened.append(1)
-            keep(Unlocked(LocalFiles(folder), lambda: None), ledgers[others])
+            keep(Unlocked(LocalFiles(folder), lambda: None), ledgers[others], partition)
 
         def merge_all(folder: Path = folder) -> None:
             merge(folder)
@@ -111,7 +102,7 @@ def test_another_writer_that_writes_and_merges_at_any_step_leaves_each_row_once(
             merge()
 
         works = [write, merge_all] if steps_between else [both]
-        keep(Unlocked(LocalFiles(folder), at(step, *works)), ledgers[:3])
+        keep(Unlocked(LocalFiles(folder), at(step, *works)), ledgers[:3], partition)
         assert rows_by_ledger(folder) == expected(ledgers[: max(3, others.stop) if happened else 3])
         if not happened:
             break

@@ -117,7 +117,7 @@ impl Analytics {
             + self.entries.series.bytes()
     }
 
-    /// The windows of a kind, for one key or all together; none where the key is not known.
+    /// The windows of a kind, for one key or all together; none where nothing is counted from the table.
     ///
     /// # Errors
     ///

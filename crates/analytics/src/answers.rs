@@ -32,8 +32,8 @@ struct Row<F> {
     whole: bool,
 }
 
-/// Returns the windows of a kind that are kept, the oldest first, for one key or all together; none where the
-/// key is not known.
+/// Returns the windows of a kind that are kept, the oldest first, for one key or all together; no rows where
+/// the key is not known.
 ///
 /// # Errors
 ///
@@ -45,7 +45,7 @@ pub fn series<F: Shown>(
 ) -> Result<Option<RecordBatch>, ArrowError> {
     let found = key.and_then(|text| series.keys().find(text)).and_then(|id| series.keys().key(id));
     let mut rows = Vec::new();
-    let known = series.each(kind, key, |start, ledgers, figures, whole| {
+    series.each(kind, key, |start, ledgers, figures, whole| {
         rows.push(Row {
             start,
             ledgers,
@@ -55,7 +55,7 @@ pub fn series<F: Shown>(
             whole,
         });
     });
-    known.then(|| batch(rows, series.last())).transpose()
+    batch(rows, series.last()).map(Some)
 }
 
 /// Returns the foremost keys in the window of a kind that is open; none where there is no such order.

@@ -237,24 +237,23 @@ impl<F: Counted> Series<F> {
     /// Calls back with every window of a kind for one key, or all together where none is named.
     ///
     /// The last argument says whether the window has all of the key's rows: of one that was forgotten for a
-    /// while, earlier windows lack some. Returns false where the key is not known.
+    /// while, earlier windows lack some. A key that is not known has none.
     pub fn each(
         &self,
         kind: &str,
         key: Option<&str>,
         mut each: impl FnMut(i64, (u32, u32), &F, bool),
-    ) -> bool {
+    ) {
         let (id, since) = match key {
             None => (WHOLE, 0),
             Some(text) => match self.keys.find(text) {
                 Some(id) => (id, self.keys.key(id).map_or(0, |key| key.since)),
-                None => return false,
+                None => return,
             },
         };
         self.windows.series(kind, id, |start, ledgers, figures| {
             each(start, ledgers, figures, since == 0 || ledgers.0 >= since);
         });
-        true
     }
 
     /// Calls back with the foremost keys in the window of a kind that is open: name and label, the window's

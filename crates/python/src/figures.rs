@@ -12,6 +12,20 @@ use stellarrow_analytics::series::Room;
 
 use crate::convert::Data;
 
+/// A table, a window, and a key, or none for all together; or what keys are ordered by, and how many.
+type Question = (String, String, Option<String>, Option<(String, usize)>);
+type Answer = (PyRecordBatch, (u32, u32));
+
+fn answer(counted: &Analytics, question: &Question) -> PyResult<Answer> {
+    let (table, window, key, ranked) = question;
+    let found = match ranked {
+        Some((by, limit)) => counted.foremost(table, window, by, *limit),
+        None => counted.series(table, window, key.as_deref()),
+    };
+    let found = found.map_err(bad)?.ok_or_else(|| bad(format!("{table} has no such figures")))?;
+    Ok((PyRecordBatch::new(found), counted.ledgers(table)))
+}
+
 /// Every window of everything; any thread may ask while one counts.
 #[pyclass(frozen)]
 pub struct Figures(Mutex<Analytics>);
@@ -75,27 +89,12 @@ impl Figures {
         self.lock().limit(most_bytes);
     }
 
-    fn series(
-        &self,
-        py: Python<'_>,
-        table: &str,
-        window: &str,
-        key: Option<&str>,
-    ) -> PyResult<Option<PyRecordBatch>> {
-        let found = py.detach(|| self.lock().series(table, window, key));
-        Ok(found.map_err(bad)?.map(PyRecordBatch::new))
-    }
-
-    fn foremost(
-        &self,
-        py: Python<'_>,
-        table: &str,
-        window: &str,
-        by: &str,
-        limit: usize,
-    ) -> PyResult<Option<PyRecordBatch>> {
-        let found = py.detach(|| self.lock().foremost(table, window, by, limit));
-        Ok(found.map_err(bad)?.map(PyRecordBatch::new))
+    /// Answers every question at one moment, each with the ledgers of its table that are counted then.
+    fn ask(&self, py: Python<'_>, questions: Vec<Question>) -> PyResult<Vec<Answer>> {
+        py.detach(|| {
+            let counted = self.lock();
+            questions.iter().map(|question| answer(&counted, question)).collect()
+        })
     }
 
     fn saved<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {

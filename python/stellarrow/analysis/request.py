@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from bisect import bisect_left, bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.windows import NAMES, Analytics
+from stellarrow.analysis.windows import NAMES, Analytics, Answer, Question
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers.dates import is_moment, read_moment
 from stellarrow.net.bounded_json import JsonObject, read_object
@@ -89,21 +89,28 @@ class FiguresRequest:
         }
         return json.dumps({name: value for name, value in given.items() if value}).encode()
 
-    def answer(self, analytics: Analytics) -> pa.Table:
-        """Return the figures."""
+    @property
+    def question(self) -> Question:
+        """What it asks, but for the times."""
         if self.top:
-            return analytics.foremost(self.name, self.window or "24h", by=self.by or None, limit=self.top)
-        found = analytics.series(self.name, self.window or "1h", key=self.key or None)
-        starts = [one.value // 1_000_000 for one in found["window_start"]]
+            return Question(self.name, self.window or "24h", top=self.top, by=self.by or None)
+        return Question(self.name, self.window or "1h", key=self.key or None)
+
+    def answer(self, analytics: Analytics) -> Answer:
+        """Return the figures, and the ledgers that they are of."""
+        (found,) = analytics.ask([self.question])
+        if not (self.start or self.end):
+            return found
+        starts = [one.value // 1_000_000 for one in found.rows["window_start"]]
         first = read_moment(self.start).first if self.start else 0
         last = read_moment(self.end).last if self.end else max(starts, default=0)
         begin, end = bisect_left(starts, first), bisect_right(starts, last)
-        return found.slice(begin, max(0, end - begin))
+        return replace(found, rows=found.rows.slice(begin, max(0, end - begin)))
 
     @property
     def schema(self) -> pa.Schema:
         """The schema of every answer."""
-        return self.answer(Analytics()).schema
+        return self.answer(Analytics()).rows.schema
 
 
 def is_figures(command: bytes) -> bool:

@@ -7,10 +7,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.windows import NAMES, WINDOWS, Analytics
+from stellarrow.analysis.windows import NAMES, WINDOWS, Analytics, Question
 
 FOREMOST: Final = 10  # assets, and contracts: each is a time series where Prometheus looks
 _FOREMOST_IN: Final = "24h"
+_RANKED: Final = {"transfers": "assets", "events": "contracts"}  # by what has the name; its keys
 
 
 def summary_of(analytics: Analytics, tables: Collection[str]) -> dict[str, Any]:
@@ -19,24 +20,21 @@ def summary_of(analytics: Analytics, tables: Collection[str]) -> dict[str, Any]:
     They are of the names whose table is among `tables`. Sums are texts, times are seconds since 1970.
     """
     names = [name for name, kind in NAMES.items() if kind.table in tables]
-    windows = {name: {window: _newest(analytics, name, window) for window in WINDOWS} for name in names}
-    summary: dict[str, Any] = {
-        "last_ledger": analytics.last,
-        "bytes": analytics.size_bytes,
-        "windows": windows,
-    }
-    if "transfers" in names:
-        found = analytics.foremost("transfers", _FOREMOST_IN, by="transfers", limit=FOREMOST)
-        summary["assets"] = _plain(found)
-    if "events" in names:
-        found = analytics.foremost("events", _FOREMOST_IN, by="events", limit=FOREMOST)
-        summary["contracts"] = _plain(found)
-    return summary
+    ranked = {title: name for name, title in _RANKED.items() if name in names}
+    newest = [Question(name, window) for name in names for window in WINDOWS]
+    foremost = [Question(name, _FOREMOST_IN, by=name, top=FOREMOST) for name in ranked.values()]
+    answers = analytics.ask([*newest, *foremost])  # at one moment
+    windows: dict[str, dict[str, Any]] = {name: {} for name in names}
+    for question, answer in zip(newest, answers, strict=False):
+        windows[question.name][question.window] = _newest(answer.rows)
+    last = max((one.ledgers.end for one in answers if one.ledgers), default=0)
+    summary = {"last_ledger": last, "bytes": analytics.size_bytes, "windows": windows}
+    found = (_plain(one.rows) for one in answers[len(newest) :])
+    return summary | dict(zip(ranked, found, strict=True))
 
 
-def _newest(analytics: Analytics, name: str, window: str) -> dict[str, Any]:
+def _newest(series: pa.Table) -> dict[str, Any]:
     """Return the figures of the window that is open; empty before there are any."""
-    series = analytics.series(name, window)
     return next(iter(_plain(series.slice(max(0, series.num_rows - 1)))), {})
 
 

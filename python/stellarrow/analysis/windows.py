@@ -8,8 +8,8 @@ what lacks rows of its own since says so (`complete` is false).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 import pyarrow as pa
@@ -56,6 +56,28 @@ NAMES: Final[Mapping[str, Name]] = {
         {"rows": "changes", "marked": "deletions"},
     ),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The windows of a name, for all together or one key; or, with `top`, so many keys of the newest one."""
+
+    name: str
+    window: str
+    _: KW_ONLY
+    key: str | None = None
+    top: int | None = None
+    by: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Figures, and the first and the last ledger that were counted for them; none before there is one."""
+
+    rows: pa.Table
+    ledgers: LedgerRange | None
+
+
 TABLES: Final = tuple(sorted(COUNTED_TABLES))
 _MOST_KEYS: Final = 100_000
 _MOST_BYTES: Final = 192 << 20
@@ -110,6 +132,19 @@ class Analytics:
         first, last = self._figures.ledgers(_named(name).table)
         return LedgerRange(first, last) if last else None
 
+    def ask(self, questions: Sequence[Question]) -> list[Answer]:
+        """Answer all of them at one moment, whatever is counted meanwhile: the same ledgers are in each.
+
+        Raises:
+            ConfigError: there is no such name, window, key or order.
+        """
+        kinds = [_named(one.name) for one in questions]
+        found = self._figures.ask([_asked(kind, one) for kind, one in zip(kinds, questions, strict=True)])
+        return [
+            Answer(_table(kind, rows), LedgerRange(first, last) if last else None)
+            for kind, (rows, (first, last)) in zip(kinds, found, strict=True)
+        ]
+
     def series(self, name: str, window: str = "1h", *, key: str | None = None) -> pa.Table:
         """Return a row a window that is kept, the oldest first; the last is the one that is still open.
 
@@ -121,14 +156,7 @@ class Analytics:
         Raises:
             ConfigError: there is no such name or window, or it has no keys.
         """
-        kind = _named(name)
-        if key is not None and kind.keyed is None:
-            raise ConfigError(f"analytics/{name} is of the whole network: leave {key!r} out")
-        found = self._figures.series(kind.table, _window(window), _key(key))
-        if found is None:  # a key without rows has none of these windows
-            found = self._figures.series(kind.table, window, None)
-            return _table(kind, found).slice(0, 0)
-        return _table(kind, found)
+        return self.ask([Question(name, window, key=key)])[0].rows
 
     def foremost(self, name: str, window: str = "24h", *, by: str | None = None, limit: int = 10) -> pa.Table:
         """Return the foremost assets or contracts of the window that is open, a row each.
@@ -138,15 +166,7 @@ class Analytics:
         Raises:
             ConfigError: there is no such name, window or order.
         """
-        kind = _named(name)
-        if not kind.orders:
-            raise ConfigError(f"analytics/{name} is of the whole network: there is nothing to rank")
-        wanted = by or kind.orders[0]
-        if wanted not in kind.orders:
-            raise ConfigError(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}")
-        before = {new: old for old, new in (kind.renamed or {}).items()}
-        found = self._figures.foremost(kind.table, _window(window), before.get(wanted, wanted), limit)
-        return _table(kind, found)
+        return self.ask([Question(name, window, by=by, top=limit)])[0].rows
 
     @property
     def last(self) -> int:
@@ -219,6 +239,24 @@ def _table(kind: Name, found: Any) -> pa.Table:
     if kind.keyed == "contract":
         return table.drop_columns(["label"])
     return table.rename_columns(["asset" if name == "label" else name for name in table.schema.names])
+
+
+def _asked(kind: Name, question: Question) -> tuple[str, str, str | None, tuple[str, int] | None]:
+    """Write a question as the core reads it."""
+    if question.key is not None and kind.keyed is None:
+        raise ConfigError(f"analytics/{question.name} is of the whole network: leave {question.key!r} out")
+    ranked = None if question.top is None else (_order(kind, question), question.top)
+    return kind.table, _window(question.window), _key(question.key), ranked
+
+
+def _order(kind: Name, question: Question) -> str:
+    if not kind.orders:
+        raise ConfigError(f"analytics/{question.name} is of the whole network: there is nothing to rank")
+    wanted = question.by or kind.orders[0]
+    if wanted not in kind.orders:
+        raise ConfigError(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}")
+    before = {new: old for old, new in (kind.renamed or {}).items()}
+    return before.get(wanted, wanted)
 
 
 def _named(name: str) -> Name:

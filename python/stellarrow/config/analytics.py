@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
-from stellarrow.config.values import ADDRESS, LIST, PERIOD, URL, number
+from stellarrow.config.values import ADDRESS, FOLDER, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
 
@@ -45,6 +46,13 @@ class Analytics(Listening, Reached, Ranged, Logged):
     )
     hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
     analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
+    export_path: Path | None = setting(
+        FOLDER, None, "EXPORT_PATH", help="Where exports lie; by default in the state folder."
+    )
+    export_mb: int = setting(COUNT, "10240", "EXPORT_MB", help="Disk for exports, all together.")
+    export_age: float = setting(
+        PERIOD, "24h", "EXPORT_AGE", help="How long an export that has ended is kept."
+    )
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
 

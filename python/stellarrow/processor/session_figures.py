@@ -149,8 +149,8 @@ class SessionFigures:
 
     def forget(self) -> None:
         """Keep nothing in memory."""
+        self._room.forget(self._folder / _SAVED)  # first: what answers next is what was saved last
         analytics, self._analytics = self._analytics, None
-        self._room.forget(self._folder / _SAVED)
         if analytics is not None:
             self._room.release(analytics)
 

@@ -96,7 +96,7 @@ def analytics(
         _count_stored(made, stored, wanted)
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
-    return request.answer(made)
+    return request.answer(made).rows
 
 
 def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable | None:

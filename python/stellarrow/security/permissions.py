@@ -84,6 +84,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /v1/analytics": Rule(Permission.READ_LEDGERS),
     "GET /v1/analytics/{name}": Rule(Permission.READ_LEDGERS),
     "POST /v1/query": Rule(Permission.READ_LEDGERS),
+    "GET /v1/exports": Rule(Permission.READ_LEDGERS),  # each caller its own; administrators all
+    "POST /v1/exports": Rule(Permission.READ_LEDGERS, "export ordered"),
+    "GET /v1/exports/{export}": Rule(Permission.READ_LEDGERS),
+    "DELETE /v1/exports/{export}": Rule(Permission.READ_LEDGERS, "export deleted"),
+    "GET /v1/exports/{export}/files/{name}": Rule(Permission.READ_LEDGERS, "export downloaded"),
     "GET /v1/stream/{table}": Rule(Permission.READ_LEDGERS),
     "WEBSOCKET /v1/ws": Rule(Asked.OPTIONAL),  # what is subscribed to needs ReadLedgers
     "GET /v1/accounts/{account}/transfers": Rule(Permission.READ_LEDGERS),

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 from stellarrow.analysis.reads.reading import Question, Tables
@@ -32,11 +34,16 @@ Encode = Callable[[Part], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A part, without its rows, as they stand encoded in `body`; and the token behind it."""
+    """A part, without its rows, as they stand encoded in `body`; and the token behind it.
+
+    `frames` are what listeners made of it, for those who would make the same; `at` is by time.monotonic().
+    """
 
     part: Part
     body: bytes
     resume: str
+    at: float = field(default_factory=time.monotonic, compare=False)
+    frames: dict[tuple[str, int], bytes] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Listener(Protocol):
@@ -52,10 +59,11 @@ class Listener(Protocol):
 class Channel:
     """One question in one format, at the live edge."""
 
-    def __init__(self, tail: Tail, encode: Encode) -> None:
+    def __init__(self, tail: Tail, encode: Encode, apart: Executor | None = None) -> None:
         self.tail = tail
         self.position = tail.place("latest")
         self._encode = encode
+        self._apart = apart  # a thread of its own: no request can keep the live edge waiting
         self._members: dict[int, Listener] = {}
         self._moved = asyncio.Event()
         self._failure: StellarrowError | None = None
@@ -64,12 +72,19 @@ class Channel:
 
     async def advance(self) -> None:
         """Deliver what has come."""
-        parts = self.tail.parts(self.position)
-        while self._failure is None and (made := await run_in_threadpool(self._next, parts)) is not None:
-            self.position = made.part.last
-            self._wake()
-            for member in [*self._members.values()]:
-                member.deliver(made)
+        loop = asyncio.get_running_loop()
+        is_all = self.tail.last() <= self.position
+        while self._failure is None and not is_all:
+            found, is_all = await loop.run_in_executor(self._apart, self._some, self.position, LAST_POSSIBLE)
+            for made in found:
+                self._deliver(made)
+                await asyncio.sleep(0)  # what clients say is heard meanwhile
+
+    def _deliver(self, made: Delivery) -> None:
+        self.position = made.part.last
+        self._wake()
+        for member in [*self._members.values()]:
+            member.deliver(made)
 
     def fail(self, error: StellarrowError) -> None:
         """End it, as its question cannot be answered: whoever listens, or comes to, is told."""
@@ -158,7 +173,7 @@ class Channels:
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self._channels: dict[tuple[str, tuple[str, ...], str], Channel] = {}
-        self._changed: asyncio.Event | None = None
+        self._apart = ThreadPoolExecutor(1, thread_name_prefix="stellarrow-live")
         self._task: asyncio.Task[None] | None = None
 
     def open(self, question: Question, format_name: str, encode: Callable[[Tail], Encode]) -> Channel:
@@ -167,7 +182,7 @@ class Channels:
         channel = self._channels.get(key)
         if channel is None:
             tail = Tail(self.tables, question)
-            channel = self._channels[key] = Channel(tail, encode(tail))
+            channel = self._channels[key] = Channel(tail, encode(tail), self._apart)
         channel.users += 1
         self._begin()
         return channel
@@ -180,8 +195,7 @@ class Channels:
 
     def _begin(self) -> None:
         if self._task is None or self._task.done():
-            self._changed = asyncio.Event()
-            self._task = asyncio.get_running_loop().create_task(self._run(self._changed))
+            self._task = asyncio.get_running_loop().create_task(self._run(asyncio.Event()))
 
     async def _run(self, changed: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()

@@ -24,6 +24,9 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.servers.analytics_exports.exporter import Exporter
+from stellarrow.servers.analytics_exports.exporter import Settings as Exporting
+from stellarrow.servers.analytics_http.exports import export_routes
 from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
 from stellarrow.servers.analytics_live import Channels
@@ -70,6 +73,8 @@ class AnalyticsService:
             stack.callback(self._figures.close)
             self._queries = Queries(self.tables)
             stack.callback(self._queries.close)
+            self._exporter = Exporter(self.tables, self._exporting(), self._metrics)
+            stack.callback(self._exporter.close)
             self._sockets = Doors(
                 Limits(
                     settings.max_connections,
@@ -83,6 +88,11 @@ class AnalyticsService:
                 stack.callback(self._follower.close)
             self._listen(stack)
             self._doors = stack.pop_all()
+
+    def _exporting(self) -> Exporting:
+        settings = self._settings
+        path = settings.export_path or settings.state_dir / "exports"
+        return Exporting(path=path, most_bytes=settings.export_mb << 20, age=settings.export_age)
 
     def _stored(self, stack: ExitStack) -> Stored | None:
         settings = self._settings
@@ -204,7 +214,9 @@ class AnalyticsService:
             stack.callback(self.http.close)
 
     def _routes(self) -> list[Any]:
-        return rest_routes(self.tables, self._figures, Channels(self.tables), self._queries, self._told)
+        exports = export_routes(self._exporter, self._secured.access)
+        channels = Channels(self.tables)
+        return rest_routes(self.tables, self._figures, channels, self._queries, self._told, exports=exports)
 
     def _socket(self) -> Any:
         return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
@@ -222,6 +234,7 @@ class AnalyticsService:
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
         self._figures.start()
+        self._exporter.start()
         if self._follower:
             self._follower.start()
         self.rest.start()
@@ -250,6 +263,7 @@ class AnalyticsService:
         if self._follower:
             self._follower.close()
         self._figures.close()
+        self._exporter.close()
         self.tables.close()
         return True
 

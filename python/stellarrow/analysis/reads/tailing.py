@@ -60,6 +60,10 @@ class Tail:
             raise Refused("the token is none of these rows: begin from earliest or latest", field="from")
         return place.after
 
+    def last(self) -> int:
+        """Return the last ledger that there is now."""
+        return self._tables.snapshot(self.question.table).as_of
+
     def token(self, after: int) -> str:
         """Return what goes on behind a ledger."""
         return Cursor(self.question.shape, {"": Place(after)}).token()

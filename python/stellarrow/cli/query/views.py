@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +17,7 @@ import pyarrow as pa
 
 from stellarrow.errors import SinkError, StellarrowError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.again import again
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
@@ -39,6 +41,10 @@ def prove(listing: Listing) -> None:
 
     Arrow could ask for it as it opens a file, but an error that Python raises there stops it for good.
     """
+    again(partial(_prove, listing))
+
+
+def _prove(listing: Listing) -> None:
     for held, _, _ in listing.trusted():
         for kept in held_files(listing, held):
             with proven_file(listing, held, kept):
@@ -103,12 +109,9 @@ def _view(data: Path, found: Listing | Unreadable, number: int) -> View:
 
 
 def _describe(view: View, listing: Listing, number: int) -> None:
-    there = {file.path for file in listing.store.list(listing.shape.folder, deep=True)}
     whole: list[str] = []
     cut: list[tuple[LedgerRange | None, list[str]]] = []
-    for held, part, paths in listing.trusted():
-        if absent := next((path for path in paths if path not in there), None):
-            raise damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
+    for held, part, paths in again(partial(_there, listing)):
         if held == part:
             whole += paths
         elif paths:
@@ -118,6 +121,16 @@ def _describe(view: View, listing: Listing, number: int) -> None:
         read = _read(view, listing, [f"{listing.store}/{path}" for path in paths], f"files_{number}_{at}")
         queries.append(f"select * from {read}{_within(due)}")
     view.query = " union all ".join(queries) if queries else _empty(listing)
+
+
+def _there(listing: Listing) -> list[tuple[LedgerRange, LedgerRange, list[str]]]:
+    """Return each range that counts, the part to read, and its files, all of which are there."""
+    found = [*listing.trusted()]
+    there = {file.path for file in listing.store.list(listing.shape.folder, deep=True)}
+    for _, _, paths in found:
+        if absent := next((path for path in paths if path not in there), None):
+            raise damaged(f"{listing.store}/{absent}", "is gone, or no file that may be opened")
+    return found
 
 
 def _within(part: LedgerRange | None) -> str:

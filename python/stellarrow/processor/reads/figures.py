@@ -47,7 +47,7 @@ def answered(processor: Processor, request: FiguresRequest) -> FiguresAnswer:
         raise ConfigError("this processor keeps no figures: set ANALYTICS_MB (--analytics-mb) above 0")
     work = processor.work(request.session) if request.session else foremost_session(processor)
     if work is None:
-        return FiguresAnswer(request.answer(Analytics()), None, "", "")
+        return FiguresAnswer(request.answer(Analytics()).rows, None, "", "")
     needed = NAMES[request.name].table
     if needed not in work.figures.tables:
         raise ConfigError(
@@ -55,8 +55,8 @@ def answered(processor: Processor, request: FiguresRequest) -> FiguresAnswer:
             " TABLES (--tables), and start a new session"
         )
     analytics = work.figures.answering() or Analytics()
-    rows = request.answer(analytics)
-    return FiguresAnswer(rows, analytics.ledgers(request.name), work.session.id, work.session.network)
+    found = request.answer(analytics)
+    return FiguresAnswer(found.rows, found.ledgers, work.session.id, work.session.network)
 
 
 def foremost_session(processor: Processor) -> SessionWorker | None:

@@ -82,11 +82,9 @@ class FigureEndpoints:
         keys = ("window", "from", "to", "asset", "contract", "top", "by")
         given = {key: asked.get(key) for key in keys if asked.get(key)}
         with blaming(next(iter(given), "name") if len(given) == 1 else ""):
-            found = FiguresRequest.of(name, given).answer(self._figures.analytics)
-        if asked.format_name in _TEXT:
-            found = _numbers(found)
-        held = self._figures.analytics.ledgers(name)
-        return Rows(found.schema, found.to_batches(), held.end if held else 0)
+            answer = FiguresRequest.of(name, given).answer(self._figures.analytics)
+        found = _numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
+        return Rows(found.schema, found.to_batches(), answer.ledgers.end if answer.ledgers else 0)
 
 
 def _numbers(found: pa.Table) -> pa.Table:

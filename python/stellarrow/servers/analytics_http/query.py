@@ -75,9 +75,7 @@ class Queries:
             self._waiting -= 1
 
     def _answer(self, turn: _Turn, asked: _Asked, format_name: str, coding: str | None) -> Whole:
-        snapshots = {name: self._tables.snapshot(name) for name in self._tables.names}
-        as_of = min((one.as_of for one in snapshots.values()), default=0)
-        tables = {name: _table(one, as_of) for name, one in snapshots.items()}
+        as_of, tables = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
         with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
@@ -176,17 +174,23 @@ class _Asked:
     limits: SandboxLimits
 
 
-def _read(given: Mapping[str, Any]) -> _Asked:
-    for name in given:
-        if name not in _KEYS:
-            remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
-            raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return a query's text and its values; Refused where they are none."""
     text = given.get("sql")
     if not isinstance(text, str) or not text.strip():
         raise Refused("sql is missing: give a select as text", field="sql")
     params = given.get("params", [])
     if not isinstance(params, list | dict):
         raise Refused("params is no list and no object: give values for ?, or for $name", field="params")
+    return text, params
+
+
+def _read(given: Mapping[str, Any]) -> _Asked:
+    for name in given:
+        if name not in _KEYS:
+            remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
+            raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+    text, params = read_sql(given)
     limit, seconds = given.get("limit", _LIMITS.rows), given.get("timeout", _LIMITS.seconds)
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= _MOST_ROWS:
         raise Refused(f"limit must be a whole number from 1 to {_MOST_ROWS}", field="limit")
@@ -198,8 +202,13 @@ def _read(given: Mapping[str, Any]) -> _Asked:
     return _Asked(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
 
 
-def _table(snapshot: Snapshot, as_of: int) -> SandboxTable:
-    return SandboxTable(snapshot.schema, partial(_batches, snapshot, as_of))
+def sandboxed(tables: Tables) -> tuple[int, dict[str, SandboxTable]]:
+    """Return what a query reads: every table, as of the last ledger that all of them have."""
+    snapshots = {name: tables.snapshot(name) for name in tables.names}
+    as_of = min((one.as_of for one in snapshots.values()), default=0)
+    return as_of, {
+        name: SandboxTable(one.schema, partial(_batches, one, as_of)) for name, one in snapshots.items()
+    }
 
 
 def _batches(snapshot: Snapshot, as_of: int) -> Iterator[pa.RecordBatch]:

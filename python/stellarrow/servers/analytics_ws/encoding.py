@@ -25,7 +25,9 @@ def encoder(format_name: str) -> Callable[[Tail], Callable[[Part], bytes]]:
         return lambda part: json_rows([part.rows]) if part.rows is not None else b""
 
     def arrow_encoder(tail: Tail) -> Callable[[Part], bytes]:
-        return lambda part: _ipc(tail.schema, format_name, part.rows) if part.rows is not None else b""
+        known = len(schema_message(tail.schema))  # bytes that were sent before
+        options = ipc.IpcWriteOptions(compression=_CODECS[format_name])
+        return lambda part: b"" if part.rows is None else _ipc(tail.schema, options, part.rows)[known:]
 
     return json_encoder if format_name == "json" else arrow_encoder
 
@@ -36,12 +38,11 @@ def schema_message(schema: pa.Schema) -> bytes:
     return found
 
 
-def _ipc(schema: pa.Schema, format_name: str, rows: pa.RecordBatch) -> bytes:
+def _ipc(schema: pa.Schema, options: ipc.IpcWriteOptions, rows: pa.RecordBatch) -> bytes:
     out = Bytes()
-    options = ipc.IpcWriteOptions(compression=_CODECS[format_name])
     writer = ipc.new_stream(pa.PythonFile(out, mode="w"), schema, options=options)
     writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
-    return out.taken()[len(schema_message(schema)) :]  # which was sent before
+    return out.taken()
 
 
 def message(op: str, **fields: Any) -> bytes:

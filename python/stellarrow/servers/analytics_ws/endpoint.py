@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
@@ -9,12 +12,13 @@ from stellarrow.security.access import Access
 from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.analytics_ws.limits import Doors, check_origin
 from stellarrow.servers.analytics_ws.session import Session, Shared
-from stellarrow.servers.analytics_ws.subscriptions import FrameCache
+from stellarrow.servers.analytics_ws.watching import Watch
 from stellarrow.servers.http_access import grant_of
 from stellarrow.servers.problems import problem
 
 with needing("WebSocket", "analytics"):
     from starlette.routing import WebSocketRoute
+    from starlette.types import Receive
     from starlette.websockets import WebSocket
 
 PATH = "/v1/ws"
@@ -25,7 +29,7 @@ def websocket_route(
     tables: Tables, doors: Doors, access: Access | None, origins: tuple[str, ...]
 ) -> WebSocketRoute:
     """Return the route of one listener; connections of all of them are counted together."""
-    shared = Shared(Channels(tables), access, doors.limits, FrameCache())
+    shared = Shared(Channels(tables), access, doors.limits, Watch())
 
     async def connect(websocket: WebSocket) -> None:
         scope, grant = websocket.scope, grant_of(websocket)
@@ -34,13 +38,24 @@ def websocket_route(
         try:
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             check_origin(headers, origins)
-            with doors.entered(address):
+            with ExitStack() as place:
+                place.enter_context(doors.entered(address))
                 await websocket.receive()  # the request to connect
                 offered = SUBPROTOCOL if SUBPROTOCOL in scope["subprotocols"] else None
                 await websocket.send({"type": "websocket.accept", "subprotocol": offered})
                 socket = scope["state"]["socket"]
-                await Session(shared, socket, grant).run(websocket._receive)  # noqa: SLF001  as it comes
+                socket.session = _in_place(Session(shared, socket, grant), place.pop_all())
         except StellarrowError as error:
             await problem(error, scope)(scope, websocket._receive, websocket._send)  # noqa: SLF001  no upgrade
 
     return WebSocketRoute(PATH, connect)
+
+
+def _in_place(session: Session, place: ExitStack) -> Callable[[Receive], Awaitable[None]]:
+    """Return what runs a session while its place is held."""
+
+    async def run(receive: Receive) -> None:
+        with place:
+            await session.run(receive)
+
+    return run

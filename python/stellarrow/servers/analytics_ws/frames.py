@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import struct
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from stellarrow.extras import needing
 
 with needing("WebSocket", "analytics"):
+    from starlette.types import Receive, Scope, Send
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 _TEXT: Final = 0x81
@@ -32,12 +35,55 @@ def _head(kind: int, size: int) -> bytes:
     return struct.pack("!BBQ", kind, 127, size)
 
 
+class Inbox:
+    """What has arrived, for one who reads: asyncio's own queue takes three kilobytes a connection."""
+
+    __slots__ = ("_held", "_waiting")
+
+    def __init__(self) -> None:
+        self._held: list[Any] = []
+        self._waiting: asyncio.Future[None] | None = None
+
+    def put_nowait(self, event: Any) -> None:
+        self._held.append(event)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def empty(self) -> bool:
+        return not self._held
+
+    async def get(self) -> Any:
+        while not self._held:
+            self._waiting = asyncio.get_running_loop().create_future()
+            await self._waiting
+        self._waiting = None
+        return self._held.pop(0)
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, to which whole frames may be written at once; what is waiting to be sent is known."""
+    """uvicorn's, to which whole frames may be written at once; what is waiting to be sent is known.
+
+    `session` is what the application leaves behind where it accepts: it runs when the application has
+    returned, and of the request nothing is kept.
+    """
+
+    session: Callable[[Receive], Awaitable[None]] | None = None
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.queue = Inbox()  # type: ignore[assignment]  # as much of one as is used
         self.app_state = {**self.app_state, "socket": self}
+        self._deciding = self.app
+        self.app = self._accepted
+
+    async def _accepted(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._deciding(scope, receive, send)
+        if self.session is not None:
+            del scope, send
+            self.scope["headers"] = []
+            self.request.headers.clear()
+            self.response.headers.clear()
+            await self.session(receive)
 
     @property
     def is_open(self) -> bool:
@@ -52,8 +98,9 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def write_frame(self, frame: bytes) -> None:
         """Write a whole frame; after the connection has ended, do nothing."""
-        if self.is_open:
-            self.transport.write(frame)
+        transport = self.transport
+        if not (self.close_sent or self.disconnected or transport.is_closing()) and self.handshake_complete:
+            transport.write(frame)
 
     def abort(self) -> None:
         """End the connection without a word."""

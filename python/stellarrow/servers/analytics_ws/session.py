@@ -6,9 +6,8 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls
@@ -28,7 +27,8 @@ from stellarrow.servers.analytics_ws.limits import (
     Limits,
 )
 from stellarrow.servers.analytics_ws.messages import Subscribe, bytes_of, id_of, read, subscribe_of
-from stellarrow.servers.analytics_ws.subscriptions import FrameCache, Subscription
+from stellarrow.servers.analytics_ws.subscriptions import Subscription
+from stellarrow.servers.analytics_ws.watching import Watch
 from stellarrow.servers.status import status_of
 
 with needing("WebSocket", "analytics"):
@@ -40,7 +40,6 @@ TIMED_OUT: Final = 4001
 NO_LONGER: Final = 4003
 TOO_FAST: Final = 1008
 RESTARTING: Final = 1012
-_TICK_SECONDS: Final = 0.5
 _GRACE_SECONDS: Final = 5.0  # for the last words to be read
 _log: Final = logging.getLogger(__name__)
 
@@ -52,15 +51,19 @@ class Shared:
     channels: Channels
     access: Access | None
     limits: Limits
-    frames: FrameCache
+    watch: Watch
 
 
 class Session:
     """Reads messages and answers them, until one side ends it."""
 
+    __slots__ = (
+        *("socket", "_shared", "_grant", "_subscriptions", "_numbers", "_bucket", "_begun", "_heard"),
+        *("_has_subscribed", "_behind_since", "_is_closing"),
+    )
+
     def __init__(self, shared: Shared, socket: SocketProtocol, grant: Grant) -> None:
         self.socket = socket
-        self.frames = shared.frames
         self._shared = shared
         self._grant = grant
         self._subscriptions: dict[str, Subscription] = {}
@@ -70,24 +73,16 @@ class Session:
         self._has_subscribed = False
         self._behind_since: float | None = None
         self._is_closing = False
-        self._ops: Mapping[str, Callable[[dict[str, Any]], Awaitable[None]]] = {
-            "auth": self._auth,
-            "subscribe": self._subscribe,
-            "credit": self._credit,
-            "unsubscribe": self._unsubscribe,
-            "list": self._list,
-            "ping": self._ping,
-        }
 
     async def run(self, receive: Receive) -> None:
         """Return when the connection has ended."""
         self._ready()
-        ticking = asyncio.get_running_loop().create_task(self._tick())
+        self._shared.watch.add(self)
         try:
             while (event := await receive())["type"] == "websocket.receive":
                 await self._take(event)
         finally:
-            ticking.cancel()
+            self._shared.watch.remove(self)
             for one in self._subscriptions.values():
                 one.close()
 
@@ -130,7 +125,7 @@ class Session:
         given: dict[str, Any] = {}
         try:
             op, given = read(event.get("text") if event.get("text") is not None else event.get("bytes"))
-            await self._ops[op](given)
+            await self._OPS[op](self, given)
         except StellarrowError as error:
             self._refuse(error, given)
         except Exception:
@@ -226,15 +221,11 @@ class Session:
     def _send(self, op: str, **fields: Any) -> None:
         self.socket.write_frame(message(op, **fields))
 
-    async def _tick(self) -> None:
-        """Look now and then whether the connection may go on."""
-        with suppress(asyncio.CancelledError):
-            while not self._is_closing:
-                await asyncio.sleep(_TICK_SECONDS)
-                self._look(time.monotonic())
-
-    def _look(self, now: float) -> None:
+    def look(self, now: float) -> None:
+        """End the connection where it may not go on."""
         limits = self._shared.limits
+        if self._is_closing:
+            return
         if self._shared.channels.tables.is_closed:
             self.close(RESTARTING, "the server ends: connect again")
         elif self._grant.has_ended():
@@ -253,3 +244,12 @@ class Session:
             return False
         self._behind_since = self._behind_since or now
         return now - self._behind_since > BEHIND_SECONDS
+
+    _OPS: ClassVar[Mapping[str, Callable[[Session, dict[str, Any]], Awaitable[None]]]] = {
+        "auth": _auth,
+        "subscribe": _subscribe,
+        "credit": _credit,
+        "unsubscribe": _unsubscribe,
+        "list": _list,
+        "ping": _ping,
+    }

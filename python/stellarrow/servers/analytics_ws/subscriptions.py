@@ -17,32 +17,12 @@ _PROGRESS_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
 _WHY_GONE: Final = "these ledgers are not here: ask REST or Flight of a server that has them"
 _WHY_SLOW: Final = "the client was too slow: ask for them again from an earlier resume, or over REST"
-# The frames of the last delivery by who they are for: many clients call their subscription the same.
-_Key = tuple[str, str, int]
-
-
-class FrameCache:
-    """The frames of the latest deliveries, as one is written to many."""
-
-    def __init__(self) -> None:
-        self._made: Delivery | None = None
-        self._frames: dict[_Key, bytes] = {}
-
-    def of(self, made: Delivery, subscription: str, number: int, format_name: str) -> bytes:
-        if made is not self._made:
-            self._made, self._frames = made, {}
-        key = (format_name, subscription, number)
-        frame = self._frames.get(key)
-        if frame is None:
-            frame = self._frames[key] = frames_of(made, subscription, number, format_name)
-        return frame
 
 
 class Owner(Protocol):
     """The connection of a subscription."""
 
     socket: SocketProtocol
-    frames: FrameCache
 
     def too_slow(self) -> None:
         """End the connection, with where to go on."""
@@ -53,6 +33,11 @@ class Owner(Protocol):
 
 class Subscription:
     """Rows of a table for one client; `number` is what Arrow's frames begin with."""
+
+    __slots__ = (
+        *("asked", "number", "position", "_owner", "_socket", "_channels", "_channel", "_credit", "_key"),
+        *("_woken", "_failure", "_told", "_task"),
+    )
 
     def __init__(
         self,
@@ -68,13 +53,16 @@ class Subscription:
         self.number = number
         self.position = position
         self._owner = owner
+        self._socket = owner.socket
         self._channels = channels
         self._channel = channel
         self._credit = asked.credit
-        self._woken = asyncio.Event()
+        self._key = (asked.id, number)
+        self._woken: asyncio.Event | None = None
         self._failure: StellarrowError | None = None
         self._told = time.monotonic()
-        self._task = asyncio.get_running_loop().create_task(self._run())
+        self._task: asyncio.Task[None] | None = None
+        self._go_on()
 
     @property
     def resume(self) -> str:
@@ -83,31 +71,45 @@ class Subscription:
     def add_credit(self, count: int) -> None:
         if self._credit is not None:
             self._credit += count
-            self._woken.set()
+            self._wake()
 
     def close(self) -> None:
         self._channel.leave(self)
         self._channels.release(self._channel)
-        self._task.cancel()
+        if self._task is not None:
+            self._task.cancel()
 
     def deliver(self, delivery: Delivery) -> None:
         """Write what comes, unless the client is not ready for it."""
         if self._credit is not None and self._credit <= 0:
             self._leave()
-        elif self._owner.socket.waiting > BEHIND_BYTES and self._credit is None:
-            self._leave()
+        elif self._socket.waiting > BEHIND_BYTES and self._credit is None:
             if self.asked.mode == "all":
+                self._channel.leave(self)
                 self._owner.too_slow()
+            else:
+                self._leave()
         else:
             self._write(delivery)
 
     def _leave(self) -> None:
+        """Let what comes go by, and read it later."""
         self._channel.leave(self)
-        self._woken.set()
+        self._go_on()
 
     def fail(self, error: StellarrowError) -> None:
         self._failure = error
-        self._woken.set()
+        self._wake()
+        self._go_on()
+
+    def _wake(self) -> None:
+        if self._woken is not None:
+            self._woken.set()
+
+    def _go_on(self) -> None:
+        """Do what it takes to come to where the channel is; a member of the channel needs no task."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
         try:
@@ -116,39 +118,39 @@ class Subscription:
             self._owner.failed(self, error)
 
     async def _follow(self) -> None:
-        while self._owner.socket.is_open:
+        while self._socket.is_open:
             if self._failure:
                 raise self._failure
-            if self.asked.mode == "latest" and self._owner.socket.waiting > BEHIND_BYTES:
+            if self.asked.mode == "latest" and self._socket.waiting > BEHIND_BYTES:
                 await self._wait_until_sent()
                 self._skip()
             await self._catch_up()
-            while self._owner.socket.is_open and self._channel.position < self.position:
+            while self._socket.is_open and self._channel.position < self.position:
                 await self._channel.moves(_LOOK_SECONDS)
             if self._credit is not None and self._credit <= 0:
                 await self._wait_for_credit()
                 continue
-            self._woken.clear()
             if self._channel.join(self, self.position):
-                await self._woken.wait()  # until it has left
+                return
 
     async def _catch_up(self) -> None:
         """Write what lies between here and the channel, no faster than the client takes it."""
         await self._wait_for_credit()
         async for made in self._channel.history(self.position):
-            await self._owner.socket.writable.wait()
+            await self._socket.writable.wait()
             await self._wait_for_credit()
-            if not self._owner.socket.is_open:
+            if not self._socket.is_open:
                 return
             self._write(made)
 
     async def _wait_for_credit(self) -> None:
         while self._credit is not None and self._credit <= 0:
-            self._woken.clear()
+            self._woken = asyncio.Event()
             await self._woken.wait()
+            self._woken = None
 
     async def _wait_until_sent(self) -> None:
-        while self._owner.socket.is_open and self._owner.socket.waiting > BEHIND_BYTES // 4:
+        while self._socket.is_open and self._socket.waiting > BEHIND_BYTES // 4:
             await asyncio.sleep(0.05)
 
     def _skip(self) -> None:
@@ -160,18 +162,20 @@ class Subscription:
 
     def _gap(self, first: int, last: int, why: str) -> None:
         told = message("gap", id=self.asked.id, first_ledger=first, last_ledger=last, why=why)
-        self._owner.socket.write_frame(told)
+        self._socket.write_frame(told)
 
     def _write(self, made: Delivery) -> None:
         self.position = made.part.last
-        now = time.monotonic()
-        if made.part.is_gap:
-            self._gap(made.part.first, made.part.last, _WHY_GONE)
-            return
-        if not made.body and now - self._told < _PROGRESS_SECONDS:
-            return
-        self._told = now
-        frame = self._owner.frames.of(made, self.asked.id, self.number, self.asked.format_name)
-        self._owner.socket.write_frame(frame)
+        if not made.body:
+            if made.part.is_gap:
+                self._gap(made.part.first, made.part.last, _WHY_GONE)
+                return
+            if made.at - self._told < _PROGRESS_SECONDS:
+                return
+        self._told = made.at
+        frame = made.frames.get(self._key)
+        if frame is None:
+            frame = made.frames[self._key] = frames_of(made, *self._key, self.asked.format_name)
+        self._socket.write_frame(frame)
         if self._credit is not None:
             self._credit -= len(frame)

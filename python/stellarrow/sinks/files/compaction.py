@@ -26,7 +26,7 @@ from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.superseding import Contradicted, drop, remove_replaced
-from stellarrow.storage.files import FileStore
+from stellarrow.storage.files import FileStore, Gone
 
 _Input = tuple[LedgerRange, LedgerRange, KeptFile]
 _Folders = dict[str, list[_Input]]
@@ -85,7 +85,7 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
     pieces = {held for held, _ in group}
 
     def are_there() -> bool:
-        return pieces <= set(listing.parts(after=whole.first))
+        return pieces <= {held for held, _ in trusted(listing.parts(after=whole.first))}
 
     try:
         inputs = {held: held_files(listing, held) for held in sorted(pieces)}
@@ -104,6 +104,10 @@ def _merge(listing: Listing, group: list[_Piece], stopped: Callable[[], bool]) -
             with listing.store.unread(listing.entries_folder) as free:
                 for held, files in inputs.items() if free else ():  # else compaction, or a writer, comes back
                     drop(listing, held, files)
+    except Gone:
+        if listing.counts(whole):
+            raise
+        return 0  # another writer merged the merged range, too
     finally:
         merged.discard()
     return len(group) - 1

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.again import again
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Departed, Record, record_path, records_folder
-from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, trusted
+from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
 from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
 from stellarrow.storage.files import FileStore, Found
@@ -72,6 +73,11 @@ class Listing:
     def ranges(self, *, after: int = 0) -> LedgerSet:
         return LedgerSet(self.parts(after=after))
 
+    def counts(self, ledgers: LedgerRange) -> bool:
+        """Tell whether a range is there, and no wider one has taken its place."""
+        parts = self.parts()
+        return ledgers in parts and ledgers not in superseded(parts)
+
     def departed(self) -> Departed:
         """Return the ranges that were archived or deleted."""
         return Departed.of(self.store.list(records_folder(self.shape.folder)))
@@ -91,30 +97,24 @@ class Listing:
 
     def check(self) -> set[LedgerRange]:
         """Refuse a folder of something else than what is to be written; return the ranges entered there."""
-        folder = self.entries_folder
-        entries = [file for file in self.store.list(folder) if named_range(file.path, SUFFIX)]
-        for file in {*entries[:1], *entries[-1:]}:
-            try:
-                entry = read_entry(self.store, file.path)
-            except SinkError:
-                if file.path in {one.path for one in self.store.list(folder)}:
-                    raise
-                return self.check()  # another writer's compaction has just removed it
-            self.compare(entry.facts)
-        if not entries:
+        return again(self._check)
+
+    def _check(self) -> set[LedgerRange]:
+        entered = self.entered()
+        for ledgers in {*entered[:1], *entered[-1:]}:
+            self.compare(self.entry(ledgers).facts)
+        if not entered:
             self._check_format()
             self._check_record()
-        parts = [] if entries else self.parts()
-        for ledgers in {*parts[:1], *parts[-1:]}:  # of an older stellarrow, which had no manifest
-            try:
-                facts = self._facts(ledgers)
-            except SinkError:
-                if ledgers in self.parts():
-                    raise
-                return self.check()
-            if facts:
+            self._check_older()
+        return set(entered)
+
+    def _check_older(self) -> None:
+        """Compare files of an older stellarrow, which had no manifest, and no partitions either."""
+        parts = [] if self.shape.partition else self.parts()
+        for ledgers in {*parts[:1], *parts[-1:]}:
+            if facts := self._facts(ledgers):
                 self.compare(facts)
-        return {entered for file in entries if (entered := named_range(file.path, SUFFIX))}
 
     def _check_record(self) -> None:
         """Refuse a table of something else of which all files have left."""
@@ -152,10 +152,14 @@ class Listing:
 
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""
+        before = self.parts()
+        files = self.store.list(self.shape.folder, deep=True)
         departed = self.departed()
-        there = {*self.parts(), *departed.archived, *departed.deleted}  # the lifecycle removes their rest
+        # Entries before and after: what is merged meanwhile has lost its entry, what is new has got one.
+        # The rest of what departed is the lifecycle's to remove.
+        there = {*before, *self.parts(), *departed.archived, *departed.deleted}
         found = []
-        for file in self.store.list(self.shape.folder, deep=True):
+        for file in files:
             folder = file.path.removeprefix(f"{self.shape.folder}/").rpartition("/")[0]
             ledgers = named_range(file.path, self.shape.format.suffix)
             if "=" in folder and "/" not in folder and ledgers and ledgers not in there:

@@ -7,11 +7,11 @@ gone has become part of a wider one: the ledgers, and folders, that were not rea
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, proven_file
@@ -19,22 +19,20 @@ from stellarrow.storage.files import Gone
 
 Piece = tuple[LedgerRange, str, pa.NativeFile]
 
-_CHANCES: Final = 10  # to list again, each time that files went just then
-
 
 def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
     """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe."""
     with listing.store.reading(listing.entries_folder):
         for held, part in _within(listing, wanted):
-            yield from _files(listing, held, part, set(), _CHANCES)
+            yield from _files(listing, held, part, set(), CHANCES)
 
 
 def by_range(listing: Listing, wanted: LedgerSet) -> Iterator[tuple[LedgerRange, Iterator[Piece]]]:
     """Yield, in order, the ranges that have any of the ledgers, each with its pieces: no file comes twice."""
-    with listing.store.reading(listing.shape.folder):
+    with listing.store.reading(listing.entries_folder):
         for held, part in trusted(listing.parts()):
             if LedgerSet([part]) & wanted:
-                yield part, _files(listing, held, part, set(), _CHANCES)
+                yield part, _files(listing, held, part, set(), CHANCES)
 
 
 def _within(listing: Listing, wanted: LedgerRange | None) -> list[tuple[LedgerRange, LedgerRange]]:
@@ -53,9 +51,15 @@ def _files(
             with proven_file(listing, held, kept) as file:
                 yield part, f"{listing.shape.folder}/{kept.path}", file
             done.add(folder)
-    except Gone:
+    except Gone as error:
         now = [(other, due) for other, due in _within(listing, part) if other != held]
-        if not chances or LedgerSet([part]) - LedgerSet(due for _, due in now):
+        lost = LedgerSet([part]) - LedgerSet(due for _, due in now)
+        if not chances or lost:
+            if listing.has_departed(held):
+                raise Gone(
+                    f"{listing}: ledgers {lost} were archived or deleted while they were read: run stellarrow"
+                    " lifecycle status, which names the archive"
+                ) from error
             raise
     else:
         return

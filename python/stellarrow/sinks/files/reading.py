@@ -12,6 +12,7 @@ from stellarrow.core.tables import stored_table
 from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
+from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.counting import row_counts
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.departed import table_of_record
@@ -24,7 +25,7 @@ from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.range_writer import Shape, shape_of
 from stellarrow.sinks.files.verify import Fault, check
-from stellarrow.storage.files import FileStore
+from stellarrow.storage.files import FileStore, Gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,15 @@ def found_tables(store: FileStore, *, departed: bool = False) -> list[Listing | 
 
     Tables of which every file was archived or deleted are among them where `departed`.
     """
+    found = _looked(store, departed=departed)
+    for _ in range(CHANCES):
+        if not any(isinstance(one, Unreadable) and isinstance(one.error, Gone) for one in found):
+            break
+        found = _looked(store, departed=departed)  # a table's files were all merged just now
+    return found
+
+
+def _looked(store: FileStore, *, departed: bool) -> list[Listing | Unreadable]:
     report: dict[str, list[str]] = {}
     for file in store.list("", deep=True):
         folder, _, name = file.path.rpartition("/")
@@ -75,13 +85,15 @@ def found_tables(store: FileStore, *, departed: bool = False) -> list[Listing | 
 def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing | Unreadable | None:
     """Ask one file after the other what the table is, until one can be read."""
     proven: list[str] = []
+    answer = SinkError(f"{store}/{folder} has no file")
     for path in paths:
         try:
             shape = _shape_from(store, folder, path)
         except SinkError as error:
             if isinstance(error, Damaged):
                 proven.append(path)
-            answer = error
+            if not isinstance(answer, Gone):
+                answer = error  # of several that one is gone: another listing may name what can be read
         else:
             return Listing(store, shape) if shape else None
     return Unreadable(folder, tuple(proven), answer)

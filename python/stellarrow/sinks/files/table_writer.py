@@ -11,7 +11,7 @@ from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.compaction import compact, remade
 from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all, proven_rest
-from stellarrow.sinks.files.layout import aligned, window
+from stellarrow.sinks.files.layout import aligned, trusted, window
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
@@ -144,8 +144,8 @@ class TableFiles:
 
     def _placed_since(self, ledgers: LedgerRange) -> list[LedgerRange]:
         """Return what another writer has placed of these ledgers, proven to hold them. Gone."""
-        parts = self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first)
-        there = [part for part in parts if part.first <= ledgers.end and ledgers.first <= part.end]
+        parts = trusted(self._listing.parts(after=window(ledgers.first, self._ledgers_per_file).first))
+        there = [part for part, _ in parts if part.first <= ledgers.end and ledgers.first <= part.end]
         prove_all(self._listing, there)
         return there
 

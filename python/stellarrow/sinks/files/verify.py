@@ -82,7 +82,9 @@ def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for orphan in listing.orphans() if listing.shape.partition else ():
         answer.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
-    names = {listing.shape.path(ledgers) for ledgers in damaged}
+    late = {*listing.parts(), *listing.entered()} - ranges  # written meanwhile: the next check reads them
+    answer |= {entry_path(folder, ledgers) for ledgers in late}
+    names = {listing.shape.path(ledgers) for ledgers in damaged | late}
     for file in listing.store.list(folder, deep=True):
         if file.path not in answer and file.path.rpartition("/")[2] not in names:
             yield Foreign(file.path)
