@@ -105,7 +105,7 @@ def memory_kb() -> int:
 
 def settings(state: str) -> Analytics:
     """Return what lets any number of clients come from one address."""
-    ports = dict.fromkeys(("rest_port", "websocket_port", "health_port"), "127.0.0.1:0")
+    ports = dict.fromkeys(("rest_port", "websocket_port", "flight_address", "health_port"), "127.0.0.1:0")
     most = dict.fromkeys(("max_connections", "max_connections_per_ip"), "20000")
     return read(Analytics, {**ports, **most, "tables": TABLE, "state_dir": state, "hot_mb": "16"}, environ={})
 

@@ -56,7 +56,7 @@ class Server:
         self.port = free_port()
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=30)
         self._flags = [f"--data={data}", f"--rest-port=:{self.port}", f"--state-dir={state}"]
-        self._flags += ["--websocket-port=:0", "--health-port=:0"]
+        self._flags += ["--websocket-port=:0", "--flight-address=:0", "--health-port=:0"]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, delay: float) -> None:

@@ -14,7 +14,7 @@ from stellarrow.net.address import Address
 
 @dataclass(frozen=True, kw_only=True)
 class Analytics(Listening, Reached, Ranged, Logged):
-    """Tables and figures over REST and WebSocket."""
+    """Tables and figures over REST, WebSocket and Arrow Flight."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source of ledgers, instead of a processor.")
     source_endpoint: Address = setting(
@@ -32,6 +32,9 @@ class Analytics(Listening, Reached, Ranged, Logged):
     rest_port: Address = setting(ADDRESS, ":8081", "REST_PORT", help="Where REST listens, and the web page.")
     websocket_port: Address = setting(
         ADDRESS, ":8080", "WEBSOCKET_PORT", help="Where the WebSocket listens; REST's port has it, too."
+    )
+    flight_address: Address = setting(
+        ADDRESS, ":8817", "FLIGHT_ADDRESS", "ARROW_PORT", help="Where Arrow Flight listens."
     )
     max_connections: int = setting(COUNT, "1000", "MAX_CONNECTIONS", help="WebSockets at once.")
     max_connections_per_ip: int = setting(

@@ -26,6 +26,7 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.servers.analytics_exports.exporter import Exporter
 from stellarrow.servers.analytics_exports.exporter import Settings as Exporting
+from stellarrow.servers.analytics_flight import AnalyticsFlight
 from stellarrow.servers.analytics_http.exports import export_routes
 from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
@@ -207,6 +208,11 @@ class AnalyticsService:
                 settings.websocket_port, self.components, routes=[self._socket()], **shown, **doors
             )
         stack.callback(self.websocket.close)
+        with listening(settings, "flight_address"):
+            self.flight = AnalyticsFlight(
+                settings.flight_address, self.tables, self._figures, self._queries, **self._secured.doors
+            )
+        stack.callback(self.flight.close)
         self.http: HealthServer | None = None
         if not self._is_within:
             with listening(settings, "health_port"):
@@ -229,7 +235,8 @@ class AnalyticsService:
     @property
     def addresses(self) -> str:
         health = f", HTTP {self.http.address}" if self.http else ""
-        return f"REST {self.rest.address}, WebSocket {self.websocket.address}{health}"
+        own = f"REST {self.rest.address}, WebSocket {self.websocket.address}, Flight {self.flight.address}"
+        return f"{own}{health}"
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
@@ -265,7 +272,7 @@ class AnalyticsService:
         self._figures.close()
         self._exporter.close()
         self.tables.close()
-        return True
+        return self.flight.close()
 
     def close(self) -> None:
         self._doors.close()

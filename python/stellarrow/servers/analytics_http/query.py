@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -38,7 +39,7 @@ PATH: Final = "/v1/query"
 _KEYS: Final = ("sql", "params", "limit", "timeout")
 _FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
 _LIMITS: Final = SandboxLimits(seconds=10.0, memory_mb=512, rows=1_000, size_bytes=64 << 20)
-_MOST_ROWS: Final = 100_000
+MOST_ROWS: Final = 100_000
 _AT_ONCE: Final = 2
 _MOST_WAITING: Final = 16  # with those that run
 
@@ -56,7 +57,7 @@ class Queries:
         self, request: Request, given: Mapping[str, Any], format_name: str, coding: str | None
     ) -> Whole:
         """Answer a query; one whose caller leaves is ended."""
-        asked = _read(given)
+        asked = AskedSql.read(given)
         if self._waiting >= _MOST_WAITING:
             raise TooManyCalls(f"{self._waiting} queries run or wait already: ask again in a moment")
         turn = _Turn()
@@ -74,7 +75,7 @@ class Queries:
             watch.cancel()
             self._waiting -= 1
 
-    def _answer(self, turn: _Turn, asked: _Asked, format_name: str, coding: str | None) -> Whole:
+    def _answer(self, turn: _Turn, asked: AskedSql, format_name: str, coding: str | None) -> Whole:
         as_of, tables = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
@@ -90,6 +91,13 @@ class Queries:
             (b"x-truncated", told),
         ]
         return sealed(body, headers, None if format_name == "parquet" else coding)
+
+    @contextmanager
+    def begun(self, asked: AskedSql) -> Iterator[tuple[int, SandboxAnswer]]:
+        """Yield as of which ledger an answer is, and its rows as they come."""
+        as_of, tables = sandboxed(self._tables)
+        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
+            yield as_of, found
 
     def close(self) -> None:
         self._sandbox.close()
@@ -158,7 +166,7 @@ def described_query() -> Endpoint:
             "properties": {
                 "sql": {"type": "string", "minLength": 1, "maxLength": _LIMITS.text_characters},
                 "params": {"type": ["array", "object"], "description": "Values for ?, or for $name."},
-                "limit": {"type": "integer", "minimum": 1, "maximum": _MOST_ROWS, "default": _LIMITS.rows},
+                "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": _LIMITS.rows},
                 "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": _LIMITS.seconds},
             },
         },
@@ -166,12 +174,30 @@ def described_query() -> Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class AskedSql:
     """A query that was read."""
 
     text: str
     params: Any
     limits: SandboxLimits
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any], *, rows: int = _LIMITS.rows) -> AskedSql:
+        """Read what was given by name; so many rows are answered with unless another limit is given."""
+        for name in given:
+            if name not in _KEYS:
+                remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
+                raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+        text, params = read_sql(given)
+        limit, seconds = given.get("limit", rows), given.get("timeout", _LIMITS.seconds)
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MOST_ROWS:
+            raise Refused(f"limit must be a whole number from 1 to {MOST_ROWS}", field="limit")
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not 0 < seconds <= _LIMITS.seconds:
+            raise Refused(
+                f"timeout must be seconds, more than 0 and at most {_LIMITS.seconds:g}", field="timeout"
+            )
+        return cls(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
 
 
 def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
@@ -183,23 +209,6 @@ def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
     if not isinstance(params, list | dict):
         raise Refused("params is no list and no object: give values for ?, or for $name", field="params")
     return text, params
-
-
-def _read(given: Mapping[str, Any]) -> _Asked:
-    for name in given:
-        if name not in _KEYS:
-            remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
-            raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
-    text, params = read_sql(given)
-    limit, seconds = given.get("limit", _LIMITS.rows), given.get("timeout", _LIMITS.seconds)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= _MOST_ROWS:
-        raise Refused(f"limit must be a whole number from 1 to {_MOST_ROWS}", field="limit")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds <= _LIMITS.seconds:
-        raise Refused(
-            f"timeout must be seconds, more than 0 and at most {_LIMITS.seconds:g}", field="timeout"
-        )
-    return _Asked(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
 
 
 def sandboxed(tables: Tables) -> tuple[int, dict[str, SandboxTable]]:
