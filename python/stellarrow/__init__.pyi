@@ -32,6 +32,7 @@ from .errors import (
     Unauthenticated,
     Unavailable,
     UnknownApiKey,
+    UnknownReader,
     UnknownSession,
 )
 from .filter import Filter
@@ -40,10 +41,12 @@ from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
     Forgetting,
+    Growing,
     Guarded,
     Health,
     HeldTable,
@@ -73,6 +76,7 @@ __all__ = [
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",
@@ -84,6 +88,7 @@ __all__ = [
     "Divided",
     "Filter",
     "Forgetting",
+    "Growing",
     "Guarded",
     "Health",
     "HeldTable",
@@ -134,6 +139,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
+    "UnknownReader",
     "UnknownSession",
     "__version__",
     "aggregate",

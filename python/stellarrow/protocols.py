@@ -242,8 +242,24 @@ class Forgetting(Protocol):
 
 
 @runtime_checkable
+class Compacting(Protocol):
+    """A class of sinks whose places `compact` tidies up."""
+
+    def compact(self, url: str, ledgers_per_file: int) -> int:
+        """Merge small files and remove what nobody reads; return how many files went, as a class method."""
+
+
+@runtime_checkable
 class Readable(Protocol):
     """A class of sinks whose places can be read back, by `coverage` and `extract --verify`."""
 
     def held(self, url: str) -> Sequence[HeldTable]:
         """Return the tables of a place, sorted, as a class method."""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A class of sinks whose typed tables get columns as contracts declare more."""
+
+    def typed_columns(self, url: str) -> Mapping[str, "pa.Schema"]:
+        """Return the columns that the typed tables of a place have, by name, as a class method."""

@@ -146,6 +146,7 @@ _SINKS: Final = _listed(
     Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
     Entry("duckdb", "duckdb:FILE", "stellarrow.sinks.duckdb_file:DuckDbSink", "a DuckDB file", extra="sql"),
     Entry("clickhouse", "clickhouse://HOST/DATABASE", _CLICK, "tables in ClickHouse", extra="clickhouse"),
+    Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(

@@ -70,6 +70,8 @@ RULES: Final[Mapping[str, Rule]] = {
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
     "GET /analytics": Rule(Permission.READ_METRICS),
+    "GET /readers": Rule(Permission.READ_METRICS),
+    "DELETE /readers/{name}": Rule(Permission.WRITE_LEDGERS, "reader removed"),
     "GET /stats": Rule(Permission.READ_METRICS),
     # HTTP, analytics
     "GET /openapi.json": Rule(Asked.NOTHING),
@@ -133,7 +135,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Flight.DoGet": Rule(Permission.READ_LEDGERS),
     "Flight.DoPut": Rule(Permission.WRITE_LEDGERS),
     "Flight.DoExchange": Rule(Permission.WRITE_LEDGERS),
-    "Flight.DoAction": Rule(Permission.WRITE_LEDGERS),
+    "Flight.DoAction": Rule(Permission.READ_LEDGERS),  # readers acknowledge what they have
     "Flight.ListActions": Rule(Permission.READ_LEDGERS),
 }
 

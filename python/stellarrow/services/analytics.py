@@ -225,7 +225,8 @@ class AnalyticsService:
         return rest_routes(self.tables, self._figures, channels, self._queries, self._told, exports=exports)
 
     def _socket(self) -> Any:
-        return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
+        channels = Channels(self.tables, self._figures)  # in the event loop of one listener
+        return websocket_route(channels, self._sockets, self._secured.access, self._settings.cors_origins)
 
     @property
     def components(self) -> list[Part]:

@@ -101,7 +101,7 @@ def test_check_says_which_ledgers_have_other_rows_than_were_written(
 
 def test_compact_says_that_the_server_merges_by_itself(written: str, stellarrow: Run) -> None:
     done = stellarrow("compact", written)
-    assert (done.code, "the database does by itself" in done.err) == (2, True), done.err
+    assert (done.code, "tidies up by itself" in done.err) == (2, True), done.err
 
 
 def test_doctor_looks_at_the_database_and_shows_no_password(written: str, stellarrow: Run) -> None:
