@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tables.golden import PACKAGED
 
 Run = Callable[..., Any]

@@ -27,7 +27,7 @@ class TestDuckDbSink(SharedSinkContract):
     """A DuckDB file, read by DuckDB."""
 
     longest = 1.0
-    stride = 5
+    stride = 7
 
     @pytest.fixture(autouse=True)
     def _file(self, tmp_path: Path) -> Iterator[None]:
