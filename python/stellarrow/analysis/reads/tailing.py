@@ -109,7 +109,7 @@ def place_of(origin: str, shape: str) -> Place:
         place = None
     if place is None or place.row:
         raise Refused(
-            f"from must be earliest, latest, or the resume of an answer before: {shortened(origin)!r} is none",
+            f"from must be earliest, latest, or an earlier resume: {shortened(origin)!r} is none",
             field="from",
         )
     return place
