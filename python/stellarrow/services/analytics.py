@@ -36,6 +36,7 @@ from stellarrow.servers.analytics_ws.limits import Doors, Limits
 from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import agreed, listening
+from stellarrow.services.table_feed import TableFeed
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -84,11 +85,24 @@ class AnalyticsService:
                     settings.idle_timeout,
                 )
             )
+            self._feeds = [self._fed(place, stack) for place in settings.exported]
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
             self._listen(stack)
             self._doors = stack.pop_all()
+
+    def _fed(self, place: str, stack: ExitStack) -> TableFeed:
+        """Return what feeds a sink; stored tables of a filter would be written as if all rows were there."""
+        stored = self.tables.stored.tables.values() if self.tables.stored else ()
+        if any(one.listing.shape.facts["filter"] for one in stored):
+            raise ConfigError(
+                f"{redacted_url(self._settings.data or '')} has only the rows of a filter: extract into"
+                f" {redacted_url(place)} instead"
+            )
+        feed = TableFeed(self.tables, place, self._metrics)
+        stack.callback(feed.close)
+        return feed
 
     def _exporting(self) -> Exporting:
         settings = self._settings
@@ -231,7 +245,8 @@ class AnalyticsService:
     @property
     def components(self) -> list[Part]:
         """What /health shows."""
-        return [Part(self._check_following), Part(self._check_tables), *map(_part, guards_of(self._follower))]
+        own = [Part(self._check_following), Part(self._check_tables)]
+        return [*own, *(Part(one.check) for one in self._feeds), *map(_part, guards_of(self._follower))]
 
     @property
     def addresses(self) -> str:
@@ -243,6 +258,8 @@ class AnalyticsService:
         """Follow newer ledgers, and answer."""
         self._figures.start()
         self._exporter.start()
+        for feed in self._feeds:
+            feed.start()
         if self._follower:
             self._follower.start()
         self.rest.start()
@@ -272,6 +289,8 @@ class AnalyticsService:
             self._follower.close()
         self._figures.close()
         self._exporter.close()
+        for feed in self._feeds:
+            feed.close()
         self.tables.close()
         return self.flight.close()
 

@@ -40,12 +40,14 @@ def read(given: Mapping[str, Any], tables: Tables) -> Asked:
         if name not in KEYS:
             remedy = nearest(name, KEYS, f"there are {', '.join(KEYS)}")
             raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+        if given[name] is None:
+            raise Refused(f"{name} is null: give a value, or leave it out", field=name)
     format_name = given.get("format")
     if format_name not in FORMATS:
         raise Refused(
             f"format is {shortened(repr(format_name))}: it must be {' or '.join(FORMATS)}", field="format"
         )
-    query = {name: value for name, value in given.items() if name != "format" and value is not None}
+    query = {name: value for name, value in given.items() if name != "format"}
     if ("sql" in query) is ("table" in query):
         raise Refused("name what to export: either a table, or sql", field="table")
     if "sql" in query:
