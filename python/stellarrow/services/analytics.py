@@ -80,14 +80,8 @@ class AnalyticsService:
             stack.callback(self._queries.close)
             self._exporter = Exporter(self.tables, self._exporting(), self._metrics)
             stack.callback(self._exporter.close)
-            self._sockets = Doors(
-                Limits(
-                    settings.max_connections,
-                    settings.max_connections_per_ip,
-                    settings.connection_timeout,
-                    settings.idle_timeout,
-                )
-            )
+            most, of_one = settings.max_connections, settings.max_connections_per_ip
+            self._sockets = Doors(Limits(most, of_one, settings.connection_timeout, settings.idle_timeout))
             self._feeds = [self._fed(place, stack) for place in settings.exported]
             self._aging = self._ages(stack)
             self._follower = self._following(streams)
