@@ -180,6 +180,10 @@ def test_an_export_is_as_of_the_ledger_of_its_order(
         ({"table": "ledgers", "where": "nothing = 1"}, "where", "nothing"),
         ({"table": "ledgers", "start": "yesterday-ish"}, "start", "it must be a ledger, or a time"),
         ({"sql": "select 1", "params": None}, "params", "is null"),
+        ({"table": "ledgers", "where": ""}, "where", "is empty"),
+        ({"table": "ledgers", "columns": [""]}, "columns", "is empty"),
+        ({"table": "ledgers", "assets": ["x" * 257]}, "assets", "256 are read at most"),
+        ({"table": "ledgers", "assets": ["x"] * 501}, "assets", "500 are read at most"),
         ({"table": "../../etc"}, "table", "there is no table"),
     ],
 )
