@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from stellarrow.cli import invoke
+from stellarrow.records.in_folder import FolderRecords
+from stellarrow.records.lease import Lease, Renewed
 from stellarrow.security import audit_log
 
 Cli = Callable[..., tuple[int, str]]
@@ -57,13 +60,18 @@ def test_coverage_tells_archived_and_deleted_apart_and_extract_fetches_nothing_a
     assert (code, told["ledgers"], told["missing"]) == (0, "", "")
     assert (told["archived"], told["deleted"]) == ("100:139", "")
     assert "archived 100" in run("coverage", "place")[1]
-    assert run("extract", "lake", "--tables", "ledgers", "--to", "parquet:place?ledgers=10")[0] == 0
+    extract = ("extract", "lake", "--tables", "ledgers", "--to", "parquet:place?ledgers=10")
+    old = "not fetched again, as they were too old: 40 ledgers archived (100 to 139); see docs/lifecycle.md"
+    assert run(*extract) == (0, f"nothing new\n{old}\n")
+    assert "already there: 0 ledgers\nnot fetched again" in run(*extract, "--dry-run")[1]
     assert not [*place.glob("ledgers/*.parquet")]
     assert json.loads(run("coverage", "old", "--json")[1])["tables"][0]["ledgers"] == "100:139"
     policy = ("--parquet-policy", "archive 1d, delete 2d")
     assert run("lifecycle", "run", "place", *policy)[0] == 0
     told = json.loads(run("coverage", "place", "--json")[1])["tables"][0]
     assert (told["archived"], told["deleted"], told["missing"]) == ("", "100:139", "")
+    said = json.loads(run(*extract, "--json")[1])
+    assert (said["skipped"], said["archived"], said["deleted"]) == (40, "", "100:139")
     assert run("check", "place") == (0, "0 files sound: 0 rows, 0 B\n")
     assert run("lifecycle", "run", "place")[1] == "nothing is due\n"
 
@@ -120,3 +128,19 @@ def test_a_schedule_waits_until_it_is_asked_to_end(place: Path) -> None:
         finally:
             process.kill()
     assert not [*place.glob("ledgers/*.parquet")]
+
+
+@pytest.mark.parametrize("verb", [["lifecycle", "run"], ["compact"]])
+def test_who_comes_while_another_holds_the_lease_says_so_and_does_nothing(
+    place: Path, run: Cli, verb: list[str]
+) -> None:
+    name = hashlib.sha256(b"place").hexdigest()[:16]
+    lease = Lease(FolderRecords(place.parent / "shared"), name, seconds=0.4, holder="the other")
+    lease.take(stopped=lambda _: False)
+    before = sorted(place.rglob("*"))
+    argv = [*verb, "place", "--lease", "shared"]
+    with Renewed(lease):
+        code, said = run(*argv)
+    assert (code, said.startswith("the other is at it just now")) == (0, True), said
+    assert sorted(place.rglob("*")) == before
+    assert "is at it" not in run(*argv)[1]

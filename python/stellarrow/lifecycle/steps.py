@@ -6,7 +6,10 @@ and as archived, and the next run finishes it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -14,15 +17,23 @@ from stellarrow.ledgers.dates import shown
 from stellarrow.lifecycle.aging import AgingTable, moments
 from stellarrow.lifecycle.archive import Archive, holds, proven_files, remove_range
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE_ARCHIVED, FINISH, Step, left_behind, left_record
+from stellarrow.records.singleton import Confirm, unconfirmed
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record, record_path
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.manifest import Entry
 from stellarrow.storage.files import Gone
 
+_FIRST_WAIT: Final = 0.1  # seconds between looks whether somebody reads still
+_LONGEST_WAIT: Final = 2.0
+
 
 class Busy(SinkError):
-    """Somebody reads the table, or has changed it, just now."""
+    """Somebody reads the table just now."""
+
+
+class Merged(SinkError):
+    """A range is not what it was when its step was planned."""
 
 
 class ArchiveOpener:
@@ -45,14 +56,35 @@ class ArchiveOpener:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before."""
+    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before.
+
+    `confirm` is told of each write beforehand, and raises where it is another process's turn.
+
+    Until `patient_until`, by the monotonic clock, it waits for those who read a table, unless `stopped`.
+    """
 
     archives: ArchiveOpener
     archive: Archive | None = None
+    patient_until: float = 0.0
+    stopped: Callable[[], bool] = lambda: False
+    confirm: Confirm = unconfirmed
 
     def take(self, step: Step, table: AgingTable) -> None:
         """Take a step; SinkError where it could not be taken, and then nothing is lost."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                self._take(step, table)
+                break
+            except Busy:
+                if self.stopped() or time.monotonic() + wait > self.patient_until:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _take(self, step: Step, table: AgingTable) -> None:
         if step.action == FINISH:
+            self.confirm(f"{step.action} {step.table} {step.ledgers}")
             _finish(table, step.ledgers)
         elif step.action == DELETE_ARCHIVED:
             self._delete_archived(table.listing, step.ledgers)
@@ -63,12 +95,12 @@ class Steps:
         entry = Entry(step.ledgers, listing.shape.facts, proven_files(listing, step.ledgers))
         closed = _closed_by(listing, step)
         if step.action != ARCHIVE:
-            _depart(listing, Record(DELETED, entry, closed))
+            _depart(listing, Record(DELETED, entry, closed), self.confirm)
             return
         if self.archive is None:
             raise SinkError(f"{listing}: there is no archive: name one with --archive")
         self.archive.keep(listing, step.ledgers, entry.files)
-        _depart(listing, Record(ARCHIVED, entry, closed, self.archive.location))
+        _depart(listing, Record(ARCHIVED, entry, closed, self.archive.location), self.confirm)
 
     def _delete_archived(self, listing: Listing, ledgers: LedgerRange) -> None:
         record = listing.record(ledgers, ARCHIVED)
@@ -76,6 +108,7 @@ class Steps:
             archive = self.archive
         else:
             archive = self.archives.open(record.archive)
+        self.confirm(f"{DELETED} {listing.shape.folder} {ledgers}")
         write_record(listing, Record(DELETED, record.entry, record.closed_by))
         archive.forget(listing, ledgers, record.entry.files)
         listing.store.remove([record_path(listing.shape.folder, ledgers, ARCHIVED)])
@@ -95,15 +128,16 @@ def _closed_by(listing: Listing, step: Step) -> int:
     return step.closed_by if newest is None else newest
 
 
-def _depart(listing: Listing, record: Record) -> None:
+def _depart(listing: Listing, record: Record, confirm: Confirm) -> None:
     """Record where a range goes and remove it here, unless somebody reads it or it is not the same now."""
     ledgers = record.entry.ledgers
     with listing.store.alone(listing.shape.folder):
         if not _is_there(listing, record):
-            raise Busy(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
+            raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
         with listing.store.unread(listing.entries_folder) as free:
             if not free:
                 raise Busy(f"{listing} is being read just now: the next run continues")
+            confirm(f"{record.state} {listing.shape.folder} {ledgers}")
             write_record(listing, record)
             remove_range(listing, ledgers, record.entry.files)
 

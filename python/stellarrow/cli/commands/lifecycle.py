@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,20 +17,19 @@ from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import Stop, stopping
 from stellarrow.config import Lifecycle as Settings
-from stellarrow.errors import ConfigError, SinkError
-from stellarrow.lifecycle.archive import Archive, archive_location, local_folder
-from stellarrow.lifecycle.free_space import Room
+from stellarrow.errors import SinkError
+from stellarrow.lifecycle.opening import opened
 from stellarrow.lifecycle.plan import Plan, Step
-from stellarrow.lifecycle.policies import KINDS, Policy
 from stellarrow.lifecycle.run import Lifecycle
 from stellarrow.lifecycle.status import TableStatus, status_of
 from stellarrow.net.redaction import redacted_url
+from stellarrow.records.lease import LeaseHeld
+from stellarrow.records.singleton import singly
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
-from stellarrow.sinks.files.location import open_existing, open_files
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow lifecycle "
 _PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy", "min_free")}
-_RUN_PAGE: Final = {"Options": (*_PAGE["Options"], "schedule")}
+_RUN_PAGE: Final = {"Options": (*_PAGE["Options"], "schedule", "lease")}
 _LOOK_SECONDS: Final = 30.0  # between looks at the clock, which may be set
 _AUDIT: Final = "audit.jsonl"
 _json: Final = option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -75,12 +74,12 @@ def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) ->
         lifecycle = kept.enter_context(_opened(settings, place, audit))
         stop = kept.enter_context(stopping())
         if settings.schedule is None:
-            return _run(lifecycle, place, stop, as_json=as_json)
+            return _run(lifecycle, place, stop, settings.lease, as_json=as_json)
         from stellarrow.lifecycle.schedule import Schedule  # noqa: PLC0415  an extra
 
         schedule = Schedule.parse(settings.schedule, settings.origin("schedule"))
         while _waited(stop, schedule.after(datetime.now(UTC))):
-            _run(lifecycle, place, stop, as_json=as_json)
+            _run(lifecycle, place, stop, settings.lease, as_json=as_json)
         return stop.exit_code
 
 
@@ -92,8 +91,14 @@ def _waited(stop: Stop, due: datetime) -> bool:
     return not stop.event.is_set()
 
 
-def _run(lifecycle: Lifecycle, place: str, stop: Stop, *, as_json: bool) -> int:
-    report = lifecycle.run(_silent if as_json else _say, stopped=stop.event.is_set)
+def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_json: bool) -> int:
+    try:
+        with singly(lease, redacted_url(place), stopped=stop.event.wait) as confirm:
+            alone = replace(lifecycle, confirm=confirm)
+            report = alone.run(_silent if as_json else _say, stopped=stop.event.is_set)
+    except LeaseHeld as error:
+        click.echo(str(error), err=as_json)
+        return 0
     if as_json:
         click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
         return 1 if report.problems else 0
@@ -127,39 +132,9 @@ def status_command(settings: Settings, place: str, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-@contextmanager
-def _opened(settings: Settings, place: str, audit: Audit) -> Iterator[Lifecycle]:
-    policies = {
-        kind: Policy.parse(str(vars(settings)[name]), settings.origin(name)) for kind, name in KINDS.items()
-    }
-    with ExitStack() as kept:
-        store = open_existing(place)
-        kept.callback(store.close)
-        archive, location = None, None
-        if settings.archive:
-            location = archive_location(settings.archive, place)
-            archive = Archive(open_files(location), location)
-            kept.callback(archive.store.close)
-        who = f"{getpass.getuser()} at the command line"
-        yield Lifecycle(
-            store=store,
-            policies=policies,
-            archive=archive,
-            audit=audit,
-            who=who,
-            room=_room(settings, place, location),
-        )
-
-
-def _room(settings: Settings, place: str, archive: str | None) -> Room | None:
-    if settings.min_free is None:
-        return None
-    folder = local_folder(place)
-    if folder is None:
-        raise ConfigError(f"{redacted_url(place)} is no folder of this machine: leave out --min-free")
-    return Room.of(
-        settings.min_free, settings.origin("min_free"), folder, local_folder(archive) if archive else None
-    )
+def _opened(settings: Settings, place: str, audit: Audit) -> AbstractContextManager[Lifecycle]:
+    who = f"{getpass.getuser()} at the command line"
+    return opened(settings, place, audit=audit, who=who, method="stellarrow lifecycle")
 
 
 def _audit(settings: Settings) -> Audit:
