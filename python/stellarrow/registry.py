@@ -107,6 +107,7 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_ICEBERG: Final = "stellarrow.sinks.iceberg:IcebergSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _CLOUDS: Final = {"s3": "s3://BUCKET/PREFIX", "gs": "gs://BUCKET/PREFIX", "az": "az://CONTAINER/PREFIX"}
@@ -144,6 +145,7 @@ _SINKS: Final = _listed(
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
     Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
     Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
+    Entry("iceberg", "iceberg:CATALOG/NAMESPACE", _ICEBERG, "Iceberg tables", extra="iceberg"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
