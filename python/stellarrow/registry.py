@@ -107,11 +107,8 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
-<<<<<<< HEAD
 _ICEBERG: Final = "stellarrow.sinks.iceberg:IcebergSink"
-=======
 _CLICK: Final = "stellarrow.sinks.clickhouse:ClickHouseSink"
->>>>>>> next
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _CLOUDS: Final = {"s3": "s3://BUCKET/PREFIX", "gs": "gs://BUCKET/PREFIX", "az": "az://CONTAINER/PREFIX"}
