@@ -120,9 +120,7 @@ def _listed(*entries: Entry) -> dict[str, Entry]:
 
 
 _SOURCES: Final = _listed(
-    Entry(
-        PATH, "PATH", "stellarrow.sources.files:FileSource", "ledgers in files: a path, a folder or a glob"
-    ),
+    Entry(PATH, "PATH", "stellarrow.sources.files:FileSource", "ledgers in files: a path, folder or glob"),
     Entry("-", "-", "stellarrow.sources.stdin:StdinSource", "ledgers from a pipe"),
     Entry("file", "file:///FOLDER", _LAKE, "a data lake (SEP-54) in a folder"),
     Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol", extra="lake"),
