@@ -19,6 +19,7 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.config import Client
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
+from stellarrow.net.connection_reasons import connection_reason
 from stellarrow.net.http_request import Answer, ask
 
 _TIMEOUT: Final = 10.0  # seconds
@@ -61,7 +62,8 @@ def readers(settings: Client, *, at: str, as_json: bool) -> None:
 @options(Client, _PAGE)
 @_AT
 @click.option("--table", default="", metavar="TABLE", help="Of this table alone, such as ledgers.")
-def remove_reader(settings: Client, *, name: str, at: str, table: str) -> None:
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def remove_reader(settings: Client, *, name: str, at: str, table: str, as_json: bool) -> None:
     """Keep nothing for a reader any more; should it come back, it begins anew."""
     query = f"?table={quote(table)}" if table else ""
     answer = _asked("DELETE", at, settings, f"readers/{quote(name, safe='')}{query}")
@@ -70,7 +72,7 @@ def remove_reader(settings: Client, *, name: str, at: str, table: str) -> None:
         raise StellarrowError(f"no reader{of_table} is called {name!r}: see stellarrow processor readers")
     if answer.status != 204:
         raise StellarrowError(f"the processor at {at} refuses ({answer.status}): its log says why")
-    click.echo(f"removed {name}")
+    click.echo(json.dumps({"removed": name}) if as_json else f"removed {name}")
 
 
 def _asked(method: str, at: str, settings: Client, path: str) -> Answer:
@@ -78,8 +80,8 @@ def _asked(method: str, at: str, settings: Client, path: str) -> Answer:
     try:
         answer = ask(method, f"{url}/{path}", timeout=_TIMEOUT, credentials=settings.credentials)
     except (OSError, HTTPException) as error:
-        why = f" ({error.reason})" if isinstance(error, URLError) and settings.scheme == "https" else ""
-        raise Unavailable(f"no processor answers on {url}{why}: start it, or give --at") from error
+        why = connection_reason(f"urlopen {error.reason if isinstance(error, URLError) else error}")
+        raise Unavailable(f"no processor answers on {url} ({why}): start it, or give --at") from error
     if answer.status in (401, 403):
         raise StellarrowError(f"{url} does not let us in ({answer.status}): give --token or CLIENT_TOKEN")
     return answer
