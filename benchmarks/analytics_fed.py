@@ -1,7 +1,8 @@
-"""The analytics service as a process of its own, fed with ledgers at a pace: python analytics_fed.py ROWS.
+"""The analytics service as a process of its own, over a folder of tables, or fed with ledgers at a pace.
 
-It says where it listens. Then it takes lines: "feed N COUNT", hand in so many ledgers, N a second, and say
-when each was; "used", say the CPU seconds and kilobytes of memory that it took. It ends with its input.
+python analytics_fed.py FOLDER, or ROWS of each ledger. It says where it listens. Then it takes lines:
+"feed N COUNT", hand in so many ledgers, N a second, and say when each was; "used", say the CPU seconds and
+kilobytes of memory that it took. It ends with its input.
 """
 
 from __future__ import annotations
@@ -103,23 +104,27 @@ def memory_kb() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
-def settings(state: str) -> Analytics:
-    """Return what lets any number of clients come from one address."""
+def service_of(state: str, given: str) -> tuple[AnalyticsService, Pace | None]:
+    """Return a service that any number of clients may use, and what feeds it."""
     ports = dict.fromkeys(("rest_port", "websocket_port", "health_port"), "127.0.0.1:0")
     most = dict.fromkeys(("max_connections", "max_connections_per_ip"), "20000")
-    return read(Analytics, {**ports, **most, "tables": TABLE, "state_dir": state, "hot_mb": "16"}, environ={})
+    asked = {**ports, **most, "tables": TABLE, "state_dir": state, "hot_mb": "16"}
+    if not given.isdecimal():
+        return AnalyticsService(read(Analytics, {**asked, "data": given}, environ={})), None
+    pace = Pace(int(given))
+    settings = read(Analytics, asked, environ={})
+    return AnalyticsService(settings, streams={TABLE: pace}, network=sa.Network.of("synthetic")), pace
 
 
 def main() -> None:
-    pace = Pace(int(sys.argv[1]))
     with tempfile.TemporaryDirectory() as state:
-        service = AnalyticsService(settings(state), streams={TABLE: pace}, network=sa.Network.of("synthetic"))
+        service, pace = service_of(state, sys.argv[1])
         with closing(service):
             service.start()
             print(service.websocket.address, service.rest.address, flush=True)
             for line in sys.stdin:
                 match line.split():
-                    case ["feed", a_second, count]:
+                    case ["feed", a_second, count] if pace:
                         print(json.dumps(pace.feed(float(a_second), int(count))), flush=True)
                     case ["used"]:
                         print(json.dumps([time.process_time(), memory_kb()]), flush=True)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
+from stellarrow.core.text import csv_text
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.formats.jsonl import value
 from stellarrow.sinks.files.formats.text import (
@@ -74,17 +75,27 @@ class Csv(TextFormat):
 class _Writing:
     def __init__(self, out: Any, schema: pa.Schema) -> None:
         self._out = out
-        plain = pa.schema([pa.field(field.name, _written_as(field.type)) for field in schema])
-        self._writer = pv.CSVWriter(out, plain)
-        self._schema = plain
+        pv.write_csv(pa.RecordBatch.from_pylist([], _plain(schema)), out)  # the header
 
     def write(self, rows: pa.RecordBatch) -> None:
-        columns = [_text(column, name) for column, name in zip(rows.columns, rows.schema.names, strict=True)]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        written = csv_text(rows)
+        self._out.write(by_kernels(rows) if written is None else written)
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002  the Protocol has it
-        self._writer.close()
         self._out.close()
+
+
+def by_kernels(rows: pa.RecordBatch) -> pa.Buffer:
+    """Return lines as Arrow writes them, whatever the types of columns."""
+    columns = [_text(column, name) for column, name in zip(rows.columns, rows.schema.names, strict=True)]
+    out = pa.BufferOutputStream()
+    plain = pa.RecordBatch.from_arrays(columns, schema=_plain(rows.schema))
+    pv.write_csv(plain, out, pv.WriteOptions(include_header=False))
+    return out.getvalue()
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(field.name, _written_as(field.type)) for field in schema])
 
 
 def _written_as(kind: pa.DataType) -> pa.DataType:
