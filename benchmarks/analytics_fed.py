@@ -106,7 +106,7 @@ def memory_kb() -> int:
 
 def service_of(state: str, given: str) -> tuple[AnalyticsService, Pace | None]:
     """Return a service that any number of clients may use, and what feeds it."""
-    ports = dict.fromkeys(("rest_port", "websocket_port", "health_port"), "127.0.0.1:0")
+    ports = dict.fromkeys(("rest_port", "websocket_port", "flight_address", "health_port"), "127.0.0.1:0")
     most = dict.fromkeys(("max_connections", "max_connections_per_ip"), "20000")
     asked = {**ports, **most, "tables": TABLE, "state_dir": state, "hot_mb": "16"}
     if not given.isdecimal():

@@ -35,7 +35,16 @@ def main() -> None:
         )
         rest, socket, health = (f"127.0.0.1:{free_port()}" for _ in range(3))
         argv = [*run, "analytics", "serve", "--source", lake, "--network", "synthetic", "--rest-port", rest]
-        argv += ["--websocket-port", socket, "--health-port", health, "--state-dir", Path(folder) / "state"]
+        argv += [
+            "--websocket-port",
+            socket,
+            "--flight-address",
+            "127.0.0.1:0",
+            "--health-port",
+            health,
+            "--state-dir",
+            Path(folder) / "state",
+        ]
         server = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         try:
             wait_for(f"http://{rest}/v1/ledgers/{_LEDGERS + 1}")

@@ -32,6 +32,7 @@ from .errors import (
     Unauthenticated,
     Unavailable,
     UnknownApiKey,
+    UnknownReader,
     UnknownSession,
 )
 from .filter import Filter
@@ -44,6 +45,7 @@ from .protocols import (
     Counted,
     Divided,
     Forgetting,
+    Growing,
     Guarded,
     Health,
     HeldTable,
@@ -84,6 +86,7 @@ __all__ = [
     "Divided",
     "Filter",
     "Forgetting",
+    "Growing",
     "Guarded",
     "Health",
     "HeldTable",
@@ -134,6 +137,7 @@ __all__ = [
     "Unauthenticated",
     "Unavailable",
     "UnknownApiKey",
+    "UnknownReader",
     "UnknownSession",
     "__version__",
     "aggregate",

@@ -8,6 +8,7 @@ StellarrowError
 │   ├── LedgerUnsound         a ledger is damaged, or of another chain or network (.ledger)
 │   └── SourceUnavailable     the place itself does not answer (also Unavailable)
 ├── UnknownSession            the processor has no session of that id
+├── UnknownReader             the processor keeps no place of a reader of that name
 ├── AccessRefused             a server does not let a caller do what it asks for
 │   ├── Unauthenticated       the caller has not proven who it is
 │   ├── PermissionDenied      the caller is known, and may not do this
@@ -86,6 +87,10 @@ class SourceUnavailable(SourceError, Unavailable):
 
 class UnknownSession(StellarrowError):
     """A session that was asked for is none of the processor's."""
+
+
+class UnknownReader(StellarrowError):
+    """A reader that was asked for has no place that is kept."""
 
 
 class AccessRefused(StellarrowError):

@@ -247,3 +247,11 @@ class Readable(Protocol):
 
     def held(self, url: str) -> Sequence[HeldTable]:
         """Return the tables of a place, sorted, as a class method."""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A class of sinks whose typed tables get columns as contracts declare more."""
+
+    def typed_columns(self, url: str) -> Mapping[str, "pa.Schema"]:
+        """Return the columns that the typed tables of a place have, by name, as a class method."""

@@ -23,7 +23,7 @@ from stellarrow.core.synthetic import synthetic
 from stellarrow.services.analytics import AnalyticsService
 
 SECONDS = 30.0
-PORTS = dict.fromkeys(("rest_port", "websocket_port", "health_port"), ":0")
+PORTS = dict.fromkeys(("rest_port", "websocket_port", "flight_address", "health_port"), ":0")
 NAMES = ("ledgers", "token_transfers", "contract_events", "contract_data", "transactions")
 
 
@@ -75,9 +75,7 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
 
         def make(**flags: Any) -> Served:
             common = {
-                "rest_port": ":0",
-                "websocket_port": ":0",
-                "health_port": ":0",
+                **PORTS,
                 "state_dir": str(tmp_path / "state"),
             }
             settings = read(
@@ -193,9 +191,7 @@ def serve_given(
         def make(given: Given | None = None, **flags: Any) -> tuple[Served, Given]:
             chain = given or Given(live_rows)
             common = {
-                "rest_port": ":0",
-                "websocket_port": ":0",
-                "health_port": ":0",
+                **PORTS,
                 "state_dir": str(tmp_path / "state"),
             }
             named = {"tables": ",".join(LIVE), **{name: str(value) for name, value in flags.items()}}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from fakes import raw_ledgers
 from fakes.process import free_port
 from fakes.rpc import RpcNode, html, serving, status
 from fakes.versitygw import Bucket
+from stellarrow.cli import production_findings
 from stellarrow.sinks.postgres.server import Server
 
 Run = Callable[..., Any]
@@ -218,12 +220,63 @@ def test_a_server_older_than_the_sink_takes_is_broken(database: str) -> None:
 
 
 def test_a_database_is_measured_and_left_as_it_is(stellarrow: Run, database: str) -> None:
-    parts = conninfo.conninfo_to_dict(database)
-    url = f"postgres://{parts['user']}@/{parts['dbname']}?host={parts['host']}&port={parts.get('port', 5432)}"
-    done = stellarrow("doctor", "--to", url, "--json")
+    done = stellarrow("doctor", "--to", as_url(database), "--json")
     finding = json.loads(done.out)["findings"][-1]
     assert (done.code, finding["state"]) == (0, "ok"), finding
     assert finding["latency_ms"] > 0
     with psycopg.connect(database) as connection:
         schemas = connection.execute("SELECT nspname FROM pg_namespace").fetchall()
     assert ("contract_data",) not in schemas
+
+
+def as_url(database: str) -> str:
+    parts = conninfo.conninfo_to_dict(database)
+    return (
+        f"postgres://{parts['user']}@/{parts['dbname']}?host={parts['host']}&port={parts.get('port', 5432)}"
+    )
+
+
+PRODUCTION = """
+[processor]
+source = "{lake}"
+log_format = "console"
+max_memory_mb = 100000000
+spool_mb = 1000000000
+cors_origins = ["*"]
+state_dir = "{state}"
+auth = ["api_key"]
+audit_log = "off"
+"""
+
+
+def test_what_should_be_before_it_serves_others_is_told(
+    stellarrow: Run, make_lake: MakeLake, tmp_path: Path
+) -> None:
+    file = tmp_path / "stellarrow.toml"
+    lake = make_lake(3)
+    file.write_text(PRODUCTION.format(lake=lake, state=tmp_path / "state"))
+    found = findings(stellarrow("doctor", str(lake), "--config", file, "--production", "--json"))[
+        "production"
+    ]
+    said = " ".join(one["message"] for one in found)
+    for part in (
+        *("processor speaks no TLS", "keeps no record", "set rate_limit", "name the pages in cors_origins"),
+        *("set log_format = json", "lower max_memory_mb", "lower spool_mb", "set network"),
+    ):
+        assert part in said
+    assert "production" not in findings(stellarrow("doctor", str(lake), "--config", file, "--json"))
+
+
+def test_a_database_that_may_forget_is_broken_for_production(stellarrow: Run, database: str) -> None:
+    done = stellarrow("doctor", "--to", as_url(database), "--production", "--json")
+    said = [one["message"] for one in findings(done)["production"] if one["state"] == "broken"]
+    assert any("set fsync = on there" in one for one in said)
+    assert done.code == 1
+
+
+def test_every_check_of_production_is_in_the_docs() -> None:
+    source = Path(production_findings.__file__).read_text()
+    page = (Path(__file__).parents[2] / "docs" / "production.md").read_text()
+    settings = set(re.findall(r"(?:set|lower|in) ([a-z]+_[a-z_]+)", source))
+    assert {"tls_certificate", "rate_limit", "spool_mb"} <= settings
+    assert [name for name in settings if f"`{name}`" not in page] == []

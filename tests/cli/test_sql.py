@@ -107,6 +107,18 @@ def test_no_data_is_a_failure_with_a_remedy(stellarrow: Run, tmp_path: Path) -> 
     assert (done.code, "extract something into it first" in done.err) == (1, True)
 
 
+def test_data_that_is_not_there_is_told_so(stellarrow: Run, tmp_path: Path) -> None:
+    done = stellarrow("sql", "select 1", "--data", tmp_path / "nowhere")
+    assert (done.code, "nowhere does not exist: name with --data" in done.err) == (1, True)
+
+
+def test_data_may_be_named_as_the_sink_that_wrote_it(stellarrow: Run, data: Path) -> None:
+    done = stellarrow(
+        "sql", "select max(ledger_sequence) as top from balances", "--data", f"parquet:{data}", "--csv"
+    )
+    assert (done.code, done.out) == (0, "top\n10\n")
+
+
 def test_a_folder_with_a_quote_is_read(stellarrow: Run, data: Path) -> None:
     odd = data / 'it\'s "odd"'
     (data / "pubnet").rename(odd)

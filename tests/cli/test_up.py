@@ -24,6 +24,9 @@ from stellarrow.sinks.postgres.embedded import find_binaries
 PROGRAM = (sys.executable, "-m", "stellarrow.cli")
 
 
+ANSWERS = ("rest_port", "websocket_port", "flight_address")
+
+
 @pytest.fixture
 def ports(tmp_path: Path) -> dict[str, int]:
     """Free ports for both services, as the settings file in the folder says."""
@@ -36,8 +39,9 @@ def ports(tmp_path: Path) -> dict[str, int]:
     ]
     chosen["analytics rest_port"] = free_port()
     chosen["analytics websocket_port"] = free_port()
+    chosen["analytics flight_address"] = free_port()
     lines += ["[analytics]"]
-    lines += [f'{name} = ":{chosen[f"analytics {name}"]}"' for name in ("rest_port", "websocket_port")]
+    lines += [f'{name} = ":{chosen[f"analytics {name}"]}"' for name in ANSWERS]
     (tmp_path / "stellarrow.toml").write_text("\n".join(lines))
     return chosen
 

@@ -77,6 +77,15 @@ def test_any_values_are_written_as_kernels_write_them(rows: list[dict[str, objec
     assert [one["text"] for one in read] == held.column("text").to_pylist()
 
 
+def test_names_of_columns_may_be_anything() -> None:
+    names = ['a "name"', "a\\b", "a\nb", "ü"]
+    rows = pa.RecordBatch.from_arrays([pa.array([number]) for number in range(4)], names)
+    check(rows)
+    assert json.loads(json_text(rows, end="") or b"") == {
+        name: str(number) for number, name in enumerate(names)
+    }
+
+
 @pytest.mark.parametrize(
     "column",
     [

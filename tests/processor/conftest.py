@@ -69,6 +69,10 @@ class Tables:
     def info(self, **command: Any) -> flight.FlightInfo:
         return self.client.get_flight_info(flight.FlightDescriptor.for_command(json.dumps(command).encode()))
 
+    def acknowledge(self, reader: str, table: str, resume: str) -> None:
+        body = json.dumps({"reader": reader, "table": table, "resume": resume}).encode()
+        list(self.client.do_action(flight.Action("acknowledge", body)))
+
     def path(self, *words: str) -> pa.Table:
         info = self.client.get_flight_info(flight.FlightDescriptor.for_path(*words))
         table: pa.Table = self.client.do_get(info.endpoints[0].ticket).read_all()

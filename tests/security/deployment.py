@@ -104,6 +104,7 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
             **common,
             "rest_port": ":0",
             "websocket_port": ":0",
+            "flight_address": ":0",
             "health_port": ":0",
             "source": str(lake),
         }

@@ -4,6 +4,7 @@ use arrow_array::{Array, RecordBatch};
 use arrow_buffer::NullBuffer;
 
 use crate::cells::Cells;
+use crate::quoting;
 
 /// What a cell takes, more or less: the buffer grows where it is more.
 const CELL_BYTES: usize = 32;
@@ -26,11 +27,11 @@ struct Column<'a> {
 pub fn rows(batch: &RecordBatch, form: &Form<'_>) -> Option<Vec<u8>> {
     let fields = batch.schema_ref().fields();
     let columns = batch.columns().iter().zip(fields).enumerate().map(|(at, (column, field))| {
-        let head = match form {
-            Form::Json(_) => format!("{}\"{}\":", if at == 0 { '{' } else { ',' }, field.name()),
-            Form::Csv => String::from(if at == 0 { "" } else { "," }),
-        };
-        Some(Column { head: head.into_bytes(), cells: Cells::of(column)?, nulls: column.nulls() })
+        Some(Column {
+            head: head(form, at == 0, field.name()),
+            cells: Cells::of(column)?,
+            nulls: column.nulls(),
+        })
     });
     let columns = columns.collect::<Option<Vec<_>>>()?;
     let mut out = Vec::with_capacity(batch.num_rows() * columns.len() * CELL_BYTES);
@@ -41,6 +42,20 @@ pub fn rows(batch: &RecordBatch, form: &Form<'_>) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// What stands before each value of a column.
+fn head(form: &Form<'_>, is_first: bool, name: &str) -> Vec<u8> {
+    match form {
+        Form::Json(_) => {
+            let mut head = vec![if is_first { b'{' } else { b',' }];
+            quoting::json(name, &mut head);
+            head.push(b':');
+            head
+        }
+        Form::Csv if is_first => Vec::new(),
+        Form::Csv => vec![b','],
+    }
 }
 
 fn object(columns: &[Column<'_>], row: usize, end: &str, out: &mut Vec<u8>) {

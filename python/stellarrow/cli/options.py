@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from stellarrow import registry
 from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
@@ -66,9 +67,11 @@ class LocalPath(click.Path):
 
 
 class Data(LocalPath):
-    """A folder of this machine, or the URL of a database or of topics, as it is."""
+    """A folder of this machine, also as parquet:FOLDER, or the URL of a database or of topics."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if str(value).startswith(("postgres://", "postgresql://", "kafka://")):
             return str(value)
-        return super().convert(value, param, ctx)
+        form, _, folder = str(value).partition(":")
+        is_sink = form in registry.FORMATS and "://" not in folder
+        return super().convert(folder.partition("?")[0] if is_sink else value, param, ctx)

@@ -18,6 +18,7 @@ import click
 _PATIENCE: Final = 9.0  # seconds from the signal to the end, come what may
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _BATCH: Final = "the batch in hand took too long, ended without it: the same command line continues"
+_STOPPING: Final = "stopping: what is in hand is finished first; the same signal again ends it at once"
 LATE: Final = "a part did not end in time, ended without it: what was durable stays, the next start continues"
 
 
@@ -102,6 +103,10 @@ def _watch(signals: socket.socket, stop: Stop) -> None:
         if come[0] in _SIGNALS:
             stop.signal = come[0]
             stop.event.set()
+            if stop.late == LATE and sys.stderr.isatty():
+                click.echo(
+                    "stopping: what is in hand is finished first; the same again ends it at once", err=True
+                )
     signals.settimeout(_PATIENCE)
     try:
         while come := signals.recv(1):

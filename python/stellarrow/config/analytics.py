@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
-from stellarrow.config.values import ADDRESS, LIST, PERIOD, URL, number
+from stellarrow.config.values import ADDRESS, FOLDER, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
 class Analytics(Listening, Reached, Ranged, Logged):
-    """Tables and figures over REST and WebSocket."""
+    """Tables and figures over REST, WebSocket and Arrow Flight."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source of ledgers, instead of a processor.")
     source_endpoint: Address = setting(
@@ -32,6 +33,9 @@ class Analytics(Listening, Reached, Ranged, Logged):
     websocket_port: Address = setting(
         ADDRESS, ":8080", "WEBSOCKET_PORT", help="Where the WebSocket listens; REST's port has it, too."
     )
+    flight_address: Address = setting(
+        ADDRESS, ":8817", "FLIGHT_ADDRESS", "ARROW_PORT", help="Where Arrow Flight listens."
+    )
     max_connections: int = setting(COUNT, "1000", "MAX_CONNECTIONS", help="WebSockets at once.")
     max_connections_per_ip: int = setting(
         COUNT, "10", "MAX_CONNECTIONS_PER_IP", help="Of one address; of IPv6, of a network of 64 bits."
@@ -45,6 +49,13 @@ class Analytics(Listening, Reached, Ranged, Logged):
     )
     hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
     analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
+    export_path: Path | None = setting(
+        FOLDER, None, "EXPORT_PATH", help="Where exports lie; by default in the state folder."
+    )
+    export_mb: int = setting(COUNT, "10240", "EXPORT_MB", help="Disk for exports, all together.")
+    export_age: float = setting(
+        PERIOD, "24h", "EXPORT_AGE", help="How long an export that has ended is kept."
+    )
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
 

@@ -19,6 +19,7 @@ from stellarrow.errors import ConfigError, StellarrowError, Unavailable, Unknown
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import shortened
+from stellarrow.processor.kept_readers import KeptReaders, is_read
 from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.reads.result_cache import ResultCache
 from stellarrow.processor.session import Session, Status
@@ -117,6 +118,7 @@ class Processor:
             stack.callback(self._claim.release)
             self._store = Store(options.state_dir / "sessions.sqlite3")
             stack.callback(self._store.close)
+            self.readers = KeptReaders(options.state_dir / "readers.json")
             self.tokens = Tokens(options.state_dir / "tokens.sqlite3")
             stack.callback(self.tokens.close)
             self._where = _remembered(self._store.filter(), options.where)
@@ -145,6 +147,7 @@ class Processor:
             kind=self.kind,
             changed=self.changed,
             tokens=self.tokens,
+            readers=self.readers,
         )
 
     def listens_on(self, where: str) -> None:
@@ -288,7 +291,7 @@ class Processor:
         age = self.options.retention.age
         for work in self.works() if age else ():
             is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
-            if is_old and (work.lost or (work.spool and not work.spool.readers)):
+            if is_old and (work.lost or (work.spool and not is_read(work.spool))):
                 work.discard()
 
     def _discard_many(self) -> None:
@@ -297,7 +300,7 @@ class Processor:
         ended = [work for work in self.works() if work.session.status.is_final and work.session.tables]
         ended.sort(key=lambda work: work.session.updated_at)
         for work in ended[:-_ENDED]:
-            if work.spool and work.spool.readers:
+            if work.spool and is_read(work.spool):
                 continue  # once they have it
             work.discard()
             if work.session.is_vain:

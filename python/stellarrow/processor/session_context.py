@@ -13,6 +13,7 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, Network
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
+from stellarrow.processor.kept_readers import KeptReaders
 from stellarrow.processor.session_decoder import Filtered, Slots, Ways
 from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_sink import Committed
@@ -47,6 +48,7 @@ class SessionContext:
     kind: str
     changed: threading.Condition
     tokens: Tokens
+    readers: KeptReaders
 
     def open_spool(
         self, folder: Path, tables: Sequence[str], network: Network, stop: threading.Event, committed: int

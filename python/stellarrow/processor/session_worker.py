@@ -277,6 +277,7 @@ class SessionWorker:
             except Damaged:
                 spool.close()
                 raise
+            self._shared.readers.attach(self.session.id, spool, self.kept_tables)
             self.spool, self.lost = spool, ""
         else:
             self._settle(self.spool)

@@ -70,6 +70,8 @@ RULES: Final[Mapping[str, Rule]] = {
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
     "GET /analytics": Rule(Permission.READ_METRICS),
+    "GET /readers": Rule(Permission.READ_METRICS),
+    "DELETE /readers/{name}": Rule(Permission.WRITE_LEDGERS, "reader removed"),
     "GET /stats": Rule(Permission.READ_METRICS),
     # HTTP, analytics
     "GET /openapi.json": Rule(Asked.NOTHING),
@@ -84,6 +86,11 @@ RULES: Final[Mapping[str, Rule]] = {
     "GET /v1/analytics": Rule(Permission.READ_LEDGERS),
     "GET /v1/analytics/{name}": Rule(Permission.READ_LEDGERS),
     "POST /v1/query": Rule(Permission.READ_LEDGERS),
+    "GET /v1/exports": Rule(Permission.READ_LEDGERS),  # each caller its own; administrators all
+    "POST /v1/exports": Rule(Permission.READ_LEDGERS, "export ordered"),
+    "GET /v1/exports/{export}": Rule(Permission.READ_LEDGERS),
+    "DELETE /v1/exports/{export}": Rule(Permission.READ_LEDGERS, "export deleted"),
+    "GET /v1/exports/{export}/files/{name}": Rule(Permission.READ_LEDGERS, "export downloaded"),
     "GET /v1/stream/{table}": Rule(Permission.READ_LEDGERS),
     "WEBSOCKET /v1/ws": Rule(Asked.OPTIONAL),  # what is subscribed to needs ReadLedgers
     "GET /v1/accounts/{account}/transfers": Rule(Permission.READ_LEDGERS),
@@ -128,7 +135,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Flight.DoGet": Rule(Permission.READ_LEDGERS),
     "Flight.DoPut": Rule(Permission.WRITE_LEDGERS),
     "Flight.DoExchange": Rule(Permission.WRITE_LEDGERS),
-    "Flight.DoAction": Rule(Permission.WRITE_LEDGERS),
+    "Flight.DoAction": Rule(Permission.READ_LEDGERS),  # readers acknowledge what they have
     "Flight.ListActions": Rule(Permission.READ_LEDGERS),
 }
 

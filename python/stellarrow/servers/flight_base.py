@@ -7,7 +7,7 @@ import binascii
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pyarrow as pa
@@ -230,6 +230,8 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
     A verb that a subclass does not answer is unimplemented, to those who would be allowed to use it.
     """
 
+    actions: Sequence[tuple[str, str]] = ()  # each with what it does
+
     def __init__(self, access: Access | None, **made: Any) -> None:
         check_named(f"Flight.{verb}" for verb in VERBS)
         self._access = access
@@ -264,13 +266,19 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
     def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
         self._refuse("DoExchange", context)
 
-    def do_action(self, context: flight.ServerCallContext, _: flight.Action) -> Any:
-        self._refuse("DoAction", context)
+    def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Any:
+        with answering():
+            self._admit("DoAction", context)
+            return self.act(action)
 
     def list_actions(self, context: flight.ServerCallContext) -> list[Any]:
         with answering():
             self._admit("ListActions", context)
-        return []
+        return list(self.actions)
+
+    def act(self, *_: Any, **__: Any) -> Iterable[bytes]:
+        """Do an action, and return what it answers."""
+        raise Unimplemented("this server has no DoAction")
 
     def flights(self, criteria: bytes) -> Iterator[flight.FlightInfo]:
         raise NotImplementedError

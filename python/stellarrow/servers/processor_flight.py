@@ -13,9 +13,11 @@ from stellarrow.analysis.request import FiguresRequest, is_figures
 from stellarrow.analysis.request import of_path as figures_of_path
 from stellarrow.analysis.request import parse as parse_figures
 from stellarrow.net.address import Address
+from stellarrow.net.redaction import shortened
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Stream
 from stellarrow.processor.reads.figures import answered
+from stellarrow.processor.reads.places import ACKNOWLEDGE, acknowledge
 from stellarrow.processor.reads.range_stream import endpoints, of_range
 from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, of_path, parse
 from stellarrow.processor.reads.session_stream import of_sessions
@@ -47,6 +49,8 @@ class FlightServer(FlightListener):
 
 
 class _Tables(GuardedFlight):
+    actions = ((ACKNOWLEDGE, "A reader that has a name has all up to a batch: reader, table, resume."),)
+
     def __init__(self, processor: Processor, access: Access | None, **made: Any) -> None:
         self._processor = processor
         super().__init__(access, **made)
@@ -82,6 +86,13 @@ class _Tables(GuardedFlight):
         stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
         batches = _batches(stream, grant)
         return flight.GeneratorStream(command.schema, batches, options=write_options(context))
+
+    def act(self, action: flight.Action) -> list[bytes]:
+        if action.type != ACKNOWLEDGE:
+            raise Unimplemented(f"this server has no action {shortened(action.type)!r}: it has {ACKNOWLEDGE}")
+        body = action.body.to_pybytes() if action.body else b""
+        made = acknowledge(self._processor, body)
+        return [json.dumps({"reader": made.name, "table": made.table, "resume": made.resume}).encode()]
 
     def _command(self, descriptor: flight.FlightDescriptor) -> Command | FiguresRequest:
         if descriptor.descriptor_type == flight.DescriptorType.PATH:

@@ -6,11 +6,14 @@ import re
 import shutil
 from typing import Any, Final
 
+from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
+from stellarrow.processor.reads import places
 from stellarrow.processor.reads.figures import summed_up
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
+from stellarrow.security.access import Access, status_result
 from stellarrow.servers import figures_metrics
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
@@ -19,6 +22,9 @@ with needing("HTTP", "servers"):
     from starlette.requests import Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
+
+    from stellarrow.servers.http_access import grant_of
+    from stellarrow.servers.problems import problem
 
 
 _PORT: Final = re.compile(r"^(ipv[46]:.*):\d+$")  # of a peer, which each connection has another of
@@ -157,11 +163,12 @@ def _behind(processor: Processor) -> dict[tuple[str, str], int]:
             name, table, _ = reader["name"].rsplit(" ", 2)
             key = (_PORT.sub(r"\1", name), table)
             found[key] = max(found.get(key, 0), reader["behind"])
-    return found
+    kept = {(one["name"], one["table"]): one["behind"] for one in places.described(processor)}
+    return found | kept
 
 
-def routes(processor: Processor) -> list[Route]:
-    """Return /sessions, every session with its rates, rows and readers, and /analytics, figures of one."""
+def routes(processor: Processor, access: Access | None = None) -> list[Route]:
+    """Return /sessions with rates, rows and readers, /analytics of one, and /readers, those with a name."""
 
     def sessions(_: Request) -> Response:
         return JSONResponse([to_dict(work) for work in processor.works()])
@@ -169,7 +176,25 @@ def routes(processor: Processor) -> list[Route]:
     def figures(_: Request) -> Response:
         return JSONResponse(summed_up(processor))
 
-    return [Route("/sessions", sessions), Route("/analytics", figures)]
+    def readers(_: Request) -> Response:
+        return JSONResponse(places.described(processor))
+
+    def remove(request: Request) -> Response:
+        name, refused = request.path_params["name"], None
+        try:
+            places.remove(processor, name, request.query_params.get("table", ""))
+        except StellarrowError as error:
+            refused = error
+        if access:
+            access.done(grant_of(request), target=name, result=status_result(refused))
+        return problem(refused, request.scope) if refused else Response(status_code=204)
+
+    return [
+        Route("/sessions", sessions),
+        Route("/analytics", figures),
+        Route("/readers", readers),
+        Route("/readers/{name}", remove, methods=["DELETE"]),
+    ]
 
 
 def to_dict(work: SessionWorker) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from stellarrow.errors import (
     Unauthenticated,
     Unavailable,
     UnknownApiKey,
+    UnknownReader,
     UnknownSession,
 )
 
@@ -37,6 +38,7 @@ TABLE: Final[tuple[tuple[type[StellarrowError], Status], ...]] = (
     (PermissionDenied, Status("PERMISSION_DENIED", 403)),
     (TooManyCalls, Status("RESOURCE_EXHAUSTED", 429)),
     (UnknownSession, Status("NOT_FOUND", 404)),
+    (UnknownReader, Status("NOT_FOUND", 404)),
     (UnknownApiKey, Status("NOT_FOUND", 404)),
     (NotFound, Status("NOT_FOUND", 404)),
     (FellOut, Status("OUT_OF_RANGE", 410)),

@@ -24,6 +24,10 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.servers.analytics_exports.exporter import Exporter
+from stellarrow.servers.analytics_exports.exporter import Settings as Exporting
+from stellarrow.servers.analytics_flight import AnalyticsFlight
+from stellarrow.servers.analytics_http.exports import export_routes
 from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
 from stellarrow.servers.analytics_live import Channels
@@ -70,6 +74,8 @@ class AnalyticsService:
             stack.callback(self._figures.close)
             self._queries = Queries(self.tables)
             stack.callback(self._queries.close)
+            self._exporter = Exporter(self.tables, self._exporting(), self._metrics)
+            stack.callback(self._exporter.close)
             self._sockets = Doors(
                 Limits(
                     settings.max_connections,
@@ -83,6 +89,11 @@ class AnalyticsService:
                 stack.callback(self._follower.close)
             self._listen(stack)
             self._doors = stack.pop_all()
+
+    def _exporting(self) -> Exporting:
+        settings = self._settings
+        path = settings.export_path or settings.state_dir / "exports"
+        return Exporting(path=path, most_bytes=settings.export_mb << 20, age=settings.export_age)
 
     def _stored(self, stack: ExitStack) -> Stored | None:
         settings = self._settings
@@ -197,6 +208,11 @@ class AnalyticsService:
                 settings.websocket_port, self.components, routes=[self._socket()], **shown, **doors
             )
         stack.callback(self.websocket.close)
+        with listening(settings, "flight_address"):
+            self.flight = AnalyticsFlight(
+                settings.flight_address, self.tables, self._figures, self._queries, **self._secured.doors
+            )
+        stack.callback(self.flight.close)
         self.http: HealthServer | None = None
         if not self._is_within:
             with listening(settings, "health_port"):
@@ -204,7 +220,9 @@ class AnalyticsService:
             stack.callback(self.http.close)
 
     def _routes(self) -> list[Any]:
-        return rest_routes(self.tables, self._figures, Channels(self.tables), self._queries, self._told)
+        exports = export_routes(self._exporter, self._secured.access)
+        channels = Channels(self.tables)
+        return rest_routes(self.tables, self._figures, channels, self._queries, self._told, exports=exports)
 
     def _socket(self) -> Any:
         return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
@@ -217,11 +235,13 @@ class AnalyticsService:
     @property
     def addresses(self) -> str:
         health = f", HTTP {self.http.address}" if self.http else ""
-        return f"REST {self.rest.address}, WebSocket {self.websocket.address}{health}"
+        own = f"REST {self.rest.address}, WebSocket {self.websocket.address}, Flight {self.flight.address}"
+        return f"{own}{health}"
 
     def start(self) -> None:
         """Follow newer ledgers, and answer."""
         self._figures.start()
+        self._exporter.start()
         if self._follower:
             self._follower.start()
         self.rest.start()
@@ -250,8 +270,9 @@ class AnalyticsService:
         if self._follower:
             self._follower.close()
         self._figures.close()
+        self._exporter.close()
         self.tables.close()
-        return True
+        return self.flight.close()
 
     def close(self) -> None:
         self._doors.close()

@@ -103,7 +103,7 @@ class ProcessorService:
                 [*parts, *(one for one in (self._flowctl, self._forwarder) if one)],
                 ready=self._ready,
                 metrics=lambda: processor_http.metrics(self.processor),
-                routes=processor_http.routes(self.processor),
+                routes=processor_http.routes(self.processor, self._secured.access),
                 **self._secured.http_doors,
             )
 

@@ -168,6 +168,11 @@ class Spool:
         return self._covered.last if self._covered else 0
 
     @property
+    def gone(self) -> int:
+        """The last ledger that is kept no more, 0 where all is."""
+        return self._facts.gone.last if self._facts.gone else 0
+
+    @property
     def size_bytes(self) -> int:
         """What it takes on disk."""
         return sum(segment.size_bytes for segment in self._segments)
@@ -218,7 +223,7 @@ class Spool:
         Without a ledger it is all that is kept; the ledger behind which that begins is returned.
         """
         with self._room:
-            behind = after if after is not None else self._facts.gone.last if self._facts.gone else 0
+            behind = after if after is not None else self.gone
             self._readers.register(reader, behind)
             self._room.notify_all()
             return behind

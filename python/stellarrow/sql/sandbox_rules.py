@@ -12,6 +12,7 @@ from typing import Any, Final
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.extras import needing
 from stellarrow.net.redaction import shortened
+from stellarrow.sql.duckdb_errors import sentence
 
 with needing("SQL", "sql"):
     import duckdb
@@ -92,11 +93,3 @@ def _nodes(parsed: Any) -> Iterator[dict[str, Any]]:
             waiting += one.values()
         elif isinstance(one, list):
             waiting += one
-
-
-def sentence(error: Exception) -> str:
-    """Return what DuckDB says is wrong, with its hint, and without what is about its insides."""
-    first, _, rest = str(error).strip().partition("\n")
-    lines = (line.strip() for line in rest.splitlines())
-    hints = [line for line in lines if line.startswith(("Did you mean", "Candidate"))]
-    return " ".join([first.strip(), *hints[:1]])

@@ -23,8 +23,9 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
+from stellarrow.sql.duckdb_errors import sentence
 from stellarrow.sql.sandbox_channel import receive, send
-from stellarrow.sql.sandbox_rules import check, sentence
+from stellarrow.sql.sandbox_rules import check
 
 with needing("SQL", "sql"):
     import duckdb

@@ -21,6 +21,7 @@ from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sql.duckdb_errors import reason_of
 
 with needing("summaries", "sql"):
     import duckdb
@@ -154,8 +155,7 @@ def _computed(query: str, readers: Mapping[str, pa.RecordBatchReader], values: M
                 "the answer takes more memory than there is: ask for fewer ledgers", retry_after=10.0
             ) from error
         except duckdb.Error as error:
-            reason = str(error).partition("\n")[0]
-            raise StellarrowError(f"the answer could not be computed: {reason}") from error
+            raise StellarrowError(f"the answer could not be computed: {reason_of(error)}") from error
 
 
 def _whole(number: object) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -68,8 +69,14 @@ class Tail:
         """Return what goes on behind a ledger."""
         return Cursor(self.question.shape, {"": Place(after)}).token()
 
-    def parts(self, after: int, *, until: int = LAST_POSSIBLE) -> Iterator[Part]:
-        """Yield what is here behind a ledger and up to another, in order; behind 0 is from the first."""
+    def parts(
+        self, after: int, *, until: int = LAST_POSSIBLE, rows: int = _ROWS, size: int = 0
+    ) -> Iterator[Part]:
+        """Yield what is here behind a ledger and up to another, in order; behind 0 is from the first.
+
+        A part has about so many rows, or so many bytes where `size` is given; what is more than twice that
+        is one ledger.
+        """
         snapshot = self._tables.snapshot(self.question.table)
         if until <= after:
             return
@@ -77,8 +84,9 @@ class Tail:
             if part.first > after + 1 and after > 0:
                 yield Part(after + 1, part.first - 1, is_gap=True)
             begun = part.first
-            for rows in snapshot.read(self.question, part):
-                for piece, last in _cut(rows):
+            for found in snapshot.read(self.question, part):
+                most = min(rows, max(1, size * found.num_rows // max(1, found.nbytes))) if size else rows
+                for piece, last in _cut(found, most):
                     yield Part(begun, last, piece.select(self._columns))
                     begun = last + 1
             if begun <= part.end:
@@ -86,14 +94,16 @@ class Tail:
             after = part.end
 
 
-def _cut(rows: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+def _cut(rows: pa.RecordBatch, most: int) -> Iterator[tuple[pa.RecordBatch, int]]:
     """Cut rows between ledgers into parts that are not much too large."""
     ledgers = ledgers_of(rows)
     start = 0
     while start < len(ledgers):
-        end = min(start + _ROWS, len(ledgers))
+        end = min(start + most, len(ledgers))
         last = ledgers[end - 1]
-        while end < len(ledgers) and ledgers[end] == last:
-            end += 1
+        end = bisect_right(ledgers, last, end)
+        begun = bisect_left(ledgers, last, start, end)
+        if end - start > 2 * most and begun > start:
+            end, last = begun, ledgers[begun - 1]
         yield rows.slice(start, end - start), last
         start = end

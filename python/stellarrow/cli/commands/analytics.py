@@ -1,4 +1,4 @@
-"""`stellarrow analytics serve`: tables and figures over REST, for people and programs."""
+"""`stellarrow analytics serve`: tables and figures over REST, WebSocket and Flight."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ Examples:
 
 _PAGE: Final = {
     "Options": ("data", "source", "source_endpoint", "network", "start_ledger", "end_ledger", "tables"),
-    "How it serves": ("rest_port", "websocket_port", "health_port", "hot_mb", "insecure", "state_dir"),
+    "How it serves": (
+        *("rest_port", "websocket_port", "flight_address", "health_port"),
+        *("hot_mb", "insecure", "state_dir"),
+    ),
 }
 _LOOK_SECONDS: Final = 0.2  # between looks at what is new
 _log: Final = logging.getLogger("stellarrow.analysis")
@@ -37,7 +40,7 @@ def command() -> None:
 @command.command(cls=Paged, epilog=_EXAMPLE)
 @options(Settings, _PAGE)
 def serve(settings: Settings) -> None:
-    """Serve tables and figures over REST, with health and metrics.
+    """Serve tables and figures over REST, WebSocket and Arrow Flight, with health and metrics.
 
     Newer ledgers come from a processor, or from any --source; --data alone serves what is stored.
     """

@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
 import click
 
-from stellarrow.cli import diagnostics, security_findings
+from stellarrow import extras
+from stellarrow.cli import diagnostics, production_findings, security_findings
 from stellarrow.cli.diagnostics import Finding
 from stellarrow.cli.setting_flags import config_option
-from stellarrow.config import Extract, find_file, read
+from stellarrow.config import Consumer, Extract, find_file, read
 from stellarrow.errors import ConfigError
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.storage.paths import local_path
@@ -31,6 +33,7 @@ _MARKS: Final = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "broken":
 @click.option("--network", metavar="NAME", help="What they should be of; by name or passphrase.")
 @click.option("--endpoint", metavar="URL", help="Where an S3-compatible store is.")
 @config_option
+@click.option("--production", is_flag=True, help="Also what should be before it serves others all day.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 def command(
     *,
@@ -40,6 +43,7 @@ def command(
     network: str | None,
     endpoint: str | None,
     config: str | None,
+    production: bool,
     as_json: bool,
 ) -> int:
     """Check settings, reach every source and sink, measure them, and say what is wrong.
@@ -53,7 +57,10 @@ def command(
     if not locations and not sinks:
         locations, sinks, network = _settled(file, network)
     found: list[Finding] = []
-    for finding in _examined(file, locations, sinks, network, endpoint):
+    looks = [_examined(file, locations, sinks, network, endpoint)]
+    if production:
+        looks.append(production_findings.production(file, [*sinks, *_databases(file)]))
+    for finding in chain.from_iterable(looks):
         found.append(finding)
         if not as_json:
             _tell(finding)
@@ -78,6 +85,19 @@ def _examined(
     yield from diagnostics.sources(locations, network, endpoint, _access(file))
     for place in sinks:
         yield from diagnostics.sink(place)
+
+
+def _databases(file: Path | None) -> list[str]:
+    """Return where the consumer writes; wrong settings are told elsewhere."""
+    try:
+        settings = read(Consumer, file=file)
+    except ConfigError:
+        return []
+    if extras.lacking("postgres") or not {"database_url", "db_host"} & settings.origins.keys():
+        return []
+    from stellarrow.services.consumer import database_url  # noqa: PLC0415  an extra
+
+    return [database_url(settings)]
 
 
 def _access(file: Path | None) -> SourceAccess | None:

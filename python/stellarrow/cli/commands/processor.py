@@ -9,6 +9,7 @@ from typing import Final
 import click
 
 from stellarrow import extras, registry
+from stellarrow.cli.commands.processor_readers import readers, remove_reader
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
@@ -34,6 +35,10 @@ _log: Final = logging.getLogger("stellarrow.processor")
 @click.group(cls=Verbs, epilog=_EXAMPLE)
 def command() -> None:
     """Turn ledgers into tables for others."""
+
+
+command.add_command(readers)
+command.add_command(remove_reader)
 
 
 @command.command(cls=Paged, epilog=_EXAMPLE)

@@ -101,7 +101,8 @@ def _planned(source: Source, settings: Processor, analytics: Analytics) -> dict[
         name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
         for name, one in (("source", source), ("processor", settings))
     }
-    return {**planned, "analytics": f"REST {analytics.rest_port}, WebSocket {analytics.websocket_port}"}
+    answers = f"REST {analytics.rest_port}, WebSocket {analytics.websocket_port}"
+    return {**planned, "analytics": f"{answers}, Flight {analytics.flight_address}"}
 
 
 def _show(services: dict[str, str]) -> None:

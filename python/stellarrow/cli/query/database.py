@@ -21,6 +21,7 @@ from stellarrow.extras import needing
 from stellarrow.scanning import Scan, scan
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
+from stellarrow.sql.duckdb_errors import hint_of, reason_of
 from stellarrow.sql.saved_queries import ready_made
 
 _ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of it has the name itself
@@ -58,7 +59,7 @@ class Database:
             return
         with self._reading():
             if not self._views:
-                raise SourceError(f"{data} holds no table: extract something into it first, or name --data")
+                raise SourceError(_tableless(data))
 
     def _registered(self, name: str, rows: Any) -> View:
         """Register what takes Arrow under a name of its own, which the view is of."""
@@ -109,7 +110,7 @@ class Database:
                 self._connection.execute("create schema if not exists typed")
                 self._connection.execute(f"create or replace view typed.{_quoted(short)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
-            reason = str(error).partition("\n")[0]
+            reason = reason_of(error)
             view.error = (_damage(view.listing) if view.listing else None) or SourceError(
                 f"{view.name} cannot be read ({reason}): repair or remove its files"
             )
@@ -217,18 +218,25 @@ class Database:
                 continue
             if damage := view.error or (_damage(view.listing) if view.listing else None):
                 return damage
-        first, _, rest = reason.partition("\n")
-        if "does not exist" in first:
+        first = reason_of(reason)
+        if "there is no table" in first:
             known = ", ".join(view.name for view in self._views)
-            return ConfigError(f"{first.strip()} The tables are: {known}")
+            return ConfigError(f"{first} The tables are: {known}")
         if "HUGEINT" in first or "INT128" in first:
             amount = "balance_text" if "balance" in words else "amount_text"
             return ConfigError(
-                f"{_sentence(first)} A sum of amounts may need more digits than a number has:"
+                f"{first} A sum of amounts may need more digits than a number has:"
                 f" exact_sum({amount}) gives it as text"
             )
-        hint = rest.strip().splitlines()[0] if rest.strip() else ""
-        return ConfigError(f"{_sentence(first)} {hint}".strip())
+        hint = hint_of(reason) or next((line for line in reason.splitlines()[1:] if line.strip()), "")
+        return ConfigError(f"{first} {hint}".strip())
+
+
+def _tableless(data: Path) -> str:
+    """Say what is wrong with a place in which no table was found."""
+    if not data.exists():
+        return f"{data} does not exist: name with --data the folder that extract wrote to"
+    return f"{data} holds no table: extract something into it first, or name another with --data"
 
 
 def _damage(listing: Listing) -> StellarrowError | None:
@@ -240,12 +248,6 @@ def _damage(listing: Listing) -> StellarrowError | None:
     except StellarrowError as error:
         return error
     return None
-
-
-def _sentence(text: str) -> str:
-    """End what DuckDB says with a full stop, as another sentence follows."""
-    text = text.strip()
-    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
 
 
 def _quoted(name: str) -> str:

@@ -36,6 +36,16 @@ class Cursor:
     @classmethod
     def of_token(cls, token: str, *, shape: str) -> Cursor:
         """Read a token; ConfigError where it is none, or of another question."""
+        read = cls.read(token)
+        if read.shape != shape:
+            raise ConfigError(
+                "the resume token is of another command: table, filter and range must be the same as then"
+            )
+        return read
+
+    @classmethod
+    def read(cls, token: str) -> Cursor:
+        """Read a token, of whatever question; ConfigError where it is none."""
         try:
             padded = token.encode() + b"=" * (-len(token) % 4)
             made_for, held = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
@@ -44,11 +54,7 @@ class Cursor:
             raise ConfigError(
                 f'"from" is {token[:40]!r}: it must be earliest, latest, or the resume of a batch'
             ) from error
-        if made_for != shape:
-            raise ConfigError(
-                "the resume token is of another command: table, filter and range must be the same as then"
-            )
-        return cls(shape, places)
+        return cls(str(made_for), places)
 
 
 def cursor_of(command: Command) -> Cursor:

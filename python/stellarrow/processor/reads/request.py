@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,13 +27,15 @@ if TYPE_CHECKING:
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
+PLACE: Final = "kept"  # where a named reader was, from the earliest on at first
 _COMMAND_BYTES: Final = 4 << 20  # lists of contracts may be long
 COMPATIBLE: Final = (("contract", "data"), "contract_data@1.0")  # the path older clients know, and its table
 
+_READER: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEYS: Final = (
     *("table", "version", "start_ledger", "end_ledger", "contract_ids", "asset_codes", "event_names"),
     *("columns", "where", "select", "filter", "projection", "aggregate", "window"),
-    *("from", "follow", "decoded", "enriched"),
+    *("from", "follow", "decoded", "enriched", "reader"),
 )
 # The column by which rows are told to be among those listed; a contract also tells its asset.
 _LISTS: Final = {"contract_ids": "contract_id", "asset_codes": "contract_id", "event_names": "event_name"}
@@ -59,7 +62,8 @@ class Asked:
 class Command:
     """One table, of ledgers decoded on demand, or, without a range, of what the sessions keep.
 
-    `table` is `name@version`, `origin` is earliest, latest or a resume token.
+    `table` is `name@version`, `origin` is earliest, latest, a resume token, or kept: the place of a `reader`
+    that has a name.
     """
 
     table: str
@@ -71,12 +75,14 @@ class Command:
     decoded: bool = False
     aggregate: Asked | None = None
     enriched: bool = False
+    reader: str = ""
 
     def __post_init__(self) -> None:
         if self.enriched:
             self._check_enriched()
         if self.aggregate:
             self._check_aggregate(self.aggregate)
+        self._check_reader()
         if self.ledgers and self.origin == LATEST:
             raise ConfigError('"from": "latest" and start_ledger cannot both be meant: leave one out')
         if self.decoded and not self.ledgers:
@@ -92,6 +98,14 @@ class Command:
                 raise ConfigError(
                     f"{self.table} has no column {shortened(column)!r}: {_nearest(column, known)}"
                 )
+
+    def _check_reader(self) -> None:
+        if self.reader and (self.ledgers or self.aggregate):
+            raise ConfigError(
+                "a reader's place is one in what sessions keep: leave start_ledger and aggregate out"
+            )
+        if self.origin == PLACE and not self.reader:
+            raise ConfigError('"from": "kept" is the place of a reader: name it, too')
 
     def _check_enriched(self) -> None:
         if self.table.partition("@")[0] != ENRICHED:
@@ -160,6 +174,8 @@ class Command:
             report["decoded"] = True
         if self.enriched:
             report["enriched"] = True
+        if self.reader:
+            report["reader"] = self.reader
         if self.aggregate:
             report |= {"aggregate": self.aggregate.name, "window": self.aggregate.window}
         return json.dumps(report).encode()
@@ -188,16 +204,18 @@ def parse(command: bytes, queries: Catalogue | None = None) -> Command:
     bounded = ledgers is not None and ledgers.last is not None
     decoded = asked.truth("decoded", default=False)
     aggregate = _aggregate(asked, name, known, decoded=decoded)
+    reader = asked.text("reader")
     return Command(
         table=name,
         ledgers=ledgers,
-        origin=asked.text("from") or EARLIEST,
+        origin=asked.text("from") or (PLACE if reader else EARLIEST),
         follow=asked.truth("follow", default=not bounded and not aggregate),
         where=_where(asked, name, known, decoded=decoded),
         columns=asked.texts("columns"),
         decoded=decoded,
         aggregate=aggregate,
         enriched=asked.truth("enriched", default=False),
+        reader=checked_reader(reader) if reader else "",
     )
 
 
@@ -238,6 +256,16 @@ def _aggregate(asked: JsonObject, name: str, known: Catalogue, *, decoded: bool)
 
     _, meant = known.aggregation(query, name, decoded=decoded)
     return Asked(query, window_named(window), meant)
+
+
+def checked_reader(name: str) -> str:
+    """Return a reader's name; ConfigError where it cannot be one."""
+    if not _READER.fullmatch(name):
+        raise ConfigError(
+            f"reader is {shortened(name)!r}: write 1 to 64 letters, digits, '.', '_' or '-', the first of"
+            " them a letter or a digit"
+        )
+    return name
 
 
 def _ledgers(first: int, last: int) -> LedgerRange | None:

@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkError, UnknownSession
+from stellarrow.processor.kept_readers import in_spools
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Cutter, Sent, Stream, gathered
 from stellarrow.processor.reads.cursor import Place, cursor_of
+from stellarrow.processor.reads.places import placed
 from stellarrow.processor.reads.projection import picker
-from stellarrow.processor.reads.request import LATEST, Command
+from stellarrow.processor.reads.request import LATEST, PLACE, Command
 from stellarrow.processor.reads.versions import converter
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.spool.spool import Spool
@@ -72,7 +74,15 @@ class SessionReader:
                 f"sessions do not keep {command.table}: name start_ledger, and it is decoded for you, or"
                 f" choose among {', '.join(kept)}"
             )
-        self._id = f"{name} {command.table} {uuid.uuid4().hex[:8]}"
+        # Of sessions that began while a reader with a name was away, it is to have all.
+        self._unknown = Place(0) if command.origin == PLACE else None
+        command = placed(processor, command)
+        self._kept = command.reader
+        self._id = (
+            in_spools(command.reader, command.table)
+            if command.reader
+            else f"{name} {command.table} {uuid.uuid4().hex[:8]}"
+        )
         self._processor = processor
         self._command = command
         pick, convert = picker(command, processor.tokens), converter(command.table)
@@ -92,6 +102,8 @@ class SessionReader:
         for work in self.works():
             self._attach(work)
         self._latest = False  # of sessions that begin from now on, all is new
+        if self._kept:
+            self._processor.readers.put(self._kept, self._command.table, self._cursor.token())
 
     def works(self) -> list[SessionWorker]:
         return [work for work in self._processor.works() if self._command.table in work.kept_tables]
@@ -105,12 +117,17 @@ class SessionReader:
         for piece in gathered(pieces, work.session.batch_size):
             for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
                 yield self._with_token(work, sent)
-                taken.spool.register(self._id, after=sent.place.after)
+                self._took(taken, sent.place.after)
                 if sent.complete and self._processor.draining.is_set():
                     return
-            taken.spool.register(self._id, after=piece.last)
+            self._took(taken, piece.last)
         for sent in taken.cutter.rest():
             yield self._with_token(work, sent)
+
+    def _took(self, taken: _Taken, ledger: int) -> None:
+        """Let the spool know what is sent; one that has a name says itself what it has."""
+        if not self._kept:
+            taken.spool.register(self._id, after=ledger)
 
     def wait(self) -> None:
         """Return when there may be more, or it is time to look whether the client is still there."""
@@ -131,7 +148,7 @@ class SessionReader:
             raise Damaged(answer)
 
     def close(self) -> None:
-        for taken in self._taken.values():
+        for taken in self._taken.values() if not self._kept else ():
             taken.spool.forget(self._id)
 
     def _has_more(self) -> bool:
@@ -153,7 +170,7 @@ class SessionReader:
     def _attach(self, work: SessionWorker) -> _Taken | None:
         if work.session.id in self._taken:
             return self._taken[work.session.id]
-        place = self._cursor.places.get(work.session.id)
+        place = self._cursor.places.get(work.session.id, self._unknown)
         if work.spool is None:
             if place and place.after < work.session.current and not work.lost:
                 raise LedgerMissing(

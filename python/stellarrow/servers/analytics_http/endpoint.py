@@ -63,10 +63,13 @@ class Endpoint:
     body: Mapping[str, Any] | None = None  # the JSON schema of what is posted; None where it is got
     is_stream: bool = False  # of events, without end
     document: Mapping[str, Any] = field(default_factory=dict)  # the JSON schema of an answer without rows
+    verb: str = ""  # where it is neither GET nor POST
+    status: str = "200"  # of an answer
+    is_file: bool = False  # in any of the formats, sent as it lies on disk
 
     @property
     def method(self) -> str:
-        return "GET" if self.body is None else "POST"
+        return self.verb or ("GET" if self.body is None else "POST")
 
     @property
     def formats(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.core.version import __version__
+from stellarrow.servers.analytics_exports.asked import FORMATS
 from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.parameters import Parameter
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES
@@ -38,6 +39,10 @@ _STATUSES: Final = {
     "500": "What is stored cannot be read.",
     "503": "What is asked for is not here now: see Retry-After.",
 }
+_PARTS: Final = {
+    "206": {"description": "The part that Range asks for."},
+    "416": {"description": "The file has no such part."},
+}
 _SECURITY: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key or a token."},
     "key": {"type": "apiKey", "in": "header", "name": "X-API-Key", "description": "An API key."},
@@ -57,7 +62,7 @@ def document(endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema]) ->
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in endpoints)],
         "security": [{}, {"bearer": []}, {"key": []}],
-        "paths": {one.path: {one.method.lower(): _operation(one)} for one in endpoints},
+        "paths": _paths(endpoints),
         "components": {
             "schemas": {"Problem": _PROBLEM, **{name: _row(one) for name, one in schemas.items()}},
             "responses": {status: _problem(said) for status, said in _STATUSES.items()},
@@ -66,14 +71,26 @@ def document(endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema]) ->
     }
 
 
+def _paths(endpoints: Sequence[Endpoint]) -> dict[str, Any]:
+    paths: dict[str, Any] = {}
+    for one in endpoints:
+        paths.setdefault(one.path, {})[one.method.lower()] = _operation(one)
+    return paths
+
+
 def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    verb = f"{endpoint.method.lower()}_" if endpoint.status != "200" else ""
     operation: dict[str, Any] = {
         "summary": endpoint.summary,
-        "operationId": _identifier(endpoint.path),
+        "operationId": verb + _identifier(endpoint.path),
         "tags": [endpoint.tag],
         "parameters": [_parameter(one) for one in endpoint.taken],
-        "responses": {"200": _answer(endpoint), "304": {"description": "Nothing changed since the ETag."}},
+        "responses": {endpoint.status: _answer(endpoint)},
     }
+    if endpoint.method == "GET":
+        operation["responses"]["304"] = {"description": "Nothing changed since the ETag."}
+    if endpoint.is_file:
+        operation["responses"] |= _PARTS
     operation["responses"] |= {status: {"$ref": f"#/components/responses/{status}"} for status in _STATUSES}
     if endpoint.description:
         operation["description"] = endpoint.description
@@ -84,6 +101,11 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _answer(endpoint: Endpoint) -> dict[str, Any]:
+    if endpoint.status == "204":
+        return {"description": endpoint.summary}
+    if endpoint.is_file:
+        kinds = [MEDIA_TYPES[name].partition(";")[0] for name in FORMATS]
+        return {"description": endpoint.summary, "content": {kind: {} for kind in kinds}}
     row: dict[str, Any] = {"type": "object"}
     if endpoint.rows_of:
         row = {"$ref": f"#/components/schemas/{endpoint.rows_of}"}

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
@@ -38,7 +39,7 @@ PATH: Final = "/v1/query"
 _KEYS: Final = ("sql", "params", "limit", "timeout")
 _FORMATS: Final = ("json", "ndjson", "csv", "arrow", "parquet")
 _LIMITS: Final = SandboxLimits(seconds=10.0, memory_mb=512, rows=1_000, size_bytes=64 << 20)
-_MOST_ROWS: Final = 100_000
+MOST_ROWS: Final = 100_000
 _AT_ONCE: Final = 2
 _MOST_WAITING: Final = 16  # with those that run
 
@@ -56,7 +57,7 @@ class Queries:
         self, request: Request, given: Mapping[str, Any], format_name: str, coding: str | None
     ) -> Whole:
         """Answer a query; one whose caller leaves is ended."""
-        asked = _read(given)
+        asked = AskedSql.read(given)
         if self._waiting >= _MOST_WAITING:
             raise TooManyCalls(f"{self._waiting} queries run or wait already: ask again in a moment")
         turn = _Turn()
@@ -74,10 +75,8 @@ class Queries:
             watch.cancel()
             self._waiting -= 1
 
-    def _answer(self, turn: _Turn, asked: _Asked, format_name: str, coding: str | None) -> Whole:
-        snapshots = {name: self._tables.snapshot(name) for name in self._tables.names}
-        as_of = min((one.as_of for one in snapshots.values()), default=0)
-        tables = {name: _table(one, as_of) for name, one in snapshots.items()}
+    def _answer(self, turn: _Turn, asked: AskedSql, format_name: str, coding: str | None) -> Whole:
+        as_of, tables = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
         with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
@@ -92,6 +91,13 @@ class Queries:
             (b"x-truncated", told),
         ]
         return sealed(body, headers, None if format_name == "parquet" else coding)
+
+    @contextmanager
+    def begun(self, asked: AskedSql) -> Iterator[tuple[int, SandboxAnswer]]:
+        """Yield as of which ledger an answer is, and its rows as they come."""
+        as_of, tables = sandboxed(self._tables)
+        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
+            yield as_of, found
 
     def close(self) -> None:
         self._sandbox.close()
@@ -160,7 +166,7 @@ def described_query() -> Endpoint:
             "properties": {
                 "sql": {"type": "string", "minLength": 1, "maxLength": _LIMITS.text_characters},
                 "params": {"type": ["array", "object"], "description": "Values for ?, or for $name."},
-                "limit": {"type": "integer", "minimum": 1, "maximum": _MOST_ROWS, "default": _LIMITS.rows},
+                "limit": {"type": "integer", "minimum": 1, "maximum": MOST_ROWS, "default": _LIMITS.rows},
                 "timeout": {"type": "number", "exclusiveMinimum": 0, "maximum": _LIMITS.seconds},
             },
         },
@@ -168,38 +174,50 @@ def described_query() -> Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class AskedSql:
     """A query that was read."""
 
     text: str
     params: Any
     limits: SandboxLimits
 
+    @classmethod
+    def read(cls, given: Mapping[str, Any], *, rows: int = _LIMITS.rows) -> AskedSql:
+        """Read what was given by name; so many rows are answered with unless another limit is given."""
+        for name in given:
+            if name not in _KEYS:
+                remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
+                raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+        text, params = read_sql(given)
+        limit, seconds = given.get("limit", rows), given.get("timeout", _LIMITS.seconds)
+        if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= MOST_ROWS:
+            raise Refused(f"limit must be a whole number from 1 to {MOST_ROWS}", field="limit")
+        is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+        if not is_number or not 0 < seconds <= _LIMITS.seconds:
+            raise Refused(
+                f"timeout must be seconds, more than 0 and at most {_LIMITS.seconds:g}", field="timeout"
+            )
+        return cls(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
 
-def _read(given: Mapping[str, Any]) -> _Asked:
-    for name in given:
-        if name not in _KEYS:
-            remedy = nearest(name, _KEYS, f"there are {', '.join(_KEYS)}")
-            raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+
+def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
+    """Return a query's text and its values; Refused where they are none."""
     text = given.get("sql")
     if not isinstance(text, str) or not text.strip():
         raise Refused("sql is missing: give a select as text", field="sql")
     params = given.get("params", [])
     if not isinstance(params, list | dict):
         raise Refused("params is no list and no object: give values for ?, or for $name", field="params")
-    limit, seconds = given.get("limit", _LIMITS.rows), given.get("timeout", _LIMITS.seconds)
-    if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= _MOST_ROWS:
-        raise Refused(f"limit must be a whole number from 1 to {_MOST_ROWS}", field="limit")
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds <= _LIMITS.seconds:
-        raise Refused(
-            f"timeout must be seconds, more than 0 and at most {_LIMITS.seconds:g}", field="timeout"
-        )
-    return _Asked(text, params, replace(_LIMITS, rows=limit, seconds=max(0.05, float(seconds))))
+    return text, params
 
 
-def _table(snapshot: Snapshot, as_of: int) -> SandboxTable:
-    return SandboxTable(snapshot.schema, partial(_batches, snapshot, as_of))
+def sandboxed(tables: Tables) -> tuple[int, dict[str, SandboxTable]]:
+    """Return what a query reads: every table, as of the last ledger that all of them have."""
+    snapshots = {name: tables.snapshot(name) for name in tables.names}
+    as_of = min((one.as_of for one in snapshots.values()), default=0)
+    return as_of, {
+        name: SandboxTable(one.schema, partial(_batches, one, as_of)) for name, one in snapshots.items()
+    }
 
 
 def _batches(snapshot: Snapshot, as_of: int) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Final
@@ -15,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import types
 
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import shortened
 from stellarrow.servers.analytics_http.writing import written
 
@@ -30,24 +31,46 @@ _PLAIN: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
 
 def encoded(schema: pa.Schema, batches: Sequence[pa.RecordBatch], format_name: str, as_of: int) -> bytes:
     """Return rows in a format; ConfigError names the column that has no place there."""
+    if format_name != "json":
+        return b"".join(blocks(schema, batches, format_name))
+    _check_columns(schema, format_name)
+    with _placing(format_name):
+        body = b",".join(map(_json, _rows(schema, batches)))
+    return b'{"rows":[' + body + b'],"next_cursor":null,"as_of_ledger":' + str(as_of).encode() + b"}"
+
+
+def blocks(schema: pa.Schema, batches: Iterable[pa.RecordBatch], format_name: str) -> Iterator[bytes]:
+    """Yield rows in a format, which is not json, as they come; ConfigError as of encoded()."""
+    _check_columns(schema, format_name)
+    with _placing(format_name):
+        if format_name in ("arrow", "parquet"):
+            yield from written(format_name, schema, iter(batches), None)
+        elif format_name == "csv":
+            yield _csv([schema.names])
+            for batch in batches:
+                yield _csv([row[name] for name in schema.names] for row in _rows(schema, [batch]))
+        else:
+            for batch in batches:
+                yield b"".join(_json(row) + b"\n" for row in _rows(schema, [batch]))
+
+
+@contextmanager
+def _placing(format_name: str) -> Iterator[None]:
+    try:
+        yield
+    except StellarrowError:
+        raise
+    except (pa.ArrowException, ValueError, OverflowError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"a value has no place in {format_name} ({reason}): cast it to VARCHAR") from error
+
+
+def _check_columns(schema: pa.Schema, format_name: str) -> None:
     for field in schema:
         _check(field, is_flat=format_name == "csv")
     if len(set(schema.names)) < len(schema.names):
         twice = next(name for name in schema.names if schema.names.count(name) > 1)
         raise ConfigError(f"two columns are called {shortened(twice)!r}: name them apart, with AS")
-    try:
-        if format_name in ("arrow", "parquet"):
-            return b"".join(written(format_name, schema, iter(batches), None))
-        rows = _rows(schema, batches)
-        if format_name == "csv":
-            return _csv(schema.names, rows)
-        if format_name == "ndjson":
-            return b"".join(_json(row) + b"\n" for row in rows)
-        body = b",".join(map(_json, rows))
-    except (pa.ArrowException, ValueError, OverflowError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"a value has no place in {format_name} ({reason}): cast it to VARCHAR") from error
-    return b'{"rows":[' + body + b'],"next_cursor":null,"as_of_ledger":' + str(as_of).encode() + b"}"
 
 
 def _check(field: pa.Field, *, is_flat: bool) -> None:
@@ -68,7 +91,7 @@ def _has_place(kind: pa.DataType, *, is_flat: bool) -> bool:
     return any(one(kind) for one in _PLAIN)
 
 
-def _rows(schema: pa.Schema, batches: Sequence[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+def _rows(schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
     wide = {field.name for field in schema if _is_wide(field.type)}
     for batch in batches:
         for row in batch.to_pylist():  # a stranger's few columns of any type
@@ -100,9 +123,7 @@ def _json(row: dict[str, Any]) -> bytes:
     return json.dumps(row, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def _csv(names: Sequence[str], rows: Iterator[dict[str, Any]]) -> bytes:
+def _csv(lines: Iterable[Sequence[Any]]) -> bytes:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(names)
-    writer.writerows([row[name] for name in names] for row in rows)
+    csv.writer(text, lineterminator="\n").writerows(lines)
     return text.getvalue().encode()

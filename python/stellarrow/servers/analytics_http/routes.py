@@ -12,6 +12,7 @@ from stellarrow.servers.analytics_http.accounts import AccountEndpoints
 from stellarrow.servers.analytics_http.assets import AssetEndpoints
 from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
+from stellarrow.servers.analytics_http.exports_described import described_exports
 from stellarrow.servers.analytics_http.figures import FigureEndpoints
 from stellarrow.servers.analytics_http.openapi import document
 from stellarrow.servers.analytics_http.pages import page_routes
@@ -24,7 +25,7 @@ from stellarrow.servers.analytics_http.tables import TableEndpoints
 from stellarrow.servers.analytics_live import Channels
 
 with needing("HTTP", "servers"):
-    from starlette.routing import BaseRoute
+    from starlette.routing import BaseRoute, Route
 
 
 def endpoints(
@@ -47,15 +48,18 @@ def routes(
     channels: Channels,
     queries: Queries,
     following: Callable[[], Mapping[str, Any]],
+    *,
+    exports: list[Route],
 ) -> list[BaseRoute]:
     """Return the routes of REST, what describes them, and the web page."""
     made = endpoints(tables, figures, following)
-    told = [*made, described_query(), described()]
+    told = [*made, described_query(), described(), *described_exports()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
         *page_routes(),
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
         query_route(queries),
+        *exports,
         *reference_routes(told, document(told, schemas)),
     ]

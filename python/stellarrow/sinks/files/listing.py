@@ -9,6 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import as_schema
+from stellarrow.core.typed_columns import holds
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.again import again
@@ -143,12 +145,25 @@ class Listing:
         """Refuse facts that are not the table's."""
         for fact, value in {"unsigned": "", **self.shape.facts}.items():
             there = held.get(fact, value if fact in _LATER else "")
+            if fact == "columns" and there != value and self._has(there):
+                continue
             if there != value:
                 unsaid = _UNSAID.get(fact, "none")
                 raise SchemaMismatch(
                     f"{self} was written with {fact.replace('_', ' ')} {there or unsaid!r}, not"
                     f" {value or unsaid!r}: ask for the same again, or choose another folder"
                 )
+
+    def _has(self, columns: str) -> bool:
+        """Tell whether the table has all columns of a file, by their schema as text; SchemaMismatch."""
+        if not columns:
+            return False
+        table = self.shape.facts["table"]
+        if not holds(as_schema(table, self.shape.facts["columns"]), as_schema(table, columns)):
+            raise SchemaMismatch(
+                f"{self} has columns by now that this run does not know: run it again, and it learns them"
+            )
+        return True
 
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from threading import Timer
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import refuse_typed, table
+import pyarrow as pa
+
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -18,7 +20,7 @@ from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
-from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in
+from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in, typed_columns
 from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Worker
@@ -81,8 +83,6 @@ class FileSink:
         partition: str,
         ledgers_per_file: int,
     ) -> None:
-        if format.name != "parquet":
-            refuse_typed(tables, f"the {format.name} sink")
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)
@@ -125,6 +125,11 @@ class FileSink:
     def held(cls, url: str) -> list[HeldFiles]:
         """Return the tables of a place, whoever wrote them."""
         return held_files_in(open_existing(url))
+
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that the typed tables of a place have."""
+        return typed_columns(Place.parse(url).open())
 
     @property
     def ledgers_per_part(self) -> int:

@@ -1,0 +1,97 @@
+"""What an export is asked for: a table's rows under conditions, or SQL; every mistake in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.paging import first_mark
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import NotFound, Refused, blaming
+from stellarrow.analysis.reads.times import Times
+from stellarrow.errors import nearest
+from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.bounded_json import JsonObject
+from stellarrow.net.redaction import shortened
+from stellarrow.servers.analytics_http.query import read_sql
+
+FORMATS: Final = ("parquet", "ndjson", "csv")
+_LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
+_OF_TABLES: Final = ("table", "start", "end", "columns", *_LISTS, "where")
+_OF_SQL: Final = ("sql", "params")
+KEYS: Final = ("format", *_OF_TABLES, *_OF_SQL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What is to be exported; of a table as of one ledger, and of these ledgers."""
+
+    format: str
+    query: Mapping[str, Any]
+    as_of: int = 0
+    ledgers: LedgerSet
+
+
+def read(given: Mapping[str, Any], tables: Tables) -> Asked:
+    """Read what was posted, and look what of it is there now."""
+    for name in given:
+        if name not in KEYS:
+            remedy = nearest(name, KEYS, f"there are {', '.join(KEYS)}")
+            raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+    format_name = given.get("format")
+    if format_name not in FORMATS:
+        raise Refused(
+            f"format is {shortened(repr(format_name))}: it must be {' or '.join(FORMATS)}", field="format"
+        )
+    query = {name: value for name, value in given.items() if name != "format" and value is not None}
+    if ("sql" in query) is ("table" in query):
+        raise Refused("name what to export: either a table, or sql", field="table")
+    if "sql" in query:
+        _only(query, _OF_SQL, "sql")
+        read_sql(query)
+        return Asked(format=format_name, query=query, ledgers=LedgerSet())
+    _only(query, _OF_TABLES, "a table")
+    return _of_table(format_name, query, tables)
+
+
+def question_of(query: Mapping[str, Any]) -> Question:
+    """Return what is asked of a table, of all ledgers."""
+    asked = JsonObject(dict(query))
+    lists = {}
+    for name in _LISTS:
+        with blaming(name):
+            lists[name] = asked.texts(name)
+    with blaming("where"):
+        conditions = Conditions(**lists, where=asked.text("where"))
+    with blaming("columns"):
+        columns = asked.texts("columns")
+    with blaming("table"):
+        return Question(table=asked.text("table"), conditions=conditions, columns=columns)
+
+
+def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
+    question = question_of(query)
+    snapshot = tables.snapshot(question.table)
+    snapshot.read(question, LedgerRange(0, 0))  # what is wrong with it is told now
+    bounds = []
+    for name in ("start", "end"):
+        with blaming(name):
+            bounds.append(JsonObject(query).text(name))
+    due = Times(tables).range(question.table, *bounds)
+    if due is None:
+        return Asked(format=format_name, query=query, as_of=snapshot.as_of, ledgers=LedgerSet())
+    mark = first_mark(snapshot, Question(table=question.table, ledgers=due))
+    ledgers = snapshot.coverage & LedgerSet([LedgerRange(due.first, max(due.first, mark.as_of))])
+    if not ledgers and due.first > snapshot.as_of:
+        raise NotFound(
+            f"ledger {due.first} has not come yet: the last one is {snapshot.as_of}", field="start"
+        )
+    return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers)
+
+
+def _only(query: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:
+    for name in query:
+        if name not in known:
+            raise Refused(f"{name} cannot be asked of {what}: leave it out", field=name)

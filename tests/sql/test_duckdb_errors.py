@@ -1,0 +1,28 @@
+"""What DuckDB says is told as a sentence of this project's."""
+
+from __future__ import annotations
+
+import pytest
+
+duckdb = pytest.importorskip("duckdb")
+
+from stellarrow.sql.duckdb_errors import sentence  # noqa: E402  DuckDB is an extra
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("select * from nowhere", "there is no table nowhere."),
+        ("select nothing from t", 'there is no column "nothing". Did you mean "one"?'),
+        ("select t.nothing from t", 't has no column "nothing". Did you mean "one"?'),
+        ("select nothing(one) from t", "there is no function nothing."),
+        ("selec 1", 'syntax error at or near "selec".'),
+        ("select cast('a' as integer)", "Could not convert string 'a' to INT32."),
+    ],
+)
+def test_what_duckdb_says_needs_no_knowledge_of_its_insides(query: str, said: str) -> None:
+    with duckdb.connect() as connection:
+        connection.execute("create table t(one integer)")
+        with pytest.raises(duckdb.Error) as caught:
+            connection.sql(query).fetchall()
+        assert sentence(caught.value).startswith(said)
