@@ -41,6 +41,7 @@ from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
@@ -75,6 +76,7 @@ __all__ = [
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",

@@ -242,6 +242,14 @@ class Forgetting(Protocol):
 
 
 @runtime_checkable
+class Compacting(Protocol):
+    """A class of sinks whose places `compact` tidies up."""
+
+    def compact(self, url: str, ledgers_per_file: int) -> int:
+        """Merge small files and remove what nobody reads; return how many files went, as a class method."""
+
+
+@runtime_checkable
 class Readable(Protocol):
     """A class of sinks whose places can be read back, by `coverage` and `extract --verify`."""
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from stellarrow.protocols import Health
 from stellarrow.storage.atomic import make_folders, place, sync_folder
+from stellarrow.storage.exclusive import put_new
 from stellarrow.storage.files import Found, Gone
 from stellarrow.storage.irregular import Irregular, Irregularity, irregularity, leads_out
 from stellarrow.storage.lock_waits import lock_exclusively
@@ -32,6 +33,8 @@ _LEAST_ROOM: Final = 1 << 30
 
 class LocalFiles:
     """A folder; what a writer that died left in it, the next one removes."""
+
+    is_conditional = True
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = local_path(folder)
@@ -91,8 +94,8 @@ class LocalFiles:
         self._check_folder(path.rpartition("/")[0])
         with self._translate_os_errors(path):
             make_folders(target.parent)
-            if new and target.exists():  # nobody else places now: see alone
-                return False
+            if new:
+                return put_new(aside, target)
             place(aside, target)
         return True
 
