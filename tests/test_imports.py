@@ -27,7 +27,7 @@ FLOORS = (
     ("core",),
     ("registry",),
     ("storage", "config"),
-    ("security",),
+    ("security", "records"),
     ("pipeline", "spool", "contracts", "analysis", "enrichment"),
     ("lake", "consumer", "processor"),
     (

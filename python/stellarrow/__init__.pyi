@@ -40,6 +40,7 @@ from .ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet
 from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
+    Aged,
     Checked,
     Compacting,
     Configured,
@@ -60,6 +61,7 @@ from .protocols import (
     Refetching,
     Searchable,
     ServerState,
+    Shared,
     Sink,
     SinkKind,
     Source,
@@ -72,6 +74,7 @@ from .sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
+    "Aged",
     "ApiKeyExists",
     "BackfillReport",
     "ChainBroken",
@@ -119,6 +122,7 @@ __all__ = [
     "SchemaMismatch",
     "Searchable",
     "ServerState",
+    "Shared",
     "Sink",
     "SinkError",
     "SinkKind",

@@ -103,6 +103,22 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Aged(Protocol):
+    """A sink whose coverage has ledgers that are not there any more, as they were too old."""
+
+    def left(self) -> tuple[LedgerSet, LedgerSet]:
+        """Return the ledgers that were archived in any table, and those that were deleted."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A sink that can tell whether another process is writing to its place."""
+
+    def is_written_beside(self) -> bool:
+        """Tell whether one is; where it cannot be told, none is."""
+
+
+@runtime_checkable
 class Divided(Protocol):
     """A sink that keeps ledgers in parts, such as files, which two writers had better not share."""
 

@@ -171,6 +171,14 @@ class LocalFiles:
             if name.startswith(ASIDE):
                 _remove_if_dead(self._folder / name)
 
+    def is_written_beside(self) -> bool:
+        """Tell whether somebody else has files on their way here; where there are no locks, nobody has."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            own = self._aside.name if self._aside else ""
+            names = [name for name in os.listdir(self._folder) if name.startswith(ASIDE) and name != own]
+            return any(_is_held(self._folder / name) for name in names)
+        return False
+
     def health(self) -> Health:
         """Measure the disk with a file that nobody sees, in the folder or the one it would be made in."""
         folder = self._folder.absolute()
@@ -264,6 +272,16 @@ def _remove_if_dead(folder: Path) -> None:
         if _is_locked(descriptor):
             shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def _is_held(folder: Path) -> bool:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _is_locked(descriptor) is False
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _is_locked(descriptor: int) -> bool | None:

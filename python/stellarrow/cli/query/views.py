@@ -66,11 +66,17 @@ class View:
     query: str = ""
     datasets: dict[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
+    files: list[str] = field(default_factory=list)
     error: StellarrowError | None = None
 
     @property
     def name(self) -> str:
         return f"{self.schema}.{self.table}" if self.schema else self.table
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a file went since: where a file system has no locks, nothing keeps one from merging it."""
+        return not all(Path(one).exists() for one in self.files)
 
 
 def views(data: Path, kept: ExitStack) -> list[View]:
@@ -144,6 +150,7 @@ def _within(part: LedgerRange | None) -> str:
 
 
 def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
+    view.files += paths
     if listing.shape.format.name == "parquet":
         import pyarrow.dataset as ds  # noqa: PLC0415  slow to load
         from pyarrow.fs import LocalFileSystem  # noqa: PLC0415  slow to load

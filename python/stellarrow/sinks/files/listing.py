@@ -86,8 +86,7 @@ class Listing:
 
     def has_departed(self, ledgers: LedgerRange) -> bool:
         """Tell whether a range was archived or deleted, and what is left of it here is about to go."""
-        departed = self.departed()
-        return ledgers in departed.archived or ledgers in departed.deleted
+        return not LedgerSet([ledgers]) - self.departed().ledgers  # one record may be of many ranges
 
     def record(self, ledgers: LedgerRange, state: str) -> Record:
         """Read where the files of a range went."""

@@ -25,6 +25,7 @@ from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 
@@ -164,6 +165,18 @@ class FileSink:
         for other in others:
             covered &= other
         return covered
+
+    def left(self) -> tuple[LedgerSet, LedgerSet]:
+        """Return the ledgers that were archived in any table, and those that were deleted."""
+        archived, deleted = LedgerSet(), LedgerSet()
+        for files in self._tables.values():
+            more, gone = files.left()
+            archived, deleted = archived | more, deleted | gone
+        return archived - deleted, deleted
+
+    def is_written_beside(self) -> bool:
+        """Tell whether another process writes to the folder; of an object store it cannot be told."""
+        return isinstance(self._store, LocalFiles) and self._store.is_written_beside()
 
     def close(self) -> None:
         deadline = time.monotonic() + _PATIENCE
