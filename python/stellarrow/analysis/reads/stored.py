@@ -40,9 +40,10 @@ class StoredTable:
     kept: KeptRows = field(default_factory=KeptRows, repr=False, compare=False)
 
     @classmethod
-    def look(cls, listing: Listing, kept: KeptRows) -> StoredTable:
+    def look(cls, listing: Listing, kept: KeptRows | None = None) -> StoredTable:
         parts = listing.parts()
-        return cls(listing, tuple(part for _, part in trusted(parts)), LedgerSet(parts), kept)
+        found = tuple(part for _, part in trusted(parts))
+        return cls(listing, found, LedgerSet(parts), KeptRows() if kept is None else kept)
 
     @property
     def schema(self) -> pa.Schema:
