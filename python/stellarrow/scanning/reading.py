@@ -63,7 +63,7 @@ def scan(
 
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
-            `kafka://…`, `delta:…`.
+            `kafka://…`, `clickhouse://…`, `delta:…`, `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
