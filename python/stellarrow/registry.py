@@ -107,9 +107,9 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
-_KAFKA: Final = "stellarrow.sinks.kafka:KafkaSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
+_CLOUDS: Final = {"s3": "s3://BUCKET/PREFIX", "gs": "gs://BUCKET/PREFIX", "az": "az://CONTAINER/PREFIX"}
 _RPC: Final = "rpc+"
 
 
@@ -142,7 +142,8 @@ _SINKS: Final = _listed(
     Entry("csv", "csv:FOLDER", _SINK, "CSV files"),
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
-    Entry("kafka", "kafka://HOST:9092", _KAFKA, "topics in Kafka", extra="kafka"),
+    Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
+    Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(
@@ -151,18 +152,13 @@ FORMATS: Final = _listed(
     Entry("csv", "csv", f"{_FILES}.formats.csv:Csv"),
 )
 FILE_STORES: Final = _listed(
-    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
-    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_FILES, extra="lake"),
-    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_FILES, extra="lake"),
+    *(Entry(scheme, form, _CLOUD_FILES, extra="lake") for scheme, form in _CLOUDS.items()),
     Entry("file", "file:///FOLDER", "stellarrow.storage.local_files:LocalFiles"),
 )
 # Places that keep the objects of lakes.
+_WEB: Final = {"https": "https://HOST/PREFIX", "http": "http://HOST/PREFIX"}
 STORES: Final = _listed(
-    Entry("s3", "s3://BUCKET/PREFIX", _CLOUD_STORE, extra="lake"),
-    Entry("gs", "gs://BUCKET/PREFIX", _CLOUD_STORE, extra="lake"),
-    Entry("az", "az://CONTAINER/PREFIX", _CLOUD_STORE, extra="lake"),
-    Entry("https", "https://HOST/PREFIX", _CLOUD_STORE, extra="lake"),
-    Entry("http", "http://HOST/PREFIX", _CLOUD_STORE, extra="lake"),
+    *(Entry(scheme, form, _CLOUD_STORE, extra="lake") for scheme, form in (_CLOUDS | _WEB).items()),
     Entry("file", "file:///FOLDER", "stellarrow.storage.local:LocalStore"),
 )
 

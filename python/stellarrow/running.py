@@ -110,7 +110,7 @@ def run(
     sinks = _listed(sinks)
     typed = None
     if any(map(is_typed, tables)):
-        typed, network = learned(source, tables, specs=specs, ledgers=ledgers, network=network)
+        typed, network = learned(source, tables, specs=specs, ledgers=ledgers, network=network, sinks=sinks)
         tables = typed.expand(tables)
     select = select if columns is None else _select(columns, select, tables, decoded)
     named = Catalogue().filtered(Filter.of(where, select=select), filter, tables, decoded=decoded)

@@ -229,6 +229,26 @@ def test_a_database_is_measured_and_left_as_it_is(stellarrow: Run, database: str
     assert ("contract_data",) not in schemas
 
 
+def test_a_place_for_shared_state_that_compares_before_it_writes_is_well(
+    stellarrow: Run, tmp_path: Path
+) -> None:
+    place = tmp_path / "shared"
+    done = stellarrow("doctor", "--shared-state", place, "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (0, "ok"), finding
+    assert [one for one in place.rglob("*") if one.is_file()] == []
+
+
+def test_a_place_for_shared_state_that_is_away_is_broken(
+    stellarrow: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHARED_STATE", f"postgres://someone@127.0.0.1:{free_port()}/none")
+    done = stellarrow("doctor", "--json")
+    finding = json.loads(done.out)["findings"][-1]
+    assert (done.code, finding["state"]) == (1, "broken"), finding
+    assert "cannot be used" in finding["message"]
+
+
 def as_url(database: str) -> str:
     parts = conninfo.conninfo_to_dict(database)
     return (

@@ -14,6 +14,7 @@ import pytest
 from stellarrow.cli.output import formatting, progress_bar
 from stellarrow.core.framing import frame
 from stellarrow.pipeline.loop import Progress
+from stellarrow.storage.local_files import LocalFiles
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]
@@ -215,3 +216,20 @@ def test_transfers_come_from_unified_events_on_request(
     assert stellarrow(*later, "--transfers", "unified").code == 0
     mixed = stellarrow(*later)
     assert (mixed.code, "transfers 'unified'" in mixed.err) == (1, True)
+
+
+def test_an_extract_beside_another_into_the_same_folder_is_told_so(
+    stellarrow: Run, make_lake: Lake, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    lake, place = make_lake(), tmp_path / "out"
+    command = ("extract", lake, "--tables", "ledgers", "--to", f"parquet:{place}")
+    other = LocalFiles(place)
+    other.create()
+    try:
+        assert stellarrow(*command).code == 0
+    finally:
+        other.close()
+    assert "another process writes to" in caplog.text
+    caplog.clear()
+    assert stellarrow(*command).code == 0
+    assert caplog.text == ""

@@ -21,6 +21,12 @@ def url_of(base: str, **parts: str) -> str:
     return conninfo.make_conninfo(base, **parts)
 
 
+def web_url(base: str) -> str:
+    """Write a connection string as people do, over TCP."""
+    parts = conninfo.conninfo_to_dict(base)
+    return f"postgres://{parts['user']}@127.0.0.1:{parts['port']}/{parts['dbname']}"
+
+
 @contextmanager
 def open_folder() -> Iterator[Path]:
     """Make a folder that the server, which is another user where we are root, may enter."""

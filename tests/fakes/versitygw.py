@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -63,23 +65,54 @@ class Bucket:
 @pytest.fixture(scope="session")
 def versitygw(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
     """One S3 server for all tests; each makes buckets of its own names."""
-    port = free_port()
     place = tmp_path_factory.mktemp("versitygw")
-    for name in ("buckets", "metadata"):
-        (place / name).mkdir()
+    (place / "metadata").mkdir()
     # Metadata beside the objects, for temporary folders on file systems without extended attributes.
+    with started(place, "--sidecar", place / "metadata") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def exact_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3]:
+    """An S3 server of which an object and its ETag change in one step."""
+    place = tmp_path_factory.mktemp("exact-s3")
+    try:
+        os.setxattr(place, "user.stellarrow", b"1")
+    except OSError:
+        pytest.skip(f"{place} is on a file system without extended attributes: set TMPDIR to another")
+    with started(place) as server:
+        yield server
+
+
+@contextmanager
+def started(place: Path, *flags: str | Path) -> Iterator[S3]:
+    """Run a server on a folder of its own."""
+    port = free_port()
+    (place / "buckets").mkdir()
     argv: list[str | Path] = [program("versitygw"), "--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive"]
-    argv += ["posix", "--sidecar", place / "metadata", place / "buckets"]
+    argv += ["posix", *flags, place / "buckets"]
     keys = {"ROOT_ACCESS_KEY": _ACCESS_KEY, "ROOT_SECRET_KEY": _SECRET_KEY}
     process = Process(argv, port=port, log=place / "log", env=keys)
-    yield S3(process, place / "buckets")
-    process.stop()
+    try:
+        yield S3(process, place / "buckets")
+    finally:
+        process.stop()
 
 
 @pytest.fixture
 def bucket(versitygw: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
     """An empty bucket of the test's own, and its keys in the environment."""
-    for name, value in (versitygw.environment | {"HOME": str(tmp_path)}).items():
+    return _bucket(versitygw, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def exact_bucket(exact_s3: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    """The same on the exact server."""
+    return _bucket(exact_s3, monkeypatch, tmp_path)
+
+
+def _bucket(server: S3, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bucket:
+    for name, value in (server.environment | {"HOME": str(tmp_path)}).items():
         monkeypatch.setenv(name, value)
     name = f"bucket-{uuid4().hex[:12]}"
-    return Bucket(versitygw, name, versitygw.bucket(name))
+    return Bucket(server, name, server.bucket(name))

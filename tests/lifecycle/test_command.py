@@ -57,13 +57,18 @@ def test_coverage_tells_archived_and_deleted_apart_and_extract_fetches_nothing_a
     assert (code, told["ledgers"], told["missing"]) == (0, "", "")
     assert (told["archived"], told["deleted"]) == ("100:139", "")
     assert "archived 100" in run("coverage", "place")[1]
-    assert run("extract", "lake", "--tables", "ledgers", "--to", "parquet:place?ledgers=10")[0] == 0
+    extract = ("extract", "lake", "--tables", "ledgers", "--to", "parquet:place?ledgers=10")
+    old = "not fetched again, as they were too old: 40 ledgers archived (100 to 139); see docs/lifecycle.md"
+    assert run(*extract) == (0, f"nothing new\n{old}\n")
+    assert "already there: 0 ledgers\nnot fetched again" in run(*extract, "--dry-run")[1]
     assert not [*place.glob("ledgers/*.parquet")]
     assert json.loads(run("coverage", "old", "--json")[1])["tables"][0]["ledgers"] == "100:139"
     policy = ("--parquet-policy", "archive 1d, delete 2d")
     assert run("lifecycle", "run", "place", *policy)[0] == 0
     told = json.loads(run("coverage", "place", "--json")[1])["tables"][0]
     assert (told["archived"], told["deleted"], told["missing"]) == ("", "100:139", "")
+    said = json.loads(run(*extract, "--json")[1])
+    assert (said["skipped"], said["archived"], said["deleted"]) == (40, "", "100:139")
     assert run("check", "place") == (0, "0 files sound: 0 rows, 0 B\n")
     assert run("lifecycle", "run", "place")[1] == "nothing is due\n"
 

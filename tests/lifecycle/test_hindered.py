@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,31 @@ def test_what_somebody_reads_stays_until_the_next_run(aged: Aged) -> None:
         assert "is being read" in report.problems[0]
         assert aged.here() == "100:119"
     assert aged.run().problems == []
+    assert listings(LocalFiles(aged.place)) == []
+
+
+def test_a_patient_run_waits_for_who_reads(aged: Aged) -> None:
+    reading, begun = threading.Event(), threading.Event()
+
+    def read() -> None:
+        with LocalFiles(aged.place).reading("contract_data/_manifest"):
+            begun.set()
+            assert reading.wait(60)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    assert begun.wait(60)
+    looked: list[int] = []
+
+    def stopped() -> bool:
+        looked.append(1)
+        if len(looked) == 5:
+            reading.set()
+        return False
+
+    report = aged.lifecycle(patience=60.0).run(stopped=stopped)
+    reader.join(60)
+    assert report.problems == []
     assert listings(LocalFiles(aged.place)) == []
 
 

@@ -22,6 +22,7 @@ from stellarrow.core.synthetic import synthetic
 from stellarrow.net.address import Address
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.session import Status
+from stellarrow.processor.shared_sessions import SharedSessions
 from stellarrow.proto import control_service_pb2 as messages
 from stellarrow.servers.processor_flight import FlightServer
 from stellarrow.servers.processor_grpc import SERVICE, ControlServer
@@ -102,8 +103,10 @@ class Control:
 class Service:
     """A running processor."""
 
-    def __init__(self, source: Callable[[], sa.Source], options: Options) -> None:
-        self.processor = Processor(source, options)
+    def __init__(
+        self, source: Callable[[], sa.Source], options: Options, shared: SharedSessions | None = None
+    ) -> None:
+        self.processor = Processor(source, options, shared=shared)
         self.processor.resume()
         self.flight = FlightServer(ANYWHERE, self.processor)
         self.grpc = ControlServer(ANYWHERE, self.processor)
@@ -144,14 +147,18 @@ def start(tmp_path: Path, make_lake: Callable[..., Path]) -> Iterator[Start]:
     """Start a processor over the forty ledgers, or another source; each call on the same state."""
     with ExitStack() as stack:
 
-        def make(source: Callable[[], sa.Source] | None = None, **options: Any) -> Service:
+        def make(
+            source: Callable[[], sa.Source] | None = None,
+            shared: SharedSessions | None = None,
+            **options: Any,
+        ) -> Service:
             if source is None:
                 lake = tmp_path / "lake"
                 if not lake.exists():
                     make_lake()
                 source = lambda: FileSource(lake)  # noqa: E731
             chosen = {"where": EVERY_ROW, "state_dir": tmp_path / "state", "batch_size": 5, **options}
-            return stack.enter_context(closing(Service(source, Options(**chosen))))
+            return stack.enter_context(closing(Service(source, Options(**chosen), shared)))
 
         yield make
 

@@ -19,7 +19,7 @@ class Serving:
 
     def __init__(self, lake: Path | str, state: Path, *flags: str) -> None:
         self.state = state
-        self.log = state.with_name("log")
+        self.log = state.with_name("log" if state.name == "state" else f"{state.name}.log")
         self.addresses = {
             name: Address("127.0.0.1", free_port())
             for name in ("grpc-address", "flight-address", "health-port")

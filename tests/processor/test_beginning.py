@@ -15,7 +15,6 @@ from fakes.control_plane import ControlPlane
 from fakes.process import free_port
 from stellarrow.config import Processor as Settings
 from stellarrow.config import read
-from stellarrow.processor import processor
 from stellarrow.processor.session import Status
 from stellarrow.servers.processor_http import components
 from stellarrow.services.all_in_one import _lacking
@@ -121,7 +120,7 @@ def test_a_failure_of_an_earlier_start_degrades_no_more(start: Start) -> None:
 def test_of_many_sessions_that_ended_the_latest_keep_their_output(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(processor, "_ENDED", 2)
+    monkeypatch.setattr("stellarrow.processor.ended._ENDED", 2)
     service = start()
     failed, *kept = (
         service.processor.start(*ends).id for ends in ((7, 9), (100, 109), (110, 119), (120, 124))

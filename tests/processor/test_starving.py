@@ -40,7 +40,7 @@ def test_an_ended_session_keeps_no_file_open_and_can_be_read(start: Start) -> No
 def test_only_the_latest_of_those_that_ended_stay_while_it_runs(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stellarrow.processor.processor._ENDED", 2)
+    monkeypatch.setattr("stellarrow.processor.ended._ENDED", 2)
     service = start()
     ended = []
     for _ in range(4):

@@ -100,6 +100,8 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
         stack.enter_context(closing(consumer._secured))
         http = stack.enter_context(closing(consumer._http()))
         http.start()
+        stored = f"parquet:{state / 'stored'}?ledgers=10"
+        sa.run(str(lake), tables=["ledgers"], sinks=stored, network="synthetic")
         flags_of_analytics = {
             **common,
             "rest_port": ":0",
@@ -107,6 +109,7 @@ def deployed(lake: Path, state: Path, flags: Mapping[str, str]) -> Iterator[Depl
             "flight_address": ":0",
             "health_port": ":0",
             "source": str(lake),
+            "data": stored,
         }
         analytics = stack.enter_context(
             closing(AnalyticsService(read(Analytics, flags_of_analytics, environ={})))

@@ -1,12 +1,14 @@
 """Runs a sink in processes that die: one interpreter that is warm, a fork of it for each try.
 
 Reads a JSON object a line: the Python source that opens the sink as `sink`, the ranges to write, and when to
-die: at the n-th `step()` that source calls, or after so many seconds. Answers with the exit code. Several
-sources run at once, and the worst exit code is the answer.
+die: at the n-th `step()` that source calls, or after so many seconds, or so long after there are so many
+files of a pattern. Answers with the exit code. Several sources run at once, and the worst exit code is the
+answer.
 """
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 import signal
@@ -23,6 +25,7 @@ from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 
 DIED = 77
+_SECONDS = 120.0  # for files to come that come within one
 
 
 def counted(dies_at: int | None) -> Callable[[], None]:
@@ -62,11 +65,20 @@ def forked(opening: str, job: dict[str, Any], ledgers: list[bytes]) -> int:
     os._exit(0)
 
 
+def wait_for_files(pattern: str, count: int) -> None:
+    """Wait until there are so many files, however slow the machine is."""
+    deadline = time.monotonic() + _SECONDS
+    while len(glob.glob(pattern)) < count and time.monotonic() < deadline:
+        time.sleep(0.002)
+
+
 def main() -> None:
     ledgers = list(islice(synthetic(20, first=100, ledger_bytes=4_096), 40))
     for line in sys.stdin:
         job = json.loads(line)
         children = [forked(opening, job, ledgers) for opening in job["openings"]]
+        if job.get("until"):
+            wait_for_files(*job["until"])
         if job.get("seconds") is not None:
             time.sleep(job["seconds"])
             for child in children:

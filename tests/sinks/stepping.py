@@ -23,6 +23,10 @@ class Stepping:
     def __str__(self) -> str:
         return str(self._store)
 
+    @property
+    def is_conditional(self) -> bool:
+        return self._store.is_conditional
+
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
         return self._store.list(folder, deep=deep, after=after)
 

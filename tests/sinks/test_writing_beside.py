@@ -80,7 +80,9 @@ def expected(ledgers: list[sa.LedgerBatch]) -> list[int]:
     )
 
 
-@pytest.mark.parametrize("partition", ["ledgers", "hour", "contract_id:4"])
+@pytest.mark.parametrize(
+    "partition", ["ledgers", "hour", pytest.param("contract_id:4", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("others", [slice(0, 3), slice(0, 6), slice(1, 2)])
 @pytest.mark.parametrize("steps_between", [0, 1])
 def test_another_writer_that_writes_and_merges_at_any_step_leaves_each_row_once(

@@ -91,11 +91,26 @@ impl PyKnowledge {
         let contract = told(key_of(contract))?;
         let word = |(executable, ledger)| match executable {
             Executable::Wasm(hash) => (ledger, Some(decode::hash_text(&hash))),
-            Executable::StellarAsset => (ledger, None),
+            Executable::StellarAsset | Executable::External(_) => (ledger, None),
         };
         let known = self.lock();
         let ran = known.history(&contract).map(|history| history.executables());
         Ok(ran.unwrap_or_default().into_iter().map(word).collect())
+    }
+
+    fn seed(&self, name: &str, columns: PySchema, interfaces: &str) {
+        let own = columns.into_inner();
+        let own = own.fields().iter().map(|field| field.as_ref().clone()).collect();
+        self.lock().seed(name, own, interfaces);
+    }
+
+    fn freeze(&self) {
+        self.lock().freeze();
+    }
+
+    #[getter]
+    fn changes(&self) -> u64 {
+        self.lock().changes()
     }
 
     fn missing(&self) -> Vec<String> {

@@ -25,6 +25,7 @@ _GOES_ON: Final = ": the same command line continues from what is done"
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines of log, beside the error that we tell
     sys.exit(invoke(sys.argv[1:]))
 
 

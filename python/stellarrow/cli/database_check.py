@@ -69,8 +69,9 @@ def _lines(
         f"{one.table} does not have as many rows as were written of ledgers {formatting.ranges(one.wrong)}"
         for one in wrong
     ]
+    lines += [why for one in wrong for why in one.why]
     if kind is None:
-        return lines + [why for one in wrong for why in one.why]
+        return lines
     if lost:
         lines.append(f"run the same extract again, which writes {formatting.ranges(lost)} again")
     elif wrong:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
@@ -26,11 +27,12 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
-from stellarrow.protocols import Listed, Measured, Sink, Source
+from stellarrow.protocols import Aged, Listed, Measured, Shared, Sink, Source
 from stellarrow.sources.stdin import StdinSource
 from stellarrow.verification.row_counts import RowCountComparison
 from stellarrow.verification.stored_tables import stored_tables
 
+_log: Final = logging.getLogger(__name__)
 _LISTED: Final = 100_000  # ledgers that a dry run looks for one by one
 
 
@@ -77,6 +79,7 @@ class Job:
 
     def run(self, sinks: Sequence[Sink]) -> Outcome:
         wanted = self.wanted()
+        self._warn_of_others(sinks)
         letters = self._dead_letters()
         with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
             report = self._extract(
@@ -88,14 +91,17 @@ class Job:
             )
         letters.close_gaps(report.ranges)
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
+        archived, deleted = _left(sinks, wanted - report.ranges)
         return Outcome(
-            _summary(report, gaps),
+            _summary(report, gaps, archived, deleted),
             {
                 "ledgers": report.ledgers,
                 "bytes": report.bytes,
                 "rows": report.rows,
                 "seconds": round(report.seconds, 3),
                 "skipped": report.skipped,
+                "archived": str(archived),
+                "deleted": str(deleted),
                 "ranges": str(report.ranges),
                 "gaps": str(gaps),
                 "quarantined": str(report.quarantined),
@@ -103,6 +109,16 @@ class Job:
             },
             stop.exit_code if report.stopped else 0,
         )
+
+    def _warn_of_others(self, sinks: Sequence[Sink]) -> None:
+        """Say where another process may be doing the same work."""
+        for place, sink in zip(self._settings.to, sinks, strict=False):
+            if not self._settings.shard and isinstance(sink, Shared) and sink.is_written_beside():
+                _log.warning(
+                    "another process writes to %s just now: what both extract is kept once, and the work is"
+                    " done twice; give each ledgers of its own, with --ledgers or --shard",
+                    redacted_url(place),
+                )
 
     def _dead_letters(self) -> DeadLetters:
         settings = self._settings
@@ -152,8 +168,16 @@ class Job:
         gaps = LedgerSet() if self._settings.ledgers else wanted.holes
         absent |= gaps
         begins = held.first if held and absent and absent.first < held.first else None
+        left = _left(sinks, wanted - missing)
         return _estimate_text(
-            missing - absent, wanted - missing, absent, begins=begins, stored=stored, plain=plain, eta=eta
+            missing - absent,
+            wanted - missing,
+            absent,
+            left,
+            begins=begins,
+            stored=stored,
+            plain=plain,
+            eta=eta,
         )
 
     def _foretold(self, missing: LedgerSet) -> tuple[float, int]:
@@ -228,6 +252,7 @@ def _estimate_text(
     missing: LedgerSet,
     there: LedgerSet,
     absent: LedgerSet,
+    left: tuple[LedgerSet, LedgerSet],
     *,
     begins: int | None,
     stored: int | None,
@@ -239,8 +264,10 @@ def _estimate_text(
         f"would extract {formatting.many(missing.count, 'ledger')}"
         + (f" ({formatting.ranges(missing)})" if missing else "")
         + f", {size}, in about {formatting.seconds(eta)}",
-        f"already there: {formatting.many(there.count, 'ledger')}",
+        f"already there: {formatting.many((there - left[0] - left[1]).count, 'ledger')}",
     ]
+    if aged := _aged(*left):
+        lines.append(aged)
     if absent:
         many = formatting.many(absent.count, "ledger")
         lines.append(f"missing in the source: {formatting.ranges(absent)} ({many})")
@@ -254,6 +281,8 @@ def _estimate_text(
             "stored_bytes": stored,
             "xdr_bytes": plain,
             "skipped": there.count,
+            "archived": str(left[0]),
+            "deleted": str(left[1]),
             "missing": str(absent),
             "missing_ledgers": absent.count,
             "eta_seconds": round(eta, 1),
@@ -261,9 +290,32 @@ def _estimate_text(
     )
 
 
-def _summary(report: loop.Report, gaps: LedgerSet) -> str:
-    skipped = f", {formatting.many(report.skipped, 'ledger')} already there" if report.skipped else ""
-    lines = []
+def _left(sinks: Sequence[Sink], skipped: LedgerSet) -> tuple[LedgerSet, LedgerSet]:
+    """Return which of the ledgers that were skipped were archived, and which were deleted."""
+    archived, deleted = LedgerSet(), LedgerSet()
+    for sink in sinks:
+        if isinstance(sink, Aged):
+            more, gone = sink.left()
+            archived, deleted = archived | more, deleted | gone
+    return (archived - deleted) & skipped, deleted & skipped
+
+
+def _aged(archived: LedgerSet, deleted: LedgerSet) -> str:
+    """Say in a line what was too old to be kept; empty where nothing was."""
+    parts = [
+        f"{formatting.many(ledgers.count, 'ledger')} {what} ({formatting.ranges(ledgers)})"
+        for ledgers, what in ((archived, "archived"), (deleted, "deleted"))
+        if ledgers
+    ]
+    return (
+        f"not fetched again, as they were too old: {', '.join(parts)}; see docs/lifecycle.md" if parts else ""
+    )
+
+
+def _summary(report: loop.Report, gaps: LedgerSet, archived: LedgerSet, deleted: LedgerSet) -> str:
+    there = max(0, report.skipped - archived.count - deleted.count)
+    skipped = f", {formatting.many(there, 'ledger')} already there" if there else ""
+    lines = [aged] if (aged := _aged(archived, deleted)) else []
     if report.stopped:
         lines.append("stopped as asked: the same command line continues from there")
     if report.quarantined:

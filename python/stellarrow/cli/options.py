@@ -67,10 +67,12 @@ class LocalPath(click.Path):
 
 
 class Data(LocalPath):
-    """A folder of this machine, also as parquet:FOLDER, or the URL of a database or of topics."""
+    """A folder of this machine, also as parquet:FOLDER, or the location of a sink without plain files."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if str(value).startswith(("postgres://", "postgresql://", "kafka://")):
+        from stellarrow.scanning.sunk import is_no_file  # noqa: PLC0415  loads Arrow
+
+        if ":" in str(value) and is_no_file(str(value)):
             return str(value)
         form, _, folder = str(value).partition(":")
         is_sink = form in registry.FORMATS and "://" not in folder

@@ -41,6 +41,7 @@ def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[T
             specs=specs,
             ledgers=settings.ledgers,
             network=network,
+            sinks=settings.to,
             also=(lambda known: learn_place(known, local_path(place))) if place else None,
         )
     return made, made.expand(asked)

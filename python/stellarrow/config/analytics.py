@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from stellarrow.config.lifecycle import Aging
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
@@ -13,7 +14,7 @@ from stellarrow.net.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analytics(Listening, Reached, Ranged, Logged):
+class Analytics(Listening, Reached, Ranged, Logged, Aging):
     """Tables and figures over REST, WebSocket and Arrow Flight."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source of ledgers, instead of a processor.")

@@ -10,8 +10,8 @@ from stellarrow.config.values import FOLDER, TEXT, URL
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lifecycle(Settings):
-    """What becomes of stored tables as they age."""
+class Aging(Settings):
+    """Policies, an archive, and when something is done."""
 
     archive: str | None = setting(
         URL, None, "LIFECYCLE_ARCHIVE", help="Where what ages goes: a folder, or a URL such as s3://BUCKET."
@@ -30,6 +30,12 @@ class Lifecycle(Settings):
     schedule: str | None = setting(
         TEXT, None, "LIFECYCLE_SCHEDULE", help="Run again and again: cron and a time zone, '0 3 * * * UTC'."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lifecycle(Aging):
+    """What becomes of stored tables as they age."""
+
     state_dir: Path = setting(FOLDER, "./stellarrow-state", "STATE_DIR", help="Where the audit log lies.")
     audit_log: str | None = setting(
         TEXT, None, "AUDIT_LOG", help="Who did what: a file, - or off; else audit.jsonl in the state folder."

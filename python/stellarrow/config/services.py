@@ -101,6 +101,12 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
     )
     on_error: str = setting(ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
+    shared_state: str | None = setting(
+        URL,
+        None,
+        "SHARED_STATE",
+        help="Where replicas share their sessions: postgres://…, s3://BUCKET/PREFIX or a folder.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

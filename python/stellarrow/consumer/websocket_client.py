@@ -172,6 +172,9 @@ def subscribe(
     event_names: Sequence[str] = (),
     where: str = "",
     columns: Sequence[str] = (),
+    window: str = "",
+    asset: str = "",
+    contract: str = "",
     start: str = "latest",
     mode: str = "all",
     token: str | None = None,
@@ -179,12 +182,14 @@ def subscribe(
 ) -> Subscription:
     """Follow a table of an analytics service: Arrow batches of whole ledgers, as they become durable.
 
+    Or figures over time windows, `analytics/NAME`: batches of the windows that changed, as they are then.
+
     Iterate over what it returns. It connects when it is asked for the first batch, and again whenever the
     connection ends, from where it was: no row is lost or comes twice.
 
     Args:
         url: The service, such as `ws://localhost:8080` or `wss://host`.
-        table: A table's name, such as `token_transfers`.
+        table: A table's name, such as `token_transfers`, or `analytics/transfers` and other figures.
         contract_ids: Only rows of these contracts.
         accounts: Only rows from, to or of these accounts.
         assets: Only rows of these: native, CODE, CODE:ISSUER or a contract's id.
@@ -192,6 +197,9 @@ def subscribe(
         event_names: Only events whose first topic is one of these.
         where: A condition in SQL on the table's columns.
         columns: Which columns; none means all.
+        window: Of figures, how long each window is, such as `5m`; `1h` unless told.
+        asset: Figures of one asset: native, CODE:ISSUER or a contract's id.
+        contract: Figures of one contract.
         start: `latest`, what comes from now on; `earliest`, all there is; or the `resume` of a subscription.
         mode: `all`, every row; `latest` leaves ledgers out where the reader is too slow, and says which.
         token: An API key or a token.
@@ -209,8 +217,8 @@ def subscribe(
     asked: dict[str, Any] = {"channel": table, "mode": mode}
     lists = (contract_ids, accounts, assets, event_types, event_names, columns)
     asked |= {name: list(values) for name, values in zip(_LISTS, lists, strict=True) if values}
-    if where:
-        asked["where"] = where
+    texts = {"where": where, "window": window, "asset": asset, "contract": contract}
+    asked |= {name: value for name, value in texts.items() if value}
     return Subscription(url, asked, start, token, None if ca is None else os.fspath(ca))
 
 

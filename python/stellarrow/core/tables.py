@@ -99,11 +99,15 @@ def stored_table(name: str, version: str, columns: str) -> Table:
     """Return a table that files tell of; a typed one has its columns, as `written`, beside its name."""
     if not is_typed(name):
         return table(f"{name}@{version}")
+    return TypedTable(name, version, "What a contract declares.", as_schema(name, columns), ())
+
+
+def as_schema(name: str, columns: str) -> pa.Schema:
+    """Read a schema that `written` wrote."""
     try:
-        read = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns)))
+        return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(columns)))
     except (pa.ArrowException, ValueError) as error:
         raise ConfigError(f"the columns of {shortened(name)} cannot be read: {error}") from error
-    return TypedTable(name, version, "What a contract declares.", read, ())
 
 
 def tables() -> list[Table]:

@@ -13,6 +13,7 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
 from stellarrow.core.tables import TYPED, TypedTable, in_order, is_typed, open_typed
+from stellarrow.core.typed_columns import interfaces_of, own_columns
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers import LedgerRange, Network
 
@@ -170,6 +171,22 @@ class Knowledge:
     def is_complete(self) -> bool:
         """Whether the caller said everything of every target."""
         return {*self._targets} <= self._pinned
+
+    def seed(self, held: Mapping[str, pa.Schema]) -> None:
+        """Let the columns of tables that are kept somewhere stay; what is new comes behind them."""
+        for name, columns in held.items():
+            own = pa.schema(own_columns(columns))
+            if target_of(name) in self._targets:
+                _translated(lambda: self._known.seed(name, own, interfaces_of(columns)))  # noqa: B023  at once
+
+    def freeze(self) -> None:
+        """Make no tables and columns from now on but those that are there already."""
+        self._known.freeze()
+
+    @property
+    def changes(self) -> int:
+        """How often something was learned that changes how rows are read."""
+        return int(self._known.changes)
 
     def add_code(self, hash: str, code: bytes) -> None:
         """Know the code of a hash (hex)."""

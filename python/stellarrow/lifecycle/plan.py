@@ -12,6 +12,7 @@ from stellarrow.lifecycle.aging import Ages, AgingTable
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record
 from stellarrow.sinks.files.layout import superseded
+from stellarrow.storage.files import Gone
 
 ARCHIVE: Final = "archive"
 DELETE: Final = "delete"
@@ -51,6 +52,14 @@ class Plan:
 
     steps: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    is_stale: bool = (
+        False  # a file went after it was listed: another writer merged it, or another run took it
+    )
+
+    def hindered(self, name: str, error: SinkError) -> None:
+        """Note why nothing is planned for a table, or a place."""
+        self.problems.append(f"{name}: {error}" if name else str(error))
+        self.is_stale |= isinstance(error, Gone)
 
 
 def made_plan(
@@ -63,7 +72,7 @@ def made_plan(
         try:
             _plan_table(plan, table, policy, ages, has_archive=has_archive, now=now)
         except SinkError as error:
-            plan.problems.append(f"{table.name}: {error}")
+            plan.hindered(table.name, error)
     return plan
 
 

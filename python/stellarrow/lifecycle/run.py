@@ -15,11 +15,12 @@ from stellarrow.lifecycle.archive import Archive
 from stellarrow.lifecycle.free_space import Room, add_emergency
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
 from stellarrow.lifecycle.policies import Policy
-from stellarrow.lifecycle.steps import ArchiveOpener, Steps, merge_deleted
+from stellarrow.lifecycle.steps import ArchiveOpener, Merged, Steps, merge_deleted
 from stellarrow.security.audit_log import Audit, Event, NoAudit
+from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import found_tables
-from stellarrow.storage.files import FileStore
+from stellarrow.storage.files import FileStore, Gone
 
 _TRIES: Final = 3  # failures in a row after which the rest of an action is not tried
 _EVENTS: Final = {
@@ -62,8 +63,10 @@ class Lifecycle:
     archive: Archive | None = None
     audit: Audit = field(default_factory=NoAudit)
     who: str = ""
+    method: str = "stellarrow lifecycle"
     now: Callable[[], float] = time.time
     room: Room | None = None
+    patience: float = 0.0  # seconds to wait in a run, all together, for those who read what is to go
 
     def tables(self) -> tuple[list[AgingTable], list[str]]:
         """Look at every table once; return them, and what is wrong with others."""
@@ -81,6 +84,13 @@ class Lifecycle:
 
     def planned(self) -> tuple[Plan, dict[str, AgingTable]]:
         """Return the plan, and the tables it is of by their folders."""
+        for _ in range(CHANCES):
+            plan, tables = self._planned()
+            if not plan.is_stale:
+                break
+        return plan, tables
+
+    def _planned(self) -> tuple[Plan, dict[str, AgingTable]]:
         tables, problems = self.tables()
         has_archive = self.archive is not None
         now = int(self.now())
@@ -89,17 +99,23 @@ class Lifecycle:
             try:
                 add_emergency(plan, tables, self.policies, self.room, has_archive=has_archive, now=now)
             except SinkError as error:
-                plan.problems.append(str(error))
+                plan.hindered("", error)
         plan.problems[:0] = problems
         return plan, {one.name: one for one in tables}
 
     def run(self, told: Told = _quiet, *, stopped: Callable[[], bool] = lambda: False) -> Report:
         """Do what is due. It may be stopped or killed at any moment; the next run continues."""
-        plan, tables = self.planned()
-        report = Report(problems=[*plan.problems])
-        opener = ArchiveOpener()
+        report, opener = Report(), ArchiveOpener()
+        steps = Steps(opener, self.archive, time.monotonic() + self.patience, stopped)
+        went: set[str] = set()
         try:
-            self._take(plan, tables, Steps(opener, self.archive), report, told=told, stopped=stopped)
+            for _ in range(CHANCES):
+                plan, tables = self.planned()
+                report.problems = [*plan.problems]
+                now = self._take(plan, tables, steps, report, told=told, stopped=stopped)
+                if now <= went or stopped():
+                    break
+                went |= now  # merged, or taken by another run, just now: look what is due of it still
         finally:
             opener.close()
             self._note("lifecycle run", str(self.store), _result(report))
@@ -114,25 +130,30 @@ class Lifecycle:
         *,
         told: Told,
         stopped: Callable[[], bool],
-    ) -> None:
+    ) -> set[str]:
+        """Take the steps; return what was said of those whose files were not there any more."""
         failed: Counter[str] = Counter()
+        went: set[str] = set()
         for step in plan.steps:
             if stopped():
-                return
+                break
             if step.is_early and self.room and not self.room.lacking:
                 continue
             if failed[step.action] < _TRIES:
                 error = self._tried(step, tables[step.table], steps)
                 told(step, error)
-                failed[step.action] = failed[step.action] + 1 if error else 0
+                is_stale = isinstance(error, Gone | Merged)
+                failed[step.action] = failed[step.action] + 1 if error and not is_stale else 0
                 if error:
                     report.problems.append(str(error))
+                    went |= {str(error)} if is_stale else set()
                 else:
                     report.done.append(step)
         for action, times in failed.items():
             if times >= _TRIES:
                 report.problems.append(f"after {times} failures in a row no further {action} was tried")
         self._tidy({step.table for step in report.done if step.action != ARCHIVE})
+        return went
 
     def _tried(self, step: Step, table: AgingTable, steps: Steps) -> SinkError | None:
         target = f"{self.store}/{step.table} {step.ledgers}"
@@ -155,7 +176,7 @@ class Lifecycle:
             Event(
                 event=event,
                 principal=self.who,
-                method="stellarrow lifecycle",
+                method=self.method,
                 address="",
                 target=target,
                 result=result,

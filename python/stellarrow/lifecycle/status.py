@@ -8,7 +8,9 @@ from typing import Any
 from stellarrow.errors import LedgerMissing, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.lifecycle.aging import AgingTable
+from stellarrow.lifecycle.plan import Plan
 from stellarrow.lifecycle.run import Lifecycle
+from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.departed import ARCHIVED
 
 
@@ -41,6 +43,14 @@ class TableStatus:
 
 def status_of(lifecycle: Lifecycle) -> tuple[list[TableStatus], list[str]]:
     """Look at every table; return what of it is where, and what hinders."""
+    for _ in range(CHANCES):
+        found, plan = _looked(lifecycle)
+        if not plan.is_stale:
+            break
+    return found, plan.problems
+
+
+def _looked(lifecycle: Lifecycle) -> tuple[list[TableStatus], Plan]:
     plan, tables = lifecycle.planned()
     due: dict[str, dict[str, list[LedgerRange]]] = {}
     for step in plan.steps:
@@ -50,8 +60,8 @@ def status_of(lifecycle: Lifecycle) -> tuple[list[TableStatus], list[str]]:
         try:
             found.append(_status(lifecycle, table, due.get(table.name, {})))
         except SinkError as error:
-            plan.problems.append(f"{table.name}: {error}")
-    return found, plan.problems
+            plan.hindered(table.name, error)
+    return found, plan
 
 
 def _status(lifecycle: Lifecycle, table: AgingTable, due: dict[str, list[LedgerRange]]) -> TableStatus:

@@ -6,7 +6,10 @@ and as archived, and the next run finishes it.
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -20,9 +23,16 @@ from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.manifest import Entry
 from stellarrow.storage.files import Gone
 
+_FIRST_WAIT: Final = 0.1  # seconds between looks whether somebody reads still
+_LONGEST_WAIT: Final = 2.0
+
 
 class Busy(SinkError):
-    """Somebody reads the table, or has changed it, just now."""
+    """Somebody reads the table just now."""
+
+
+class Merged(SinkError):
+    """A range is not what it was when its step was planned."""
 
 
 class ArchiveOpener:
@@ -45,13 +55,30 @@ class ArchiveOpener:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before."""
+    """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before.
+
+    Until `patient_until`, by the monotonic clock, it waits for those who read a table, unless `stopped`.
+    """
 
     archives: ArchiveOpener
     archive: Archive | None = None
+    patient_until: float = 0.0
+    stopped: Callable[[], bool] = lambda: False
 
     def take(self, step: Step, table: AgingTable) -> None:
         """Take a step; SinkError where it could not be taken, and then nothing is lost."""
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                self._take(step, table)
+                break
+            except Busy:
+                if self.stopped() or time.monotonic() + wait > self.patient_until:
+                    raise
+            time.sleep(wait)
+            wait = min(2 * wait, _LONGEST_WAIT)
+
+    def _take(self, step: Step, table: AgingTable) -> None:
         if step.action == FINISH:
             _finish(table, step.ledgers)
         elif step.action == DELETE_ARCHIVED:
@@ -100,7 +127,7 @@ def _depart(listing: Listing, record: Record) -> None:
     ledgers = record.entry.ledgers
     with listing.store.alone(listing.shape.folder):
         if not _is_there(listing, record):
-            raise Busy(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
+            raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
         with listing.store.unread(listing.entries_folder) as free:
             if not free:
                 raise Busy(f"{listing} is being read just now: the next run continues")

@@ -12,6 +12,7 @@ from pyarrow import flight
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
 from stellarrow.net.client_tls import NO_TLS, ClientTls
+from stellarrow.net.connection_reasons import connection_reason
 from stellarrow.net.credentials import ClientCredentials
 from stellarrow.net.grpc_channel import ChannelOption, channel_options
 
@@ -75,4 +76,4 @@ def trouble_of(error: Exception) -> Trouble:
 def reason_of(error: Exception) -> str:
     """Return what the server said, without what Flight adds."""
     lines = str(error).splitlines() or [type(error).__name__]
-    return _ADDED.split(lines[0])[0]
+    return connection_reason(_ADDED.split(lines[0])[0])

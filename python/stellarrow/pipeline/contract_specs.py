@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from typing import TypeAlias
 
+import pyarrow as pa
+
 from stellarrow.core.tables import is_typed
 from stellarrow.core.typed import Knowledge, Specs, TypedTables
+from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.loop import is_open, wanted_ledgers
-from stellarrow.protocols import Source
+from stellarrow.protocols import Growing, Source
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -26,11 +29,12 @@ def learned(
     ledgers: Ledgers = None,
     network: str | Network | None = None,
     also: Callable[[Knowledge], None] | None = None,
+    sinks: Iterable[object] = (),
 ) -> tuple[TypedTables, Network]:
     """Compile the typed tables of these names from what the ledgers tell, and what the caller says.
 
-    What `also` adds comes after the ledgers. A contract whose interface is not known is warned of
-    (SpecUnknown).
+    What `also` adds comes after the ledgers. Columns that the sinks have already stay, whatever these
+    ledgers tell. A contract whose interface is not known is warned of (SpecUnknown).
     """
     from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
@@ -42,9 +46,23 @@ def learned(
             _learn(known, place, network, ledgers)
     if also:
         also(known)
+    known.seed(kept_columns(sinks))
     tables = known.tables()
     tables.warn()
     return tables, network
+
+
+def kept_columns(sinks: Iterable[object]) -> dict[str, pa.Schema]:
+    """Return the columns of the typed tables that sinks have already, of those that are named as text."""
+    from stellarrow.registry import sink_entry  # noqa: PLC0415  loads sources and sinks
+
+    found: dict[str, list[pa.Schema]] = {}
+    for place in sinks:
+        kind = sink_entry(place).load() if isinstance(place, str) else None
+        if isinstance(kind, Growing) and isinstance(place, str):
+            for name, columns in kind.typed_columns(place).items():
+                found.setdefault(name, []).append(columns)
+    return {name: united(columns) for name, columns in found.items()}
 
 
 def _learn(known: Knowledge, source: Source, network: Network, ledgers: Ledgers) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,15 +19,18 @@ from stellarrow.errors import ConfigError, StellarrowError, Unavailable, Unknown
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import shortened
-from stellarrow.processor.kept_readers import KeptReaders, is_read
+from stellarrow.processor.ended import discard_many, discard_old, found_forgotten
+from stellarrow.processor.kept_readers import KeptReaders
 from stellarrow.processor.reads.range_slots import RangeSlots
 from stellarrow.processor.reads.result_cache import ResultCache
+from stellarrow.processor.replicas import Replicas
 from stellarrow.processor.session import Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Slots, Ways
 from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
+from stellarrow.processor.shared_sessions import SharedSessions
 from stellarrow.processor.state_lock import StateLock
 from stellarrow.protocols import Source
 from stellarrow.spool.retention import Retention
@@ -37,7 +40,6 @@ from stellarrow.telemetry.rates import Recent
 TABLES: Final = ("contract_data@1.0", "contract_data@2.0", "contract_events", "token_transfers", "ledgers")
 
 _AT_ONCE: Final = 8  # sessions, and as many ranges decoded on demand
-_ENDED: Final = 100  # sessions of which the output stays
 _AGE_CHECK_SECONDS: Final = 30.0  # seconds between looks at what is too old, at most
 _BATCH_LIMIT: Final = 1_000_000  # rows
 _log: Final = logging.getLogger(__name__)
@@ -99,7 +101,9 @@ class Processor:
         *,
         kind: str = "source",
         metrics: Metrics | None = None,
+        shared: SharedSessions | None = None,
     ) -> None:
+        """Open what is remembered; with `shared`, it is one of the replicas that share their sessions."""
         options.check()
         self.options = options
         self.kind = kind
@@ -124,8 +128,9 @@ class Processor:
             self._where = _remembered(self._store.filter(), options.where)
             options.check_filter(self._where)
             remembered = self._store.sessions()
-            self.forgotten = self._found_forgotten(remembered)
+            self.forgotten = found_forgotten(options.state_dir, remembered)
             stack.pop_all()
+        self.replicas = Replicas(shared, self, self.draining) if shared else None
         self._shared = self._context()
         self._works = {one.id: self._work(one) for one in remembered}
 
@@ -165,13 +170,18 @@ class Processor:
                 work.start(patient=True)
                 if status is Status.STOPPING:
                     work.stop()
+        if self.replicas:
+            self.replicas.begin(self._where)
         if self.options.retention.age:
             threading.Thread(target=self._forget_in_time, name="stellarrow-age", daemon=True).start()
 
-    def start(self, first: int, last: int = 0, *, batch_size: int = 0, patient: bool = False) -> Session:
+    def start(
+        self, first: int, last: int = 0, *, batch_size: int = 0, patient: bool = False, once: bool = False
+    ) -> Session:
         """Begin a session; without a last ledger it follows the chain.
 
-        One that is `patient` waits for a source that does not answer; any other one fails.
+        One that is `patient` waits for a source that does not answer; any other one fails. `once`: where
+        another replica has begun one of the same ledgers, it is that one.
         """
         if first == 0:
             raise ConfigError("start_ledger is 0: name the first ledger to process")
@@ -188,48 +198,76 @@ class Processor:
             batch_size=batch_size or self.options.batch_size,
             tables=self.options.tables,
         ).became(Status.STARTING)
+        if self.replicas:
+            with self._lock:
+                self._check_room()
+            session = self.replicas.shared.add(session, once=once).begun()
+        return self._begin(session, patient=patient)
+
+    def _begin(self, session: Session, *, patient: bool) -> Session:
         with self._lock:
-            active = sum(not work.session.status.is_final for work in self._works.values())
-            if active >= _AT_ONCE:
-                raise Unavailable(f"{active} sessions run, and no more fit into the memory: stop one first")
+            if session.id in self._works:
+                return self._works[session.id].session
+            self._check_room()
             self._store.save(session)
             work = self._works[session.id] = self._work(session)
         work.start(patient=patient)
         return session
+
+    def _check_room(self) -> None:
+        active = sum(not work.session.status.is_final for work in self._works.values())
+        if active >= _AT_ONCE:
+            raise Unavailable(f"{active} sessions run, and no more fit into the memory: stop one first")
+
+    def take_up(self, session: Session) -> bool:
+        """Begin a session that another replica was asked for; False where no more fit in just now."""
+        for name in session.tables:
+            table(name)
+        with self._lock:
+            try:
+                self._check_room()
+            except Unavailable:
+                return False
+        _log.info("session %s of another replica begins here: ledgers %s", session.id, session.ledgers)
+        self._begin(session, patient=True)
+        return True
 
     @property
     def damage(self) -> list[str]:
         """What on the disk is not what was written there, as far as was seen."""
         return [*self.forgotten, *filter(None, (work.damage for work in self.works()))]
 
-    def _found_forgotten(self, remembered: Sequence[Session]) -> list[str]:
-        """Return a sentence on each session that kept something, and of which nothing is remembered."""
-        folder = self.options.state_dir / "sessions"
-        known = {one.id for one in remembered}
-        forgotten = sorted(one for one in folder.glob("*/spool.json") if one.parent.name not in known)
-        lines = [
-            f"{one.parent} is of no session that is remembered: put a sound copy of sessions.sqlite3 back, or"
-            " move the folder away"
-            for one in forgotten
-        ]
-        for one in lines:
-            _log.error("%s", one)
-        return lines
-
     def has(self, ledgers: LedgerRange) -> bool:
         """Tell whether a session is of these ledgers, other than one that failed before it kept anything."""
         return any(work.session.ledgers == ledgers and not work.session.is_vain for work in self.works())
 
     def stop(self, session_id: str) -> Session:
-        """Let a session end soon; one that has ended stays as it is."""
+        """Let a session end soon, at every replica; one that has ended stays as it is."""
+        work = self.work(session_id)
+        if self.replicas and not work.session.status.is_final:
+            self.replicas.shared.end(session_id, stopped=True)
+        self.stop_here(session_id)
+        return work.session
+
+    def stop_here(self, session_id: str) -> None:
+        """Let a session end soon at this replica."""
         work = self.work(session_id)
         if not work.session.status.is_final:
             work.stop()
-        return work.session
+
+    def missing(self, session_ids: Iterable[str]) -> set[str]:
+        """Return those of which nothing is known, also at the other replicas."""
+        with self._lock:
+            unknown = {one for one in session_ids if one not in self._works}
+        if not (unknown and self.replicas):
+            return unknown
+        self.replicas.look(unknown)
+        with self._lock:
+            return unknown - self._works.keys()
 
     def work(self, session_id: str) -> SessionWorker:
-        with self._lock:
-            if session_id in self._works:
+        if session_id not in self.missing([session_id]):
+            with self._lock:
                 return self._works[session_id]
         raise UnknownSession(
             f"there is no session {shortened(session_id)!r}: StartProcessing answers with one's id"
@@ -245,7 +283,14 @@ class Processor:
         return self._where
 
     def configure(self, where: Filter) -> None:
-        """Let a filter hold from the next ledger on, in every session, and remember it."""
+        """Let a filter hold from the next ledger on, in every session of every replica, and remember it."""
+        if self.replicas:
+            self.options.check_filter(where)
+            self.replicas.shared.configure(where)
+        self.configure_here(where)
+
+    def configure_here(self, where: Filter) -> None:
+        """Let a filter hold from the next ledger on at this replica."""
         with self._configuring:  # not the lock that others wait for: this may take a while
             self.options.check_filter(where)
             self._store.save_filter(where)
@@ -274,6 +319,8 @@ class Processor:
             self._store.close()
             self.tokens.close()
             self._claim.release()
+            if self.replicas:
+                self.replicas.shared.close()
         else:
             _log.warning("%d sessions did not end in time: what they had durable stays", ended.count(False))
 
@@ -287,27 +334,15 @@ class Processor:
             self._discard_old()
 
     def _discard_old(self) -> None:
-        """Delete the output of sessions that ended longer ago than it is kept, unless someone reads it."""
-        age = self.options.retention.age
-        for work in self.works() if age else ():
-            is_old = work.session.status.is_final and work.session.updated_at + (age or 0) < time.time()
-            if is_old and (work.lost or (work.spool and not is_read(work.spool))):
-                work.discard()
+        if age := self.options.retention.age:
+            discard_old(self.works(), age)
 
     def _discard_many(self) -> None:
-        """Let go of what all but the latest sessions that ended had kept, and of those that never had."""
-        # One without tables is of a newer version, which may want to go on with it.
-        ended = [work for work in self.works() if work.session.status.is_final and work.session.tables]
-        ended.sort(key=lambda work: work.session.updated_at)
-        for work in ended[:-_ENDED]:
-            if work.spool and is_read(work.spool):
-                continue  # once they have it
-            work.discard()
-            if work.session.is_vain:
-                with suppress(Unavailable):  # without room, the next start does it
-                    self._store.forget(work.session.id)
-                with self._lock:
-                    self._works.pop(work.session.id, None)
+        for work in discard_many(self.works()):
+            with suppress(Unavailable):  # without room, the next start does it
+                self._store.forget(work.session.id)
+            with self._lock:
+                self._works.pop(work.session.id, None)
 
     def _work(self, session: Session) -> SessionWorker:
         return SessionWorker(

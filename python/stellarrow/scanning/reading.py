@@ -56,14 +56,14 @@ def scan(
     workers: int | None = None,
     specs: Specs | None = None,
 ) -> Scan:
-    """Read a table lazily out of ledgers, or of what was extracted into a folder or topics of Kafka.
+    """Read a table lazily out of ledgers, or of what was extracted into a folder or another sink.
 
     Nothing is read before the Scan is asked for rows. Rows of ledgers come in their order, those of a folder
     file by file. Wrong arguments are refused now, what is wrong with ledgers in its turn.
 
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
-            `kafka://…`.
+            `kafka://…`, `delta:…`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -187,10 +187,11 @@ def _extracted(
 def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
     if not isinstance(source, str | os.PathLike):
         return None
-    if "://" in str(source):
-        from stellarrow.scanning.sunk import find_sunk  # noqa: PLC0415  loads sinks
+    if ":" in str(source):
+        from stellarrow.scanning.sunk import find_sunk, is_no_file  # noqa: PLC0415  loads sinks
 
-        return find_sunk(str(source), table)
+        if is_no_file(str(source)) or "://" in str(source):
+            return find_sunk(str(source), table)
     from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
     return find_table(local_path(source), table)

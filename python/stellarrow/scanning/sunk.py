@@ -17,6 +17,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
 from stellarrow.sql import compile_sql
+from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
@@ -72,6 +73,13 @@ class SunkTable:
                 kept = _chosen(rows.cast(self.schema), chosen)
                 if kept.num_rows:
                     yield compute(kept) if compute else kept
+
+
+def is_no_file(location: str) -> bool:
+    """Tell whether a location is of a sink that keeps no plain files: a database, or `delta:FOLDER`."""
+    scheme, colon, _ = location.partition(":")
+    known = scheme in registry.sinks() and scheme not in registry.FORMATS
+    return bool(colon) and known and not local_path(location).exists()
 
 
 def find_sunk(place: str, table: str) -> SunkTable | None:

@@ -51,6 +51,7 @@ _CONTROL: Final = "/contractdata.v1.ControlService"
 _HEALTH: Final = "/grpc.health.v1.Health"
 _KEYS: Final = "/v1/admin/api-keys"
 _LOG_LEVEL: Final = "/v1/admin/log-level"
+_LIFECYCLE: Final = "/v1/admin/lifecycle"
 
 RULES: Final[Mapping[str, Rule]] = {
     # HTTP, every service
@@ -67,6 +68,11 @@ RULES: Final[Mapping[str, Rule]] = {
     f"DELETE {_KEYS}/{{key_id}}": Rule(Permission.ADMIN, "key revoked"),
     f"GET {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS),
     f"POST {_LOG_LEVEL}": Rule(Permission.WRITE_METRICS, "log level changed"),
+    f"GET {_LIFECYCLE}": Rule(Permission.ADMIN),
+    f"GET {_LIFECYCLE}/plan": Rule(Permission.ADMIN),
+    f"GET {_LIFECYCLE}/run": Rule(Permission.ADMIN),
+    f"POST {_LIFECYCLE}/run": Rule(Permission.ADMIN, "lifecycle run asked for"),
+    f"DELETE {_LIFECYCLE}/run": Rule(Permission.ADMIN, "lifecycle run stopped"),
     # HTTP, the processor and the consumer
     "GET /sessions": Rule(Permission.READ_METRICS),
     "GET /analytics": Rule(Permission.READ_METRICS),

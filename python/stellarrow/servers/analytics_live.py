@@ -15,8 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
+import pyarrow as pa
+
+from stellarrow.analysis.reads.figure_tail import FiguresTail
+from stellarrow.analysis.reads.figures import KeptFigures
 from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.analysis.reads.tailing import Part, Tail
+from stellarrow.analysis.request import FiguresRequest
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE
@@ -56,10 +62,34 @@ class Listener(Protocol):
         """Learn that nothing more will come, and why."""
 
 
+class Following(Protocol):
+    """What a channel follows: rows of a table, or figures."""
+
+    schema: pa.Schema
+
+    def last(self) -> int:
+        """Return the last ledger there is."""
+
+    def place(self, origin: str) -> int:
+        """Return the ledger that an answer begins behind."""
+
+    def token(self, after: int) -> str:
+        """Return what goes on behind a ledger."""
+
+    def recovers(self, after: int) -> bool:
+        """Tell whether what follows a ledger goes on without a gap."""
+
+    def parts(self, after: int, *, until: int = LAST_POSSIBLE) -> Iterator[Part]:
+        """Yield what is here behind a ledger."""
+
+    def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows as JSON has them."""
+
+
 class Channel:
     """One question in one format, at the live edge."""
 
-    def __init__(self, tail: Tail, encode: Encode, apart: Executor | None = None) -> None:
+    def __init__(self, tail: Following, encode: Encode, apart: Executor | None = None) -> None:
         self.tail = tail
         self.position = tail.place("latest")
         self._encode = encode
@@ -170,22 +200,37 @@ class Channel:
 class Channels:
     """The channels that somebody listens to, and what moves them; all in one event loop."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, figures: KeptFigures | None = None) -> None:
         self.tables = tables
+        self._figures = figures
         self._channels: dict[tuple[str, tuple[str, ...], str], Channel] = {}
         self._apart = ThreadPoolExecutor(1, thread_name_prefix="stellarrow-live")
         self._task: asyncio.Task[None] | None = None
 
-    def open(self, question: Question, format_name: str, encode: Callable[[Tail], Encode]) -> Channel:
+    def open(
+        self, question: Question | FiguresRequest, format_name: str, encode: Callable[[Following], Encode]
+    ) -> Channel:
         """Return the channel of a question, made for the first who listens."""
-        key = (question.shape, question.columns, format_name)
+        columns: tuple[str, ...]
+        if isinstance(question, FiguresRequest):
+            asked, columns = question.ticket().decode(), ()
+        else:
+            asked, columns = question.shape, question.columns
+        key = (asked, columns, format_name)
         channel = self._channels.get(key)
         if channel is None:
-            tail = Tail(self.tables, question)
+            tail = self._tail(question)
             channel = self._channels[key] = Channel(tail, encode(tail), self._apart)
         channel.users += 1
         self._begin()
         return channel
+
+    def _tail(self, question: Question | FiguresRequest) -> Following:
+        if isinstance(question, Question):
+            return Tail(self.tables, question)
+        if self._figures is None:
+            raise NotFound("there are no figures here: name a table", field="channel")
+        return FiguresTail(self._figures, question)
 
     def release(self, channel: Channel) -> None:
         """Let go of a channel, which ends with its last listener."""
@@ -204,7 +249,9 @@ class Channels:
             with suppress(RuntimeError):  # the loop has ended
                 loop.call_soon_threadsafe(changed.set)
 
-        unlisten = self.tables.listen(tell)
+        ends = [self.tables.listen(tell)]
+        if self._figures is not None:
+            ends.append(self._figures.listen(tell))
         try:
             while self._channels:
                 for channel in [*self._channels.values()]:
@@ -213,7 +260,8 @@ class Channels:
                 await changed.wait()
                 changed.clear()
         finally:
-            unlisten()
+            for unlisten in ends:
+                unlisten()
 
     async def _advance(
         self, channel: Channel, loop: asyncio.AbstractEventLoop, changed: asyncio.Event

@@ -11,6 +11,7 @@ from stellarrow.extras import needing
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads import places
 from stellarrow.processor.reads.figures import summed_up
+from stellarrow.processor.replicas import Replicas
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.security.access import Access, status_result
@@ -131,9 +132,20 @@ class Sources:
         return Check("source", not bad, message, {"connections": len(checks)}, essential=False)
 
 
+class Shared:
+    """The record that replicas share: without it, what is known here goes on, and nothing new begins."""
+
+    def __init__(self, replicas: Replicas) -> None:
+        self._replicas = replicas
+
+    def check(self) -> Check:
+        return Check("shared sessions", not self._replicas.trouble, self._replicas.trouble, essential=False)
+
+
 def components(processor: Processor) -> list[Component]:
     """Return what /health shows of a processor."""
     return [
+        *([Shared(processor.replicas)] if processor.replicas else []),
         Sessions(processor),
         Stored(processor),
         SpoolDisk(processor),

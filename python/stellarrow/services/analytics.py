@@ -24,9 +24,11 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.security.audit_log import NoAudit
 from stellarrow.servers.analytics_exports.exporter import Exporter
 from stellarrow.servers.analytics_exports.exporter import Settings as Exporting
 from stellarrow.servers.analytics_flight import AnalyticsFlight
+from stellarrow.servers.analytics_http.aging import aging_routes
 from stellarrow.servers.analytics_http.exports import export_routes
 from stellarrow.servers.analytics_http.query import Queries
 from stellarrow.servers.analytics_http.routes import routes as rest_routes
@@ -34,7 +36,8 @@ from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.analytics_ws.endpoint import websocket_route
 from stellarrow.servers.analytics_ws.limits import Doors, Limits
 from stellarrow.servers.http import HealthServer, guards_of
-from stellarrow.services.secured import Secured
+from stellarrow.services.aging import AgingPlace, check_schedule
+from stellarrow.services.secured import Secured, open_audit
 from stellarrow.services.starting import agreed, listening
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
@@ -84,6 +87,7 @@ class AnalyticsService:
                     settings.idle_timeout,
                 )
             )
+            self._aging = self._ages(stack)
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
@@ -102,6 +106,19 @@ class AnalyticsService:
         is_all = settings.is_stored_alone and not self._is_within and "tables" not in settings.origins
         wanted = None if is_all else self._names()
         return stack.enter_context(closing(Stored(settings.data, wanted, may_come=self._is_within)))
+
+    def _ages(self, stack: ExitStack) -> AgingPlace | None:
+        settings = self._settings
+        if not settings.data:
+            check_schedule(settings)
+            return None
+        audit = self._secured.audit
+        if audit is None:
+            audit = open_audit(settings, settings.state_dir) if settings.schedule else NoAudit()
+            stack.callback(audit.close)
+        made = AgingPlace(settings, settings.data, metrics=self._metrics, audit=audit)
+        stack.callback(made.close)
+        return made
 
     def _names(self) -> list[str]:
         """Return the tables that the settings name; a ConfigError where one is not the newest version."""
@@ -220,17 +237,27 @@ class AnalyticsService:
             stack.callback(self.http.close)
 
     def _routes(self) -> list[Any]:
-        exports = export_routes(self._exporter, self._secured.access)
-        channels = Channels(self.tables)
-        return rest_routes(self.tables, self._figures, channels, self._queries, self._told, exports=exports)
+        aging, access = self._aging, self._secured.access
+        return rest_routes(
+            self.tables,
+            self._figures,
+            Channels(self.tables),
+            self._queries,
+            self._told,
+            exports=export_routes(self._exporter, access),
+            aging=aging_routes(aging, access) if aging and access else (),
+        )
 
     def _socket(self) -> Any:
-        return websocket_route(self.tables, self._sockets, self._secured.access, self._settings.cors_origins)
+        channels = Channels(self.tables, self._figures)  # in the event loop of one listener
+        return websocket_route(channels, self._sockets, self._secured.access, self._settings.cors_origins)
 
     @property
     def components(self) -> list[Part]:
         """What /health shows."""
-        return [Part(self._check_following), Part(self._check_tables), *map(_part, guards_of(self._follower))]
+        aging = [Part(self._aging.check)] if self._aging else []
+        own = [Part(self._check_following), Part(self._check_tables), *aging]
+        return [*own, *map(_part, guards_of(self._follower))]
 
     @property
     def addresses(self) -> str:
@@ -244,6 +271,8 @@ class AnalyticsService:
         self._exporter.start()
         if self._follower:
             self._follower.start()
+        if self._aging:
+            self._aging.start()
         self.rest.start()
         self.websocket.start()
         if self.http:
@@ -269,6 +298,8 @@ class AnalyticsService:
         self._ready.clear()
         if self._follower:
             self._follower.close()
+        if self._aging:
+            self._aging.close()
         self._figures.close()
         self._exporter.close()
         self.tables.close()

@@ -7,7 +7,8 @@ import os
 import socket
 import threading
 import time
-from contextlib import ExitStack, closing
+from collections.abc import Callable
+from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -16,13 +17,16 @@ from stellarrow import registry
 from stellarrow.config import Processor as Settings
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import ConfigError, StellarrowError, Unavailable
 from stellarrow.filter import Filter
 from stellarrow.forwarding.forwarder import Forwarder
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
+from stellarrow.processor.shared_sessions import SharedSessions
+from stellarrow.records.opening import open_records
+from stellarrow.records.proof import prove
 from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
@@ -74,6 +78,7 @@ class ProcessorService:
                 replace(options, network=network),
                 kind=location.partition("://")[0] if "://" in location else "files",
                 metrics=metrics,
+                shared=_shared(settings, network),
             )
             stack.callback(self._end)
             self._listen(stack)
@@ -170,12 +175,29 @@ class ProcessorService:
         """Begin what START_LEDGER asks for, unless an earlier start has."""
         if not self._settings.start_ledger:
             if self._settings.follow_source:
-                thread = threading.Thread(target=self._follow_source, name="stellarrow-follow", daemon=True)
-                thread.start()
+                self._later(self._follow_source)
             return
         asked = asked_ledgers(self._settings, lambda: closing(self.processor.open_source()))
+        try:
+            self._begin(asked)
+        except Unavailable as error:
+            if self.processor.replicas is None:
+                raise
+            _log.warning("%s; the session begins when it is back", error)
+            self._later(partial(self._begin_when_shared, asked))
+
+    def _begin_when_shared(self, asked: LedgerRange) -> None:
+        while not self.processor.draining.wait(_FOLLOW_SECONDS):
+            with suppress(Unavailable):
+                self._begin(asked)
+                return
+
+    def _later(self, work: Callable[[], None]) -> None:
+        threading.Thread(target=work, name="stellarrow-follow", daemon=True).start()
+
+    def _begin(self, asked: LedgerRange) -> None:
         if not self.processor.has(asked):
-            self.processor.start(asked.first, asked.last or 0, patient=True)
+            self.processor.start(asked.first, asked.last or 0, patient=True, once=True)
 
     def _follow_source(self) -> None:
         """Begin a session of all the source has, once it tells."""
@@ -185,8 +207,7 @@ class ProcessorService:
                 with closing(self.processor.open_source()) as source:
                     ledgers = all_of_source(self._settings.state_dir, source)
                 for part in ledgers:
-                    if not self.processor.has(part):
-                        self.processor.start(part.first, part.last or 0, patient=True)
+                    self._begin(part)
                 if ledgers:
                     return
             except StellarrowError as error:
@@ -256,6 +277,18 @@ def _endpoint(settings: Settings) -> str:
         return endpoint
     scheme = "flight" if endpoint.endswith(f":{_SOURCE_FLIGHT_PORT}") else "grpc"
     return f"{scheme}{'s' if settings.is_secure else ''}://{endpoint}"
+
+
+def _shared(settings: Settings, network: Network) -> SharedSessions | None:
+    """Open what replicas share, and let its place prove that it compares before it writes."""
+    if not settings.shared_state:
+        return None
+    records = open_records(settings.shared_state)
+    try:
+        prove(records)
+    except Unavailable as error:
+        _log.warning("%s; what is known here goes on", error)
+    return SharedSessions(records, network=network)
 
 
 def _checked(settings: Settings) -> Options:

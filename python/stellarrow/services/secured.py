@@ -41,6 +41,7 @@ class Secured:
         self._cors_origins = settings.cors_origins
         self.keys: KeyStore | None = None
         self.access: Access | None = None
+        self.audit: Audit | None = None
         warn_of_open_files(
             filter(None, (settings.tls_key, settings.jwt_key_file, settings.bootstrap_admin_key_file))
         )
@@ -62,7 +63,7 @@ class Secured:
                     raise ConfigError("auth has mtls: name who signs callers' certificates, tls_client_ca")
                 authenticators.append(MtlsAuthenticator(read_roles(settings.mtls_roles)))
             if settings.auth:
-                audit = open_audit(settings, state_dir)
+                audit = self.audit = open_audit(settings, state_dir)
                 stack.callback(audit.close)
                 self.access = Access(authenticators, policy=_policy(settings), audit=audit, metrics=metrics)
             elif settings.anonymous_role != "none":

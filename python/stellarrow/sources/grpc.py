@@ -11,6 +11,7 @@ from typing import Final
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, SourceUnavailable, Stopped
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.net.connection_reasons import connection_reason
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.grpc_channel import NETWORK_KEY, channel_options, close_watched, proxy_of
 from stellarrow.net.proxies import host_of
@@ -108,7 +109,8 @@ class GrpcSource:
             except grpc.RpcError as error:
                 if error.code() in _AWAY:
                     raise SourceUnavailable(
-                        f"{self.name} does not answer{self._way} ({error.details()}): is it started there?"
+                        f"{self.name} does not answer{self._way}"
+                        f" ({connection_reason(error.details() or '')}): is it started there?"
                     ) from error
                 return b""
         told = dict(answered.initial_metadata()).get(NETWORK_KEY, b"")
@@ -240,7 +242,7 @@ class _Stream:
             return Stopped(f"{self._name} was asked to stop")
         if self._late:
             return SourceUnavailable(f"{self._name} sent nothing for {self._timeout:g} s")
-        code, details = error.code(), error.details()
+        code, details = error.code(), connection_reason(error.details() or "")
         text = f"{self._name}: {details or code.name}"
         if code in _TRANSIENT:
             return SourceUnavailable(text)

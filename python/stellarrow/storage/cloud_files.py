@@ -51,6 +51,10 @@ class CloudFiles(CloudStore):
     def __str__(self) -> str:
         return self.where
 
+    @property
+    def is_conditional(self) -> bool:
+        return self._is_conditional
+
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
         prefix = f"{folder}/" if folder else ""
 

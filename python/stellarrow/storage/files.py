@@ -50,6 +50,10 @@ class FileStore(Protocol):
     def __str__(self) -> str:
         """Name the place for people."""
 
+    @property
+    def is_conditional(self) -> bool:
+        """Whether of several that place a new file at once one alone does; known once one was placed."""
+
     def list(self, folder: str, *, deep: bool = False, after: str = "") -> list[Found]:
         """Return the regular files of a folder sorted by path, those below it too where deep.
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 
 from stellarrow.protocols import Health
 from stellarrow.storage.atomic import make_folders, place, sync_folder
+from stellarrow.storage.exclusive import put_new
 from stellarrow.storage.files import Found, Gone
 from stellarrow.storage.irregular import Irregular, Irregularity, irregularity, leads_out
 from stellarrow.storage.lock_waits import lock_exclusively
@@ -32,6 +33,8 @@ _LEAST_ROOM: Final = 1 << 30
 
 class LocalFiles:
     """A folder; what a writer that died left in it, the next one removes."""
+
+    is_conditional = True
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = local_path(folder)
@@ -91,8 +94,8 @@ class LocalFiles:
         self._check_folder(path.rpartition("/")[0])
         with self._translate_os_errors(path):
             make_folders(target.parent)
-            if new and target.exists():  # nobody else places now: see alone
-                return False
+            if new:
+                return put_new(aside, target)
             place(aside, target)
         return True
 
@@ -167,6 +170,14 @@ class LocalFiles:
         for name in os.listdir(self._folder):
             if name.startswith(ASIDE):
                 _remove_if_dead(self._folder / name)
+
+    def is_written_beside(self) -> bool:
+        """Tell whether somebody else has files on their way here; where there are no locks, nobody has."""
+        with suppress(FileNotFoundError, NotADirectoryError):
+            own = self._aside.name if self._aside else ""
+            names = [name for name in os.listdir(self._folder) if name.startswith(ASIDE) and name != own]
+            return any(_is_held(self._folder / name) for name in names)
+        return False
 
     def health(self) -> Health:
         """Measure the disk with a file that nobody sees, in the folder or the one it would be made in."""
@@ -261,6 +272,16 @@ def _remove_if_dead(folder: Path) -> None:
         if _is_locked(descriptor):
             shutil.rmtree(folder, ignore_errors=True)
         os.close(descriptor)
+
+
+def _is_held(folder: Path) -> bool:
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return _is_locked(descriptor) is False
+        finally:
+            os.close(descriptor)
+    return False
 
 
 def _is_locked(descriptor: int) -> bool | None:

@@ -75,7 +75,33 @@ class Metrics:
         )
         self.api_key_usage = Counter("api_key_usage", "Calls made with a key.", ["key_id"], registry=registry)
 
+        self._add_lifecycle(registry)
         self._add_figures(registry)
+
+    def _add_lifecycle(self, registry: CollectorRegistry) -> None:
+        self._lifecycle_ranges = Counter(
+            "lifecycle_ranges", "Ranges of files that aged.", ["action", "status"], registry=registry
+        )
+        self._lifecycle_freed = Counter(
+            "lifecycle_freed_bytes", "Bytes that left stored tables.", registry=registry
+        )
+        self._lifecycle_runs = Counter(
+            "lifecycle_runs", "Runs, by how they ended.", ["state"], registry=registry
+        )
+        self._lifecycle_last = Gauge(
+            "lifecycle_last_run_timestamp_seconds", "When a run ended without a problem.", registry=registry
+        )
+
+    def lifecycle_took(self, action: str, *, failed: bool, freed: int) -> None:
+        """Count a step of a lifecycle run."""
+        self._lifecycle_ranges.labels(action, "failure" if failed else "success").inc()
+        self._lifecycle_freed.inc(freed)
+
+    def lifecycle_ended(self, state: str) -> None:
+        """Count a lifecycle run that ended: done, stopped or failed."""
+        self._lifecycle_runs.labels(state).inc()
+        if state == "done":
+            self._lifecycle_last.set_to_current_time()
 
     def _add_figures(self, registry: CollectorRegistry) -> None:
         """Add what figures over time windows show: of all together, and of the foremost assets alone."""

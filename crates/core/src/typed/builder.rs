@@ -81,7 +81,7 @@ impl<'p> Builder<'p> {
         });
         let of_wasm = [ran.after, ran.before].into_iter().flatten().find_map(|one| match one {
             Executable::Wasm(hash) => plan.targets.get(*plan.wasms.get(&hash)?),
-            Executable::StellarAsset => None,
+            Executable::StellarAsset | Executable::External(_) => None,
         });
         (direct.is_some() || of_wasm.is_some()).then_some((ran, [direct, of_wasm]))
     }
@@ -95,6 +95,7 @@ impl<'p> Builder<'p> {
         let spec = match ran? {
             Executable::Wasm(hash) => Spec::Wasm(hash),
             Executable::StellarAsset => Spec::Asset(protocol >= UNIFIED),
+            Executable::External(_) => return None,
         };
         self.plan.versions.get(*target.versions.get(&spec)?)
     }

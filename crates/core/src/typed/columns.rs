@@ -30,12 +30,38 @@ pub struct Columns {
     pub fields: Vec<Field>,
     names: Names,
     known: HashMap<String, Vec<Known>>,
+    frozen: bool,
 }
+
+/// What a field tells of the declaration it is of: the name, the type in words, the place among the
+/// columns of one declared value.
+const DECLARED: [&str; 3] = ["declared_name", "declared_type", "declared_part"];
 
 impl Columns {
     /// None yet, and these names are taken.
     pub fn new<'t>(taken: impl IntoIterator<Item = &'t str>) -> Self {
-        Self { fields: Vec::new(), names: Names::new(taken), known: HashMap::new() }
+        let names = Names::new(taken);
+        Self { fields: Vec::new(), names, known: HashMap::new(), frozen: false }
+    }
+
+    /// Begin with columns that are there already; `frozen`, there will be no others.
+    pub fn seed(&mut self, fields: &[Field], frozen: bool) {
+        self.frozen = frozen;
+        let of = |field: &Field| DECLARED.map(|key| field.metadata().get(key).cloned());
+        for field in fields {
+            let place = self.fields.len();
+            self.names.take(field.name().clone());
+            self.fields.push(field.clone());
+            let [Some(base), Some(words), Some(part)] = of(field) else { continue };
+            let groups = self.known.entry(base).or_default();
+            match groups.last_mut().filter(|_| part != "0") {
+                Some(last) => last.types.push(field.data_type().clone()),
+                None => {
+                    let types = vec![field.data_type().clone()];
+                    groups.push(Known { words, types, first: place });
+                }
+            }
+        }
     }
 
     /// Columns for these values of one declaration. One that is there under the same name with the
@@ -53,6 +79,12 @@ impl Columns {
             if found.is_none() && self.known.contains_key(base) {
                 rename(base, &mut one.writers, suffix);
             }
+        }
+        if self.frozen {
+            let placed = |((_, one), found): ((String, Wanted), Option<usize>)| {
+                found.map_or_else(Vec::new, |first| (first..).zip(one.writers).collect())
+            };
+            return wanted.into_iter().zip(found).map(placed).collect();
         }
         let fresh = wanted.iter_mut().zip(&found).filter(|(_, found)| found.is_none());
         self.names.settle(fresh.map(|((_, one), _)| &mut one.writers));
@@ -78,9 +110,13 @@ impl Columns {
     fn add(&mut self, base: String, wanted: &Wanted) -> usize {
         let first = self.fields.len();
         let types: Vec<_> = wanted.writers.iter().map(|writer| writer.kind.data_type()).collect();
-        for (writer, data_type) in wanted.writers.iter().zip(&types) {
+        for (part, (writer, data_type)) in wanted.writers.iter().zip(&types).enumerate() {
             let description = format!("{}, as the contract declares it.", wanted.words);
-            self.fields.push(field(&writer.name, data_type.clone(), true, &description));
+            let made = field(&writer.name, data_type.clone(), true, &description);
+            let mut metadata = made.metadata().clone();
+            let told = [base.clone(), wanted.words.clone(), part.to_string()];
+            metadata.extend(DECLARED.map(str::to_owned).into_iter().zip(told));
+            self.fields.push(made.with_metadata(metadata));
         }
         if !types.is_empty() {
             let known = Known { words: wanted.words.clone(), types, first };

@@ -1,6 +1,6 @@
 //! Compiles what is known of a target to its tables, their columns, and where what goes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow_schema::Schema;
@@ -22,6 +22,7 @@ struct Draft {
     name: String,
     rows: Rows,
     columns: Columns,
+    interfaces: BTreeSet<String>,
 }
 
 /// What targets are compiled to.
@@ -54,6 +55,7 @@ impl<'c> Compiler<'c> {
 
     /// The target's tables, which are added to the plan's.
     pub fn target(mut self, specs: Vec<Spec>, contracts: &[Hash]) -> Target {
+        self.seeded();
         let known: Vec<_> =
             specs.into_iter().filter_map(|one| Some((one, self.interface(one)?))).collect();
         let mut versions = HashMap::new();
@@ -62,10 +64,16 @@ impl<'c> Compiler<'c> {
             versions.insert(spec, self.plan.versions.len());
             self.plan.versions.push(version);
         }
-        let other_events = self.table(Rows::Events, "_other");
-        let other = self.table(Rows::Storage, "_other");
+        let other_events = self.other(Rows::Events);
+        let other = self.other(Rows::Storage);
         let other_storage = StorageRoute { table: other, ..StorageRoute::default() };
-        self.plan.tables.extend(self.drafts.into_iter().map(Draft::finish));
+        let ran = versions.keys().map(|spec| match spec {
+            Spec::Wasm(hash) => String::from_utf8_lossy(&hex(hash)).into_owned(),
+            Spec::Asset(_) => "stellar-asset".to_owned(),
+        });
+        let interfaces: BTreeSet<String> = ran.collect();
+        let finished = self.drafts.into_iter().map(|draft| draft.finish(&interfaces));
+        self.plan.tables.extend(finished);
         Target { versions, other_events, other_storage }
     }
 
@@ -85,20 +93,58 @@ impl<'c> Compiler<'c> {
         None
     }
 
-    /// The place of a table among all.
-    fn table(&mut self, rows: Rows, name: &str) -> usize {
-        let (folder, fields) = match rows {
-            Rows::Events => ("events", EventRows::fields()),
-            Rows::Storage => ("storage", StorageRows::fields()),
+    /// Begin with the tables that are there already.
+    fn seeded(&mut self) {
+        let whole = format!("typed:{}/", self.name);
+        let frozen = self.knowledge.frozen;
+        let below = self.knowledge.seeds.range(whole.clone()..);
+        for (name, seed) in below.take_while(|(name, _)| name.starts_with(&whole)) {
+            let is_storage =
+                name.strip_prefix(&whole).is_some_and(|one| one.starts_with("storage/"));
+            let rows = if is_storage { Rows::Storage } else { Rows::Events };
+            let place = self.draft(rows, name.clone());
+            if let Some(draft) = self.drafts.get_mut(place - self.first) {
+                draft.columns.seed(&seed.own, frozen);
+                let told = seed.interfaces.split(',').filter(|one| !one.is_empty());
+                draft.interfaces.extend(told.map(str::to_owned));
+            }
+        }
+    }
+
+    /// The place of the table for what is not declared.
+    fn other(&mut self, rows: Rows) -> usize {
+        self.draft(rows, self.named(rows, "_other"))
+    }
+
+    fn named(&self, rows: Rows, name: &str) -> String {
+        let folder = match rows {
+            Rows::Events => "events",
+            Rows::Storage => "storage",
         };
-        let name = format!("typed:{}/{folder}/{name}", self.name);
+        format!("typed:{}/{folder}/{name}", self.name)
+    }
+
+    /// The place of a table among all; where there are to be no others, of the one for all others.
+    fn table(&mut self, rows: Rows, name: &str) -> usize {
+        let name = self.named(rows, name);
+        if self.knowledge.frozen && !self.places.contains_key(&name) {
+            return self.other(rows);
+        }
+        self.draft(rows, name)
+    }
+
+    fn draft(&mut self, rows: Rows, name: String) -> usize {
+        let fields = match rows {
+            Rows::Events => EventRows::fields(),
+            Rows::Storage => StorageRows::fields(),
+        };
         if let Some(place) = self.places.get(&name) {
             return self.first + *place;
         }
         let place = self.drafts.len();
         let columns = Columns::new(fields.iter().map(|one| one.name().as_str()));
         self.places.insert(name.clone(), place);
-        self.drafts.push(Draft { name, rows, columns });
+        self.drafts.push(Draft { name, rows, columns, interfaces: BTreeSet::new() });
         self.first + place
     }
 
@@ -117,7 +163,7 @@ impl<'c> Compiler<'c> {
             Spec::Asset(_) => (None, "asset".to_owned()),
         };
         let events = self.events(&interface, &suffix);
-        let other = self.table(Rows::Storage, "_other");
+        let other = self.other(Rows::Storage);
         let other = StorageRoute { table: other, ..StorageRoute::default() };
         let (cases, symbols) = (HashMap::new(), HashMap::new());
         let mut version = Version { interface, wasm, events, cases, symbols, other };
@@ -223,14 +269,17 @@ impl<'c> Compiler<'c> {
             Value::Other => return,
         };
         let wanted = vec![Wanted { writers, words: words.to_owned() }];
-        if let Some(columns) = self.place(table, wanted, suffix).pop() {
+        let held = wanted.iter().any(|one| !one.writers.is_empty());
+        let columns = self.place(table, wanted, suffix).pop();
+        // Where there is no column for it, it is told as JSON.
+        if let Some(columns) = columns.filter(|columns| !(held && columns.is_empty())) {
             placed.insert(kind, columns);
         }
     }
 }
 
 impl Draft {
-    fn finish(self) -> TypedTable {
+    fn finish(self, ran: &BTreeSet<String>) -> TypedTable {
         let (mut fields, raw, key) = match self.rows {
             Rows::Events => (EventRows::fields(), event_rows::RAW, event_rows::KEY),
             Rows::Storage => (StorageRows::fields(), storage_rows::RAW, storage_rows::KEY),
@@ -239,9 +288,11 @@ impl Draft {
         let own = self.columns.fields;
         fields.extend(own.iter().cloned());
         fields.extend(behind);
+        let interfaces: Vec<_> = self.interfaces.union(ran).cloned().collect();
         let metadata = HashMap::from([
             ("schema_version".to_owned(), "1.0".to_owned()),
             ("schema_type".to_owned(), self.name.clone()),
+            ("interfaces".to_owned(), interfaces.join(",")),
         ]);
         let schema = Arc::new(Schema::new_with_metadata(fields, metadata));
         TypedTable { name: self.name, schema, rows: self.rows, own, key }

@@ -1,19 +1,22 @@
 //! What is known of contracts: their code's interfaces, what ran them when, and the shapes of what
 //! they keep. It is learned from ledgers, or said by the caller.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::history::{Executable, History, Write};
+use arrow_schema::Field;
+
+use super::history::{Executable, History, Moment, Write};
 use super::samples::Samples;
 use crate::contract::model::{Model, Unusable};
 use crate::error::Result;
 use crate::ledger::change::{CONTRACT_CODE, CONTRACT_DATA, Change, ContractData, Entry, Kind};
 use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Totals, Transaction, Visitor};
-use crate::tables::Rows;
+use crate::tables;
 use crate::values::asset::Asset;
 use crate::values::{key_of, scval};
-use crate::xdr::discriminants::ContractEventType;
+use crate::xdr;
+use crate::xdr::discriminants::{ContractEventType, SCValType};
 
 /// A contract's id, or the hash of code.
 pub type Hash = [u8; 32];
@@ -34,6 +37,22 @@ pub struct Knowledge {
     pub(super) models: HashMap<Hash, std::result::Result<Model, Unusable>>,
     pub(super) histories: HashMap<Hash, History>,
     pub(super) samples: HashMap<Hash, Samples>,
+    /// What code contracts name under tags (CAP-85).
+    pub(super) tags: HashMap<Hash, History>,
+    /// Tables that are there already, by name, with the columns of the contract's own.
+    pub(super) seeds: BTreeMap<String, Seed>,
+    /// Whether tables and columns are those of the seeds, and no others.
+    pub(super) frozen: bool,
+    changes: u64,
+}
+
+/// A table that is there already.
+#[derive(Debug, Clone)]
+pub struct Seed {
+    /// The columns of the contract's own.
+    pub own: Vec<Field>,
+    /// The interfaces they are of.
+    pub interfaces: String,
 }
 
 impl Targets {
@@ -58,15 +77,39 @@ impl Knowledge {
 
     /// Know code, and what interface it has.
     pub fn add_code(&mut self, hash: Hash, code: &[u8]) {
-        self.models.entry(hash).or_insert_with(|| Model::of(code));
+        let changes = &mut self.changes;
+        self.models.entry(hash).or_insert_with(|| {
+            *changes += 1;
+            Model::of(code)
+        });
+    }
+
+    /// How often something was learned that changes how rows are read; shapes of storage do not count.
+    pub fn changes(&self) -> u64 {
+        self.changes
+    }
+
+    /// A table is there already: its columns stay, and others come behind them.
+    pub fn seed(&mut self, name: &str, own: Vec<Field>, interfaces: &str) {
+        self.seeds.insert(name.to_owned(), Seed { own, interfaces: interfaces.to_owned() });
+    }
+
+    /// Make no other tables and columns than those that are there already.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+    }
+
+    /// What ran a contract, the code that others name for it found.
+    pub fn resolved(&self, history: &History) -> History {
+        if history.is_external() { history.resolved(&self.tags) } else { history.clone() }
     }
 
     /// Hashes of the code that wanted contracts ran and that is not known.
     pub fn missing(&self) -> Vec<Hash> {
-        let of_contracts = self.targets.contracts.iter().filter_map(|id| self.histories.get(id));
-        let ran = of_contracts.flat_map(History::executables).filter_map(|(one, _)| match one {
-            Executable::Wasm(hash) => Some(hash),
-            Executable::StellarAsset => None,
+        let of_contracts = self.targets.contracts.iter().filter_map(|id| self.history(id));
+        let ran = of_contracts.flat_map(|history| history.executables()).filter_map(|(one, _)| {
+            let Executable::Wasm(hash) = one else { return None };
+            Some(hash)
         });
         let wanted = ran.chain(self.targets.wasms.iter().copied());
         let mut missing: Vec<_> = wanted.filter(|hash| !self.models.contains_key(hash)).collect();
@@ -77,13 +120,19 @@ impl Knowledge {
 
     /// A contract runs this at all times.
     pub fn pin(&mut self, contract: Hash, executable: Executable) {
+        self.changes += 1;
         self.histories.entry(contract).or_default().pin(executable);
     }
 
     /// A contract ran this from a ledger on, as was told elsewhere.
     pub fn note(&mut self, contract: Hash, ledger: u32, executable: Executable) {
         let write = Write { before: None, after: Some(executable) };
-        self.histories.entry(contract).or_default().note((ledger, 0), write);
+        self.noted(contract, (ledger, 0), write);
+    }
+
+    fn noted(&mut self, contract: Hash, moment: Moment, write: Write) {
+        let is_new = self.histories.entry(contract).or_default().note(moment, write);
+        self.changes += u64::from(is_new);
     }
 
     /// A contract keeps a value under a key, each an SCVal.
@@ -92,15 +141,21 @@ impl Knowledge {
     }
 
     /// What ran a contract when.
-    pub fn history(&self, contract: &Hash) -> Option<&History> {
-        self.histories.get(contract)
+    pub fn history(&self, contract: &Hash) -> Option<History> {
+        self.histories.get(contract).map(|history| self.resolved(history))
+    }
+
+    fn runs(&self, history: &History, runs: impl Fn(&Hash) -> bool) -> bool {
+        let found = |history: &History| {
+            let mut executables = history.executables().into_iter();
+            executables.any(|(one, _)| matches!(one, Executable::Wasm(hash) if runs(&hash)))
+        };
+        if history.is_external() { found(&history.resolved(&self.tags)) } else { found(history) }
     }
 
     /// Contracts seen to run code.
     pub fn runners(&self, hash: &Hash) -> Vec<Hash> {
-        let runs = |history: &History| {
-            history.executables().iter().any(|(one, _)| *one == Executable::Wasm(*hash))
-        };
+        let runs = |history: &History| self.runs(history, |one| one == hash);
         let mut found: Vec<_> =
             self.histories.iter().filter(|(_, history)| runs(history)).map(|(id, _)| *id).collect();
         found.sort_unstable();
@@ -122,13 +177,9 @@ impl<'k> Learner<'k> {
 
     fn wants(&self, contract: &Hash) -> bool {
         let known = &self.knowledge;
+        let runs = |history| known.runs(history, |hash| known.targets.wasms.contains(hash));
         known.targets.contracts.contains(contract)
-            || !known.targets.wasms.is_empty()
-                && known.histories.get(contract).is_some_and(|history| {
-                    history.executables().iter().any(
-                        |(one, _)| matches!(one, Executable::Wasm(hash) if known.targets.wasms.contains(hash)),
-                    )
-                })
+            || !known.targets.wasms.is_empty() && known.histories.get(contract).is_some_and(runs)
     }
 
     fn instance(
@@ -150,8 +201,30 @@ impl<'k> Learner<'k> {
         };
         let after = executable.filter(|_| change.kind != Kind::Removed);
         let moment = (ledger.sequence, transaction.index);
-        let history = self.knowledge.histories.entry(*contract).or_default();
-        history.note(moment, Write { before, after });
+        self.knowledge.noted(*contract, moment, Write { before, after });
+    }
+
+    /// A contract names code under a tag, for others that run it (CAP-85).
+    fn tag(
+        &mut self,
+        ledger: &Ledger<'_>,
+        transaction: &Transaction<'_, '_>,
+        change: &Change<'_>,
+        data: &ContractData<'_>,
+    ) {
+        let owner = scval::contract(data.contract).zip(scval::executable_tag(data.key));
+        let Some((owner, tag)) = owner else { return };
+        let Executable::External(tag) = Executable::external(owner, tag) else { return };
+        let hash = || xdr::opaque(xdr::arm(data.val?, SCValType::BYTES)?)?.0.try_into().ok();
+        let after = hash().map(Executable::Wasm).filter(|_| change.kind != Kind::Removed);
+        let history = self.knowledge.tags.entry(tag).or_default();
+        let moment = (ledger.sequence, transaction.index);
+        let before = match change.kind {
+            Kind::Created => None,
+            // What was named before the first write that is seen is not told.
+            _ => history.at(moment).after,
+        };
+        self.knowledge.changes += u64::from(history.note(moment, Write { before, after }));
     }
 
     fn storage(&mut self, data: &ContractData<'_>) {
@@ -190,6 +263,9 @@ impl<'k> Learner<'k> {
 }
 
 fn executable(instance: &[u8]) -> Option<Executable> {
+    if let Some((owner, tag)) = scval::external_ref(instance) {
+        return Some(Executable::external(owner, tag));
+    }
     Some(match scval::executable(instance)? {
         scval::Executable::Wasm(hash) => Executable::Wasm(*hash),
         scval::Executable::StellarAsset => Executable::StellarAsset,
@@ -225,7 +301,10 @@ impl Visitor for Learner<'_> {
                     self.instance(ledger, transaction, change, data);
                     self.storage(data);
                 }
-                Entry::ContractData(data) if !scval::is_nonce_key(data.key) => self.storage(data),
+                Entry::ContractData(data) if !scval::is_nonce_key(data.key) => {
+                    self.tag(ledger, transaction, change, data);
+                    self.storage(data);
+                }
                 _ => {}
             }
         }
@@ -235,4 +314,4 @@ impl Visitor for Learner<'_> {
     fn ledger(&mut self, _: &Ledger<'_>, _: &Totals<'_, '_>) {}
 }
 
-impl Rows for Learner<'_> {}
+impl tables::Rows for Learner<'_> {}

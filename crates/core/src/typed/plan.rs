@@ -11,6 +11,10 @@ use super::typed_table::{Spec, Target, TypedTable};
 use crate::fixed_text::hex;
 use crate::values::strkey;
 
+const UNSEEN: &str = "its instance is not in these ledgers, so it is not known which code it runs";
+const UNNAMED: &str = "another contract names the code it runs (CAP-85), and that is not in these \
+                       ledgers";
+
 /// The plan.
 #[derive(Default)]
 pub struct Plan {
@@ -30,18 +34,21 @@ pub struct Plan {
 impl Plan {
     /// Compile what is known of the targets.
     pub fn of(knowledge: &Knowledge) -> Self {
-        let mut made = Self { histories: knowledge.histories.clone(), ..Self::default() };
+        let resolved = |(id, history): (&Hash, &History)| (*id, knowledge.resolved(history));
+        let histories = knowledge.histories.iter().map(resolved).collect();
+        let mut made = Self { histories, ..Self::default() };
         let mut compiled = Compiled::default();
         let mut contracts: Vec<_> = knowledge.targets.contracts.iter().copied().collect();
         contracts.sort_unstable();
         for contract in contracts {
-            let history = knowledge.histories.get(&contract);
+            let history = made.histories.get(&contract);
             let specs = history.map(History::executables).unwrap_or_default();
             let id = strkey::encode(strkey::CONTRACT, &contract);
             let name = String::from_utf8_lossy(&id).into_owned();
             if specs.is_empty() {
-                let reason =
-                    "its instance is not in these ledgers, so it is not known which code it runs";
+                let told = knowledge.histories.get(&contract);
+                let is_external = told.is_some_and(History::is_external);
+                let reason = if is_external { UNNAMED } else { UNSEEN };
                 compiled.lacking.push((name.clone(), reason.into()));
             }
             let specs = specs.into_iter().flat_map(|(one, _)| specs_of(one)).collect();
@@ -68,5 +75,6 @@ fn specs_of(executable: Executable) -> Vec<Spec> {
     match executable {
         Executable::Wasm(hash) => vec![Spec::Wasm(hash)],
         Executable::StellarAsset => vec![Spec::Asset(false), Spec::Asset(true)],
+        Executable::External(_) => Vec::new(),
     }
 }

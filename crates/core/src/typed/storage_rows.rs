@@ -208,11 +208,19 @@ pub fn instance_items<'a>(instance: Input<'a>) -> Vec<(Input<'a>, Input<'a>)> {
     items().unwrap_or_default()
 }
 
-/// The executable a topic of `executable_update` names: `["Wasm", hash]` or `["StellarAsset"]`.
+/// The executable a topic of `executable_update` names: `["Wasm", hash]`, `["StellarAsset"]` or
+/// `["ExternalRef", {owner, tag}]` (CAP-85).
 pub fn executable_of_topic(topic: Input<'_>) -> Option<Executable> {
     let (_, first) = elements(topic)?;
     match scval::symbol(first)? {
         b"StellarAsset" => Some(Executable::StellarAsset),
+        b"ExternalRef" => {
+            let mut entries = Entries::of(skip::<SCVal>(first)?)?;
+            let (_, owner) = entries.advance()?;
+            let (_, tag) = entries.advance()?;
+            let owner = scval::contract(xdr::arm(owner, Val::ADDRESS)?)?;
+            Some(Executable::external(owner, scval::string(tag).or(scval::executable_tag(tag))?))
+        }
         _ => {
             let hash = skip::<SCVal>(first)?;
             let (bytes, _) = xdr::opaque(xdr::arm(hash, Val::BYTES)?)?;

@@ -56,6 +56,19 @@ pub fn executable(instance: &[u8]) -> Option<Executable<'_>> {
     }
 }
 
+/// The contract and the tag by which an instance names its code (CAP-85).
+pub fn external_ref(instance: &[u8]) -> Option<(&[u8; 32], &[u8])> {
+    let (kind, rest) = xdr::u32(arm(instance, SCValType::CONTRACT_INSTANCE)?)?;
+    (kind == ContractExecutableType::EXTERNAL_REF).then_some(())?;
+    let (contract, rest) = xdr::array(arm(rest, SCAddressType::CONTRACT)?)?;
+    Some((contract, xdr::opaque(rest)?.0))
+}
+
+/// The tag under which a contract names code (CAP-85), of a key.
+pub fn executable_tag(key: &[u8]) -> Option<&[u8]> {
+    xdr::opaque(arm(key, SCValType::EXECUTABLE_TAG)?).map(|(bytes, _)| bytes)
+}
+
 /// The bytes of a symbol.
 #[inline]
 pub fn symbol(value: &[u8]) -> Option<&[u8]> {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import pyarrow as pa
@@ -35,6 +35,7 @@ class KeptFigures:
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._unlisten = tables.listen(self._changed.set)
+        self._listeners: tuple[Callable[[], None], ...] = ()
         self._thread = threading.Thread(target=self._run, name="stellarrow-figures", daemon=True)
 
     def start(self) -> None:
@@ -47,6 +48,15 @@ class KeptFigures:
         self._changed.set()
         if self._thread.ident is not None:
             self._thread.join(_RETRY_SECONDS)
+
+    def listen(self, tell: Callable[[], None]) -> Callable[[], None]:
+        """Call `tell`, on any thread, whenever more is counted; return what ends that."""
+        self._listeners = (*self._listeners, tell)
+
+        def end() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not tell)
+
+        return end
 
     def _run(self) -> None:
         while self.tables:
@@ -70,6 +80,8 @@ class KeptFigures:
             self._closed_at = max([self._closed_at, *(int(one.timestamp()) for one in closings)])
             self.analytics.add(rows, part, self._closed_at)
             self._last = part.end
+            for tell in self._listeners:
+                tell()
 
     def _due(self) -> Iterator[LedgerRange]:
         """Yield the ledgers that every table has and that were not counted, some at a time."""
@@ -86,3 +98,12 @@ class KeptFigures:
         schema = snapshot.answer_schema(columns)
         found = [*snapshot.read(Question(table=name, columns=columns), part)]
         return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema)
+
+
+def plain_numbers(found: pa.Table) -> pa.Table:
+    """Write counts as numbers: they are far below what a number of JSON holds exactly."""
+    columns: list[Any] = [
+        column.cast(pa.float64()) if column.type in (pa.uint64(), pa.int64()) else column
+        for column in found.columns
+    ]
+    return pa.Table.from_arrays(columns, names=found.schema.names)

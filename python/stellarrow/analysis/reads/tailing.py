@@ -65,6 +65,15 @@ class Tail:
         """Return the last ledger that there is now."""
         return self._tables.snapshot(self.question.table).as_of
 
+    def recovers(self, after: int) -> bool:
+        """Tell whether what follows a ledger goes on without a gap."""
+        snapshot = self._tables.snapshot(self.question.table)
+        return after == 0 or after >= snapshot.as_of or after + 1 in snapshot.coverage
+
+    def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
+        """Return rows as JSON has them: as they are."""
+        return rows
+
     def token(self, after: int) -> str:
         """Return what goes on behind a ledger."""
         return Cursor(self.question.shape, {"": Place(after)}).token()

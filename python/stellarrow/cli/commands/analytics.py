@@ -45,7 +45,8 @@ def serve(settings: Settings) -> None:
     Newer ledgers come from a processor, or from any --source; --data alone serves what is stored.
     """
     source = registry.extras_of(settings.source) if settings.source else ()
-    extras.require("analytics serve", "servers", "sql", "analytics", *source)
+    aging = ["lifecycle"] if settings.schedule else []
+    extras.require("analytics serve", "servers", "sql", "analytics", *source, *aging)
     with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
         _serve(settings, stop)
 

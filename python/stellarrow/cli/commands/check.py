@@ -66,8 +66,8 @@ class _Found:
 def command(place: str, is_repair: bool, as_json: bool) -> int:
     """Read every file in PLACE and compare it with the manifest: size, checksum, columns, rows, ledgers.
 
-    PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …, or postgres://… or
-    kafka://…, of which the rows of each ledger are compared with how many were written.
+    PLACE is what extract wrote to: a folder, parquet:FOLDER, jsonl:s3://BUCKET/PREFIX …, or postgres://…,
+    kafka://…, delta:FOLDER …, of which the rows that are there are compared with how many were written.
     A file that cannot be read because the store does not answer ends the check, and nothing is moved.
     """
     if is_no_folder(place):

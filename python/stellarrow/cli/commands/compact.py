@@ -8,10 +8,14 @@ from typing import Final
 
 import click
 
+from stellarrow import registry
 from stellarrow.cli.output import formatting
+from stellarrow.errors import ConfigError
+from stellarrow.net.redaction import redacted_url
+from stellarrow.protocols import Compacting
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.superseding import clean
-from stellarrow.verification.stored_tables import opened
+from stellarrow.verification.stored_tables import is_no_folder, opened
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data --ledgers-per-file 1000"
 
@@ -30,6 +34,14 @@ def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
 
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
     """
+    gone = _elsewhere(place, ledgers_per_file) if is_no_folder(place) else _files(place, ledgers_per_file)
+    if as_json:
+        click.echo(json.dumps({"merged": gone}))
+        return
+    click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")
+
+
+def _files(place: str, ledgers_per_file: int) -> int:
     gone = 0
     tables, unreadable = opened(place)
     for listing in tables:
@@ -38,7 +50,15 @@ def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
             gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
     if unreadable:
         raise unreadable[0].error
-    if as_json:
-        click.echo(json.dumps({"merged": gone}))
-        return
-    click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")
+    return gone
+
+
+def _elsewhere(place: str, ledgers_per_file: int) -> int:
+    """Merge in a sink that keeps no plain files."""
+    kind = registry.sink_entry(place).load()
+    if not isinstance(kind, Compacting):
+        scheme = place.partition(":")[0]
+        raise ConfigError(
+            f"{redacted_url(place)} is not for compact: what {scheme}: writes to tidies up by itself"
+        )
+    return kind.compact(place, ledgers_per_file)

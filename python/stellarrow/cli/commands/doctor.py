@@ -15,7 +15,8 @@ from stellarrow import extras
 from stellarrow.cli import diagnostics, production_findings, security_findings
 from stellarrow.cli.diagnostics import Finding
 from stellarrow.cli.setting_flags import config_option
-from stellarrow.config import Consumer, Extract, find_file, read
+from stellarrow.cli.shared_findings import shared_records
+from stellarrow.config import Consumer, Extract, Processor, find_file, read
 from stellarrow.errors import ConfigError
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.storage.paths import local_path
@@ -32,6 +33,7 @@ _MARKS: Final = {"ok": ("ok", "green"), "warning": ("look", "yellow"), "broken":
 @click.option("--to", multiple=True, metavar="SINK", help="A sink; may be repeated.")
 @click.option("--network", metavar="NAME", help="What they should be of; by name or passphrase.")
 @click.option("--endpoint", metavar="URL", help="Where an S3-compatible store is.")
+@click.option("--shared-state", metavar="URL", help="Where replicas are to share their sessions.")
 @config_option
 @click.option("--production", is_flag=True, help="Also what should be before it serves others all day.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
@@ -42,22 +44,24 @@ def command(
     to: Sequence[str],
     network: str | None,
     endpoint: str | None,
+    shared_state: str | None,
     config: str | None,
     production: bool,
     as_json: bool,
 ) -> int:
     """Check settings, reach every source and sink, measure them, and say what is wrong.
 
-    Without any named, those of the settings are looked at. Nothing is changed anywhere. The exit code is 1 if
-    something is broken.
+    Without any named, those of the settings are looked at. Nothing is changed anywhere; where replicas share
+    their sessions, a record is written and removed. The exit code is 1 if something is broken.
     """
     file = find_file(config)
     locations = _locations(sources, rpc)
     sinks = list(to)
-    if not locations and not sinks:
+    if not locations and not sinks and not shared_state:
         locations, sinks, network = _settled(file, network)
+        shared_state = _shared_state(file)
     found: list[Finding] = []
-    looks = [_examined(file, locations, sinks, network, endpoint)]
+    looks = [_examined(file, locations, sinks, network, endpoint=endpoint, shared_state=shared_state)]
     if production:
         looks.append(production_findings.production(file, [*sinks, *_databases(file)]))
     for finding in chain.from_iterable(looks):
@@ -67,7 +71,7 @@ def command(
     broken = sum(finding.state == "broken" for finding in found)
     if as_json:
         click.echo(json.dumps({"healthy": not broken, "findings": [asdict(finding) for finding in found]}))
-    elif not locations:
+    elif not (locations or shared_state):
         click.echo("no source was looked at: name some, such as ./lake or --rpc https://host")
     return 1 if broken else 0
 
@@ -77,7 +81,9 @@ def _examined(
     locations: Sequence[str],
     sinks: Iterable[str],
     network: str | None,
+    *,
     endpoint: str | None,
+    shared_state: str | None,
 ) -> Iterator[Finding]:
     yield diagnostics.installation()
     yield from diagnostics.settings(file)
@@ -85,6 +91,8 @@ def _examined(
     yield from diagnostics.sources(locations, network, endpoint, _access(file))
     for place in sinks:
         yield from diagnostics.sink(place)
+    if shared_state:
+        yield shared_records(shared_state)
 
 
 def _databases(file: Path | None) -> list[str]:
@@ -124,6 +132,13 @@ def _settled(file: Path | None, network: str | None) -> tuple[list[str], list[st
         return [], [], network
     sinks = list(settings.to) if "to" in settings.origins else []
     return _locations(filter(None, [settings.source]), settings.rpc), sinks, network or settings.network
+
+
+def _shared_state(file: Path | None) -> str | None:
+    try:
+        return read(Processor, file=file).shared_state
+    except ConfigError:
+        return None
 
 
 def _tell(finding: Finding) -> None:

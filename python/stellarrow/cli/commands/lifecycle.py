@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,16 +16,13 @@ from stellarrow.cli.output import formatting
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import Stop, stopping
 from stellarrow.config import Lifecycle as Settings
-from stellarrow.errors import ConfigError, SinkError
-from stellarrow.lifecycle.archive import Archive, archive_location, local_folder
-from stellarrow.lifecycle.free_space import Room
+from stellarrow.errors import SinkError
+from stellarrow.lifecycle.opening import opened
 from stellarrow.lifecycle.plan import Plan, Step
-from stellarrow.lifecycle.policies import KINDS, Policy
 from stellarrow.lifecycle.run import Lifecycle
 from stellarrow.lifecycle.status import TableStatus, status_of
 from stellarrow.net.redaction import redacted_url
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
-from stellarrow.sinks.files.location import open_existing, open_files
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow lifecycle "
 _PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy", "min_free")}
@@ -127,39 +123,9 @@ def status_command(settings: Settings, place: str, as_json: bool) -> int:
     return 1 if problems else 0
 
 
-@contextmanager
-def _opened(settings: Settings, place: str, audit: Audit) -> Iterator[Lifecycle]:
-    policies = {
-        kind: Policy.parse(str(vars(settings)[name]), settings.origin(name)) for kind, name in KINDS.items()
-    }
-    with ExitStack() as kept:
-        store = open_existing(place)
-        kept.callback(store.close)
-        archive, location = None, None
-        if settings.archive:
-            location = archive_location(settings.archive, place)
-            archive = Archive(open_files(location), location)
-            kept.callback(archive.store.close)
-        who = f"{getpass.getuser()} at the command line"
-        yield Lifecycle(
-            store=store,
-            policies=policies,
-            archive=archive,
-            audit=audit,
-            who=who,
-            room=_room(settings, place, location),
-        )
-
-
-def _room(settings: Settings, place: str, archive: str | None) -> Room | None:
-    if settings.min_free is None:
-        return None
-    folder = local_folder(place)
-    if folder is None:
-        raise ConfigError(f"{redacted_url(place)} is no folder of this machine: leave out --min-free")
-    return Room.of(
-        settings.min_free, settings.origin("min_free"), folder, local_folder(archive) if archive else None
-    )
+def _opened(settings: Settings, place: str, audit: Audit) -> AbstractContextManager[Lifecycle]:
+    who = f"{getpass.getuser()} at the command line"
+    return opened(settings, place, audit=audit, who=who, method="stellarrow lifecycle")
 
 
 def _audit(settings: Settings) -> Audit:

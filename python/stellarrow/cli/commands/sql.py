@@ -43,7 +43,7 @@ Examples:
     default="./stellarrow-data",
     type=Data(),
     metavar="PLACE",
-    help="A folder, postgres://… or kafka://….  [./stellarrow-data]",
+    help="A folder, or a sink such as postgres://… or delta:FOLDER.  [./stellarrow-data]",
 )
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
 @click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")

@@ -27,6 +27,7 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.config import Client
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.net.address import Address
+from stellarrow.net.connection_reasons import connection_reason
 from stellarrow.net.http_request import ask
 
 _TIMEOUT: Final = 5.0  # seconds
@@ -141,8 +142,8 @@ def _answer(address: Address, settings: Client, path: str, is_ours: Callable[[An
     try:
         answer = ask("GET", f"{url}/{path}", timeout=_TIMEOUT, credentials=settings.credentials)
     except (OSError, HTTPException) as error:
-        why = f" ({error.reason})" if isinstance(error, URLError) and settings.scheme == "https" else ""
-        raise Unavailable(f"no processor answers on {url}{why}") from error
+        why = connection_reason(f"urlopen {error.reason if isinstance(error, URLError) else error}")
+        raise Unavailable(f"no processor answers on {url} ({why})") from error
     if answer.status in (401, 403):
         raise StellarrowError(f"{url} does not let us in ({answer.status}): give --token or CLIENT_TOKEN")
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,10 +20,12 @@ from stellarrow.core.named_queries import Catalogue
 from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
 from stellarrow.scanning import Scan, scan
+from stellarrow.sinks.files.again import CHANCES, again
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
 from stellarrow.sql.duckdb_errors import hint_of, reason_of
 from stellarrow.sql.saved_queries import ready_made
+from stellarrow.storage.files import Gone
 
 _ARROW: Final = "arrow of "  # before the name of what takes Arrow; the view of it has the name itself
 
@@ -73,11 +76,14 @@ class Database:
             yield
             return
         with ExitStack() as kept:
-            for view in self._views:
-                self._drop(view)
-            self._views = views(self._data, kept)
-            self._make_views()
+            again(partial(self._look, self._data, kept))
             yield
+
+    def _look(self, data: Path, kept: ExitStack) -> None:
+        for view in self._views:
+            self._drop(view)
+        self._views = views(data, kept)
+        self._make_views()
 
     def _make_views(self) -> None:
         held = Counter(view.table for view in self._views)
@@ -110,6 +116,7 @@ class Database:
                 self._connection.execute("create schema if not exists typed")
                 self._connection.execute(f"create or replace view typed.{_quoted(short)} as {exact}")
         except self._error as error:  # another program's file, which DuckDB looks into now
+            self._refuse_stale([view], error)
             reason = reason_of(error)
             view.error = (_damage(view.listing) if view.listing else None) or SourceError(
                 f"{view.name} cannot be read ({reason}): repair or remove its files"
@@ -174,7 +181,20 @@ class Database:
         return found
 
     def _answer(self, query: str) -> Iterator[Any]:
-        """Yield the answer's schema, then its rows."""
+        """Yield the answer's schema, then its rows; look again where files went before there was one."""
+        for chance in reversed(range(CHANCES)):
+            has_begun = False
+            try:
+                for one in self._answered(query):
+                    has_begun = True
+                    yield one
+            except Gone:
+                if has_begun or not chance:
+                    raise
+            else:
+                return
+
+    def _answered(self, query: str) -> Iterator[Any]:
         before = [held.error for held in self._scans]
         with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
@@ -187,6 +207,7 @@ class Database:
                 yield rows.schema
                 yield from rows
             except (self._error, pa.ArrowException, OSError) as error:
+                self._refuse_stale(self._views, error)
                 for held, old in zip(self._scans, before, strict=True):
                     if held.error and held.error is not old:
                         raise held.error from error
@@ -195,6 +216,10 @@ class Database:
                 if "nterrupt" not in str(error):
                     raise
                 raise KeyboardInterrupt from error
+
+    def _refuse_stale(self, among: Sequence[View], error: Exception) -> None:
+        if any(view.is_stale for view in among):
+            raise Gone(f"{self._data}: files were merged while they were read: ask again") from error
 
     def _check_one_answer(self, query: str) -> None:
         before = self._connection.extract_statements(query)[:-1]

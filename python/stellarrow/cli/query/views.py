@@ -15,8 +15,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import is_typed
 from stellarrow.errors import SinkError, StellarrowError
+from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
+from stellarrow.scanning import Scan
 from stellarrow.sinks.files.again import again
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.formats.added import ADDED
@@ -63,11 +66,17 @@ class View:
     query: str = ""
     datasets: dict[str, Any] = field(default_factory=dict)
     listing: Listing | None = None
+    files: list[str] = field(default_factory=list)
     error: StellarrowError | None = None
 
     @property
     def name(self) -> str:
         return f"{self.schema}.{self.table}" if self.schema else self.table
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether a file went since: where a file system has no locks, nothing keeps one from merging it."""
+        return not all(Path(one).exists() for one in self.files)
 
 
 def views(data: Path, kept: ExitStack) -> list[View]:
@@ -117,6 +126,9 @@ def _describe(view: View, listing: Listing, number: int) -> None:
         elif paths:
             cut.append((part, paths))
     queries = []
+    is_text = listing.shape.format.name != "parquet" and is_typed(listing.shape.facts["table"])
+    if is_text and (whole or cut):
+        whole, cut = [*whole, *(path for _, paths in cut for path in paths)], []  # it reads each ledger once
     for at, (due, paths) in enumerate([(None, whole), *cut] if whole else cut):
         read = _read(view, listing, [f"{listing.store}/{path}" for path in paths], f"files_{number}_{at}")
         queries.append(f"select * from {read}{_within(due)}")
@@ -138,6 +150,7 @@ def _within(part: LedgerRange | None) -> str:
 
 
 def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
+    view.files += paths
     if listing.shape.format.name == "parquet":
         import pyarrow.dataset as ds  # noqa: PLC0415  slow to load
         from pyarrow.fs import LocalFileSystem  # noqa: PLC0415  slow to load
@@ -151,6 +164,9 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
             filesystem=LocalFileSystem(),
         )
         return name
+    if is_typed(listing.shape.facts["table"]):
+        view.datasets[name] = _rows_of(listing)
+        return name
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
     text = f"columns = {{{columns}}}, hive_partitioning = false"
     if listing.shape.format.name == "jsonl":
@@ -160,6 +176,14 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     if ADDED.intersection(listing.shape.schema.names):
         text += ", null_padding = true, parallel = false"
     return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
+
+
+def _rows_of(listing: Listing) -> Scan:
+    """Return the rows of a contract's table kept as text: its files may have different columns."""
+    from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  slow to load
+
+    rows = ExtractedTable(listing).batches(Filter(), None)
+    return Scan(listing.shape.facts["table"], str(listing.store), listing.shape.schema, rows)
 
 
 def _empty(listing: Listing) -> str:

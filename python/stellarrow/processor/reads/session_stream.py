@@ -90,9 +90,8 @@ class SessionReader:
         self._cursor = cursor_of(command)
         self._latest = command.origin == LATEST
         self._taken: dict[str, _Taken] = {}
-        known = {work.session.id for work in processor.works()}
         # Who had nothing of a session misses nothing of it: it was forgotten as it never kept any.
-        if lost := {name for name, place in self._cursor.places.items() if place.after} - known:
+        if lost := processor.missing(name for name, place in self._cursor.places.items() if place.after):
             raise UnknownSession(
                 f"the resume token is of session {min(lost)}, which is no longer here: read from earliest"
             )

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
-import pyarrow as pa
-
-from stellarrow.analysis.reads.figures import KeptFigures
+from stellarrow.analysis.reads.figures import KeptFigures, plain_numbers
 from stellarrow.analysis.reads.refusals import NotFound, blaming
 from stellarrow.analysis.request import MOST_TOP, FiguresRequest
 from stellarrow.analysis.windows import NAMES, WINDOWS
@@ -83,14 +81,5 @@ class FigureEndpoints:
         given = {key: asked.get(key) for key in keys if asked.get(key)}
         with blaming(next(iter(given), "name") if len(given) == 1 else ""):
             answer = FiguresRequest.of(name, given).answer(self._figures.analytics)
-        found = _numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
+        found = plain_numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
         return Rows(found.schema, found.to_batches(), answer.ledgers.end if answer.ledgers else 0)
-
-
-def _numbers(found: pa.Table) -> pa.Table:
-    """Write counts as numbers: they are far below what a number of JSON holds exactly."""
-    columns: list[Any] = [
-        column.cast(pa.float64()) if column.type in (pa.uint64(), pa.int64()) else column
-        for column in found.columns
-    ]
-    return pa.Table.from_arrays(columns, names=found.schema.names)

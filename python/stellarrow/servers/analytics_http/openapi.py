@@ -49,8 +49,10 @@ _SECURITY: Final = {
 }
 
 
-def document(endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema]) -> dict[str, Any]:
-    """Return the document; `schemas` are the tables' by name."""
+def document(
+    endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema], more: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the document; `schemas` are the tables' by name, `more` are paths that are no endpoints."""
     return {
         "openapi": "3.1.0",
         "info": {
@@ -62,7 +64,7 @@ def document(endpoints: Sequence[Endpoint], schemas: Mapping[str, pa.Schema]) ->
         },
         "tags": [{"name": tag} for tag in dict.fromkeys(one.tag for one in endpoints)],
         "security": [{}, {"bearer": []}, {"key": []}],
-        "paths": _paths(endpoints),
+        "paths": {**_paths(endpoints), **more},
         "components": {
             "schemas": {"Problem": _PROBLEM, **{name: _row(one) for name, one in schemas.items()}},
             "responses": {status: _problem(said) for status, said in _STATUSES.items()},

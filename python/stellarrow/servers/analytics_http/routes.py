@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from stellarrow.analysis.reads.figures import KeptFigures
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.accounts import AccountEndpoints
+from stellarrow.servers.analytics_http.aging import described_aging
 from stellarrow.servers.analytics_http.assets import AssetEndpoints
 from stellarrow.servers.analytics_http.contracts import ContractEndpoints
 from stellarrow.servers.analytics_http.endpoint import Endpoint, routes_of
@@ -50,8 +51,9 @@ def routes(
     following: Callable[[], Mapping[str, Any]],
     *,
     exports: list[Route],
+    aging: Sequence[BaseRoute] = (),
 ) -> list[BaseRoute]:
-    """Return the routes of REST, what describes them, and the web page."""
+    """Return the routes of REST, what describes them, and the web page; `aging` are the lifecycle's."""
     made = endpoints(tables, figures, following)
     told = [*made, described_query(), described(), *described_exports()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
@@ -61,5 +63,6 @@ def routes(
         stream_route(channels),
         query_route(queries),
         *exports,
-        *reference_routes(told, document(told, schemas)),
+        *aging,
+        *reference_routes(told, document(told, schemas, described_aging() if aging else {})),
     ]

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from stellarrow.analysis.reads.conditions import Conditions
 from stellarrow.analysis.reads.reading import Question
-from stellarrow.analysis.reads.tailing import LATEST, Part, Tail
+from stellarrow.analysis.reads.tailing import LATEST, Part
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Grant
@@ -20,7 +20,7 @@ from stellarrow.servers.analytics_http.answers import Document
 from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.parameters import Parameter, read_all
 from stellarrow.servers.analytics_http.writing import json_rows
-from stellarrow.servers.analytics_live import Channel, Channels, Delivery
+from stellarrow.servers.analytics_live import Channel, Channels, Delivery, Following
 from stellarrow.servers.http_access import grant_of
 from stellarrow.servers.problems import problem
 from stellarrow.servers.status import status_of
@@ -91,7 +91,7 @@ def stream_route(channels: Channels) -> Route:
     return Route("/v1/stream/{table}", answer, methods=["GET"])
 
 
-def _encoder(_: Tail) -> Any:
+def _encoder(_: Following) -> Any:
     def encode(part: Part) -> bytes:
         return json_rows([part.rows]) if part.rows is not None else b""
 

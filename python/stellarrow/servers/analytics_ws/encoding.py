@@ -10,21 +10,21 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import ipc
 
-from stellarrow.analysis.reads.tailing import Part, Tail
+from stellarrow.analysis.reads.tailing import Part
 from stellarrow.servers.analytics_http.writing import Bytes, json_rows
-from stellarrow.servers.analytics_live import Delivery
+from stellarrow.servers.analytics_live import Delivery, Following
 from stellarrow.servers.analytics_ws.frames import binary_frame, text_frame
 
 _CODECS: Final = {"arrow": None, "arrow+zstd": "zstd", "arrow+lz4": "lz4"}
 
 
-def encoder(format_name: str) -> Callable[[Tail], Callable[[Part], bytes]]:
+def encoder(format_name: str) -> Callable[[Following], Callable[[Part], bytes]]:
     """Return what makes the encoder of a question's rows."""
 
-    def json_encoder(_: Tail) -> Callable[[Part], bytes]:
-        return lambda part: json_rows([part.rows]) if part.rows is not None else b""
+    def json_encoder(tail: Following) -> Callable[[Part], bytes]:
+        return lambda part: b"" if part.rows is None else json_rows([tail.for_json(part.rows)])
 
-    def arrow_encoder(tail: Tail) -> Callable[[Part], bytes]:
+    def arrow_encoder(tail: Following) -> Callable[[Part], bytes]:
         known = len(schema_message(tail.schema))  # bytes that were sent before
         options = ipc.IpcWriteOptions(compression=_CODECS[format_name])
         return lambda part: b"" if part.rows is None else _ipc(tail.schema, options, part.rows)[known:]

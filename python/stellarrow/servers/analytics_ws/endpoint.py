@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 
-from stellarrow.analysis.reads.reading import Tables
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Access
@@ -26,10 +25,10 @@ SUBPROTOCOL = "stellarrow.v1"
 
 
 def websocket_route(
-    tables: Tables, doors: Doors, access: Access | None, origins: tuple[str, ...]
+    channels: Channels, doors: Doors, access: Access | None, origins: tuple[str, ...]
 ) -> WebSocketRoute:
     """Return the route of one listener; connections of all of them are counted together."""
-    shared = Shared(Channels(tables), access, doors.limits, Watch())
+    shared = Shared(channels, access, doors.limits, Watch())
 
     async def connect(websocket: WebSocket) -> None:
         scope, grant = websocket.scope, grant_of(websocket)

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.figure_tail import request_of
 from stellarrow.analysis.reads.reading import Question
 from stellarrow.analysis.reads.refusals import Refused
+from stellarrow.analysis.request import PREFIX, FiguresRequest
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.bounded_json import JsonObject, read_object
 from stellarrow.net.redaction import shortened
@@ -16,11 +18,13 @@ from stellarrow.servers.analytics_ws.limits import MESSAGE_BYTES
 FORMATS: Final = ("json", "arrow", "arrow+zstd", "arrow+lz4")
 MODES: Final = ("all", "latest")
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
+_OF_ROWS: Final = (*_LISTS, "where", "columns")
+_OF_FIGURES: Final = ("window", "asset", "contract")
 _KEYS: Final = {
     "auth": ("token",),
     "subscribe": (
         *("id", "channel", *_LISTS, "where", "columns", "format", "from", "mode", "credit"),
-        *("window", "asset", "contract"),
+        *_OF_FIGURES,
     ),
     "credit": ("id", "bytes"),
     "unsubscribe": ("id",),
@@ -37,12 +41,11 @@ class Subscribe:
 
     id: str
     channel: str
-    question: Question
+    question: Question | FiguresRequest
     format_name: str
     origin: str
     mode: str
     credit: int | None
-    figures: dict[str, str]
 
 
 def read(text: str | bytes | None) -> tuple[str, dict[str, Any]]:
@@ -86,17 +89,28 @@ def subscribe_of(given: dict[str, Any]) -> Subscribe:
     channel = asked.text("channel")
     if not channel:
         raise Refused("channel is missing: name a table, or analytics/NAME", field="channel")
-    conditions = Conditions(**{name: asked.texts(name) for name in _LISTS}, where=asked.text("where"))
     return Subscribe(
         id=id_of(given),
         channel=channel,
-        question=Question(table=channel, conditions=conditions, columns=asked.texts("columns")),
+        question=_question(channel, asked, given),
         format_name=_one_of(asked, "format", FORMATS),
         mode=_one_of(asked, "mode", MODES),
         origin=asked.text("from") or "latest",
         credit=bytes_of(given, "credit") if given.get("credit") is not None else None,
-        figures={key: value for key in ("window", "asset", "contract") if (value := asked.text(key))},
     )
+
+
+def _question(channel: str, asked: JsonObject, given: dict[str, Any]) -> Question | FiguresRequest:
+    """Return what a channel is of; what is asked of rows cannot be asked of figures, and the other way."""
+    is_figures = channel.startswith(PREFIX)
+    for name in _OF_ROWS if is_figures else _OF_FIGURES:
+        if given.get(name) not in (None, "", []):
+            other = "of a table's rows" if is_figures else f"of {PREFIX}NAME"
+            raise Refused(f"{name} is asked {other}, not of {shortened(channel)}: leave it out", field=name)
+    if is_figures:
+        return request_of(channel, {key: value for key in _OF_FIGURES if (value := asked.text(key))})
+    conditions = Conditions(**{name: asked.texts(name) for name in _LISTS}, where=asked.text("where"))
+    return Question(table=channel, conditions=conditions, columns=asked.texts("columns"))
 
 
 def _one_of(asked: JsonObject, name: str, words: tuple[str, ...]) -> str:

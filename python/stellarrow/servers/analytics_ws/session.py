@@ -26,7 +26,7 @@ from stellarrow.servers.analytics_ws.limits import (
     SUBSCRIPTIONS,
     Limits,
 )
-from stellarrow.servers.analytics_ws.messages import Subscribe, bytes_of, id_of, read, subscribe_of
+from stellarrow.servers.analytics_ws.messages import bytes_of, id_of, read, subscribe_of
 from stellarrow.servers.analytics_ws.subscriptions import Subscription
 from stellarrow.servers.analytics_ws.watching import Watch
 from stellarrow.servers.status import status_of
@@ -174,7 +174,7 @@ class Session:
             number=self._numbers,
             schema=[{"name": one.name, "type": str(one.type), "nullable": one.nullable} for one in schema],
             resume=channel.tail.token(position),
-            recovered=self._recovers(asked, position),
+            recovered=channel.tail.recovers(position),
         )
         if asked.format_name != "json":
             head = self._numbers.to_bytes(4, "big")
@@ -187,11 +187,6 @@ class Session:
         access, principal = self._shared.access, self._grant.principal
         if access is not None and not principal.can(Permission.READ_LEDGERS):
             access.permit(self._grant, Permission.READ_LEDGERS)
-
-    def _recovers(self, asked: Subscribe, position: int) -> bool:
-        """Tell whether what follows goes on without a gap."""
-        snapshot = self._shared.channels.tables.snapshot(asked.question.table)
-        return position == 0 or position >= snapshot.as_of or position + 1 in snapshot.coverage
 
     async def _credit(self, given: dict[str, Any]) -> None:
         self._subscription(given).add_credit(bytes_of(given, "bytes"))

@@ -9,6 +9,8 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import as_schema
+from stellarrow.core.typed_columns import holds
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.again import again
@@ -84,8 +86,7 @@ class Listing:
 
     def has_departed(self, ledgers: LedgerRange) -> bool:
         """Tell whether a range was archived or deleted, and what is left of it here is about to go."""
-        departed = self.departed()
-        return ledgers in departed.archived or ledgers in departed.deleted
+        return not LedgerSet([ledgers]) - self.departed().ledgers  # one record may be of many ranges
 
     def record(self, ledgers: LedgerRange, state: str) -> Record:
         """Read where the files of a range went."""
@@ -143,12 +144,25 @@ class Listing:
         """Refuse facts that are not the table's."""
         for fact, value in {"unsigned": "", **self.shape.facts}.items():
             there = held.get(fact, value if fact in _LATER else "")
+            if fact == "columns" and there != value and self._has(there):
+                continue
             if there != value:
                 unsaid = _UNSAID.get(fact, "none")
                 raise SchemaMismatch(
                     f"{self} was written with {fact.replace('_', ' ')} {there or unsaid!r}, not"
                     f" {value or unsaid!r}: ask for the same again, or choose another folder"
                 )
+
+    def _has(self, columns: str) -> bool:
+        """Tell whether the table has all columns of a file, by their schema as text; SchemaMismatch."""
+        if not columns:
+            return False
+        table = self.shape.facts["table"]
+        if not holds(as_schema(table, self.shape.facts["columns"]), as_schema(table, columns)):
+            raise SchemaMismatch(
+                f"{self} has columns by now that this run does not know: run it again, and it learns them"
+            )
+        return True
 
     def orphans(self) -> list[Found]:
         """Return the files of a partitioned table whose range has no entry."""

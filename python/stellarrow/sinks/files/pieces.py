@@ -23,7 +23,10 @@ Piece = tuple[LedgerRange, str, pa.NativeFile]
 def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
     """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe."""
     with listing.store.reading(listing.entries_folder):
-        for held, part in _within(listing, wanted):
+        found = _within(listing, wanted)
+        if wanted and wanted.last is not None:
+            _refuse_departed(listing, LedgerSet([wanted]) - LedgerSet(part for _, part in found))
+        for held, part in found:
             yield from _files(listing, held, part, set(), CHANCES)
 
 
@@ -40,6 +43,15 @@ def _within(listing: Listing, wanted: LedgerRange | None) -> list[tuple[LedgerRa
     return [(held, both) for held, part in trusted(listing.parts()) for both in LedgerSet([part]) & due]
 
 
+def _refuse_departed(listing: Listing, lost: LedgerSet) -> None:
+    """Tell of ledgers that somebody saw here, and that left before they were read."""
+    if lost and (departed := lost & listing.departed().ledgers):
+        raise Gone(
+            f"{listing}: ledgers {departed} were archived or deleted while they were to be read: stellarrow"
+            " lifecycle status names the archive"
+        )
+
+
 def _files(
     listing: Listing, held: LedgerRange, part: LedgerRange, done: set[str], chances: int
 ) -> Iterator[Piece]:
@@ -51,15 +63,11 @@ def _files(
             with proven_file(listing, held, kept) as file:
                 yield part, f"{listing.shape.folder}/{kept.path}", file
             done.add(folder)
-    except Gone as error:
+    except Gone:
         now = [(other, due) for other, due in _within(listing, part) if other != held]
         lost = LedgerSet([part]) - LedgerSet(due for _, due in now)
         if not chances or lost:
-            if listing.has_departed(held):
-                raise Gone(
-                    f"{listing}: ledgers {lost} were archived or deleted while they were read: run stellarrow"
-                    " lifecycle status, which names the archive"
-                ) from error
+            _refuse_departed(listing, lost)
             raise
     else:
         return

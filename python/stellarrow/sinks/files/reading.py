@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from stellarrow.core.rows import between
-from stellarrow.core.tables import stored_table
+from stellarrow.core.tables import as_schema, stored_table, written
+from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.registry import FORMATS
@@ -47,22 +49,30 @@ def listings(store: FileStore) -> list[Listing]:
     return found
 
 
-def found_tables(store: FileStore, *, departed: bool = False) -> list[Listing | Unreadable]:
+def typed_columns(store: FileStore) -> dict[str, pa.Schema]:
+    """Return the columns of every typed table that is kept in a place."""
+    tables = [one for one in found_tables(store, below="typed") if isinstance(one, Listing)]
+    told = ((one.shape.facts["table"], one.shape.facts.get("columns")) for one in tables)
+    return {name: as_schema(name, columns) for name, columns in told if columns}
+
+
+def found_tables(store: FileStore, *, departed: bool = False, below: str = "") -> list[Listing | Unreadable]:
     """Return every table below a place, at any depth, sorted by folder; damage of one hides no other.
 
-    Tables of which every file was archived or deleted are among them where `departed`.
+    Tables of which every file was archived or deleted are among them where `departed`; `below` names a
+    folder to look in alone.
     """
-    found = _looked(store, departed=departed)
+    found = _looked(store, departed=departed, below=below)
     for _ in range(CHANCES):
         if not any(isinstance(one, Unreadable) and isinstance(one.error, Gone) for one in found):
             break
-        found = _looked(store, departed=departed)  # a table's files were all merged just now
+        found = _looked(store, departed=departed, below=below)  # a table's files were all merged just now
     return found
 
 
-def _looked(store: FileStore, *, departed: bool) -> list[Listing | Unreadable]:
+def _looked(store: FileStore, *, departed: bool, below: str) -> list[Listing | Unreadable]:
     report: dict[str, list[str]] = {}
-    for file in store.list("", deep=True):
+    for file in store.list(below, deep=True):
         folder, _, name = file.path.rpartition("/")
         if is_quarantined(file.path):
             continue
@@ -95,8 +105,25 @@ def _found_table(store: FileStore, folder: str, paths: Sequence[str]) -> Listing
             if not isinstance(answer, Gone):
                 answer = error  # of several that one is gone: another listing may name what can be read
         else:
-            return Listing(store, shape) if shape else None
+            return _grown(Listing(store, shape), paths) if shape else None
     return Unreadable(folder, tuple(proven), answer)
+
+
+def _grown(listing: Listing, paths: Sequence[str]) -> Listing:
+    """Give a typed table the columns of all its files: each was written with those known by then."""
+    columns = listing.shape.facts.get("columns")
+    if columns is None:
+        return listing
+    name, told = listing.shape.facts["table"], {columns: None}
+    for path in paths:
+        if f"/{MANIFEST}/" in path and not table_of_record(path):
+            with suppress(SinkError):  # damage of one file is told where its rows are read
+                told[read_entry(listing.store, path).facts.get("columns", columns)] = None
+    if len(told) == 1:
+        return listing
+    whole = united(as_schema(name, one) for one in told)
+    facts = {**listing.shape.facts, "columns": written(whole)}
+    return Listing(listing.store, _shape(facts, listing.shape.folder))
 
 
 def _shape_from(store: FileStore, folder: str, told_by: str) -> Shape | None:

@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from threading import Timer
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import refuse_typed, table
+import pyarrow as pa
+
+from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -18,11 +20,12 @@ from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
 from stellarrow.sinks.files.range_writer import shape_of
-from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in
+from stellarrow.sinks.files.reading import HeldFiles, format_of, held_files_in, typed_columns
 from stellarrow.sinks.files.signed import checked, signed
 from stellarrow.sinks.files.table_writer import TableFiles
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
 
 _PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
 
@@ -81,8 +84,6 @@ class FileSink:
         partition: str,
         ledgers_per_file: int,
     ) -> None:
-        if format.name != "parquet":
-            refuse_typed(tables, f"the {format.name} sink")
         for asked in tables:
             meant = table(asked)
             clash = next((name for name in self._tables if table(name).name == meant.name), None)
@@ -126,6 +127,11 @@ class FileSink:
         """Return the tables of a place, whoever wrote them."""
         return held_files_in(open_existing(url))
 
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that the typed tables of a place have."""
+        return typed_columns(Place.parse(url).open())
+
     @property
     def ledgers_per_part(self) -> int:
         """How many ledgers a file holds at most."""
@@ -159,6 +165,18 @@ class FileSink:
         for other in others:
             covered &= other
         return covered
+
+    def left(self) -> tuple[LedgerSet, LedgerSet]:
+        """Return the ledgers that were archived in any table, and those that were deleted."""
+        archived, deleted = LedgerSet(), LedgerSet()
+        for files in self._tables.values():
+            more, gone = files.left()
+            archived, deleted = archived | more, deleted | gone
+        return archived - deleted, deleted
+
+    def is_written_beside(self) -> bool:
+        """Tell whether another process writes to the folder; of an object store it cannot be told."""
+        return isinstance(self._store, LocalFiles) and self._store.is_written_beside()
 
     def close(self) -> None:
         deadline = time.monotonic() + _PATIENCE

@@ -52,6 +52,12 @@ class TableFiles:
             self._covered = self._taken = self._looked()
         return self._covered
 
+    def left(self) -> tuple[LedgerSet, LedgerSet]:
+        """Return the ledgers that were archived, and those that were deleted; none that are here."""
+        departed, here = self._listing.departed(), self._listing.ranges()
+        deleted = LedgerSet(departed.deleted)
+        return LedgerSet(departed.archived) - deleted - here, deleted - here
+
     def _looked(self) -> LedgerSet:
         """Read what is there, and prove what no entry vouches for; change nothing."""
         entered = self._listing.check()

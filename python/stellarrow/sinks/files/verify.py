@@ -82,10 +82,11 @@ def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for orphan in listing.orphans() if listing.shape.partition else ():
         answer.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
+    files = listing.store.list(folder, deep=True)
     late = {*listing.parts(), *listing.entered()} - ranges  # written meanwhile: the next check reads them
     answer |= {entry_path(folder, ledgers) for ledgers in late}
     names = {listing.shape.path(ledgers) for ledgers in damaged | late}
-    for file in listing.store.list(folder, deep=True):
+    for file in files:
         if file.path not in answer and file.path.rpartition("/")[2] not in names:
             yield Foreign(file.path)
     for odd in listing.store.irregular(folder):
@@ -138,8 +139,11 @@ def _has_moved(listing: Listing, ledgers: LedgerRange) -> bool:
 def _nested(listing: Listing, sound: set[LedgerRange]) -> Iterator[Fault]:
     folder = listing.shape.folder
     try:
-        for ledgers in replaced(listing, sound):
-            yield Fault(entry_path(folder, ledgers), _WITHIN, None)
+        within = [*replaced(listing, sound)]
+        there = {*listing.parts(), *listing.entered()} if within else set()
+        for ledgers in within:
+            if ledgers in there:  # else it was merged just now
+                yield Fault(entry_path(folder, ledgers), _WITHIN, None)
     except Contradicted as error:
         yield Fault(folder, str(error), None)
 

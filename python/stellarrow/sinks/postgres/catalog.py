@@ -1,4 +1,7 @@
-"""Which tables a database keeps, and that they are made the way it was asked for."""
+"""Which tables a database keeps, and that they are made the way it was asked for.
+
+Contracts' own tables get columns as there are more of them.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from stellarrow.errors import SchemaMismatch
+from stellarrow.sinks.postgres import typed_tables
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.migrations import LOCK, applied
 
@@ -25,14 +29,22 @@ class Making:
 def keep(connection: psycopg.Connection, tables: Sequence[Layout], making: Making, *, size: int) -> int:
     """Make the tables that are not there, refuse those made otherwise; return the partitions' size."""
     there = _there(connection, tables, making)
-    if any(one.place not in there for one in tables):
+    if any(_is_lacking(connection, one, there) for one in tables):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             there = _there(connection, tables, making)
             for one in tables:
                 if one.place not in there:
                     _make(connection, one, making, _size(connection) or size)
+                elif one.is_typed:
+                    typed_tables.grow(connection, one)
+            for one in filter(lambda one: one.is_typed, tables):
+                typed_tables.make_state(connection, one)
     return _size(connection) or size
+
+
+def _is_lacking(connection: psycopg.Connection, one: Layout, there: set[str]) -> bool:
+    return one.place not in there or (one.is_typed and typed_tables.lacks(connection, one))
 
 
 def are_there(connection: psycopg.Connection, tables: Sequence[Layout], making: Making) -> bool:
@@ -71,6 +83,9 @@ def _same(place: str, fact: str, there: object, asked: object) -> None:
 
 
 def _make(connection: psycopg.Connection, one: Layout, making: Making, size: int) -> None:
+    if one.is_typed:
+        typed_tables.prepare(connection)
+        typed_tables.note(connection, one)
     if not one.is_entries:  # made by a migration, with what is read from it
         for statement in one.ddl():
             connection.execute(statement.encode())

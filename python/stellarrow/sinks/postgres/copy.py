@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from pgpq import ArrowToPostgresBinaryEncoder
 
 from stellarrow.errors import LedgersRefused
+from stellarrow.sinks.postgres import typed_names
 from stellarrow.sinks.postgres.ddl import Layout
 
 _ROWS_A_MESSAGE: Final = 4_096  # what is encoded at once; more takes memory and is no faster
@@ -30,7 +31,7 @@ def copy_rows(
     if not count:
         return 0
     storable = [_storable(part, kept, batch) for part in rows]
-    columns = ", ".join(f'"{name}"' for name in storable[0].schema.names)
+    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in storable[0].schema.names)
     into = f"COPY {target} ({columns}) FROM STDIN (FORMAT binary)"
     encoder = ArrowToPostgresBinaryEncoder(storable[0].schema)
     with connection.cursor() as cursor, cursor.copy(into) as copy:
@@ -48,6 +49,8 @@ def _storable(rows: pa.RecordBatch, kept: Layout, batch: uuid.UUID) -> pa.Record
         rows = _without_nul(rows, name)
     for number, text in kept.exact:
         rows = _with_all_digits(rows, number, text)
+    if kept.is_typed:
+        return typed_names.storable(rows)
     if kept.is_entries:
         same = pa.repeat(pa.scalar(batch.bytes, pa.binary()), rows.num_rows)  # a uuid is 16 bytes on the wire
         rows = rows.append_column("batch_id", same)

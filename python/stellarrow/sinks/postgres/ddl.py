@@ -8,8 +8,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import keys, refuse_typed, schema, table
+from stellarrow.core.tables import is_typed, keys, schema, table
+from stellarrow.core.typed_columns import is_declared
 from stellarrow.errors import ConfigError
+from stellarrow.sinks.postgres import typed_names
 
 ENTRIES: Final = "contract_data.entries"
 
@@ -58,7 +60,13 @@ class Layout:
         return self.place == ENTRIES
 
     @property
+    def is_typed(self) -> bool:
+        return is_typed(self.name)
+
+    @property
     def free_text(self) -> frozenset[str]:
+        if self.is_typed:
+            return frozenset()
         return frozenset(
             column.name
             for column in self.schema
@@ -68,6 +76,8 @@ class Layout:
     @property
     def exact(self) -> list[tuple[str, str]]:
         """Amounts, each with the text that has them whole where 38 digits do not."""
+        if self.is_typed:
+            return typed_names.exact_pairs(self.schema)
         pairs = (("balance", "balance_text"), ("amount_raw", "amount_text"))
         return [pair for pair in pairs if pair[0] in self.schema.names]
 
@@ -76,7 +86,9 @@ class Layout:
         """The columns that queries choose rows by, whose statistics are worth their time."""
         wide = ("_xdr", "_json", "_text", "transaction_hash")
         return ", ".join(
-            f'"{name}"' for name in self.schema.names if name in self.key or not name.endswith(wide)
+            _quoted(field)
+            for field in self.schema
+            if field.name in self.key or not (field.name.endswith(wide) or is_declared(field))
         )
 
     def ddl(self) -> list[str]:
@@ -85,8 +97,15 @@ class Layout:
         made = [f"CREATE TABLE {self.place} (\n    {columns}\n) PARTITION BY RANGE (ledger_sequence)"]
         key = ", ".join(f'"{name}"' for name in self.key)
         made.append(f"CREATE UNIQUE INDEX ON {self.place} ({key}) NULLS NOT DISTINCT")
-        made += [f"CREATE INDEX ON {self.place} {on}" for on in _INDEXES.get(self.name, ())]
+        made += [f"CREATE INDEX ON {self.place} {on}" for on in self._indexes]
         return made
+
+    @property
+    def _indexes(self) -> tuple[str, ...]:
+        if not self.is_typed:
+            return _INDEXES.get(self.name, ())
+        by_key = ("(ledger_key_hash, ledger_sequence)",) if "ledger_key_hash" in self.schema.names else ()
+        return (*by_key, "USING brin (closed_at)")
 
     def partition(self, first: int) -> str:
         """Name the partition that begins with a ledger."""
@@ -95,9 +114,10 @@ class Layout:
 
 def layout(asked: str) -> Layout:
     """Say where a table, as named in a run, lies."""
-    refuse_typed([asked], "PostgreSQL")
     meant = table(asked)
     key = tuple(keys(asked))
+    if is_typed(asked):
+        return Layout(asked, meant.name, meant.version, typed_names.place_of(meant.name), key, schema(asked))
     if meant.name == "contract_data" and meant.version == "1.0":
         raise ConfigError(
             f"PostgreSQL does not keep {meant}, whose rows name no transaction: ask for contract_data"
@@ -111,7 +131,12 @@ def layouts(tables: Sequence[str]) -> list[Layout]:
     found: dict[str, Layout] = {}
     for asked in tables:
         one = layout(asked)
-        if clash := found.get(one.place):
+        clash = found.get(one.place)
+        if clash and clash.name != one.name:
+            raise ConfigError(
+                f"{clash.asked} and {asked} would both be {one.place} in PostgreSQL: leave one of them out"
+            )
+        if clash:
             raise ConfigError(f"{clash.asked} and {asked} are the same table: name it once")
         found[one.place] = one
     return list(found.values())
@@ -119,12 +144,19 @@ def layouts(tables: Sequence[str]) -> list[Layout]:
 
 def _column(field: pa.Field) -> str:
     needed = "" if field.nullable or field.name.endswith("_json") else " NOT NULL"
-    return f'"{field.name}" {sql_type(field)}{needed}'
+    return f"{_quoted(field)} {sql_type(field)}{needed}"
+
+
+def _quoted(field: pa.Field) -> str:
+    name = typed_names.column_name(field.name) if is_declared(field) else field.name
+    return '"' + name.replace('"', '""') + '"'
 
 
 def sql_type(field: pa.Field) -> str:
     """Return PostgreSQL's type of a column."""
     kind = field.type
+    if is_declared(field):
+        return typed_names.sql_type(field)
     if pa.types.is_list(kind):
         return 'text[] COLLATE "C"'
     if pa.types.is_string(kind):

@@ -9,7 +9,7 @@ import pyarrow as pa
 from psycopg import sql
 
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.postgres import coverage, written_rows
+from stellarrow.sinks.postgres import coverage, typed_tables, written_rows
 from stellarrow.sinks.postgres.ddl import ENTRIES
 from stellarrow.sinks.postgres.server import Server, without_mode
 
@@ -26,9 +26,12 @@ class KeptTable:
     version: str
     network: str
     ledgers: LedgerSet
+    typed: str = ""
 
     @property
     def name(self) -> str:
+        if self.typed:
+            return self.typed
         return "contract_data" if self.place == ENTRIES else self.place.removeprefix("stellar.")
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
@@ -62,6 +65,13 @@ class KeptTable:
                 yield counts
 
 
+def typed_columns(url: str) -> dict[str, pa.Schema]:
+    """Return the columns of the contracts' own tables in a database."""
+    server = Server(without_mode(url)[0])
+    with server.translate_errors("read"), server.connect() as connection:
+        return typed_tables.columns_of(connection)
+
+
 def forget(url: str, place: str, ledgers: LedgerSet) -> None:
     """Remove ledgers from a table, rows and coverage in one transaction."""
     server = Server(without_mode(url)[0])
@@ -78,7 +88,8 @@ def kept_tables(url: str) -> list[KeptTable]:
             return []
         kept = connection.execute("SELECT table_name, version, network FROM stellar.kept_tables").fetchall()
         held = coverage.read(connection, [place for place, _, _ in kept])
+        typed = typed_tables.names(connection)
     return [
-        KeptTable(server, place, version, network, held.get(place, LedgerSet()))
+        KeptTable(server, place, version, network, held.get(place, LedgerSet()), typed.get(place, ""))
         for place, version, network in sorted(kept)
     ]

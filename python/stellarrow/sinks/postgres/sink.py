@@ -27,7 +27,7 @@ from stellarrow.sinks.postgres.catalog import Making, are_there, keep
 from stellarrow.sinks.postgres.ddl import Layout, layouts
 from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
-from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables
+from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables, typed_columns
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server, without_mode
 from stellarrow.sinks.postgres.writer import Writer, queue_of
@@ -122,6 +122,11 @@ class PostgresSink:
         return kept_tables(url)
 
     @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a database have."""
+        return typed_columns(url)
+
+    @classmethod
     def forget(cls, url: str, table: str, ledgers: LedgerSet) -> None:
         """Remove ledgers from one of the tables that `held` returns, so that they are written again."""
         place = next(one.place for one in kept_tables(url) if one.name == table)
@@ -149,8 +154,7 @@ class PostgresSink:
                 )
         self._reach(changes=True)
         self._buffer.append(batch)
-        for kept in self._tables:
-            rows = batch.tables[kept.asked]
+        for rows in (batch.tables[kept.asked] for kept in self._tables):
             self._buffered_rows += rows.num_rows
             self._buffered_bytes += rows.nbytes
         if self._buffered_rows >= self._batch_rows or self._buffered_bytes >= _BUFFER_BYTES:

@@ -13,15 +13,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pv
 
-from stellarrow.sinks.files.formats.added import ADDED
-from stellarrow.sinks.files.formats.jsonl import value
+from stellarrow.core.json_values import base64_of, moments, value
+from stellarrow.core.typed_columns import is_declared
+from stellarrow.sinks.files.formats.added import grows
+from stellarrow.sinks.files.formats.jsonl import parsed
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
-    base64_of,
     chosen,
     compressing,
     decompressing,
-    moments,
     valued,
     whole_ledgers,
 )
@@ -44,16 +44,16 @@ class Csv(TextFormat):
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         asked = chosen(schema, columns)
-        lists = {field.name for field in asked if pa.types.is_list(field.type)}
-        types = {field.name: _read_as(field.type) for field in asked}
+        names = {as_header(field.name): field.name for field in asked}
+        nested = {field.name: field.type for field in asked if pa.types.is_nested(field.type)}
         reader = pv.open_csv(
             decompressing(file, self.codec),
             pv.ReadOptions(use_threads=False, block_size=_READ),
             pv.ParseOptions(newlines_in_values=True),
             pv.ConvertOptions(
-                column_types=types,
-                include_columns=asked.names if columns else None,
-                include_missing_columns=not ADDED.isdisjoint(asked.names),
+                column_types={as_header(field.name): _read_as(field.type) for field in asked},
+                include_columns=[*names] if columns else None,
+                include_missing_columns=grows(asked),
                 null_values=[""],
                 strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
@@ -62,11 +62,10 @@ class Csv(TextFormat):
 
         def batches() -> Iterator[pa.RecordBatch]:
             for rows in reader:
-                parsed = [
-                    _listed(column) if name in lists else column
-                    for name, column in zip(rows.schema.names, rows.columns, strict=True)
-                ]
-                yield valued(pa.RecordBatch.from_arrays(parsed, rows.schema.names), asked)
+                held = [names.get(header, header) for header in rows.schema.names]
+                texts = zip(held, rows.columns, strict=True)
+                values = [_values(one, nested[name]) if name in nested else one for name, one in texts]
+                yield valued(pa.RecordBatch.from_arrays(values, held), asked)
 
         return whole_ledgers(batches())
 
@@ -74,12 +73,13 @@ class Csv(TextFormat):
 class _Writing:
     def __init__(self, out: Any, schema: pa.Schema) -> None:
         self._out = out
-        plain = pa.schema([pa.field(field.name, _written_as(field.type)) for field in schema])
-        self._writer = pv.CSVWriter(out, plain)
-        self._schema = plain
+        plain = [pa.field(as_header(field.name), _written_as(field.type)) for field in schema]
+        self._schema = pa.schema(plain)
+        self._writer = pv.CSVWriter(out, self._schema)
+        self._known = ["" if is_declared(field) else field.name for field in schema]
 
     def write(self, rows: pa.RecordBatch) -> None:
-        columns = [_text(column, name) for column, name in zip(rows.columns, rows.schema.names, strict=True)]
+        columns = [_text(column, name) for column, name in zip(rows.columns, self._known, strict=True)]
         self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002  the Protocol has it
@@ -87,25 +87,38 @@ class _Writing:
         self._out.close()
 
 
+def as_header(name: str) -> str:
+    """Return what stands for a column's name above its values: Arrow takes no quotes there."""
+    return name.replace('"', "\\x22")
+
+
 def _written_as(kind: pa.DataType) -> pa.DataType:
-    answer = pa.types.is_list(kind) or pa.types.is_timestamp(kind) or pa.types.is_binary(kind)
-    return pa.string() if answer else kind
+    as_text = pa.types.is_nested(kind) or pa.types.is_timestamp(kind) or _is_bytes(kind)
+    return pa.string() if as_text else kind
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _text(column: pa.Array, name: str) -> pa.Array:
-    if pa.types.is_list(column.type):
+    if pa.types.is_nested(column.type):
         return value(column, name)
     if pa.types.is_timestamp(column.type):
         return moments(column)
-    return base64_of(column) if pa.types.is_binary(column.type) else column
+    return base64_of(column) if _is_bytes(column.type) else column
 
 
 def _read_as(kind: pa.DataType) -> pa.DataType:
     return pa.string() if _written_as(kind) == pa.string() else kind
 
 
+def _values(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    return _listed(texts) if kind == pa.list_(pa.string()) else parsed(texts, kind)
+
+
 def _listed(texts: pa.Array) -> pa.Array:
-    if pc.any(pc.match_substring(texts, "\\")).as_py():
+    if pc.any(pc.match_substring(texts, "\\")).as_py() or pc.any(pc.match_substring(texts, "null")).as_py():
         return pa.array([one and json.loads(one) for one in texts.to_pylist()], pa.list_(pa.string()))
     inner = pc.utf8_slice_codeunits(texts, 2, -2)
     return pc.if_else(

@@ -6,7 +6,6 @@ is base64. Strings that hold JSON stay strings.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from struct import unpack_from
 from typing import Any, Final
@@ -15,21 +14,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
+from stellarrow.core.json_values import named, value
+from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
-    base64_of,
     chosen,
     compressing,
     decompressing,
-    moments,
+    typed_value,
     valued,
     whole_ledgers,
 )
 
 _READ: Final = 16 << 20  # bytes of text at once
-# What JSON must escape (RFC 8259, 7). Base64, hex, strkeys and digits never hold it: they are not searched.
-_ESCAPED: Final = r'["\\\x00-\x1f]'
-_NEVER_ESCAPED: Final = ("_xdr", "_hash", "contract_id", "amount_text", "balance_text")
 
 
 class JsonLines(TextFormat):
@@ -78,8 +75,10 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
 
     Joins names and values of each row; the joined column's buffer is the file's text."""
     parts: list[Any] = []
-    for name, column in zip(rows.schema.names, rows.columns, strict=True):
-        parts += [f'{"," if parts else "{"}"{name}":', value(column, name)]
+    for field, column in zip(rows.schema, rows.columns, strict=True):
+        # Names of contracts' own columns, and what they hold, may be anything.
+        known = "" if is_declared(field) else field.name
+        parts += [f"{',' if parts else '{'}{named(field.name)}:", value(column, known)]
     lines = pc.binary_join_element_wise(
         *parts, f"}}{end}", "", null_handling="replace", null_replacement="null"
     )
@@ -87,43 +86,25 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
     return text.slice(0, unpack_from("=i", offsets, 4 * len(lines))[0])
 
 
-def value(column: pa.Array, name: str) -> pa.Array:
-    """Return a column's values as JSON, null where there is none."""
-    kind = column.type
-    if pa.types.is_list(kind):
-        texts = _quoted(_escaped(column.flatten(), name))
-        offsets = pc.subtract(column.offsets, column.offsets[0])
-        lists = pa.ListArray.from_arrays(offsets, texts, mask=column.is_null() if column.null_count else None)
-        return pc.binary_join_element_wise("[", pc.binary_join(lists, ","), "]", "")
-    if pa.types.is_string(kind):
-        return _quoted(_escaped(column, name))
-    if pa.types.is_timestamp(kind):
-        return _quoted(moments(column))
-    if pa.types.is_binary(kind):
-        return _quoted(base64_of(column))
-    if pa.types.is_decimal(kind) or kind in (pa.int64(), pa.uint64()):
-        return _quoted(column.cast(pa.string()))
-    if pa.types.is_floating(kind):  # JSON has no word for what is no number
-        return pc.if_else(pc.is_finite(column), column, None).cast(pa.string())
-    return column.cast(pa.string())
-
-
-def _quoted(texts: pa.Array) -> pa.Array:
-    return pc.binary_join_element_wise('"', texts, '"', "")
-
-
-def _escaped(texts: pa.Array, name: str) -> pa.Array:
-    if name.endswith(_NEVER_ESCAPED) or not pc.any(pc.match_substring_regex(texts, _ESCAPED)).as_py():
-        return texts
-    different = texts.dictionary_encode()
-    escaped = [one and json.dumps(one, ensure_ascii=False)[1:-1] for one in different.dictionary.to_pylist()]
-    return pa.array(escaped, pa.string()).take(different.indices)
-
-
 def _read_as(kind: pa.DataType) -> pa.DataType:
-    if pa.types.is_list(kind) or pa.types.is_boolean(kind) or pa.types.is_floating(kind):
+    if pa.types.is_list(kind):
+        return pa.list_(_read_as(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([pa.field(field.name, _read_as(field.type)) for field in kind])
+    if pa.types.is_boolean(kind) or pa.types.is_floating(kind):
         return kind
     return kind if pa.types.is_integer(kind) and kind.bit_width < 64 else pa.string()
+
+
+def parsed(texts: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Read values of a type out of JSON, as `value` writes them."""
+    lines = pc.binary_join_element_wise('{"value":', texts.fill_null("null"), "}", "\n", "")
+    text = "".join(lines.to_pylist()).encode()
+    held = pa.schema([pa.field("value", _read_as(kind))])
+    parsing = pj.ParseOptions(explicit_schema=held, unexpected_field_behavior="error")
+    reading = pj.ReadOptions(use_threads=False, block_size=len(text) + 1)
+    read = pj.read_json(pa.BufferReader(text), reading, parsing).column("value").combine_chunks()
+    return typed_value(read, kind)
 
 
 def _lines(file: Any) -> Iterator[bytes]:

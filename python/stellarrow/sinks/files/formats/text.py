@@ -13,8 +13,6 @@ from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
-_MOMENT: Final = "%Y-%m-%dT%H:%M:%SZ"
-_SECONDS: Final = pa.timestamp("s", "UTC")  # ledgers close on whole ones; to lose anything is an error
 
 
 class TextFormat:
@@ -46,19 +44,6 @@ def decompressing(file: pa.NativeFile, codec: str) -> Any:
     return file if codec == "none" else pa.CompressedInputStream(file, codec)
 
 
-def moments(column: pa.Array) -> pa.Array:
-    """Write times as ISO 8601; rows of a ledger share one, so each is written once."""
-    different = column.dictionary_encode()
-    return pc.strftime(different.dictionary.cast(_SECONDS), _MOMENT).take(different.indices)
-
-
-def base64_of(column: pa.Array) -> pa.Array:
-    """Arrow has no kernel for it; only the code of contracts is binary."""
-    return pa.array(
-        [None if one is None else base64.b64encode(one).decode() for one in column.to_pylist()], pa.string()
-    )
-
-
 def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
     """Return the schema of the columns named, of all where none is: text of others is not looked into."""
     if columns is None:
@@ -69,12 +54,23 @@ def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
 def valued(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     """Turn texts back into the values of a schema."""
     held = written(schema, rows.schema.names)
-    columns = [_valued(column, field.type) for column, field in zip(rows.columns, held, strict=True)]
+    columns = [typed_value(column, field.type) for column, field in zip(rows.columns, held, strict=True)]
     return completed(pa.RecordBatch.from_arrays(columns, schema=held), schema)
 
 
-def _valued(column: pa.Array, meant: pa.DataType) -> pa.Array:
-    if pa.types.is_binary(meant):
+def typed_value(column: pa.Array, meant: pa.DataType) -> pa.Array:
+    """Turn values that are text, or hold text, into those of a type."""
+    if column.type == meant:
+        return column
+    mask = column.is_null() if column.null_count else None
+    if pa.types.is_struct(meant):
+        parts = [typed_value(part, one.type) for part, one in zip(column.flatten(), meant, strict=True)]
+        return pa.StructArray.from_arrays(parts, fields=[*meant], mask=mask)
+    if pa.types.is_list(meant):
+        offsets = pc.subtract(column.offsets, column.offsets[0])
+        items = typed_value(column.flatten(), meant.value_type)
+        return pa.ListArray.from_arrays(offsets, items, type=meant, mask=mask)
+    if pa.types.is_binary(meant) or pa.types.is_fixed_size_binary(meant):
         held = [None if one is None else base64.b64decode(one, validate=True) for one in column.to_pylist()]
         return pa.array(held, meant)
     if pa.types.is_timestamp(meant):

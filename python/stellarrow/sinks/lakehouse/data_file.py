@@ -1,0 +1,121 @@
+"""One Parquet file of a table on its way: runs in, a footer and counts out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from stellarrow.core.rows import between
+from stellarrow.ledgers import LedgerSet
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.runs import Runs, arranged
+from stellarrow.sinks.lakehouse.coverage import by_stride, stride_of
+from stellarrow.storage.files import Upload
+
+_LEDGER = "ledger_sequence"
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A whole file, not placed yet: its size, digest and footer, and the rows of each stride of ledgers."""
+
+    upload: Upload
+    bytes: int
+    sha256: str
+    footer: pq.FileMetaData
+    rows: Counter[int]
+
+
+class DataFile:
+    """A file being written; rows of each run are sorted as the format wants them."""
+
+    def __init__(self, upload: Upload, schema: pa.Schema, format: Parquet) -> None:
+        self._upload = upload
+        self._format = format
+        self._sort_by = format.sort_by(schema)
+        self._rows: Counter[int] = Counter()
+        self._bytes = _Bytes(upload)
+        self._writing = format.begin(self._bytes, schema)
+
+    def write(self, run: pa.RecordBatch) -> None:
+        """Append a run of whole ledgers, in ledger order."""
+        if not run.num_rows:
+            return
+        self._rows += _counted(run)
+        for _, rows in arranged(run, sort_by=self._sort_by, partition=None, block=self._format.block):
+            self._writing.write(rows)
+
+    def close(self) -> Written:
+        """End the file."""
+        self._writing.close({})
+        file = self._upload.written()  # closing it would close what is to be placed
+        digest = self._bytes.digest.hexdigest()
+        return Written(self._upload, file.size(), digest, pq.read_metadata(file), self._rows)
+
+    def discard(self) -> None:
+        """Forget the file, if it was not placed."""
+        self._upload.discard()
+
+
+class _Bytes:
+    """What Parquet's writer takes for a file."""
+
+    closed = False
+
+    def __init__(self, upload: Upload) -> None:
+        self._upload = upload
+        self.digest = hashlib.sha256()
+
+    def write(self, data: Any) -> int:
+        """Pass bytes on, and digest them."""
+        self.digest.update(data)
+        return self._upload.write(data)
+
+    def flush(self) -> None:
+        """Nothing: what is written aside is made durable when it is placed."""
+
+    def close(self) -> None:
+        """Nothing: it is read before it is placed."""
+
+
+def _counted(run: pa.RecordBatch) -> Counter[int]:
+    ledgers = run.column(_LEDGER)
+    first, last = ledgers[0].as_py(), ledgers[-1].as_py()
+    if stride_of(first) == stride_of(last):
+        return Counter({stride_of(first): run.num_rows})
+    found = ledgers.value_counts().to_pylist()
+    return by_stride((one["values"], one["counts"]) for one in found)
+
+
+def narrowed(
+    whole: pa.NativeFile, missing: LedgerSet, upload: Upload, schema: pa.Schema, format: Parquet
+) -> Written | None:
+    """Write a file again with the rows of these ledgers alone; None where there are none."""
+    file = DataFile(upload, schema, format)
+    try:
+        runs = Runs(schema, sort_by=format.sort_by(schema))
+        for rows in format.read(whole, schema):
+            for part in missing:
+                for run in runs.add(between(rows, part)):
+                    file.write(run)
+        file.write(runs.rest())
+        made = file.close()
+    except BaseException:
+        file.discard()
+        raise
+    if not made.footer.num_rows:
+        file.discard()
+        return None
+    return made
+
+
+def bounds(footer: pq.FileMetaData, group: int) -> tuple[int, int] | None:
+    """Return the least and the greatest ledger of a row group; None where it does not tell."""
+    at = footer.schema.to_arrow_schema().get_field_index(_LEDGER)
+    held: Any = footer.row_group(group).column(at).statistics if at >= 0 else None
+    return (held.min, held.max) if held is not None and held.has_min_max else None
