@@ -66,6 +66,7 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/sinks.py
 	$(BIN)/python benchmarks/postgres.py
 	$(BIN)/python benchmarks/kafka.py
+	$(BIN)/python benchmarks/clickhouse.py
 	$(BIN)/python benchmarks/processor.py
 	$(BIN)/python benchmarks/chain.py
 	$(BIN)/python benchmarks/figures.py
@@ -123,5 +124,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,rpc,grpc,servers,analytics,lifecycle,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,dev
 	@touch $@

@@ -1,6 +1,6 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
-Those of npm, Maven and the Python package index go into FOLDER/node, FOLDER/kafka and FOLDER/lakehouse.
+Those of npm, Maven and the Python package index go into FOLDER/node, kafka, lakehouse and clickhouse.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -35,6 +35,7 @@ PACKAGES: Final = (  # of npm: a real OIDC provider, a scanner of HTTP headers, 
 )
 # Of Maven: an Apache Kafka broker, with its Java client.
 JARS: Final = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
+CLICKHOUSE: Final = "chdb-core==26.9.0"  # of the Python package index: ClickHouse's engine as a library
 # Of the Python package index, each set in a folder of its own below `lakehouse`, as no test environment has
 # them: clients of open table formats, and a DuckDB whose extensions are wheels.
 LAKEHOUSE: Final = {
@@ -59,6 +60,7 @@ def main() -> int:
     unpack_debian(folder)
     install_browser(folder / "browser")
     fetch_jars(folder / "kafka")
+    fetch_clickhouse(folder / "clickhouse")
     fetch_lakehouse(folder / "lakehouse")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
     reason = ""
@@ -147,6 +149,21 @@ def fetch_jars(folder: Path) -> None:
     argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
     if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
         stamp.write_text(" ".join(JARS))
+
+
+def fetch_clickhouse(folder: Path) -> None:
+    """Fetch ClickHouse's engine; tests of its sink skip without."""
+    stamp = folder / ".engine"
+    if stamp.is_file() and stamp.read_text() == CLICKHOUSE:
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    print("servers: fetching ClickHouse", flush=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+    pip += ["--no-deps", "--only-binary=:all:", "--target", str(folder), CLICKHOUSE]
+    if subprocess.run(pip, capture_output=True, check=False).returncode == 0:
+        stamp.write_text(CLICKHOUSE)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def fetch_lakehouse(folder: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 import stellarrow as sa
 from doc_lines import ROOT, Line, Reader, lines_of
+from fakes.clickhouse import ClickHouse
 from fakes.kafka import Broker
 from fakes.postgres import open_folder
 from fakes.process import free_port
@@ -120,6 +121,13 @@ def test_every_line_of_the_page_works_as_printed(
     if page == "docs/kafka.md":
         broker: Broker = request.getfixturevalue("kafka")
         reader.replaced = {**reader.replaced, "localhost:9092": broker.address}
+    if page == "docs/clickhouse.md":
+        server: ClickHouse = request.getfixturevalue("clickhouse")
+        reader.replaced = {
+            **reader.replaced,
+            "localhost:8123": server.address,
+            "port=8123": f"port={server.port}",
+        }
     for line in lines_of(page):
         if line.is_python and LARGE.search(line.text):
             continue

@@ -32,7 +32,14 @@ FLOORS = (
     ("lake", "consumer", "processor"),
     (
         *("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka"),
-        *("sinks.lakehouse", "sinks.delta", "sinks.iceberg", "sinks"),
+        *(
+            "sinks.lakehouse",
+            "sinks.delta",
+            "sinks.iceberg",
+            "sinks.clickhouse",
+            "sinks.duckdb_file",
+            "sinks",
+        ),
     ),
     ("analysis.reads",),
     ("receiving", "forwarding"),

@@ -95,6 +95,8 @@ CASES: Final = (
     Case("stellarrow coverage postgres://me@{nobody}/x", ("postgres",), (1,)),
     Case("stellarrow extract lake --tables ledgers --to kafka://{nobody}", ("kafka",), (1,)),
     Case("stellarrow coverage kafka://{nobody}", ("kafka",), (1,)),
+    Case("stellarrow extract lake --tables ledgers --to clickhouse://{nobody}", ("clickhouse",), (1,)),
+    Case("stellarrow check clickhouse://{nobody}", ("clickhouse",), (1,)),
     Case("stellarrow check kafka://{nobody}", ("kafka",), (1,)),
     Case("stellarrow sql 'from ledgers' --data kafka://{nobody}", ("kafka", "sql"), (1,)),
     Case("stellarrow check out"),

@@ -107,6 +107,7 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_CLICK: Final = "stellarrow.sinks.clickhouse:ClickHouseSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
 _CLOUDS: Final = {"s3": "s3://BUCKET/PREFIX", "gs": "gs://BUCKET/PREFIX", "az": "az://CONTAINER/PREFIX"}
@@ -143,6 +144,8 @@ _SINKS: Final = _listed(
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
     Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
+    Entry("duckdb", "duckdb:FILE", "stellarrow.sinks.duckdb_file:DuckDbSink", "a DuckDB file", extra="sql"),
+    Entry("clickhouse", "clickhouse://HOST/DATABASE", _CLICK, "tables in ClickHouse", extra="clickhouse"),
     Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
 )
 # Formats of files, and places of files that sinks write.

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tables.golden import PACKAGED
 
 Run = Callable[..., Any]
@@ -59,8 +61,11 @@ def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: 
     assert all(", amount: " in line for line in events)
 
 
-def test_kafka_refuses_typed_tables_and_says_what_keeps_them(stellarrow: Run) -> None:
-    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", "kafka://127.0.0.1:1")
+@pytest.mark.parametrize("sink", ["kafka", "clickhouse"])
+def test_a_sink_without_columns_for_them_refuses_typed_tables_and_says_what_keeps_them(
+    stellarrow: Run, sink: str
+) -> None:
+    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", f"{sink}://127.0.0.1:1")
     told = " ".join(error.split())
     assert (code, "does not keep typed tables" in told, "write them to parquet:FOLDER" in told) == (
         2,

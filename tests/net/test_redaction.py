@@ -44,6 +44,7 @@ KEY = "k3yThatN0bodyMaySee"
         f"grpc://u:{KEY}@host:50053",
         f"kafka://u:{KEY}@host:9092,other.example:9092/?topic_prefix=a.",
         f"kafka://u:a,b:{KEY}@host:9092",
+        f"clickhouse://ann:{KEY}@host:8123/stellar?tls=yes",
         f"kafka://host:9092,other.example:9092/?sasl_password={KEY}",
     ],
 )

@@ -90,6 +90,11 @@ def _typed(name: str) -> TypedTable:
     return found
 
 
+def maker_of(name: str) -> Any:
+    """Return what decodes a typed table that is known by its name."""
+    return _typed(name).maker
+
+
 def written(columns: pa.Schema) -> str:
     """Write a schema as text, for files that tell of a typed table."""
     return base64.b64encode(columns.serialize()).decode()

@@ -1,0 +1,121 @@
+"""Rows on the server: written under the number of a batch, counted, and removed where they never count."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from stellarrow.errors import SinkUnavailable, StellarrowError
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.sinks.clickhouse import ddl
+from stellarrow.sinks.clickhouse.commits import Part
+from stellarrow.sinks.clickhouse.server import Server, text
+
+_log: Final = logging.getLogger(__name__)
+_MOST_ROWS: Final = 1_000_000  # of one INSERT
+_MOST_RANGES: Final = 100  # of one condition
+
+
+class RowStore:
+    """The tables of a database."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self._database = server.address.database
+
+    def make(self, tables: Sequence[tuple[str, pa.Schema]]) -> None:
+        """Make what is not there: tables, columns that came later, views."""
+        for statement in ddl.database(self._database):
+            self._server.do(statement)
+        for name, columns in tables:
+            size = self._server.address.partition_ledgers
+            for statement in ddl.create(self._database, name, columns, size):
+                self._server.do(statement)
+            added = self._add_columns(name, columns)
+            self._server.do(ddl.view(self._database, name, columns.names, anew=added))
+            if name == "contract_data" and "change_index" in columns.names:
+                for statement in ddl.states(self._database):
+                    self._server.do(statement)
+
+    def _add_columns(self, table: str, columns: pa.Schema) -> bool:
+        """Add columns that the rows or the view lack; tell whether the view does."""
+        there: dict[str, set[str]] = {table: set(), f"{table}_rows": set()}
+        for row in self._server.rows(
+            f"SELECT table, name FROM system.columns WHERE database = '{self._database}'"
+            f" AND table IN ('{table}', '{table}_rows')"
+        ):
+            there[text(row["table"])].add(text(row["name"]))
+        for field in columns:
+            if field.name not in there[f"{table}_rows"]:
+                self._server.do(ddl.add_column(self._database, table, field))
+        return bool(there[table]) and not {*columns.names} <= there[table]
+
+    def write(
+        self, table: str, batch: int, batches: Sequence[LedgerBatch], asked: str, ledgers: LedgerSet
+    ) -> int:
+        """Write the rows of these ledgers, each once; return how many."""
+        left, chosen = ledgers, list[pa.RecordBatch]()
+        for one in batches:
+            part = left & LedgerSet([LedgerRange(one.first, one.last)])
+            left -= part
+            if part:
+                chosen.append(_within(one.tables[asked], part, LedgerRange(one.first, one.last)))
+        rows = pa.Table.from_batches(chosen)
+        marked = rows.append_column(ddl.BATCH, pa.repeat(pa.scalar(batch, pa.uint64()), rows.num_rows))
+        for start in range(0, rows.num_rows, _MOST_ROWS):
+            into = ddl.rows_table(self._database, table)
+            self._server.insert(into, marked.slice(start, _MOST_ROWS).replace_schema_metadata(None))
+        return int(rows.num_rows)
+
+    def check(self, parts: Sequence[Part]) -> list[int]:
+        """See that all rows are there, once; return other batches that have rows of these ledgers."""
+        asked = " UNION ALL ".join(
+            f"SELECT '{part.table}' AS name, {ddl.BATCH} AS batch, count() AS rows"
+            f" FROM {ddl.rows_table(self._database, part.table)} WHERE {within(part.ledgers)} GROUP BY batch"
+            for part in parts
+        )
+        found = {(text(row["name"]), row["batch"]): row["rows"] for row in self._server.rows(asked)}
+        for part in parts:
+            counted = found.get((part.table, part.batch), 0)
+            if counted != part.rows:
+                raise SinkUnavailable(
+                    f"{self._server.address} has {counted} rows of {part.rows} that were written to"
+                    f" {part.table}_rows: writing them again"
+                )
+        return sorted({batch for _, batch in found} - {part.batch for part in parts})
+
+    def remove(self, parts: Sequence[Part], batches: Iterable[int]) -> None:
+        """Remove rows of batches that never count. Where that fails they stay, and no view shows them."""
+        if not (named := ", ".join(map(str, batches))):
+            return
+        try:
+            for part in parts:
+                self._server.do(
+                    f"DELETE FROM {ddl.rows_table(self._database, part.table)}"
+                    f" WHERE {within(part.ledgers)} AND {ddl.BATCH} IN ({named})"
+                )
+        except StellarrowError as error:
+            _log.info("rows that do not count stay in %s: %s", self._server.address, error)
+
+
+def within(ledgers: LedgerSet) -> str:
+    """Return a condition of these ledgers; of very many ranges, of all from the first to the last."""
+    ranges = ledgers.ranges
+    if len(ranges) > _MOST_RANGES:
+        ranges = (LedgerRange(ledgers.first, ledgers.last),)
+    return "(" + " OR ".join(f"ledger_sequence BETWEEN {one.first} AND {one.end}" for one in ranges) + ")"
+
+
+def _within(rows: pa.RecordBatch, part: LedgerSet, whole: LedgerRange) -> pa.RecordBatch:
+    if part == LedgerSet([whole]):
+        return rows
+    ledgers = rows.column("ledger_sequence")
+    kept = pa.repeat(pa.scalar(value=False), rows.num_rows)
+    for one in part:
+        inside = pc.and_(pc.greater_equal(ledgers, one.first), pc.less_equal(ledgers, one.end))
+        kept = pc.or_(kept, inside)
+    return rows.filter(kept)

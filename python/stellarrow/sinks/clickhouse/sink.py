@@ -1,0 +1,243 @@
+"""The sink: buffers batches, writes their rows, and lets them count by one commit."""
+
+from __future__ import annotations
+
+import logging
+import random
+import secrets
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+import pyarrow as pa
+
+from stellarrow.core.tables import Table, columns_of, refuse_typed, table
+from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.filter import Filter
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.net.resilience import Guard, Policy
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
+from stellarrow.sinks.clickhouse.address import OPTIONS, Address
+from stellarrow.sinks.clickhouse.commits import Commits, Making, Part
+from stellarrow.sinks.clickhouse.reading import HeldRows, held_tables
+from stellarrow.sinks.clickhouse.rows import RowStore
+from stellarrow.sinks.clickhouse.server import Server
+from stellarrow.telemetry.metrics import Metrics
+
+_log: Final = logging.getLogger(__name__)
+_BUFFER_BYTES: Final = 64 << 20  # of Arrow, after which rows are written: large parts need less merging
+_BUFFER_BATCHES: Final = 2_000  # a commit names its ranges
+_TURNS: Final = 60  # that other writers of the same ledgers may take before ours
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A table: `asked` as in the batches, and how it is written."""
+
+    asked: str
+    table: Table
+    columns: pa.Schema
+    making: Making
+
+
+class _Overtaken(Exception):
+    """Another writer committed some of the same ledgers first."""
+
+
+class ClickHouseSink:
+    """Keep tables in ClickHouse. Rows count from one commit on, which tells which ledgers they are of.
+
+    Rows are written under the number of a batch, and views show those of batches that were committed. So a
+    reader of views sees a ledger whole and once, whatever died before its commit. Any number of writers may
+    write, the same ledgers too. Opening it asks nothing of the server; coverage reads there, and only write
+    and commit make anything.
+    """
+
+    def __init__(
+        self,
+        url: str | Server,
+        tables: Sequence[str],
+        *,
+        network: str | Network,
+        where: Filter | None = None,
+        decoded: bool = False,
+        transfers: str = "derive",
+        policy: Policy | None = None,
+        metrics: Metrics | None = None,
+        stop: threading.Event | None = None,
+        buffer_bytes: int = _BUFFER_BYTES,
+    ) -> None:
+        self._server = Server(Address.parse(url)) if isinstance(url, str) else url
+        self._tables = _kept(tables, Network.of(network), where, decoded=decoded, transfers=transfers)
+        self._guard = Guard(
+            str(self._server.address), policy, metrics=metrics, stop=stop, refusal=SinkUnavailable
+        )
+        self._commits = Commits(self._server)
+        self._rows = RowStore(self._server)
+        self._buffer: list[LedgerBatch] = []
+        self._buffered = 0
+        self._buffer_bytes = buffer_bytes
+        self._waits = policy is not None
+        self._reached = self._made = False
+
+    options: ClassVar[Mapping[str, str]] = OPTIONS
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> ClickHouseSink:
+        """Open a database, as the registry does."""
+        return cls(
+            url,
+            tables,
+            network=options.network,
+            where=options.where,
+            decoded=options.decoded,
+            transfers=options.transfers,
+        )
+
+    @classmethod
+    def held(cls, url: str) -> list[HeldRows]:
+        """Return the tables that a database holds, whoever wrote them."""
+        return held_tables(Server(Address.parse(url)))
+
+    @property
+    def guards(self) -> tuple[Guard, ...]:
+        """What stands before the server, for those who watch over it."""
+        return (self._guard,)
+
+    def health(self) -> Health:
+        """Say whether the server answers, without changing anything there."""
+        return self._server.health()
+
+    def write(self, batch: LedgerBatch) -> None:
+        for kept in self._tables:
+            if kept.asked not in batch.tables:
+                raise ConfigError(
+                    f"the ClickHouse sink keeps {kept.asked}, which is not decoded: name it in tables"
+                )
+            self._buffered += batch.tables[kept.asked].nbytes
+        self._buffer.append(batch)
+        if self._buffered >= self._buffer_bytes or len(self._buffer) >= _BUFFER_BATCHES:
+            self.commit()
+
+    def commit(self) -> None:
+        """Commit what is buffered; what fails stays buffered."""
+        if self._buffer:
+            self._reach()
+            self._guard.call("flush", self._store)
+        self._clear()
+
+    def coverage(self) -> LedgerSet:
+        self._reach()
+        self._guard.call("coverage", self._refresh)
+        return self._covered()
+
+    def close(self) -> None:
+        self._clear()
+        self._server.close()
+
+    def _reach(self) -> None:
+        """Connect the first time; without a policy, a server that is not there is told at once."""
+        if self._reached:
+            return
+        if self._waits:
+            self._guard.call("open", self._server.connect)
+        else:
+            self._server.connect()
+        self._reached = True
+
+    def _store(self) -> None:
+        """Commit, again where another writer was first: what it wrote is left out then."""
+        if not self._made:
+            self._refresh()
+            self._rows.make([(kept.table.name, kept.columns) for kept in self._tables])
+            self._made = True
+        for turn in range(_TURNS):
+            try:
+                self._attempt()
+                return
+            except _Overtaken:
+                wait = random.uniform(0, min(2.0, 0.02 * 2**turn))  # noqa: S311  not all at once
+                threading.Event().wait(wait)
+        raise SinkError(
+            f"other writers wrote the same ledgers to {self._server.address} {_TURNS} times before a commit"
+            " got through: give each writer ledgers of its own"
+        )
+
+    def _attempt(self) -> None:
+        """Write rows as a batch of their own, see that they are all there, and let them count."""
+        batch = secrets.randbits(63)
+        missing = {kept.asked: self._missing(kept) for kept in self._tables}
+        due = [kept for kept in self._tables if missing[kept.asked]]
+        if not due:
+            return
+        parts = [
+            Part(
+                kept.table.name,
+                batch,
+                missing[kept.asked],
+                self._rows.write(kept.table.name, batch, self._buffer, kept.asked, missing[kept.asked]),
+                kept.making,
+            )
+            for kept in due
+        ]
+        try:
+            strangers = self._rows.check(parts)
+            while not self._commits.enter(parts):
+                self._check_makings()
+                if any(part.ledgers & self._commits.covered(part.table) for part in parts):
+                    raise _Overtaken
+        except _Overtaken:
+            self._rows.remove(parts, [batch])
+            raise
+        self._rows.remove(parts, strangers)  # no writer can commit them any more
+
+    def _missing(self, kept: _Kept) -> LedgerSet:
+        wanted = LedgerSet(LedgerRange(batch.first, batch.last) for batch in self._buffer)
+        return wanted - self._commits.covered(kept.table.name)
+
+    def _refresh(self) -> None:
+        self._commits.refresh()
+        self._check_makings()
+
+    def _check_makings(self) -> None:
+        """Refuse tables that were written otherwise."""
+        for kept in self._tables:
+            if there := self._commits.making(kept.table.name):
+                kept.making.check(kept.table.name, there)
+
+    def _covered(self) -> LedgerSet:
+        first, *others = (self._commits.covered(kept.table.name) for kept in self._tables)
+        for other in others:
+            first &= other
+        return first
+
+    def _clear(self) -> None:
+        self._buffer.clear()
+        self._buffered = 0
+
+
+def _kept(
+    tables: Sequence[str], network: Network, where: Filter | None, *, decoded: bool, transfers: str
+) -> list[_Kept]:
+    if not tables:
+        raise ConfigError("the ClickHouse sink has no table: name at least one")
+    refuse_typed(tables, "the ClickHouse sink")
+    found: dict[str, _Kept] = {}
+    for asked in tables:
+        meant = table(asked)
+        if clash := found.get(meant.name):
+            raise ConfigError(f"{clash.asked} and {asked} share one table: give each a database of its own")
+        columns = columns_of(meant, where or Filter(), decoded=decoded)
+        if "ledger_sequence" not in columns.names:
+            raise ConfigError(f"the ClickHouse sink needs ledger_sequence of {asked}: name it in select, too")
+        making = Making(
+            meant.version,
+            network.passphrase,
+            str(where or ""),
+            "yes" if decoded else "",
+            "" if transfers == "derive" else transfers,
+        )
+        found[meant.name] = _Kept(asked, meant, columns, making)
+    return list(found.values())

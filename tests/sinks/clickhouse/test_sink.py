@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import subprocess
+
+import pytest
+
+from sinks.clickhouse.made import ClickHouseContract
+from sinks.shared import SharedSinkContract
+
+
+class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
+    """Killed and shared by writers."""
+
+    longest = 2.0
+    stride = 7  # each takes a second
+
+    def opening(self) -> str:
+        return (
+            "from sinks.clickhouse.stepping import stepping_server\n"
+            "from stellarrow.sinks.clickhouse import ClickHouseSink\n"
+            f"sink = ClickHouseSink(stepping_server({self.url!r}, step), {self.tables!r},"
+            " network='synthetic')"
+        )
+
+    def tend(self) -> None:
+        """Merge parts, as a server does when it has time."""
+        for table in self.reader.tables(self.database):
+            self.reader.do(f"OPTIMIZE TABLE {self.database}.{table} FINAL")
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("each", [False, True])
+    def test_killed_before_every_single_step_it_resumes(
+        self, forks: subprocess.Popen[str], *, each: bool
+    ) -> None:
+        self.stride = 1
+        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
