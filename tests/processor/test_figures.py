@@ -27,7 +27,7 @@ from .conftest import Endless, Service, Start, Tables
 from .serving import Serving
 
 
-def until(happened: Callable[[], Any], *, within: float = 120.0) -> None:
+def until(happened: Callable[[], Any], *, within: float = 600.0) -> None:
     """Wait, on a machine however loaded."""
     deadline = time.monotonic() + within
     while not happened():
