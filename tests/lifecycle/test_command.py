@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import signal
 import subprocess
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from stellarrow.cli import invoke
+from stellarrow.records.in_folder import FolderRecords
+from stellarrow.records.lease import Lease, Renewed
 from stellarrow.security import audit_log
 
 Cli = Callable[..., tuple[int, str]]
@@ -125,3 +128,19 @@ def test_a_schedule_waits_until_it_is_asked_to_end(place: Path) -> None:
         finally:
             process.kill()
     assert not [*place.glob("ledgers/*.parquet")]
+
+
+@pytest.mark.parametrize("verb", [["lifecycle", "run"], ["compact"]])
+def test_who_comes_while_another_holds_the_lease_says_so_and_does_nothing(
+    place: Path, run: Cli, verb: list[str]
+) -> None:
+    name = hashlib.sha256(b"place").hexdigest()[:16]
+    lease = Lease(FolderRecords(place.parent / "shared"), name, seconds=0.4, holder="the other")
+    lease.take(stopped=lambda _: False)
+    before = sorted(place.rglob("*"))
+    argv = [*verb, "place", "--lease", "shared"]
+    with Renewed(lease):
+        code, said = run(*argv)
+    assert (code, said.startswith("the other is at it just now")) == (0, True), said
+    assert sorted(place.rglob("*")) == before
+    assert "is at it" not in run(*argv)[1]

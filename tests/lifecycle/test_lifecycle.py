@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from shutil import copytree, rmtree
 
@@ -12,6 +13,8 @@ from sinks.stepping import Stepping
 from stellarrow.errors import SchemaMismatch
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, Step
 from stellarrow.lifecycle.policies import Policy
+from stellarrow.records.in_folder import FolderRecords
+from stellarrow.records.lease import Lease, LeaseLost
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import format_of, listings
 from stellarrow.sinks.files.sink import FileSink
@@ -207,3 +210,33 @@ def died(aged: Aged, step: int) -> bool:
     except Died:
         return True
     return False
+
+
+def test_a_run_that_lost_its_lease_while_it_was_paused_takes_no_further_step(aged: Aged) -> None:
+    aged.days = 10
+    records = FolderRecords(aged.folder / "shared")
+    paused, next_one = (Lease(records, "place", seconds=0.01) for _ in range(2))
+    paused.take(stopped=lambda _: False)
+    confirmed: list[str] = []
+
+    def waited(seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def confirm(note: str) -> None:
+        """Be paused before the second write, until another one has taken over."""
+        if confirmed:
+            next_one.take(stopped=waited)
+        paused.write(note)
+        confirmed.append(note)
+
+    with pytest.raises(LeaseLost, match="another process has taken over"):
+        aged.lifecycle(confirm=confirm).run()
+    assert confirmed == ["archived contract_data 100:109"]
+    assert aged.covered() == "100:139"
+    next_one.write("mine")
+    report = aged.lifecycle(confirm=next_one.write).run()
+    assert report.problems == []
+    assert aged.here() == "120:139"
+    assert aged.rows() == aged.expected()
+    assert aged.faults() == []

@@ -30,6 +30,12 @@ class Aging(Settings):
     schedule: str | None = setting(
         TEXT, None, "LIFECYCLE_SCHEDULE", help="Run again and again: cron and a time zone, '0 3 * * * UTC'."
     )
+    lease: str | None = setting(
+        URL,
+        None,
+        "LEASE",
+        help="Where runs of several machines agree who is at it: postgres://…, s3://… or a folder.",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,6 +16,8 @@ from stellarrow.lifecycle.free_space import Room, add_emergency
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.lifecycle.steps import ArchiveOpener, Merged, Steps, merge_deleted
+from stellarrow.records.lease import LeaseLost
+from stellarrow.records.singleton import Confirm, unconfirmed
 from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.listing import Listing
@@ -56,7 +58,10 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifecycle:
-    """A place, the policies of its kinds of files, and where what ages goes; `who` is for the audit log."""
+    """A place, the policies of its kinds of files, and where what ages goes; `who` is for the audit log.
+
+    `confirm` is told of each write beforehand, and raises LeaseLost where it is another process's turn.
+    """
 
     store: FileStore
     policies: Mapping[str, Policy]
@@ -67,6 +72,7 @@ class Lifecycle:
     now: Callable[[], float] = time.time
     room: Room | None = None
     patience: float = 0.0  # seconds to wait in a run, all together, for those who read what is to go
+    confirm: Confirm = unconfirmed
 
     def tables(self) -> tuple[list[AgingTable], list[str]]:
         """Look at every table once; return them, and what is wrong with others."""
@@ -106,7 +112,7 @@ class Lifecycle:
     def run(self, told: Told = _quiet, *, stopped: Callable[[], bool] = lambda: False) -> Report:
         """Do what is due. It may be stopped or killed at any moment; the next run continues."""
         report, opener = Report(), ArchiveOpener()
-        steps = Steps(opener, self.archive, time.monotonic() + self.patience, stopped)
+        steps = Steps(opener, self.archive, time.monotonic() + self.patience, stopped, self.confirm)
         went: set[str] = set()
         try:
             for _ in range(CHANCES):
@@ -159,6 +165,8 @@ class Lifecycle:
         target = f"{self.store}/{step.table} {step.ledgers}"
         try:
             steps.take(step, table)
+        except LeaseLost:
+            raise
         except SinkError as error:
             self._note(_EVENTS[step.action], target, f"{type(error).__name__}: {error}")
             return error
@@ -168,6 +176,7 @@ class Lifecycle:
     def _tidy(self, names: set[str]) -> None:
         for table in self.tables()[0] if names else ():
             if table.name in names:
+                self.confirm(f"tidy {table.name}")
                 with suppress(SinkError):  # many records say the same as one
                     merge_deleted(table)
 

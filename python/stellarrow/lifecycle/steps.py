@@ -17,6 +17,7 @@ from stellarrow.ledgers.dates import shown
 from stellarrow.lifecycle.aging import AgingTable, moments
 from stellarrow.lifecycle.archive import Archive, holds, proven_files, remove_range
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE_ARCHIVED, FINISH, Step, left_behind, left_record
+from stellarrow.records.singleton import Confirm, unconfirmed
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record, record_path
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_files
@@ -57,6 +58,8 @@ class ArchiveOpener:
 class Steps:
     """Takes steps of a plan; `archive` is where ranges go, `archives` opens where others went before.
 
+    `confirm` is told of each write beforehand, and raises where it is another process's turn.
+
     Until `patient_until`, by the monotonic clock, it waits for those who read a table, unless `stopped`.
     """
 
@@ -64,6 +67,7 @@ class Steps:
     archive: Archive | None = None
     patient_until: float = 0.0
     stopped: Callable[[], bool] = lambda: False
+    confirm: Confirm = unconfirmed
 
     def take(self, step: Step, table: AgingTable) -> None:
         """Take a step; SinkError where it could not be taken, and then nothing is lost."""
@@ -80,6 +84,7 @@ class Steps:
 
     def _take(self, step: Step, table: AgingTable) -> None:
         if step.action == FINISH:
+            self.confirm(f"{step.action} {step.table} {step.ledgers}")
             _finish(table, step.ledgers)
         elif step.action == DELETE_ARCHIVED:
             self._delete_archived(table.listing, step.ledgers)
@@ -90,12 +95,12 @@ class Steps:
         entry = Entry(step.ledgers, listing.shape.facts, proven_files(listing, step.ledgers))
         closed = _closed_by(listing, step)
         if step.action != ARCHIVE:
-            _depart(listing, Record(DELETED, entry, closed))
+            _depart(listing, Record(DELETED, entry, closed), self.confirm)
             return
         if self.archive is None:
             raise SinkError(f"{listing}: there is no archive: name one with --archive")
         self.archive.keep(listing, step.ledgers, entry.files)
-        _depart(listing, Record(ARCHIVED, entry, closed, self.archive.location))
+        _depart(listing, Record(ARCHIVED, entry, closed, self.archive.location), self.confirm)
 
     def _delete_archived(self, listing: Listing, ledgers: LedgerRange) -> None:
         record = listing.record(ledgers, ARCHIVED)
@@ -103,6 +108,7 @@ class Steps:
             archive = self.archive
         else:
             archive = self.archives.open(record.archive)
+        self.confirm(f"{DELETED} {listing.shape.folder} {ledgers}")
         write_record(listing, Record(DELETED, record.entry, record.closed_by))
         archive.forget(listing, ledgers, record.entry.files)
         listing.store.remove([record_path(listing.shape.folder, ledgers, ARCHIVED)])
@@ -122,7 +128,7 @@ def _closed_by(listing: Listing, step: Step) -> int:
     return step.closed_by if newest is None else newest
 
 
-def _depart(listing: Listing, record: Record) -> None:
+def _depart(listing: Listing, record: Record, confirm: Confirm) -> None:
     """Record where a range goes and remove it here, unless somebody reads it or it is not the same now."""
     ledgers = record.entry.ledgers
     with listing.store.alone(listing.shape.folder):
@@ -131,6 +137,7 @@ def _depart(listing: Listing, record: Record) -> None:
         with listing.store.unread(listing.entries_folder) as free:
             if not free:
                 raise Busy(f"{listing} is being read just now: the next run continues")
+            confirm(f"{record.state} {listing.shape.folder} {ledgers}")
             write_record(listing, record)
             remove_range(listing, ledgers, record.entry.files)
 

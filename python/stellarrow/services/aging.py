@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -20,6 +20,8 @@ from stellarrow.lifecycle.policies import KINDS
 from stellarrow.lifecycle.run import Lifecycle, Report
 from stellarrow.lifecycle.status import status_of
 from stellarrow.net.redaction import redacted_url
+from stellarrow.records.lease import LeaseHeld
+from stellarrow.records.singleton import singly
 from stellarrow.security.audit_log import Audit
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
@@ -180,12 +182,16 @@ class AgingPlace:
     def _work(self, run: Run) -> None:
         state = "failed"
         try:
-            with self._opened(run.by) as lifecycle:
-                report = lifecycle.run(
+            alone = singly(self._settings.lease, redacted_url(self._place), stopped=self._stop_run.wait)
+            with self._opened(run.by) as lifecycle, alone as confirm:
+                report = replace(lifecycle, confirm=confirm).run(
                     lambda step, error: self._took(run, step, error), stopped=self._is_asked
                 )
             run.problems = report.problems
             state = "stopped" if self._is_asked() else _state(report)
+        except LeaseHeld as error:
+            state = "done"  # by another
+            _log.info("%s", error)
         except StellarrowError as error:
             run.problems.append(str(error))
         except Exception as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import closing
 from typing import Final
 
@@ -13,7 +14,10 @@ from stellarrow.cli.output import formatting
 from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.protocols import Compacting
+from stellarrow.records.lease import LeaseHeld
+from stellarrow.records.singleton import Confirm, singly
 from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.superseding import clean
 from stellarrow.verification.stored_tables import is_no_folder, opened
 
@@ -28,26 +32,32 @@ _EXAMPLE: Final = "\b\nExample:\n  stellarrow compact parquet:./stellarrow-data 
     default=1_000,
     help="Files end where a ledger is a multiple of it.  [1000]",
 )
+@click.option("--lease", metavar="URL", help="Where several machines agree who is at it.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(place: str, ledgers_per_file: int, as_json: bool) -> None:
+def command(place: str, ledgers_per_file: int, lease: str | None, as_json: bool) -> None:
     """Merge small neighbouring files in PLACE into one a range, in the bytes one extraction would write.
 
     It may run beside a writer, and be stopped at any moment. Sinks do it by themselves when a range is full.
     """
-    gone = _elsewhere(place, ledgers_per_file) if is_no_folder(place) else _files(place, ledgers_per_file)
+    try:
+        with singly(lease, redacted_url(place), stopped=_waited) as confirm:
+            if is_no_folder(place):
+                confirm(f"merge in {redacted_url(place)}")
+                gone = _elsewhere(place, ledgers_per_file)
+            else:
+                gone = _files(place, ledgers_per_file, confirm)
+    except LeaseHeld as error:
+        click.echo(str(error), err=as_json)
+        return
     if as_json:
         click.echo(json.dumps({"merged": gone}))
         return
     click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")
 
 
-def _files(place: str, ledgers_per_file: int) -> int:
-    gone = 0
+def _files(place: str, ledgers_per_file: int, confirm: Confirm) -> int:
     tables, unreadable = opened(place)
-    for listing in tables:
-        with closing(listing.store):
-            clean(listing)
-            gone += sum(compact(listing, around) for around in windows(listing, ledgers_per_file))
+    gone = sum(_merged(listing, ledgers_per_file, confirm) for listing in tables)
     if unreadable:
         raise unreadable[0].error
     return gone
@@ -62,3 +72,20 @@ def _elsewhere(place: str, ledgers_per_file: int) -> int:
             f"{redacted_url(place)} is not for compact: what {scheme}: writes to tidies up by itself"
         )
     return kind.compact(place, ledgers_per_file)
+
+
+def _merged(listing: Listing, ledgers_per_file: int, confirm: Confirm) -> int:
+    """Merge one table's files, and return how many ranges became part of others."""
+    with closing(listing.store):
+        confirm(f"clean {listing}")
+        clean(listing)
+        gone = 0
+        for around in windows(listing, ledgers_per_file):
+            confirm(f"merge {listing} {around}")
+            gone += compact(listing, around)
+        return gone
+
+
+def _waited(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import json
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -22,11 +23,13 @@ from stellarrow.lifecycle.plan import Plan, Step
 from stellarrow.lifecycle.run import Lifecycle
 from stellarrow.lifecycle.status import TableStatus, status_of
 from stellarrow.net.redaction import redacted_url
+from stellarrow.records.lease import LeaseHeld
+from stellarrow.records.singleton import singly
 from stellarrow.security.audit_log import Audit, AuditLog, NoAudit
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow lifecycle "
 _PAGE: Final = {"Options": ("archive", "parquet_policy", "json_policy", "csv_policy", "min_free")}
-_RUN_PAGE: Final = {"Options": (*_PAGE["Options"], "schedule")}
+_RUN_PAGE: Final = {"Options": (*_PAGE["Options"], "schedule", "lease")}
 _LOOK_SECONDS: Final = 30.0  # between looks at the clock, which may be set
 _AUDIT: Final = "audit.jsonl"
 _json: Final = option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -71,12 +74,12 @@ def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) ->
         lifecycle = kept.enter_context(_opened(settings, place, audit))
         stop = kept.enter_context(stopping())
         if settings.schedule is None:
-            return _run(lifecycle, place, stop, as_json=as_json)
+            return _run(lifecycle, place, stop, settings.lease, as_json=as_json)
         from stellarrow.lifecycle.schedule import Schedule  # noqa: PLC0415  an extra
 
         schedule = Schedule.parse(settings.schedule, settings.origin("schedule"))
         while _waited(stop, schedule.after(datetime.now(UTC))):
-            _run(lifecycle, place, stop, as_json=as_json)
+            _run(lifecycle, place, stop, settings.lease, as_json=as_json)
         return stop.exit_code
 
 
@@ -88,8 +91,14 @@ def _waited(stop: Stop, due: datetime) -> bool:
     return not stop.event.is_set()
 
 
-def _run(lifecycle: Lifecycle, place: str, stop: Stop, *, as_json: bool) -> int:
-    report = lifecycle.run(_silent if as_json else _say, stopped=stop.event.is_set)
+def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_json: bool) -> int:
+    try:
+        with singly(lease, redacted_url(place), stopped=stop.event.wait) as confirm:
+            alone = replace(lifecycle, confirm=confirm)
+            report = alone.run(_silent if as_json else _say, stopped=stop.event.is_set)
+    except LeaseHeld as error:
+        click.echo(str(error), err=as_json)
+        return 0
     if as_json:
         click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
         return 1 if report.problems else 0
