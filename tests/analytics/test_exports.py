@@ -179,6 +179,11 @@ def test_an_export_is_as_of_the_ledger_of_its_order(
         ({"table": "ledgers", "columns": "x"}, "columns", "it must be a list of texts"),
         ({"table": "ledgers", "where": "nothing = 1"}, "where", "nothing"),
         ({"table": "ledgers", "start": "yesterday-ish"}, "start", "it must be a ledger, or a time"),
+        ({"sql": "select 1", "params": None}, "params", "is null"),
+        ({"table": "ledgers", "where": ""}, "where", "is empty"),
+        ({"table": "ledgers", "columns": [""]}, "columns", "is empty"),
+        ({"table": "ledgers", "assets": ["x" * 257]}, "assets", "256 are read at most"),
+        ({"table": "ledgers", "assets": ["x"] * 501}, "assets", "500 are read at most"),
         ({"table": "../../etc"}, "table", "there is no table"),
     ],
 )
@@ -255,6 +260,17 @@ def test_exports_take_no_more_disk_than_they_may(served: Served, monkeypatch: py
     assert "exports would take more than" in job["error"]
     assert 'export_errors_total{error_type="SinkError",format="ndjson"} 1.0' in served.get("/metrics").text
     made(served, table="ledgers", columns=["ledger_sequence"])
+
+
+def test_what_can_be_asked_of_a_path_is_in_the_header_allow(served: Served) -> None:
+    told = {
+        path: served.client.options(path).headers["allow"]
+        for path in ("/v1/exports", f"/v1/exports/{'0' * 32}")
+    }
+    assert [set(one.split(", ")) for one in told.values()] == [
+        {"GET", "HEAD", "POST"},
+        {"GET", "HEAD", "DELETE"},
+    ]
 
 
 def test_too_many_orders_at_once_are_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def test_batches_of_arrow_have_the_same_figures(serve_given: Start) -> None:
         ({"channel": TRANSFERS, "accounts": ["G"]}, "accounts", "of a table's rows"),
         ({"channel": TRANSFERS, "where": "1 = 1"}, "where", "of a table's rows"),
         ({"channel": "ledgers", "window": "1h"}, "window", "is asked of analytics/NAME"),
-        ({"channel": TRANSFERS, "from": "nowhere"}, "from", "the resume of these figures"),
+        ({"channel": TRANSFERS, "from": "nowhere"}, "from", "from must be earliest, latest"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_with_the_field(

@@ -42,6 +42,7 @@ class RpcNode:
         self.strict = strict  # checks the start beside a limit too, as not every version does
         self.faults: list[Fault | None] = []
         self.asked: list[dict[str, Any]] = []
+        self.entries: dict[str, dict[str, Any]] = {}  # by key, each as getLedgerEntries has it
         self.url = ""
 
     @property
@@ -81,6 +82,10 @@ class RpcNode:
 
     def _getLatestLedger(self, _: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         return {"id": "0" * 64, "sequence": self.latest, "protocolVersion": 23}
+
+    def _getLedgerEntries(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
+        found = [self.entries[key] for key in params["keys"] if key in self.entries]
+        return {"entries": found, "latestLedger": self.latest}
 
     def _getLedgers(self, params: dict[str, Any]) -> dict[str, Any]:  # noqa: N802
         paging = params.get("pagination", {})

@@ -9,12 +9,13 @@ from stellarrow.config.lifecycle import Aging
 from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
+from stellarrow.config.sink_server import Exported
 from stellarrow.config.values import ADDRESS, FOLDER, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
 
 @dataclass(frozen=True, kw_only=True)
-class Analytics(Listening, Reached, Ranged, Logged, Aging):
+class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     """Tables and figures over REST, WebSocket and Arrow Flight."""
 
     source: str | None = setting(URL, None, "SOURCE", help="Any source of ledgers, instead of a processor.")

@@ -28,6 +28,10 @@ from stellarrow.config.values import (
 )
 from stellarrow.net.address import Address
 
+_SPEC: Final = "Of typed tables: C…=FILE.wasm, the interface of a contract, or C…=stellar-asset."
+_SPECS: Final = "Of typed tables: where contracts' code is: an extract, a folder of .wasm, an RPC node."
+_NAMES: Final = "Short names of contracts, such as kale=C…, for typed:kale."
+
 
 @dataclass(frozen=True, kw_only=True)
 class Source(Listening, Flowctl, Reached, Stored, Ranged, Logged):
@@ -87,8 +91,11 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         LIST,
         "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
         "TABLES",
-        help="What sessions keep.",
+        help="What sessions keep; typed:C… is a contract's events and storage as it declares them.",
     )
+    spec: tuple[str, ...] = setting(LIST, "", "SPEC", help=_SPEC)
+    specs: str | None = setting(TEXT, None, "SPECS", help=_SPECS)
+    name: tuple[str, ...] = setting(LIST, "", "CONTRACT_NAMES", help=_NAMES)
     analytics_mb: int = setting(
         number(0), "192", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
@@ -145,15 +152,9 @@ class Extract(Reached, Stored, Logged):
     source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
     rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
     tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
-    spec: tuple[str, ...] = setting(
-        LIST, "", help="Of typed tables: C…=FILE.wasm, the interface of a contract, or C…=stellar-asset."
-    )
-    specs: str | None = setting(
-        TEXT, None, help="Of typed tables: where contracts' code is, of an earlier extract, or .wasm files."
-    )
-    name: tuple[str, ...] = setting(
-        LIST, "", help="Short names of contracts, such as kale=C…, for typed:kale."
-    )
+    spec: tuple[str, ...] = setting(LIST, "", help=_SPEC)
+    specs: str | None = setting(TEXT, None, help=_SPECS)
+    name: tuple[str, ...] = setting(LIST, "", help=_NAMES)
     ledgers: str | None = setting(
         TEXT, None, help="A:B, A:+N, A:, :B, A, latest, 2024-07-01:+1d, -1d:, or a list."
     )

@@ -13,7 +13,7 @@ from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.projection import Batches
-from stellarrow.core.tables import compiled, is_typed, table
+from stellarrow.core.tables import compiled, is_typed, maker_of, table
 from stellarrow.core.typed import TypedTables, without_deleted
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -86,13 +86,14 @@ class _Typed:
     def of(cls, names: Sequence[str], options: DecodeOptions) -> _Typed | None:
         if not names:
             return None
-        if options.typed is None:
+        maker = options.typed or maker_of(names[0])
+        if not isinstance(maker, TypedTables):
             raise ConfigError(f"{names[0]} is made for the ledgers that are read: use scan, typed or decode")
         chosen = options.where or Filter()
         for name in _WALKED:
             if getattr(chosen, name):
                 raise ConfigError(f"{name} cannot be asked of typed tables: ask in SQL, as where")
-        return cls(names, options, options.typed)
+        return cls(names, options, maker)
 
     def decode(
         self,

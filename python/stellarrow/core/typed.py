@@ -40,24 +40,33 @@ class TypedTables:
     `ran` says of each contract what it ran, in order.
     """
 
-    def __init__(self, plan: _core.TypedPlan, ran: Mapping[str, Sequence[Ran]]) -> None:
+    def __init__(
+        self, plan: _core.TypedPlan, ran: Mapping[str, Sequence[Ran]], *, found_by_name: bool = True
+    ) -> None:
         self._plan = plan
         self.ran = ran
         self._tables = {name: self._table(name, rows, key) for name, rows, key in plan.tables()}
-        open_typed(self._tables.values())
+        self._columns: dict[str, pa.Schema] = {}  # of those that were asked for
+        if found_by_name:
+            open_typed(self._tables.values())
 
     def _table(self, name: str, rows: str, key: Sequence[str]) -> TypedTable:
-        made = pa.schema(self._plan.schema(name))
-        metadata = dict(sorted((made.metadata or {}).items()))
-        columns = pa.schema([*map(in_order, made)], metadata)
         what = "Events" if rows == "events" else "Changes of storage"
         description = f"{what} of a contract, as it declares them."
-        return TypedTable(name, "1.0", description, columns, tuple(key), self)
+        return TypedTable(name, "1.0", description, None, tuple(key), self)
 
     @property
     def names(self) -> list[str]:
         """Every table's name."""
         return list(self._tables)
+
+    def schema(self, name: str) -> pa.Schema:
+        """Return a table's columns."""
+        if name not in self._columns:
+            made = pa.schema(self._plan.schema(name))
+            metadata = dict(sorted((made.metadata or {}).items()))
+            self._columns[name] = pa.schema([*map(in_order, made)], metadata)
+        return self._columns[name]
 
     def warn(self) -> None:
         """Say once of each contract what is not known of it, and how to get it."""
@@ -89,6 +98,12 @@ class TypedTables:
         folder = asked.rstrip("/") + "/"
         if below := [name for name in self._tables if name.startswith(folder)]:
             return below
+        if "/state" in asked:
+            changes = asked.replace("/state", "/storage")
+            raise ConfigError(
+                f"{asked} is made of changes when it is read: name {changes} here, and read its state by"
+                " scan, or in SQL"
+            )
         alike = [name for name in self._tables if _loose(name) == _loose(asked)]
         if len(alike) == 1:
             return alike
@@ -227,10 +242,11 @@ class Knowledge:
         """Return hashes of code that is known to run, but is not known."""
         return [*self._known.missing()]
 
-    def tables(self) -> TypedTables:
-        """Compile what is known."""
+    def tables(self, *, found_by_name: bool = True) -> TypedTables:
+        """Compile what is known; `found_by_name` lets anybody find the tables by their names alone."""
         contracts = [target for target in self._targets if len(target) < _HASH_DIGITS]
-        return TypedTables(self._known.plan(), {one: self.history(one) for one in contracts})
+        ran = {one: self.history(one) for one in contracts}
+        return TypedTables(self._known.plan(), ran, found_by_name=found_by_name)
 
 
 def target_of(name: str) -> str:

@@ -19,8 +19,12 @@ def read_object(text: bytes, what: str, *, largest: int) -> dict[str, Any]:
         raise ConfigError(f"{what} has {len(text):,} bytes: at most {largest:,} are read")
     try:
         given = json.loads(text)
+        if b"\\u" in text:
+            json.dumps(given, ensure_ascii=False).encode()  # half a character, which no text can hold
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        if isinstance(error, UnicodeEncodeError):
+            reason = "a text in it has half of a surrogate pair"
         raise ConfigError(f"{what} is no JSON ({reason}): send an object in UTF-8") from error
     if not isinstance(given, dict):
         raise ConfigError(f"{what} is no JSON object: send one")

@@ -32,6 +32,7 @@ from stellarrow.processor.session_store import Store
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.processor.shared_sessions import SharedSessions
 from stellarrow.processor.state_lock import StateLock
+from stellarrow.processor.typed_sessions import TypedSessions
 from stellarrow.protocols import Source
 from stellarrow.spool.retention import Retention
 from stellarrow.telemetry.metrics import Metrics
@@ -65,6 +66,7 @@ class Options:
     query_cache_mb: int = 64
     dead_letters: Path | None = None
     figures_mb: int = 192
+    typed: TypedSessions | None = None
 
     def check(self) -> None:
         """Raise ConfigError where no session could work with them."""
@@ -153,6 +155,7 @@ class Processor:
             changed=self.changed,
             tokens=self.tokens,
             readers=self.readers,
+            typed=options.typed,
         )
 
     def listens_on(self, where: str) -> None:
@@ -164,8 +167,7 @@ class Processor:
         self._discard_old()
         self._discard_many()
         for work in self.works():
-            status = work.session.status
-            if not status.is_final:
+            if not (status := work.session.status).is_final:
                 _log.info("session %s continues after ledger %d", work.session.id, work.session.current)
                 work.start(patient=True)
                 if status is Status.STOPPING:
@@ -327,10 +329,9 @@ class Processor:
     def _forget_in_time(self) -> None:
         """Let go of what has become too old, also where nothing is written any more."""
         while not self.draining.wait(min(_AGE_CHECK_SECONDS, (self.options.retention.age or 0) / 4)):
-            for work in self.works():
+            for spool in filter(None, (work.spool for work in self.works())):
                 with suppress(StellarrowError):  # a disk that refuses is tried again
-                    if work.spool:
-                        work.spool.trim()
+                    spool.trim()
             self._discard_old()
 
     def _discard_old(self) -> None:
@@ -345,6 +346,5 @@ class Processor:
                 self._works.pop(work.session.id, None)
 
     def _work(self, session: Session) -> SessionWorker:
-        return SessionWorker(
-            session, self.options.state_dir / "sessions" / session.id, self._where, self._shared
-        )
+        folder = self.options.state_dir / "sessions" / session.id
+        return SessionWorker(session, folder, self._where, self._shared)

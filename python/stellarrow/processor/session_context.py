@@ -18,6 +18,7 @@ from stellarrow.processor.session_decoder import Filtered, Slots, Ways
 from stellarrow.processor.session_figures import FiguresRoom
 from stellarrow.processor.session_sink import Committed
 from stellarrow.processor.session_store import Store
+from stellarrow.processor.typed_sessions import TypedSessions
 from stellarrow.protocols import Source
 from stellarrow.spool.retention import Retention
 from stellarrow.spool.spool import Spool
@@ -49,6 +50,7 @@ class SessionContext:
     changed: threading.Condition
     tokens: Tokens
     readers: KeptReaders
+    typed: TypedSessions | None = None
 
     def open_spool(
         self, folder: Path, tables: Sequence[str], network: Network, stop: threading.Event, committed: int
@@ -64,11 +66,15 @@ class SessionContext:
             changed=self.changed,
             stop=stop,
             committed=committed,
+            columns=self.typed.columns(folder, tables) if self.typed else {},
         )
 
-    def decoder(self, tables: Sequence[str], network: Network, where: Filter) -> Filtered:
+    def decoder(self, folder: Path, tables: Sequence[str], network: Network, where: Filter) -> Filtered:
         """Return a session's decoder, whose filter holds from its first ledger on."""
-        return Filtered(tables, network=network, where=where, slots=self.slots, ways=self.ways)
+        follower = self.typed.follower(folder, tables, network) if self.typed else None
+        return Filtered(
+            tables, network=network, where=where, slots=self.slots, ways=self.ways, follower=follower
+        )
 
     def learn(self, batch: LedgerBatch) -> None:
         """Note what ledgers say of tokens, where sessions keep what says it."""

@@ -16,9 +16,11 @@ import pyarrow.compute as pc
 from stellarrow.core.decode import Decoder
 from stellarrow.core.figures import COUNTED_TABLES
 from stellarrow.core.tables import table
+from stellarrow.core.typed import TypedTables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.pipeline.spec_following import SpecFollower
 from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Refetching, Source
 from stellarrow.telemetry.metrics import Metrics
@@ -83,7 +85,14 @@ class Filtered:
     """
 
     def __init__(
-        self, tables: Sequence[str], *, network: Network, where: Filter, slots: Slots, ways: Ways
+        self,
+        tables: Sequence[str],
+        *,
+        network: Network,
+        where: Filter,
+        slots: Slots,
+        ways: Ways,
+        follower: SpecFollower | None = None,
     ) -> None:
         self._tables = tuple(tables)
         self._network = network
@@ -91,20 +100,31 @@ class Filtered:
         self._ways = ways
         self._counts_from = _counted(tables)
         self._skipped: dict[int, int] = {}  # by the first ledger of a chunk
-        self._next = ways.way(self._tables, network, where)
+        self._where = where
+        self._follower = follower
+        self._next = self._way()
         self._switches: list[tuple[int, _Way]] = []
 
     def set(self, where: Filter) -> None:
         """Let a filter hold from the next ledger fed on."""
-        self._next = self._ways.way(self._tables, self._network, where)
+        self._where = where
+        self._next = self._way()
+
+    def _way(self) -> _Way:
+        if self._follower is None:
+            return self._ways.way(self._tables, self._network, self._where)
+        return self._ways.made(self._tables, self._network, self._where, self._follower.tables)
 
     def feeding(self, source: Source) -> Source:
         """Return the source, noting what passes."""
         return _Refetching(source, self) if isinstance(source, Refetching) else _Fed(source, self)
 
-    def note(self, ledger: int) -> None:
+    def note(self, chunk: LedgerChunk) -> None:
+        """Note what holds from a chunk on, and what it tells of contracts."""
+        if self._follower and self._follower.learn(chunk):
+            self._next = self._way()
         if not self._switches or self._switches[-1][1] is not self._next:
-            self._switches.append((ledger, self._next))
+            self._switches.append((chunk.first, self._next))
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
         at = bisect_right(self._switches, chunk.first, key=itemgetter(0)) - 1
@@ -144,20 +164,28 @@ class Ways:
                 self._where, self._made = where, {}
             key = (tables, network.passphrase)
             if key not in self._made:
-                self._made[key] = _made(tables, network, where, for_figures=self._for_figures)
+                self._made[key] = self.made(tables, network, where)
             return self._made[key]
 
+    def made(
+        self, tables: tuple[str, ...], network: Network, where: Filter, typed: TypedTables | None = None
+    ) -> _Way:
+        """Make a way that is not shared: `typed` makes the typed tables."""
+        return _made(tables, network, where, for_figures=self._for_figures, typed=typed)
 
-def _made(tables: tuple[str, ...], network: Network, where: Filter, *, for_figures: bool) -> _Way:
+
+def _made(
+    tables: tuple[str, ...], network: Network, where: Filter, *, for_figures: bool, typed: TypedTables | None
+) -> _Way:
     """Return how to decode so that what a filter leaves out can be counted.
 
     Removed entries alone are few: they are dropped afterwards. Any other filter is pushed down, and the
     entries without it are decoded too, to be counted.
     """
     if where in (Filter(), Filter(include_deleted=False)):
-        decoder = Decoder(tables, network=network, keeps_counted=for_figures)
+        decoder = Decoder(tables, network=network, keeps_counted=for_figures, typed=typed)
         return _Way(decoder, drops_deleted=where != Filter())
-    chosen = Decoder(tables, network=network, where=where)
+    chosen = Decoder(tables, network=network, where=where, typed=typed)
     counted = [name for name in tables if table(name).name == COUNTED]
     if for_figures:
         counted = counted_tables(tables)
@@ -195,7 +223,7 @@ class _Fed:
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         for chunk in self._source.read(ledgers):
-            self._filtered.note(chunk.first)
+            self._filtered.note(chunk)
             yield chunk
 
     def close(self) -> None:

@@ -252,7 +252,7 @@ class SessionWorker:
 
     def _begun(self, network: Network) -> Filtered:
         with self._lock:
-            self._decoder = self._shared.decoder(self._stored, network, self._where)
+            self._decoder = self._shared.decoder(self._folder, self._stored, network, self._where)
         self._reach(Status.RUNNING, network=network.passphrase, message="")
         self._away = ""
         return self._decoder

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
@@ -26,6 +26,7 @@ from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.scanning.result import Scan
+from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
@@ -111,6 +112,11 @@ def scan(
         workers=workers,
     )
     asked = _asked(start, end, ledgers)
+    if is_state(table):
+        if where is not None or filter or columns is not None or projection:
+            raise ConfigError(f"{table} has all that holds: choose rows and columns of what to_table returns")
+        choices: Any = {"ledgers": asked, "network": network, "workers": workers, "specs": specs}
+        return scan_state(table, lambda one: scan(source, table=one, **choices))
     typed = None
     if is_typed(table) and not (extracted := _extracted(source, table, Filter(), None, None)):
         typed, network = learned(source, [table], specs=specs, ledgers=asked, network=network)

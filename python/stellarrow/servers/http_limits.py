@@ -15,7 +15,7 @@ with needing("HTTP", "servers"):
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
-    from stellarrow.servers.http_headers import always
+    from stellarrow.servers.problems import refusal
 
 from stellarrow.security.limits import caller_of
 from stellarrow.security.principal import Certificate
@@ -96,10 +96,10 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, which no application sees: with the headers that all answers have."""
-        headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"connection", b"close")]
-        headers += always(tls=self.scheme == "https")
+        sentence = f"{msg.rstrip('.')}: send HTTP/1.1"
+        headers, body = refusal(400, sentence, tls=self.scheme == "https")
         begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
-        for event in (begin, h11.Data(msg.encode()), h11.EndOfMessage()):
+        for event in (begin, h11.Data(body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import secrets
 from http import HTTPStatus
 from typing import Any, Final
 
 from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated, Unavailable
 from stellarrow.extras import needing
-from stellarrow.servers.http_headers import REQUEST_ID
+from stellarrow.servers.http_headers import REQUEST_ID, always
 from stellarrow.servers.status import status_of
 
 with needing("HTTP", "servers"):
@@ -37,17 +39,35 @@ def described(
     status: int, sentence: str, scope: Scope, *, field: str = "", headers: dict[str, str] | None = None
 ) -> Response:
     """Return what is wrong as an answer."""
-    told: dict[str, Any] = {
+    told = _document(status, sentence, scope.get(REQUEST_ID, ""))
+    if field:
+        told["field"] = field
+    return JSONResponse(told, status_code=status, headers=headers, media_type=MEDIA_TYPE)
+
+
+def refusal(status: int, sentence: str, *, tls: bool) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """Return the headers and the body of an answer to what is no request, which no application sees."""
+    request_id = secrets.token_hex(8)
+    body = json.dumps(_document(status, sentence, request_id)).encode()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"connection", b"close"),
+        (b"x-request-id", request_id.encode()),
+        *always(tls=tls),
+    ]
+    return headers, body
+
+
+def _document(status: int, sentence: str, request_id: str) -> dict[str, Any]:
+    return {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
         "status": status,
         "detail": sentence,
         "error": sentence,  # the name that it had before
-        "request_id": scope.get(REQUEST_ID, ""),
+        "request_id": request_id,
     }
-    if field:
-        told["field"] = field
-    return JSONResponse(told, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 
 async def answered_exception(request: Request, error: Exception) -> Response:

@@ -12,6 +12,7 @@ from pyarrow import flight
 from stellarrow.analysis.request import FiguresRequest, is_figures
 from stellarrow.analysis.request import of_path as figures_of_path
 from stellarrow.analysis.request import parse as parse_figures
+from stellarrow.core.tables import is_typed
 from stellarrow.net.address import Address
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.processor import Processor
@@ -56,8 +57,9 @@ class _Tables(GuardedFlight):
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
-        paths = [COMPATIBLE[0], *(tuple(name.split("@")) for name in self._processor.options.kept)]
-        for path in paths:
+        kept = self._processor.options.kept
+        named = ((name,) if is_typed(name) else tuple(name.split("@")) for name in kept)
+        for path in (COMPATIBLE[0], *named):
             yield self.info(flight.FlightDescriptor.for_path(*path))
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:

@@ -39,6 +39,7 @@ from stellarrow.servers.http import HealthServer, guards_of
 from stellarrow.services.aging import AgingPlace, check_schedule
 from stellarrow.services.secured import Secured, open_audit
 from stellarrow.services.starting import agreed, listening
+from stellarrow.services.table_feed import TableFeed
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -79,20 +80,27 @@ class AnalyticsService:
             stack.callback(self._queries.close)
             self._exporter = Exporter(self.tables, self._exporting(), self._metrics)
             stack.callback(self._exporter.close)
-            self._sockets = Doors(
-                Limits(
-                    settings.max_connections,
-                    settings.max_connections_per_ip,
-                    settings.connection_timeout,
-                    settings.idle_timeout,
-                )
-            )
+            most, of_one = settings.max_connections, settings.max_connections_per_ip
+            self._sockets = Doors(Limits(most, of_one, settings.connection_timeout, settings.idle_timeout))
+            self._feeds = [self._fed(place, stack) for place in settings.exported]
             self._aging = self._ages(stack)
             self._follower = self._following(streams)
             if self._follower:
                 stack.callback(self._follower.close)
             self._listen(stack)
             self._doors = stack.pop_all()
+
+    def _fed(self, place: str, stack: ExitStack) -> TableFeed:
+        """Return what feeds a sink; stored tables of a filter would be written as if all rows were there."""
+        stored = self.tables.stored.tables.values() if self.tables.stored else ()
+        if any(one.listing.shape.facts["filter"] for one in stored):
+            raise ConfigError(
+                f"{redacted_url(self._settings.data or '')} has only the rows of a filter: extract into"
+                f" {redacted_url(place)} instead"
+            )
+        feed = TableFeed(self.tables, place, self._metrics)
+        stack.callback(feed.close)
+        return feed
 
     def _exporting(self) -> Exporting:
         settings = self._settings
@@ -256,7 +264,8 @@ class AnalyticsService:
     def components(self) -> list[Part]:
         """What /health shows."""
         aging = [Part(self._aging.check)] if self._aging else []
-        own = [Part(self._check_following), Part(self._check_tables), *aging]
+        fed = [Part(one.check) for one in self._feeds]
+        own = [Part(self._check_following), Part(self._check_tables), *fed, *aging]
         return [*own, *map(_part, guards_of(self._follower))]
 
     @property
@@ -269,6 +278,8 @@ class AnalyticsService:
         """Follow newer ledgers, and answer."""
         self._figures.start()
         self._exporter.start()
+        for feed in self._feeds:
+            feed.start()
         if self._follower:
             self._follower.start()
         if self._aging:
@@ -302,6 +313,8 @@ class AnalyticsService:
             self._aging.close()
         self._figures.close()
         self._exporter.close()
+        for feed in self._feeds:
+            feed.close()
         self.tables.close()
         return self.flight.close()
 

@@ -7,7 +7,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
 from functools import partial
@@ -25,8 +25,10 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.dead_letters import FOLDER
 from stellarrow.processor.processor import Options, Processor
 from stellarrow.processor.shared_sessions import SharedSessions
+from stellarrow.processor.typed_sessions import TypedSessions
 from stellarrow.records.opening import open_records
 from stellarrow.records.proof import prove
+from stellarrow.scanning.spec_places import full_name, given_specs, knowledge_of, pairs
 from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.processor_flight import FlightServer
@@ -302,10 +304,22 @@ def _checked(settings: Settings) -> Options:
     return options
 
 
+def _typed(settings: Settings, tables: Sequence[str]) -> tuple[tuple[str, ...], TypedSessions | None]:
+    """Return the tables by their whole names, and what makes contracts' own among them."""
+    names = pairs("CONTRACT_NAMES", settings.name)
+    asked = [full_name(one, names) for one in tables]
+    given = given_specs(settings.spec, names)
+    knowing = partial(knowledge_of, spec=given, specs=settings.specs)
+    typed = TypedSessions.of(asked, knowing, settings.state_dir)
+    return (typed.expanded(asked) if typed else tuple(asked)), typed
+
+
 def _options(settings: Settings) -> Options:
+    tables, typed = _typed(settings, table_names(",".join(settings.tables)))
     return Options(
         state_dir=settings.state_dir,
-        tables=tuple(table_names(",".join(settings.tables))),
+        tables=tables,
+        typed=typed,
         network=Network.of(settings.network) if settings.network else None,
         where=Filter(
             contract_ids=settings.filter_contract_ids,

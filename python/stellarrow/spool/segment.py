@@ -20,6 +20,7 @@ from operator import attrgetter
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
+from urllib.parse import quote
 
 import pyarrow as pa
 
@@ -75,7 +76,7 @@ class Segment:
         self._tables = list(schemas)
         self._pending: list[Entry] = []
         self._index: BinaryIO | None = None
-        self._files = [TableFile(path / f"{name}.arrows", schema) for name, schema in schemas.items()]
+        self._files = [TableFile(path / _file_of(name), schema) for name, schema in schemas.items()]
 
     @classmethod
     def create(cls, path: Path, schemas: Mapping[str, pa.Schema]) -> Segment:
@@ -234,3 +235,8 @@ class Segment:
     def _no_entry(self, at: int) -> SinkError:
         size = Entry.size(len(self._tables))
         return damaged(self.path / _INDEX, len(_MAGIC) + at * size, "no whole entry is there")
+
+
+def _file_of(name: str) -> str:
+    """Return a table's file: a contract's table may have any name."""
+    return f"{quote(name, safe='@')}.arrows"

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from operator import attrgetter
@@ -60,15 +60,16 @@ class Spool:
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.time,
         committed: int = 0,
+        columns: Mapping[str, pa.Schema] | None = None,
     ) -> None:
         """Open or begin a spool; `changed` is told of every commit, `stop` ends a wait for room.
 
-        `committed` is the last ledger that is known to have been committed: Damaged where it is not there.
+        `committed` is the last ledger known to be committed, else Damaged; `columns` are of tables that grew.
         """
         if not tables:
             raise ConfigError("the spool has no table: name at least one")
         self._folder = local_path(folder)
-        self._schemas = {name: schema(name) for name in tables}
+        self._schemas = {name: (columns or {}).get(name) or schema(name) for name in tables}
         self._retention = retention or Retention()
         self._segment_bytes = min(segment_bytes, self._retention.size_bytes // _SHARE)
         self._clock = clock
@@ -86,9 +87,8 @@ class Spool:
         }
         with translate_os_errors(self._folder):
             self._facts = Facts.agreed(self._folder, made_from)
-            self._segments = tuple(
-                open_segments(self._folder, self._facts, self._schemas, committed=committed)
-            )
+            opened = open_segments(self._folder, self._facts, self._schemas, committed=committed)
+            self._segments = tuple(opened)
             self._note_sealed()
         self._covered = LedgerSet(LedgerRange(one.first, one.last) for one in self._segments)
         self._covered |= self._facts.gone
@@ -102,8 +102,8 @@ class Spool:
 
     def prepared(self, batch: LedgerBatch) -> LedgerBatch:
         """Do beforehand, in any thread, what write() would do in its own."""
-        packed = {name: Packed.of(batch.tables[name]) for name in self._schemas}
-        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, packed, counted=batch.counted)
+        made = {name: Packed.of(batch.tables[name]) for name in self._schemas}
+        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, made, counted=batch.counted)
 
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
@@ -215,7 +215,7 @@ class Spool:
     def _note_damage(self, error: Damaged) -> None:
         if not self.damage:
             _log.error("%s", error)
-            self.damage = str(error)
+        self.damage = self.damage or str(error)
 
     def register(self, reader: str, *, after: int | None = None) -> int:
         """Keep everything behind a ledger until this reader registers a later one or is forgotten.
@@ -319,9 +319,8 @@ class Spool:
         return made
 
     def _is_done(self, segment: Segment) -> bool:
-        if segment.first in self._sealed():
-            return True
-        return segment.size_bytes >= self._segment_bytes or self._is_stale(segment.written_at, share=_SHARE)
+        is_full = segment.size_bytes >= self._segment_bytes
+        return segment.first in self._sealed() or is_full or self._is_stale(segment.written_at, share=_SHARE)
 
     def _goes_on(self, due: int, first: int) -> bool:
         if due == first:

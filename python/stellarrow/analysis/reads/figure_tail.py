@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.figures import KeptFigures, plain_numbers
 from stellarrow.analysis.reads.refusals import NotFound, Refused
-from stellarrow.analysis.reads.tailing import EARLIEST, LATEST, Part
+from stellarrow.analysis.reads.tailing import EARLIEST, LATEST, Part, place_of
 from stellarrow.analysis.request import PREFIX, FiguresRequest
 from stellarrow.analysis.windows import NAMES, Question
 from stellarrow.errors import ConfigError, nearest
@@ -52,13 +52,7 @@ class FiguresTail:
         """Return the ledger that an answer begins behind: earliest, latest, or where a token says."""
         if origin in (EARLIEST, LATEST):
             return self.last() if origin == LATEST else 0
-        try:
-            cursor = Cursor.of_token(origin, shape=self.shape)
-        except ConfigError as error:
-            raise Refused(
-                f"from must be earliest, latest, or the resume of these figures: {error}", field="from"
-            ) from error
-        return cursor.places.get("", Place(0)).after
+        return place_of(origin, self.shape).after
 
     def token(self, after: int) -> str:
         """Return what goes on behind a ledger."""

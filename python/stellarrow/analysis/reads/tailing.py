@@ -14,7 +14,8 @@ from stellarrow.analysis.reads.reading import Question, Tables
 from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
-from stellarrow.processor.reads.cursor import Cursor, Place
+from stellarrow.net.redaction import shortened
+from stellarrow.processor.reads.cursor import Cursor, OfAnotherQuestion, Place
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -50,16 +51,7 @@ class Tail:
         if origin == EARLIEST:
             coverage = snapshot.coverage
             return max(0, coverage.first - 1) if coverage else 0
-        try:
-            cursor = Cursor.of_token(origin, shape=self.question.shape)
-        except ConfigError as error:
-            raise Refused(
-                f"from must be earliest, latest, or the resume of these rows: {error}", field="from"
-            ) from error
-        place = cursor.places.get("")
-        if place is None or place.row:
-            raise Refused("the token is none of these rows: begin from earliest or latest", field="from")
-        return place.after
+        return place_of(origin, self.question.shape).after
 
     def last(self) -> int:
         """Return the last ledger that there is now."""
@@ -101,6 +93,26 @@ class Tail:
             if begun <= part.end:
                 yield Part(begun, part.end)
             after = part.end
+
+
+def place_of(origin: str, shape: str) -> Place:
+    """Return where a token goes on behind whole ledgers; Refused where it is none, or of another question."""
+    try:
+        place = Cursor.of_token(origin, shape=shape).places.get("")
+    except OfAnotherQuestion as error:
+        raise Refused(
+            "the token in from is of another question: ask as it was asked then, or begin from earliest or"
+            " latest",
+            field="from",
+        ) from error
+    except ConfigError:
+        place = None
+    if place is None or place.row:
+        raise Refused(
+            f"from must be earliest, latest, or an earlier resume: {shortened(origin)!r} is none",
+            field="from",
+        )
+    return place
 
 
 def _cut(rows: pa.RecordBatch, most: int) -> Iterator[tuple[pa.RecordBatch, int]]:

@@ -15,13 +15,13 @@ from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
-from stellarrow.cli.typed_tables import pairs
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
 from stellarrow.errors import SourceError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.scanning import scan
+from stellarrow.scanning.spec_places import pairs
 from stellarrow.sql.saved_queries import is_list, listed
 from stellarrow.verification.stored_tables import StoredTable, stored_tables
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from stellarrow.errors import SourceError
 from stellarrow.filter import Filter
+from stellarrow.scanning.spec_places import code_of
 from stellarrow.sinks.files.dataset import ExtractedTable
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.reading import listings
@@ -36,24 +37,6 @@ def extracted_code(contract: str, data: Path) -> bytes:
         f"the code {wasm_hash} of {contract} is not in {data}: extract contract_code with --decoded from the"
         " ledgers that uploaded it"
     )
-
-
-def instances(contract: str, data: Path) -> Iterator[tuple[int, str | None]]:
-    """Yield since when a contract ran which code, as its instances were extracted; None is an asset's."""
-    columns = ["ledger_sequence", "contract_instance_type", "contract_instance_wasm_hash"]
-    rows = _rows(_tables(data), "contract_data", f"contract_id = '{contract}'", columns)
-    for row in sorted(
-        (one for one in rows if one["contract_instance_type"]), key=lambda one: one["ledger_sequence"]
-    ):
-        yield row["ledger_sequence"], row["contract_instance_wasm_hash"]
-
-
-def code_of(wasm_hash: str, data: Path) -> bytes | None:
-    """Return code by its hash, None where it was not extracted."""
-    for row in _rows(_tables(data), "contract_code", f"contract_code_hash = '{wasm_hash}'", ["code"]):
-        if row["code"] is not None:
-            return bytes(row["code"])
-    return None
 
 
 def _tables(data: Path) -> list[ExtractedTable]:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.computed import Asked
+from stellarrow.cli.query.contract_state import state_of
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
@@ -92,6 +93,8 @@ class Database:
             columns = self._make(view, alone=not view.schema or held[view.table] == 1)
             if columns and (not view.schema or held[view.table] == 1):
                 made[view.table] = columns
+        for view in self._views:
+            self._make_state(view)
         if "assets" not in held and (united := assets(made)):
             self._views.append(View("", "assets", query=united))
             self._connection.execute(f"create view assets as {united}")
@@ -123,6 +126,17 @@ class Database:
             )
             return {}
         return columns
+
+    def _make_state(self, view: View) -> None:
+        """Make the view of what holds now beside one of a contract's changes of storage."""
+        changes = self._typed_name(view)
+        name, storage, case = changes.partition("_storage_")
+        if storage and not view.error:
+            other = f"{name}_storage__other"
+            known = any(self._typed_name(one) == other and not one.error for one in self._views)
+            query = state_of(changes, other if known else "")
+            state = f"typed.{_quoted(f'{name}_state_{case}')}"
+            self._connection.execute(f"create or replace view {state} as {query}")
 
     def _typed_name(self, view: View) -> str:
         """Return what a contract's table is called in the schema `typed`; empty where it is none."""

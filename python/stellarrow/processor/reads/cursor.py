@@ -10,6 +10,10 @@ from stellarrow.errors import ConfigError
 from stellarrow.processor.reads.request import EARLIEST, LATEST, Command
 
 
+class OfAnotherQuestion(ConfigError):
+    """A token is sound, and of something else than what is asked."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Place:
     """Everything up to the ledger `after` was sent, and `row` rows of the next."""
@@ -38,7 +42,7 @@ class Cursor:
         """Read a token; ConfigError where it is none, or of another question."""
         read = cls.read(token)
         if read.shape != shape:
-            raise ConfigError(
+            raise OfAnotherQuestion(
                 "the resume token is of another command: table, filter and range must be the same as then"
             )
         return read

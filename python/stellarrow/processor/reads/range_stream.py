@@ -12,8 +12,9 @@ from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.options import DecodeOptions
+from stellarrow.core.tables import is_typed
 from stellarrow.errors import ConfigError, StellarrowError, Stopped, Unavailable
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import loop
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Cutter, Sent, Stream
@@ -215,17 +216,28 @@ class _Decoding:
                 return
             network = agreed_network(source, self._processor.options.network)
             self.network = network.passphrase
-            decoder = self._decoder(network)
+            decoder, feeding = self._following(source, network)
             loop.run(
-                source,
+                feeding,
                 tables=[self.table],
                 sinks=[self],
                 options=self._options(network),
                 limits=loop.Limits(self._processor.options.workers, self._processor.options.share_mb),
                 ledgers=ledgers,
-                decoder=lambda chunk: self._processor.slots.decode(decoder, chunk),
+                decoder=decoder,
                 stop=self._stop,
             )
+
+    def _following(
+        self, source: Source, network: Network
+    ) -> tuple[Callable[[LedgerChunk], LedgerBatch], Source]:
+        """Return what decodes, and the source to decode: of a contract's table, as its code changes."""
+        typed, slots = self._processor.options.typed, self._processor.slots
+        if typed is None or not is_typed(self.table):
+            decoder = self._decoder(network)
+            return (lambda chunk: slots.decode(decoder, chunk)), source
+        filtered = typed.filtered(self.table, network, where=self._command.where, slots=slots)
+        return filtered, filtered.feeding(source)
 
     def _decoder(self, network: Network) -> Decoder:
         return Decoder.of([self.table], self._options(network))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 
 from stellarrow.core.named_queries import Catalogue
-from stellarrow.core.tables import schema, table
+from stellarrow.core.tables import is_typed, schema, table
 from stellarrow.enrichment.transfers import TABLE as ENRICHED
 from stellarrow.enrichment.transfers import enriched_schema
 from stellarrow.errors import ConfigError, nearest
@@ -158,10 +158,10 @@ class Command:
 
     def ticket(self) -> bytes:
         """Return the command as parse() reads it, the same bytes for the same command."""
-        name, version = self.table.split("@")
+        name, at, version = ("", "", "") if is_typed(self.table) else self.table.rpartition("@")
         report: dict[str, Any] = {
-            "table": name,
-            "version": version,
+            "table": name or self.table,
+            **({"version": version} if at else {}),
             "from": self.origin,
             "follow": self.follow,
         }
@@ -184,6 +184,8 @@ class Command:
 def of_path(path: Sequence[bytes | str]) -> Command:
     """Read `contract/data`, `table` or `table/version`."""
     words = tuple(_text(word) for word in path)
+    if words and is_typed(words[0]):
+        return Command(table=str(table("/".join(words))))
     if words == COMPATIBLE[0]:
         return Command(table=COMPATIBLE[1])
     if len(words) not in (1, 2):
@@ -227,6 +229,8 @@ def _table(asked: JsonObject, known: Catalogue) -> str:
             name = known.find(query, kind).table
     if not name:
         raise ConfigError('the command names no table: add "table", such as "contract_events"')
+    if is_typed(name):
+        return str(table(name))
     return str(table(f"{name.partition('@')[0]}@{version}" if version else name))
 
 

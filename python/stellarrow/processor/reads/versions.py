@@ -8,7 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.tables import schema, table
+from stellarrow.core.tables import is_typed, schema, table
 
 _INT64: Final = (-(2**63), 2**63 - 1)
 
@@ -21,6 +21,8 @@ def newest(name: str) -> str:
 def converter(name: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
     """Return what makes a version's rows out of the newest one's, without copying columns that are alike."""
     wanted = schema(name)
+    if is_typed(name):
+        return lambda rows: _completed(rows, wanted)
     if str(table(name)) == newest(name):
         return lambda rows: rows
 
@@ -29,6 +31,16 @@ def converter(name: str) -> Callable[[pa.RecordBatch], pa.RecordBatch]:
         return pa.RecordBatch.from_arrays(columns, schema=wanted)
 
     return convert
+
+
+def _completed(rows: pa.RecordBatch, wanted: pa.Schema) -> pa.RecordBatch:
+    """Give rows of a session that began earlier the columns that contracts got since."""
+    held = {*rows.schema.names}
+    columns = [
+        rows.column(field.name) if field.name in held else pa.nulls(rows.num_rows, field.type)
+        for field in wanted
+    ]
+    return pa.RecordBatch.from_arrays(columns, schema=wanted)
 
 
 def _as_type(column: pa.Array, wanted: pa.DataType) -> pa.Array:

@@ -21,6 +21,9 @@ FORMATS: Final = ("parquet", "ndjson", "csv")
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
 _OF_TABLES: Final = ("table", "start", "end", "columns", *_LISTS, "where")
 _OF_SQL: Final = ("sql", "params")
+_LISTED: Final = ("columns", *_LISTS)
+_LONGEST: Final = {"where": 8_192, "sql": 100_000}  # characters; of others 256
+_MOST_VALUES: Final = 500
 KEYS: Final = ("format", *_OF_TABLES, *_OF_SQL)
 
 
@@ -40,12 +43,13 @@ def read(given: Mapping[str, Any], tables: Tables) -> Asked:
         if name not in KEYS:
             remedy = nearest(name, KEYS, f"there are {', '.join(KEYS)}")
             raise Refused(f"there is no field {shortened(name)!r}: {remedy}", field=shortened(name))
+        _check_size(name, given[name])
     format_name = given.get("format")
     if format_name not in FORMATS:
         raise Refused(
             f"format is {shortened(repr(format_name))}: it must be {' or '.join(FORMATS)}", field="format"
         )
-    query = {name: value for name, value in given.items() if name != "format" and value is not None}
+    query = {name: value for name, value in given.items() if name != "format"}
     if ("sql" in query) is ("table" in query):
         raise Refused("name what to export: either a table, or sql", field="table")
     if "sql" in query:
@@ -89,6 +93,21 @@ def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
             f"ledger {due.first} has not come yet: the last one is {snapshot.as_of}", field="start"
         )
     return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers)
+
+
+def _check_size(name: str, value: Any) -> None:
+    """Refuse what is empty or longer than the reference says; of which kind it is, is looked at later."""
+    if value is None:
+        raise Refused(f"{name} is null: give a value, or leave it out", field=name)
+    longest = _LONGEST.get(name, 256)
+    values = value if isinstance(value, list) and name in _LISTED else [value]
+    if len(values) > _MOST_VALUES:
+        raise Refused(f"{name} has {len(values)} values: {_MOST_VALUES} are read at most", field=name)
+    for one in values:
+        if one == "":
+            raise Refused(f"{name} is empty: give a value, or leave it out", field=name)
+        if isinstance(one, str) and len(one) > longest:
+            raise Refused(f"{name} has {len(one)} characters: {longest} are read at most", field=name)
 
 
 def _only(query: Mapping[str, Any], known: tuple[str, ...], what: str) -> None:

@@ -57,13 +57,22 @@ class _Download(FileResponse):
 def export_routes(exporter: Exporter, access: Access | None) -> list[Route]:
     """Return the routes of exports."""
     made = _Exports(exporter)
+    listed, created = _answering(None, made.list), _answering(access, made.create)
+    shown, removed = _answering(None, made.show), _answering(access, made.remove)
     return [
-        Route(PATH, _answering(None, made.list), methods=["GET"]),
-        Route(PATH, _answering(access, made.create), methods=["POST"]),
-        Route(ONE, _answering(None, made.show), methods=["GET"]),
-        Route(ONE, _answering(access, made.remove), methods=["DELETE"]),
-        Route(FILE, _answering(access, made.download), methods=["GET"]),
+        _route(PATH, GET=listed, POST=created),
+        _route(ONE, GET=shown, DELETE=removed),
+        _route(FILE, GET=_answering(access, made.download)),
     ]
+
+
+def _route(path: str, **answers: Answer) -> Route:
+    """Return one route of a path, so that the header Allow names all that can be asked of it."""
+
+    async def answer(request: Request) -> Response:
+        return await answers["GET" if request.method == "HEAD" else request.method](request)
+
+    return Route(path, answer, methods=[*answers])
 
 
 def _answering(access: Access | None, work: Answer) -> Answer:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Any, Final
 
 from stellarrow.extras import needing
+from stellarrow.servers.problems import refusal
 
 with needing("WebSocket", "analytics"):
     from starlette.types import Receive, Scope, Send
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from websockets.http11 import Request
 
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
+_LONGEST_REASON: Final = 200  # characters of why a request is none: it may hold what the client sent
 
 
 def text_frame(payload: bytes) -> bytes:
@@ -84,6 +88,25 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.request.headers.clear()
             self.response.headers.clear()
             await self.session(receive)
+
+    def handle_connect(self, event: Request) -> None:
+        """Take a request to connect; one that is none is answered as all that is wrong."""
+        answer = self.conn.accept(event)
+        if answer.status_code != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._refuse(HTTPStatus(answer.status_code), answer.headers.get("Allow", ""))
+            return
+        super().handle_connect(event)
+
+    def _refuse(self, status: HTTPStatus, allow: str) -> None:
+        reason = str(self.conn.handshake_exc or status.phrase)[:_LONGEST_REASON]
+        sentence = f"this is no request for a WebSocket ({reason}): send what RFC 6455 asks for"
+        headers, body = refusal(status, sentence, tls=self.scheme == "wss")
+        lines = [b"HTTP/1.1 %d %s" % (status, status.phrase.encode())]
+        lines += [b"%s: %s" % pair for pair in headers]
+        lines += [b"allow: %s" % allow.encode("latin-1")] if allow else []
+        self.handshake_initiated = self.handshake_complete = self.close_sent = True
+        self.transport.write(b"\r\n".join(lines) + b"\r\n\r\n" + body)
+        self.transport.close()
 
     @property
     def is_open(self) -> bool:

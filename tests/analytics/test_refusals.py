@@ -1,0 +1,106 @@
+"""What is refused is told once, in a sentence, as application/problem+json: whatever bytes come."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analytics.conftest import PORTS, Served
+from analytics.sockets import connected
+from stellarrow.config import Analytics, read
+from stellarrow.services.analytics import AnalyticsService
+
+UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
+KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+
+
+@pytest.fixture(scope="module")
+def served(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    state = str(tmp_path_factory.mktemp("refusals"))
+    settings = read(Analytics, {**PORTS, "data": str(real_data), "state_dir": state}, environ={})
+    service = AnalyticsService(settings)
+    with closing(Served(service)) as made:
+        service.start()
+        yield made
+
+
+def answer_to(served: Served, request: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Send bytes, and return the status, the headers and the problem."""
+    address = served.service.rest.address
+    data = b""
+    with socket.create_connection((address.host, address.port), 30) as client:
+        client.sendall(request.encode())
+        while block := client.recv(65_536):
+            data += block
+    head, _, body = data.decode().partition("\r\n\r\n")
+    first, *lines = head.split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    return int(first.split()[1]), headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "sentence"),
+    [
+        ("GET /v1/ws HTTP/1.1", UPGRADE, 400, "missing Sec-WebSocket-Key"),
+        ("GET /v1/status HTTP/1.1", UPGRADE, 400, "missing Sec-WebSocket-Key"),
+        (
+            "GET /v1/ws HTTP/1.1",
+            f"{UPGRADE}Sec-WebSocket-Key: z\r\nSec-WebSocket-Version: 13\r\n",
+            400,
+            "invalid",
+        ),
+        ("GET /v1/ws HTTP/1.1", f"{UPGRADE}{KEY}Sec-WebSocket-Version: 12\r\n", 400, "Version"),
+        ("POST /v1/ws HTTP/1.1", f"{UPGRADE}Content-Length: 0\r\n", 405, "POST"),
+        ("nonsense", "", 400, "Invalid HTTP request"),
+    ],
+)
+def test_what_is_no_request_for_a_websocket_is_a_problem_too(
+    served: Served, request_line: str, headers: str, status: int, sentence: str
+) -> None:
+    told, found, problem = answer_to(served, f"{request_line}\r\nHost: a\r\n{headers}\r\n")
+    assert (told, problem["status"]) == (status, status)
+    assert found["content-type"] == "application/problem+json"
+    assert found["x-content-type-options"] == "nosniff"
+    assert found["x-request-id"] == problem["request_id"] != ""
+    assert sentence in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"sql": "\\ud800"}',
+        b'{"\\ud800": 1}',
+        b'{"sql": "select ?", "params": ["\\uDFFF"]}',
+        b'{"format": "\\ud83d", "table": "ledgers"}',
+    ],
+)
+def test_half_a_character_is_refused_wherever_it_stands(served: Served, body: bytes) -> None:
+    for path in ("/v1/query", "/v1/exports"):
+        answer = served.client.post(path, content=body)
+        assert answer.status_code == 400
+        assert "half of a surrogate pair" in answer.json()["detail"]
+    with connected(served) as client:
+        client.socket.send(b'{"op": "subscribe", '.decode() + body.decode()[1:])
+        assert "half of a surrogate pair" in client.next("error")["message"]
+
+
+def test_whole_characters_that_are_escaped_are_read(served: Served) -> None:
+    answer = served.client.post("/v1/query", content=b'{"sql": "select \\u0027\\ud83d\\ude00\\u0027 as a"}')
+    assert answer.json()["rows"] == [{"a": "\U0001f600"}]
+
+
+@pytest.mark.parametrize("origin", ["nowhere", "WyJhIix7fV0", "é", "W10"])
+def test_a_place_that_is_none_is_told_once(served: Served, origin: str) -> None:
+    detail = served.get("/v1/stream/ledgers", **{"from": origin}).json()["detail"]
+    assert detail.count("earliest") == 1, detail
+    with connected(served) as client:
+        client.say("subscribe", id="a", channel="ledgers", **{"from": origin})
+        told = client.next("error")
+        assert told["field"] == "from"
+        assert told["message"].count("earliest") == 1
