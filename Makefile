@@ -74,6 +74,8 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/named_queries.py
 	$(BIN)/python benchmarks/typed.py
 	$(BIN)/python benchmarks/analytics_ws.py
+	$(BIN)/python benchmarks/analytics_rest.py
+	$(BIN)/python benchmarks/analytics_page.py
 
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock
