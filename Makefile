@@ -38,7 +38,7 @@ test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers deploy-tools ## run the tests
 # In a folder of their own: beside them, ../shared/cases/30 refuses unsigned numbers that they have no type for.
 test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceberg, too
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
-	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py
+	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py tests/sinks/iceberg
 
 test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
 	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
@@ -74,6 +74,8 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/named_queries.py
 	$(BIN)/python benchmarks/typed.py
 	$(BIN)/python benchmarks/analytics_ws.py
+	$(BIN)/python benchmarks/analytics_rest.py
+	$(BIN)/python benchmarks/analytics_page.py
 
 lock: $(CORE) ## note which versions of what development needs are in use
 	$(BIN)/python -m pip freeze --disable-pip-version-check --exclude-editable --exclude stellarrow > requirements-dev.lock

@@ -1,7 +1,8 @@
-"""The analytics service as a process of its own, fed with ledgers at a pace: python analytics_fed.py ROWS.
+"""The analytics service as a process of its own, over a folder of tables, or fed with ledgers at a pace.
 
-It says where it listens. Then it takes lines: "feed N COUNT", hand in so many ledgers, N a second, and say
-when each was; "used", say the CPU seconds and kilobytes of memory that it took. It ends with its input.
+python analytics_fed.py FOLDER, or ROWS of each ledger, and maybe tables beside token_transfers. It says where
+it listens. Then it takes lines: "feed N COUNT", hand in so many ledgers, N a second, and say when each was;
+"used", say the CPU seconds and kilobytes of memory that it took. It ends with its input.
 """
 
 from __future__ import annotations
@@ -11,9 +12,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
@@ -42,32 +44,13 @@ class Came:
 
 
 class Pace:
-    """A processor's stream of one table, which comes as it is fed."""
+    """A processor's streams, which come as they are fed."""
 
-    name = "the benchmark"
-
-    def __init__(self, rows: int) -> None:
-        self._kinds = made(rows)
-        self._changed = threading.Condition()
-        self._due: list[int] = []
-        self._next = FIRST
-        self._is_closed = False
-
-    def read(self, since: str) -> Iterator[Came]:
-        ledger = FIRST - 1 if since == "earliest" else int(since)
-        while True:
-            with self._changed:
-                while not self._is_closed and self._next <= ledger + 1:
-                    self._changed.wait()
-                if self._is_closed:
-                    return
-            ledger += 1
-            yield Came(ledger, ledger, self._rows(ledger), str(ledger))
-
-    def close(self) -> None:
-        with self._changed:
-            self._is_closed = True
-            self._changed.notify_all()
+    def __init__(self, rows: int, tables: Sequence[str] = (TABLE,)) -> None:
+        self.changed = threading.Condition()
+        self.next = FIRST
+        self.is_closed = False
+        self.streams = {name: OneTable(self, kinds) for name, kinds in made(rows, tables).items()}
 
     def feed(self, a_second: float, count: int) -> dict[int, float]:
         """Hand ledgers in; return when each was."""
@@ -75,25 +58,57 @@ class Pace:
         began = time.monotonic()
         for number in range(count):
             time.sleep(max(0.0, began + number / a_second - time.monotonic()))
-            with self._changed:
-                given[self._next] = time.monotonic()
-                self._next += 1
-                self._changed.notify_all()
+            with self.changed:
+                given[self.next] = time.monotonic()
+                self.next += 1
+                self.changed.notify_all()
         return given
 
-    def _rows(self, ledger: int) -> pa.RecordBatch:
+
+class OneTable:
+    """The stream of one table."""
+
+    name = "the benchmark"
+
+    def __init__(self, pace: Pace, kinds: Sequence[pa.RecordBatch]) -> None:
+        self._pace = pace
+        self._kinds = kinds
+
+    def read(self, since: str) -> Iterator[Came]:
+        ledger = FIRST - 1 if since == "earliest" else int(since)
+        while True:
+            with self._pace.changed:
+                while not self._pace.is_closed and self._pace.next <= ledger + 1:
+                    self._pace.changed.wait()
+                if self._pace.is_closed:
+                    return
+            ledger += 1
+            yield Came(ledger, ledger, self.rows(ledger), str(ledger))
+
+    def close(self) -> None:
+        with self._pace.changed:
+            self._pace.is_closed = True
+            self._pace.changed.notify_all()
+
+    def rows(self, ledger: int) -> pa.RecordBatch:
+        """Return a ledger's rows, which closed just now."""
         rows = self._kinds[ledger % len(self._kinds)]
-        at = rows.schema.get_field_index("ledger_sequence")
-        numbers = pa.array([ledger] * rows.num_rows, pa.uint32())
-        return rows.set_column(at, rows.schema.field(at), numbers)
+        now = datetime.now(UTC).replace(microsecond=0)
+        for name, value in (("ledger_sequence", ledger), ("closed_at", now)):
+            field = rows.schema.field(name)
+            values = pa.array([value] * rows.num_rows, field.type)
+            rows = rows.set_column(rows.schema.get_field_index(name), field, values)
+        return rows
 
 
-def made(rows: int) -> list[pa.RecordBatch]:
+def made(rows: int, tables: Sequence[str]) -> dict[str, list[pa.RecordBatch]]:
     """Return so many rows each of some synthetic ledgers, none larger than usual."""
-    found = []
+    found: dict[str, list[pa.RecordBatch]] = {name: [] for name in tables}
     for ledger in islice(synthetic(5, first=FIRST, ledger_bytes=20_000), KINDS):
         data = (0x80000000 | len(ledger)).to_bytes(4, "big") + ledger
-        found.append(in_order(sa.decode(data, [TABLE], network="synthetic")[TABLE].slice(0, rows), TABLE))
+        batches = sa.decode(data, tables, network="synthetic")
+        for name in tables:
+            found[name].append(in_order(batches[name].slice(0, rows), name))
     return found
 
 
@@ -103,23 +118,31 @@ def memory_kb() -> int:
     return next(int(line.split()[1]) for line in lines if line.startswith("RssAnon"))
 
 
-def settings(state: str) -> Analytics:
-    """Return what lets any number of clients come from one address."""
-    ports = dict.fromkeys(("rest_port", "websocket_port", "flight_address", "health_port"), "127.0.0.1:0")
+def service_of(state: str, given: str, tables: Sequence[str] = ()) -> tuple[AnalyticsService, Pace | None]:
+    """Return a service that any number of clients may use, and what feeds it."""
+    ports = ("rest_port", "websocket_port", "flight_address", "health_port")
     most = dict.fromkeys(("max_connections", "max_connections_per_ip"), "20000")
-    return read(Analytics, {**ports, **most, "tables": TABLE, "state_dir": state, "hot_mb": "16"}, environ={})
+    names = (TABLE, *tables)
+    asked = {**dict.fromkeys(ports, "127.0.0.1:0"), **most, "tables": ",".join(names), "hot_mb": "16"}
+    settings = {**asked, "state_dir": state}
+    if not given.isdecimal():
+        return AnalyticsService(read(Analytics, {**settings, "data": given}, environ={})), None
+    pace = Pace(int(given), names)
+    network = sa.Network.of("synthetic")
+    return AnalyticsService(
+        read(Analytics, settings, environ={}), streams=pace.streams, network=network
+    ), pace
 
 
 def main() -> None:
-    pace = Pace(int(sys.argv[1]))
     with tempfile.TemporaryDirectory() as state:
-        service = AnalyticsService(settings(state), streams={TABLE: pace}, network=sa.Network.of("synthetic"))
+        service, pace = service_of(state, sys.argv[1], sys.argv[2:])
         with closing(service):
             service.start()
             print(service.websocket.address, service.rest.address, flush=True)
             for line in sys.stdin:
                 match line.split():
-                    case ["feed", a_second, count]:
+                    case ["feed", a_second, count] if pace:
                         print(json.dumps(pace.feed(float(a_second), int(count))), flush=True)
                     case ["used"]:
                         print(json.dumps([time.process_time(), memory_kb()]), flush=True)

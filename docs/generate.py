@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -143,7 +144,7 @@ def _options(sinks: list[registry.Entry]) -> Iterator[tuple[str, str, str]]:
     """Yield each option once, with the sinks that take it."""
     taken: dict[tuple[str, str], list[str]] = {}
     for entry in sinks:
-        kind = entry.load()
+        kind = replace(entry, extra="").load()  # the class tells without what an extra brings
         for option in kind.options.items() if isinstance(kind, Configured) else ():
             taken.setdefault(option, []).append(f"`{entry.scheme}:`")
     for (name, told), schemes in taken.items():

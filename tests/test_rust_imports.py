@@ -34,10 +34,11 @@ FLOORS = {
         ("answers",),
         ("analytics",),
     ),
-    "python": (("convert", "handover", "runs"), ("options", "streams", "figures", "typed")),
+    "text": (("moments", "numbers", "quoting"), ("cells",), ("rows",)),
+    "python": (("convert", "handover", "runs"), ("options", "streams", "figures", "text", "typed")),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
-CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "python": []}
+CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "text": [], "python": []}
 Graph = dict[str, set[str]]
 
 

@@ -14,10 +14,12 @@ __all__ = [
     "Synth",
     "TypedPlan",
     "__version__",
+    "csv_text",
     "decode",
     "describe",
     "frame",
     "framing",
+    "json_text",
     "keys",
     "meta_json",
     "schema",
@@ -128,6 +130,12 @@ def describe(scval: str) -> str:
 
 def unescape(text: str) -> bytes | None:
     """Return the bytes that a text of the chain stands for, None where no bytes are written so."""
+
+def json_text(batch: Any, end: str) -> bytes | None:
+    """Return an object of JSON a row, with `end` behind each; None where a column is of a type that no table has."""
+
+def csv_text(batch: Any) -> bytes | None:
+    """Return a line of CSV a row, without a header; None where a column is of a type that no table has."""
 
 @final
 class Splitter:

@@ -107,6 +107,7 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_ICEBERG: Final = "stellarrow.sinks.iceberg:IcebergSink"
 _CLICK: Final = "stellarrow.sinks.clickhouse:ClickHouseSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
 _CLOUD_FILES: Final = "stellarrow.storage.cloud_files:CloudFiles"
@@ -119,9 +120,7 @@ def _listed(*entries: Entry) -> dict[str, Entry]:
 
 
 _SOURCES: Final = _listed(
-    Entry(
-        PATH, "PATH", "stellarrow.sources.files:FileSource", "ledgers in files: a path, a folder or a glob"
-    ),
+    Entry(PATH, "PATH", "stellarrow.sources.files:FileSource", "ledgers in files: a path, folder or glob"),
     Entry("-", "-", "stellarrow.sources.stdin:StdinSource", "ledgers from a pipe"),
     Entry("file", "file:///FOLDER", _LAKE, "a data lake (SEP-54) in a folder"),
     Entry("s3", "s3://BUCKET/PREFIX", _LAKE, "a data lake in S3 or what speaks its protocol", extra="lake"),
@@ -147,6 +146,7 @@ _SINKS: Final = _listed(
     Entry("duckdb", "duckdb:FILE", "stellarrow.sinks.duckdb_file:DuckDbSink", "a DuckDB file", extra="sql"),
     Entry("clickhouse", "clickhouse://HOST/DATABASE", _CLICK, "tables in ClickHouse", extra="clickhouse"),
     Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
+    Entry("iceberg", "iceberg:CATALOG/NAMESPACE", _ICEBERG, "Iceberg tables", extra="iceberg"),
 )
 # Formats of files, and places of files that sinks write.
 FORMATS: Final = _listed(

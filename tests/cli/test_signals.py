@@ -211,7 +211,10 @@ def test_a_long_query_ends_at_once_with_ctrl_c(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "stellarrow.cli", "sql", query]
     command += ["--source", str(path), "--network", "synthetic"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    until = time.monotonic() + 60
+    while "_duckdb" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(1)  # it may have begun by now; if not, it ends the same way
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=10)

@@ -264,7 +264,7 @@ def test_a_bad_line_loses_nothing(
 ) -> None:
     node = serve(cap=5)
     proxy = toxiproxy.proxy(f"rpc-{kind}", node.url.removeprefix("http://"))
-    patient = Policy(attempts=20, first_wait=0.05, longest_wait=0.2, timeout=0.5, reset_after=0.05)
+    patient = Policy(attempts=20, first_wait=0.05, longest_wait=0.2, timeout=2.0, reset_after=0.05)
     with closing(RpcSource([f"http://{proxy.address}"], policy=patient)) as source:
         chunks = source.read(sa.LedgerRange(100, 139))
         first = next(chunks)

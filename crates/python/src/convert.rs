@@ -1,9 +1,11 @@
 //! What crosses the border: bytes on the way in, errors on the way out.
 
+use arrow_array::RecordBatch;
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::PyException;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3_arrow::PyRecordBatch;
 use stellarrow_core::error::Error;
 
 pyo3::create_exception!(
@@ -56,5 +58,13 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
             Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
             Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
         }
+    }
+}
+
+/// A batch of the core as it is, any other through the C data interface.
+pub fn batch_of(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
+    match object.cast::<PyRecordBatch>() {
+        Ok(ours) => Ok(ours.get().as_ref().clone()),
+        Err(_) => Ok(object.extract::<PyRecordBatch>()?.into_inner()),
     }
 }

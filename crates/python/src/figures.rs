@@ -2,7 +2,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use arrow_array::RecordBatch;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -10,7 +9,7 @@ use pyo3_arrow::PyRecordBatch;
 use stellarrow_analytics::analytics::Analytics;
 use stellarrow_analytics::series::Room;
 
-use crate::convert::Data;
+use crate::convert::{Data, batch_of};
 
 /// A table, a window, and a key, or none for all together; or what keys are ordered by, and how many.
 type Question = (String, String, Option<String>, Option<(String, usize)>);
@@ -32,14 +31,6 @@ pub struct Figures(Mutex<Analytics>);
 
 fn bad(error: impl std::fmt::Display) -> PyErr {
     PyValueError::new_err(error.to_string())
-}
-
-/// A batch of the core as it is, any other through the C data interface.
-fn batch_of(object: &Bound<'_, PyAny>) -> PyResult<RecordBatch> {
-    match object.cast::<PyRecordBatch>() {
-        Ok(ours) => Ok(ours.get().as_ref().clone()),
-        Err(_) => Ok(object.extract::<PyRecordBatch>()?.into_inner()),
-    }
 }
 
 impl Figures {

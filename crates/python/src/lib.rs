@@ -6,6 +6,7 @@ mod handover;
 mod options;
 mod runs;
 mod streams;
+mod text;
 mod typed;
 
 use std::borrow::Cow;
@@ -25,6 +26,7 @@ use handover::py_stream;
 use options::Options;
 use runs::PyRun;
 use streams::{Splitter, Synth, write};
+use text::{csv_text, json_text};
 use typed::{PyKnowledge, TypedPlan};
 
 /// Column buffers come and go by the megabyte; the system's allocator gives them back and faults
@@ -121,9 +123,9 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TypedPlan, framing, keys,
-        meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json, spec_status,
-        tables, unescape, write,
+        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TypedPlan, csv_text,
+        framing, json_text, keys, meta_json, py_decode, py_describe, py_stream, schema, sequences,
+        spec_json, spec_status, tables, unescape, write,
     };
 
     #[pymodule_init]

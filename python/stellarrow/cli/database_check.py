@@ -30,8 +30,8 @@ def check_database(place: str, kind: Forgetting | None, *, is_repair: bool) -> O
     """
     if is_repair and kind is None:
         raise ConfigError(
-            f"{redacted_url(place)} cannot be repaired, as no message can be taken out of a topic: extract"
-            " all of it again, with another topic_prefix"
+            f"{redacted_url(place)} cannot be repaired, as its sink takes nothing out again: extract all of"
+            " it into another place, such as another topic_prefix or namespace"
         )
     tables = [_checked(one) for one in stored_tables(place)]
     if not tables:

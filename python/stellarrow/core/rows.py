@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.ledgers import LedgerRange
 
+_UINT32: Final = 32  # bits; files may have signed ones, of 64
+
 
 def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
     """Slice the rows of the ledgers, without copying; rows lie in ledger order."""
-    numbers = rows.column("ledger_sequence")
-    start = bisect_left(range(len(numbers)), ledgers.first, key=lambda row: numbers[row].as_py())
-    stop = bisect_left(range(len(numbers)), ledgers.end + 1, lo=start, key=lambda row: numbers[row].as_py())
+    column = rows.column("ledger_sequence")
+    if not len(column):
+        return rows
+    whole = memoryview(column.buffers()[1]).cast("I" if column.type.bit_width == _UINT32 else "Q")
+    numbers = whole[column.offset : column.offset + len(column)]
+    start = bisect_left(numbers, ledgers.first)
+    stop = bisect_left(numbers, ledgers.end + 1, lo=start)
     return rows.slice(start, stop - start)

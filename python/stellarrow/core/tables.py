@@ -38,11 +38,20 @@ class Table:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class TypedTable(Table):
-    """A table whose columns a contract declares; it is there as long as `maker`, which decodes it."""
+    """A table whose columns a contract declares; it is there as long as `maker`, which decodes it.
 
-    columns: pa.Schema
+    The maker is asked for the columns when they are wanted: there may be thousands of tables.
+    """
+
+    held: pa.Schema | None
     key: tuple[str, ...]
     maker: Any = None
+
+    @property
+    def columns(self) -> pa.Schema:
+        """Its columns."""
+        found: pa.Schema = self.maker.schema(self.name) if self.held is None else self.held
+        return found
 
     def __str__(self) -> str:
         return self.name

@@ -46,16 +46,14 @@ class TypedTables:
         self._plan = plan
         self.ran = ran
         self._tables = {name: self._table(name, rows, key) for name, rows, key in plan.tables()}
+        self._columns: dict[str, pa.Schema] = {}  # of those that were asked for
         if found_by_name:
             open_typed(self._tables.values())
 
     def _table(self, name: str, rows: str, key: Sequence[str]) -> TypedTable:
-        made = pa.schema(self._plan.schema(name))
-        metadata = dict(sorted((made.metadata or {}).items()))
-        columns = pa.schema([*map(in_order, made)], metadata)
         what = "Events" if rows == "events" else "Changes of storage"
         description = f"{what} of a contract, as it declares them."
-        return TypedTable(name, "1.0", description, columns, tuple(key), self)
+        return TypedTable(name, "1.0", description, None, tuple(key), self)
 
     @property
     def names(self) -> list[str]:
@@ -64,7 +62,11 @@ class TypedTables:
 
     def schema(self, name: str) -> pa.Schema:
         """Return a table's columns."""
-        return self._tables[name].columns
+        if name not in self._columns:
+            made = pa.schema(self._plan.schema(name))
+            metadata = dict(sorted((made.metadata or {}).items()))
+            self._columns[name] = pa.schema([*map(in_order, made)], metadata)
+        return self._columns[name]
 
     def warn(self) -> None:
         """Say once of each contract what is not known of it, and how to get it."""

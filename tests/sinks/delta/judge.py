@@ -6,6 +6,7 @@ Arguments: the folder of packages, the reader, the table, and what to ask. Print
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections import Counter
 from pathlib import Path
@@ -52,7 +53,9 @@ def counted(ledgers: list[int]) -> dict[str, int]:
 def main() -> None:
     site, reader, table, asked = sys.argv[1:]
     sys.path.insert(0, site)
-    print(json.dumps({"deltalake": by_deltalake, "duckdb": by_duckdb}[reader](table, asked)), flush=True)
+    answer = {"deltalake": by_deltalake, "duckdb": by_duckdb}[reader](table, asked)
+    print(json.dumps(answer), flush=True)
+    os._exit(0)  # deltalake's threads now and then abort a process that ends otherwise, after its answer
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ so that it is the same place whether the rows come out of memory or out of files
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Final
 
@@ -15,6 +16,7 @@ import pyarrow.compute as pc
 from stellarrow.core.tables import keys, table
 
 LEDGER: Final = "ledger_sequence"
+_TURNED: Final = 1_024  # rows at once
 
 
 @cache
@@ -31,9 +33,11 @@ def in_order(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
     return rows if _ascends(order) else rows.take(order)
 
 
-def turned(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Return rows from the last to the first."""
-    return rows.take(pa.array(range(rows.num_rows - 1, -1, -1), pa.uint32()))
+def turned(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield rows from the last to the first, some at a time: a page needs few, and each is copied."""
+    for end in range(rows.num_rows, 0, -_TURNED):
+        count = min(end, _TURNED)
+        yield rows.slice(end - count, count).take(pa.array(range(count - 1, -1, -1), pa.uint32()))
 
 
 def ledgers_of(rows: pa.RecordBatch) -> memoryview:

@@ -72,7 +72,7 @@ def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = ""
     if due is None:
         return Page([], mark.as_of, None)
     taken = _Taken(mark, limit)
-    for rows in snapshot.read(replace(question, ledgers=due), due):
+    for rows in snapshot.read(replace(question, ledgers=due), due, is_page=True):
         taken.add(rows)
         if taken.following is not None:
             break

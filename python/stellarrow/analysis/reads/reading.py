@@ -79,18 +79,26 @@ class Snapshot:
         """Return the schema of the columns asked for."""
         return pa.schema([self.schema.field(one) for one in self.columns(asked)], self.schema.metadata)
 
-    def read(self, question: Question, ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
+    def read(
+        self, question: Question, ledgers: LedgerRange, *, is_page: bool = False
+    ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ledgers that a question asks for, in order, the column of the ledger with them.
 
-        What is wrong with the question is told before the first.
+        What is wrong with the question is told before the first. Of a page only some of them are read.
         """
         conditions = compiled(self.name, self.schema, question.conditions)
         wanted = self.columns(question.columns)
         kept = wanted if "ledger_sequence" in wanted else ["ledger_sequence", *wanted]
-        return self._rows(question, ledgers, conditions, kept)
+        return self._rows(question, ledgers, conditions, kept, is_page=is_page)
 
     def _rows(
-        self, question: Question, ledgers: LedgerRange, conditions: Compiled, columns: list[str]
+        self,
+        question: Question,
+        ledgers: LedgerRange,
+        conditions: Compiled,
+        columns: list[str],
+        *,
+        is_page: bool,
     ) -> Iterator[pa.RecordBatch]:
         due = LedgerSet([ledgers]) & LedgerSet([question.ledgers])
         parts = [(part, True) for part in due & self.hot.coverage]
@@ -101,7 +109,9 @@ class Snapshot:
             if is_hot:
                 found = self._warm(part, conditions, descending=question.descending)
             elif self.stored:
-                found = self.stored.within(part, needed, conditions, descending=question.descending)
+                found = self.stored.within(
+                    part, needed, conditions, descending=question.descending, is_page=is_page
+                )
             for rows in found:
                 if rows.num_rows and (meant := conditions.compute(rows)).num_rows:
                     yield self._alike(meant.select(columns))
@@ -111,7 +121,10 @@ class Snapshot:
     ) -> Iterator[pa.RecordBatch]:
         for rows in self.hot.within(ledgers, descending=descending):
             kept = rows if conditions.expression is None else rows.filter(conditions.expression)
-            yield turned(kept) if descending else kept
+            if descending:
+                yield from turned(kept)
+            else:
+                yield kept
 
     def _alike(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Give rows of files the table's own types, where they were written with signed numbers."""

@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.conditions import Compiled
+from stellarrow.analysis.reads.kept import KeptRows
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -35,28 +37,58 @@ class StoredTable:
     listing: Listing
     ranges: tuple[LedgerRange, ...] = ()
     coverage: LedgerSet = field(default_factory=LedgerSet)
+    kept: KeptRows = field(default_factory=KeptRows, repr=False, compare=False)
 
     @classmethod
-    def look(cls, listing: Listing) -> StoredTable:
+    def look(cls, listing: Listing, kept: KeptRows | None = None) -> StoredTable:
         parts = listing.parts()
-        return cls(listing, tuple(part for _, part in trusted(parts)), LedgerSet(parts))
+        found = tuple(part for _, part in trusted(parts))
+        return cls(listing, found, LedgerSet(parts), KeptRows() if kept is None else kept)
 
     @property
     def schema(self) -> pa.Schema:
         return self.listing.shape.schema
 
     def within(
-        self, ledgers: LedgerRange, columns: Sequence[str], conditions: Compiled, *, descending: bool = False
+        self,
+        ledgers: LedgerRange,
+        columns: Sequence[str],
+        conditions: Compiled,
+        *,
+        descending: bool = False,
+        is_page: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows of which the conditions' expression is true, in order: these columns and the key's."""
+        """Yield rows of which the conditions' expression is true, in order: these columns and the key's.
+
+        Of a page more is decoded than is read: that is kept for the next.
+        """
+        if is_page and conditions.expression is None and self.listing.shape.partition is None:
+            yield from self._kept(ledgers, columns, descending=descending)
+            return
         parts = [both for part in self.ranges for both in LedgerSet([part]) & LedgerSet([ledgers])]
         for part in reversed(parts) if descending else parts:
             batches = self._part(part, columns, conditions)
             if descending:
                 for rows in reversed([*batches]):
-                    yield turned(rows)
+                    yield from turned(rows)
             else:
                 yield from batches
+
+    def _kept(
+        self, ledgers: LedgerRange, columns: Sequence[str], *, descending: bool
+    ) -> Iterator[pa.RecordBatch]:
+        folder, anything = self.listing.shape.folder, Compiled()
+        needed = tuple(self._needed(columns))
+        for part in reversed(self.ranges) if descending else self.ranges:
+            if LedgerSet([part]) & LedgerSet([ledgers]):
+                found = self.kept.picture((folder, part, needed), partial(self._part, part, needed, anything))
+                for rows in found.within(ledgers, descending=descending):
+                    yield from turned(rows) if descending else (rows,)
+
+    def _needed(self, columns: Sequence[str]) -> list[str]:
+        return [
+            one for one in self.schema.names if one in {*columns, *key_of(self.listing.shape.facts["table"])}
+        ]
 
     def _part(
         self, part: LedgerRange, columns: Sequence[str], conditions: Compiled
@@ -64,7 +96,7 @@ class StoredTable:
         """Yield the rows of a file's ledgers; of a few that are looked for, all that were found at once."""
         shape = self.listing.shape
         name = shape.facts["table"]
-        needed = [one for one in self.schema.names if one in {*columns, *key_of(name)}]
+        needed = self._needed(columns)
         expression = conditions.expression
         if expression is not None and shape.format.name == "parquet":
             found = self._matching(part, needed, expression)
@@ -106,6 +138,7 @@ class Stored:
         """Open a place; one that `may_come` need not be there yet."""
         self._store: FileStore = Place.parse(location).open() if may_come else open_existing(location)
         self._tables: dict[str, StoredTable] = {}
+        self._kept = KeptRows()
         self._wanted = None if tables is None else frozenset(tables)
         self.look()
 
@@ -130,7 +163,11 @@ class Stored:
         if self._wanted is None or set(self._tables) < self._wanted:
             self._find()
         else:
-            self._tables = {name: StoredTable.look(one.listing) for name, one in self._tables.items()}
+            self._tables = {
+                name: StoredTable.look(one.listing, self._kept) for name, one in self._tables.items()
+            }
+        there = {(one.listing.shape.folder, part) for one in self._tables.values() for part in one.ranges}
+        self._kept.forget(lambda key: key[:2] not in there)
         return before != {name: one.ranges for name, one in self._tables.items()}
 
     def _find(self) -> None:
@@ -143,7 +180,7 @@ class Stored:
                 continue
             if name in found:
                 raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
-            found[name] = StoredTable.look(one)
+            found[name] = StoredTable.look(one, self._kept)
         self._tables = found
 
     def close(self) -> None:

@@ -14,7 +14,9 @@ from stellarrow.servers.problems import refusal
 with needing("WebSocket", "analytics"):
     from starlette.types import Receive, Scope, Send
     from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+    from websockets.frames import Frame, Opcode
     from websockets.http11 import Request
+    from websockets.server import ServerProtocol
 
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
@@ -64,6 +66,15 @@ class Inbox:
         return self._held.pop(0)
 
 
+class Conversation(ServerProtocol):
+    """The library's, to which a client may say goodbye in the middle of a message (RFC 6455, 5.4)."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None
+        super().recv_frame(frame)
+
+
 class SocketProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, to which whole frames may be written at once; what is waiting to be sent is known.
 
@@ -75,6 +86,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self.conn = Conversation(max_size=self.config.ws_max_size, logger=self.logger)
         self.queue = Inbox()  # type: ignore[assignment]  # as much of one as is used
         self.app_state = {**self.app_state, "socket": self}
         self._deciding = self.app

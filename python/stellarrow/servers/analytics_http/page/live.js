@@ -3,7 +3,7 @@ import { events, json } from "./api.js";
 
 const EVERY = 1_500; // ms between looks while no event comes
 const TOLD = 10_000; // ms between looks while events come
-const GATHER = 60; // ms in which several events are one
+const GATHER = 25; // ms in which several events are one
 const HIDDEN = 15_000; // while nobody sees the page
 const LONGEST = 20_000; // between tries while the service does not answer
 const STALE = 60; // seconds without a ledger where ledgers should come
@@ -16,7 +16,9 @@ const listeners = new Set();
 let failures = 0;
 let timer = 0;
 let toldAt = -Infinity; // when the last event came
-let gathering = 0;
+let gathering = 0; // the timer of the next look at what events told
+let pause = 0; // ms until then
+let newest = 0; // the last ledger that an event told of
 let looking = null; // the look that is under way
 let again = false; // whether an event came during it
 
@@ -34,21 +36,32 @@ export function start() {
   listen();
 }
 
-/** Look soon after each event; where there is no stream, looking every now and then goes on alone. */
+/** Look at each event; where there is no stream, looking every now and then goes on alone. */
 async function listen() {
   for (let wait = 1_000; ; wait = Math.min(LONGEST, wait * 2)) {
     try {
-      await events("/v1/stream/ledgers", { columns: "ledger_sequence" }, () => {
+      await events("/v1/stream/ledgers", { columns: "ledger_sequence" }, (data) => {
         wait = 1_000;
         toldAt = performance.now();
-        clearTimeout(gathering);
-        gathering = setTimeout(look, GATHER);
+        newest = Math.max(newest, JSON.parse(data).last_ledger ?? 0);
+        if (!gathering || pause > GATHER) gather(GATHER);
       });
     } catch (error) {
       if (error.status >= 400 && error.status < 500 && error.status !== 401 && error.status !== 429) return;
     }
     await new Promise((resolve) => setTimeout(resolve, wait));
   }
+}
+
+/** Look now, and again, less and less often, until all tables have the ledger that was told of. */
+function gather(wait) {
+  clearTimeout(gathering);
+  pause = wait;
+  gathering = setTimeout(() => {
+    gathering = 0;
+    if (newest > (live.status?.as_of_ledger ?? 0)) gather(Math.min(EVERY, 2 * wait));
+  }, wait);
+  look();
 }
 
 /** Look once; a call during a look makes one more after it. */

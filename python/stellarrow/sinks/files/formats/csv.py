@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from stellarrow.core.json_values import base64_of, moments, value
+from stellarrow.core.text import csv_text
 from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.added import grows
 from stellarrow.sinks.files.formats.jsonl import parsed
@@ -73,18 +74,28 @@ class Csv(TextFormat):
 class _Writing:
     def __init__(self, out: Any, schema: pa.Schema) -> None:
         self._out = out
-        plain = [pa.field(as_header(field.name), _written_as(field.type)) for field in schema]
-        self._schema = pa.schema(plain)
-        self._writer = pv.CSVWriter(out, self._schema)
-        self._known = ["" if is_declared(field) else field.name for field in schema]
+        pv.write_csv(pa.RecordBatch.from_pylist([], _plain(schema)), out)  # the header
 
     def write(self, rows: pa.RecordBatch) -> None:
-        columns = [_text(column, name) for column, name in zip(rows.columns, self._known, strict=True)]
-        self._writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
+        written = csv_text(rows)
+        self._out.write(by_kernels(rows) if written is None else written)
 
     def close(self, facts: Mapping[str, str]) -> None:  # noqa: ARG002  the Protocol has it
-        self._writer.close()
         self._out.close()
+
+
+def by_kernels(rows: pa.RecordBatch) -> pa.Buffer:
+    """Return lines as Arrow writes them, whatever the types of columns."""
+    known = ["" if is_declared(field) else field.name for field in rows.schema]
+    columns = [_text(column, name) for column, name in zip(rows.columns, known, strict=True)]
+    out = pa.BufferOutputStream()
+    plain = pa.RecordBatch.from_arrays(columns, schema=_plain(rows.schema))
+    pv.write_csv(plain, out, pv.WriteOptions(include_header=False))
+    return out.getvalue()
+
+
+def _plain(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([pa.field(as_header(field.name), _written_as(field.type)) for field in schema])
 
 
 def as_header(name: str) -> str:

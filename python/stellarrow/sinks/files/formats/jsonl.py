@@ -1,5 +1,7 @@
 """JSON lines, put together from Arrow's columns: an object a row, with every column, null where it has none.
 
+The core writes what tables have; Arrow's kernels write columns of other types, which a query may answer with.
+
 Decimals and 64-bit integers are strings, exact for readers that know only floats; times are ISO 8601, binary
 is base64. Strings that hold JSON stay strings.
 """
@@ -15,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.json as pj
 
 from stellarrow.core.json_values import named, value
+from stellarrow.core.text import json_text
 from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
@@ -71,9 +74,13 @@ class _Writing:
 
 
 def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
-    """Return rows as lines of text, or as objects with another `end` behind each.
+    """Return rows as lines of text, or as objects with another `end` behind each."""
+    written = json_text(rows, end=end)
+    return by_kernels(rows, end=end) if written is None else pa.py_buffer(written)
 
-    Joins names and values of each row; the joined column's buffer is the file's text."""
+
+def by_kernels(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
+    """Join names and values of each row; the joined column's buffer is the text."""
     parts: list[Any] = []
     for field, column in zip(rows.schema, rows.columns, strict=True):
         # Names of contracts' own columns, and what they hold, may be anything.

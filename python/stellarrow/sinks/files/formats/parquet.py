@@ -60,7 +60,7 @@ class Parquet:
             compression=self.codec,
             compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
             use_dictionary=_leaves(schema, _FEW_VALUES | REPEATED if sorted_by else _FEW_VALUES),
-            write_statistics=[field.name for field in schema if _tells(field)],
+            write_statistics=[field.name for field in schema if tells(field)],
             write_page_index=True,
             write_page_checksum=True,
             sorting_columns=[pq.SortingColumn(schema.names.index(sorted_by))] if sorted_by else None,
@@ -127,7 +127,7 @@ class _Writing:
         self._file.close()
 
 
-def _tells(field: pa.Field) -> bool:
+def tells(field: pa.Field) -> bool:
     """Whether the least and greatest value of a row group tell a reader that it may pass over it."""
     return field.name in _FEW_VALUES or not (pa.types.is_string(field.type) or pa.types.is_list(field.type))
 

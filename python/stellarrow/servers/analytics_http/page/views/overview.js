@@ -45,7 +45,7 @@ export async function view(page, _words, signal) {
     if (busy || signal.aborted || now.as_of_ledger === state.reach) return;
     busy = true;
     try {
-      await bring(state, now, has, signal);
+      await bring(state, now, has, signal, () => drawLedgers(state, now, parts, has));
       draw(state, now, parts, has);
     } catch (error) {
       if (error.name !== "AbortError") parts.ends.textContent = error.message;
@@ -60,21 +60,20 @@ export async function view(page, _words, signal) {
   return "Overview";
 }
 
-/** Ask for what is new since the last time. */
-async function bring(state, status, has, signal) {
+/** Ask for what is new since the last time; the first time, `begun` shows the ledgers before their rows are here. */
+async function bring(state, status, has, signal, begun) {
   const last = status.as_of_ledger;
   const asked = { signal };
   // The newest ledgers that are here, which need not follow on one another.
-  const newest = has("ledgers") ? await json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked) : { rows: [] };
+  const asking = has("ledgers") ? json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked) : { rows: [] };
+  // Where little is new, all of it is asked for at once.
+  const isNear = state.reach && last - state.reach < WINDOW;
+  const [newest, near] = await Promise.all([asking, isNear && rowsSince(state.reach + 1, last, has, asked)]);
   const ledgers = { rows: newest.rows.reverse() };
   state.ledgers = [...state.ledgers, ...ledgers.rows].slice(-STRIP);
   state.from = has("ledgers") ? state.ledgers.at(-WINDOW)?.ledger_sequence ?? state.ledgers[0]?.ledger_sequence ?? last : last - WINDOW + 1;
-  const recent = Math.max(state.reach + 1, state.from);
-  const [transfers, events, feed] = await Promise.all([
-    has("token_transfers") ? arrow("/v1/tables/token_transfers/rows", { start: recent, end: last, columns: COLUMNS }, asked) : null,
-    has("contract_events") ? arrow("/v1/tables/contract_events/rows", { start: recent, end: last, columns: "ledger_sequence,contract_id" }, asked) : null,
-    has("token_transfers") ? json("/v1/tables/token_transfers/rows", { start: recent, end: last, order: "desc", limit: FEED }, asked) : { rows: [] },
-  ]);
+  if (!near && state.ledgers.length) begun();
+  const [transfers, events, feed] = near || await rowsSince(Math.max(state.reach + 1, state.from), last, has, asked);
   if (transfers) gather(transfers, state.transfers, addTransfer);
   if (events) gather(events, state.events, addEvent);
   for (const held of [state.transfers, state.events]) for (const number of held.keys()) if (number < state.from) held.delete(number);
@@ -82,6 +81,14 @@ async function bring(state, status, has, signal) {
   state.feed = [...state.fresh, ...state.feed].slice(0, FEED);
   state.seen = new Set(state.feed.map(rowKey));
   state.reach = last;
+}
+
+function rowsSince(start, end, has, asked) {
+  return Promise.all([
+    has("token_transfers") ? arrow("/v1/tables/token_transfers/rows", { start, end, columns: COLUMNS }, asked) : null,
+    has("contract_events") ? arrow("/v1/tables/contract_events/rows", { start, end, columns: "ledger_sequence,contract_id" }, asked) : null,
+    has("token_transfers") ? json("/v1/tables/token_transfers/rows", { start, end, order: "desc", limit: FEED }, asked) : { rows: [] },
+  ]);
 }
 
 /** Add up rows by ledger: `add` counts one row in its ledger's map. */
@@ -120,6 +127,12 @@ function totals(held, most) {
 }
 
 function draw(state, status, parts, has) {
+  drawLedgers(state, status, parts, has);
+  if (has("token_transfers")) drawTransfers(state, parts, status.as_of_ledger);
+  if (has("contract_events")) bars(parts.contracts, totals(state.events, 8), (one) => contract(one.id), "events", "No contract has emitted an event in these ledgers.");
+}
+
+function drawLedgers(state, status, parts, has) {
   const ledgers = state.ledgers;
   const newest = ledgers.at(-1);
   const closes = ledgers.map((one) => Date.parse(one.closed_at) / 1_000);
@@ -146,8 +159,6 @@ function draw(state, status, parts, has) {
       recent.map((one) => one.transaction_count - one.successful_transaction_count),
     ]);
   }
-  if (has("token_transfers")) drawTransfers(state, parts, status.as_of_ledger);
-  if (has("contract_events")) bars(parts.contracts, totals(state.events, 8), (one) => contract(one.id), "events", "No contract has emitted an event in these ledgers.");
 }
 
 function drawTransfers(state, parts, last) {

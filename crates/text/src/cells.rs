@@ -1,0 +1,90 @@
+//! A column, of which a row's value can be written as JSON or as a field of CSV.
+
+use arrow_array::cast::AsArray;
+use arrow_array::{Array, BooleanArray, ListArray, StringArray};
+use arrow_schema::DataType;
+
+use crate::moments::Moments;
+use crate::numbers::Numbers;
+use crate::quoting;
+
+/// A column's values.
+pub enum Cells<'a> {
+    /// Texts.
+    Text(&'a StringArray),
+    /// Lists of texts, none of which is missing.
+    Texts(&'a ListArray, &'a StringArray),
+    /// True and false.
+    Truth(&'a BooleanArray),
+    /// Whole numbers.
+    Number(Numbers<'a>),
+    /// Times.
+    Moment(Moments<'a>),
+}
+
+impl<'a> Cells<'a> {
+    /// What a column holds; none where no table has such columns.
+    pub fn of(column: &'a dyn Array) -> Option<Self> {
+        match column.data_type() {
+            DataType::Utf8 => Some(Self::Text(column.as_string_opt()?)),
+            DataType::Boolean => Some(Self::Truth(column.as_boolean_opt()?)),
+            DataType::Timestamp(..) => Some(Self::Moment(Moments::of(column)?)),
+            DataType::List(_) => {
+                let lists: &ListArray = column.as_list_opt()?;
+                let texts: &StringArray = lists.values().as_string_opt()?;
+                (texts.null_count() == 0).then_some(Self::Texts(lists, texts))
+            }
+            _ => Some(Self::Number(Numbers::of(column)?)),
+        }
+    }
+
+    /// Append a row's value as JSON.
+    pub fn json(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(held) => quoting::json(held.value(row), out),
+            Self::Texts(lists, texts) => list(lists, texts, row, out),
+            Self::Truth(held) => truth(held.value(row), out),
+            Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
+            Self::Number(held) => held.write(row, out),
+            Self::Moment(held) => quoted(out, |out| held.write(row, out)),
+        }
+    }
+
+    /// Append a row's value as a field of CSV.
+    pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
+        match self {
+            Self::Text(held) => quoting::csv(held.value(row).as_bytes(), out),
+            Self::Texts(lists, texts) => {
+                let mut text = Vec::new();
+                list(lists, texts, row, &mut text);
+                quoting::csv(&text, out);
+            }
+            Self::Truth(held) => truth(held.value(row), out),
+            Self::Number(held) => held.write(row, out),
+            Self::Moment(held) => quoted(out, |out| held.write(row, out)),
+        }
+    }
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+fn truth(is_true: bool, out: &mut Vec<u8>) {
+    out.extend_from_slice(if is_true { b"true" } else { b"false" });
+}
+
+fn list(lists: &ListArray, texts: &StringArray, row: usize, out: &mut Vec<u8>) {
+    let offsets = lists.value_offsets();
+    let place = |at: usize| offsets.get(at).and_then(|&one| usize::try_from(one).ok()).unwrap_or(0);
+    out.push(b'[');
+    for (number, at) in (place(row)..place(row + 1)).enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        quoting::json(texts.value(at), out);
+    }
+    out.push(b']');
+}

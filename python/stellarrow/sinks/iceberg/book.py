@@ -1,0 +1,207 @@
+"""An Iceberg table as its sink keeps it: rows and coverage in one commit, or neither.
+
+The coverage is a property of the table, set in the transaction that adds the file. Each commit makes a
+snapshot, with rows or without, and asks that the one before is still the table's: who comes second reads the
+coverage again, and writes only the rest. The library's own way, to rebase and commit again, is switched off.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from secrets import token_hex
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow.core.tables import Table as Meant
+from stellarrow.errors import SchemaMismatch, SinkError
+from stellarrow.extras import needing
+from stellarrow.ledgers import LedgerSet
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.iceberg.catalog import COVERAGE, FileUpload, Namespace, told
+from stellarrow.sinks.lakehouse.coverage import Coverage, Making
+from stellarrow.sinks.lakehouse.data_file import Written, narrowed
+
+with needing("Iceberg", "iceberg"):
+    from pyiceberg.exceptions import CommitFailedException
+    from pyiceberg.io.pyarrow import pyarrow_to_schema
+    from pyiceberg.table import Table
+
+TURNS: Final = 200  # that others may take before a commit of ours gets through
+_CHANCES: Final = 6  # to make a table beside others
+_LONGEST_TURN: Final = 1.0  # seconds to wait for another's
+LEDGERS: Final = "stellarrow.ledgers"  # of a snapshot's summary, for people: what it brought
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A file that lies where the table will have it, and its rows by stride."""
+
+    path: str
+    rows: Mapping[int, int]
+
+
+class IcebergBook:
+    """One table of a namespace; calls may come from several threads."""
+
+    def __init__(
+        self,
+        namespace: Namespace,
+        meant: Meant,
+        making: Making,
+        schema: pa.Schema,
+        format: Parquet,
+        *,
+        after_commit: Callable[[Table], None] = lambda _: None,
+    ) -> None:
+        self._namespace = namespace
+        self._meant = meant
+        self._making = making
+        self._schema = schema
+        self._format = format
+        self._after_commit = after_commit
+        self._table: Table | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def where(self) -> str:
+        """The table, for people."""
+        return f"{self._namespace}.{self._meant.name}"
+
+    def covered(self) -> LedgerSet:
+        with self._lock:
+            return self._refresh().ledgers
+
+    def create(self) -> FileUpload:
+        return FileUpload()
+
+    def keep(self, file: Written | None, ledgers: LedgerSet) -> LedgerSet:
+        with self._lock:
+            held = self._refresh() if self._table is None else self._coverage(self._table)
+            if self._table is None:
+                held = self._created()
+            placed = self._placed(file)
+            for turn in range(TURNS):
+                missing = ledgers - held.ledgers
+                if missing != ledgers:
+                    placed = self._narrowed(placed, missing)
+                    ledgers = missing
+                if not missing or self._commit(placed, missing, held):
+                    return self._coverage(self._known()).ledgers
+                wait = random.uniform(0, min(_LONGEST_TURN, 0.01 * 2**turn))  # noqa: S311  not all at once
+                threading.Event().wait(wait)
+                held = self._refresh()
+            raise SinkError(
+                f"other writers committed to {self.where} {TURNS} times before a commit of ours got"
+                " through: run fewer writers, or let each bring more ledgers at once"
+            )
+
+    def _created(self) -> Coverage:
+        """Make the table, or find that another writer did at the same moment."""
+        for turn in range(_CHANCES):
+            try:
+                first = Coverage(self._making).encode().decode()
+                self._namespace.create(self._meant.name, self._schema, first)
+            except SinkError:
+                held = self._refresh()
+                if self._table is None and turn + 1 == _CHANCES:
+                    raise
+            else:
+                held = self._refresh()
+            if self._table is not None:
+                return held
+            threading.Event().wait(random.uniform(0, 0.1 * 2**turn))  # noqa: S311  not all at once
+        raise SinkError(f"{self.where} cannot be made: look at what the catalog says")
+
+    def _commit(self, placed: _Placed | None, ledgers: LedgerSet, held: Coverage) -> bool:
+        """Commit; where another was faster, or nobody knows, see whose coverage is there by now."""
+        table = self._known()
+        text = held.grown(ledgers, placed.rows if placed else {}).encode().decode()
+        try:
+            with told(self.where):
+                self._committed(table, placed, ledgers, text)
+        except SinkError as error:
+            self._refresh()
+            landed = self._known().properties.get(COVERAGE) == text
+            is_beaten = isinstance(error.__cause__, CommitFailedException) or _is_locked(error)
+            if not landed and not is_beaten:
+                raise
+            return bool(landed)
+        self._table = self._namespace.load(self._meant.name)
+        self._after_commit(self._known())
+        return True
+
+    def _committed(self, table: Table, placed: _Placed | None, ledgers: LedgerSet, text: str) -> None:
+        transaction = table.transaction()
+        if new := [name for name in self._schema.names if name not in table.schema().column_names]:
+            with transaction.update_schema() as update:
+                for name in new:
+                    field = self._schema.field(name)
+                    kind = pyarrow_to_schema(pa.schema([field.with_metadata({b"PARQUET:field_id": b"1"})]))
+                    update.add_column(name, kind.fields[0].field_type, required=False)
+        transaction.set_properties({COVERAGE: text})
+        summary = {LEDGERS: str(ledgers)}
+        if placed:
+            transaction.add_files([placed.path], snapshot_properties=summary, check_duplicate_files=False)
+        else:
+            with transaction.update_snapshot(snapshot_properties=summary).merge_append():
+                pass  # a snapshot without rows, so that no two commits pass each other
+        transaction.commit_transaction()
+
+    def _placed(self, file: Written | None) -> _Placed | None:
+        if file is None:
+            return None
+        table = self._known()
+        path = f"{table.location()}/data/part-{token_hex(12)}{self._format.suffix}"
+        upload: Any = file.upload
+        upload.table = table
+        upload.place(path)
+        return _Placed(path, file.rows)
+
+    def _narrowed(self, placed: _Placed | None, missing: LedgerSet) -> _Placed | None:
+        """Put a file in the place of another that has rows which are there by now."""
+        if placed is None:
+            return None
+        left, table = None, self._known()
+        if missing:
+            with told(placed.path), pa.PythonFile(table.io.new_input(placed.path).open(), mode="r") as whole:
+                file = narrowed(whole, missing, self.create(), self._schema, self._format)
+            try:
+                left = self._placed(file)
+            finally:
+                if file:
+                    file.upload.discard()
+        with told(placed.path):
+            table.io.delete(placed.path)
+        return left
+
+    def _known(self) -> Table:
+        if self._table is None:
+            raise SinkError(f"{self.where} was removed while it was written to: extract it anew")
+        return self._table
+
+    def _refresh(self) -> Coverage:
+        """Read what is there, and refuse what was written otherwise."""
+        self._table = self._namespace.load(self._meant.name)
+        return self._coverage(self._table) if self._table else Coverage(self._making)
+
+    def _coverage(self, table: Table) -> Coverage:
+        found = coverage_of(self.where, table)
+        self._making.check(self.where, found.making)
+        return found
+
+
+def coverage_of(where: str, table: Table) -> Coverage:
+    """Return what a table's property says is there."""
+    text = table.properties.get(COVERAGE)
+    if text is None:
+        raise SchemaMismatch(f"{where} is a table that no stellarrow wrote: choose another namespace")
+    return Coverage.decode(where, text)
+
+
+def _is_locked(error: SinkError) -> bool:
+    """Tell whether a catalog in SQLite was busy with another writer."""
+    return "database is locked" in str(error)

@@ -1,0 +1,162 @@
+"""A namespace of a catalog: its tables, found, made and committed to, with one translation of errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from tempfile import TemporaryFile
+from typing import Any, Final
+
+import pyarrow as pa
+
+from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.extras import needing
+from stellarrow.net.redaction import redacted_text
+from stellarrow.sinks.files.formats.parquet import tells
+from stellarrow.sinks.iceberg.location import PARTITION_LEDGERS, Location
+
+with needing("Iceberg", "iceberg"):
+    from pyiceberg.catalog import Catalog, load_catalog
+    from pyiceberg.exceptions import (
+        CommitFailedException,
+        NamespaceAlreadyExistsError,
+        NoSuchNamespaceError,
+        NoSuchTableError,
+        TableAlreadyExistsError,
+    )
+    from pyiceberg.table import Table
+    from pyiceberg.transforms import IdentityTransform, TruncateTransform
+    from pyiceberg.utils.config import Config
+
+COVERAGE: Final = "stellarrow.coverage"  # a property of tables
+_METRICS: Final = "write.metadata.metrics.column."
+_RETRIES: Final = "commit.retry.num-retries"
+_LEDGER: Final = "ledger_sequence"
+_CONTRACT: Final = "contract_id"
+_PROPERTIES: Final = {
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+}
+
+
+class Namespace:
+    """Tables of one namespace; the catalog is asked when it is first needed."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._catalog: Catalog | None = None
+
+    def __str__(self) -> str:
+        return str(self.location)
+
+    @property
+    def catalog(self) -> Catalog:
+        """The catalog, as PyIceberg's own configuration has it."""
+        if self._catalog is None:
+            name = self.location.catalog
+            with told(f"catalog {name}"):
+                try:
+                    # What is set by now counts, not what was when the library was imported.
+                    self._catalog = load_catalog(name, **(Config().get_catalog_config(name) or {}))
+                except ValueError as error:
+                    raise ConfigError(
+                        f"catalog {name} cannot be opened ({error}): name it in ~/.pyiceberg.yaml, or set"
+                        f" PYICEBERG_CATALOG__{name.upper()}__URI"
+                    ) from error
+        return self._catalog
+
+    def load(self, name: str) -> Table | None:
+        """Return a table as it is now, None where there is none."""
+        with told(f"{self}.{name}"):
+            try:
+                table = self.catalog.load_table(f"{self.location.namespace}.{name}")
+            except (NoSuchTableError, NoSuchNamespaceError):
+                return None
+        # In memory alone: what is rebased by the library doubles rows, as it does not read coverage again.
+        table.metadata.properties[_RETRIES] = "0"
+        return table
+
+    def create(self, name: str, schema: pa.Schema, coverage: str) -> None:
+        """Make a table, unless another writer did meanwhile."""
+        with told(f"{self}.{name}"):
+            with suppress(NamespaceAlreadyExistsError):
+                self.catalog.create_namespace(self.location.namespace)
+            identifier = f"{self.location.namespace}.{name}"
+            try:
+                with self.catalog.create_table_transaction(
+                    identifier, schema, properties={**_PROPERTIES, **_unmeasured(schema), COVERAGE: coverage}
+                ) as made:
+                    if self.location.partition == "ledgers":
+                        with made.update_spec() as spec:
+                            spec.add_field(_LEDGER, TruncateTransform(PARTITION_LEDGERS), "ledgers")
+                    if _CONTRACT in schema.names:
+                        with made.update_sort_order() as order:
+                            order.asc(_CONTRACT, IdentityTransform())
+            except (TableAlreadyExistsError, CommitFailedException):
+                return  # another writer was first
+
+    def health(self) -> str:
+        """Ask the catalog for its tables; return what it says."""
+        with told(f"catalog {self.location.catalog}"):
+            try:
+                found = len(self.catalog.list_tables(self.location.namespace))
+            except NoSuchNamespaceError:
+                return "answers; the namespace is made with the first write"
+        return f"answers, {found} {'table' if found == 1 else 'tables'} there"
+
+
+def _unmeasured(schema: pa.Schema) -> dict[str, str]:
+    """Return properties that say of which columns files tell no least and greatest value."""
+    return {f"{_METRICS}{field.name}": "none" for field in schema if not tells(field)}
+
+
+class FileUpload:
+    """A file on this machine until it is put where a table keeps its files."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115  discard closes it
+        self.table: Table | None = None
+
+    def write(self, data: Any) -> int:
+        return self._file.write(data)
+
+    def written(self) -> pa.NativeFile:
+        self._file.flush()
+        self._file.seek(0)
+        return pa.PythonFile(self._file, mode="r")
+
+    def place(self, path: str, *, new: bool = False) -> bool:
+        """Put the file; its name is nobody else's."""
+        if self.table is None:
+            raise SinkError(f"{path} cannot be put before its table is known: this is a fault of stellarrow")
+        self._file.seek(0)
+        with told(path), self.table.io.new_output(path).create(overwrite=not new) as out:
+            while block := self._file.read(1 << 20):
+                out.write(block)
+        return True
+
+    def discard(self) -> None:
+        self._file.close()
+
+
+@contextmanager
+def told(what: str) -> Iterator[None]:
+    """Translate what a catalog or a store raises."""
+    try:
+        yield
+    except SinkError:
+        raise
+    except ConfigError:
+        raise
+    except ImportError as error:
+        raise ConfigError(
+            f"{what} needs {error.name or error}, which is not installed: pip install it"
+        ) from error
+    except (OSError, ConnectionError) as error:
+        raise SinkUnavailable(f"{what} does not answer ({_line(error)}): check it, or try again") from error
+    except Exception as error:
+        raise SinkError(f"{what}: {_line(error)}") from error
+
+
+def _line(error: BaseException) -> str:
+    return redacted_text(str(error).strip().partition("\n")[0] or type(error).__name__)

@@ -1,0 +1,118 @@
+"""The sink: every table an Iceberg table of one namespace, every table written on a thread of its own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, ClassVar, Final
+
+from stellarrow.errors import ConfigError
+from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.protocols import Health
+from stellarrow.registry import SinkOptions
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.signed import signed
+from stellarrow.sinks.iceberg.location import OPTIONS, Location
+from stellarrow.sinks.lakehouse.coverage import Kept, kept_tables
+from stellarrow.sinks.lakehouse.lane import Lane
+
+if TYPE_CHECKING:
+    from stellarrow.sinks.iceberg.reading import HeldIceberg
+
+_PATIENCE: Final = 5.0  # seconds that close leaves work in hand to end
+
+
+class IcebergSink:
+    """Keep tables as Iceberg tables. A commit has rows and, as a table's property, which ledgers are there.
+
+    Any number of writers may write the same ledgers where the catalog compares before it swaps: who comes
+    second writes what is not covered by then. Opening it asks nothing of the catalog; coverage reads there,
+    and only write and commit change it.
+    """
+
+    def __init__(self, url: str, tables: Sequence[str], *, options: SinkOptions) -> None:
+        from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
+
+        self._location = Location.parse(url)
+        self._namespace = Namespace(self._location)
+        self._format = Parquet(self._location.codec)
+        self._lanes = {one.asked: self._lane(one) for one in kept_tables(tables, "the Iceberg sink", options)}
+
+    def _lane(self, kept: Kept) -> Lane:
+        from stellarrow.sinks.iceberg.book import IcebergBook  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.upkeep import Expiry  # noqa: PLC0415  an extra
+
+        schema = signed(kept.making.columns(kept.meant))
+        book = IcebergBook(
+            self._namespace,
+            kept.meant,
+            kept.making,
+            schema,
+            self._format,
+            after_commit=Expiry(self._location.snapshots).after,
+        )
+        size = self._location.ledgers
+        return Lane(kept.meant.name, book, schema, self._format, ledgers_per_file=size)
+
+    options: ClassVar[Mapping[str, str]] = OPTIONS
+
+    @classmethod
+    def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> IcebergSink:
+        """Open a namespace, as the registry does."""
+        return cls(url, tables, options=options)
+
+    @classmethod
+    def root(cls, url: str) -> str:
+        """Name the namespace alike, however it is written."""
+        return Location.parse(url).root
+
+    @classmethod
+    def held(cls, url: str) -> list[HeldIceberg]:
+        """Return the tables of a namespace, whoever wrote them."""
+        from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.reading import held_tables  # noqa: PLC0415  an extra
+
+        return held_tables(Namespace(Location.parse(url)))
+
+    @classmethod
+    def compact(cls, url: str, ledgers_per_file: int) -> int:
+        """Merge what following left into files of so many ledgers; return how many files went."""
+        from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.upkeep import compact  # noqa: PLC0415  an extra
+
+        location = Location.parse(url)
+        return compact(Namespace(location), location, ledgers_per_file)
+
+    @property
+    def ledgers_per_part(self) -> int:
+        """How many ledgers a file holds at most."""
+        return self._location.ledgers
+
+    def health(self) -> Health:
+        """Ask the catalog, without changing anything there."""
+        began = time.monotonic()
+        answer = self._namespace.health()
+        return Health("ok", answer, latency_ms=(time.monotonic() - began) * 1_000)
+
+    def write(self, batch: LedgerBatch) -> None:
+        for asked, lane in self._lanes.items():
+            if asked not in batch.tables:
+                raise ConfigError(f"the Iceberg sink keeps {asked}, which is not decoded: name it in tables")
+            lane.write(batch.tables[asked], LedgerRange(batch.first, batch.last))
+
+    def commit(self) -> None:
+        for lane in self._lanes.values():
+            lane.finish()
+        for lane in self._lanes.values():
+            lane.wait()
+
+    def coverage(self) -> LedgerSet:
+        covered, *others = (lane.covered for lane in self._lanes.values())
+        for other in others:
+            covered &= other
+        return covered
+
+    def close(self) -> None:
+        deadline = time.monotonic() + _PATIENCE
+        for lane in self._lanes.values():
+            lane.discard(patience=deadline - time.monotonic())

@@ -1,0 +1,23 @@
+"""Lets a process that is to die say before what PyIceberg does, and leaves a trace, that it is due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from pyiceberg.catalog.sql import SqlCatalog
+from pyiceberg.io.pyarrow import PyArrowFileIO
+
+
+def step_through(step: Callable[[], None]) -> None:
+    for kind, names in ((PyArrowFileIO, ("new_output", "delete")), (SqlCatalog, ("commit_table",))):
+        for name in names:
+            setattr(kind, name, _stepping(getattr(kind, name), step))
+
+
+def _stepping(does: Callable[..., Any], step: Callable[[], None]) -> Callable[..., Any]:
+    def stepping(*given: Any, **named: Any) -> Any:
+        step()
+        return does(*given, **named)
+
+    return stepping
