@@ -125,3 +125,16 @@ def test_a_shard_that_is_none_is_told(
     asked = ["extract", make_lake(), "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out"]
     done = stellarrow(*asked, "--shard", "4/4")
     assert (done.code, done.err) == (2, "error: 4/4 is no shard: of 4 the last is 3/4\n")
+
+
+def test_ledgers_that_the_source_lacks_are_told_apart_from_those_that_sinks_lack(
+    stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path
+) -> None:
+    argv = ["plan", make_lake(), "--tables", "ledgers", "--ledgers", "95:144", "--shards", "2"]
+    argv += ["--to", f"parquet:{tmp_path}/out?ledgers=5"]
+    done = stellarrow(*argv, "--json")
+    shards = json.loads(done.out)["shards"]
+    assert sum(one["missing_ledgers"] for one in shards) == 40
+    assert [one["not_in_source"] for one in shards] == ["95:99", "140:144"]
+    assert sum(one["ledger_count"] for one in shards) == 50
+    assert "the source does not have 95 to 99, 140 to 144: an extraction fails there" in stellarrow(*argv).out

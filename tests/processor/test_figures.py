@@ -27,7 +27,7 @@ from .conftest import Endless, Service, Start, Tables
 from .serving import Serving
 
 
-def until(happened: Callable[[], Any], *, within: float = 120.0) -> None:
+def until(happened: Callable[[], Any], *, within: float = 600.0) -> None:
     """Wait, on a machine however loaded."""
     deadline = time.monotonic() + within
     while not happened():
@@ -276,12 +276,20 @@ def test_figures_that_are_not_counted_say_what_they_need(start: Start) -> None:
         figures(few.tables, "transfers")
 
 
-def kill_and_check(lake: Path, state: Path, kills: int, *flags: str, seed: int) -> None:
+Held = dict[str, pa.Table]
+
+
+def held_in(lake: Path) -> Held:
+    """Return all rows that figures are made of."""
+    tables = sorted({kind.table for kind in NAMES.values()})
+    return {table: sa.scan(lake, table=table, network="synthetic").to_table() for table in tables}
+
+
+def kill_and_check(
+    lake: Path, held: Held, state: Path, kills: int, *flags: str, seed: int, keys: bool = True
+) -> None:
     """Kill a processor again and again, and look whether its figures are those of all its ledgers' rows."""
     chance = random.Random(seed)  # noqa: S311
-    held = {
-        kind.table: sa.scan(lake, table=kind.table, network="synthetic").to_table() for kind in NAMES.values()
-    }
     last = max(held["ledgers"]["ledger_sequence"].to_pylist())
     serving = Serving(
         lake, state, "--network=synthetic", "--start-ledger=100", f"--end-ledger={last}", *flags
@@ -298,17 +306,21 @@ def kill_and_check(lake: Path, state: Path, kills: int, *flags: str, seed: int) 
             tables.client.close()
         tables = Tables(serving.flight)
         until(lambda: figures(tables, "network", window="total")[1].get("last_ledger") == last)
-        check_all(tables, held.__getitem__, last=last)
+        if keys:
+            check_all(tables, held.__getitem__, last=last)
+        else:
+            check_at_a_moment(tables, held)
     finally:
         serving.close()
 
 
-def check_at_a_moment(tables: Tables, held: dict[str, pa.Table]) -> None:
+def check_at_a_moment(tables: Tables, held: Held) -> None:
     """Assert that the figures a session has now, whatever its ledger, are those of SQL at that ledger."""
     for name, kind in NAMES.items():
         for window in ("1m", "1h", "total"):
             found, told = figures(tables, name, window=window)
             if found:
+                assert {one["as_of_ledger"] for one in found} == {told["last_ledger"]}
                 check(name, window, found, up_to(held[kind.table], told["last_ledger"]))
 
 
@@ -321,15 +333,17 @@ def long_lake(tmp_path: Path) -> Path:
 
 
 def test_figures_survive_kills(long_lake: Path, tmp_path: Path) -> None:
-    kill_and_check(long_lake, tmp_path / "state", 5, seed=1)
+    kill_and_check(long_lake, held_in(long_lake), tmp_path / "state", 5, seed=1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("flags", [(), ("--filter-asset-codes=native",)])
 def test_figures_survive_many_kills(long_lake: Path, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    held = held_in(long_lake)
     for turn in range(10):
         shutil.rmtree(tmp_path / "state", ignore_errors=True)
-        kill_and_check(long_lake, tmp_path / "state", 5, *flags, seed=turn)
+        state = tmp_path / "state"
+        kill_and_check(long_lake, held, state, 5, *flags, seed=turn, keys=turn == 9)  # keys take longest
 
 
 def test_metrics_tell_the_whole_and_a_bounded_number_of_assets(start: Start) -> None:

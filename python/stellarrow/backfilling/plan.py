@@ -10,7 +10,7 @@ import math
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from stellarrow.errors import ConfigError
@@ -50,12 +50,16 @@ class ShardNumber:
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """One shard's ledgers, which of them the sinks lack, and the bytes stored of all, where that is known."""
+    """One shard's ledgers, which of them the sinks lack, and the bytes stored of all, where that is known.
+
+    `absent` are those that the sinks lack and the source does too; they are not among the missing.
+    """
 
     number: ShardNumber
     ledgers: LedgerSet
     missing: LedgerSet
     stored_bytes: int | None
+    absent: LedgerSet = field(default_factory=LedgerSet)
 
 
 def plan(
@@ -69,16 +73,14 @@ def plan(
     check_count(shards)
     size = ledgers_per_part(sinks, wanted, shards)
     weight = weights(source, wanted, size)
-    parts = cut(wanted, shards, size, weight)
-    return [
-        Shard(
-            ShardNumber(index, shards),
-            part,
-            part - covered,
-            sum(map(weight, part)) if isinstance(source, Measured) else None,
-        )
-        for index, part in enumerate(parts)
-    ]
+    there = source.available()  # it may grow while shards are extracted, so the cut does not depend on it
+    found = []
+    for index, part in enumerate(cut(wanted, shards, size, weight)):
+        lacking = part - covered
+        absent = lacking - there if there else LedgerSet()
+        stored = sum(map(weight, part)) if isinstance(source, Measured) else None
+        found.append(Shard(ShardNumber(index, shards), part, lacking - absent, stored, absent))
+    return found
 
 
 def shard_of(source: Source, sinks: Sequence[Sink], wanted: LedgerSet, number: ShardNumber) -> LedgerSet:

@@ -26,6 +26,7 @@ from stellarrow.core.framing import frame
 from stellarrow.net.resilience import Policy
 from stellarrow.sinks.clickhouse import ClickHouseSink
 from stellarrow.sinks.clickhouse.commits import Commits
+from stellarrow.sinks.clickhouse.rows import RowStore, within
 from stellarrow.sinks.clickhouse.server import Server
 
 TABLES = ("ledgers", "contract_data")
@@ -124,7 +125,9 @@ def kill_four_writers(database: Database, forks: subprocess.Popen[str], times: i
         database.bring(step=10)
         assert str(database.covered()) == f"{FIRST}:{LAST}"
         database.assert_right()
+        ClickHouseSink.compact(database.url(), 1)
         assert database.torn() == 0, "what dead writers left was not removed"
+        database.assert_right()
         database.reader.do(f"DROP DATABASE {database.name}")
     return torn
 
@@ -180,6 +183,41 @@ def test_rows_that_a_server_lost_are_written_again_before_they_count(
     assert str(database.covered()) == "100:102"
     database.assert_right()
     assert database.torn() == 0
+
+
+def test_a_condition_of_very_many_ranges_is_of_these_ledgers_and_no_other(reader: Reader) -> None:
+    ledgers = sa.LedgerSet.of(range(1_000, 9_000, 2))
+    found = reader.ask(
+        f"SELECT count() AS n, sum(ledger_sequence % 2) AS odd FROM (SELECT toUInt32(number) AS"
+        f" ledger_sequence FROM numbers(20000)) WHERE {within(ledgers)}"
+    )
+    assert (found[0]["n"], found[0]["odd"]) == (4_000, 0)
+
+
+def test_rows_of_a_writer_that_came_second_and_died_go_by_compaction_and_those_of_a_living_one_stay(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(*_: Any) -> bool:
+        raise sa.SinkError("it died here, as the test wants it")
+
+    database.bring(ledgers=range(100, 101))
+    with monkeypatch.context() as patched:
+        patched.setattr(Commits, "enter", dies)
+        for first, last in ((105, 114), (115, 119)):
+            with closing(ClickHouseSink(database.url(), TABLES, network="synthetic")) as sink:
+                sink.write(database.batch(first, last))
+                with pytest.raises(sa.SinkError, match="it died here"):
+                    sink.commit()
+        patched.undo()
+        patched.setattr(RowStore, "remove", lambda *_: None)
+        database.bring(ledgers=range(101, 110), step=10)
+    before = database.torn()
+    rows = ClickHouseSink.compact(database.url(), 1)
+    assert 0 < rows < before
+    assert database.torn() == sum(database.batch(115, 119).tables[table].num_rows for table in TABLES), (
+        "the living one's rows"
+    )
+    database.assert_right()
 
 
 def test_a_number_that_a_server_gave_away_before_it_died_is_left_out(database: Database) -> None:

@@ -105,13 +105,19 @@ class TestDuckDbSink(SharedSinkContract):
         made.commit()
         made.close()
 
+    @pytest.mark.parametrize("commit_each", [False])
+    def test_killed_before_any_step_it_resumes(
+        self, forks: subprocess.Popen[str], *, commit_each: bool
+    ) -> None:
+        super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
+
     @pytest.mark.slow
     @pytest.mark.parametrize("each", [False, True])
     def test_killed_before_every_single_step_it_resumes(
         self, forks: subprocess.Popen[str], *, each: bool
     ) -> None:
         self.stride = 1
-        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
+        super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
 
     def test_a_file_that_another_process_holds_is_refused_with_who_has_it(self) -> None:
         self.keep((100, 104))

@@ -77,6 +77,7 @@ def _to_dict(shard: Shard) -> dict[str, Any]:
         "ledger_count": shard.ledgers.count,
         "missing": str(shard.missing),
         "missing_ledgers": shard.missing.count,
+        "not_in_source": str(shard.absent),
         "stored_bytes": shard.stored_bytes,
     }
 
@@ -91,6 +92,8 @@ def _show(found: Sequence[Shard], size: int) -> None:
         table.add_row(str(one.number), _ranges(one.ledgers), *counts, stored)
     Console(soft_wrap=True).print(table)
     missing = sum(one.missing.count for one in found)
+    if absent := LedgerSet(part for one in found for part in one.absent):
+        click.echo(f"the source does not have {formatting.ranges(absent)}: an extraction fails there")
     click.echo(f"{formatting.many(missing, 'ledger')} missing, cut where a ledger is a multiple of {size:,}")
 
 

@@ -17,7 +17,7 @@ from stellarrow.sinks.clickhouse.server import Server, text
 
 _log: Final = logging.getLogger(__name__)
 _MOST_ROWS: Final = 1_000_000  # of one INSERT
-_MOST_RANGES: Final = 100  # of one condition
+_MOST_RANGES: Final = 1_000  # of one condition, where it can be divided
 
 
 class RowStore:
@@ -101,13 +101,29 @@ class RowStore:
         except StellarrowError as error:
             _log.info("rows that do not count stay in %s: %s", self._server.address, error)
 
+    def sweep(self, table: str, covered: LedgerSet) -> int:
+        """Remove the rows of batches that came second to what is covered; return how many.
+
+        A batch that is not committed, and has a row of a ledger that is covered, never will be.
+        """
+        rows, ranges, dead = ddl.rows_table(self._database, table), covered.ranges, dict[int, int]()
+        for start in range(0, len(ranges), _MOST_RANGES):
+            part = LedgerSet(ranges[start : start + _MOST_RANGES])
+            for row in self._server.rows(
+                f"SELECT {ddl.BATCH} AS batch, count() AS rows FROM {rows} WHERE {within(part)}"
+                f" AND {ddl.BATCH} NOT IN (SELECT batch FROM `{self._database}`.{ddl.COMMITS}"
+                f" WHERE table = '{table}') GROUP BY batch"
+            ):
+                dead[row["batch"]] = dead.get(row["batch"], 0) + row["rows"]
+        if dead:
+            named = ", ".join(map(str, dead))
+            self._server.do(f"DELETE FROM {rows} WHERE {ddl.BATCH} IN ({named})")
+        return sum(dead.values())
+
 
 def within(ledgers: LedgerSet) -> str:
-    """Return a condition of these ledgers; of very many ranges, of all from the first to the last."""
-    ranges = ledgers.ranges
-    if len(ranges) > _MOST_RANGES:
-        ranges = (LedgerRange(ledgers.first, ledgers.last),)
-    return "(" + " OR ".join(f"ledger_sequence BETWEEN {one.first} AND {one.end}" for one in ranges) + ")"
+    """Return a condition of these ledgers and no other: rows beside them may be those of a living writer."""
+    return "(" + " OR ".join(f"ledger_sequence BETWEEN {one.first} AND {one.end}" for one in ledgers) + ")"
 
 
 def _within(rows: pa.RecordBatch, part: LedgerSet, whole: LedgerRange) -> pa.RecordBatch:
