@@ -179,7 +179,9 @@ def first_bytes(server: Server, count: int) -> bool:
             took, cpu = [], server.used()[0]
             for name in few:
                 began = time.monotonic()
-                next(request(server, path.replace("$", quote(name, safe=":"))))
+                head = next(request(server, path.replace("$", quote(name, safe=":"))))
+                if not head.startswith((b"HTTP/1.1 200", b"HTTP/1.1 404")):
+                    raise SystemExit(f"{name} was refused: {head[:500]!r}")
                 took.append(1e3 * (time.monotonic() - began))
             each = 1e3 * (server.used()[0] - cpu) / len(few)
             median = statistics.median(took)

@@ -15,14 +15,20 @@ CONTRACTS = 5_000
 LEDGER_ROWS = 500
 BATCH_ROWS = 50_000
 TABLE = "token_transfers"
+BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+
+
+def letters(number: int) -> str:
+    """Return a number as strkeys write it."""
+    return "".join(BASE32[number >> shift & 31] for shift in range(30, -5, -5))
 
 
 def account(at: int) -> str:
-    return "G" + f"{at * 7_919 % ACCOUNTS:07d}" + "A" * 48
+    return f"G{letters(at * 7_919 % ACCOUNTS)}{'A' * 48}"
 
 
 def contract(at: int) -> str:
-    return "C" + f"{at * 7_919 % CONTRACTS:07d}" + "A" * 48
+    return f"C{letters(at * 7_919 % CONTRACTS)}{'A' * 48}"
 
 
 @cache
