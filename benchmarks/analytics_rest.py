@@ -161,7 +161,7 @@ def first_bytes(server: Server, count: int) -> bool:
             "rarely": [account(ACCOUNTS - 1 - at) for at in range(5)],
             "never": ["G" + "B" * 55],
         },
-        "assets": {"often": [f"T{at:03d}:{account(at)}" for at in range(5)], "never": ["NONE"]},
+        "assets": {"often": [f"T{at:03d}:{account(at)}" for at in range(5)], "never": [f"NONE:{account(0)}"]},
         "contracts": {
             "often": [contract(at) for at in range(5)],
             "rarely": [contract(CONTRACTS - 1 - at) for at in range(5)],
