@@ -10,6 +10,8 @@ from stellarrow.config.settings import Settings, setting
 from stellarrow.config.values import ADDRESS, DURATION, LIST, URL, URLS, choice, choices
 from stellarrow.errors import ConfigError
 from stellarrow.net.address import Address
+from stellarrow.net.redaction import redacted_url
+from stellarrow.registry import FILE_STORES, sinks
 
 _FORMATS = {"parquet": "parquet", "json": "jsonl", "csv": "csv"}  # a setting's word, and the sink's
 _CODEC = choice(("zstd", "snappy", "gzip", "lz4", "brotli", "none"))
@@ -49,6 +51,13 @@ class Exported(Settings):
         options = [f"partition={self.partition_by[0]}"] if self.partition_by else []
         if name == "parquet" and self.parquet_compression:
             options.append(f"codec={self.parquet_compression}")
+        word, colon, rest = path.partition(":")
+        is_url = word in FILE_STORES and rest.startswith("//")
+        if colon and not is_url and word in {*sinks(), *FILE_STORES, *_FORMATS}:
+            raise ConfigError(
+                f"{self.origin(f'{name}_path')} is {redacted_url(path)!r}, which names no folder: write a"
+                f" folder such as ./out, or a URL such as s3://BUCKET/PREFIX (./{word}: names a folder of that name)"
+            )
         joint = "&" if "?" in path else "?"
         return f"{_FORMATS[name]}:{path}" + (f"{joint}{'&'.join(options)}" if options else "")
 

@@ -145,7 +145,7 @@ class AnalyticsService:
         alone = settings.is_stored_alone and streamed is None
         names = streamed or (sorted(stored.tables) if alone and stored else self._names())
         if not names:
-            raise ConfigError(f"{settings.data} holds no table: extract something into it first")
+            raise ConfigError(f"{settings.data} holds no table that is served: extract one into it first")
         hot = Hot(() if alone else names, most_bytes=settings.hot_mb << 20)
         return Tables(names, hot=hot, stored=stored, network=network)
 

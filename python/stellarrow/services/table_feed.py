@@ -1,6 +1,7 @@
 """The tables of the analytics service into sinks of files, as PARQUET_PATH, JSON_PATH and CSV_PATH name them.
 
-Each ledger is written once, from memory or from what is stored; what a sink has already is left out.
+Each ledger is written once, from memory or from what is stored; what a sink has already is left out. Ledgers
+stay in memory until they are durable here; what the sink lacks and nobody has any more is told.
 """
 
 from __future__ import annotations
@@ -45,15 +46,16 @@ class TableFeed:
         self._metrics = metrics
         self._options = registry.SinkOptions(network=tables.network)
         self._sink: Sink | None = self._opened()
-        self._written = self._sink.coverage()
+        self._written = self._durable = self._held_before = self._sink.coverage()
         self._seen = LedgerSet()
-        self._lost = LedgerSet()
+        self._missing = LedgerSet()
         self._due_at: float | None = None  # when what was written must be durable
         self._trouble = ""
         self._stop = threading.Event()
         self._changed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="stellarrow-feed", daemon=True)
         self._unlisten = tables.listen(self._changed.set)
+        self._unhold = tables.hot.hold(lambda: self._durable)
 
     def start(self) -> None:
         self._changed.set()
@@ -66,12 +68,16 @@ class TableFeed:
         self._changed.set()
         if self._thread.ident is not None:
             self._thread.join(_CLOSE_SECONDS)
+        self._unhold()
         self._release()
 
     def check(self) -> Check:
         """Say how it is, for /health."""
         last = self._written.last if self._written else 0
-        return Check(self._name, not self._trouble, self._trouble, {"last_ledger": last}, essential=False)
+        missing = self._missing
+        trouble = self._trouble or (_sentence(missing) if missing else "")
+        metrics = {"last_ledger": last, "missing_ledgers": missing.count}
+        return Check(self._name, not trouble, trouble, metrics, essential=False)
 
     def _opened(self) -> Sink:
         return registry.open_sink(self._place, list(self._tables.names), self._options)
@@ -84,6 +90,7 @@ class TableFeed:
             except StellarrowError as error:
                 self._note(error)
                 if not isinstance(error, Unavailable):
+                    self._unhold()
                     return
                 self._stop.wait(_RETRY_SECONDS)
             if self._stop.is_set():
@@ -111,21 +118,21 @@ class TableFeed:
     def _feed(self) -> None:
         if self._sink is None:
             self._sink = self._opened()
-            self._written = self._sink.coverage()
+            self._written = self._durable = self._sink.coverage()
         for part in self._due():
             if self._stop.is_set():
                 return
             self._write(self._sink, part)
             if self._due_at is not None and time.monotonic() >= self._due_at:
                 self._commit()
-        if self._due_at is not None and time.monotonic() >= self._due_at:
+        if self._due_at is not None and (time.monotonic() >= self._due_at or self._tables.hot.is_full):
             self._commit()
 
     def _due(self) -> Iterator[LedgerRange]:
         """Yield the ledgers that every table has and the sink lacks, some at a time."""
-        coverage = self._coverage()
-        self._seen |= coverage
-        self._tell_lost(self._seen - coverage - self._written)
+        expected = self._expected()
+        coverage = self._coverage()  # after what is expected: what comes meanwhile is not missing
+        self._tell_missing(expected - coverage - self._written)
         for part in coverage - self._written:
             for first in range(part.first, part.end + 1, _LEDGERS):
                 yield LedgerRange(first, min(part.end, first + _LEDGERS - 1))
@@ -136,10 +143,29 @@ class TableFeed:
             first &= one
         return first
 
-    def _tell_lost(self, lost: LedgerSet) -> None:
-        if new := lost - self._lost:
-            self._lost |= new
-            _log.error("%s: ledgers %s left memory before they were written: extract them", self._name, new)
+    def _tell_missing(self, missing: LedgerSet) -> None:
+        if new := missing - self._missing:
+            _log.error("%s: %s", self._name, _sentence(new))
+        self._missing = missing
+
+    def _expected(self) -> LedgerSet:
+        """Return what the sink is to have and reading no longer brings: every table has passed it."""
+        hot = [self._tables.hot.picture(name).coverage for name in self._tables.hot.tables]
+        for one in hot:
+            self._seen |= one
+        if not hot:
+            self._seen |= self._coverage()
+            return self._seen
+        passed = min(one.last if one else 0 for one in hot)
+        return (self._seen | self._before()) & LedgerSet([LedgerRange(0, passed)])
+
+    def _before(self) -> LedgerSet:
+        """Return what was there at the start and its holes, up to the first ledger that came behind."""
+        held = self._held_before
+        if not held:
+            return held
+        behind = self._seen - LedgerSet([LedgerRange(0, held.last)])
+        return LedgerSet([LedgerRange(held.first, behind.first if behind else held.last)])
 
     def _write(self, sink: Sink, part: LedgerRange) -> None:
         snapshots = {name: self._tables.snapshot(name) for name in self._tables.names}
@@ -166,5 +192,11 @@ class TableFeed:
         if self._sink and self._due_at is not None:
             began = time.monotonic()
             self._sink.commit()
+            self._durable = self._written
             self._due_at = None
+            self._tables.make_room()
             self._metrics.export_duration.labels(self._format).observe(time.monotonic() - began)
+
+
+def _sentence(missing: LedgerSet) -> str:
+    return f"ledgers {missing} are neither there nor in memory any more: extract them into it"

@@ -165,6 +165,7 @@ class _TableThread:
         rows = pa.concat_batches([part.rows for part in self._parts])
         ledgers = LedgerRange(self._parts[0].first, arrived.last)
         self._parts.clear()
+        self._tables.hot.wait_for_room(self._table, self._stop)
         self._tables.add(self._table, ledgers, rows)
         self._metrics.received(ledgers.count, rows.nbytes)
         if rows.num_rows:
@@ -217,9 +218,10 @@ class SourceFollower:
         return {"source": self._name, "trouble": self.trouble or None}
 
     def write(self, batch: LedgerBatch) -> None:
-        """Take a batch, as a sink does."""
-        for table, rows in batch.tables.items():
-            self._tables.add(table, LedgerRange(batch.first, batch.last), rows)
+        """Take a batch, as a sink does; wait while memory is full of what is still to be written."""
+        for table in batch.tables:
+            self._tables.hot.wait_for_room(table, self._stop)
+        self._tables.add_all(LedgerRange(batch.first, batch.last), batch.tables)
         self._metrics.lags_behind(batch.run.last_closed_at)
         self.trouble = ""
 

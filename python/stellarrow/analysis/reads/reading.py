@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
 from stellarrow.analysis.reads.stored import Stored, StoredTable
-from stellarrow.core.tables import schema
+from stellarrow.core.tables import is_typed, schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import shortened
@@ -156,6 +156,12 @@ class Tables:
     def snapshot(self, name: str) -> Snapshot:
         """Return a table as it is now; NotFound where there is none of that name."""
         if name not in self._schemas:
+            if is_typed(name):
+                raise NotFound(
+                    f"typed tables such as {shortened(name)} are not served here: read them with"
+                    " stellarrow sql or sa.scan",
+                    field="table",
+                )
             remedy = nearest(name, self.names, f"there are {', '.join(self.names)}")
             raise NotFound(f"there is no table {shortened(name)!r} here: {remedy}", field="table")
         # In this order: what moves from memory into files meanwhile is there twice, and not nowhere.
@@ -165,7 +171,16 @@ class Tables:
 
     def add(self, name: str, ledgers: LedgerRange, rows: pa.RecordBatch) -> None:
         """Take whole ledgers of a table into memory, and tell who waits."""
-        if self.hot.add(name, ledgers, rows):
+        self.add_all(ledgers, {name: rows})
+
+    def add_all(self, ledgers: LedgerRange, rows: Mapping[str, pa.RecordBatch]) -> None:
+        """Take whole ledgers of several tables into memory at once, and tell who waits."""
+        if self.hot.add_all(ledgers, rows):
+            self.changed()
+
+    def make_room(self) -> None:
+        """Let go of what writers no longer need, if memory is full."""
+        if self.hot.make_room():
             self.changed()
 
     def look(self) -> None:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from stellarrow.analysis.reads.conditions import Compiled
 from stellarrow.analysis.reads.kept import KeptRows
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
+from stellarrow.core.tables import is_typed
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.dataset import verifying
@@ -176,8 +177,8 @@ class Stored:
             if isinstance(one, Unreadable):
                 continue
             name = one.shape.facts["table"]
-            if self._wanted is not None and name not in self._wanted:
-                continue
+            if is_typed(name) or (self._wanted is not None and name not in self._wanted):
+                continue  # a typed table has no key, in whose order its rows would be told
             if name in found:
                 raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
             found[name] = StoredTable.look(one, self._kept)
