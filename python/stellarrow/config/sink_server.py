@@ -56,7 +56,7 @@ class Exported(Settings):
         if colon and not is_url and word in {*sinks(), *FILE_STORES, *_FORMATS}:
             raise ConfigError(
                 f"{self.origin(f'{name}_path')} is {redacted_url(path)!r}, which names no folder: write a"
-                f" folder such as ./out, or a URL such as s3://BUCKET/PREFIX (./{word}: names a folder of that name)"
+                f" folder such as ./out, or a URL such as s3://BUCKET/PREFIX"
             )
         joint = "&" if "?" in path else "?"
         return f"{_FORMATS[name]}:{path}" + (f"{joint}{'&'.join(options)}" if options else "")
