@@ -196,7 +196,7 @@ def routes(processor: Processor, access: Access | None = None) -> list[Route]:
         name, refused = request.path_params["name"], None
         of_table, grant = request.query_params.get("table", ""), grant_of(request)
         try:
-            if access and not places.owns(processor, grant.owner, name, of_table):
+            if access and places.is_of_another(processor, grant.owner, name, of_table):
                 access.permit(grant, Permission.WRITE_LEDGERS)
             places.remove(processor, name, of_table)
         except StellarrowError as error:

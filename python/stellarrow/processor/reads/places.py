@@ -53,11 +53,11 @@ def acknowledge(processor: Processor, body: bytes, owner: str = "") -> KeptReade
     return made
 
 
-def owns(processor: Processor, caller: str, name: str, of_table: str = "") -> bool:
-    """Tell whether all that is kept for a reader, of one table or all, is a caller's own."""
+def is_of_another(processor: Processor, caller: str, name: str, of_table: str = "") -> bool:
+    """Tell whether some of what is kept for a reader, of one table or all, is not a caller's own."""
     meant = of_table and str(table(of_table))
     found = [one for one in processor.readers.every() if one.name == name and meant in ("", one.table)]
-    return bool(found) and all(one.owner == caller for one in found)
+    return any(one.owner != caller for one in found)
 
 
 def remove(processor: Processor, name: str, of_table: str = "") -> None:
