@@ -91,7 +91,7 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         LIST,
         "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
         "TABLES",
-        help="What sessions keep; typed:C… is a contract's events and storage as it declares them.",
+        help="What sessions keep; typed:C… is a contract's own tables.",
     )
     spec: tuple[str, ...] = setting(LIST, "", "SPEC", help=_SPEC)
     specs: str | None = setting(TEXT, None, "SPECS", help=_SPECS)
