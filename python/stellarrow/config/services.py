@@ -107,6 +107,12 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
     reader_patience: float | None = setting(
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
     )
+    named_reader_patience: float = setting(
+        DURATION,
+        "24h",
+        "NAMED_READER_PATIENCE",
+        help="How long it waits for one that has a name and is away, where READER_PATIENCE is not set.",
+    )
     on_error: str = setting(ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
     shared_state: str | None = setting(
         URL,
