@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stellarrow import registry
+from stellarrow import extras, registry
 from stellarrow.protocols import Configured, SinkKind, SourceKind
 
 PAGE = Path(__file__).parents[1] / "docs" / "plug_ins.md"  # has the sink
@@ -62,6 +62,8 @@ def test_every_source_that_is_listed_can_be_loaded(entry: registry.Entry) -> Non
 
 @pytest.mark.parametrize("entry", registry.sinks().values(), ids=lambda entry: entry.scheme)
 def test_every_sink_that_is_listed_can_be_loaded_and_tells_its_options(entry: registry.Entry) -> None:
+    if entry.extra and (absent := extras.lacking(entry.extra)):
+        pytest.skip(f"{absent} is not installed")
     kind = entry.load()
     assert isinstance(kind, SinkKind)
     assert isinstance(kind, Configured)

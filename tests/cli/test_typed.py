@@ -41,6 +41,7 @@ def test_names_and_interfaces_that_are_none_are_refused(stellarrow: Run, tmp_pat
     for flags, told in (
         (("--name", "kale"), "--name is 'kale': write it as NAME=VALUE"),
         (("--spec", f"{FARM}=nowhere.wasm"), "the spec nowhere.wasm cannot be read"),
+        (("--spec", f"{FARM}={__file__}"), "is neither WebAssembly nor the entries of a spec"),
         (("--specs", "nowhere"), "--specs is nowhere: name a folder"),
     ):
         code, _, error = stellarrow(*EXTRACT, f"typed:{FARM}", *flags, *to)

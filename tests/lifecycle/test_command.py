@@ -50,6 +50,18 @@ def test_a_dry_run_names_each_file_and_changes_nothing(place: Path, run: Cli) ->
     assert not (place.parent / "stellarrow-state").exists()
 
 
+def test_what_the_next_run_deletes_of_the_archive_is_told_before(place: Path, run: Cli) -> None:
+    code, said = run("lifecycle", "run", str(place), "--archive", "old")
+    assert (code, "4 ranges in the archive" in said, "the next run does it" in said) == (0, True, True)
+    code, said = run("lifecycle", "run", "place", "--archive", "old")
+    assert (code, said.count("delete archived: ledgers"), "the next run" in said) == (0, 4, False)
+
+
+def test_what_the_policy_keeps_is_not_said_to_go(place: Path, run: Cli) -> None:
+    _, said = run("lifecycle", "run", str(place), "--archive", "old", "--parquet-policy", "archive 1d")
+    assert "the next run" not in said
+
+
 def test_coverage_tells_archived_and_deleted_apart_and_extract_fetches_nothing_again(
     place: Path, run: Cli
 ) -> None:

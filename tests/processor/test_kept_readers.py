@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -18,7 +19,8 @@ from stellarrow.processor.kept_readers import KeptReaders
 from stellarrow.processor.reads.places import described
 from stellarrow.servers import processor_http
 from stellarrow.servers.http import HealthServer
-from stellarrow.spool.retention import Retention
+from stellarrow.spool import retention
+from stellarrow.spool.retention import Readers, Retention
 
 from .conftest import Endless, Received, Service, Start
 
@@ -169,8 +171,8 @@ def _http(service: Service) -> Iterator[Address]:
 def test_a_full_spool_waits_for_a_reader_that_is_away_only_as_long_as_it_is_told(
     start: Start, endless: Endless
 ) -> None:
-    retention = Retention(size_bytes=200_000, patience=0.2)
-    service = start(endless, retention=retention, batch_size=1)
+    short = Retention(size_bytes=200_000, patience=0.2)
+    service = start(endless, retention=short, batch_size=1)
     service.tables.read(**LEDGERS, follow=False)
     endless.give(139)
     service.finished(service.processor.start(100, 139).id, within=120)
@@ -179,9 +181,35 @@ def test_a_full_spool_waits_for_a_reader_that_is_away_only_as_long_as_it_is_told
     metrics = processor_http.metrics(service.processor).decode()
     assert '{reader="warehouse",table="ledgers@1.0"} 40.0' in metrics
     service.close()
-    again = start(endless, retention=retention, batch_size=1)
+    again = start(endless, retention=short, batch_size=1)
     with pytest.raises(pa.ArrowKeyError, match="keeps nothing up to ledger"):
         again.tables.read(**LEDGERS, follow=False)
+
+
+def test_a_named_reader_that_is_away_for_too_long_is_lost_also_where_no_patience_is_set(
+    start: Start, endless: Endless
+) -> None:
+    short = Retention(size_bytes=200_000, named_patience=0.2)
+    service = start(endless, retention=short, batch_size=1)
+    service.tables.read(**LEDGERS, follow=False)
+    endless.give(139)
+    service.finished(service.processor.start(100, 139).id, within=120)
+    (shown,) = described(service.processor)
+    assert shown["lost"]
+
+
+def test_only_what_a_reader_takes_anew_is_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr(retention, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    readers = Readers()
+    for name in ("stays", "goes on"):
+        readers.register(name, 10, is_named=True)
+    now[0] += 8.0
+    readers.register("stays", 10, is_named=True)
+    readers.register("goes on", 11, is_named=True)
+    now[0] += 3.0
+    readers.lose_patience(Retention(named_patience=10.0), 20, began=100.0)
+    assert [*readers.behind()] == ["goes on"]
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         LIST,
         "contract_data@1.0,contract_data@2.0,contract_events,token_transfers,ledgers",
         "TABLES",
-        help="What sessions keep; typed:C… is a contract's events and storage as it declares them.",
+        help="What sessions keep; typed:C… is a contract's own tables.",
     )
     spec: tuple[str, ...] = setting(LIST, "", "SPEC", help=_SPEC)
     specs: str | None = setting(TEXT, None, "SPECS", help=_SPECS)
@@ -106,6 +106,12 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
     spool_age: float | None = setting(DURATION, None, "SPOOL_AGE", help="How long it is kept at most.")
     reader_patience: float | None = setting(
         DURATION, None, "READER_PATIENCE", help="How long a full spool waits for one who takes nothing."
+    )
+    named_reader_patience: float = setting(
+        DURATION,
+        "24h",
+        "NAMED_READER_PATIENCE",
+        help="How long it waits for one that has a name and is away, where READER_PATIENCE is not set.",
     )
     on_error: str = setting(ON_ERROR, "stop", "ON_ERROR", help="At a bad ledger: stop, or put it aside.")
     shared_state: str | None = setting(

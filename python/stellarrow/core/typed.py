@@ -260,7 +260,13 @@ def wasm_of(code: Code) -> bytes:
     if read.startswith(_CODE):
         return read
     content = _sized(_SECTION) + read
-    return _HEADER + b"\0" + _sized(content)
+    made = _HEADER + b"\0" + _sized(content)
+    if not read or _core.spec_status(made) != "read":
+        place = "what is given" if isinstance(code, bytes) else code
+        raise ConfigError(
+            f"the spec {place} is neither WebAssembly nor the entries of a spec: name a contract's .wasm file"
+        )
+    return made
 
 
 def _file(path: Path) -> bytes:

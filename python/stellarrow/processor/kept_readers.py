@@ -14,7 +14,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError, Damaged, SinkUnavailable, Unavailable, UnknownReader
+from stellarrow.errors import (
+    ConfigError,
+    Damaged,
+    PermissionDenied,
+    SinkUnavailable,
+    Unavailable,
+    UnknownReader,
+)
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.cursor import Cursor
 from stellarrow.spool.spool import Spool
@@ -23,17 +30,26 @@ from stellarrow.storage.private import private_file, private_folder
 
 KEPT: Final = "kept"  # what ends a spool's name for such a reader
 _MOST: Final = 100
+_MOST_OF_ONE: Final = 20  # of those, one caller's: two readers of all tables
 _REMEDY: Final = "restore a sound copy, or remove it, and named readers begin where they say"
 
 
 @dataclass(frozen=True, slots=True)
 class KeptReader:
-    """A reader's place in a table: `resume` is a token, `seen_at` unix seconds of its last sign of life."""
+    """A reader's place in a table: `resume` is a token, `seen_at` unix seconds of its last sign of life.
+
+    `owner` is who made it, where callers are known.
+    """
 
     name: str
     table: str
     resume: str
     seen_at: float
+    owner: str = ""
+
+    def is_open_to(self, caller: str) -> bool:
+        """Tell whether a caller may go on with it; nobody is asked where callers are not known."""
+        return not caller or self.owner in ("", caller)
 
     @property
     def in_spools(self) -> str:
@@ -64,21 +80,36 @@ class KeptReaders:
         with self._lock:
             return sorted(self._readers.values(), key=lambda one: (one.name, one.table))
 
-    def find(self, name: str, table: str) -> KeptReader | None:
+    def find(self, name: str, table: str, *, owner: str = "") -> KeptReader | None:
+        """Return a reader's place; PermissionDenied where it is another caller's."""
         with self._lock:
-            return self._readers.get((name, table))
+            return self._found(name, table, owner)
 
-    def put(self, name: str, table: str, resume: str) -> KeptReader:
-        """Write down where a reader is, before anything relies on it."""
-        made = KeptReader(name, table, resume, time.time())
+    def _found(self, name: str, table: str, owner: str) -> KeptReader | None:
+        found = self._readers.get((name, table))
+        if found and not found.is_open_to(owner):
+            raise PermissionDenied(f"the reader {name} of {table} is another caller's: take another name")
+        return found
+
+    def put(self, name: str, table: str, resume: str, *, owner: str = "") -> KeptReader:
+        """Write down where a reader is, before anything relies on it; who makes it owns it."""
         with self._lock:
-            if (name, table) not in self._readers and len(self._readers) >= _MOST:
-                raise Unavailable(
-                    f"{_MOST} readers are kept, which is the most: remove one that is not needed, by"
-                    " stellarrow processor remove-reader"
-                )
+            found = self._found(name, table, owner)
+            if found is None:
+                self._check_room(owner)
+            made = KeptReader(name, table, resume, time.time(), (found.owner if found else "") or owner)
             self._write({**self._readers, (name, table): made})
         return made
+
+    def _check_room(self, owner: str) -> None:
+        own = sum(one.owner == owner for one in self._readers.values()) if owner else 0
+        if own < _MOST_OF_ONE and len(self._readers) < _MOST:
+            return
+        many = f"{own} places of yours" if own >= _MOST_OF_ONE else f"{_MOST} readers"
+        raise Unavailable(
+            f"{many} are kept, which is the most: remove one that is not needed, by"
+            " stellarrow processor remove-reader"
+        )
 
     def remove(self, name: str, table: str = "") -> list[KeptReader]:
         """Forget a reader, of one table or all, and return what it was; UnknownReader where there is none."""
@@ -119,7 +150,7 @@ def register(reader: KeptReader, session: str, spool: Spool) -> None:
     if place < spool.gone:
         spool.forget(reader.in_spools)
     else:
-        spool.register(reader.in_spools, after=place)
+        spool.register(reader.in_spools, after=place, is_named=True)
 
 
 def places_of(reader: KeptReader) -> dict[str, int]:
@@ -144,6 +175,9 @@ def _loaded(path: Path) -> dict[tuple[str, str], KeptReader]:
 
 
 def _reader(held: dict[str, Any]) -> KeptReader:
-    made = KeptReader(str(held["name"]), str(held["table"]), str(held["resume"]), float(held["seen_at"]))
+    owner = str(held.get("owner", ""))  # versions before kept none
+    made = KeptReader(
+        str(held["name"]), str(held["table"]), str(held["resume"]), float(held["seen_at"]), owner
+    )
     places_of(made)
     return made

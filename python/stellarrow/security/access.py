@@ -51,6 +51,11 @@ class Grant:
     def can(self, permission: Permission) -> bool:
         return self.principal.can(permission)
 
+    @property
+    def owner(self) -> str:
+        """Whose what is kept for the caller is; empty where callers are not known."""
+        return f"{self.principal.kind}:{self.principal.name}" if self.call else ""
+
     def has_ended(self) -> bool:
         """Tell whether the credential has expired or was revoked since."""
         now = time.monotonic()

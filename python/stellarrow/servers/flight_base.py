@@ -268,8 +268,7 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
 
     def do_action(self, context: flight.ServerCallContext, action: flight.Action) -> Any:
         with answering():
-            self._admit("DoAction", context)
-            return self.act(action)
+            return self.act(self._admit("DoAction", context), action)
 
     def list_actions(self, context: flight.ServerCallContext) -> list[Any]:
         with answering():
@@ -277,7 +276,7 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
         return list(self.actions)
 
     def act(self, *_: Any, **__: Any) -> Iterable[bytes]:
-        """Do an action, and return what it answers."""
+        """Do an action for a grant, and return what it answers."""
         raise Unimplemented("this server has no DoAction")
 
     def flights(self, criteria: bytes) -> Iterator[flight.FlightInfo]:

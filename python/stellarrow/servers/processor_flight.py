@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import pyarrow as pa
@@ -83,17 +84,17 @@ class _Tables(GuardedFlight):
         command = self._parsed(ticket.ticket)
         if isinstance(command, FiguresRequest):
             return self._figures(context, command)
-        of_command = _answering(command)
+        of_command = _answering(command, grant)
         gone = gone_of(context, grant)
         stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
         batches = _batches(stream, grant)
         return flight.GeneratorStream(command.schema, batches, options=write_options(context))
 
-    def act(self, action: flight.Action) -> list[bytes]:
+    def act(self, grant: Grant, action: flight.Action) -> list[bytes]:
         if action.type != ACKNOWLEDGE:
             raise Unimplemented(f"this server has no action {shortened(action.type)!r}: it has {ACKNOWLEDGE}")
         body = action.body.to_pybytes() if action.body else b""
-        made = acknowledge(self._processor, body)
+        made = acknowledge(self._processor, body, grant.owner)
         return [json.dumps({"reader": made.name, "table": made.table, "resume": made.resume}).encode()]
 
     def _command(self, descriptor: flight.FlightDescriptor) -> Command | FiguresRequest:
@@ -120,13 +121,13 @@ class _Tables(GuardedFlight):
         return flight.GeneratorStream(answer.rows.schema, iter(batches), options=write_options(context))
 
 
-def _answering(command: Command) -> Callable[..., Stream]:
+def _answering(command: Command, grant: Grant) -> Callable[..., Stream]:
     """Return what answers a command."""
     if command.aggregate:
         from stellarrow.processor.reads.aggregate_stream import of_aggregate  # noqa: PLC0415  an extra
 
         return of_aggregate
-    return of_range if command.ledgers else of_sessions
+    return of_range if command.ledgers else partial(of_sessions, owner=grant.owner)
 
 
 def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.Buffer]]:

@@ -15,6 +15,7 @@ from stellarrow.processor.replicas import Replicas
 from stellarrow.processor.session import Status
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.security.access import Access, status_result
+from stellarrow.security.permissions import Permission
 from stellarrow.servers import figures_metrics
 from stellarrow.servers.http import guards_of
 from stellarrow.telemetry.health import Check, Component
@@ -193,12 +194,15 @@ def routes(processor: Processor, access: Access | None = None) -> list[Route]:
 
     def remove(request: Request) -> Response:
         name, refused = request.path_params["name"], None
+        of_table, grant = request.query_params.get("table", ""), grant_of(request)
         try:
-            places.remove(processor, name, request.query_params.get("table", ""))
+            if access and places.is_of_another(processor, grant.owner, name, of_table):
+                access.permit(grant, Permission.WRITE_LEDGERS)
+            places.remove(processor, name, of_table)
         except StellarrowError as error:
             refused = error
         if access:
-            access.done(grant_of(request), target=name, result=status_result(refused))
+            access.done(grant, target=name, result=status_result(refused))
         return problem(refused, request.scope) if refused else Response(status_code=204)
 
     return [

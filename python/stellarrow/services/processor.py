@@ -333,7 +333,10 @@ def _options(settings: Settings) -> Options:
         memory_mb=settings.max_memory_mb,
         figures_mb=settings.analytics_mb,
         retention=Retention(
-            size_bytes=settings.spool_mb << 20, age=settings.spool_age, patience=settings.reader_patience
+            size_bytes=settings.spool_mb << 20,
+            age=settings.spool_age,
+            patience=settings.reader_patience,
+            named_patience=settings.named_reader_patience,
         ),
         queries=catalogue(settings.file),
         query_cache_mb=settings.query_cache_mb,

@@ -217,14 +217,14 @@ class Spool:
             _log.error("%s", error)
         self.damage = self.damage or str(error)
 
-    def register(self, reader: str, *, after: int | None = None) -> int:
+    def register(self, reader: str, *, after: int | None = None, is_named: bool = False) -> int:
         """Keep everything behind a ledger until this reader registers a later one or is forgotten.
 
         Without a ledger it is all that is kept; the ledger behind which that begins is returned.
         """
         with self._room:
             behind = after if after is not None else self.gone
-            self._readers.register(reader, behind)
+            self._readers.register(reader, behind, is_named=is_named)
             self._room.notify_all()
             return behind
 
@@ -297,9 +297,9 @@ class Spool:
 
     def _lose_patience(self, began: float) -> None:
         """Wait no longer for who needs the oldest but has taken nothing for too long in this wait."""
-        patience, oldest = self._retention.patience, self._oldest()
-        if patience is not None and oldest is not None:
-            self._readers.lose_patience(patience, oldest.last, began=began)
+        oldest = self._oldest()
+        if oldest is not None:
+            self._readers.lose_patience(self._retention, oldest.last, began=began)
 
     def _writable(self, first: int) -> Segment:
         """Return the segment to append to: a new one after a gap, or when the last is large or old enough.

@@ -235,6 +235,7 @@ def test_a_number_that_a_server_gave_away_before_it_died_is_left_out(database: D
     database.assert_right()
 
 
+@pytest.mark.slow
 def test_a_server_that_is_killed_and_started_again_loses_and_doubles_nothing(
     ledgers: tuple[bytes, ...], tmp_path: Path
 ) -> None:

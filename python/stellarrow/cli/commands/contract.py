@@ -48,8 +48,12 @@ def command(contract: str, data: Path, as_json: bool, source: str | None, **ledg
     case, and its latest events in words.
     """
     if source:
-        if as_json or not is_contract(contract):
-            raise ConfigError("--source tells of a contract id (C…), in words: leave out --json")
+        if not is_contract(contract):
+            raise ConfigError(
+                f"{contract!r} is no contract id: --source tells of one (C…, 56 letters and digits)"
+            )
+        if as_json:
+            raise ConfigError("--source tells of a contract in words: leave out --json")
         from stellarrow.cli.contract_report import report  # noqa: PLC0415  loads sources
 
         for line in report(contract, source, **ledgers):

@@ -20,8 +20,7 @@ from stellarrow.ledgers import KNOWN_NETWORKS
 
 _EXAMPLE: Final = """\b
 Example:
-  stellarrow extract ./lake --tables contract_data,contract_events --ledgers 58752000:+1000 \\
-    --to parquet:./out --network pubnet"""
+  stellarrow extract ./lake --tables contract_events --ledgers 58752000:+1000 --to parquet:./out"""
 
 _ROWS: Final = "Which rows"
 _HOW: Final = "How"

@@ -25,6 +25,7 @@ from stellarrow.pipeline import loop
 from stellarrow.protocols import Measured, Named, Source
 from stellarrow.sinks.files.dataset import is_extracted
 from stellarrow.sources.files import FileSource
+from stellarrow.sources.stdin import StdinSource
 from stellarrow.storage.paths import local_path
 
 _HEAD: Final = 64 << 20  # a file up to this size is read at once to tell its framing
@@ -125,6 +126,8 @@ def _wanted(source: Source, held: LedgerSet, ledgers: str | None) -> LedgerSet:
             return wanted
         newest = held.last if held and not loop.is_open(held) else wanted.ranges[-1].first + _NEWEST - 1
         return wanted & LedgerSet([LedgerRange(0, newest)])
+    if loop.is_open(held) and not isinstance(source, StdinSource):
+        raise ConfigError("the source does not tell its last ledger: name the ledgers to read with --ledgers")
     if not held or loop.is_open(held):
         return held  # a pipe ends by itself
     if isinstance(source, Measured) and source.stored_bytes(held) <= _WHOLE:

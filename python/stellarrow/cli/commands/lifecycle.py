@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +20,7 @@ from stellarrow.cli.signals import Stop, stopping
 from stellarrow.config import Lifecycle as Settings
 from stellarrow.errors import SinkError
 from stellarrow.lifecycle.opening import opened
-from stellarrow.lifecycle.plan import Plan, Step
+from stellarrow.lifecycle.plan import ARCHIVE, DELETE_ARCHIVED, Plan, Step
 from stellarrow.lifecycle.run import Lifecycle
 from stellarrow.lifecycle.status import TableStatus, status_of
 from stellarrow.net.redaction import redacted_url
@@ -110,7 +111,22 @@ def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_
         if report.done or report.problems
         else "nothing is due"
     )
+    _warn(lifecycle, report.done)
     return 1 if report.problems else 0
+
+
+def _warn(lifecycle: Lifecycle, steps: Sequence[Step]) -> None:
+    """Say what the next run deletes of the archive: ledgers age by their own times, not by the archive's."""
+    if not any(step.action == ARCHIVE for step in steps):
+        return
+    due = [step for step in lifecycle.plan().steps if step.action == DELETE_ARCHIVED]
+    if due:
+        many, size = formatting.many(len(due), "range"), formatting.size(sum(step.bytes for step in due))
+        click.secho(
+            f"{many} in the archive ({size}) are old enough to be deleted: the next run does it, unless the"
+            " policy keeps them, such as --parquet-policy 'archive 90d'",
+            fg="yellow",
+        )
 
 
 @command.command("status", cls=Paged, epilog=_EXAMPLE + "status ./stellarrow-data")

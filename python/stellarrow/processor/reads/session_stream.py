@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkError, UnknownSession
+from stellarrow.errors import ConfigError, Damaged, LedgerMissing, SinkError, StellarrowError, UnknownSession
 from stellarrow.processor.kept_readers import in_spools
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.batching import Cutter, Sent, Stream, gathered
@@ -23,13 +23,19 @@ _POLL_SECONDS: Final = 1.0  # seconds between looks whether a reader that waits 
 
 
 def of_sessions(
-    processor: Processor, command: Command, *, cancelled: Callable[[], bool], reader: str = "reader"
+    processor: Processor,
+    command: Command,
+    *,
+    cancelled: Callable[[], bool],
+    reader: str = "reader",
+    owner: str = "",
 ) -> Stream:
     """Return what the sessions keep, each batch with its token, then follow them until all have ended.
 
-    Without any session yet, it waits for the first. `reader` names the client for people.
+    Without any session yet, it waits for the first. `reader` names the client for people,
+    `owner` is whose places those of a reader with a name are.
     """
-    registered = SessionReader(processor, command, reader)
+    registered = SessionReader(processor, command, reader, owner)
     return _followed(registered, processor, follow=command.follow, cancelled=cancelled)
 
 
@@ -65,7 +71,7 @@ class _Taken:
 class SessionReader:
     """One client's way through the spools, registered with each, so that nothing it needs is removed."""
 
-    def __init__(self, processor: Processor, command: Command, name: str) -> None:
+    def __init__(self, processor: Processor, command: Command, name: str, owner: str = "") -> None:
         kept = processor.options.kept
         if command.table not in kept and not any(
             command.table in one.kept_tables for one in processor.works()
@@ -76,7 +82,8 @@ class SessionReader:
             )
         # Of sessions that began while a reader with a name was away, it is to have all.
         self._unknown = Place(0) if command.origin == PLACE else None
-        command = placed(processor, command)
+        command = placed(processor, command, owner)
+        self._owner = owner
         self._kept = command.reader
         self._id = (
             in_spools(command.reader, command.table)
@@ -102,7 +109,17 @@ class SessionReader:
             self._attach(work)
         self._latest = False  # of sessions that begin from now on, all is new
         if self._kept:
-            self._processor.readers.put(self._kept, self._command.table, self._cursor.token())
+            self._keep_place()
+
+    def _keep_place(self) -> None:
+        readers, table = self._processor.readers, self._command.table
+        try:
+            readers.put(self._kept, table, self._cursor.token(), owner=self._owner)
+        except StellarrowError:
+            if not any((one.name, one.table) == (self._kept, table) for one in readers.every()):
+                for taken in self._taken.values():  # nobody would ever acknowledge it
+                    taken.spool.forget(self._id)
+            raise
 
     def works(self) -> list[SessionWorker]:
         return [work for work in self._processor.works() if self._command.table in work.kept_tables]
@@ -178,7 +195,8 @@ class SessionReader:
             return None
         if self._latest:
             place = Place(work.spool.last)
-        behind = work.spool.register(self._id, after=place.after if place else None)
+        after = place.after if place else None
+        behind = work.spool.register(self._id, after=after, is_named=bool(self._kept))
         cutter = Cutter(work.session.batch_size, place or Place(behind), self._pick)
         self._cursor.places[work.session.id] = cutter.place
         taken = _Taken(work.spool, work.kept_tables[self._command.table], cutter)
