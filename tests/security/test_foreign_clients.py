@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import pyarrow as pa
 import pytest
 from cryptography.hazmat.primitives import serialization
 from joserfc import jwt
@@ -24,7 +25,7 @@ from stellarrow.net.address import Address
 from stellarrow.security.api_keys import make_text
 
 ISSUER, AUDIENCE = "https://issuer.example", "stellarrow"
-READ, ACT = "ledgers", "action:any"  # what needs ReadLedgers, and what needs WriteLedgers
+READ, ACT = "ledgers", "action:any"  # what needs ReadLedgers, and what needs more where there is more
 Environ = dict[str, str]
 
 
@@ -67,7 +68,8 @@ class Python:
             try:
                 options = self._options(client, environ)
                 if call == ACT:
-                    list(client.do_action(flight.Action("any", b""), options))
+                    writer, _ = client.do_put(flight.FlightDescriptor.for_path("any"), pa.schema([]), options)
+                    writer.close()
                 else:
                     client.get_flight_info(flight.FlightDescriptor.for_path(call), options)
             except flight.FlightUnauthenticatedError:
@@ -252,5 +254,7 @@ def test_a_client_without_a_good_proof_is_refused_as_unauthenticated(
 def test_a_client_whose_role_does_not_permit_the_call_is_refused_as_permission_denied(
     caller: Caller, world: World, proof: str
 ) -> None:
+    if not isinstance(caller, Python | Grpcurl) and "without a role" not in proof:
+        pytest.skip("a reader may make every call that this client makes")
     deployment, environ = _made(caller, world, proof)
     assert caller.refused(deployment, environ, ACT) == "PERMISSION_DENIED"
