@@ -48,6 +48,23 @@ def test_names_and_interfaces_that_are_none_are_refused(stellarrow: Run, tmp_pat
         assert (code, told in " ".join(error.split())) == (2, True), error
 
 
+def test_a_place_made_without_an_interface_is_not_given_the_same_rows_again_with_it(
+    stellarrow: Run, tmp_path: Path
+) -> None:
+    asked = (*EXTRACT, f"typed:{FARM}", "--to", f"parquet:{tmp_path / 'out'}")
+    assert stellarrow(*asked).code == 0
+    assert stellarrow(*asked).code == 0
+    kept = sorted(tmp_path.rglob("*"))
+    code, _, error = stellarrow(*asked, "--spec", f"{FARM}={CODE}")
+    told = " ".join(error.split())
+    assert (code, "Write to another place, or remove the contract's tables there first" in told) == (2, True)
+    assert sorted(tmp_path.rglob("*")) == kept
+    later = stellarrow(*asked, "--spec", f"{FARM}={CODE}", "--ledgers", "58752001:+1")
+    assert "remove the contract's tables" not in later.err
+    with_it = (*EXTRACT, f"typed:{FARM}", "--to", f"parquet:{tmp_path / 'two'}", "--spec", f"{FARM}={CODE}")
+    assert [stellarrow(*with_it).code for _ in range(2)] == [0, 0]
+
+
 def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: Run) -> None:
     code, told, error = stellarrow("contract", KALE, "--source", LEDGER, "--network", "pubnet")
     lines = told.splitlines()

@@ -14,6 +14,7 @@ from stellarrow.core.typed import Knowledge, Specs, TypedTables
 from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.pipeline import made_before
 from stellarrow.pipeline.loop import is_open, wanted_ledgers
 from stellarrow.protocols import Growing, Source
 
@@ -46,8 +47,12 @@ def learned(
             _learn(known, place, network, ledgers)
     if also:
         also(known)
-    known.seed(kept_columns(sinks))
+    held = kept_columns(sinks := [*sinks])
+    known.seed(held)
     tables = known.tables()
+    if held:
+        with opened(source) as place:
+            made_before.refuse(known, tables.names, sinks, wanted_ledgers(place, ledgers))
     tables.warn()
     return tables, network
 

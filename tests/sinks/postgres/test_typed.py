@@ -18,6 +18,7 @@ from typed_specs import transfer_spec
 
 LEDGER = PACKAGED / "pubnet-58752000.xdr.zst"
 KALE = "CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV"
+CODE = Path(__file__).parents[2] / "data" / "wasm" / "mock_sep_41_token.wasm"
 FARM = "CDL74RF5BLYR2YBLCCI7F5FB6TPSCLKEJUBSD2RSVWZ4YHF3VMFAIGWA"
 
 
@@ -45,6 +46,19 @@ def test_every_event_and_key_case_is_a_table_once_whatever_is_run_again(database
     state = tables["state/Balance"].to_table()
     assert balances["count"] == state.num_rows
     assert '"amount":' in balances["min"]
+
+
+def test_a_database_made_without_an_interface_is_not_given_the_same_rows_again_with_it(database: str) -> None:
+    with pytest.warns(sa.SpecUnknown):
+        sa.run(LEDGER, tables=[f"typed:{FARM}"], sinks=url_of(database), network="pubnet")
+    with pytest.raises(sa.ConfigError, match="Write to another place"):
+        sa.run(
+            LEDGER,
+            tables=[f"typed:{FARM}"],
+            sinks=url_of(database),
+            network="pubnet",
+            specs={FARM: CODE},
+        )
 
 
 def test_columns_come_with_new_code_and_rows_stay(database: str, make_lake: Callable[..., Path]) -> None:
