@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,15 @@ def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) 
 def option(*given: Any, section: str = "Options", rare: bool = False, **named: Any) -> Callable[..., Any]:
     """Declare an Option."""
     return click.option(*given, cls=Option, section=section, rare=rare, **named)
+
+
+def list_option(*given: Any, **named: Any) -> Callable[..., Any]:
+    """Declare an Option that takes a list: given several times, it is all of them, joined by commas."""
+    return option(*given, multiple=True, callback=_joined, **named)
+
+
+def _joined(context: click.Context, parameter: click.Parameter, given: Sequence[str]) -> str | None:  # noqa: ARG001  click gives it
+    return ",".join(given) if given else None
 
 
 class LocalPath(click.Path):

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from stellarrow.cli.options import option
+from stellarrow.cli.options import list_option, option
 from stellarrow.config import Settings, find_file, read
 from stellarrow.config.settings import Setting, settings_of
 
@@ -63,6 +63,7 @@ def _option(
     alone: dict[str, Any] = {"is_flag": False, "flag_value": "true"} if setting.kind.metavar == "BOOL" else {}
     answer = setting.help + default
     kind = setting.kind.metavar
-    return option(
+    declare = list_option if setting.kind.is_list else option
+    return declare(
         flag, name, metavar=kind, help=answer, section=section or _RARE, rare=section is None, **alone
     )

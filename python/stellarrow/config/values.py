@@ -44,6 +44,11 @@ class Kind(Generic[Value]):
     explains: bool = False
     is_secret: bool = False  # then it may stand in a file that a variable names
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it takes several values, separated by commas."""
+        return self.metavar == "LIST"
+
 
 def _read_duration(text: str) -> float:
     compact = text.replace(" ", "")

@@ -11,6 +11,7 @@ import click
 
 from stellarrow.backfilling.backfill import ENGINES, BackfillReport, backfill
 from stellarrow.cli import signals
+from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
@@ -26,8 +27,8 @@ _EXAMPLE: Final = (
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Who works.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many at once; one a processor by default.")
 @click.option("--address", metavar="ADDRESS", help="The cluster, such as auto, for --engine ray.")
-@click.option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
-@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
+@list_option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
+@list_option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
 @click.option("--to", multiple=True, metavar="SINK", help="Where to.  [./stellarrow-data]")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--where", metavar="SQL", help="Only rows of which this SQL condition is true.")

@@ -8,7 +8,7 @@ from typing import Final
 
 import click
 
-from stellarrow.cli.options import LocalPath
+from stellarrow.cli.options import LocalPath, list_option
 from stellarrow.contracts.interface import signatures
 from stellarrow.core.contract import meta_json, spec_json, spec_status
 from stellarrow.core.strkey import is_contract
@@ -36,7 +36,7 @@ _LACKS: Final = {
 @click.argument("contract", metavar="CONTRACT_OR_WASM")
 @click.option("--data", default="./stellarrow-data", type=LocalPath(), help="[./stellarrow-data]")
 @click.option("--source", metavar="PLACE", help="Ask ledgers there: code over time, storage, latest events.")
-@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, 2024-07-01, or a list.")
+@list_option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--json", "as_json", is_flag=True, help="The interface as a JSON array of SCSpecEntry.")
 def command(contract: str, data: Path, as_json: bool, source: str | None, **ledgers: str | None) -> None:

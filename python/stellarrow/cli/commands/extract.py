@@ -11,7 +11,7 @@ import click
 
 from stellarrow import extras, registry
 from stellarrow.cli.extraction import Job
-from stellarrow.cli.options import Paged, option
+from stellarrow.cli.options import Paged, list_option, option
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.settings import settings_of
 from stellarrow.core.tables import tables
@@ -72,7 +72,8 @@ def _declared(function: Callable[..., None]) -> Callable[..., None]:
     for name, (section, rare) in reversed({**_FILTERS, **_CHOICES}.items()):
         setting = settings_of(Extract)[name]
         default = f"  [{setting.default}]" if setting.default else ""
-        function = option(
+        declare = list_option if setting.kind.is_list else option
+        function = declare(
             "--" + name.replace("_", "-"),
             name,
             metavar=setting.kind.metavar,
@@ -97,8 +98,10 @@ def _networks(context: click.Context, parameter: click.Parameter, begun: str) ->
 @click.command(cls=Paged, epilog=_EXAMPLE, short_help="Bring tables out of ledgers into files or a database.")
 @click.argument("source", required=False)
 @option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
-@option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables)
-@option(
+@list_option(
+    "--tables", metavar="LIST", help="Tables, as name or name@version, or all.", shell_complete=_tables
+)
+@list_option(
     "--ledgers",
     metavar="RANGES",
     help="A:B, A:+N, A:, :B, latest, 2024-07-01:+1d, -1d:, or a list; all by default.",

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow import registry
+from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.findings import Findings
 from stellarrow.core.framing import framing, split
@@ -42,7 +43,7 @@ _NEWEST: Final = 20  # ledgers that are read of more than that, and of what tell
 )
 @click.argument("source", required=False)
 @click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")
-@click.option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
+@list_option("--ledgers", metavar="RANGES", help="Which to read; all where they are few, else the newest.")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--endpoint", metavar="URL", help="The S3-compatible store SOURCE is in.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -14,6 +14,7 @@ from rich.table import Table
 from stellarrow import extras, registry
 from stellarrow.backfilling.plan import Shard, ledgers_per_part, plan
 from stellarrow.cli.extraction import Job
+from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
@@ -29,8 +30,8 @@ _SHOWN: Final = 3  # ranges of a shard
 @click.command(short_help="Say how an extraction divides into shards.", epilog=_EXAMPLE)
 @click.argument("source", required=False)
 @click.option("--shards", type=click.IntRange(min=1), default=8, show_default=True, help="How many.")
-@click.option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
-@click.option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
+@list_option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
+@list_option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
 @click.option("--to", multiple=True, metavar="SINK", help="Where to.  [./stellarrow-data]")
 @click.option("--network", metavar="NAME", help="pubnet, testnet, futurenet or a passphrase.")
 @click.option("--rpc", multiple=True, metavar="URL", help="RPC nodes: alone, or from where SOURCE ends.")

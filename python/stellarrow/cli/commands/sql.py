@@ -10,7 +10,7 @@ import click
 import pyarrow as pa
 
 from stellarrow import extras, registry
-from stellarrow.cli.options import Data, LocalPath
+from stellarrow.cli.options import Data, LocalPath, list_option
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
@@ -46,7 +46,7 @@ Examples:
     help="A folder, or a sink such as postgres://… or delta:FOLDER.  [./stellarrow-data]",
 )
 @click.option("--source", metavar="PLACE", help="Ask ledgers there, as they are read, instead of --data.")
-@click.option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
+@list_option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, latest, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
 @click.option("--window", metavar="LENGTH", help="Of @AGGREGATE: 1m, 5m, 1h, 24h or 7d, by close time.")
 @click.option(
