@@ -13,8 +13,9 @@ from stellarrow.cli.database_check import check_database
 from stellarrow.cli.output import formatting
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
+from stellarrow.sinks.files.delta_beside import refuse_delta
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.sinks.files.location import open_existing
+from stellarrow.sinks.files.location import open_existing, root_of
 from stellarrow.sinks.files.quarantine import QUARANTINE, quarantine_file, quarantined
 from stellarrow.sinks.files.reading import Unreadable
 from stellarrow.sinks.files.verify import Fault, Foreign, Repaired, Sound, check, repair
@@ -74,6 +75,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
         done = check_database(place, forgetting(place), is_repair=is_repair)
         click.echo(json.dumps(done.report) if as_json else done.told)
         return done.exit_code
+    refuse_delta(root_of(place))
     tables, unreadable = opened(place)
     found, faults = _Found(), list[tuple[Listing, list[Fault]]]()
     for listing in tables:

@@ -20,7 +20,9 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.sinks.files.delta_beside import refuse_delta
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.location import root_of
 from stellarrow.verification.last_closed import last_closed
 from stellarrow.verification.read_back import ReadBack, read_back_of
 from stellarrow.verification.stored_tables import StoredTable, departed, stored_tables, unreadable
@@ -57,6 +59,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     gone = _gone(sink)
     held = _with_empty(stored_tables(sink), gone)
     if not held:
+        refuse_delta(root_of(sink))
         raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
     left = {name: one.archived | one.deleted for name, one in gone.items()}
     every = LedgerSet(part for one in held for part in one.ledgers | left.get(one.table, LedgerSet()))

@@ -17,6 +17,7 @@ from stellarrow.sinks.delta.location import OPTIONS, Location
 from stellarrow.sinks.delta.reading import HeldDelta, held_tables
 from stellarrow.sinks.delta.repairing import forget
 from stellarrow.sinks.delta.upkeep import Upkeep
+from stellarrow.sinks.files.delta_beside import refuse_files
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
 from stellarrow.sinks.files.signed import signed
@@ -80,6 +81,7 @@ class DeltaSink:
     def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> DeltaSink:
         """Open a place of Delta tables, as the registry does."""
         place = Location.parse(url)
+        refuse_files(place.root, tables)
         return cls(
             place.open(instance_credentials=options.instance_credentials),
             tables,

@@ -85,6 +85,14 @@ def open_existing(text: str) -> FileStore:
     return place.open()
 
 
+def root_of(text: str) -> str:
+    """Return the folder or URL of a place of files, named with its format or without; others as they are."""
+    kind, colon, _ = text.partition(":")
+    if colon and kind not in FORMATS:
+        return text
+    return Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}").root
+
+
 def open_files(
     place: str | os.PathLike[str], *, endpoint: str | None = None, instance_credentials: bool | None = None
 ) -> FileStore:

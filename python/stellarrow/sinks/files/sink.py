@@ -16,6 +16,7 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
+from stellarrow.sinks.files.delta_beside import refuse_delta
 from stellarrow.sinks.files.formats import Format
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.location import OPTIONS, Place, open_existing, open_files
@@ -104,6 +105,7 @@ class FileSink:
     def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> FileSink:
         """Open a place of files, as the registry does."""
         place = Place.parse(url)
+        refuse_delta(place.root, tables)
         return FileSink(
             place.open(instance_credentials=options.instance_credentials),
             tables,
