@@ -45,6 +45,10 @@ class Reader:
             )
         return self._client
 
+    def has(self, database: str, name: str) -> bool:
+        query = f"SELECT name FROM system.tables WHERE database = '{database}' AND name = '{name}'"
+        return bool(self.ask(query))
+
     def tables(self, database: str) -> list[str]:
         found = self.ask(
             "SELECT name FROM system.tables WHERE database = "
@@ -82,7 +86,7 @@ class ClickHouseContract(LastingContract):
         return self.opened.enter_context(closing(made))
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        if f"{table}_rows" not in self.reader.tables(self.database):
+        if not self.reader.has(self.database, table):  # its view is made last
             return []
         return in_order(table, self.reader.ask(f"SELECT * FROM {self.database}.{table}"))
 
