@@ -91,3 +91,8 @@ def test_what_the_server_refuses_is_an_error_at_once(serve_given: Start) -> None
         next(iter(sa.subscribe(url, "nothing")))
     with pytest.raises(sa.ConfigError, match="is no WebSocket: write ws://"):
         sa.subscribe("http://localhost", "ledgers")
+
+
+def test_a_text_where_a_list_is_meant_is_refused_and_not_taken_letter_by_letter() -> None:
+    with pytest.raises(sa.ConfigError, match=r"assets is the text 'native': give a list, as \['native'\]"):
+        sa.subscribe("ws://127.0.0.1:1", "token_transfers", assets="native")

@@ -216,7 +216,10 @@ def subscribe(
         raise ConfigError(f"{redacted_url(url)!r} is no WebSocket: write ws://HOST:8080 or wss://HOST")
     asked: dict[str, Any] = {"channel": table, "mode": mode}
     lists = (contract_ids, accounts, assets, event_types, event_names, columns)
-    asked |= {name: list(values) for name, values in zip(_LISTS, lists, strict=True) if values}
+    given = dict(zip(_LISTS, lists, strict=True))
+    if wrong := next((name for name, values in given.items() if isinstance(values, str)), None):
+        raise ConfigError(f"{wrong} is the text {given[wrong]!r}: give a list, as [{given[wrong]!r}]")
+    asked |= {name: list(values) for name, values in given.items() if values}
     texts = {"where": where, "window": window, "asset": asset, "contract": contract}
     asked |= {name: value for name, value in texts.items() if value}
     return Subscription(url, asked, start, token, None if ca is None else os.fspath(ca))
