@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import resource
 import shutil
 import subprocess
 import sys
@@ -179,3 +181,20 @@ def test_files_that_no_manifest_knows_are_tried_by_one_process(
             trial.try_out(file)
             assert file.tell() == 0
     assert len(begun) <= 1
+
+
+def test_a_file_is_tried_where_descriptors_have_passed_what_select_knows(tmp_path: Path) -> None:
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 2_000:
+        pytest.skip(f"a process may open {hard} files only")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 2_000), hard))
+    held = [os.dup(0) for _ in range(1_100)]
+    try:
+        with pa.OSFile(str(path), "rb") as file:
+            trial.Trial().read(file)
+    finally:
+        for one in held:
+            os.close(one)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

@@ -62,8 +62,7 @@ class Trial:
                     stdin.write(block)
                 stdin.flush()
             file.seek(0)
-            ready, _, _ = select.select([stdout], [], [], _LEAST_TIME + size / _SLOWEST)
-            answer = stdout.readline() if ready else b""
+            answer = stdout.readline() if _speaks(stdout, _LEAST_TIME + size / _SLOWEST) else b""
             if not answer.endswith(b"\n"):
                 raise self._ended(process)
         if answer != _SOUND:
@@ -139,6 +138,13 @@ def _statistics(held: pq.FileMetaData) -> Iterator[Any]:
             bound = chunks.column(column).statistics
             if bound is not None and bound.has_min_max:
                 yield bound.min, bound.max
+
+
+def _speaks(pipe: IO[bytes], seconds: float) -> bool:
+    """Wait until there is something to read, or the end; select() knows no descriptor from 1,024 on."""
+    waiting = select.poll()
+    waiting.register(pipe, select.POLLIN)
+    return bool(waiting.poll(seconds * 1_000))
 
 
 def main() -> None:
