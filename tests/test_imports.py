@@ -33,6 +33,7 @@ FLOORS = (
     (
         *("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka"),
         *(
+            "sinks.transactional",
             "sinks.lakehouse",
             "sinks.delta",
             "sinks.iceberg",
@@ -58,6 +59,10 @@ FAMILIES = {
     ("sources.lake", "sources"),
     ("sinks", "sinks.files"),
     ("sinks.kafka", "sinks.files"),
+    ("sinks.kafka", "sinks.transactional"),
+    ("sinks.lakehouse", "sinks.transactional"),
+    ("sinks.clickhouse", "sinks.transactional"),
+    ("sinks.duckdb_file", "sinks.transactional"),
     ("sinks.lakehouse", "sinks.files"),
     ("sinks.delta", "sinks.files"),
     ("sinks.delta", "sinks.lakehouse"),

@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from stellarrow.errors import Damaged, SchemaMismatch, SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.clickhouse import ddl
 from stellarrow.sinks.clickhouse.server import Absent, Server, text
+from stellarrow.sinks.transactional.makings import check_made_alike
 
 _LOST_TOKENS: Final = 20  # of commits that a server noted, and then died before they were there
 
@@ -32,13 +33,7 @@ class Making:
 
     def check(self, table: str, there: Making) -> None:
         """Refuse a table that was written otherwise."""
-        for fact in self.__slots__:
-            asked, held = getattr(self, fact), getattr(there, fact)
-            if asked != held:
-                raise SchemaMismatch(
-                    f"table {table} was written with {fact} {held or 'none'!r}, not {asked or 'none'!r}: ask"
-                    " for the same again, or name another database"
-                )
+        check_made_alike(self.__slots__, self, there, place=f"table {table}", remedy="name another database")
 
 
 @dataclass(frozen=True, slots=True)

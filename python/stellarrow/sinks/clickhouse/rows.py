@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.errors import SinkUnavailable, StellarrowError
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.clickhouse import ddl
 from stellarrow.sinks.clickhouse.commits import Part
 from stellarrow.sinks.clickhouse.server import Server, text
+from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
 
 _log: Final = logging.getLogger(__name__)
 _MOST_ROWS: Final = 1_000_000  # of one INSERT
@@ -54,17 +55,12 @@ class RowStore:
                 self._server.do(ddl.add_column(self._database, table, field))
         return bool(there[table]) and not {*columns.names} <= there[table]
 
-    def write(
-        self, table: str, batch: int, batches: Sequence[LedgerBatch], asked: str, ledgers: LedgerSet
-    ) -> int:
+    def write(self, table: str, batch: int, batches: BatchBuffer, asked: str, ledgers: LedgerSet) -> int:
         """Write the rows of these ledgers, each once; return how many."""
-        left, chosen = ledgers, list[pa.RecordBatch]()
-        for one in batches:
-            part = left & LedgerSet([LedgerRange(one.first, one.last)])
-            left -= part
-            if part:
-                chosen.append(_within(one.tables[asked], part, LedgerRange(one.first, one.last)))
-        rows = pa.Table.from_batches(chosen)
+        rows = pa.Table.from_batches(
+            _within(one.tables[asked], part, LedgerRange(one.first, one.last))
+            for one, part in batches.parts(ledgers)
+        )
         marked = rows.append_column(ddl.BATCH, pa.repeat(pa.scalar(batch, pa.uint64()), rows.num_rows))
         for start in range(0, rows.num_rows, _MOST_ROWS):
             into = ddl.rows_table(self._database, table)

@@ -12,10 +12,10 @@ from typing import ClassVar, Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table, columns_of, refuse_typed, table
+from stellarrow.core.tables import Table, columns_of
 from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
@@ -24,6 +24,8 @@ from stellarrow.sinks.clickhouse.commits import Commits, Making, Part
 from stellarrow.sinks.clickhouse.reading import HeldRows, held_tables
 from stellarrow.sinks.clickhouse.rows import RowStore
 from stellarrow.sinks.clickhouse.server import Server
+from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
+from stellarrow.sinks.transactional.makings import making_texts, meant_tables
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger(__name__)
@@ -76,8 +78,7 @@ class ClickHouseSink:
         )
         self._commits = Commits(self._server)
         self._rows = RowStore(self._server)
-        self._buffer: list[LedgerBatch] = []
-        self._buffered = 0
+        self._buffer = BatchBuffer("the ClickHouse sink", [kept.asked for kept in self._tables])
         self._buffer_bytes = buffer_bytes
         self._waits = policy is not None
         self._reached = self._made = False
@@ -118,14 +119,8 @@ class ClickHouseSink:
         return self._server.health()
 
     def write(self, batch: LedgerBatch) -> None:
-        for kept in self._tables:
-            if kept.asked not in batch.tables:
-                raise ConfigError(
-                    f"the ClickHouse sink keeps {kept.asked}, which is not decoded: name it in tables"
-                )
-            self._buffered += batch.tables[kept.asked].nbytes
-        self._buffer.append(batch)
-        if self._buffered >= self._buffer_bytes or len(self._buffer) >= _BUFFER_BATCHES:
+        self._buffer.add(batch)
+        if self._buffer.nbytes >= self._buffer_bytes or len(self._buffer) >= _BUFFER_BATCHES:
             self.commit()
 
     def commit(self) -> None:
@@ -133,7 +128,7 @@ class ClickHouseSink:
         if self._buffer:
             self._reach()
             self._guard.call("flush", self._store)
-        self._clear()
+        self._buffer.clear()
 
     def coverage(self) -> LedgerSet:
         self._reach()
@@ -141,7 +136,7 @@ class ClickHouseSink:
         return self._covered()
 
     def close(self) -> None:
-        self._clear()
+        self._buffer.clear()
         self._server.close()
 
     def _reach(self) -> None:
@@ -201,8 +196,7 @@ class ClickHouseSink:
         self._rows.remove(parts, strangers)  # no writer can commit them any more
 
     def _missing(self, kept: _Kept) -> LedgerSet:
-        wanted = LedgerSet(LedgerRange(batch.first, batch.last) for batch in self._buffer)
-        return wanted - self._commits.covered(kept.table.name)
+        return self._buffer.ledgers - self._commits.covered(kept.table.name)
 
     def _refresh(self) -> None:
         self._commits.refresh()
@@ -220,31 +214,16 @@ class ClickHouseSink:
             first &= other
         return first
 
-    def _clear(self) -> None:
-        self._buffer.clear()
-        self._buffered = 0
-
 
 def _kept(
     tables: Sequence[str], network: Network, where: Filter | None, *, decoded: bool, transfers: str
 ) -> list[_Kept]:
-    if not tables:
-        raise ConfigError("the ClickHouse sink has no table: name at least one")
-    refuse_typed(tables, "the ClickHouse sink")
-    found: dict[str, _Kept] = {}
-    for asked in tables:
-        meant = table(asked)
-        if clash := found.get(meant.name):
-            raise ConfigError(f"{clash.asked} and {asked} share one table: give each a database of its own")
+    found: list[_Kept] = []
+    apart = "table: give each a database of its own"
+    for asked, meant in meant_tables(tables, "the ClickHouse sink", apart=apart):
         columns = columns_of(meant, where or Filter(), decoded=decoded)
         if "ledger_sequence" not in columns.names:
             raise ConfigError(f"the ClickHouse sink needs ledger_sequence of {asked}: name it in select, too")
-        making = Making(
-            meant.version,
-            network.passphrase,
-            str(where or ""),
-            "yes" if decoded else "",
-            "" if transfers == "derive" else transfers,
-        )
-        found[meant.name] = _Kept(asked, meant, columns, making)
-    return list(found.values())
+        making = Making(*making_texts(meant, network, where, decoded=decoded, transfers=transfers))
+        found.append(_Kept(asked, meant, columns, making))
+    return found

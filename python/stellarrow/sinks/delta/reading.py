@@ -15,6 +15,7 @@ from stellarrow.sinks.delta.log import DeltaLog
 from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.lakehouse.counting import Counting
 from stellarrow.sinks.lakehouse.coverage import Coverage
+from stellarrow.sinks.lakehouse.held import Held
 from stellarrow.sinks.lakehouse.rows import in_order
 from stellarrow.storage.files import FileStore, Gone
 
@@ -23,32 +24,11 @@ _LEDGER: Final = "ledger_sequence"
 
 
 @dataclass(frozen=True, slots=True)
-class HeldDelta:
-    """A table that is there; `network` is a passphrase."""
+class HeldDelta(Held):
+    """A table that is there."""
 
     log: DeltaLog = field(repr=False, compare=False)
     coverage: Coverage
-
-    @property
-    def name(self) -> str:
-        return self.coverage.making.table
-
-    @property
-    def version(self) -> str:
-        return self.coverage.making.schema_version
-
-    @property
-    def network(self) -> str:
-        return self.coverage.making.network
-
-    @property
-    def ledgers(self) -> LedgerSet:
-        return self.coverage.ledgers
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of its rows."""
-        return self.coverage.making.columns()
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order; none twice, where files are merged meanwhile."""

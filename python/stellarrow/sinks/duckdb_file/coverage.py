@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from stellarrow.errors import SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.duckdb_file.file import DuckDbFile
+from stellarrow.sinks.transactional.makings import check_made_alike
 
 _TABLES: Final = "stellarrow_tables"
 _LEDGERS: Final = "stellarrow_ledgers"
@@ -28,13 +28,7 @@ class Making:
 
     def check(self, table: str, there: Making) -> None:
         """Refuse a table that was written otherwise."""
-        for fact in self.__slots__:
-            asked, held = getattr(self, fact), getattr(there, fact)
-            if asked != held:
-                raise SchemaMismatch(
-                    f"table {table} was written with {fact} {held or 'none'!r}, not {asked or 'none'!r}: ask"
-                    " for the same again, or write to another file"
-                )
+        check_made_alike(self.__slots__, self, there, place=f"table {table}", remedy="write to another file")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import ClassVar, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.tables import Table, columns_of, refuse_typed, table
+from stellarrow.core.tables import columns_of
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -21,6 +21,8 @@ from stellarrow.sinks.duckdb_file import coverage
 from stellarrow.sinks.duckdb_file.coverage import Entry, Making
 from stellarrow.sinks.duckdb_file.file import Conflict, DuckDbFile
 from stellarrow.sinks.duckdb_file.reading import HeldRows, forget, held_tables
+from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
+from stellarrow.sinks.transactional.makings import making_texts, meant_tables
 
 _BUFFER_BYTES: Final = 64 << 20  # of Arrow, after which a transaction is made
 _TURNS: Final = 100  # that other writers of this process may take
@@ -57,8 +59,7 @@ class DuckDbSink:
     ) -> None:
         self._file = DuckDbFile.parse(place) if isinstance(place, str) else place
         self._tables = _kept(tables, Network.of(network), where, decoded=decoded, transfers=transfers)
-        self._buffer: list[LedgerBatch] = []
-        self._buffered = 0
+        self._buffer = BatchBuffer("the DuckDB sink", [kept.asked for kept in self._tables])
         self._buffer_bytes = buffer_bytes
 
     options: ClassVar[Mapping[str, str]] = {}
@@ -102,21 +103,15 @@ class DuckDbSink:
         return Health("ok", f"{path.stat().st_size:,} bytes, {count} tables")
 
     def write(self, batch: LedgerBatch) -> None:
-        for kept in self._tables:
-            if kept.asked not in batch.tables:
-                raise ConfigError(
-                    f"the DuckDB sink keeps {kept.asked}, which is not decoded: name it in tables"
-                )
-            self._buffered += batch.tables[kept.asked].nbytes
-        self._buffer.append(batch)
-        if self._buffered >= self._buffer_bytes:
+        self._buffer.add(batch)
+        if self._buffer.nbytes >= self._buffer_bytes:
             self.commit()
 
     def commit(self) -> None:
         """Commit what is buffered; what fails stays buffered."""
         if self._buffer:
             self._store()
-        self._clear()
+        self._buffer.clear()
 
     def coverage(self) -> LedgerSet:
         with self._file.reading() as connection:
@@ -132,7 +127,7 @@ class DuckDbSink:
         return first
 
     def close(self) -> None:
-        self._clear()
+        self._buffer.clear()
         self._file.close()
 
     def _store(self) -> None:
@@ -156,13 +151,11 @@ class DuckDbSink:
 
     def _add(self, kept: _Kept, held: LedgerSet, *, is_new: bool) -> None:
         """Insert the rows of ledgers that are not there, and note these."""
-        left = LedgerSet(LedgerRange(batch.first, batch.last) for batch in self._buffer) - held
+        left = self._buffer.ledgers - held
         if not left and not is_new:
             return
         chosen, written = [kept.columns.empty_table()], list[Entry]()
-        for batch in self._buffer:
-            part = left & LedgerSet([LedgerRange(batch.first, batch.last)])
-            left -= part
+        for batch, part in self._buffer.parts(left):
             for one in part:
                 rows = _within(batch.tables[kept.asked], one)
                 chosen.append(pa.Table.from_batches([rows]))
@@ -190,10 +183,6 @@ class DuckDbSink:
             if made := there.get(kept.name):
                 kept.making.check(kept.name, made)
 
-    def _clear(self) -> None:
-        self._buffer.clear()
-        self._buffered = 0
-
 
 def _within(rows: pa.RecordBatch, part: LedgerRange) -> pa.RecordBatch:
     ledgers = rows.column("ledger_sequence")
@@ -204,23 +193,11 @@ def _within(rows: pa.RecordBatch, part: LedgerRange) -> pa.RecordBatch:
 def _kept(
     tables: Sequence[str], network: Network, where: Filter | None, *, decoded: bool, transfers: str
 ) -> list[_Kept]:
-    if not tables:
-        raise ConfigError("the DuckDB sink has no table: name at least one")
-    refuse_typed(tables, "the DuckDB sink")
-    found: dict[str, _Kept] = {}
-    for asked in tables:
-        meant: Table = table(asked)
-        if clash := found.get(meant.name):
-            raise ConfigError(f"{clash.asked} and {asked} share one table: give each a file of its own")
+    found: list[_Kept] = []
+    for asked, meant in meant_tables(tables, "the DuckDB sink", apart="table: give each a file of its own"):
         columns = columns_of(meant, where or Filter(), decoded=decoded)
         if "ledger_sequence" not in columns.names:
             raise ConfigError(f"the DuckDB sink needs ledger_sequence of {asked}: name it in select, too")
-        making = Making(
-            meant.version,
-            network.passphrase,
-            str(where or ""),
-            "yes" if decoded else "",
-            "" if transfers == "derive" else transfers,
-        )
-        found[meant.name] = _Kept(asked, meant.name, columns, making)
-    return list(found.values())
+        making = Making(*making_texts(meant, network, where, decoded=decoded, transfers=transfers))
+        found.append(_Kept(asked, meant.name, columns, making))
+    return found

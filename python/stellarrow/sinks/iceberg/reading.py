@@ -17,6 +17,7 @@ from stellarrow.sinks.iceberg.book import coverage_of
 from stellarrow.sinks.iceberg.catalog import Namespace, told
 from stellarrow.sinks.lakehouse.counting import Counting
 from stellarrow.sinks.lakehouse.coverage import Coverage
+from stellarrow.sinks.lakehouse.held import Held
 from stellarrow.sinks.lakehouse.rows import HeldFile, in_order
 from stellarrow.storage.files import Gone
 
@@ -30,33 +31,12 @@ _LAST: Final = 2**32 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class HeldIceberg:
-    """A table that is there; `network` is a passphrase."""
+class HeldIceberg(Held):
+    """A table that is there."""
 
     where: str
     table: Table = field(repr=False, compare=False)
     coverage: Coverage
-
-    @property
-    def name(self) -> str:
-        return self.coverage.making.table
-
-    @property
-    def version(self) -> str:
-        return self.coverage.making.schema_version
-
-    @property
-    def network(self) -> str:
-        return self.coverage.making.network
-
-    @property
-    def ledgers(self) -> LedgerSet:
-        return self.coverage.ledgers
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns of its rows."""
-        return self.coverage.making.columns()
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order, of the snapshot that was found."""

@@ -14,6 +14,7 @@ from typing import Any, Final
 from stellarrow.errors import Damaged, SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.kafka.cluster import Cluster
+from stellarrow.sinks.transactional.makings import check_made_alike
 
 WINDOW: Final = 1_000  # ledgers that one record tells of
 _FORMAT: Final = 1
@@ -35,13 +36,8 @@ class Making:
 
     def check(self, topic: str, there: Making) -> None:
         """Refuse a topic that was written otherwise."""
-        for fact in self.__slots__:
-            asked, held = getattr(self, fact), getattr(there, fact)
-            if asked != held:
-                raise SchemaMismatch(
-                    f"topic {topic} was written with {fact} {held or 'none'!r}, not {asked or 'none'!r}: ask"
-                    " for the same again, or choose another topic_prefix"
-                )
+        remedy = "choose another topic_prefix"
+        check_made_alike(self.__slots__, self, there, place=f"topic {topic}", remedy=remedy)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import Table, refuse_typed, table
-from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable
+from stellarrow.core.tables import Table
+from stellarrow.errors import LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
@@ -25,6 +25,8 @@ from stellarrow.sinks.kafka.messages import Encoder, Headers
 from stellarrow.sinks.kafka.reading import HeldTopic, held_topics
 from stellarrow.sinks.kafka.topics import made_topics
 from stellarrow.sinks.kafka.transaction import Tag, Writer
+from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
+from stellarrow.sinks.transactional.makings import making_texts, meant_tables
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger(__name__)
@@ -80,8 +82,7 @@ class KafkaSink:
         self._tables = _kept(tables, address, self._network, where, decoded=decoded, transfers=transfers)
         self._guard = Guard(str(address), policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
         self._log = CoverageLog(self._cluster)
-        self._buffer: list[LedgerBatch] = []
-        self._buffered = 0
+        self._buffer = BatchBuffer("the Kafka sink", [kept.asked for kept in self._tables])
         self._buffer_bytes = buffer_bytes
         self._writer: Writer | None = None
         self._encoders: dict[str, Encoder] = {}
@@ -117,14 +118,8 @@ class KafkaSink:
         return self._cluster.health()
 
     def write(self, batch: LedgerBatch) -> None:
-        for kept in self._tables:
-            if kept.asked not in batch.tables:
-                raise ConfigError(
-                    f"the Kafka sink keeps {kept.asked}, which is not decoded: name it in tables"
-                )
-            self._buffered += batch.tables[kept.asked].nbytes
-        self._buffer.append(batch)
-        if self._buffered >= self._buffer_bytes:
+        self._buffer.add(batch)
+        if self._buffer.nbytes >= self._buffer_bytes:
             self._flush()
 
     def commit(self) -> None:
@@ -137,7 +132,7 @@ class KafkaSink:
         return self._covered()
 
     def close(self) -> None:
-        self._clear()
+        self._buffer.clear()
         self._drop_writer()
         self._cluster.close()
 
@@ -149,9 +144,9 @@ class KafkaSink:
         try:
             self._guard.call("flush", self._store)
         except LedgersRefused:
-            self._clear()  # they are written again one by one, without the bad one
+            self._buffer.clear()  # they are written again one by one, without the bad one
             raise
-        self._clear()
+        self._buffer.clear()
 
     def _reach(self) -> None:
         """Connect the first time; without a policy, brokers that are not there are told at once."""
@@ -224,17 +219,13 @@ class KafkaSink:
         return self._writer
 
     def _missing(self, kept: _Kept) -> LedgerSet:
-        wanted = LedgerSet(LedgerRange(batch.first, batch.last) for batch in self._buffer)
-        return wanted - self._log.covered(kept.table.name)
+        return self._buffer.ledgers - self._log.covered(kept.table.name)
 
     def _send(self, writer: Writer, asked: str, missing: LedgerSet) -> _Sent:
         """Hand over each missing ledger's rows once."""
         encoder, sent = self._encoders[asked], _Sent(missing)
-        left = missing
-        for batch in self._buffer:
-            part = left & LedgerSet([LedgerRange(batch.first, batch.last)])
-            left -= part
-            for one in encoder.messages(batch.tables[asked], part) if part else ():
+        for batch, part in self._buffer.parts(missing):
+            for one in encoder.messages(batch.tables[asked], part):
                 window = window_of(one.ledger)
                 writer.send(encoder.topic, one.key, one.value, one.headers, (asked, window))
                 sent.rows[window] += one.rows
@@ -252,10 +243,6 @@ class KafkaSink:
         for other in others:
             first &= other
         return first
-
-    def _clear(self) -> None:
-        self._buffer.clear()
-        self._buffered = 0
 
     def _drop_writer(self) -> None:
         if self._writer:
@@ -280,24 +267,16 @@ def _kept(
     decoded: bool,
     transfers: str,
 ) -> list[_Kept]:
-    if not tables:
-        raise ConfigError("the Kafka sink has no table: name at least one")
-    refuse_typed(tables, "the Kafka sink")
-    found: dict[str, _Kept] = {}
-    for asked in tables:
-        meant = table(asked)
-        if clash := found.get(meant.name):
-            raise ConfigError(
-                f"{clash.asked} and {asked} share one topic: give each a topic_prefix of its own"
-            )
-        making = Making(
-            meant.version,
-            network.passphrase,
-            str(where or ""),
-            "yes" if decoded else "",
-            "" if transfers == "derive" else transfers,
-            address.encoding,
-            address.key,
+    apart = "topic: give each a topic_prefix of its own"
+    return [
+        _Kept(
+            asked,
+            meant,
+            Making(
+                *making_texts(meant, network, where, decoded=decoded, transfers=transfers),
+                address.encoding,
+                address.key,
+            ),
         )
-        found[meant.name] = _Kept(asked, meant, making)
-    return list(found.values())
+        for asked, meant in meant_tables(tables, "the Kafka sink", apart=apart)
+    ]

@@ -14,11 +14,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table, columns_of, refuse_typed, table
-from stellarrow.errors import ConfigError, Damaged, SchemaMismatch
+from stellarrow.core.tables import Table, columns_of, table
+from stellarrow.errors import Damaged, SchemaMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.registry import SinkOptions
+from stellarrow.sinks.transactional.makings import check_made_alike, making_texts, meant_tables
 
 STRIDE: Final = 100_000  # ledgers whose rows are counted together: a few hundred numbers for all of history
 _FORMAT: Final = 1
@@ -38,13 +39,7 @@ class Making:
 
     def check(self, where: str, there: Making) -> None:
         """Refuse a table that was written otherwise."""
-        for fact in _FACTS:
-            asked, held = getattr(self, fact), getattr(there, fact)
-            if asked != held:
-                raise SchemaMismatch(
-                    f"{where} was written with {fact} {held or 'none'!r}, not {asked or 'none'!r}: ask for"
-                    " the same again, or choose another place"
-                )
+        check_made_alike(_FACTS, self, there, place=where, remedy="choose another place")
 
     def columns(self, meant: Table | None = None) -> pa.Schema:
         """Return the columns of the rows, as the table itself has them."""
@@ -64,24 +59,14 @@ class Kept:
 
 def kept_tables(tables: Sequence[str], sink: str, options: SinkOptions) -> list[Kept]:
     """Return what a sink keeps; two versions of one table are refused."""
-    if not tables:
-        raise ConfigError(f"{sink} has no table: name at least one")
-    refuse_typed(tables, sink)
-    found: dict[str, Kept] = {}
-    for asked in tables:
-        meant = table(asked)
-        if clash := found.get(meant.name):
-            raise ConfigError(f"{clash.asked} and {asked} share one name: extract them to two places")
-        making = Making(
-            meant.name,
-            meant.version,
-            options.network.passphrase,
-            str(options.where or ""),
-            "yes" if options.decoded else "",
-            "" if options.transfers == "derive" else options.transfers,
-        )
-        found[meant.name] = Kept(asked, meant, making)
-    return list(found.values())
+    decoded, transfers = options.decoded, options.transfers
+
+    def making(meant: Table) -> Making:
+        texts = making_texts(meant, options.network, options.where, decoded=decoded, transfers=transfers)
+        return Making(meant.name, *texts)
+
+    apart = "name: extract them to two places"
+    return [Kept(asked, meant, making(meant)) for asked, meant in meant_tables(tables, sink, apart=apart)]
 
 
 @dataclass(frozen=True, slots=True)

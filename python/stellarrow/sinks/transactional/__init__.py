@@ -1,0 +1,1 @@
+"""What sinks share that buffer batches and let rows and coverage count in one step."""
