@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 import urllib3
+from starlette.responses import Response
+from starlette.routing import Route
 
 import stellarrow as sa
 from security.deployment import Deployment, Shown, deployed
 from stellarrow.config import Processor, read
+from stellarrow.net.address import Address
 from stellarrow.net.bounded_json import read_object
 from stellarrow.security.access import Access, Policy
 from stellarrow.security.limits import Buckets, Rate, caller_of
 from stellarrow.security.principal import Call
 from stellarrow.security.proxies import TrustedProxies
+from stellarrow.servers.http import HealthServer
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +78,37 @@ def test_a_page_of_another_origin_reads_nothing_unless_it_is_named(
         answer = urllib3.request("OPTIONS", f"http://{address}/sessions", headers=headers)
         assert (answer.headers.get("Access-Control-Allow-Origin") == origin) is allowed
         assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Origin": "https://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://dashboard.example"}, 404),  # named: it goes on to the reader that is not there
+        ({"Origin": "http://HOST"}, 404),
+        ({}, 404),
+        ({"Origin": "https://evil.example", "Authorization": "Bearer x"}, 404),
+    ],
+)
+def test_a_page_of_another_place_changes_nothing_where_nobody_shows_a_credential(
+    headers: dict[str, str], expected: int
+) -> None:
+    gone = Route("/readers/{name}", lambda _: Response(status_code=404), methods=["DELETE"])
+    server = HealthServer(
+        Address("127.0.0.1", 0),
+        ready=threading.Event(),
+        routes=[gone],
+        cors_origins=["https://dashboard.example"],
+    )
+    with closing(server):
+        server.start()
+        sent = {name: value.replace("HOST", str(server.address)) for name, value in headers.items()}
+        answer = urllib3.request("DELETE", f"http://{server.address}/readers/x", headers=sent)
+        assert answer.status == expected
+        if expected == 403:
+            assert b"name it in CORS_ORIGINS" in answer.data
+        assert urllib3.request("GET", f"http://{server.address}/health/live", headers=sent).status == 200
 
 
 def test_a_caller_that_is_too_fast_is_told_when_to_come_back(limited: Deployment) -> None:

@@ -38,6 +38,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import BACKLOG, CONNECTIONS, BoundedLoop, BriefFaults, bounded
+    from stellarrow.servers.origins import ChangesOfOwnPages
     from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
@@ -152,6 +153,7 @@ class HealthServer:
                     expose_headers=["Retry-After", "X-Request-ID"],
                 )
             )
+        guards.append(Middleware(ChangesOfOwnPages, allowed=tuple(origins)))
         if access:
             guards.append(Middleware(GuardedApp, access=access, routes=routes))
         made = Starlette(

@@ -9,10 +9,11 @@ from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.security.access import Access
 from stellarrow.servers.analytics_live import Channels
-from stellarrow.servers.analytics_ws.limits import Doors, check_origin
+from stellarrow.servers.analytics_ws.limits import Doors
 from stellarrow.servers.analytics_ws.session import Session, Shared
 from stellarrow.servers.analytics_ws.watching import Watch
 from stellarrow.servers.http_access import grant_of
+from stellarrow.servers.origins import check_origin
 from stellarrow.servers.problems import problem
 
 with needing("WebSocket", "analytics"):

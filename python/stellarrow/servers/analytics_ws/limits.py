@@ -7,9 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-from stellarrow.errors import PermissionDenied, TooManyCalls, Unavailable
+from stellarrow.errors import TooManyCalls, Unavailable
 from stellarrow.security.limits import caller_of
 
 MESSAGE_BYTES: Final = 64 << 10  # of a message of a client
@@ -72,12 +71,3 @@ class Doors:
             self._by_address[caller] -= 1
             if not self._by_address[caller]:
                 del self._by_address[caller]
-
-
-def check_origin(headers: dict[str, str], allowed: tuple[str, ...]) -> None:
-    """Refuse a web page of another place: browsers let any page connect to anything."""
-    origin = headers.get("origin")
-    if origin is None or origin in allowed or "*" in allowed:
-        return
-    if urlsplit(origin).netloc.lower() != headers.get("host", "").lower():
-        raise PermissionDenied(f"pages of {origin[:100]} may not connect: name it in CORS_ORIGINS")
