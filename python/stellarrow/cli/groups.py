@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import click
 
 from stellarrow.errors import nearest
@@ -19,24 +21,23 @@ class Verbs(click.Group):
             raise click.UsageError(f"there is no command {args[0]!r}: {remedy}", ctx)
         name, command, rest = super().resolve_command(ctx, args)
         if command and not ctx.resilient_parsing:  # as it is where a shell completes
-            _refuse_repeated(command, name, rest, ctx)
+            _tell_repeated(command, name, rest, ctx)
         return name, command, rest
 
 
-def _refuse_repeated(
-    command: click.Command, name: str | None, args: list[str], parent: click.Context
-) -> None:
-    """Refuse a flag whose value would be the last one given; click itself keeps that without a word."""
+def _tell_repeated(command: click.Command, name: str | None, args: list[str], parent: click.Context) -> None:
+    """Warn of a flag whose last value counts: click drops the others without a word."""
     ctx = click.Context(command, parent, name, **command.context_settings)
     try:
         _, _, given = command.make_parser(ctx).parse_args(list(args))
     except click.UsageError:
         return  # which click tells when it parses them
-    seen: set[int] = set()
-    for one in given:
-        if not isinstance(one, click.Option) or one.is_flag or one.multiple or one.count:
-            continue
-        if id(one) in seen:
+    single = [
+        one
+        for one in given
+        if isinstance(one, click.Option) and not (one.is_flag or one.multiple or one.count)
+    ]
+    for one, count in Counter(single).items():
+        if count > 1:
             flag = max(one.opts, key=len)
-            raise click.UsageError(f"{flag} is given twice and is no list: give it once", ctx)
-        seen.add(id(one))
+            click.echo(f"warning: {flag} is given {count} times: the last one counts", err=True)

@@ -54,6 +54,8 @@ _PASSING: Final = frozenset(
         ),
         *(KafkaError._MSG_TIMED_OUT, KafkaError._TIMED_OUT_QUEUE, KafkaError._STATE, KafkaError._PURGE_QUEUE),
         *(KafkaError._PURGE_INFLIGHT, KafkaError._RETRY, KafkaError._QUEUE_FULL, KafkaError._INCONSISTENT),
+        *(KafkaError._DESTROY_BROKER, KafkaError._WAIT_COORD, KafkaError._WAIT_CACHE, KafkaError._FAIL),
+        *(KafkaError._UNKNOWN_BROKER, KafkaError._NODE_UPDATE, KafkaError._INTR, KafkaError._OUTDATED),
         *(KafkaError.REQUEST_TIMED_OUT, KafkaError.NOT_ENOUGH_REPLICAS, KafkaError.BROKER_NOT_AVAILABLE),
         *(KafkaError.NOT_ENOUGH_REPLICAS_AFTER_APPEND, KafkaError.LEADER_NOT_AVAILABLE),
         *(KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.COORDINATOR_NOT_AVAILABLE),
