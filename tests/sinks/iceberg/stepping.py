@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 
 def step_through(step: Callable[[], None]) -> None:
-    for kind, names in ((PyArrowFileIO, ("new_output", "delete")), (SqlCatalog, ("commit_table",))):
-        for name in names:
-            setattr(kind, name, _stepping(getattr(kind, name), step))
+    for kind in (SqlCatalog, RestCatalog):
+        kind.commit_table = _stepping(kind.commit_table, step)  # type: ignore[method-assign]
+    for name in ("new_output", "delete"):
+        setattr(PyArrowFileIO, name, _stepping(getattr(PyArrowFileIO, name), step))
 
 
 def _stepping(does: Callable[..., Any], step: Callable[[], None]) -> Callable[..., Any]:
