@@ -11,10 +11,10 @@ from pyiceberg.io.pyarrow import PyArrowFileIO
 
 
 def step_through(step: Callable[[], None]) -> None:
-    for kind in (SqlCatalog, RestCatalog):
-        kind.commit_table = _stepping(kind.commit_table, step)  # type: ignore[method-assign]
-    for name in ("new_output", "delete"):
-        setattr(PyArrowFileIO, name, _stepping(getattr(PyArrowFileIO, name), step))
+    commit, change = ("commit_table",), ("new_output", "delete")
+    for kind, names in ((SqlCatalog, commit), (RestCatalog, commit), (PyArrowFileIO, change)):
+        for name in names:
+            setattr(kind, name, _stepping(getattr(kind, name), step))
 
 
 def _stepping(does: Callable[..., Any], step: Callable[[], None]) -> Callable[..., Any]:
