@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,13 +90,14 @@ def _coded(column: pa.Array, transform: str, kind: str) -> tuple[pa.Array, list[
     return pc.fill_null(found, at[None]), values
 
 
-def _plain(values: pa.Array) -> Sequence[Any]:
+def _plain(values: pa.Array) -> list[Any]:
     """Return values as Iceberg computes with them: moments as microseconds, dates as days."""
     if pa.types.is_timestamp(values.type):
-        return values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64()).to_pylist()  # type: ignore[no-any-return]
-    if pa.types.is_date(values.type):
-        return values.cast(pa.int32()).to_pylist()  # type: ignore[no-any-return]
-    return values.to_pylist()  # type: ignore[no-any-return]
+        values = values.cast(pa.timestamp("us", values.type.tz)).cast(pa.int64())
+    elif pa.types.is_date(values.type):
+        values = values.cast(pa.int32())
+    plain: list[Any] = values.to_pylist()
+    return plain
 
 
 def _type_named(kind: str) -> Any:
