@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +11,12 @@ from typing import Any, Final
 from stellarrow.core.strkey import is_contract
 from stellarrow.core.tables import TYPED, is_typed
 from stellarrow.core.typed import Code, Knowledge
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.pipeline.spec_cache import SpecCache
 from stellarrow.storage.paths import local_path
 
+_HASH: Final = re.compile("[0-9a-f]{64}")
 _RPC: Final = ("rpc+http://", "rpc+https://", "http://", "https://")
 
 
@@ -34,12 +36,28 @@ def full_name(table: str, names: Mapping[str, str]) -> str:
     if not is_typed(table):
         return table
     target, slash, rest = table.removeprefix(TYPED).partition("/")
-    return f"{TYPED}{names.get(target, target)}{slash}{rest}"
+    return f"{TYPED}{_meant(target, names, table)}{slash}{rest}"
 
 
 def given_specs(spec: Iterable[str], names: Mapping[str, str]) -> dict[str, Code]:
     """Read `C…=FILE.wasm`, or a short name instead of the contract."""
-    return {names.get(one, one): code for one, code in pairs("--spec", spec).items()}
+    return {_meant(one, names, f"--spec {one}=…"): code for one, code in pairs("--spec", spec).items()}
+
+
+def _meant(target: str, names: Mapping[str, str], asked: str) -> str:
+    """Return the contract, or the hash of code, that is meant by itself or by its short name."""
+    meant = names.get(target, target)
+    if is_contract(meant) or _HASH.fullmatch(meant):
+        return meant
+    what = f"{target or 'nothing'!r}" if meant == target else f"{meant!r}, which is named {target!r},"
+    remedy = "check its letters and digits: C… has 56 of them, the last two are a checksum"
+    if meant == target and target not in names and not target.startswith("C"):
+        known = f"{TYPED}C…, or a short name and --name {target or 'kale'}=C… (CONTRACT_NAMES in settings)"
+        remedy = nearest(target, [*names], f"write {known}", show=repr)
+    raise ConfigError(
+        f"{asked}: {what} is neither a contract (C…) nor the hash of a contract's code (64 hex digits):"
+        f" {remedy}"
+    )
 
 
 def knowledge_of(
