@@ -49,7 +49,7 @@ def _meant(target: str, names: Mapping[str, str], asked: str) -> str:
     meant = names.get(target, target)
     if is_contract(meant) or _HASH.fullmatch(meant):
         return meant
-    what = f"{target or 'nothing'!r}" if meant == target else f"{meant!r}, which is named {target!r},"
+    what = repr(target) if meant == target else f"{meant!r}, which is named {target!r},"
     remedy = "check its letters and digits: C… has 56 of them, the last two are a checksum"
     if meant == target and target not in names and not target.startswith("C"):
         known = f"{TYPED}C…, or a short name and --name {target or 'kale'}=C… (CONTRACT_NAMES in settings)"

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stellarrow.core.arguments import check
 from stellarrow.core.tables import TYPED
-from stellarrow.core.typed import Code, Ran, Specs, loose_name
+from stellarrow.core.typed import Code, Ran, Specs
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Place, learned
@@ -38,7 +38,7 @@ class TypedScans(Mapping[str, Scan]):
     def __getitem__(self, name: str) -> Scan:
         """Return a table, case and underscores do not matter; a KeyError where there is none of this name."""
         if name not in self._names:
-            name = {loose_name(key): key for key in self._names}[loose_name(name)]
+            name = {key.replace("_", "").lower(): key for key in self._names}[name.replace("_", "").lower()]
         changes = self._scan(self._names[name])
         if not name.startswith("state/"):
             return changes
