@@ -14,7 +14,7 @@ from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Analytics as Settings
-from stellarrow.telemetry import logs
+from stellarrow.telemetry import logs, tracing
 
 _EXAMPLE = """\b
 Examples:
@@ -47,7 +47,11 @@ def serve(settings: Settings) -> None:
     source = registry.extras_of(settings.source) if settings.source else ()
     aging = ["lifecycle"] if settings.schedule else []
     extras.require("analytics serve", "servers", "sql", "analytics", *source, *aging)
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        tracing.exported("stellarrow-analytics"),
+        stopping(LATE, starting=True) as stop,
+    ):
         _serve(settings, stop)
 
 

@@ -16,7 +16,7 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Source as Settings
 from stellarrow.net.redaction import redacted_url
-from stellarrow.telemetry import logs
+from stellarrow.telemetry import logs, tracing
 from stellarrow.telemetry.metrics import Metrics
 
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
@@ -42,7 +42,11 @@ def serve(settings: Settings) -> None:
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
     extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        tracing.exported("stellarrow-source"),
+        stopping(LATE, starting=True) as stop,
+    ):
         _serve(settings, stop)
 
 
