@@ -38,8 +38,8 @@ from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
 from stellarrow.sources.flight import FlightSource
 from stellarrow.sources.grpc import GrpcSource
-from stellarrow.telemetry import tracing
 from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.trace_export import exported
 
 ANYWHERE = Address("127.0.0.1", 0)
 NETWORK = sa.Network.of("synthetic")
@@ -156,7 +156,7 @@ def is_whole(collector: Collector) -> bool:
 def test_a_chunk_is_one_trace_through_source_processor_and_consumer(
     scheme: str, collector: Collector, lake: Path, tmp_path: Path, database: str
 ) -> None:
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         with chained(scheme, lake, tmp_path, database):
             collector.wait_for(lambda: is_whole(collector))
         collector.wait_for(lambda: {"DoGet", "DoGet ledgers@1.0"} <= {one.name for one in collector.spans})
@@ -183,7 +183,7 @@ def test_a_source_that_records_nothing_leaves_the_trace_to_begin_at_the_processo
     with relayed(lake, tmp_path / "letters") as relay:
         ledgers = [one for group in relay.streams(100, 119) for one in group]
     assert {one.trace for one in ledgers} == {""}
-    with tracing.exported("stellarrow-test"), closing(FileSource(lake)) as source:
+    with exported("stellarrow-test"), closing(FileSource(lake)) as source:
         sa.run(source, tables=["ledgers"], sinks=[f"parquet:{tmp_path / 'out'}"], network="synthetic")
         collector.wait_for(lambda: len(collector.named("fetch")) == 4)
 

@@ -26,6 +26,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.protocols import Sink
 from stellarrow.sources.files import FileSource
 from stellarrow.telemetry import logs, otel, tracing
+from stellarrow.telemetry.trace_export import exported
 
 FIRST, LAST = "stellarrow.first_ledger", "stellarrow.last_ledger"
 
@@ -63,7 +64,7 @@ def extract(lake: Path, location: str) -> sa.Report:
 def test_each_chunk_is_one_trace_from_its_fetch_to_its_commit(
     telling: Collector, lake: Path, tmp_path: Path
 ) -> None:
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         extract(lake, f"parquet:{tmp_path / 'out'}")
         telling.wait_for(lambda: len(telling.named("commit")) == 3)
     fetched = telling.named("fetch")
@@ -120,7 +121,7 @@ def test_what_turns_opentelemetry_off_turns_traces_off(
 ) -> None:
     for name, value in said.items():
         monkeypatch.setenv(name, value)
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         assert not tracing.is_on()
 
 
@@ -128,7 +129,7 @@ def test_names_and_attributes_are_those_of_the_variables(
     telling: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "mine")
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         tracing.record("fetch", "", time.time_ns())
         telling.wait_for(lambda: telling.spans)
     assert telling.spans[0].service == "mine"
@@ -138,7 +139,7 @@ def test_a_sampler_that_takes_nothing_leaves_nothing_to_send(
     telling: Collector, lake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "always_off")
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         assert extract(lake, f"parquet:{tmp_path / 'out'}").ledgers == 30
     assert telling.spans == []
 
@@ -148,7 +149,7 @@ def test_traces_go_over_grpc_where_the_protocol_says_so(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", telling.grpc_url)
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         tracing.record("fetch", "", time.time_ns())
         telling.wait_for(lambda: telling.spans)
 
@@ -170,7 +171,7 @@ def test_a_value_that_cannot_be_meant_is_told(
     name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(name, value)
-    with pytest.raises(ConfigError, match=told), tracing.exported("stellarrow-test"):
+    with pytest.raises(ConfigError, match=told), exported("stellarrow-test"):
         pass
 
 
@@ -178,13 +179,13 @@ def test_lines_of_the_log_tell_the_trace_they_belong_to(
     telling: Collector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     log = logging.getLogger("stellarrow.test")
-    with logs.written("info", "json"), tracing.exported("stellarrow-test"):
+    with logs.written("info", "json"), exported("stellarrow-test"):
         trace = tracing.record("fetch", "", time.time_ns())
         with tracing.span("commit", trace):
             log.info("inside")
         log.info("outside")
         telling.wait_for(lambda: len(telling.named("commit")) == 1)
-    with logs.written("info", "console"), tracing.exported("stellarrow-test"):
+    with logs.written("info", "console"), exported("stellarrow-test"):
         with tracing.span("commit", trace):
             log.info("plain")
         telling.wait_for(lambda: len(telling.named("commit")) == 2)
@@ -215,7 +216,7 @@ class Refusing:
 
 def test_a_step_that_fails_is_an_error_of_its_trace_without_secrets(telling: Collector, lake: Path) -> None:
     sink: Sink = Refusing()
-    with tracing.exported("stellarrow-test"), closing(FileSource(lake)) as source:
+    with exported("stellarrow-test"), closing(FileSource(lake)) as source:
         with pytest.raises(sa.SinkError):
             sa.run(source, tables=["ledgers"], sinks=[sink], network="synthetic")
         telling.wait_for(lambda: telling.named("write"))
@@ -225,7 +226,7 @@ def test_a_step_that_fails_is_an_error_of_its_trace_without_secrets(telling: Col
 
 
 def test_of_many_chunks_a_second_some_are_traced_and_the_rest_by_nobody(telling: Collector) -> None:
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         traces = [tracing.record("fetch", "", time.time_ns()) for _ in range(2_000)]
         taken = [trace for trace in traces if tracing.is_recorded(trace)]
         assert 0 < len(taken) < 1_000
@@ -237,7 +238,7 @@ def test_of_many_chunks_a_second_some_are_traced_and_the_rest_by_nobody(telling:
 
 
 def test_what_others_send_as_a_trace_and_is_none_begins_one_or_is_left_out(telling: Collector) -> None:
-    with tracing.exported("stellarrow-test"):
+    with exported("stellarrow-test"):
         for wrong in ("x", "00-zz-zz-01", f"00-{'0' * 32}-{'0' * 16}-01", "00-1-2"):
             assert tracing.record("receive", wrong, time.time_ns())
         assert tracing.of_message({"100": "x", "y": "z", "5": 5}) == {}

@@ -29,7 +29,7 @@ from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Aged, Listed, Measured, Shared, Sink, Source
 from stellarrow.sources.stdin import StdinSource
-from stellarrow.telemetry import tracing
+from stellarrow.telemetry.trace_export import exported
 from stellarrow.verification.row_counts import RowCountComparison
 from stellarrow.verification.stored_tables import stored_tables
 
@@ -83,7 +83,7 @@ class Job:
         self._warn_of_others(sinks)
         letters = self._dead_letters()
         with (
-            tracing.exported("stellarrow-extract"),
+            exported("stellarrow-extract"),
             signals.stopping() as stop,
             progress_bar.shown("extract", stop.event) as progress,
         ):

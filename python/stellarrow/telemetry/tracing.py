@@ -1,11 +1,10 @@
-"""Traces: one a chunk of ledgers, from its fetch to its commit. They cost nothing until they are turned on.
+"""Traces: one a chunk of ledgers, from its fetch to its commit. They cost nothing until trace_export.py turns them on.
 
 A trace travels as W3C's traceparent, a text; the empty text means that there is none.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final, Protocol, TypeVar
@@ -13,7 +12,6 @@ from typing import Final, Protocol, TypeVar
 NOT_RECORDED: Final = f"00-{'0' * 31}1-{'0' * 15}1-00"  # the trace of what no service is to record
 HEADER: Final = "traceparent"  # of calls, as W3C names it
 MESSAGES: Final = "traceparents"  # of a batch: the first ledger of each chunk in it, and that chunk's trace
-_WANTED: Final = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_TRACES_EXPORTER")
 _NOTHING: Final[AbstractContextManager[str]] = nullcontext("")
 _MOST_OF_A_BATCH: Final = 64
 _TRACE_LENGTH: Final = 55  # characters of a traceparent
@@ -78,30 +76,6 @@ def recorded_by(recorder: Recorder) -> Iterator[None]:
         yield
     finally:
         _SWITCH.recorder = before
-
-
-@contextmanager
-def exported(service: str) -> Iterator[None]:
-    """Send traces where the environment variables of OpenTelemetry say, while the block lasts.
-
-    Without such variables nothing is recorded, and nothing is loaded. `service` is the name unless
-    OTEL_SERVICE_NAME gives another.
-    """
-    if not _is_wanted(os.environ):
-        yield
-        return
-    from stellarrow.telemetry.otel import exporting  # noqa: PLC0415  an extra
-
-    with exporting(service) as recorder, recorded_by(recorder):
-        yield
-
-
-def _is_wanted(environ: Mapping[str, str]) -> bool:
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return False
-    if environ.get("OTEL_TRACES_EXPORTER", "").strip().lower() == "none":
-        return False
-    return any(environ.get(name, "").strip() for name in _WANTED)
 
 
 def record(name: str, trace: str, began: int, **attributes: Attribute) -> str:

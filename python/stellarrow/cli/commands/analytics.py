@@ -14,7 +14,8 @@ from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Analytics as Settings
-from stellarrow.telemetry import logs, tracing
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = """\b
 Examples:
@@ -49,7 +50,7 @@ def serve(settings: Settings) -> None:
     extras.require("analytics serve", "servers", "sql", "analytics", *source, *aging)
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-analytics"),
+        exported("stellarrow-analytics"),
         stopping(LATE, starting=True) as stop,
     ):
         _serve(settings, stop)

@@ -15,7 +15,8 @@ from stellarrow.cli.options import Paged
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Processor as Settings
-from stellarrow.telemetry import logs, tracing
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = (
     "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"
@@ -51,7 +52,7 @@ def serve(settings: Settings) -> None:
     extras.require("processor serve", "servers", *registry.extras_of(settings.source))
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-processor"),
+        exported("stellarrow-processor"),
         stopping(LATE, starting=True) as stop,
     ):
         _serve(settings, stop)

@@ -16,7 +16,8 @@ from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Consumer as Settings
 from stellarrow.config import SinkServer
 from stellarrow.net.redaction import redacted_url
-from stellarrow.telemetry import logs, tracing
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE: Final = (
     "\b\nExample:\n  stellarrow sink postgres serve --database-url postgres://me@localhost/stellar"
@@ -58,7 +59,7 @@ def serve(settings: SinkServer) -> None:
 
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-sink"),
+        exported("stellarrow-sink"),
         stopping(LATE, starting=True) as stop,
         closing(Service(settings)) as service,
     ):
@@ -88,7 +89,7 @@ def serve_postgres(settings: Settings) -> None:
 
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-consumer"),
+        exported("stellarrow-consumer"),
         stopping(LATE, starting=True) as stop,
     ):
         SinkService(settings, stop.event).run(begin=stop.begin)

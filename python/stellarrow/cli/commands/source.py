@@ -16,8 +16,9 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Source as Settings
 from stellarrow.net.redaction import redacted_url
-from stellarrow.telemetry import logs, tracing
+from stellarrow.telemetry import logs
 from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
 
@@ -44,7 +45,7 @@ def serve(settings: Settings) -> None:
     extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-source"),
+        exported("stellarrow-source"),
         stopping(LATE, starting=True) as stop,
     ):
         _serve(settings, stop)

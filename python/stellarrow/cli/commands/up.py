@@ -20,7 +20,8 @@ from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Analytics, Listening, Processor, Settings, Source, find_file, read
 from stellarrow.config.settings import settings_of
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
-from stellarrow.telemetry import logs, tracing
+from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = """\b
 Examples:
@@ -63,7 +64,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     extras.require("up", "servers", "sql", "analytics", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
-        tracing.exported("stellarrow-up"),
+        exported("stellarrow-up"),
         stopping(LATE, starting=True) as stop,
         _located(settings) as location,
     ):
