@@ -1,4 +1,4 @@
-"""Traces: one a chunk of ledgers, from its fetch to its commit. They cost nothing until trace_export.py turns them on.
+"""Traces: one a chunk of ledgers, from its fetch to its commit; free until trace_export.py turns them on.
 
 A trace travels as W3C's traceparent, a text; the empty text means that there is none.
 """
