@@ -73,7 +73,9 @@ def run(
         opened = stack.enter_context(closing(_opened_source(settings, metrics)))
         network = registry.find_network(opened, settings.network)
         ledgers = _wanted_ledgers(settings, opened)
-        ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
+        ledgers_out = stack.enter_context(
+            closing(SourceService(source, opened, network, metrics, health=settings.health_port))
+        )
         tables_out = stack.enter_context(
             closing(ProcessorService(replace(settings, network=network.written)))
         )
@@ -82,6 +84,8 @@ def run(
         answers = stack.enter_context(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
+        for beside in (ledgers_out.beside, answers.beside):
+            tables_out.http.speak_for(beside)
         begin()
         services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
         for one in services.values():
