@@ -88,17 +88,20 @@ def run(
             tables_out.http.speak_for(beside)
         begin()
         services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
-        for one in services.values():
+        for one in (*services.values(), *sinks):
             one.start()
         _start_sessions(ledgers, tables_out)
-        for sink in sinks:
-            sink.start()
-        named = {name: one.addresses for name, one in services.items()}
-        announce({**named, "sinks": ", ".join(map(redacted_url, locations))})
+        announce(_named(services, locations))
         while not stop.wait(_READABLE_POLL_SECONDS):
             for one in services.values():
                 one.look()
         return _drained([*services.values()], sinks)
+
+
+def _named(services: dict[str, Any], locations: Sequence[str]) -> dict[str, str]:
+    """Return where each service is reached, and what the sinks are."""
+    reached = {name: one.addresses for name, one in services.items()}
+    return {**reached, "sinks": ", ".join(map(redacted_url, locations))}
 
 
 def _analytics(settings: Analytics, tables: Any, network: Network, locations: Sequence[str]) -> Any:
