@@ -97,9 +97,9 @@ class HealthServer:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
 
-    def speak_for(self, service: Beside) -> None:
-        """Show another service of the process too: all are ready, or none is."""
-        self._beside.append(service)
+    def speak_for(self, *services: Beside) -> None:
+        """Show other services of the process too: all are ready, or none is."""
+        self._beside += services
 
     @property
     def address(self) -> Address:

@@ -84,8 +84,7 @@ def run(
         answers = stack.enter_context(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
-        for beside in (ledgers_out.beside, answers.beside):
-            tables_out.http.speak_for(beside)
+        tables_out.http.speak_for(ledgers_out.beside, answers.beside)
         begin()
         services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
         for one in (*services.values(), *sinks):
