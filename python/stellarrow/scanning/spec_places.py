@@ -14,6 +14,8 @@ from stellarrow.core.typed import Code, Knowledge
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.pipeline.spec_cache import SpecCache
+from stellarrow.sources.archive_specs import SpecArchive, is_archive
+from stellarrow.sources.spec_entries import SpecEntries, code_key, instance_key
 from stellarrow.storage.paths import local_path
 
 _HASH: Final = re.compile("[0-9a-f]{64}")
@@ -97,21 +99,32 @@ def _from_node(known: Knowledge, url: str, cache: SpecCache) -> None:
     from stellarrow.sources.rpc.specs import open_node  # noqa: PLC0415  an extra
 
     with open_node(url) as node:
-        for contract in filter(is_contract, known.targets):
-            if not known.history(contract) and (ran := node.ran(contract)):
-                known.note(contract, *ran)
-        _from_cache(known, cache)
-        for hash in known.missing():
-            if (code := node.code(hash)) is not None:
-                cache.put(code)
-                known.add_code(hash, code)
+        _from_entries(known, node, cache)
+
+
+def _from_entries(known: Knowledge, place: SpecEntries, cache: SpecCache) -> None:
+    unknown = [one for one in known.targets if is_contract(one) and not known.history(one)]
+    place.look_for(map(instance_key, unknown))
+    for contract in unknown:
+        if ran := place.ran(contract):
+            known.note(contract, *ran)
+    _from_cache(known, cache)
+    place.look_for(map(code_key, known.missing()))
+    for hash in known.missing():
+        if (code := place.code(hash)) is not None:
+            cache.put(code)
+            known.add_code(hash, code)
 
 
 def _from_folder(known: Knowledge, place: Path, cache: SpecCache) -> None:
     if not place.is_dir():
         raise ConfigError(
-            f"--specs is {place}: name a folder of .wasm files, one that extract wrote, or an RPC node (https://…)"
+            f"--specs is {place}: name a folder of .wasm files, one that extract wrote, a history archive on"
+            " disk, or an RPC node (https://…)"
         )
+    if is_archive(place):
+        _from_entries(known, SpecArchive(place), cache)
+        return
     files = {sha256(code).hexdigest(): code for code in map(Path.read_bytes, sorted(place.glob("*.wasm")))}
     if not files:
         _from_extract(known, place, cache)
