@@ -306,7 +306,8 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, words: tupl
         )
     assert (done.returncode, done.stderr) == (
         1,
-        "error: the output cannot be written (No space left on device): make room there, or choose another place\n",
+        "error: the output cannot be written (No space left on device): make room there, or choose another"
+        " place\n",
     )
 
 
