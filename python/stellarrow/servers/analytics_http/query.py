@@ -96,10 +96,12 @@ class Queries:
         return sealed(body, headers, None if format_name == "parquet" else coding)
 
     @contextmanager
-    def begun(self, asked: AskedSql) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
-        """Yield what a query reads, and the rows of its answer as they come."""
+    def begun(self, asked: AskedSql, *, describe: bool = False) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
+        """Yield what a query reads, and the rows of its answer as they come, or its columns alone."""
         read = sandboxed(self._tables)
-        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=read.tables) as found:
+        with self._sandbox.answer(
+            asked.text, asked.params, asked.limits, tables=read.tables, describe=describe
+        ) as found:
             yield read, found
 
     def close(self) -> None:
