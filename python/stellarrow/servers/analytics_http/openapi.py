@@ -143,6 +143,10 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
             "description": endpoint.summary,
             "content": {MEDIA_TYPES["json"]: {"schema": dict(endpoint.document) or row}},
         }
+    return _page(endpoint, row)
+
+
+def _page(endpoint: Endpoint, row: Mapping[str, Any]) -> dict[str, Any]:
     page = {
         "type": "object",
         "required": ["rows", "next_cursor", "as_of_ledger"],
