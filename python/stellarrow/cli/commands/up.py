@@ -22,6 +22,7 @@ from stellarrow.config import Analytics, Listening, Processor, Settings, Source,
 from stellarrow.config.settings import settings_of
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = """\b
 Examples:
@@ -64,6 +65,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     extras.require("up", "servers", "sql", "analytics", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-up"),
         stopping(LATE, starting=True) as stop,
         _located(settings) as location,
     ):
