@@ -26,7 +26,9 @@ _EXAMPLE: Final = (
 @click.argument("source", required=False)
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Who works.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many at once; one a processor by default.")
-@click.option("--address", metavar="ADDRESS", help="The cluster, such as auto, for --engine ray.")
+@click.option(
+    "--address", metavar="ADDRESS", help="The cluster of ray or spark, such as auto or spark://HOST:7077."
+)
 @list_option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
 @list_option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
 @click.option("--to", multiple=True, metavar="SINK", help="Where to.  [./stellarrow-data]")
