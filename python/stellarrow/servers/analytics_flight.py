@@ -6,7 +6,6 @@ import json
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -27,6 +26,7 @@ from stellarrow.servers.analytics_http.query import MOST_ROWS, AskedSql, Queries
 from stellarrow.servers.analytics_rows import RowStream
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
 from stellarrow.servers.flight_errors import Unimplemented, answering
+from stellarrow.servers.flight_sql.answering import ACTIONS, PUT_OF_PARAMETERS, FlightSql
 from stellarrow.sql.sandbox import SandboxAnswer
 
 Answered = tuple[pa.Schema, Iterator[tuple[pa.RecordBatch, Mapping[str, Any]]]]
@@ -54,6 +54,7 @@ class AnalyticsFlight(FlightListener):
             tls=tls,
             access=access,
             insecure=insecure,
+            put_call=f"Flight.{PUT_OF_PARAMETERS}",
         )
 
 
@@ -87,27 +88,41 @@ class _Answers:
             return snapshot.answer_schema(command.question.columns)
         if isinstance(command, FiguresRequest):
             return command.schema
-        with self.query(command, rows=1) as (_, found):
-            return found.schema
+        return self.described(command)[0]
+
+    def described(self, command: SqlCommand) -> tuple[pa.Schema, tuple[str, ...]]:
+        """Return a query's columns, and what values may be given for."""
+        with self.query(command, describe=True) as (_, found):
+            for _ in found:
+                pass
+            return found.schema, found.parameters
+
+    def queried(self, command: SqlCommand) -> tuple[pa.Schema, list[pa.RecordBatch], dict[str, Any]]:
+        """Return the columns and rows of a query, and what is told of them."""
+        with self.query(command) as (as_of, found):
+            batches = [*found]  # bounded; what waits for a slow reader holds up no other query
+            told = {"as_of_ledger": as_of, "truncated": found.truncated}
+        return found.schema, batches or [pa.RecordBatch.from_pylist([], found.schema)], told
 
     @contextmanager
-    def query(self, command: SqlCommand, *, rows: int = 0) -> Iterator[tuple[int, SandboxAnswer]]:
+    def query(self, command: SqlCommand, *, describe: bool = False) -> Iterator[tuple[int, SandboxAnswer]]:
         """Yield as of which ledger a query is, and its answer; some run at once, others wait for a while."""
         asked = AskedSql.read(command.given, rows=MOST_ROWS)
-        if rows:
-            asked = replace(asked, limits=replace(asked.limits, rows=rows))
         if not self._turns.acquire(timeout=_WAIT_SECONDS):
             raise TooManyCalls("other queries take all the time there is: ask again in a moment")
         try:
-            with self._queries.begun(asked) as found:
+            with self._queries.begun(asked, describe=describe) as found:
                 yield found
         finally:
             self._turns.release()
 
 
 class _Analytics(GuardedFlight):
+    actions = ACTIONS
+
     def __init__(self, answers: _Answers, access: Access | None, **made: Any) -> None:
         self._answers = answers
+        self._sql = FlightSql(answers.tables, answers)
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
@@ -117,6 +132,8 @@ class _Analytics(GuardedFlight):
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         with answering():
+            if message := self._sql.read(descriptor.command or b""):
+                return self._sql.info(message, descriptor)
             command = self._command(descriptor)
             told: dict[str, Any] = {}
             if isinstance(command, RowsCommand):
@@ -131,13 +148,34 @@ class _Analytics(GuardedFlight):
             return flight.FlightInfo(schema, descriptor, parts, ordered=True, app_metadata=metadata)
 
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        if message := self._sql.read(descriptor.command or b""):
+            return flight.SchemaResult(self._sql.schema(message))
         return flight.SchemaResult(self._answers.schema(self._command(descriptor)))
+
+    def act(self, _: Grant, action: flight.Action) -> list[bytes]:
+        return self._sql.act(action)
+
+    def put_verb(self, descriptor: flight.FlightDescriptor) -> str:
+        return PUT_OF_PARAMETERS if self._sql.is_read(descriptor) else super().put_verb(descriptor)
+
+    def put(
+        self,
+        _: flight.ServerCallContext,
+        __: Grant,
+        descriptor: flight.FlightDescriptor,
+        reader: Any,
+        writer: Any,
+    ) -> None:
+        self._sql.put(descriptor, reader, writer)
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
     ) -> flight.GeneratorStream:
-        command = self._parsed(ticket.ticket)
         options = write_options(context)
+        if message := self._sql.read(ticket.ticket):
+            schema, rows = self._sql.rows(message)
+            return flight.GeneratorStream(schema, _sent(rows, grant), options=options)
+        command = self._parsed(ticket.ticket)
         if isinstance(command, SqlCommand):
             answered = self._queried(command)
         elif isinstance(command, FiguresRequest):
@@ -172,11 +210,8 @@ class _Analytics(GuardedFlight):
         return answer.rows.schema, ((rows, told) for rows in batches)
 
     def _queried(self, command: SqlCommand) -> Answered:
-        with self._answers.query(command) as (as_of, found):
-            batches = [*found]  # bounded; what waits for a slow reader holds up no other query
-            told = {"as_of_ledger": as_of, "truncated": found.truncated}
-        empty = pa.RecordBatch.from_pylist([], found.schema)
-        return found.schema, ((rows, told) for rows in batches or [empty])
+        schema, batches, told = self._answers.queried(command)
+        return schema, ((rows, told) for rows in batches)
 
 
 def _sent(

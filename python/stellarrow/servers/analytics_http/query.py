@@ -93,10 +93,12 @@ class Queries:
         return sealed(body, headers, None if format_name == "parquet" else coding)
 
     @contextmanager
-    def begun(self, asked: AskedSql) -> Iterator[tuple[int, SandboxAnswer]]:
-        """Yield as of which ledger an answer is, and its rows as they come."""
+    def begun(self, asked: AskedSql, *, describe: bool = False) -> Iterator[tuple[int, SandboxAnswer]]:
+        """Yield as of which ledger an answer is, and its rows as they come, or its columns alone."""
         as_of, tables = sandboxed(self._tables)
-        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
+        with self._sandbox.answer(
+            asked.text, asked.params, asked.limits, tables=tables, describe=describe
+        ) as found:
             yield as_of, found
 
     def close(self) -> None:
