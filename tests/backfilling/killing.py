@@ -66,7 +66,8 @@ class Driver:
                         os.kill(pid, signal.SIGKILL)
                         self.killed.append(line)
         assert driver.stdout
-        report = driver.stdout.read()
+        with driver.stdout as answer:
+            report = answer.read()
         assert driver.returncode == 0, self.log.read_text(errors="replace")[-3_000:]
         return report
 
@@ -80,6 +81,8 @@ class Driver:
         family = [pid for pid, _ in below(driver.pid)]
         driver.kill()
         driver.wait()
+        assert driver.stdout
+        driver.stdout.close()
         self.killed.append(b"driver")
         time.sleep(self.dice.uniform(0.0, 2.0))  # what was left behind may go on meanwhile
         self.orphans += family

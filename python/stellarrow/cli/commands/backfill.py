@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -50,7 +51,8 @@ def command(
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     if not settings.source:
         raise ConfigError("no source is named: give a path or a URL that every worker reaches")
-    with signals.stopping() as stop:
+    # Engines tell of workers that they lost on stdout, which is the report's alone.
+    with signals.stopping() as stop, redirect_stdout(sys.stderr):
         report = backfill(
             settings.source,
             tables=settings.tables,
