@@ -22,7 +22,8 @@ MODULES = {
 FLOORS = (
     ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "telemetry", "extras"),
+    ("ledgers", "filter", "extras"),
+    ("telemetry",),
     ("net", "protocols", "sql"),
     ("core",),
     ("registry",),

