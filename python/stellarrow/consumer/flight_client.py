@@ -94,7 +94,9 @@ class FlightTable:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                yield from (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+                arrivals = (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+                # One of no ledger tells that some left, where there is nothing behind them.
+                yield from (one for one in arrivals if one.last or one.rows.num_rows)
 
     def _arrival(self, chunk: flight.FlightStreamChunk) -> Arrival:
         arrival = _read(chunk)

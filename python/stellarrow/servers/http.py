@@ -39,7 +39,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import BACKLOG, CONNECTIONS, BoundedLoop, BriefFaults, bounded
-    from stellarrow.servers.origins import ChangesOfOwnPages
+    from stellarrow.servers.origins import ChangesOfOwnPages, OwnNames
     from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
@@ -78,6 +78,7 @@ class HealthServer:
         access: Access | None = None,
         keys: KeyStore | None = None,
         cors_origins: Sequence[str] = (),
+        allowed_hosts: Sequence[str] = (),
         insecure: bool = False,
         state_dir: Path | None = None,
         sockets: int = 0,
@@ -91,7 +92,8 @@ class HealthServer:
         )
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
-        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls)
+        names = [] if access else [Middleware(OwnNames, bound=address.host, allowed=tuple(allowed_hosts))]
+        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls, names)
         config = _config(app, tls, sockets)
         self._socket = bound(address)
         self._server = uvicorn.Server(config)
@@ -144,11 +146,16 @@ class HealthServer:
         return [*own, *routes, *(admin_http.routes(keys, access) if access else [])]
 
     def _guarded_app(
-        self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
+        self,
+        routes: list[BaseRoute],
+        access: Access | None,
+        origins: Sequence[str],
+        tls: Tls | None,
+        first: Sequence[Middleware],
     ) -> Headers:
         """Return the application; what is first in the list sees a request first."""
         self.calls = tuple(calls_of(routes))
-        guards = []
+        guards = [*first]
         if origins:
             guards.append(
                 Middleware(
