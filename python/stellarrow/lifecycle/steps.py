@@ -72,7 +72,7 @@ class Steps:
     confirm: Confirm = unconfirmed
 
     def take(self, step: Step, table: AgingTable) -> int:
-        """Take a step and return the bytes that it freed; SinkError where it could not be: nothing is lost."""
+        """Take a step, return the bytes that it freed; SinkError where it could not be: nothing is lost."""
         wait = _FIRST_WAIT
         while True:
             try:

@@ -65,7 +65,7 @@ def plan_command(settings: Settings, place: str, as_json: bool) -> int:
 @options(Settings, _RUN_PAGE)
 @_json
 def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) -> int:
-    """Compress, archive and delete what is due in PLACE. It may be stopped at any moment; the next run continues."""
+    """Do what is due in PLACE. It may be stopped at any moment; the next run continues."""
     if dry_run:
         with _opened(settings, place, NoAudit()) as lifecycle:
             return _show_plan(lifecycle.plan(), place, as_json=as_json)
