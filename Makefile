@@ -40,9 +40,8 @@ test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceb
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
 	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py tests/sinks/iceberg
 
-test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
-	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
-	PYTHONPATH=target/engines $(BIN)/pytest -m "slow or not slow" tests/backfilling
+test-engines: $(CORE) servers ## run the tests of Spark, Ray, Dask and Daft, which are fetched: 1 GB
+	$(BIN)/pytest -m "slow or not slow" tests/backfilling tests/spark
 
 cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
 	@$(BIN)/python tests/run_cases.py

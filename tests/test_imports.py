@@ -48,6 +48,7 @@ FLOORS = (
     ("servers.raw", "servers"),
     ("running", "scanning", "verification", "lifecycle"),
     ("backfilling",),
+    ("spark",),
     ("services",),
     ("cli.output",),
     ("cli.query",),
