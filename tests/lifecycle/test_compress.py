@@ -43,7 +43,7 @@ def aged(request: pytest.FixtureRequest, tmp_path: Path, ledgers: tuple[bytes, .
 
 def cold(folder: Path, ledgers: tuple[bytes, ...], make: str, **more: int) -> Aged:
     """Ledgers 100 to 119 are older than ten days, those after them are not."""
-    made = Aged(folder, ledgers, tables=("contract_data",), **more, **MAKES[make])  # type: ignore[arg-type]
+    made = Aged(folder, ledgers, tables=("contract_data",), **more, **MAKES[make])
     made.policy, made.days = TEN_DAYS, 10
     return made
 
