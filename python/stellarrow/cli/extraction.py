@@ -29,6 +29,7 @@ from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Aged, Listed, Measured, Shared, Sink, Source
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.telemetry.trace_export import exported
 from stellarrow.verification.row_counts import RowCountComparison
 from stellarrow.verification.stored_tables import stored_tables
 
@@ -43,12 +44,12 @@ class Job:
         self._source = source
         self._settings = settings
         network = registry.find_network(source, settings.network)
-        typed, self._tables = typed_tables(source, settings, network)
+        self._typed, self._tables = typed_tables(source, settings, network)
         for name in self._tables:
             table(name)
         self._options = DecodeOptions(
             network=network,
-            typed=typed,
+            typed=self._typed.tables if self._typed else None,
             where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,
@@ -81,7 +82,11 @@ class Job:
         wanted = self.wanted()
         self._warn_of_others(sinks)
         letters = self._dead_letters()
-        with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
+        with (
+            exported("stellarrow-extract"),
+            signals.stopping() as stop,
+            progress_bar.shown("extract", stop.event) as progress,
+        ):
             report = self._extract(
                 sinks,
                 wanted,
@@ -141,11 +146,15 @@ class Job:
     ) -> loop.Report:
         settings = self._settings
         asked = settings.verify_hashes if verify_hashes is None else verify_hashes
+        options = replace(self._options, verify_hashes=asked)
+        is_followed = self._typed and loop.is_open(ledgers)
+        followed = self._typed.followed(self._tables, options) if self._typed and is_followed else None
         return loop.run(
-            self._source,
+            followed.noted_by(self._source) if followed else self._source,
+            decoder=followed,
             tables=self._tables,
             sinks=sinks,
-            options=replace(self._options, verify_hashes=asked),
+            options=options,
             limits=loop.Limits(settings.workers, settings.budget_mb, settings.commit_every),
             ledgers=ledgers,
             **choices,

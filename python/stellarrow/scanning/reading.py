@@ -120,7 +120,8 @@ def scan(
         return scan_state(table, lambda one: scan(source, table=one, **choices))
     typed = None
     if is_typed(table) and not (extracted := _extracted(source, table, Filter(), None, None)):
-        typed, network = learned(source, [table], specs=specs, ledgers=asked, network=network)
+        made = learned(source, [table], specs=specs, ledgers=asked, network=network)
+        typed, network = made.tables, made.network
         table = typed.one(table)
     chosen = _named(Filter.of(where), filter, projection, table, columns, decoded=decoded)
     if extracted := _extracted(source, table, chosen, columns, asked):
@@ -183,7 +184,7 @@ def _extracted(
     asked: LedgerSet | str | None,
 ) -> Scan | None:
     """Scan what was extracted into a folder or a sink; None where there is none, or not with this table."""
-    if (folder := _find_table(source, table)) is None:
+    if (folder := find_stored(source, table)) is None:
         return None
     picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
@@ -191,7 +192,8 @@ def _extracted(
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 
-def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+    """Find a table that was extracted into a folder or a sink; None where the place is one of ledgers."""
     if not isinstance(source, str | os.PathLike):
         return None
     if ":" in str(source):

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import flight
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.figures import KeptFigures
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES
 from stellarrow.errors import TooManyCalls, nearest
+from stellarrow.ledgers import LedgerSet
 from stellarrow.net.address import Address
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.analytics_commands import Command, NoCommand, RowsCommand, SqlCommand, of_path, parse
-from stellarrow.servers.analytics_http.query import MOST_ROWS, AskedSql, Queries
+from stellarrow.servers.analytics_http.query import MOST_ROWS, AskedSql, Queries, Sandboxed
 from stellarrow.servers.analytics_rows import RowStream
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
 from stellarrow.servers.flight_errors import Unimplemented, answering
@@ -31,6 +33,7 @@ from stellarrow.sql.sandbox import SandboxAnswer
 
 Answered = tuple[pa.Schema, Iterator[tuple[pa.RecordBatch, Mapping[str, Any]]]]
 _QUERIES: Final = 2  # at once
+_LEFT: Final = 100  # ranges that left, told of a table
 _WAIT_SECONDS: Final = 10.0  # of a query for its turn
 
 
@@ -99,14 +102,16 @@ class _Answers:
 
     def queried(self, command: SqlCommand) -> tuple[pa.Schema, list[pa.RecordBatch], dict[str, Any]]:
         """Return the columns and rows of a query, and what is told of them."""
-        with self.query(command) as (as_of, found):
+        with self.query(command) as (read, found):
             batches = [*found]  # bounded; what waits for a slow reader holds up no other query
-            told = {"as_of_ledger": as_of, "truncated": found.truncated}
+            told = {"as_of_ledger": read.as_of, "truncated": found.truncated, **_left(read.gaps())}
         return found.schema, batches or [pa.RecordBatch.from_pylist([], found.schema)], told
 
     @contextmanager
-    def query(self, command: SqlCommand, *, describe: bool = False) -> Iterator[tuple[int, SandboxAnswer]]:
-        """Yield as of which ledger a query is, and its answer; some run at once, others wait for a while."""
+    def query(
+        self, command: SqlCommand, *, describe: bool = False
+    ) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
+        """Yield what a query reads, and its answer; some run at once, others wait for a while."""
         asked = AskedSql.read(command.given, rows=MOST_ROWS)
         if not self._turns.acquire(timeout=_WAIT_SECONDS):
             raise TooManyCalls("other queries take all the time there is: ask again in a moment")
@@ -137,8 +142,11 @@ class _Analytics(GuardedFlight):
             command = self._command(descriptor)
             told: dict[str, Any] = {}
             if isinstance(command, RowsCommand):
-                told["as_of_ledger"] = self._answers.tables.snapshot(command.question.table).as_of
-                command = command.until(told["as_of_ledger"])
+                snapshot = self._answers.tables.snapshot(command.question.table)
+                told["as_of_ledger"] = snapshot.as_of
+                left = snapshot.absences(LedgerSet([command.question.ledgers]))
+                told |= _left(left)
+                command = command.until(snapshot.known.last if left else snapshot.as_of)
             if network := self._answers.tables.network:
                 told["network"] = network.passphrase
             # No location: where the client is already connected.
@@ -205,6 +213,7 @@ class _Analytics(GuardedFlight):
             "first_ledger": answer.ledgers.first if answer.ledgers else 0,
             "last_ledger": answer.ledgers.end if answer.ledgers else 0,
             "complete": True,
+            **_left(self._answers.figures.gaps(command.name)),
         }
         batches = answer.rows.combine_chunks().to_batches()
         return answer.rows.schema, ((rows, told) for rows in batches)
@@ -212,6 +221,11 @@ class _Analytics(GuardedFlight):
     def _queried(self, command: SqlCommand) -> Answered:
         schema, batches, told = self._answers.queried(command)
         return schema, ((rows, told) for rows in batches)
+
+
+def _left(gaps: Sequence[Absence]) -> dict[str, Any]:
+    """Return what app_metadata says of ledgers that left; nothing where none did."""
+    return {"left": [one.to_dict() for one in gaps[:_LEFT]]} if gaps else {}
 
 
 def _sent(

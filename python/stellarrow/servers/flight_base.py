@@ -314,6 +314,12 @@ VERBS: Final = (
 )
 
 
+def headers_of_call(context: flight.ServerCallContext) -> Mapping[str, str]:
+    """Return the headers of a call."""
+    call = context.get_middleware("calls")
+    return call.headers if call else {}
+
+
 def gone_of(context: flight.ServerCallContext, grant: Grant) -> Callable[[], bool]:
     """Return what tells a stream that its client has left, or is not let in any more."""
     return lambda: context.is_cancelled() or grant.has_ended()

@@ -36,6 +36,10 @@ _ENVIRONMENT: Final = {  # and nothing of this process's, which may hold secrets
 }
 
 
+class OutOfBounds(ConfigError):
+    """A query takes more time or memory than it may."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxLimits:
     """What a query may take; rows beyond are left out, all else beyond is an error."""
@@ -290,12 +294,12 @@ class SandboxAnswer:
         if self._failure:
             return self._failure
         if self._is_late:
-            return ConfigError(
+            return OutOfBounds(
                 f"the query took longer than {limits.seconds:g} s: ask for fewer ledgers, or for less of them"
             )
         if self._ended and self._ended.get("error") == "refused":
             return ConfigError(self._ended["message"])
-        return ConfigError(
+        return OutOfBounds(
             f"the query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, columns or"
             " groups"
         )
