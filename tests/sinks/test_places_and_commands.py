@@ -84,11 +84,12 @@ def test_a_place_by_another_name_than_its_sinks_is_a_sentence_and_never_rows(
         done = stellarrow(*words)
         assert told in done.err, words
         assert done.code in (1, 2) or (words[0] == "compact" and "nothing to merge" in done.out), words
-    for ask in (
+    asks: list[Callable[[], Any]] = [
         lambda: sa.scan(place, table="ledgers").to_table(),
         lambda: sa.analytics(place, "transfers"),
         lambda: sa.aggregate(place, "count(*) as n", table="ledgers"),
-    ):
+    ]
+    for ask in asks:
         with pytest.raises(sa.StellarrowError) as error:
             ask()
         assert told in str(error.value)

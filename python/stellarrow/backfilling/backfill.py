@@ -25,12 +25,8 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.protocols import OneWriter
 
-<<<<<<< HEAD
 _log: Final = logging.getLogger(__name__)
-ENGINES: Final = ("local", "ray")
-=======
 ENGINES: Final = ("local", "ray", "spark")
->>>>>>> next
 _TASKS_OF_A_WORKER: Final = 16  # at least, where there are as many parts: the last ones end together
 _LEDGERS_ALONE: Final = 8_000  # of a task where there is one worker, so that progress is told
 _LEDGERS_OF_A_TASK: Final = 64_000  # at most, so that little is lost with a worker

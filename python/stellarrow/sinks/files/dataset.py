@@ -149,17 +149,9 @@ def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
     for one in tables:
         if isinstance(one, Unreadable) and one.folder.rpartition("/")[2] == name:
             raise one.error
-<<<<<<< HEAD
     if isinstance(store, LocalFiles):
         refuse_other_sinks(Path(str(store)))
         refuse_delta(str(store), [name])
-    others = sorted({one.shape.facts["table"] for one in known})
-    raise SourceError(
-        f"{place} was extracted without {name}: it has {', '.join(others)}"
-        if others
-        else f"{place} has no {name}: extract something into it first"
-    )
-=======
     raise _without(place, name, known)
 
 
@@ -171,9 +163,11 @@ def _named(known: Sequence[Listing], name: str) -> list[Listing]:
     return loose if is_typed(name) and len(loose) == 1 else []
 
 
-def _without(place: Path, name: str, known: Iterable[Listing]) -> SourceError:
+def _without(place: str, name: str, known: Iterable[Listing]) -> SourceError:
     """Say what there is instead; of typed tables those of the same contract, or of which contracts."""
     names = sorted({one.shape.facts["table"] for one in known})
+    if not names:
+        return SourceError(f"{place} has no {name}: extract something into it first")
     if not is_typed(name):
         others = [one for one in names if not is_typed(one)]
         if whose := _targets(names):
@@ -206,7 +200,6 @@ def typed_tables(place: Path, target: str) -> list[str] | None:
     if own := [one for one in names if is_typed(one) and target_of(one) == target]:
         return own
     raise _without(place, f"{TYPED}{target}", known)
->>>>>>> next
 
 
 def is_extracted(place: Path) -> bool:
