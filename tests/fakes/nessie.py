@@ -73,7 +73,7 @@ def nessie(versitygw: S3) -> Iterator[Nessie]:
     with tempfile.TemporaryDirectory() as name:
         port = free_port()
         made = [f"-D{key}={value}" for key, value in _settings(port, free_port(), versitygw).items()]
-        argv = [java, "-Xmx768m", *made, "-jar", jar]
+        argv: list[str | Path] = [java, "-Xmx768m", *made, "-jar", jar]
         process = Process(argv, port=port, log=Path(name, "log"), patience=_START_SECONDS)
         yield Nessie(process, versitygw, bucket)
         process.kill()

@@ -199,7 +199,7 @@ def typed_tables(place: Path, target: str) -> list[str] | None:
     names = [one.shape.facts["table"] for one in known]
     if own := [one for one in names if is_typed(one) and target_of(one) == target]:
         return own
-    raise _without(place, f"{TYPED}{target}", known)
+    raise _without(str(place), f"{TYPED}{target}", known)
 
 
 def is_extracted(place: Path) -> bool:
