@@ -137,15 +137,6 @@ class Divided(Protocol):
 
 
 @runtime_checkable
-class OneWriter(Protocol):
-    """A sink that one process at a time writes to."""
-
-    @property
-    def writer_limit(self) -> str:
-        """Why, as a sentence without its end."""
-
-
-@runtime_checkable
 class Named(Protocol):
     """A source that people know by a name without secrets."""
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from stellarrow import extras
 from stellarrow.backfilling.plan import cut, ledgers_per_part, weights
@@ -23,7 +23,6 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
-from stellarrow.protocols import OneWriter
 
 _log: Final = logging.getLogger(__name__)
 ENGINES: Final = ("local", "ray", "spark")
@@ -40,6 +39,15 @@ class Engine(Protocol):
 
         A worker that is lost is replaced; a task that fails for good is TaskFailed.
         """
+
+
+@runtime_checkable
+class OneWriter(Protocol):
+    """A sink that one process at a time writes to."""
+
+    @property
+    def writer_limit(self) -> str:
+        """Why, as a sentence without its end."""
 
 
 @dataclass(slots=True)
