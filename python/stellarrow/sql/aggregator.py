@@ -14,7 +14,6 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.rows import no_rows
 from stellarrow.errors import ConfigError
 from stellarrow.sql import windows
 from stellarrow.sql.aggregation import COUNT, DISTINCT, SUM, Aggregate, Aggregation
@@ -136,7 +135,7 @@ class Aggregator:
     def _of_nothing(self, schema: pa.Schema) -> pa.Table:
         """Return what SQL says of no rows: none, or one where they are grouped by nothing."""
         if self._keys != [_ALL]:
-            return pa.Table.from_batches([no_rows(schema)])
+            return schema.empty_table()
         row = {field.name: None if field.nullable else 0 for field in schema}
         return pa.Table.from_pylist([row], schema)
 
