@@ -248,8 +248,7 @@ def test_the_topology_brings_ledgers_from_a_lake_to_postgresql_and_to_rest() -> 
         with connect(
             f"ws://127.0.0.1:{topology.ports['analytics:8080']}/v1/ws", open_timeout=SECONDS
         ) as socket:
-            socket.send(json.dumps({"op": "ping"}))
-            assert json.loads(socket.recv(timeout=SECONDS))["op"] == "pong"
+            assert json.loads(socket.recv(timeout=SECONDS))["op"] == "ready"
         assert topology.stop() == [0, 0, 0, 0]
 
 

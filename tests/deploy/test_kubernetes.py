@@ -219,7 +219,7 @@ def test_everything_at_once_has_autoscalers_monitors_and_a_job_with_an_index() -
     script = container["args"][0].replace("exec stellarrow", "echo")
     environ = {one["name"]: one["value"] for one in container["env"]} | {"JOB_COMPLETION_INDEX": "2"}
     done = subprocess.run(["/bin/sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith(f"--ledgers {58_752_000 + 2 * 64_000}:+64000")
+    assert done.stdout.strip().endswith(f"--ledgers 58752000:+{8 * 64_000} --shard 2/8")
 
 
 @pytest.mark.slow

@@ -129,6 +129,19 @@ class RangeFiles:
             enter(self._store, shape, ledgers, self.kept(ledgers), new=not whole)
         return placed
 
+    def replace(self, ledgers: LedgerRange) -> None:
+        """Put the ended files in the place of those of their names, which have the same rows.
+
+        In between the entry promises no bytes: whoever dies there leaves files that are read whole to be
+        proven, as those of an older stellarrow, and not damage.
+        """
+        files = self.kept(ledgers)
+        unproven = [KeptFile(one.path, 0, 0, "") for one in files]
+        enter(self._store, self._shape, ledgers, unproven, new=False)
+        for folder, file in sorted(self._files.items()):
+            file.upload.place(f"{self._shape.folder}/{self._shape.path(ledgers, folder)}")
+        enter(self._store, self._shape, ledgers, files, new=False)
+
     def kept(self, ledgers: LedgerRange) -> list[KeptFile]:
         """Return what the manifest says of the ended files."""
         return [file.kept(self._shape.path(ledgers, folder)) for folder, file in sorted(self._files.items())]
