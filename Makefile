@@ -40,9 +40,8 @@ test-readers: $(CORE) ## run the lines of docs/files.md in Spark, Delta and Iceb
 	$(BIN)/pip install -q --target target/readers 'deltalake>=1.6' 'pyiceberg[sql-sqlite]>=0.12' 'pyspark>=4'
 	PYTHONPATH=target/readers $(BIN)/pytest -m "slow or not slow" tests/sinks/test_amounts_elsewhere.py tests/sinks/iceberg
 
-test-engines: $(CORE) ## run the tests of backfills on Ray, which is a large package
-	$(BIN)/pip install -q --target target/engines 'ray>=2.50'
-	PYTHONPATH=target/engines $(BIN)/pytest -m "slow or not slow" tests/backfilling
+test-engines: $(CORE) servers ## run the tests of Spark, Ray, Dask and Daft, which are fetched: 1 GB
+	$(BIN)/pytest -m "slow or not slow" tests/backfilling tests/spark
 
 cases: $(CORE) $(MESSAGES) $(POSTGRES) servers ## run the experiments of ../shared/cases, where that folder is
 	@$(BIN)/python tests/run_cases.py
@@ -126,5 +125,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,otel,dev
 	@touch $@

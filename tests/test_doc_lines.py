@@ -45,7 +45,7 @@ GIVEN = {
     ),
 }
 # Packages too large for every run: the blocks that take them run in tests of their own.
-LARGE = re.compile(r"^(?:from|import) (?:pyspark|deltalake|pyiceberg)\b", re.MULTILINE)
+LARGE = re.compile(r"^(?:from|import) (?:pyspark|deltalake|pyiceberg|dask|daft)\b", re.MULTILINE)
 # Blocks that hold only with what their page tells of: elsewhere they have tests of their own.
 ELSEWHERE = {
     "docs/plug_ins.md": "tests/test_registry.py",

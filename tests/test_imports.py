@@ -22,7 +22,8 @@ MODULES = {
 FLOORS = (
     ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "telemetry", "extras"),
+    ("ledgers", "filter", "extras"),
+    ("telemetry",),
     ("net", "protocols", "sql"),
     ("core",),
     ("registry",),
@@ -47,6 +48,7 @@ FLOORS = (
     ("servers.raw", "servers"),
     ("running", "scanning", "verification", "lifecycle"),
     ("backfilling",),
+    ("spark",),
     ("services",),
     ("cli.output",),
     ("cli.query",),

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Install the wheel of dist/ with what services need into /opt/stellarrow. Runs in the second stage of the Containerfile.
 set -eu
-extras=sql,lake,rpc,grpc,postgres,servers
+extras=sql,lake,rpc,grpc,postgres,servers,analytics,otel
 python3 -m venv /opt/stellarrow
 wheel=$(ls dist/*manylinux*x86_64.whl dist/*.whl 2> /dev/null | head -n 1)
 case $(uname -m) in

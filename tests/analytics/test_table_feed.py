@@ -43,6 +43,20 @@ def wait_for(served: Served, places: Sequence[str], last: int) -> None:
         time.sleep(0.05)
 
 
+def wait_for_counts(served: Served, places: dict[str, Path]) -> None:
+    """Wait until the metrics have counted each file of ledgers after 120."""
+    due = [
+        f'files_written_total{{format="{name}"}} {float(len(files))}'
+        for name, place in places.items()
+        if (files := [one for one in place.glob("*/*-*.*") if one.name > "0000000121"])
+    ]
+    assert len(due) == len(places)
+    deadline = time.monotonic() + SECONDS
+    while not set(due) <= {*(text := served.get("/metrics").text).splitlines()}:
+        assert time.monotonic() < deadline, (due, text)
+        time.sleep(0.05)
+
+
 def rows_in(place: str, table: str) -> list[dict[str, Any]]:
     """Read a table back, in the order of its key."""
     stored = Stored(place, [table])
@@ -73,6 +87,9 @@ def test_every_format_has_each_ledger_once_over_a_restart(
     chain.give(LAST)
     wait_for(served, kept, LAST)
     assert served.get("/metrics").text.count("export_duration_seconds_count{format=") == 3
+    wait_for_counts(
+        served, {"parquet": tmp_path / "parquet", "jsonl": tmp_path / "json", "csv": tmp_path / "csv"}
+    )
     served.close()
     for place in kept:
         assert places(rows_in(place, "token_transfers")) == known(live_rows, FIRST, LAST)

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import psycopg
 import pyarrow.parquet as pq
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pyarrow import ArrowException, flight
 
 from fakes.process import free_port
@@ -32,11 +33,12 @@ def ports(tmp_path: Path) -> dict[str, int]:
     """Free ports for both services, as the settings file in the folder says."""
     names = ("grpc_address", "flight_address", "health_port")
     chosen = {f"{service} {name}": free_port() for service in ("source", "processor") for name in names}
-    lines = [
-        line
-        for service in ("source", "processor")
-        for line in (f"[{service}]", *(f'{name} = ":{chosen[f"{service} {name}"]}"' for name in names))
-    ]
+    del chosen["source health_port"]  # how all are is told at the processor's
+    lines = []
+    for service in ("source", "processor"):
+        lines.append(f"[{service}]")
+        keys = [name for name in names if f"{service} {name}" in chosen]
+        lines += [f'{name} = ":{chosen[f"{service} {name}"]}"' for name in keys]
     chosen["analytics rest_port"] = free_port()
     chosen["analytics websocket_port"] = free_port()
     chosen["analytics flight_address"] = free_port()
@@ -75,11 +77,29 @@ def test_up_serves_the_bundled_ledgers_and_fills_a_sink(tmp_path: Path, ports: d
         while json.loads(ask("GET", url, timeout=5).body)["as_of_ledger"] != 58_752_000:
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
             time.sleep(0.1)
+        assert_one_address_tells_how_all_are(ports["processor health_port"])
+        assert f"Open http://127.0.0.1:{ports['analytics rest_port']}/ " in (tmp_path / "log").read_text()
     finally:
         process.terminate()
         assert process.wait(15) == 0, (tmp_path / "log").read_text()
+    assert (tmp_path / "log").read_text().splitlines()[-1].startswith("stopped: ")
     stored = (tmp_path / "stellarrow-data" / "up" / "ledgers").glob("*.parquet")
     assert sum(pq.read_metadata(path).num_rows for path in stored) == 2
+
+
+def assert_one_address_tells_how_all_are(port: int) -> None:
+    told = json.loads(ask("GET", f"http://127.0.0.1:{port}/health", timeout=5).body)
+    assert {"sessions", "source: source", "analytics: tables"} <= set(told["components"])
+    text = ask("GET", f"http://127.0.0.1:{port}/metrics", timeout=5).body.decode()
+    families = list(text_string_to_metric_families(text))
+    assert len({one.name for one in families}) == len(families)
+    services = {
+        sample.labels.get("service", "")
+        for one in families
+        for sample in one.samples
+        if sample.name == "ledgers_processed_total"
+    }
+    assert {"", "source"} <= services
 
 
 def test_who_may_come_in_holds_for_the_sources_servers_too(tmp_path: Path, ports: dict[str, int]) -> None:
@@ -88,23 +108,23 @@ def test_who_may_come_in_holds_for_the_sources_servers_too(tmp_path: Path, ports
         process = subprocess.Popen(words, cwd=tmp_path, stdout=log, stderr=log)
     try:
         deadline = time.monotonic() + 40
-        statuses: dict[str, int] = {}
-        while len(statuses) < 2:
+        url = f"http://127.0.0.1:{ports['processor health_port']}/metrics"
+        status = 0
+        while not status:
             assert time.monotonic() < deadline, (tmp_path / "log").read_text()
-            for service in ("source", "processor"):
-                try:
-                    answer = ask(
-                        "GET", f"http://127.0.0.1:{ports[f'{service} health_port']}/metrics", timeout=5
-                    )
-                    statuses[service] = answer.status
-                except OSError:
-                    time.sleep(0.1)
-        assert statuses == {"source": 401, "processor": 401}
+            try:
+                status = ask("GET", url, timeout=5).status
+            except OSError:
+                time.sleep(0.1)
+        assert status == 401
         made = run(tmp_path, "keys", "create", "me", "--role", "reader", "--state-dir", "kept")
-        for service in ("source", "processor"):
-            url = f"http://127.0.0.1:{ports[f'{service} health_port']}/metrics"
-            credentials = ClientCredentials.of(token=made.stdout.strip())
-            assert ask("GET", url, timeout=5, credentials=credentials).status == 200
+        token = made.stdout.strip()
+        assert ask("GET", url, timeout=5, credentials=ClientCredentials.of(token=token)).status == 200
+        with flight.connect(f"grpc://127.0.0.1:{ports['source flight_address']}") as client:
+            with pytest.raises(flight.FlightUnauthenticatedError):
+                list(client.list_flights())
+            headers = [(b"authorization", f"Bearer {token}".encode())]
+            assert list(client.list_flights(options=flight.FlightCallOptions(headers=headers)))
     finally:
         process.terminate()
         assert process.wait(15) == 0, (tmp_path / "log").read_text()

@@ -16,6 +16,8 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from pyarrow import flight
+from websockets.sync.client import connect
 
 from deploy.composed import FILE, ROOT, Service, environment_of, filled, read, services
 from deploy.tools import tool
@@ -80,6 +82,26 @@ def test_both_profiles_have_the_whole_family_and_no_port_is_open_to_others() -> 
     assert all(port.startswith("127.0.0.1:") for port in published)
     for name in services(DEMO):
         assert (every[name]["read_only"], every[name]["cap_drop"]) == (True, ["ALL"])
+
+
+def test_every_port_of_the_family_is_listened_on_and_published() -> None:
+    listens = {
+        name: {
+            int(value.rpartition(":")[2])
+            for value in one.environment.values()
+            if value.startswith("0.0.0.0:")
+        }
+        for name, one in services(DEMO).items()
+    }
+    assert listens == {
+        "ledgers": set(),
+        "source": {50053, 8815, 8088},
+        "processor": {50054, 8816, 8089},
+        "consumer": {9090},
+        "analytics": {8080, 8081, 8817, 8088},
+    }
+    published = [port.split(":") for port in read(DEMO)["services"]["analytics"]["ports"]]
+    assert published == [["127.0.0.1", port, port] for port in ("8080", "8081", "8817")]
 
 
 def test_a_missing_choice_is_told_with_what_to_do() -> None:
@@ -209,6 +231,12 @@ def test_the_topology_brings_ledgers_from_a_lake_to_postgresql_and_to_rest() -> 
         while topology.ask("analytics:8081", "/v1/status")["as_of_ledger"] != 301:
             assert time.monotonic() < deadline
             time.sleep(0.5)
+        with flight.connect(f"grpc://127.0.0.1:{topology.ports['analytics:8817']}") as client:
+            assert [*client.list_flights()]
+        with connect(
+            f"ws://127.0.0.1:{topology.ports['analytics:8080']}/v1/ws", open_timeout=SECONDS
+        ) as socket:
+            assert json.loads(socket.recv(timeout=SECONDS))["op"] == "ready"
         assert topology.stop() == [0, 0, 0, 0]
 
 

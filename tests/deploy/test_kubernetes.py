@@ -115,6 +115,34 @@ def test_pods_are_told_only_settings_that_exist_and_secrets_by_file(tmp_path: Pa
         assert "PASSWORD" not in "".join(set(environ) - files)
 
 
+# What clients of the older family know, by workload; docs/deploying.md has them too.
+PORTS = {
+    "stellar-arrow-source": {"grpc": 50053, "flight": 8815, "http": 8088},
+    "ttp-arrow-processor": {"grpc": 50054, "flight": 8816, "http": 8089},
+    "postgresql-consumer": {"http": 9090},
+    "arrow-analytics-sink": {"websocket": 8080, "rest": 8081, "flight": 8817, "http": 8088},
+}
+
+
+def test_every_port_is_told_to_the_program_opened_by_the_pod_served_and_let_through() -> None:
+    every = documents(BASE.read_text())
+    by_kind = {(one["kind"], one["metadata"]["name"]): one for one in every}
+    for name, ports in PORTS.items():
+        (container,) = by_kind["StatefulSet", name]["spec"]["template"]["spec"]["containers"]
+        assert {one["name"]: one["containerPort"] for one in container["ports"]} == ports
+        listens = {one["value"] for one in container["env"] if one["value"].startswith("0.0.0.0:")}
+        assert listens == {f"0.0.0.0:{port}" for port in ports.values()}
+        served = by_kind["Service", name]["spec"]["ports"]
+        assert {one["name"]: (one["port"], one["targetPort"]) for one in served} == {
+            port: (number, port) for port, number in ports.items()
+        }
+        family, monitoring = by_kind["NetworkPolicy", name]["spec"]["ingress"]
+        assert {one["port"] for one in family["ports"]} == {*ports}
+        assert [one["port"] for one in monitoring["ports"]] == ["http"]
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            assert container[probe]["httpGet"]["port"] == "http"
+
+
 def test_endpoints_name_services_that_are_there_and_their_ports() -> None:
     every = documents(BASE.read_text())
     served = {
@@ -182,13 +210,16 @@ def test_everything_at_once_has_autoscalers_monitors_and_a_job_with_an_index() -
     every = documents(rendered("--values", CHART / "ci" / "everything-values.yaml"))
     kinds = [one["kind"] for one in every]
     assert (kinds.count("HorizontalPodAutoscaler"), kinds.count("ServiceMonitor")) == (2, 4)
+    for one in every:
+        if one["kind"] == "ServiceMonitor":
+            assert [(at["port"], at["path"]) for at in one["spec"]["endpoints"]] == [("http", "/metrics")]
     (job,) = (one for one in every if one["kind"] == "Job")
     assert job["spec"]["completionMode"] == "Indexed"
     (container,) = job["spec"]["template"]["spec"]["containers"]
     script = container["args"][0].replace("exec stellarrow", "echo")
     environ = {one["name"]: one["value"] for one in container["env"]} | {"JOB_COMPLETION_INDEX": "2"}
     done = subprocess.run(["/bin/sh", "-c", script], env=environ, capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith(f"--ledgers {58_752_000 + 2 * 64_000}:+64000")
+    assert done.stdout.strip().endswith(f"--ledgers 58752000:+{8 * 64_000} --shard 2/8")
 
 
 @pytest.mark.slow

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 import trustme
 from cryptography.hazmat.primitives import serialization
 
+from fakes.jars import jars
 from fakes.process import Process, free_port
 
 PASSWORD: Final = "ann-knows-it"
@@ -72,20 +70,10 @@ class Broker:
         return f"127.0.0.1:{self.plain}"
 
 
-def jars() -> Path:
-    """Return the folder of Kafka's jars; the test is skipped where they, or Java, are not."""
-    folder = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin")).parent / "kafka"
-    if not (folder / ".jars").is_file():
-        pytest.skip(f"{folder} has no Kafka broker: make servers fetches it where there are Maven and Java")
-    if not shutil.which("java"):
-        pytest.skip("Kafka takes Java: install a JRE, such as Debian's default-jre-headless")
-    return folder
-
-
 @pytest.fixture(scope="session")
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One broker for all tests; each writes to topics of its own names."""
-    found, folder = jars(), tmp_path_factory.mktemp("kafka")
+    found, folder = jars("kafka"), tmp_path_factory.mktemp("kafka")
     names = ("plain", "proxied", "proxy", "scram", "secure", "controller")
     ports = {name: free_port() for name in names}
     settings = folder / "server.properties"

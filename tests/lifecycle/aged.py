@@ -19,6 +19,7 @@ from stellarrow.storage.local_files import LocalFiles
 
 TABLES = ("ledgers", "contract_data")
 DAY = 86_400
+OPENED: list[FileStore] = []  # by runs, also those that died; conftest.py closes them after each test
 
 
 class Aged:
@@ -59,10 +60,12 @@ class Aged:
     def lifecycle(
         self, store: FileStore | None = None, old: FileStore | None = None, **more: Any
     ) -> Lifecycle:
+        store, old = store or LocalFiles(self.place), old or LocalFiles(self.old)
+        OPENED.extend((store, old))
         return Lifecycle(
-            store=store or LocalFiles(self.place),
+            store=store,
             policies=dict.fromkeys(("parquet", "jsonl", "csv"), self.policy),
-            archive=more.pop("archive", Archive(old or LocalFiles(self.old), str(self.old))),
+            archive=more.pop("archive", Archive(old, str(self.old))),
             now=lambda: self.closed[119] + self.days * DAY,
             **more,
         )

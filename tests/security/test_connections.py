@@ -23,7 +23,7 @@ from stellarrow.net.address import Address
 from stellarrow.servers.http import HealthServer
 from stellarrow.servers.http_limits import CONNECTIONS
 
-PROBE = b"GET /health/live HTTP/1.1\r\nHost: x\r\n\r\n"
+PROBE = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
 SECONDS = 60.0
 
 
@@ -99,7 +99,7 @@ def test_a_connection_that_is_being_answered_is_not_closed_for_another(
     with ExitStack() as stack:
         asking = socket.create_connection((address.host, address.port), timeout=SECONDS)
         stack.enter_context(asking)
-        asking.sendall(b"GET /stats HTTP/1.1\r\nHost: x\r\n\r\n")
+        asking.sendall(b"GET /stats HTTP/1.1\r\nHost: localhost\r\n\r\n")
         taken(server, stack, count=CONNECTIONS, source="127.0.0.1")
         assert probed(server, source="127.0.0.1") == 200
         answering.set()

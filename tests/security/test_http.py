@@ -111,6 +111,55 @@ def test_a_page_of_another_place_changes_nothing_where_nobody_shows_a_credential
         assert urllib3.request("GET", f"http://{server.address}/health/live", headers=sent).status == 200
 
 
+REBOUND = "evil.example"
+
+
+@pytest.mark.parametrize(
+    ("bound", "host", "allowed", "expected"),
+    [
+        ("127.0.0.1", "PORT", (), 200),
+        ("127.0.0.1", "localhost:PORT", (), 200),
+        ("127.0.0.1", "LOCALHOST.", (), 200),
+        ("127.0.0.1", "app.localhost", (), 200),
+        ("127.0.0.1", "[::1]:PORT", (), 200),
+        ("127.0.0.1", "127.0.0.2", (), 200),
+        ("127.0.0.1", REBOUND, (), 421),
+        ("127.0.0.1", f"{REBOUND}:PORT", (), 421),
+        ("127.0.0.1", "localhost.evil.example", (), 421),
+        ("127.0.0.1", "127.0.0.1.evil.example", (), 421),
+        ("127.0.0.1", "10.0.0.1", (), 421),
+        ("127.0.0.1", "localhost@evil.example", (), 421),
+        ("127.0.0.1", "[evil", (), 421),
+        ("127.0.0.1", "stellar.example:PORT", ("stellar.example",), 200),
+        ("127.0.0.1", "Stellar.Example.", ("stellar.example:8081",), 200),
+        ("127.0.0.1", REBOUND, ("*",), 200),
+        ("0.0.0.0", "10.0.0.1:PORT", (), 200),  # noqa: S104  one of its addresses, for all it knows
+        ("0.0.0.0", REBOUND, (), 421),  # noqa: S104  as above
+    ],
+)
+def test_a_page_whose_name_points_here_is_answered_nothing(
+    bound: str, host: str, allowed: tuple[str, ...], expected: int
+) -> None:
+    made = HealthServer(
+        Address(bound, 0), ready=threading.Event(), allowed_hosts=allowed, insecure=bound != "127.0.0.1"
+    )
+    with closing(made) as server:
+        server.start()
+        at = f"127.0.0.1:{server.address.port}"
+        named = at if host == "PORT" else host.replace("PORT", str(server.address.port))
+        for path in ("/health/live", "/metrics", "/nowhere"):
+            answer = urllib3.request("GET", f"http://{at}{path}", headers={"Host": named})
+            assert answer.status == (expected if expected == 421 or path != "/nowhere" else 404)
+            if expected == 421:
+                assert answer.headers["Content-Type"] == "application/problem+json"
+                assert "name the host in ALLOWED_HOSTS" in answer.json()["detail"]
+
+
+def test_where_credentials_are_asked_for_any_name_is_answered(with_keys: Deployment) -> None:
+    assert get(with_keys, "/health/live", Host=REBOUND).status == 200
+    assert get(with_keys, "/sessions", Host=REBOUND).status == 401
+
+
 def test_a_caller_that_is_too_fast_is_told_when_to_come_back(limited: Deployment) -> None:
     _, text = limited.store.create("fast", ["reader"], created_by="test")
     answers = [get(limited, "/sessions", X_API_Key=text, X_Forwarded_For="198.51.100.1") for _ in range(25)]

@@ -304,9 +304,10 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, words: tupl
         done = subprocess.run(
             [*PROGRAM, *words], stdout=nowhere, stderr=subprocess.PIPE, text=True, check=False, cwd=tmp_path
         )
-    assert (done.returncode, done.stderr) == (
-        1,
-        "error: the output cannot be written (No space left on device): make room, or choose another place\n",
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the output cannot be written (No space left on device):"
+        " make room there, or choose another place\n"
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from sinks import crash
+from sinks.killing import run_in_processes
 from sinks.lasting import LastingContract
 
 Ranges = tuple[tuple[int, int], ...]
@@ -34,13 +34,9 @@ class SharedSinkContract(LastingContract):
         raise NotImplementedError
 
     def in_another_process(self, forks: subprocess.Popen[str], ranges: Ranges, **job: Any) -> int:
-        """Write and commit ranges elsewhere; return the exit code, or minus the signal."""
-        assert forks.stdin
-        assert forks.stdout
-        report = {"openings": [self.opening()], "tables": self.tables, "ranges": ranges, **job}
-        forks.stdin.write(json.dumps(report) + "\n")
-        forks.stdin.flush()
-        return int(forks.stdout.readline())
+        """Write and commit ranges elsewhere; return the worst exit code, or minus the signal."""
+        asked = {"openings": [self.opening()], "tables": self.tables, "ranges": ranges, **job}
+        return max(run_in_processes(forks, **asked).codes, key=abs)
 
     def test_two_writers_of_one_range_leave_its_rows_once(self) -> None:
         one, other = self.open(), self.open()

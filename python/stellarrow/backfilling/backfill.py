@@ -23,7 +23,7 @@ from stellarrow.ledgers import LedgerSet
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 
-ENGINES: Final = ("local", "ray")
+ENGINES: Final = ("local", "ray", "spark")
 _TASKS_OF_A_WORKER: Final = 16  # at least, where there are as many parts: the last ones end together
 _LEDGERS_OF_A_TASK: Final = 64_000  # at most, so that little is lost with a worker
 
@@ -96,9 +96,11 @@ def backfill(
         sinks: Where rows go, such as `parquet:FOLDER`, as text that every worker reaches alike.
         network: A name such as `pubnet`, or a passphrase. None takes what the source tells.
         ledgers: Text as the command line takes it, such as `"58752000:+64000"`; None takes all there are.
-        engine: `local`, processes of this machine; `ray`, a Ray cluster (extra `ray`).
-        workers: How many tasks run at once; None takes one a processor, of the cluster with `ray`.
-        address: The Ray cluster's, such as `auto`; None starts one on this machine.
+        engine: `local`, processes of this machine; `ray`, a Ray cluster (extra `ray`); `spark`, Apache Spark
+            (extra `spark`).
+        workers: How many tasks run at once; None takes one a processor, of the cluster where there is one.
+        address: The cluster's, such as `auto` of Ray, or `spark://HOST:7077`. None takes the Spark session
+            that there is, or starts a cluster on this machine.
         stop: Once it is set, what is in hand is made durable, and backfill returns.
         progress: Called after each task with the report so far.
         choices: Further arguments of `sa.run`: where, select, decoded, transfers, verify_chain,
@@ -140,12 +142,16 @@ def opened(engine: str, workers: int | None, address: str | None) -> Engine:
         from stellarrow.backfilling.local import LocalEngine  # noqa: PLC0415  one of several
 
         if address:
-            raise ConfigError("an address is a cluster's: give engine ray, too")
+            raise ConfigError("an address is a cluster's: give engine ray or spark, too")
         return LocalEngine(workers or os.cpu_count() or 1)
     if engine == "ray":
         from stellarrow.backfilling.ray import RayEngine  # noqa: PLC0415  an extra
 
         return RayEngine(workers, address)
+    if engine == "spark":
+        from stellarrow.backfilling.spark import SparkEngine  # noqa: PLC0415  an extra
+
+        return SparkEngine(workers, address)
     raise ConfigError(f"{engine!r} is no engine: choose {' or '.join(ENGINES)}")
 
 

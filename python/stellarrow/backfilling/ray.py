@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from stellarrow.backfilling.work import Done, Task, TaskFailed, work
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.backfilling.work import Done, Task, TaskFailed, answered
+from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 
 with needing("Ray", "ray"):
@@ -53,7 +53,7 @@ class RayEngine:
             ) from error
 
     def _run(self, tasks: Sequence[Task], stop: threading.Event) -> Iterator[tuple[Task, Done]]:
-        remote = ray.remote(max_retries=-1, num_cpus=1)(_answered)
+        remote = ray.remote(max_retries=-1, num_cpus=1)(answered)
         slots = self._workers or max(1, int(ray.cluster_resources().get("CPU", 1)))
         due, running = deque(tasks), dict[Any, Task]()
         while (due or running) and not stop.is_set():
@@ -73,11 +73,3 @@ class RayEngine:
     def _cancel(self, running: dict[Any, Task]) -> None:
         for one in running:
             ray.cancel(one, force=True)
-
-
-def _answered(task: Task) -> Done | str:
-    """Do a task; what our own errors say is an answer, not a reason to try it elsewhere."""
-    try:
-        return work(task)
-    except StellarrowError as error:
-        return str(error)

@@ -13,6 +13,7 @@ import click
 from stellarrow import extras
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import redacted_text
+from stellarrow.storage.os_errors import reason, remedy
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -72,7 +73,7 @@ def invoke(arguments: Sequence[str]) -> int:
 def _refused(error: OSError) -> str:
     """Say what the system refused, where nobody else has; what names no file is of our own output."""
     what = error.filename if isinstance(error.filename, str) else "the output cannot be written"
-    return f"{what} ({error.strerror or error}): make room, or choose another place"
+    return f"{what} ({reason(error)}): {remedy(error)}"
 
 
 def _failed(error: click.ClickException | StellarrowError, arguments: Sequence[str]) -> int:

@@ -29,6 +29,7 @@ from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Aged, Listed, Measured, Shared, Sink, Source
 from stellarrow.sources.stdin import StdinSource
+from stellarrow.telemetry.trace_export import exported
 from stellarrow.verification.row_counts import RowCountComparison
 from stellarrow.verification.stored_tables import stored_tables
 
@@ -81,7 +82,11 @@ class Job:
         wanted = self.wanted()
         self._warn_of_others(sinks)
         letters = self._dead_letters()
-        with signals.stopping() as stop, progress_bar.shown("extract", stop.event) as progress:
+        with (
+            exported("stellarrow-extract"),
+            signals.stopping() as stop,
+            progress_bar.shown("extract", stop.event) as progress,
+        ):
             report = self._extract(
                 sinks,
                 wanted,

@@ -69,6 +69,9 @@ class Listening(Settings):
     cors_origins: tuple[str, ...] = setting(
         LIST, "", "CORS_ORIGINS", help="Web pages that may ask: https://host, or *."
     )
+    allowed_hosts: tuple[str, ...] = setting(
+        LIST, "", "ALLOWED_HOSTS", help="Names that callers without AUTH may call this server by, or *."
+    )
     trusted_proxies: tuple[str, ...] = setting(
         ADDRESS_RANGES, "", "TRUSTED_PROXIES", help="Whose X-Forwarded-For counts, as 10.0.0.0/8."
     )

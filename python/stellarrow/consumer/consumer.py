@@ -15,7 +15,9 @@ from stellarrow.consumer.stats import ConsumerMetrics, Stats
 from stellarrow.errors import SinkError, SourceError, SourceUnavailable, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
 from stellarrow.net.resilience import Guard
+from stellarrow.pipeline.traced import PendingTraces
 from stellarrow.protocols import Sink
+from stellarrow.telemetry import tracing
 
 EARLIEST: Final = "earliest"
 FORMAT: Final = "postgresql"
@@ -39,6 +41,8 @@ class Batch(Protocol):
     def resume(self) -> str: ...
     @property
     def complete(self) -> bool: ...
+    @property
+    def traces(self) -> tuple[str, ...]: ...
 
 
 class Stream(Protocol):
@@ -99,6 +103,7 @@ class Consumer:
         self._parts: list[Batch] = []
         self._last: Batch | None = None
         self._due: float | None = None
+        self._traces = PendingTraces()
 
     def run(self) -> None:
         """Return when told to stop or at the range's end, everything that came being durable."""
@@ -128,6 +133,7 @@ class Consumer:
         ended = threading.Event()
         self._last = None
         self._parts.clear()
+        self._traces.drop()
         threading.Thread(target=self._receive, args=(arrived, ended), daemon=True).start()
         try:
             for batch in self._taken(arrived):
@@ -189,13 +195,16 @@ class Consumer:
             return  # half a ledger would count as all of it
         rows = pa.Table.from_batches([part.rows for part in self._parts]).combine_chunks().to_batches()
         first = self._parts[0].first
+        traces = [trace for part in self._parts for trace in part.traces]
         self._parts.clear()
         run = LedgerRun(batch.last - first + 1, first, batch.last, 0, 0, "", "", 0, 0)
         whole = rows[0] if rows else batch.rows
         self._metrics.common.received(run.count, whole.nbytes)
         if whole.num_rows:
             self._metrics.common.lags_behind(whole["closed_at"][-1].as_py().timestamp())
-        self._sink.write(LedgerBatch(first, batch.last, {self._table: whole}, run))
+        self._traces.add_all(LedgerRange(first, batch.last), traces)
+        with tracing.span("write", traces[-1] if traces else "", table=self._table):
+            self._sink.write(LedgerBatch(first, batch.last, {self._table: whole}, run))
         self._last = batch
         self._due = self._due or time.monotonic() + self._interval
         self.stats.last_ledger = batch.last
@@ -207,7 +216,8 @@ class Consumer:
     def _commit(self) -> None:
         if self._last is None or self._due is None:
             return
-        self._sink.commit()
+        with self._traces.committing():
+            self._sink.commit()
         self._due = None
         if not self._ledgers:
             self._sink.keep_position(self._key, self._last.resume, self._last.last)

@@ -18,6 +18,7 @@ from stellarrow.ledgers import LedgerRange, Network
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.flight_client import Trouble, call_options, connect, reason_of, trouble_of
+from stellarrow.telemetry import tracing
 
 EARLIEST: Final = "earliest"
 
@@ -29,7 +30,7 @@ class Arrival:
     """The rows of ledgers first to last; `resume` goes on after them, also when the server has restarted.
 
     Not `complete`, rows of the last ledger are still to come. `session` and `network`, a passphrase, are
-    empty where the server does not tell them.
+    empty where the server does not tell them; `traces` are of the chunks in it that are recorded.
     """
 
     first: int
@@ -39,6 +40,7 @@ class Arrival:
     complete: bool
     session: str = ""
     network: str = ""
+    traces: tuple[str, ...] = field(default=(), repr=False)
 
 
 class ResumeRefused(SourceError):
@@ -79,18 +81,22 @@ class FlightTable:
             asked |= {"start_ledger": ledgers.first, "end_ledger": ledgers.last or 0}
         asked["follow"] = not (ledgers and ledgers.last)
         host = self._endpoint.host
-        with self._translate_errors(since), self._connected() as client:
-            options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS)
+        call = tracing.Call("DoGet", table=self._asked["table"])
+        with self._translate_errors(since), call, self._connected() as client:
+            options = call_options(self._credentials, host, timeout=_CONNECT_SECONDS, more=call.headers)
             descriptor = flight.FlightDescriptor.for_command(json.dumps(asked).encode())
             answer = client.get_flight_info(descriptor, options)
             self.answered()
             for endpoint in answer.endpoints:
-                reader = client.do_get(endpoint.ticket, call_options(self._credentials, host))
+                options = call_options(self._credentials, host, more=call.headers)
+                reader = client.do_get(endpoint.ticket, options)
                 with self._lock:
                     self._reader = None if self._closed else reader
                 if self._closed:
                     return
-                yield from (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+                arrivals = (self._arrival(chunk) for chunk in reader if chunk.data is not None)
+                # One of no ledger tells that some left, where there is nothing behind them.
+                yield from (one for one in arrivals if one.last or one.rows.num_rows)
 
     def _arrival(self, chunk: flight.FlightStreamChunk) -> Arrival:
         arrival = _read(chunk)
@@ -155,7 +161,9 @@ def _read(chunk: flight.FlightStreamChunk) -> Arrival:
         first, last = int(answer["first_ledger"]), int(answer["last_ledger"])
         complete = bool(answer.get("complete", True))
         told = {name: str(answer.get(name, "")) for name in ("session", "network")}
-        return Arrival(first, last, chunk.data, str(answer["resume"]), complete, **told)
+        traces = tracing.of_message(answer.get(tracing.MESSAGES)) or {}
+        resume = str(answer["resume"])
+        return Arrival(first, last, chunk.data, resume, complete, **told, traces=tuple(traces.values()))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise SourceError(
             "a batch says not which ledgers it has (app_metadata with first_ledger, last_ledger and resume):"

@@ -134,7 +134,10 @@ class Subscription:
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         if told["op"] == "gap":
-            self.gaps.append((told["first_ledger"], told["last_ledger"]))
+            gap = told["first_ledger"], told["last_ledger"]
+            if gap not in self.gaps:  # connecting again before newer rows came, it is told again
+                self.gaps.append(gap)
+                _log.warning("%s has no ledgers %d to %d: %s", redacted_url(self._url), *gap, told["why"])
         elif told["op"] == "subscribed":
             self.resume = told["resume"]
         elif told["op"] == "error":

@@ -19,6 +19,7 @@ class LedgerChunk:
 
     `data` may hold more ledgers than first to last; `where` names the place for people. `fetched` says that
     they came over a network: a Decoder then verifies what their headers commit to, unless told not to.
+    `trace` is the chunk's, a traceparent, where one is recorded.
     """
 
     data: bytes = field(repr=False)
@@ -27,6 +28,7 @@ class LedgerChunk:
     last: int
     where: str
     fetched: bool = False
+    trace: str = field(default="", repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

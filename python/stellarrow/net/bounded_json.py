@@ -49,6 +49,10 @@ class JsonObject:
                 raise ConfigError(f"{what} has {shortened(key)!r}: {remedy}")
         return cls(given)
 
+    def has(self, key: str) -> bool:
+        """Tell whether a key is given with anything but null and false."""
+        return self._given.get(key) not in (None, False)
+
     def text(self, key: str) -> str:
         return str(self._of(key, "", _is_text, "a text"))
 

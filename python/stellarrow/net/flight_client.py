@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -47,10 +48,15 @@ def _is_near(target: str) -> bool:
 
 
 def call_options(
-    credentials: ClientCredentials, host: str, *, timeout: float | None = None
+    credentials: ClientCredentials,
+    host: str,
+    *,
+    timeout: float | None = None,
+    more: Sequence[tuple[str, str]] = (),
 ) -> flight.FlightCallOptions:
-    """Return what a call carries; `timeout` in seconds bounds all of it."""
-    headers = [(name.encode(), value.encode()) for name, value in credentials.metadata_for(host)]
+    """Return what a call carries, `more` headers included; `timeout` in seconds bounds all of it."""
+    pairs = (*credentials.metadata_for(host), *more)
+    headers = [(name.encode(), value.encode()) for name, value in pairs]
     return flight.FlightCallOptions(timeout=timeout, headers=headers)
 
 

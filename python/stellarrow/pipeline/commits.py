@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.pipeline.traced import PendingTraces
 from stellarrow.protocols import Sink
 
 
@@ -28,6 +29,7 @@ class Commits:
         self._every = every
         self._runs: list[LedgerRange] = []  # joined only when asked for, as most just go on
         self._since = time.monotonic()
+        self._traces = PendingTraces()
 
     @property
     def pending(self) -> LedgerSet:
@@ -38,8 +40,9 @@ class Commits:
         """Whether nothing is pending."""
         return not self._runs
 
-    def expect(self, ledgers: LedgerRange) -> None:
-        """Note that these are being written."""
+    def expect(self, ledgers: LedgerRange, trace: str = "") -> None:
+        """Note that these are being written, with their chunk's trace."""
+        self._traces.add(ledgers, trace)
         if not self._runs:
             self._since = time.monotonic()
             self._runs = [ledgers]
@@ -50,8 +53,9 @@ class Commits:
 
     def commit(self) -> None:
         if self._runs:
-            for sink in self._sinks:
-                sink.commit()
+            with self._traces.committing():
+                for sink in self._sinks:
+                    sink.commit()
             self.done |= self.pending
             self._runs = []
 
@@ -62,6 +66,7 @@ class Commits:
         covered = covered_ledgers(self._sinks) & self.pending
         if not covered:
             self.commit()
+        self._traces.committed(covered)
         self.done |= covered
         self._runs = list(self.pending - covered)
         self._since = time.monotonic()
@@ -71,5 +76,6 @@ class Commits:
         pending = self.pending
         doubtful = pending - covered_ledgers(self._sinks)
         self.done |= pending - doubtful
+        self._traces.drop()
         self._runs = []
         return doubtful

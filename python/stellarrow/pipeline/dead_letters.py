@@ -21,6 +21,7 @@ from typing import Any, Final
 from stellarrow.errors import Damaged, SinkUnavailable, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet
 from stellarrow.storage.atomic import sync_folder, written_aside
+from stellarrow.storage.os_errors import reason, remedy
 from stellarrow.storage.paths import local_path
 from stellarrow.storage.private import private_file, private_folder
 
@@ -204,8 +205,8 @@ class DeadLetters:
             yield
         except OSError as error:
             raise SinkUnavailable(
-                f"dead letters cannot be kept in {self.folder} ({os.strerror(error.errno or 0)}): make room "
-                "or choose another folder, then run the same again"
+                f"dead letters cannot be kept in {self.folder} ({reason(error)}):"
+                f" {remedy(error, 'choose another folder')}, then run the same again"
             ) from error
 
 

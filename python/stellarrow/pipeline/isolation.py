@@ -44,7 +44,7 @@ def _fetched_again(chunk: LedgerChunk, refetch: Callable[[LedgerChunk], LedgerCh
         fresh = refetch(chunk)
     except SourceError:
         return None
-    return fresh if fresh.data != chunk.data else None
+    return replace(fresh, trace=chunk.trace) if fresh.data != chunk.data else None
 
 
 def apart(chunk: LedgerChunk, decode: Decode, fault: StellarrowError | None = None) -> Iterator[Outcome]:

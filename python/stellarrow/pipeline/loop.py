@@ -31,7 +31,9 @@ from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import Outcome, apart, outcomes
 from stellarrow.pipeline.parallel import Ordered, ordered
+from stellarrow.pipeline.traced import fetched
 from stellarrow.protocols import Refetching, Sink, Source
+from stellarrow.telemetry import tracing
 
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
 _IDLE_SECONDS: Final = 0.02  # nothing came for so long: who follows the chain has caught up
@@ -221,7 +223,7 @@ class _Loop:
 
     def _extract(self, part: LedgerRange, *, singly: bool) -> None:
         results = ordered(
-            self.source.read(part),
+            fetched(self.source.read(part)),
             self._singly if singly else self._outcomes,
             workers=self.limits.workers or os.cpu_count() or 1,
             budget=self.limits.budget_mb << 20,
@@ -254,10 +256,12 @@ class _Loop:
                 self._tell()
 
     def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
-        return outcomes(chunk, self.decoder, self.refetch)
+        with tracing.span("decode", chunk.trace):
+            return outcomes(chunk, self.decoder, self.refetch)
 
     def _singly(self, chunk: LedgerChunk) -> list[Outcome]:
-        return list(apart(chunk, self.decoder))
+        with tracing.span("decode", chunk.trace):
+            return list(apart(chunk, self.decoder))
 
     def _arriving(self, results: Ordered[list[Outcome]], *, follows: bool) -> Iterator[Outcome]:
         """Yield what arrives until it ends or is to stop; while nothing does, keep what was written safe."""
@@ -293,10 +297,12 @@ class _Loop:
                 outcome.chunk, outcome.error or LedgerMissing(f"{outcome.chunk.where} has no rows")
             )
             return
-        self.commits.expect(LedgerRange(outcome.chunk.first, outcome.chunk.last))
+        trace = outcome.chunk.trace
+        self.commits.expect(LedgerRange(outcome.chunk.first, outcome.chunk.last), trace)
         try:
-            for sink in self.sinks:
-                sink.write(outcome.batch)
+            with tracing.span("write", trace):
+                for sink in self.sinks:
+                    sink.write(outcome.batch)
             if singly:
                 self._commit()
         except LedgersRefused as error:

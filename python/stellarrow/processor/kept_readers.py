@@ -26,6 +26,7 @@ from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.cursor import Cursor
 from stellarrow.spool.spool import Spool
 from stellarrow.storage.atomic import write_all, written_aside
+from stellarrow.storage.os_errors import reason, remedy
 from stellarrow.storage.private import private_file, private_folder
 
 KEPT: Final = "kept"  # what ends a spool's name for such a reader
@@ -136,7 +137,8 @@ class KeptReaders:
                 write_all(file, json.dumps(held, indent=1).encode())
         except OSError as error:
             raise SinkUnavailable(
-                f"{self._path} cannot be written ({error.strerror}): make room or fix its permissions"
+                f"{self._path} cannot be written ({reason(error)}):"
+                f" {remedy(error, 'choose another --state-dir')}"
             ) from error
         self._readers = readers
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -15,7 +16,9 @@ from stellarrow.processor.session import Counts, Mark
 from stellarrow.processor.session_decoder import Filtered
 from stellarrow.processor.session_figures import SessionFigures
 from stellarrow.spool.spool import Spool
+from stellarrow.telemetry import tracing
 
+_TRACES: Final = 512  # of chunks that readers may be behind with theirs still being told
 _COMMIT_SHARE: Final = 8  # commits take at most about an eighth of the time
 
 
@@ -27,6 +30,22 @@ class Committed:
     mark: Mark
     counts: Counts
     took: float
+
+
+class Trail:
+    """The traces of chunks that came lately, for those who read their rows."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[int, int, str]] = deque(maxlen=_TRACES)
+
+    def add(self, batch: LedgerBatch) -> None:
+        """Note the trace of what this thread is just writing, where it is recorded."""
+        if tracing.is_recorded(trace := tracing.current()):
+            self._kept.append((batch.first, batch.last, trace))
+
+    def of(self, first: int, last: int) -> dict[int, str]:
+        """Return the traces of chunks that end in a range of ledgers, by their first ledger."""
+        return {begun: trace for begun, end, trace in self._kept.copy() if first <= end <= last}
 
 
 class Output:
@@ -43,7 +62,9 @@ class Output:
         kept: Callable[[Committed], None],
         figures: SessionFigures,
         learn: Callable[[LedgerBatch], None],
+        trail: Trail,
     ) -> None:
+        self._trail = trail
         self._learn = learn
         self._spool = spool
         self._figures = figures
@@ -62,6 +83,7 @@ class Output:
         if self._spool.is_full:
             self.commit()  # readers make room, but only by what they can see
         self._check_link(batch)
+        self._trail.add(batch)
         self._figures.expect(batch)
         self._spool.write(batch)
         self._figures.count(batch)

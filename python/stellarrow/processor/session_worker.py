@@ -24,7 +24,7 @@ from stellarrow.processor.session import Mark, Session, Status
 from stellarrow.processor.session_context import SessionContext
 from stellarrow.processor.session_decoder import Filtered, agreed_network, changed_network
 from stellarrow.processor.session_message import is_of_this_machine, said_of, source_trouble, waits_for
-from stellarrow.processor.session_sink import Committed, Output
+from stellarrow.processor.session_sink import Committed, Output, Trail
 from stellarrow.processor.thread_priority import lower_priority
 from stellarrow.protocols import Source
 from stellarrow.spool.spool import Spool
@@ -44,6 +44,7 @@ class SessionWorker:
         self._spooled = {name: newest(name) for name in session.tables}
         self.kept_tables = {str(table(name)): stored for name, stored in self._spooled.items()}
         self.rate = Rate()
+        self.trail = Trail()
         self._stored = tuple(dict.fromkeys(self._spooled.values()))
         self.closed_at: int | None = None  # unix seconds, of the last ledger
         self.spool: Spool | None = None
@@ -236,6 +237,7 @@ class SessionWorker:
                 expect=self._expect,
                 kept=self._note,
                 learn=self._shared.learn,
+                trail=self.trail,
                 figures=self.figures,
             )
             loop.run(

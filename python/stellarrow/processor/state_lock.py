@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from stellarrow.errors import ConfigError
+from stellarrow.storage.os_errors import reason, remedy
 from stellarrow.storage.private import keep_private, private_file, private_folder
 
 _LOCK: Final = "processor.lock"
@@ -44,8 +45,8 @@ class StateLock:
             with suppress(OSError):  # what could not be written is tried again
                 self._file.close()
             raise ConfigError(
-                f"the state folder {folder} cannot be written to ({error.strerror}): make room there, or"
-                " choose another --state-dir"
+                f"the state folder {folder} cannot be written to ({reason(error)}):"
+                f" {remedy(error, 'choose another --state-dir')}"
             ) from error
 
     def note(self, where: str) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import pyarrow as pa
@@ -15,9 +15,11 @@ from stellarrow.consumer.flight_client import EARLIEST, Arrival, FlightTable, Re
 from stellarrow.errors import SourceUnavailable, StellarrowError, Stopped
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.resilience import Guard
+from stellarrow.pipeline.traced import PendingTraces
 from stellarrow.receiving.intake import Intake
 from stellarrow.receiving.pushed import Pushed
 from stellarrow.receiving.tokens import Tokens
+from stellarrow.telemetry import tracing
 
 _PAUSE: Final = 1.0  # seconds before a stream that ended is asked for more
 _CLOSE_SECONDS: Final = 5.0
@@ -48,6 +50,7 @@ class Fetching:
         self._lock = threading.Lock()  # of what came and is not durable yet
         self._token = ""
         self._due = 0.0
+        self._traces = PendingTraces()
         self._seen: dict[str, _Seen] = {}  # by session, of this connection
         self._thread = threading.Thread(target=self._run, name="stellarrow-fetch", daemon=True)
         stream.answered = guard.answered
@@ -106,18 +109,19 @@ class Fetching:
         if arrival.first > seen.last + 1:  # the server will not have them
             seen.left_out |= LedgerSet([LedgerRange(seen.last + 1, arrival.first - 1)])
         seen.last = arrival.last
-        self._intake.take(
-            Pushed(
-                first=arrival.first,
-                last=arrival.last,
-                producer=arrival.session or self._stream.name,
-                sequence=0,
-                begins=seen.begins,
-                left_out=seen.left_out,
-                network=arrival.network,
-                rows=arrival.rows,
-            )
+        pushed = Pushed(
+            first=arrival.first,
+            last=arrival.last,
+            producer=arrival.session or self._stream.name,
+            sequence=0,
+            begins=seen.begins,
+            left_out=seen.left_out,
+            network=arrival.network,
+            rows=arrival.rows,
         )
+        self._traces.add_all(LedgerRange(arrival.first, arrival.last), arrival.traces)
+        with tracing.span("write", arrival.traces[-1] if arrival.traces else ""):
+            self._intake.take(pushed)
         with self._lock:
             self._due = self._due if self._token else time.monotonic() + self._interval
             self._token = arrival.resume
@@ -129,7 +133,8 @@ class Fetching:
         with self._lock:
             token, self._token = self._token, ""
             if token:
-                self._intake.commit()
+                with self._traces.committing():
+                    self._intake.commit()
                 self._tokens.set(self._key, token)
                 self.trouble = None
 
@@ -150,5 +155,6 @@ def whole(arrivals: Iterator[Arrival]) -> Iterator[Arrival]:
         parts.append(one)
         if one.complete:
             rows = one.rows if len(parts) == 1 else pa.concat_batches([part.rows for part in parts])
-            yield Arrival(parts[0].first, one.last, rows, one.resume, True, one.session, one.network)
+            traces = tuple(trace for part in parts for trace in part.traces)
+            yield replace(one, first=parts[0].first, rows=rows, complete=True, traces=traces)
             parts.clear()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stellarrow.errors import SinkUnavailable
 from stellarrow.storage.atomic import written_aside
+from stellarrow.storage.os_errors import reason, remedy
 from stellarrow.storage.private import private_file, private_folder
 
 
@@ -40,5 +41,6 @@ class Tokens:
                     json.dump(self._held, file, indent=1)
             except OSError as error:
                 raise SinkUnavailable(
-                    f"{self._path} cannot be written ({error.strerror}): make room or fix its permissions"
+                    f"{self._path} cannot be written ({reason(error)}):"
+                    f" {remedy(error, 'choose another --state-dir')}"
                 ) from error

@@ -16,6 +16,7 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.records.record import Record
 from stellarrow.storage.atomic import aside_of, make_folders, removed_after_errors
 from stellarrow.storage.exclusive import put_new
+from stellarrow.storage.os_errors import reason, remedy
 
 _NONE: Final = "0"  # no version is called that
 # What was replaced stays so long, by the file system's clock: who was paused for less finds its number taken.
@@ -99,8 +100,8 @@ class FolderRecords:
             yield
         except OSError as error:
             raise SinkUnavailable(
-                f"the shared records in {self._folder} cannot be used ({error.strerror}): mount it, make room"
-                " or fix its permissions"
+                f"the shared records in {self._folder} cannot be used ({reason(error)}):"
+                f" {remedy(error, 'mount it')}"
             ) from error
 
 

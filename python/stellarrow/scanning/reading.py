@@ -182,7 +182,7 @@ def _extracted(
     asked: LedgerSet | str | None,
 ) -> Scan | None:
     """Scan what was extracted into a folder or a sink; None where there is none, or not with this table."""
-    if (folder := _find_table(source, table)) is None:
+    if (folder := find_stored(source, table)) is None:
         return None
     picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
@@ -190,7 +190,8 @@ def _extracted(
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 
-def _find_table(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTable | None:
+    """Find a table that was extracted into a folder or a sink; None where the place is one of ledgers."""
     if not isinstance(source, str | os.PathLike):
         return None
     if ":" in str(source):

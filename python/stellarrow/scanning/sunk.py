@@ -35,6 +35,11 @@ class SunkTable:
     held: HeldTable
     schema: pa.Schema
 
+    @property
+    def ledgers(self) -> LedgerSet:
+        """The ledgers that it covers."""
+        return self.held.ledgers
+
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
         times = CloseTimes.of_rows(

@@ -141,6 +141,7 @@ RULES: Final[Mapping[str, Rule]] = {
     "Flight.GetSchema": Rule(Permission.READ_LEDGERS),
     "Flight.DoGet": Rule(Permission.READ_LEDGERS),
     "Flight.DoPut": Rule(Permission.WRITE_LEDGERS),
+    "Flight.DoPut of parameters": Rule(Permission.READ_LEDGERS),  # of a query, where nothing else is taken
     "Flight.DoExchange": Rule(Permission.WRITE_LEDGERS),
     "Flight.DoAction": Rule(Permission.READ_LEDGERS),  # readers acknowledge what they have
     "Flight.ListActions": Rule(Permission.READ_LEDGERS),

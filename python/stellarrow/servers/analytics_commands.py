@@ -25,6 +25,9 @@ _KEYS: Final = (
     *("table", "version", "start_ledger", "end_ledger", *_LISTS, "asset_codes"),
     *("columns", "where", "from", "follow"),
 )
+_OF_SESSIONS: Final = (  # what the processor's Flight takes beside them
+    *("decoded", "enriched", "reader", "select", "filter", "projection", "aggregate", "window"),
+)
 _SQL_KEYS: Final = ("sql", "params", "limit", "timeout")
 
 
@@ -80,6 +83,8 @@ def of_path(path: Sequence[bytes]) -> Command:
     words = tuple(word.decode("utf-8", "replace") for word in path)
     if words[:1] == ("analytics",):
         return figures_of_path(words[1:])
+    if words == ("contract", "data"):
+        raise ConfigError("the path contract/data is of a processor's sessions (8816): ask for contract_data")
     if len(words) not in (1, 2):
         shown = shortened("/".join(words))
         raise ConfigError(f"the path {shown!r} names no table: write [table] or [analytics, NAME]")
@@ -99,10 +104,16 @@ def parse(command: bytes) -> Command:
         asked = JsonObject.read(command, "the command", keys=_SQL_KEYS, largest=_COMMAND_BYTES)
         asked.text("sql")
         return SqlCommand(given=json.loads(command))
-    return _rows(JsonObject.read(command, "the command", keys=_KEYS, largest=_COMMAND_BYTES))
+    return _rows(
+        JsonObject.read(command, "the command", keys=(*_KEYS, *_OF_SESSIONS), largest=_COMMAND_BYTES)
+    )
 
 
 def _rows(asked: JsonObject) -> RowsCommand:
+    if taken := sorted(name for name in _OF_SESSIONS if asked.has(name)):
+        raise ConfigError(
+            f"{taken[0]} is of a processor's sessions (8816): leave it out here, or ask for SQL or figures"
+        )
     name = asked.text("table")
     if not name:
         raise ConfigError('the command names no table: add "table", such as "token_transfers", or "sql"')

@@ -4,33 +4,36 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import flight
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.figures import KeptFigures
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES
 from stellarrow.errors import TooManyCalls, nearest
+from stellarrow.ledgers import LedgerSet
 from stellarrow.net.address import Address
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
 from stellarrow.servers.analytics_commands import Command, NoCommand, RowsCommand, SqlCommand, of_path, parse
-from stellarrow.servers.analytics_http.query import MOST_ROWS, AskedSql, Queries
+from stellarrow.servers.analytics_http.query import MOST_ROWS, AskedSql, Queries, Sandboxed
 from stellarrow.servers.analytics_rows import RowStream
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
 from stellarrow.servers.flight_errors import Unimplemented, answering
+from stellarrow.servers.flight_sql.answering import ACTIONS, PUT_OF_PARAMETERS, FlightSql
 from stellarrow.sql.sandbox import SandboxAnswer
 
 Answered = tuple[pa.Schema, Iterator[tuple[pa.RecordBatch, Mapping[str, Any]]]]
 _QUERIES: Final = 2  # at once
+_LEFT: Final = 100  # ranges that left, told of a table
 _WAIT_SECONDS: Final = 10.0  # of a query for its turn
 
 
@@ -54,6 +57,7 @@ class AnalyticsFlight(FlightListener):
             tls=tls,
             access=access,
             insecure=insecure,
+            put_call=f"Flight.{PUT_OF_PARAMETERS}",
         )
 
 
@@ -87,27 +91,43 @@ class _Answers:
             return snapshot.answer_schema(command.question.columns)
         if isinstance(command, FiguresRequest):
             return command.schema
-        with self.query(command, rows=1) as (_, found):
-            return found.schema
+        return self.described(command)[0]
+
+    def described(self, command: SqlCommand) -> tuple[pa.Schema, tuple[str, ...]]:
+        """Return a query's columns, and what values may be given for."""
+        with self.query(command, describe=True) as (_, found):
+            for _ in found:
+                pass
+            return found.schema, found.parameters
+
+    def queried(self, command: SqlCommand) -> tuple[pa.Schema, list[pa.RecordBatch], dict[str, Any]]:
+        """Return the columns and rows of a query, and what is told of them."""
+        with self.query(command) as (read, found):
+            batches = [*found]  # bounded; what waits for a slow reader holds up no other query
+            told = {"as_of_ledger": read.as_of, "truncated": found.truncated, **_left(read.gaps())}
+        return found.schema, batches or [pa.RecordBatch.from_pylist([], found.schema)], told
 
     @contextmanager
-    def query(self, command: SqlCommand, *, rows: int = 0) -> Iterator[tuple[int, SandboxAnswer]]:
-        """Yield as of which ledger a query is, and its answer; some run at once, others wait for a while."""
+    def query(
+        self, command: SqlCommand, *, describe: bool = False
+    ) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
+        """Yield what a query reads, and its answer; some run at once, others wait for a while."""
         asked = AskedSql.read(command.given, rows=MOST_ROWS)
-        if rows:
-            asked = replace(asked, limits=replace(asked.limits, rows=rows))
         if not self._turns.acquire(timeout=_WAIT_SECONDS):
             raise TooManyCalls("other queries take all the time there is: ask again in a moment")
         try:
-            with self._queries.begun(asked) as found:
+            with self._queries.begun(asked, describe=describe) as found:
                 yield found
         finally:
             self._turns.release()
 
 
 class _Analytics(GuardedFlight):
+    actions = ACTIONS
+
     def __init__(self, answers: _Answers, access: Access | None, **made: Any) -> None:
         self._answers = answers
+        self._sql = FlightSql(answers.tables, answers)
         super().__init__(access, **made)
 
     def flights(self, _: bytes) -> Iterator[flight.FlightInfo]:
@@ -117,11 +137,16 @@ class _Analytics(GuardedFlight):
 
     def info(self, descriptor: flight.FlightDescriptor) -> flight.FlightInfo:
         with answering():
+            if message := self._sql.read(descriptor.command or b""):
+                return self._sql.info(message, descriptor)
             command = self._command(descriptor)
             told: dict[str, Any] = {}
             if isinstance(command, RowsCommand):
-                told["as_of_ledger"] = self._answers.tables.snapshot(command.question.table).as_of
-                command = command.until(told["as_of_ledger"])
+                snapshot = self._answers.tables.snapshot(command.question.table)
+                told["as_of_ledger"] = snapshot.as_of
+                left = snapshot.absences(LedgerSet([command.question.ledgers]))
+                told |= _left(left)
+                command = command.until(snapshot.known.last if left else snapshot.as_of)
             if network := self._answers.tables.network:
                 told["network"] = network.passphrase
             # No location: where the client is already connected.
@@ -131,13 +156,34 @@ class _Analytics(GuardedFlight):
             return flight.FlightInfo(schema, descriptor, parts, ordered=True, app_metadata=metadata)
 
     def schema(self, descriptor: flight.FlightDescriptor) -> flight.SchemaResult:
+        if message := self._sql.read(descriptor.command or b""):
+            return flight.SchemaResult(self._sql.schema(message))
         return flight.SchemaResult(self._answers.schema(self._command(descriptor)))
+
+    def act(self, _: Grant, action: flight.Action) -> list[bytes]:
+        return self._sql.act(action)
+
+    def put_verb(self, descriptor: flight.FlightDescriptor) -> str:
+        return PUT_OF_PARAMETERS if self._sql.is_read(descriptor) else super().put_verb(descriptor)
+
+    def put(
+        self,
+        _: flight.ServerCallContext,
+        __: Grant,
+        descriptor: flight.FlightDescriptor,
+        reader: Any,
+        writer: Any,
+    ) -> None:
+        self._sql.put(descriptor, reader, writer)
 
     def get(
         self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket
     ) -> flight.GeneratorStream:
-        command = self._parsed(ticket.ticket)
         options = write_options(context)
+        if message := self._sql.read(ticket.ticket):
+            schema, rows = self._sql.rows(message)
+            return flight.GeneratorStream(schema, _sent(rows, grant), options=options)
+        command = self._parsed(ticket.ticket)
         if isinstance(command, SqlCommand):
             answered = self._queried(command)
         elif isinstance(command, FiguresRequest):
@@ -167,16 +213,19 @@ class _Analytics(GuardedFlight):
             "first_ledger": answer.ledgers.first if answer.ledgers else 0,
             "last_ledger": answer.ledgers.end if answer.ledgers else 0,
             "complete": True,
+            **_left(self._answers.figures.gaps(command.name)),
         }
         batches = answer.rows.combine_chunks().to_batches()
         return answer.rows.schema, ((rows, told) for rows in batches)
 
     def _queried(self, command: SqlCommand) -> Answered:
-        with self._answers.query(command) as (as_of, found):
-            batches = [*found]  # bounded; what waits for a slow reader holds up no other query
-            told = {"as_of_ledger": as_of, "truncated": found.truncated}
-        empty = pa.RecordBatch.from_pylist([], found.schema)
-        return found.schema, ((rows, told) for rows in batches or [empty])
+        schema, batches, told = self._answers.queried(command)
+        return schema, ((rows, told) for rows in batches)
+
+
+def _left(gaps: Sequence[Absence]) -> dict[str, Any]:
+    """Return what app_metadata says of ledgers that left; nothing where none did."""
+    return {"left": [one.to_dict() for one in gaps[:_LEFT]]} if gaps else {}
 
 
 def _sent(

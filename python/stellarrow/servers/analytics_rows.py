@@ -36,6 +36,7 @@ class RowStream:
     _place: Place = field(init=False)
     _silent_from: int = field(init=False, default=0)  # the first ledger that no batch tells of
     _gaps: list[list[int]] = field(init=False, default_factory=list)
+    _left: list[dict[str, Any]] = field(init=False, default_factory=list)  # where ledgers of gaps went
     _told: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -56,6 +57,7 @@ class RowStream:
             while True:
                 changed.clear()
                 yield from self._there(until)
+                yield from self._gap()
                 if self.gone() or not self.command.follow or self._place.after >= until:
                     yield from self._rest()
                     return
@@ -70,7 +72,7 @@ class RowStream:
             unlisten()
 
     def _as_of(self, end: int) -> int:
-        return min(end, self.tables.snapshot(self.command.question.table).as_of)
+        return min(end, self._tail.last())
 
     def _begun(self) -> Place:
         command = self.command
@@ -92,6 +94,8 @@ class RowStream:
             if part.is_gap:
                 yield from self._rest()
                 self._gaps.append([part.first, part.last])
+                if part.absence:
+                    self._left.append(part.absence.to_dict())
             else:
                 yield from self._part(part)
             self._place = Place(part.last)
@@ -123,17 +127,24 @@ class RowStream:
             empty = pa.RecordBatch.from_pylist([], self._tail.schema)
             yield empty, self._say(first, self._place.after, self._place)
 
+    def _gap(self) -> Iterator[Sent]:
+        """Tell of ledgers that are not here behind all that was sent, in a batch of no ledger."""
+        if self._gaps and not self._silent_from:
+            yield pa.RecordBatch.from_pylist([], self._tail.schema), self._say(0, 0, self._place)
+
     def _say(self, first: int, last: int, place: Place) -> dict[str, Any]:
         """Return what is told of a batch; ledgers that are not here belong to none, and are named."""
         self._told = time.monotonic()
         told: dict[str, Any] = {
             "first_ledger": first,
             "last_ledger": last,
-            "complete": place.after == last,
+            "complete": not last or place.after == last,
             "resume": Cursor(self.command.question.shape, {"": place}).token(),
         }
         if self._gaps:
             told["gaps"], self._gaps = self._gaps, []
+        if self._left:
+            told["left"], self._left = self._left, []
         if network := self.tables.network:
             told["network"] = network.passphrase
         return told

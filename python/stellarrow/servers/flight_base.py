@@ -56,15 +56,16 @@ class FlightListener:
         tls: Tls | None = None,
         access: Access | None = None,
         insecure: bool = False,
-        takes_puts: bool = False,
+        put_call: str = "",
     ) -> None:
+        """`put_call` is the least that security/permissions.py calls DoPut, where this server takes any."""
         guarded(address, tls=tls, access=access, insecure=insecure)
         if address.port:
             bound(address).close()  # says by whom and why it cannot be, which Arrow does not
         self._make = make
         self._tls = tls
         self._access = access
-        self._takes_puts = takes_puts
+        self._put_call = put_call
         self._number = tls.current().number if tls else 0
         try:
             self._server = self._made(address)
@@ -78,7 +79,7 @@ class FlightListener:
             threading.Thread(target=self._watch, name="stellarrow-flight-tls", daemon=True).start()
 
     def _made(self, address: Address) -> flight.FlightServerBase:
-        return self._make(_arguments(address, self._tls, self._access, takes_puts=self._takes_puts))
+        return self._make(_arguments(address, self._tls, self._access, self._put_call))
 
     def close(self, grace: float = _CLOSE_SECONDS) -> bool:
         """Stop, and tell whether every client has let go; one that takes nothing is not waited for."""
@@ -107,9 +108,7 @@ class FlightListener:
         deadline = time.monotonic() + _REPLACE_SECONDS
         while not self._closed.is_set():
             try:
-                self._server = self._make(
-                    _arguments(self.address, self._tls, self._access, takes_puts=self._takes_puts)
-                )
+                self._server = self._made(self.address)
                 keep_asking(self.address.port)
                 return
             except (OSError, pa.ArrowException) as error:
@@ -119,15 +118,11 @@ class FlightListener:
                 time.sleep(0.01)
 
 
-def _arguments(
-    address: Address, tls: Tls | None, access: Access | None, *, takes_puts: bool
-) -> dict[str, Any]:
+def _arguments(address: Address, tls: Tls | None, access: Access | None, put_call: str) -> dict[str, Any]:
     """Return what flight.FlightServerBase is made with."""
     made: dict[str, Any] = {
         "location": f"grpc{'+tls' if tls else ''}://{address}",
-        "middleware": {
-            "calls": _Calls(access, by_headers=not (tls and tls.client_ca), takes_puts=takes_puts)
-        },
+        "middleware": {"calls": _Calls(access, by_headers=not (tls and tls.client_ca), put_call=put_call)},
     }
     if tls:
         certificate, key, ca = tls.pem()
@@ -161,9 +156,9 @@ class _Call(flight.ServerMiddleware):  # type: ignore[misc]  # pyarrow has no ty
 
 _STREAMED: Final = frozenset((flight.FlightMethod.DO_PUT, flight.FlightMethod.DO_EXCHANGE))
 _EARLY: Final = {
-    flight.FlightMethod.GET_SCHEMA: "GetSchema",
-    flight.FlightMethod.DO_PUT: "DoPut",
-    flight.FlightMethod.DO_EXCHANGE: "DoExchange",
+    flight.FlightMethod.GET_SCHEMA: "Flight.GetSchema",
+    flight.FlightMethod.DO_PUT: "Flight.DoPut",
+    flight.FlightMethod.DO_EXCHANGE: "Flight.DoExchange",
 }
 
 
@@ -173,10 +168,11 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
     `by_headers` tells that callers prove who they are by headers alone, not by a certificate.
     """
 
-    def __init__(self, access: Access | None, *, by_headers: bool, takes_puts: bool) -> None:
+    def __init__(self, access: Access | None, *, by_headers: bool, put_call: str = "") -> None:
         self._access = access
         self._by_headers = by_headers
-        self._untaken = _STREAMED - {flight.FlightMethod.DO_PUT} if takes_puts else _STREAMED
+        self._untaken = _STREAMED - {flight.FlightMethod.DO_PUT} if put_call else _STREAMED
+        self._early = {**_EARLY, **({flight.FlightMethod.DO_PUT: put_call} if put_call else {})}
 
     def start_call(self, info: flight.CallInfo, headers: Mapping[str, list[Any]]) -> _Call:
         with answering():
@@ -186,10 +182,10 @@ class _Calls(flight.ServerMiddlewareFactory):  # type: ignore[misc]  # pyarrow h
                 token = _basic_key(plain)
                 # Any verb that reads proves the key; who it is counts again in each call that follows.
                 self._access.authenticate(Call("Flight.Handshake", {"authorization": f"Bearer {token}"}))
-            if verb := _EARLY.get(info.method):
-                self._admit_early(Call(f"Flight.{verb}", plain))
+            if call := self._early.get(info.method):
+                self._admit_early(Call(call, plain))
             if not self._access and info.method in self._untaken:
-                raise Unimplemented(f"this server has no {verb}")
+                raise Unimplemented(f"this server has no {_EARLY[info.method].removeprefix('Flight.')}")
             return _Call(plain, token)
 
     def _admit_early(self, call: Call) -> None:
@@ -261,7 +257,7 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
 
     def do_put(self, context: flight.ServerCallContext, descriptor: Any, reader: Any, writer: Any) -> None:
         with answering():
-            self.put(context, self._admit("DoPut", context), descriptor, reader, writer)
+            self.put(context, self._admit(self.put_verb(descriptor), context), descriptor, reader, writer)
 
     def do_exchange(self, context: flight.ServerCallContext, *_: Any) -> None:
         self._refuse("DoExchange", context)
@@ -291,6 +287,10 @@ class GuardedFlight(flight.FlightServerBase):  # type: ignore[misc]  # pyarrow h
     def get(self, context: flight.ServerCallContext, grant: Grant, ticket: flight.Ticket) -> Any:
         raise NotImplementedError
 
+    def put_verb(self, _: flight.FlightDescriptor) -> str:
+        """Return what security/permissions.py calls DoPut of this."""
+        return "DoPut"
+
     def put(self, *_: Any, **__: Any) -> None:
         """Take what is put: the call's context, its grant, the descriptor, a reader and a writer."""
         raise Unimplemented("this server has no DoPut")
@@ -312,6 +312,12 @@ VERBS: Final = (
     *("ListFlights", "GetFlightInfo", "GetSchema", "DoGet"),
     *("DoPut", "DoExchange", "DoAction", "ListActions", "Handshake"),
 )
+
+
+def headers_of_call(context: flight.ServerCallContext) -> Mapping[str, str]:
+    """Return the headers of a call."""
+    call = context.get_middleware("calls")
+    return call.headers if call else {}
 
 
 def gone_of(context: flight.ServerCallContext, grant: Grant) -> Callable[[], bool]:

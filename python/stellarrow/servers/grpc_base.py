@@ -19,6 +19,7 @@ from stellarrow.servers.grpc_requests import Threads, Watcher
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
+from stellarrow.telemetry import tracing
 
 with needing("a gRPC server", "servers"):
     import grpc
@@ -143,7 +144,8 @@ class RpcServer:
         grant = self._admit(name, context)
         request = self._threads.request(requests, context)
         try:
-            return self._worked(method, request, grant)
+            with tracing.span(name, _trace_of(context)):
+                return self._worked(method, request, grant)
         except StellarrowError as error:
             _abort(context, error, status_of(error).grpc)
         except Exception as error:
@@ -170,7 +172,8 @@ class RpcServer:
         grant = self._admit(name, context)
         request = self._threads.request(requests, context)
         try:
-            for message in method.work(request, lambda: not context.is_active() or grant.has_ended()):
+            answers = method.work(request, lambda: not context.is_active() or grant.has_ended())
+            for message in tracing.served(name, {tracing.HEADER: _trace_of(context)}, answers):
                 grant.check()
                 yield message
             grant.check()
@@ -197,6 +200,12 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
         return configuration(loaded)
 
     return grpc.dynamic_ssl_server_credentials(configuration(first), fetch, tls.client_ca is not None)
+
+
+def _trace_of(context: grpc.ServicerContext) -> str:
+    """Return the trace that the caller records; without reading headers where none is recorded here."""
+    headers = context.invocation_metadata() if tracing.is_on() else ()
+    return next((str(value) for key, value in headers or () if key == tracing.HEADER), "")
 
 
 def _written(answer: Any) -> bytes:

@@ -19,6 +19,7 @@ from stellarrow.security.access import Access, bound, guarded
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
+from stellarrow.telemetry.beside import Beside, merged
 from stellarrow.telemetry.health import Check, Component, Part
 from stellarrow.telemetry.machine import Machine
 
@@ -38,7 +39,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import BACKLOG, CONNECTIONS, BoundedLoop, BriefFaults, bounded
-    from stellarrow.servers.origins import ChangesOfOwnPages
+    from stellarrow.servers.origins import ChangesOfOwnPages, OwnNames
     from stellarrow.servers.problems import answered_exception
 
 _START_SECONDS: Final = 10.0
@@ -77,11 +78,13 @@ class HealthServer:
         access: Access | None = None,
         keys: KeyStore | None = None,
         cors_origins: Sequence[str] = (),
+        allowed_hosts: Sequence[str] = (),
         insecure: bool = False,
         state_dir: Path | None = None,
         sockets: int = 0,
     ) -> None:
         self._components = tuple(components)
+        self._beside: list[Beside] = []
         self._ready = ready
         self._metrics = metrics
         self._machine = Machine(
@@ -89,11 +92,16 @@ class HealthServer:
         )
         self._began = time.monotonic()
         guarded(address, tls=tls, access=access, insecure=insecure)
-        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls)
+        names = [] if access else [Middleware(OwnNames, bound=address.host, allowed=tuple(allowed_hosts))]
+        app = self._guarded_app(self._routes(routes, access, keys), access, cors_origins, tls, names)
         config = _config(app, tls, sockets)
         self._socket = bound(address)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="stellarrow-http", daemon=True)
+
+    def speak_for(self, *services: Beside) -> None:
+        """Show other services of the process too: all are ready, or none is."""
+        self._beside += services
 
     @property
     def address(self) -> Address:
@@ -138,11 +146,16 @@ class HealthServer:
         return [*own, *routes, *(admin_http.routes(keys, access) if access else [])]
 
     def _guarded_app(
-        self, routes: list[BaseRoute], access: Access | None, origins: Sequence[str], tls: Tls | None
+        self,
+        routes: list[BaseRoute],
+        access: Access | None,
+        origins: Sequence[str],
+        tls: Tls | None,
+        first: Sequence[Middleware],
     ) -> Headers:
         """Return the application; what is first in the list sees a request first."""
         self.calls = tuple(calls_of(routes))
-        guards = []
+        guards = [*first]
         if origins:
             guards.append(
                 Middleware(
@@ -163,7 +176,8 @@ class HealthServer:
         return Headers(made, tls=tls is not None)
 
     def _checks(self) -> list[Check]:
-        return [component.check() for component in self._components]
+        own = [component.check() for component in self._components]
+        return [*own, *(check for one in self._beside for check in one.checks())]
 
     def _health(self, request: Request) -> Response:
         checks = self._checks()
@@ -178,11 +192,13 @@ class HealthServer:
         return JSONResponse(report, status_code=503 if status == "unhealthy" else 200)
 
     async def _readiness(self, _: Request) -> Response:
-        ready = self._ready.is_set()
+        ready = self._ready.is_set() and all(one.ready.is_set() for one in self._beside)
         return JSONResponse({"status": "ready" if ready else "not ready"}, status_code=200 if ready else 503)
 
     def _text(self, _: Request) -> Response:
         own = self._metrics() if self._metrics else b""
+        if self._beside:
+            own = merged(own, {one.name: one.metrics() for one in self._beside})
         return Response(own + self._machine.text(), media_type=_PROMETHEUS)
 
 

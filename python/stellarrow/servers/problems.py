@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 import secrets
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
-from stellarrow.analysis.reads.refusals import NotFound, Refused
+from stellarrow.analysis.reads.refusals import FellOut, NotFound, Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, Unauthenticated, Unavailable
 from stellarrow.extras import needing
 from stellarrow.servers.http_headers import REQUEST_ID, always
@@ -32,16 +33,25 @@ def problem(error: StellarrowError, scope: Scope) -> Response:
     if isinstance(error, TooManyCalls | Unavailable):
         headers["Retry-After"] = str(math.ceil(error.retry_after or 1))
     field = error.field if isinstance(error, Refused | NotFound) else ""
-    return described(status, str(error), scope, field=field, headers=headers)
+    gaps = error.gaps if isinstance(error, FellOut) else ()
+    return described(status, str(error), scope, field=field, headers=headers, gaps=gaps)
 
 
 def described(
-    status: int, sentence: str, scope: Scope, *, field: str = "", headers: dict[str, str] | None = None
+    status: int,
+    sentence: str,
+    scope: Scope,
+    *,
+    field: str = "",
+    headers: dict[str, str] | None = None,
+    gaps: Sequence[Mapping[str, Any]] = (),
 ) -> Response:
-    """Return what is wrong as an answer."""
+    """Return what is wrong as an answer; `gaps` are ledgers that left, and where they are."""
     told = _document(status, sentence, scope.get(REQUEST_ID, ""))
     if field:
         told["field"] = field
+    if gaps:
+        told["gaps"] = list(gaps)
     return JSONResponse(told, status_code=status, headers=headers, media_type=MEDIA_TYPE)
 
 

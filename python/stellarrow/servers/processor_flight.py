@@ -25,8 +25,16 @@ from stellarrow.processor.reads.request import COMPATIBLE, Command, NoCommand, o
 from stellarrow.processor.reads.session_stream import of_sessions
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, text_of, write_options
+from stellarrow.servers.flight_base import (
+    FlightListener,
+    GuardedFlight,
+    gone_of,
+    headers_of_call,
+    text_of,
+    write_options,
+)
 from stellarrow.servers.flight_errors import Unimplemented, answering
+from stellarrow.telemetry import tracing
 
 
 class FlightServer(FlightListener):
@@ -87,7 +95,7 @@ class _Tables(GuardedFlight):
         of_command = _answering(command, grant)
         gone = gone_of(context, grant)
         stream = of_command(self._processor, command, cancelled=gone, reader=text_of(context.peer()))
-        batches = _batches(stream, grant)
+        batches = tracing.served(f"DoGet {command.table}", headers_of_call(context), _batches(stream, grant))
         return flight.GeneratorStream(command.schema, batches, options=write_options(context))
 
     def act(self, grant: Grant, action: flight.Action) -> list[bytes]:
@@ -141,6 +149,7 @@ def _batches(stream: Stream, grant: Grant) -> Iterator[tuple[pa.RecordBatch, pa.
                 "resume": resume,
                 **({"session": sent.session} if sent.session else {}),
                 **({"network": sent.network} if sent.network else {}),
+                **tracing.for_message(sent.traces),
             }
             yield sent.rows, pa.py_buffer(json.dumps(report).encode())
         grant.check()  # a stream that ends for this must not look whole

@@ -209,7 +209,7 @@ class ReceivingServer(FlightListener):
             tls=tls,
             access=access,
             insecure=insecure,
-            takes_puts=True,
+            put_call="Flight.DoPut",
         )
 
 

@@ -73,7 +73,9 @@ def run(
         opened = stack.enter_context(closing(_opened_source(settings, metrics)))
         network = registry.find_network(opened, settings.network)
         ledgers = _wanted_ledgers(settings, opened)
-        ledgers_out = stack.enter_context(closing(SourceService(source, opened, network, metrics)))
+        ledgers_out = stack.enter_context(
+            closing(SourceService(source, opened, network, metrics, health=settings.health_port))
+        )
         tables_out = stack.enter_context(
             closing(ProcessorService(replace(settings, network=network.written)))
         )
@@ -82,19 +84,23 @@ def run(
         answers = stack.enter_context(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
+        tables_out.http.speak_for(ledgers_out.beside, answers.beside)
         begin()
         services = {"source": ledgers_out, "processor": tables_out, "analytics": answers}
-        for one in services.values():
+        for one in (*services.values(), *sinks):
             one.start()
         _start_sessions(ledgers, tables_out)
-        for sink in sinks:
-            sink.start()
-        named = {name: one.addresses for name, one in services.items()}
-        announce({**named, "sinks": ", ".join(map(redacted_url, locations))})
+        announce(_named(services, locations))
         while not stop.wait(_READABLE_POLL_SECONDS):
             for one in services.values():
                 one.look()
         return _drained([*services.values()], sinks)
+
+
+def _named(services: dict[str, Any], locations: Sequence[str]) -> dict[str, str]:
+    """Return where each service is reached, and what the sinks are."""
+    reached = {name: one.addresses for name, one in services.items()}
+    return {**reached, "sinks": ", ".join(map(redacted_url, locations))}
 
 
 def _analytics(settings: Analytics, tables: Any, network: Network, locations: Sequence[str]) -> Any:

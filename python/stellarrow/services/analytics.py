@@ -40,6 +40,7 @@ from stellarrow.services.aging import AgingPlace, check_schedule
 from stellarrow.services.secured import Secured, open_audit
 from stellarrow.services.starting import agreed, listening
 from stellarrow.services.table_feed import TableFeed
+from stellarrow.telemetry.beside import Beside
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -267,6 +268,11 @@ class AnalyticsService:
         fed = [Part(one.check) for one in self._feeds]
         own = [Part(self._check_following), Part(self._check_tables), *fed, *aging]
         return [*own, *map(_part, guards_of(self._follower))]
+
+    @property
+    def beside(self) -> Beside:
+        """What another service of the process shows of this one."""
+        return Beside("analytics", self.components, self._ready, self._metrics.text)
 
     @property
     def addresses(self) -> str:

@@ -11,6 +11,7 @@ from stellarrow.core.tables import table
 from stellarrow.processor.processor import Processor
 from stellarrow.processor.reads.request import Command
 from stellarrow.processor.reads.session_stream import of_sessions
+from stellarrow.telemetry import tracing
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,7 @@ class _Arrived:
     rows: pa.RecordBatch = field(repr=False)
     resume: str
     complete: bool
+    traces: tuple[str, ...] = ()
 
 
 class OwnTable:
@@ -40,7 +42,8 @@ class OwnTable:
             reader="analytics",
         )
         for sent, resume in stream:
-            yield _Arrived(sent.first, sent.last, sent.rows, resume, sent.complete)
+            traces = tuple(filter(tracing.is_recorded, sent.traces.values()))
+            yield _Arrived(sent.first, sent.last, sent.rows, resume, sent.complete, traces)
 
     def close(self) -> None:
         """End the read that is under way, soon."""

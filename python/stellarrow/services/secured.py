@@ -39,6 +39,7 @@ class Secured:
         self.insecure = settings.insecure
         self._state_dir = state_dir
         self._cors_origins = settings.cors_origins
+        self._allowed_hosts = settings.allowed_hosts
         self.keys: KeyStore | None = None
         self.access: Access | None = None
         self.audit: Audit | None = None
@@ -73,8 +74,8 @@ class Secured:
     @property
     def http_doors(self) -> dict[str, Any]:
         """What every HTTP server is made with."""
-        own = {"keys": self.keys, "cors_origins": self._cors_origins, "state_dir": self._state_dir}
-        return {**self.doors, **own}
+        named = {"cors_origins": self._cors_origins, "allowed_hosts": self._allowed_hosts}
+        return {**self.doors, **named, "keys": self.keys, "state_dir": self._state_dir}
 
     @property
     def doors(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from stellarrow.config import Source as Settings
 from stellarrow.ledgers import LedgerRange, Network
+from stellarrow.net.address import Address
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.pipeline.dead_letters import DeadLetters
@@ -23,6 +24,7 @@ from stellarrow.servers.raw.verified import SoundLedgers
 from stellarrow.services.flowctl import Registration, Service
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import listening
+from stellarrow.telemetry.beside import Beside
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -42,9 +44,17 @@ def _offered(settings: Settings, source: Source) -> LedgerRange | None:
 
 
 class SourceService:
-    """The relay and what it is reached by."""
+    """The relay and what it is reached by; where another service says how it is, at that one's address."""
 
-    def __init__(self, settings: Settings, source: Source, network: Network, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        source: Source,
+        network: Network,
+        metrics: Metrics,
+        *,
+        health: Address | None = None,
+    ) -> None:
         kind = type(source).__name__.removesuffix("Source").lower()
         self.url = redacted_url(source.name if isinstance(source, Named) else kind)
         letters = DeadLetters(settings.state_dir / "dead-letters", job={"service": "source"})
@@ -69,19 +79,26 @@ class SourceService:
             parts = [*self._relay.components, *guards_of(source)]
             if settings.flowctl_enabled:
                 parts.append(Part(self._registered))
-            with listening(settings, "health_port"):
-                self._http = HealthServer(
-                    settings.health_port,
-                    parts,
-                    ready=self._ready,
-                    metrics=metrics.text,
-                    **secured.http_doors,
-                )
-            stack.callback(self._http.close)
+            self.beside = Beside("source", parts, self._ready, metrics.text)
+            self._http = None if health else self._own_http(stack, settings)
+            self._health = self._http.address if self._http else health
             self._flowctl = self._registration(settings) if settings.flowctl_enabled else None
             if self._flowctl:
                 stack.callback(self._flowctl.close)
             self._doors = stack.pop_all()
+
+    def _own_http(self, stack: ExitStack, settings: Settings) -> HealthServer:
+        shown = self.beside
+        with listening(settings, "health_port"):
+            made = HealthServer(
+                settings.health_port,
+                shown.components,
+                ready=shown.ready,
+                metrics=shown.metrics,
+                **self._secured.http_doors,
+            )
+        stack.callback(made.close)
+        return made
 
     def _listen(self, stack: ExitStack, settings: Settings, kind: str, network: Network) -> None:
         doors = self._secured.doors
@@ -101,11 +118,13 @@ class SourceService:
 
     @property
     def addresses(self) -> str:
-        return f"gRPC {self._grpc.address}, Flight {self._flight.address}, HTTP {self._http.address}"
+        own = f"gRPC {self._grpc.address}, Flight {self._flight.address}"
+        return f"{own}, HTTP {self._http.address}" if self._http else own
 
     def start(self) -> None:
         self._relay.start()
-        self._http.start()
+        if self._http:
+            self._http.start()
         self._grpc.start()
         if self._flowctl:
             self._flowctl.start()
@@ -149,7 +168,7 @@ class SourceService:
             kind="SOURCE",
             takes=(),
             gives=("raw_ledger_service.RawLedger", "stellar.LedgerCloseMeta"),
-            health=f"{'https' if settings.tls_certificate else 'http'}://{self._http.address}/health",
+            health=f"{'https' if settings.tls_certificate else 'http'}://{self._health}/health",
             component_id=named or "",
             metadata={
                 "grpc_endpoint": str(self._grpc.address),

@@ -21,7 +21,7 @@ from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
 from stellarrow.net.redaction import redacted_url
-from stellarrow.protocols import Sink
+from stellarrow.protocols import Filing, Sink
 from stellarrow.telemetry.health import Check
 from stellarrow.telemetry.metrics import Metrics
 
@@ -50,6 +50,7 @@ class TableFeed:
         self._seen = LedgerSet()
         self._missing = LedgerSet()
         self._due_at: float | None = None  # when what was written must be durable
+        self._counted = 0  # files of this sink
         self._trouble = ""
         self._stop = threading.Event()
         self._changed = threading.Event()
@@ -110,7 +111,7 @@ class TableFeed:
     def _release(self) -> None:
         """Close the sink: what it held that was not durable is gone, and written again."""
         sink, self._sink = self._sink, None
-        self._due_at = None
+        self._due_at, self._counted = None, 0
         with suppress(StellarrowError):
             if sink:
                 sink.close()
@@ -192,10 +193,16 @@ class TableFeed:
         if self._sink and self._due_at is not None:
             began = time.monotonic()
             self._sink.commit()
+            self._count_files(self._sink)
             self._durable = self._written
             self._due_at = None
             self._tables.make_room()
             self._metrics.export_duration.labels(self._format).observe(time.monotonic() - began)
+
+    def _count_files(self, sink: Sink) -> None:
+        if isinstance(sink, Filing):
+            self._metrics.files_written.labels(self._format).inc(sink.files_written - self._counted)
+            self._counted = sink.files_written
 
 
 def _sentence(missing: LedgerSet) -> str:

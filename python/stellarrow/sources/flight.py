@@ -24,6 +24,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.registry import SourceOptions
 from stellarrow.sources.ledger_stream import StreamedLedger, StreamReader
+from stellarrow.telemetry import tracing
 from stellarrow.telemetry.metrics import Metrics
 
 TABLE: Final = "raw_ledgers"
@@ -130,21 +131,24 @@ class FlightSource:
     def _connected(self) -> flight.FlightClient:
         return connect(self._target, secure=self._secure, tls=self._credentials.tls, options=_OPTIONS)
 
-    def batches(self, wanted: LedgerRange, begun: Any) -> Iterator[pa.RecordBatch]:
+    def batches(self, wanted: LedgerRange, begun: Any) -> Iterator[flight.FlightStreamChunk]:
         """Yield what one call gives; `begun` is handed each reader, so that others can cancel it."""
         command = {"table": TABLE, "start_ledger": wanted.first}
         command |= {"end_ledger": wanted.last} if wanted.last else {"follow": True}
         descriptor = flight.FlightDescriptor.for_command(json.dumps(command).encode())
         timeout = self._reader.guard.policy.timeout
         with self._connected() as client:
-            options = call_options(self._credentials, self._host, timeout=timeout)
-            info = client.get_flight_info(descriptor, options)
-            for endpoint in info.endpoints:
-                reader = client.do_get(endpoint.ticket, call_options(self._credentials, self._host))
-                if not begun(reader):
-                    return
-                self._check(reader.schema)
-                yield from (chunk.data for chunk in reader if chunk.data is not None)
+            call = tracing.Call("DoGet", table=TABLE, first_ledger=wanted.first)
+            with call:
+                options = call_options(self._credentials, self._host, timeout=timeout, more=call.headers)
+                info = client.get_flight_info(descriptor, options)
+                for endpoint in info.endpoints:
+                    options = call_options(self._credentials, self._host, more=call.headers)
+                    reader = client.do_get(endpoint.ticket, options)
+                    if not begun(reader):
+                        return
+                    self._check(reader.schema)
+                    yield from (chunk for chunk in reader if chunk.data is not None)
 
     def _check(self, schema: pa.Schema) -> None:
         if not {_SEQUENCE, _XDR} <= set(schema.names):
@@ -180,7 +184,7 @@ class _Stream:
         self._timeout = timeout
         self._stop = stop
         self._ledgers: deque[StreamedLedger] = deque()
-        self._came: queue.Queue[pa.RecordBatch | Exception] = queue.Queue(_AHEAD)
+        self._came: queue.Queue[flight.FlightStreamChunk | Exception] = queue.Queue(_AHEAD)
         self._lock = threading.Lock()
         self._reader: flight.FlightStreamReader | None = None
         self._closed = False
@@ -197,7 +201,7 @@ class _Stream:
             if self._reader is not None:
                 self._reader.cancel()
 
-    def _waited(self) -> pa.RecordBatch:
+    def _waited(self) -> flight.FlightStreamChunk:
         until = time.monotonic() + self._timeout
         while True:
             with suppress(queue.Empty):
@@ -210,13 +214,15 @@ class _Stream:
             if time.monotonic() > until:
                 raise SourceUnavailable(f"{self._source.name} sent nothing for {self._timeout:g} s")
 
-    def _opened(self, batch: pa.RecordBatch) -> Iterator[StreamedLedger]:
+    def _opened(self, chunk: flight.FlightStreamChunk) -> Iterator[StreamedLedger]:
+        batch, traces = chunk.data, _traces_of(chunk)
+        others = "" if traces is None else tracing.NOT_RECORDED
         for sequence, xdr in zip(
             batch.column(_SEQUENCE).to_pylist(), batch.column(_XDR).to_pylist(), strict=True
         ):
             if not isinstance(sequence, int) or not isinstance(xdr, bytes):
                 raise SourceError(f"{self._source.name} sends rows that are no ledgers: name another service")
-            yield StreamedLedger(sequence, xdr)
+            yield StreamedLedger(sequence, xdr, (traces or {}).get(sequence, others))
 
     def _pump(self) -> None:
         end: Exception = SourceUnavailable(f"{self._source.name} ended the stream")
@@ -235,9 +241,19 @@ class _Stream:
             self._reader = reader
             return not self._closed
 
-    def _put(self, came: pa.RecordBatch | Exception) -> bool:
+    def _put(self, came: flight.FlightStreamChunk | Exception) -> bool:
         while not self._closed:
             with suppress(queue.Full):
                 self._came.put(came, timeout=_WAKE_SECONDS)
                 return True
         return False
+
+
+def _traces_of(chunk: flight.FlightStreamChunk) -> dict[int, str] | None:
+    """Return the traces that a batch tells of; None where it tells nothing of traces."""
+    if not tracing.is_on() or chunk.app_metadata is None:
+        return None
+    with suppress(ValueError):
+        told = json.loads(chunk.app_metadata.to_pybytes())
+        return tracing.of_message(told.get(tracing.MESSAGES)) if isinstance(told, dict) else None
+    return None

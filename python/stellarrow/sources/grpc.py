@@ -19,6 +19,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.registry import SourceOptions
 from stellarrow.sources.ledger_stream import StreamedLedger, StreamReader
+from stellarrow.telemetry import tracing
 from stellarrow.telemetry.metrics import Metrics
 
 with needing("grpc://", "grpc"):
@@ -199,11 +200,15 @@ class _Stream:
             request_serializer=StreamLedgersRequest.SerializeToString,
             response_deserializer=RawLedger.FromString,
         )
-        self._call = method(StreamLedgersRequest(start_ledger=due), metadata=metadata)
+        self._traced = tracing.Call("StreamRawLedgers", first_ledger=due)
+        self._call = method(
+            StreamLedgersRequest(start_ledger=due), metadata=(*metadata, *self._traced.headers)
+        )
         threading.Thread(target=self._watch, name="stellarrow-grpc-watch", daemon=True).start()
 
     def close(self) -> None:
         self._ended.set()
+        self._traced.end()
         self._call.cancel()
         self._channel.unsubscribe(self._changed)
         close_watched(self._channel.close)
@@ -218,7 +223,7 @@ class _Stream:
             raise self._translated(error) from error
         finally:
             self._waits_until = None
-        return StreamedLedger(message.sequence, message.ledger_close_meta_xdr)
+        return StreamedLedger(message.sequence, message.ledger_close_meta_xdr, message.traceparent)
 
     def _changed(self, state: grpc.ChannelConnectivity) -> None:
         self._state = state

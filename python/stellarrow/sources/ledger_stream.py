@@ -20,10 +20,11 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class StreamedLedger:
-    """A ledger as a service sends it: its sequence, and its LedgerCloseMeta in XDR."""
+    """A ledger as a service sends it: its sequence, its LedgerCloseMeta in XDR, and its chunk's trace."""
 
     sequence: int
     xdr: bytes = field(repr=False)
+    trace: str = ""
 
 
 class LedgerStream(Protocol):
@@ -110,7 +111,8 @@ class StreamReader:
 
     def _chunk(self, ledger: StreamedLedger) -> LedgerChunk:
         self.metrics.received(1, len(ledger.xdr))
-        return LedgerChunk(ledger.xdr, "single", ledger.sequence, ledger.sequence, self.name, fetched=True)
+        number = ledger.sequence
+        return LedgerChunk(ledger.xdr, "single", number, number, self.name, fetched=True, trace=ledger.trace)
 
     def _check_skip(self, due: int, given: int, *, before: int | None) -> None:
         if before == due:

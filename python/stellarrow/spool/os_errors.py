@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from stellarrow.errors import SinkUnavailable
-from stellarrow.storage.os_errors import reason
+from stellarrow.storage.os_errors import reason, remedy
 
 
 @contextmanager
@@ -19,6 +19,6 @@ def translate_os_errors(folder: Path, undo: Callable[[], None] | None = None) ->
         if undo:
             undo()
         raise SinkUnavailable(
-            f"the spool in {folder} cannot be written ({reason(error)}): make room or fix it, and it"
-            " continues"
+            f"the spool in {folder} cannot be written ({reason(error)}):"
+            f" {remedy(error, 'repair it')}, and it continues"
         ) from error

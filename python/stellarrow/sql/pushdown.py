@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.extras import needing
 from stellarrow.filter import Filter
 from stellarrow.sql.parsing import Condition
+from stellarrow.sql.pushable import field_for
 
 with needing("SQL", "sql"):
     from sqlglot import expressions as sql
-
-# By column: the filter's field that keeps every row with one of its values, and what such a value looks like.
-# It may keep others, as the condition is asked again; one field must not mix two columns.
-_CONTRACT: Final = re.compile(r"C[A-Z2-7]{55}")
-_ACCOUNT: Final = re.compile(r"G[A-Z2-7]{55}")
-_EVENT: Final = re.compile("contract|system|diagnostic|transfer|mint|burn|clawback|fee")
-_OPERATION: Final = re.compile(
-    "create_account|payment|path_payment_strict_(receive|send)|(create|claim|clawback)_claimable_balance"
-    "|clawback|liquidity_pool_(deposit|withdraw)|invoke_host_function|account_merge|manage_(buy|sell)_offer"
-)
-_FIELDS: Final = {
-    "contract_id": ("contract_ids", _CONTRACT),
-    "asset_issuer": ("asset_issuers", _ACCOUNT),
-    "asset_code": ("asset_codes", re.compile(r"(?!(native|XLM)$)[A-Za-z0-9]{1,12}")),
-    "event_name": ("event_names", re.compile(r"[A-Za-z0-9_]{1,32}")),
-    "event_type": ("event_types", _EVENT),
-    "operation_type": ("event_types", _OPERATION),
-    "from": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
-    "to": ("accounts", re.compile(r"[GC][A-Z2-7]{55}")),
-}
 
 
 def pushed(condition: Condition | None, columns: pa.Schema, where: Filter) -> Filter:
@@ -44,12 +24,8 @@ def pushed(condition: Condition | None, columns: pa.Schema, where: Filter) -> Fi
         name, values = _alternatives(term)
         if name == "deleted" and values == [False]:
             found["include_deleted"] = False
-        elif name in _FIELDS and name in columns.names:
-            field, like = _FIELDS[name]
-            if not getattr(where, field) and all(
-                isinstance(value, str) and like.fullmatch(value) for value in values
-            ):
-                found.setdefault(field, tuple(values))
+        elif name in columns.names and (field := field_for(name, values)) and not getattr(where, field):
+            found.setdefault(field, tuple(values))
     return replace(where, **found)
 
 

@@ -36,6 +36,10 @@ _ENVIRONMENT: Final = {  # and nothing of this process's, which may hold secrets
 }
 
 
+class OutOfBounds(ConfigError):
+    """A query takes more time or memory than it may."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxLimits:
     """What a query may take; rows beyond are left out, all else beyond is an error."""
@@ -76,10 +80,12 @@ class Sandbox:
         limits: SandboxLimits | None = None,
         *,
         tables: Mapping[str, SandboxTable] | None = None,
+        describe: bool = False,
     ) -> SandboxAnswer:
         """Begin a query; ConfigError where it is refused, at once or while its rows are read.
 
-        `limits` and `tables` are those of this query. The answer must be closed.
+        `limits` and `tables` are those of this query. The answer must be closed. One that is to be described
+        has columns, parameters whatever their values, and no rows.
         """
         limits = limits or self._limits
         if len(text) > limits.text_characters:
@@ -94,7 +100,7 @@ class Sandbox:
                 f"a parameter cannot be sent ({error}): give texts, numbers and booleans"
             ) from error
         known = self._tables if tables is None else tables
-        return SandboxAnswer(self._worker(), known, text, params, limits)
+        return SandboxAnswer(self._worker(), known, text, params, limits, describe=describe)
 
     def close(self) -> None:
         """End the processes that wait."""
@@ -156,6 +162,8 @@ class SandboxAnswer:
         text: str,
         params: Params,
         limits: SandboxLimits,
+        *,
+        describe: bool = False,
     ) -> None:
         self._worker = worker
         self._tables = tables
@@ -168,7 +176,7 @@ class SandboxAnswer:
         self._serving = threading.Thread(target=self._serve, name="stellarrow-sandbox", daemon=True)
         try:
             self._timer.start()
-            send(worker.control, self._request(text, params))
+            send(worker.control, {**self._request(text, params), "describe": describe})
             self._serving.start()
             self._stream = self._opened()
         except BaseException:
@@ -180,6 +188,11 @@ class SandboxAnswer:
     def truncated(self) -> bool:
         """Whether there were more rows than may be; known once all were read."""
         return bool(self._ended and self._ended.get("truncated"))
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """What values a query that was described may be given for; known once all rows were read."""
+        return tuple(self._ended.get("parameters", ())) if self._ended else ()
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield the rows once; ConfigError where the query goes beyond its bounds, or cannot be computed."""
@@ -281,12 +294,12 @@ class SandboxAnswer:
         if self._failure:
             return self._failure
         if self._is_late:
-            return ConfigError(
+            return OutOfBounds(
                 f"the query took longer than {limits.seconds:g} s: ask for fewer ledgers, or for less of them"
             )
         if self._ended and self._ended.get("error") == "refused":
             return ConfigError(self._ended["message"])
-        return ConfigError(
+        return OutOfBounds(
             f"the query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, columns or"
             " groups"
         )

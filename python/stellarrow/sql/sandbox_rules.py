@@ -20,6 +20,8 @@ with needing("SQL", "sql"):
 _TABLE_FUNCTIONS: Final = frozenset(("unnest", "range", "generate_series", "json_each", "json_tree"))
 # What tells of the machine or of other queries, waits, or has effects.
 _SYSTEM: Final = ("duckdb_", "sqlite_", "pg_", "pragma_", "information_schema")
+CATALOG: Final = "stellarrow"  # what tables may be qualified with
+SCHEMA: Final = "main"
 _REFUSED: Final = frozenset(
     (
         *("getenv", "current_setting", "getvariable", "write_log", "nextval", "currval", "sleep_ms"),
@@ -72,8 +74,10 @@ def _check_table_function(name: str) -> None:
 
 def _check_table(node: dict[str, Any], tables: dict[str, str], named: set[str]) -> None:
     name = str(node.get("table_name", ""))
-    if node.get("schema_name") or node.get("catalog_name") or name.lower() not in {*tables, *named}:
-        whole = ".".join(filter(None, (node.get("catalog_name"), node.get("schema_name"), name)))
+    qualifiers = tuple(filter(None, (node.get("catalog_name"), node.get("schema_name"))))
+    known = {*tables} if qualifiers else {*tables, *named}
+    if qualifiers not in ((), (SCHEMA,), (CATALOG, SCHEMA)) or name.lower() not in known:
+        whole = ".".join((*qualifiers, name))
         remedy = nearest(name.lower(), tables, f"there are {', '.join(sorted(tables.values()))}", show=repr)
         raise ConfigError(f"there is no table {shortened(whole)!r}: {remedy}")
 

@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 from stellarrow.sql.duckdb_errors import sentence
 from stellarrow.sql.sandbox_channel import receive, send
-from stellarrow.sql.sandbox_rules import check
+from stellarrow.sql.sandbox_rules import CATALOG, SCHEMA, check
 
 with needing("SQL", "sql"):
     import duckdb
@@ -109,11 +109,31 @@ def _run(control: socket.socket, answer: int, asked: dict[str, Any]) -> dict[str
     for name, written in asked["tables"].items():
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(written)))
         connection.register(name, _Remote(name, schema, control, turn))
+    if CATALOG in asked["sql"]:
+        _qualify(connection, asked["tables"])
     connection.execute("set enable_external_access = false")
     connection.execute("set lock_configuration = true")
-    relation = connection.sql(asked["sql"], params=asked["params"] or None)
+    names = _parameters(connection, asked["sql"]) if asked["describe"] else []
+    params = asked["params"] or dict.fromkeys(names)
+    relation = connection.sql(asked["sql"], params=params or None)
     reader = _plain(relation).to_arrow_reader(_ROWS)
+    if asked["describe"]:
+        return {**_written(reader.from_batches(reader.schema, []), answer, asked), "parameters": names}
     return _written(reader, answer, asked)
+
+
+def _qualify(connection: Any, tables: Iterable[str]) -> None:
+    """Let tables be read by their whole names, as tools write them."""
+    connection.execute(f"attach ':memory:' as {CATALOG}")
+    for name in tables:
+        quoted = '"' + name.replace('"', '""') + '"'
+        connection.execute(f"create view {CATALOG}.{SCHEMA}.{quoted} as from temp.main.{quoted}")
+
+
+def _parameters(connection: Any, text: str) -> list[str]:
+    """Return what a query has values to be given for: numbers from 1, or names."""
+    names = connection.extract_statements(text)[0].named_parameters
+    return sorted(names, key=lambda name: (int(name) if name.isdecimal() else 0, name))
 
 
 def _plain(relation: Any) -> Any:

@@ -38,6 +38,19 @@ def unreadable(path: Path, error: OSError) -> SourceError:
     return SourceError(f"{path} cannot be read ({reason(error)}): check its permissions")
 
 
+def remedy(error: OSError, other: str = "choose another place") -> str:
+    """Return what to do where something cannot be written; `other` is where else it may go."""
+    if error.errno in _FULL:
+        return f"make room there, or {other}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"fix its permissions, or {other}"
+    if error.errno == errno.EROFS:
+        return f"mount it for writing, or {other}"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST):
+        return f"a file is where a folder must be; remove it, or {other}"
+    return "check the disk" if is_passing(error) else other
+
+
 @contextmanager
 def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
     """Translate what is refused to a sink, which was `doing` something such as "write to"."""
@@ -46,13 +59,6 @@ def translate_os_errors(path: Path, doing: str) -> Iterator[None]:
     except OSError as error:
         if doing == "read" and isinstance(error.filename, str):
             path = Path(error.filename)  # what is refused may lie below
-        if error.errno in _FULL:
-            remedy = "make room or choose another folder"
-        elif error.errno == errno.ENOTDIR:
-            remedy = "a file is where a folder must be; choose another folder"
-        elif is_passing(error):
-            remedy = "check the disk"
-        else:
-            remedy = f"choose a folder you may {doing}"
+        todo = remedy(error, f"choose a folder you may {doing}")
         kind = SinkUnavailable if is_passing(error) else SinkError
-        raise kind(f"cannot {doing} {path} ({reason(error)}): {remedy}, then run the same again") from error
+        raise kind(f"cannot {doing} {path} ({reason(error)}): {todo}, then run the same again") from error

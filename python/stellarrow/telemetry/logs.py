@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from stellarrow.net.redaction import redacted_text
+from stellarrow.telemetry import tracing
 
 _OURS: Final = "stellarrow"
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -87,7 +88,8 @@ class _Plain(logging.Formatter):
     """A line for people; what others wrote makes no line of its own, and moves no cursor."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redacted_text(super().format(record))
+        fields = "".join(f" {name}={value}" for name, value in tracing.log_fields().items())
+        return redacted_text(super().format(record)) + fields
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
         record.message = _CONTROL.sub(_escaped, record.message)
@@ -108,6 +110,7 @@ class _Json(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": redacted_text(record.getMessage()),
+            **tracing.log_fields(),
         }
         if record.exc_info:
             report["error"] = redacted_text(self.formatException(record.exc_info))

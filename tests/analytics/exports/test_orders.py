@@ -117,8 +117,26 @@ def test_an_order_that_cannot_be_meant_is_refused_with_the_field(
     assert served.get("/v1/exports").json() == {"exports": []}
 
 
-def test_sql_that_is_refused_ends_as_failed_and_says_why(served: Served) -> None:
-    job = ended(served.client, ordered(served, sql="select * from read_csv('/etc/passwd')"))
+@pytest.mark.parametrize(
+    ("sql", "reason"),
+    [
+        ("select * from read_csv('/etc/passwd')", "read_csv"),
+        ("selec 1", "syntax error"),
+        ("select no_such from ledgers", "no_such"),
+        ("select * from no_such_table", "no_such_table"),
+        ("insert into ledgers values (1)", "select"),
+    ],
+)
+def test_sql_that_is_refused_is_told_at_once_and_why(served: Served, sql: str, reason: str) -> None:
+    answer = served.client.post("/v1/exports", json={"format": "csv", "sql": sql})
+    assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert (answer.json()["field"], reason in answer.json()["detail"].lower()) == ("sql", True), answer.text
+    assert served.get("/v1/exports").json() == {"exports": []}
+
+
+def test_sql_that_fails_only_where_there_are_rows_ends_as_failed_and_says_why(served: Served) -> None:
+    sql = "select cast(ledger_hash as integer) as n from ledgers"
+    job = ended(served.client, ordered(served, sql=sql))
     assert (job["state"], job["files"]) == ("failed", [])
     assert job["error"]
     counted = 'export_errors_total{error_type="ConfigError"'

@@ -10,12 +10,13 @@ from stellarrow.sinks.clickhouse.address import Address
 from stellarrow.sinks.clickhouse.server import Server
 
 
-def stepping_server(url: str, step: Callable[[], None]) -> Server:
-    """Return a server that calls `step` before everything that it writes."""
+def stepping_server(url: str, step: Callable[[], None], *, by_rows: bool = False) -> Server:
+    """Return a server that calls `step` before everything that it writes, or before INSERTs alone."""
 
     class SteppingServer(Server):
         def do(self, statement: str) -> None:
-            step()
+            if not by_rows:
+                step()
             super().do(statement)
 
         def insert(self, into: str, rows: pa.Table) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ URL = "iceberg:test/stellar?ledgers=10"
 
 def table_of(name: str) -> Any:
     """Return a table as PyIceberg has it, None where there is none."""
-    return Namespace(Location.parse(URL)).load(name)
+    with closing(Namespace(Location.parse(URL))) as namespace:
+        return namespace.load(name)
 
 
 def plain_rows(name: str) -> list[dict[str, Any]]:
@@ -93,6 +95,9 @@ class IcebergContract(SharedSinkContract, LastingContract):
         count_methods(self.patches, work, FileUpload, {"write": lambda _, data: memoryview(data).nbytes})
         count_methods(self.patches, work, PyArrowFileIO, dict.fromkeys(("new_input", "new_output", "delete")))
         count_methods(self.patches, work, IcebergBook, {"_committed": None})
+
+    def settle(self, sink: Any) -> None:
+        sink._upkeep.wait()
 
     def keep_as_before(self, column: str, batch: sa.LedgerBatch, **choices: Any) -> None:
         def columns(*given: Any, **named: Any) -> pa.Schema:

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from sinks.delta.opening import options
 from stellarrow.sinks.iceberg import IcebergSink
 
 TABLES = ("ledgers", "contract_data")
+PREFIX = "PYICEBERG_CATALOG__TEST__"
+
+
+def catalog_in(folder: Path, uri: str = "") -> dict[str, str]:
+    """Return the settings of a catalog in SQLite or another database, with its tables below a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {
+        "TYPE": "sql",
+        "URI": uri or f"sqlite:///{folder}/catalog.db?timeout=60",
+        "WAREHOUSE": f"file://{folder}/warehouse",
+    }
+
+
+def name_catalog(settings: Mapping[str, str]) -> None:
+    """Name a catalog as PyIceberg's own configuration does."""
+    os.environ.update({f"{PREFIX}{name}": value for name, value in settings.items()})
 
 
 def configure(folder: Path) -> None:
-    """Name a catalog in SQLite, as PyIceberg's own configuration does, with its tables below a folder."""
-    folder.mkdir(parents=True, exist_ok=True)
-    os.environ["PYICEBERG_CATALOG__TEST__TYPE"] = "sql"
-    os.environ["PYICEBERG_CATALOG__TEST__URI"] = f"sqlite:///{folder}/catalog.db?timeout=60"
-    os.environ["PYICEBERG_CATALOG__TEST__WAREHOUSE"] = f"file://{folder}/warehouse"
+    """Name a catalog in SQLite."""
+    name_catalog(catalog_in(folder))
 
 
 def opened(folder: Path, tables: tuple[str, ...] = TABLES) -> IcebergSink:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pyiceberg.catalog.rest import RestCatalog
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import PyArrowFileIO
 
 
 def step_through(step: Callable[[], None]) -> None:
-    for kind, names in ((PyArrowFileIO, ("new_output", "delete")), (SqlCatalog, ("commit_table",))):
+    commit, change = ("commit_table",), ("new_output", "delete")
+    for kind, names in ((SqlCatalog, commit), (RestCatalog, commit), (PyArrowFileIO, change)):
         for name in names:
             setattr(kind, name, _stepping(getattr(kind, name), step))
 

@@ -40,7 +40,8 @@ def test_what_was_written_is_read_back_checked_and_compacted(
     asked = stellarrow("sql", "select count(*) as n from ledgers", "--data", PLACE, "--json")
     assert json.loads(asked.out) == {"n": 30}
     merged = stellarrow("compact", PLACE, "--ledgers-per-file", "20", "--json")
-    assert json.loads(merged.out) == {"merged": 6}
+    assert json.loads(merged.out)["merged"] in (4, 6)  # the sink itself merges 100 to 109, if it has time
+    assert "nothing to merge" in stellarrow("compact", PLACE, "--ledgers-per-file", "20").out
     assert "2 tables of 2 sound" in stellarrow("check", PLACE).out
     assert "cannot be repaired" in stellarrow("check", PLACE, "--repair").err
     assert "answers, 2 tables there" in stellarrow("doctor", "--to", PLACE).out

@@ -15,8 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.refusals import Refused, blaming
+from stellarrow.core.event_words import event_words
 from stellarrow.core.tables import schema
+from stellarrow.errors import nearest
 from stellarrow.filter import Filter
+from stellarrow.net.redaction import shortened
 from stellarrow.sinks.files.group_index import ACCOUNTS, Probe, Wanted
 from stellarrow.sql import compile_sql
 
@@ -93,6 +96,8 @@ def compiled(table: str, columns: pa.Schema, asked: Conditions) -> Compiled:
         there = [one for one in known if one in columns.names]
         if not there:
             raise Refused(f"{table} has no column that {name} could be asked of: leave it out", field=name)
+        if name == "event_types":
+            _check_words(table, values)
         terms.append(_assets(values, columns) if name == "assets" else _any_of(there, values))
     computed = None
     if asked.where:
@@ -120,6 +125,16 @@ def _probed(asset: str) -> Wanted | None:
     if len(asset) == _CONTRACT:
         return (("contract_id", asset),)
     return (("asset_code", code), ("asset_issuer", issuer)) if issuer else (("asset_code", code),)
+
+
+def _check_words(table: str, values: Sequence[str]) -> None:
+    known = event_words(table)
+    for one in values if known else ():
+        if one not in known:
+            remedy = nearest(one, known, f"there are {', '.join(known)}")
+            raise Refused(
+                f"{table} has no events or operations {shortened(one)!r}: {remedy}", field="event_types"
+            )
 
 
 def _any_of(columns: Sequence[str], values: Sequence[str]) -> pc.Expression:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analysis.reads.reading import Question, Tables
-from stellarrow.analysis.windows import TABLES, Analytics, counted_columns
-from stellarrow.errors import StellarrowError
+from stellarrow.analysis.reads.departures import Absence
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
+from stellarrow.analysis.windows import NAMES, TABLES, Analytics, counted_columns
+from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 
 _LEDGERS: Final = 256  # counted at once
@@ -23,20 +25,39 @@ _RETRY_SECONDS: Final = 5.0
 _log: Final = logging.getLogger(__name__)
 
 
+@dataclass(slots=True)
+class _Count:
+    """Figures, and which ledgers they include."""
+
+    analytics: Analytics
+    last: int = 0
+    closed_at: int = 0
+    ledgers: LedgerSet = field(default_factory=LedgerSet)
+
+
 class KeptFigures:
     """Counts what the tables have, and what comes."""
 
     def __init__(self, tables: Tables, *, most_bytes: int) -> None:
-        self.analytics = Analytics(most_bytes=most_bytes)
         self.tables = tuple(name for name in TABLES if name in tables.names)
         self._tables = tables
-        self._last = 0
-        self._closed_at = 0
+        self._most_bytes = most_bytes
+        self._count = _Count(Analytics(most_bytes=most_bytes))
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._unlisten = tables.listen(self._changed.set)
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._thread = threading.Thread(target=self._run, name="stellarrow-figures", daemon=True)
+
+    @property
+    def analytics(self) -> Analytics:
+        """The figures as they are now; others take their place when ledgers left that they included."""
+        return self._count.analytics
+
+    def gaps(self, name: str) -> tuple[Absence, ...]:
+        """Return which ledgers left that figures of a name would include."""
+        snapshot = self._tables.snapshot(NAMES[name].table)
+        return snapshot.absences(snapshot.gone)
 
     def start(self) -> None:
         self._changed.set()
@@ -66,38 +87,64 @@ class KeptFigures:
                 return
             try:
                 self._count_new()
+                if any(self._tables.snapshot(name).gone & self._count.ledgers for name in self.tables):
+                    self._count_anew()
             except StellarrowError as error:
-                _log.error("figures end with ledger %d for now: %s", self._last, error)
+                _log.error("figures end with ledger %d for now: %s", self._count.last, error)
                 self._stop.wait(_RETRY_SECONDS)
                 self._changed.set()
 
     def _count_new(self) -> None:
-        for part in self._due():
+        for part in self._due(self._count):
             if self._stop.is_set():
                 return
-            rows = {name: self._rows(name, part) for name in self.tables}
-            closings = [pc.max(one.column("closed_at")).as_py() for one in rows.values() if one.num_rows]
-            self._closed_at = max([self._closed_at, *(int(one.timestamp()) for one in closings)])
-            self.analytics.add(rows, part, self._closed_at)
-            self._last = part.end
-            for tell in self._listeners:
-                tell()
+            self._feed(self._count, part)
+            self._tell()
 
-    def _due(self) -> Iterator[LedgerRange]:
+    def _count_anew(self) -> None:
+        """Count what is here still, as a restart would; what comes meanwhile is counted as ever."""
+        _log.info("ledgers left that figures included: they are counted again from what is here")
+        fresh = _Count(Analytics(most_bytes=self._most_bytes))
+        while due := [*self._due(fresh)]:
+            for part in due:
+                if self._stop.is_set():
+                    return
+                self._feed(fresh, part)
+                self._count_new()
+        self._count = fresh
+        self._changed.set()  # what left meanwhile is to be looked at, too
+        self._tell()
+
+    def _tell(self) -> None:
+        for tell in self._listeners:
+            tell()
+
+    def _feed(self, count: _Count, part: LedgerRange) -> None:
+        snapshots = {name: self._tables.snapshot(name) for name in self.tables}
+        if any(LedgerSet([part]) - one.coverage for one in snapshots.values()):
+            raise Unavailable(f"some of ledgers {part} left while they were counted")
+        rows = {name: _rows(one, part) for name, one in snapshots.items()}
+        closings = [pc.max(one.column("closed_at")).as_py() for one in rows.values() if one.num_rows]
+        closed_at = max([count.closed_at, *(int(one.timestamp()) for one in closings)])
+        count.analytics.add(rows, part, closed_at)
+        count.closed_at, count.last = closed_at, part.end
+        count.ledgers |= LedgerSet([part])
+
+    def _due(self, count: _Count) -> Iterator[LedgerRange]:
         """Yield the ledgers that every table has and that were not counted, some at a time."""
-        due = LedgerSet([LedgerRange(self._last + 1, LAST_POSSIBLE)])
+        due = LedgerSet([LedgerRange(count.last + 1, LAST_POSSIBLE)])
         for name in self.tables:
             due &= self._tables.snapshot(name).coverage
         for part in due:
             for first in range(part.first, part.end + 1, _LEDGERS):
                 yield LedgerRange(first, min(part.end, first + _LEDGERS - 1))
 
-    def _rows(self, name: str, part: LedgerRange) -> pa.RecordBatch:
-        snapshot = self._tables.snapshot(name)
-        columns: tuple[Any, ...] = tuple(counted_columns(name, snapshot.schema.names))
-        schema = snapshot.answer_schema(columns)
-        found = [*snapshot.read(Question(table=name, columns=columns), part)]
-        return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema)
+
+def _rows(snapshot: Snapshot, part: LedgerRange) -> pa.RecordBatch:
+    columns: tuple[Any, ...] = tuple(counted_columns(snapshot.name, snapshot.schema.names))
+    schema = snapshot.answer_schema(columns)
+    found = [*snapshot.read(Question(table=snapshot.name, columns=columns), part)]
+    return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema)
 
 
 def plain_numbers(found: pa.Table) -> pa.Table:

@@ -17,6 +17,7 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Guarded, ServerState, Source
+from stellarrow.telemetry import tracing
 from stellarrow.telemetry.metrics import Metrics
 
 EARLIEST: Final = "earliest"
@@ -38,6 +39,8 @@ class Arrived(Protocol):
     def resume(self) -> str: ...
     @property
     def complete(self) -> bool: ...
+    @property
+    def traces(self) -> tuple[str, ...]: ...
 
 
 class Stream(Protocol):
@@ -163,10 +166,12 @@ class _TableThread:
         if not arrived.complete:
             return
         rows = pa.concat_batches([part.rows for part in self._parts])
+        traces = [trace for part in self._parts for trace in part.traces]
         ledgers = LedgerRange(self._parts[0].first, arrived.last)
         self._parts.clear()
         self._tables.hot.wait_for_room(self._table, self._stop)
-        self._tables.add(self._table, ledgers, rows)
+        with tracing.span("show", traces[-1] if traces else "", table=self._table):
+            self._tables.add(self._table, ledgers, rows)
         self._metrics.received(ledgers.count, rows.nbytes)
         if rows.num_rows:
             self._metrics.lags_behind(rows.column("closed_at")[-1].as_py().timestamp())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
+from stellarrow.analysis.reads.departures import Absence, sentence
 from stellarrow.analysis.reads.order import ledgers_of
 from stellarrow.analysis.reads.reading import Question, Snapshot
 from stellarrow.analysis.reads.refusals import FellOut, Refused
@@ -56,11 +57,15 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some rows, as of a ledger, and the cursor of what follows, None where nothing does."""
+    """Some rows, as of a ledger, and the cursor of what follows, None where nothing does.
+
+    `gaps` are the ledgers between its first row and the next page's that left.
+    """
 
     batches: list[pa.RecordBatch]
     as_of: int
     next: str | None
+    gaps: tuple[Absence, ...] = ()
 
 
 def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = "") -> Page:
@@ -70,7 +75,7 @@ def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = ""
         _check(mark, snapshot)
     due = _due(mark, descending=question.descending)
     if due is None:
-        return Page([], mark.as_of, None)
+        return Page([], mark.as_of, None, _passed(snapshot, question, mark if cursor else None, None))
     taken = _Taken(mark, limit)
     for rows in snapshot.read(replace(question, ledgers=due), due, is_page=True):
         taken.add(rows)
@@ -81,7 +86,32 @@ def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = ""
     columns = snapshot.columns(question.columns)
     following = taken.following
     token = None if following is None else following.token()
-    return Page([rows.select(columns) for rows in taken.batches], mark.as_of, token)
+    gaps = _passed(snapshot, question, mark if cursor else None, following)
+    return Page([rows.select(columns) for rows in taken.batches], mark.as_of, token, gaps)
+
+
+def refuse_departed(snapshot: Snapshot, ledgers: LedgerRange) -> None:
+    """Refuse what is asked of ledgers by name of which none is here any more."""
+    asked = LedgerSet([ledgers])
+    if not snapshot.coverage & asked and (gone := snapshot.absences(asked)):
+        raise departed(gone)
+
+
+def departed(absences: tuple[Absence, ...], what: str = "") -> FellOut:
+    """Say of ledgers that left where they are."""
+    return FellOut(f"{what}{sentence(absences)}", gaps=[one.to_dict() for one in absences])
+
+
+def _passed(
+    snapshot: Snapshot, question: Question, begun: Mark | None, following: Mark | None
+) -> tuple[Absence, ...]:
+    """Return what left of the ledgers that a page passes, from where it begins to where the next one does."""
+    if not snapshot.gone:
+        return ()
+    asked = question.ledgers
+    one = begun.ledger if begun else (asked.end if question.descending else asked.first)
+    other = following.ledger if following else (asked.first if question.descending else asked.end)
+    return snapshot.absences(LedgerSet([LedgerRange(min(one, other), max(one, other))]))
 
 
 def first_mark(snapshot: Snapshot, question: Question) -> Mark:
@@ -90,6 +120,11 @@ def first_mark(snapshot: Snapshot, question: Question) -> Mark:
     within = snapshot.coverage & LedgerSet([question.ledgers])
     floor = within.first if within else question.ledgers.first
     return Mark(question.shape, as_of, as_of if question.descending else question.ledgers.first, 0, floor)
+
+
+def gaps_of(snapshot: Snapshot, question: Question) -> tuple[Absence, ...]:
+    """Return what left of the ledgers of a whole answer."""
+    return _passed(snapshot, question, None, None)
 
 
 def whole(snapshot: Snapshot, question: Question) -> tuple[int, Iterator[pa.RecordBatch]]:
@@ -109,8 +144,10 @@ def _due(mark: Mark, *, descending: bool) -> LedgerRange | None:
 
 def _check(mark: Mark, snapshot: Snapshot) -> None:
     """Refuse to go on where rows would be missing."""
-    coverage = snapshot.coverage
-    if mark.as_of > snapshot.as_of:
+    coverage, gone = snapshot.coverage, snapshot.gone
+    if mark.ledger in gone:
+        raise _departed_at(mark.ledger, "at which the cursor goes on", snapshot)
+    if mark.as_of > snapshot.as_of and mark.as_of not in gone:
         raise Unavailable(
             f"the cursor is as of ledger {mark.as_of}, and {snapshot.name} is here up to {snapshot.as_of}:"
             " try again when the newer ledgers are here",
@@ -121,8 +158,16 @@ def _check(mark: Mark, snapshot: Snapshot) -> None:
 
 
 def _check_floor(mark: Mark, snapshot: Snapshot) -> None:
+    if mark.floor in snapshot.gone:
+        raise _departed_at(mark.floor, "which the first page knew", snapshot)
     if mark.floor <= mark.as_of and mark.floor not in snapshot.coverage:
         raise _fell_out(f"ledger {mark.floor}, which the first page knew,", snapshot)
+
+
+def _departed_at(ledger: int, what: str, snapshot: Snapshot) -> FellOut:
+    gone = next(part for part in snapshot.gone if ledger in part)
+    said = f"ledger {ledger}, {what}, is no longer here: begin again without the cursor. What left: "
+    return departed(snapshot.absences(LedgerSet([gone])), said)
 
 
 def _fell_out(what: str, snapshot: Snapshot) -> FellOut:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
@@ -64,6 +65,24 @@ class Snapshot:
     def as_of(self) -> int:
         coverage = self.coverage
         return coverage.last if coverage else 0
+
+    @property
+    def gone(self) -> LedgerSet:
+        """The ledgers that were archived or deleted, and are nowhere here."""
+        if not self.stored or not (gone := self.stored.departures.gone):
+            return LedgerSet()
+        return gone - self.hot.coverage
+
+    @property
+    def known(self) -> LedgerSet:
+        """The ledgers that are here, or that were."""
+        gone = self.gone
+        return self.coverage | gone if gone else self.coverage
+
+    def absences(self, ledgers: LedgerSet) -> tuple[Absence, ...]:
+        """Return which of the ledgers left, and where they are, in order."""
+        gone = self.gone
+        return tuple(self.stored.departures.absences(gone & ledgers)) if self.stored and gone else ()
 
     def columns(self, asked: Sequence[str]) -> list[str]:
         """Return the columns asked for, all where none are; Refused where one is not there."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from stellarrow.errors import ConfigError, StellarrowError
 
@@ -25,7 +26,11 @@ class NotFound(StellarrowError):
 
 
 class FellOut(StellarrowError):
-    """Where an answer would go on is no longer kept."""
+    """What an answer would be of is no longer kept; `gaps` say where the ledgers went, as JSON has it."""
+
+    def __init__(self, message: str, *, gaps: Sequence[Mapping[str, Any]] = ()) -> None:
+        super().__init__(message)
+        self.gaps = tuple(gaps)
 
 
 @contextmanager

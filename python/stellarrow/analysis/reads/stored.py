@@ -5,22 +5,25 @@ A folder is looked at again every now and then, by one thread for all readers.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.conditions import Compiled
+from stellarrow.analysis.reads.departures import Departures, KnownRecords
 from stellarrow.analysis.reads.indexes import Indexes
 from stellarrow.analysis.reads.kept import KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.core.tables import is_typed
-from stellarrow.errors import ConfigError, SinkError
+from stellarrow.errors import ConfigError, SinkError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place, open_existing
@@ -28,7 +31,9 @@ from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.proof import held_files
 from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
-from stellarrow.storage.files import FileStore
+from stellarrow.storage.files import FileStore, Found, Gone
+
+_RETRY_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ class StoredTable:
     kept: KeptRows = field(default_factory=KeptRows, repr=False, compare=False)
     indexes: Indexes = field(default_factory=Indexes, repr=False, compare=False)
     held: tuple[LedgerRange, ...] = ()  # as the files are named
+    departures: Departures = field(default_factory=Departures, compare=False)
 
     @classmethod
     def look(
@@ -56,6 +62,12 @@ class StoredTable:
             Indexes() if indexes is None else indexes,
             tuple(held for held, _ in found),
         )
+
+    def without(self, records: Iterable[Found], known: KnownRecords) -> StoredTable:
+        """Return the same with what left, by the records that were listed after its files."""
+        departed = Departed.of(records)
+        departures = Departures.of(self.listing, departed, self.coverage, known)
+        return replace(self, departures=departures) if departed.ledgers else self
 
     @property
     def schema(self) -> pa.Schema:
@@ -74,6 +86,18 @@ class StoredTable:
 
         Of a page more is decoded than is read: that is kept for the next.
         """
+        with _still_there():
+            yield from self._within(ledgers, columns, conditions, descending=descending, is_page=is_page)
+
+    def _within(
+        self,
+        ledgers: LedgerRange,
+        columns: Sequence[str],
+        conditions: Compiled,
+        *,
+        descending: bool,
+        is_page: bool,
+    ) -> Iterator[pa.RecordBatch]:
         if is_page and conditions.expression is None and self.listing.shape.partition is None:
             yield from self._kept(ledgers, columns, descending=descending)
             return
@@ -188,6 +212,15 @@ class StoredTable:
         return [piece.rows for piece in self.kept.picture(key, decode).pieces]
 
 
+@contextmanager
+def _still_there() -> Iterator[None]:
+    """Translate what left between a look and a read: the next look knows of it."""
+    try:
+        yield
+    except Gone as error:
+        raise Unavailable(f"{error}; ask again in a moment", retry_after=_RETRY_SECONDS) from error
+
+
 class Stored:
     """The tables of a place, by name; `look` finds out what there is now."""
 
@@ -197,6 +230,7 @@ class Stored:
         self._tables: dict[str, StoredTable] = {}
         self._kept = KeptRows()
         self._indexes = Indexes()
+        self._records = KnownRecords()
         self._wanted = None if tables is None else frozenset(tables)
         self.look()
 
@@ -217,23 +251,36 @@ class Stored:
 
     def look(self) -> bool:
         """Look again; tell whether there is more, or less, than before."""
-        before = {name: one.ranges for name, one in self._tables.items()}
+        before = self._tables
         if self._wanted is None or set(self._tables) < self._wanted:
-            self._find()
+            found = self._find()
         else:
-            self._tables = {
-                name: StoredTable.look(one.listing, self._kept, self._indexes)
-                for name, one in self._tables.items()
+            found = {
+                name: StoredTable.look(one.listing, self._kept, self._indexes) for name, one in before.items()
             }
+        self._tables = self._without_departed(found)
         whole = {(one.listing.shape.folder, held) for one in self._tables.values() for held in one.held}
         there = {(one.listing.shape.folder, part) for one in self._tables.values() for part in one.ranges}
         self._kept.forget(lambda key: key[:2] not in there)
         self._indexes.forget(lambda key: key not in whole)
-        return before != {name: one.ranges for name, one in self._tables.items()}
+        return _facts(before) != _facts(self._tables)
 
-    def _find(self) -> None:
+    def _without_departed(self, tables: dict[str, StoredTable]) -> dict[str, StoredTable]:
+        """Give tables what left them: listed after their files, so that what leaves meanwhile is in both."""
+        records: dict[str, list[Found]] = {}
+        folders = {records_folder(one.listing.shape.folder).rpartition("/")[0] for one in tables.values()}
+        for folder in sorted(folders):
+            for file in self._store.list(folder, deep=True):
+                if table := table_of_record(file.path):
+                    records.setdefault(table, []).append(file)
+        return {
+            name: one.without(records.get(one.listing.shape.folder, ()), self._records)
+            for name, one in tables.items()
+        }
+
+    def _find(self) -> dict[str, StoredTable]:
         found: dict[str, StoredTable] = {}
-        for one in found_tables(self._store):
+        for one in found_tables(self._store, departed=True):
             if isinstance(one, Unreadable):
                 continue
             name = one.shape.facts["table"]
@@ -242,7 +289,11 @@ class Stored:
             if name in found:
                 raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
             found[name] = StoredTable.look(one, self._kept, self._indexes)
-        self._tables = found
+        return found
 
     def close(self) -> None:
         self._store.close()
+
+
+def _facts(tables: dict[str, StoredTable]) -> dict[str, tuple[tuple[LedgerRange, ...], Departed]]:
+    return {name: (one.ranges, one.departures.departed) for name, one in tables.items()}

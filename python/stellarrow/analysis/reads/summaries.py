@@ -16,6 +16,8 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.departures import Absence
+from stellarrow.analysis.reads.paging import departed, refuse_departed
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
@@ -65,6 +67,7 @@ class Answer:
     since: int
     as_of: int
     next: str | None
+    gaps: tuple[Absence, ...] = ()
 
 
 def summarized(
@@ -73,24 +76,38 @@ def summarized(
     """Compute a page of a summary."""
     snapshots = {name: tables.snapshot(one.table) for name, one in summary.inputs.items()}
     shape = summary.shape(asked)
-    floor, as_of, offset = _begun(snapshots.values(), ledgers)
     if cursor:
         floor, as_of, offset = _continued(cursor, shape, snapshots.values())
+    else:
+        floor, as_of, offset = _begun(snapshots.values(), ledgers)
     due = LedgerRange(floor, as_of) if floor <= as_of else None
-    readers = {name: _reader(snapshots[name], one, due) for name, one in summary.inputs.items()}
+    watched = _Watched()
+    readers = {name: _reader(snapshots[name], one, due, watched) for name, one in summary.inputs.items()}
     rows = _computed(
-        f"select * from ({summary.query}) limit {limit + 1} offset {offset}", readers, summary.values
+        f"select * from ({summary.query}) limit {limit + 1} offset {offset}",
+        readers,
+        summary.values,
+        watched,
     )
     following = None
     if rows.num_rows > limit:
         rows = rows.slice(0, limit)
         following = _token([shape, floor, as_of, offset + limit])
-    return Answer(rows, floor, as_of, following)
+    return Answer(rows, floor, as_of, following, _gone(snapshots.values(), ledgers))
+
+
+def _gone(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[Absence, ...]:
+    """Return what left of the ledgers that are asked for, of each table once."""
+    tables = {one.name: one for one in snapshots}
+    return tuple(gone for one in tables.values() for gone in one.absences(LedgerSet([ledgers])))
 
 
 def _begun(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[int, int, int]:
     """Return since which ledger every table has what is asked for, as of which one, and no offset."""
     held = [*snapshots]
+    if ledgers.first or ledgers.last is not None:
+        for one in held:
+            refuse_departed(one, ledgers)
     as_of = min(*(one.as_of for one in held), ledgers.end)
     within = [one.coverage & LedgerSet([ledgers]) for one in held]
     return max((one.first for one in within if one), default=ledgers.first), as_of, 0
@@ -108,6 +125,11 @@ def _continued(cursor: str, shape: str, snapshots: Iterable[Snapshot]) -> tuple[
     if made_for != shape:
         raise Refused("the cursor is of another query: all else must be as it was then", field="cursor")
     for one in snapshots:
+        if as_of in one.gone or floor in one.gone:
+            gone = one.absences(LedgerSet([LedgerRange(floor, as_of)]))
+            raise departed(
+                gone, "what the first page knew is no longer here: begin again without the cursor. "
+            )
         if as_of > one.as_of:
             raise Unavailable(f"ledgers up to {as_of} are not here again yet: try again", retry_after=1.0)
         if floor <= as_of and one.coverage and floor < one.coverage.first:
@@ -123,20 +145,37 @@ def _token(held: Sequence[Any]) -> str:
     return base64.urlsafe_b64encode(written).decode().rstrip("=")
 
 
-def _reader(snapshot: Snapshot, one: Input, due: LedgerRange | None) -> pa.RecordBatchReader:
+def _reader(
+    snapshot: Snapshot, one: Input, due: LedgerRange | None, watched: _Watched
+) -> pa.RecordBatchReader:
     kept = one.columns if "ledger_sequence" in one.columns else ("ledger_sequence", *one.columns)
     schema = snapshot.answer_schema(kept)
     question = Question(table=one.table, conditions=one.conditions, columns=kept)
     found = snapshot.read(question, due or LedgerRange(0, 0))
-    return pa.RecordBatchReader.from_batches(schema, _with_schema(found, schema) if due else iter(()))
+    return pa.RecordBatchReader.from_batches(schema, watched.batches(found, schema) if due else iter(()))
 
 
-def _with_schema(batches: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    for rows in batches:
-        yield pa.RecordBatch.from_arrays(rows.select(schema.names).columns, schema=schema)
+class _Watched:
+    """Batches for DuckDB; what they fail with is kept, as it tells of errors in words of its own."""
+
+    def __init__(self) -> None:
+        self.failure: StellarrowError | None = None
+
+    def batches(self, found: Iterator[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+        try:
+            for rows in found:
+                yield pa.RecordBatch.from_arrays(rows.select(schema.names).columns, schema=schema)
+        except StellarrowError as error:
+            self.failure = error
+            raise
 
 
-def _computed(query: str, readers: Mapping[str, pa.RecordBatchReader], values: Mapping[str, Any]) -> pa.Table:
+def _computed(
+    query: str,
+    readers: Mapping[str, pa.RecordBatchReader],
+    values: Mapping[str, Any],
+    watched: _Watched,
+) -> pa.Table:
     limits: dict[str, Any] = {
         "memory_limit": _MEMORY,
         "threads": _THREADS,
@@ -154,7 +193,9 @@ def _computed(query: str, readers: Mapping[str, pa.RecordBatchReader], values: M
             raise Unavailable(
                 "the answer takes more memory than there is: ask for fewer ledgers", retry_after=10.0
             ) from error
-        except duckdb.Error as error:
+        except (duckdb.Error, pa.ArrowException) as error:
+            if watched.failure:
+                raise watched.failure from error
             raise StellarrowError(f"the answer could not be computed: {reason_of(error)}") from error
 
 

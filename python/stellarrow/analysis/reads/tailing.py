@@ -9,8 +9,9 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.order import ledgers_of
-from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
@@ -30,6 +31,7 @@ class Part:
     last: int
     rows: pa.RecordBatch | None = field(default=None, repr=False)
     is_gap: bool = False
+    absence: Absence | None = None  # where ledgers of a gap went, if that is known
 
 
 class Tail:
@@ -47,19 +49,22 @@ class Tail:
         """Return the ledger that an answer begins behind: earliest, latest, or where a token says."""
         snapshot = self._tables.snapshot(self.question.table)
         if origin == LATEST:
-            return snapshot.as_of
+            return self.last()
         if origin == EARLIEST:
-            coverage = snapshot.coverage
-            return max(0, coverage.first - 1) if coverage else 0
+            known = snapshot.known
+            return max(0, known.first - 1) if known else 0
         return place_of(origin, self.question.shape).after
 
     def last(self) -> int:
-        """Return the last ledger that there is now."""
-        return self._tables.snapshot(self.question.table).as_of
+        """Return the last ledger that there is now, or was and left."""
+        known = self._tables.snapshot(self.question.table).known
+        return known.last if known else 0
 
     def recovers(self, after: int) -> bool:
         """Tell whether what follows a ledger goes on without a gap."""
         snapshot = self._tables.snapshot(self.question.table)
+        if after + 1 in snapshot.gone:
+            return False
         return after == 0 or after >= snapshot.as_of or after + 1 in snapshot.coverage
 
     def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
@@ -81,18 +86,26 @@ class Tail:
         snapshot = self._tables.snapshot(self.question.table)
         if until <= after:
             return
-        for part in snapshot.coverage & LedgerSet([LedgerRange(after + 1, until)]):
+        due = LedgerSet([LedgerRange(after + 1, until)])
+        left = {LedgerRange(one.first, one.last): one for one in snapshot.absences(due)}
+        for part in sorted([*(snapshot.coverage & due), *left]):
             if part.first > after + 1 and after > 0:
                 yield Part(after + 1, part.first - 1, is_gap=True)
-            begun = part.first
-            for found in snapshot.read(self.question, part):
-                most = min(rows, max(1, size * found.num_rows // max(1, found.nbytes))) if size else rows
-                for piece, last in _cut(found, most):
-                    yield Part(begun, last, piece.select(self._columns))
-                    begun = last + 1
-            if begun <= part.end:
-                yield Part(begun, part.end)
+            if part in left:
+                yield Part(part.first, part.end, is_gap=True, absence=left[part])
+            else:
+                yield from self._rows(snapshot, part, rows, size)
             after = part.end
+
+    def _rows(self, snapshot: Snapshot, part: LedgerRange, rows: int, size: int) -> Iterator[Part]:
+        begun = part.first
+        for found in snapshot.read(self.question, part):
+            most = min(rows, max(1, size * found.num_rows // max(1, found.nbytes))) if size else rows
+            for piece, last in _cut(found, most):
+                yield Part(begun, last, piece.select(self._columns))
+                begun = last + 1
+        if begun <= part.end:
+            yield Part(begun, part.end)
 
 
 def place_of(origin: str, shape: str) -> Place:

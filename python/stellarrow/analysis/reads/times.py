@@ -56,9 +56,18 @@ class Times:
         except ConfigError as error:
             raise Refused(f"{field}: {error}", field=field) from error
         snapshot = self._clock(table)
-        if field == "start":
-            return self._first_at(snapshot, moment.first)
-        return max(0, self._first_at(snapshot, moment.last + 1) - 1)
+        second = moment.first if field == "start" else moment.last + 1
+        found = self._first_at(snapshot, second)
+        if left := self._left_before(table, found, second):
+            # Which of its ledgers closed when, nobody here knows: all of them are told as not here.
+            return left.first if field == "start" else left.end
+        return found if field == "start" else max(0, found - 1)
+
+    def _left_before(self, table: str, ledger: int, second: int) -> LedgerRange | None:
+        """Return the range that left, before a ledger, and has the first that closed at a second or later."""
+        stored = self._tables.snapshot(table).stored
+        left = stored.departures.closed_from(second) if stored else None
+        return left if left and left.first < (ledger or LAST_POSSIBLE) else None
 
     def _clock(self, table: str) -> Snapshot:
         """Return what tells the times: the table of ledgers, where it has all that the other has."""

@@ -15,6 +15,7 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Analytics as Settings
 from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = """\b
 Examples:
@@ -47,7 +48,11 @@ def serve(settings: Settings) -> None:
     source = registry.extras_of(settings.source) if settings.source else ()
     aging = ["lifecycle"] if settings.schedule else []
     extras.require("analytics serve", "servers", "sql", "analytics", *source, *aging)
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-analytics"),
+        stopping(LATE, starting=True) as stop,
+    ):
         _serve(settings, stop)
 
 

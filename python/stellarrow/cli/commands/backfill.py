@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -26,7 +27,9 @@ _EXAMPLE: Final = (
 @click.argument("source", required=False)
 @click.option("--engine", type=click.Choice(ENGINES), default="local", show_default=True, help="Who works.")
 @click.option("--workers", type=click.IntRange(min=1), help="How many at once; one a processor by default.")
-@click.option("--address", metavar="ADDRESS", help="The cluster, such as auto, for --engine ray.")
+@click.option(
+    "--address", metavar="ADDRESS", help="The cluster of ray or spark, such as auto or spark://HOST:7077."
+)
 @list_option("--tables", metavar="LIST", help="Tables, as name or name@version, or all.")
 @list_option("--ledgers", metavar="RANGES", help="A:B, A:+N, 2024-07-01:+1d, or a list; all by default.")
 @click.option("--to", multiple=True, metavar="SINK", help="Where to.  [./stellarrow-data]")
@@ -48,7 +51,8 @@ def command(
         raise ConfigError("no table is named: give --tables, such as contract_events, or all")
     if not settings.source:
         raise ConfigError("no source is named: give a path or a URL that every worker reaches")
-    with signals.stopping() as stop:
+    # Engines tell of workers that they lost on stdout, which is the report's alone.
+    with signals.stopping() as stop, redirect_stdout(sys.stderr):
         report = backfill(
             settings.source,
             tables=settings.tables,

@@ -16,6 +16,7 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, Stop, end_process, stopping
 from stellarrow.config import Processor as Settings
 from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = (
     "\b\nExample:\n  stellarrow processor serve --source ./lake --start-ledger 58752000 --network pubnet"
@@ -49,7 +50,11 @@ def serve(settings: Settings) -> None:
     With --start-ledger a session begins at once. SIGTERM ends streams at a ledger, and sessions for now.
     """
     extras.require("processor serve", "servers", *registry.extras_of(settings.source))
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-processor"),
+        stopping(LATE, starting=True) as stop,
+    ):
         _serve(settings, stop)
 
 

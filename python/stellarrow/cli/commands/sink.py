@@ -17,6 +17,7 @@ from stellarrow.config import Consumer as Settings
 from stellarrow.config import SinkServer
 from stellarrow.net.redaction import redacted_url
 from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE: Final = (
     "\b\nExample:\n  stellarrow sink postgres serve --database-url postgres://me@localhost/stellar"
@@ -58,6 +59,7 @@ def serve(settings: SinkServer) -> None:
 
     with (
         logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-sink"),
         stopping(LATE, starting=True) as stop,
         closing(Service(settings)) as service,
     ):
@@ -85,7 +87,11 @@ def serve_postgres(settings: Settings) -> None:
     extras.require("sink postgres serve", "postgres", "servers", *registry.extras_of(settings.source))
     from stellarrow.services.consumer import SinkService  # noqa: PLC0415  extras
 
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-consumer"),
+        stopping(LATE, starting=True) as stop,
+    ):
         SinkService(settings, stop.event).run(begin=stop.begin)
     if stop.event.is_set():
         end_process(0)

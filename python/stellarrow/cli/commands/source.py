@@ -18,6 +18,7 @@ from stellarrow.config import Source as Settings
 from stellarrow.net.redaction import redacted_url
 from stellarrow.telemetry import logs
 from stellarrow.telemetry.metrics import Metrics
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = "\b\nExample:\n  stellarrow source serve --source ./lake,rpc+https://host --network pubnet"
 
@@ -42,7 +43,11 @@ def serve(settings: Settings) -> None:
     Only ledgers proven sound are passed on. SIGTERM ends the streams at a ledger and exits.
     """
     extras.require("source serve", "servers", *registry.extras_of(settings.source, rpc=settings.rpc))
-    with logs.written(settings.log_level, settings.log_format), stopping(LATE, starting=True) as stop:
+    with (
+        logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-source"),
+        stopping(LATE, starting=True) as stop,
+    ):
         _serve(settings, stop)
 
 

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from importlib.resources import as_file, files
 from typing import Final, TypeVar
 
@@ -21,6 +22,7 @@ from stellarrow.config import Analytics, Listening, Processor, Settings, Source,
 from stellarrow.config.settings import settings_of
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
+from stellarrow.telemetry.trace_export import exported
 
 _EXAMPLE = """\b
 Examples:
@@ -50,7 +52,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
 
     Without --source it takes the real ledgers that come with the package. What the source's own servers
     are told stands in section [source] of the settings file; who may come in, and where state is kept, holds
-    for all unless it stands there.
+    for all unless it stands there. Health and metrics of all are at --health-port.
     """
     file = find_file(click.get_current_context().params["config"])
     source = _shared(read(Source, {"source": settings.source}, environ={}, file=file), settings, "source")
@@ -63,6 +65,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     extras.require("up", "servers", "sql", "analytics", *registry.extras_of(settings.source, sinks=named))
     with (
         logs.written(settings.log_level, settings.log_format),
+        exported("stellarrow-up"),
         stopping(LATE, starting=True) as stop,
         _located(settings) as location,
     ):
@@ -72,9 +75,10 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
             analytics,
             to,
             stop.event,
-            announce=_show,
+            announce=partial(_announce, analytics),
             begin=stop.begin,
         )
+    click.echo("stopped: what was read is kept, and the next start goes on from there", err=True)
     end_process(0)
 
 
@@ -98,11 +102,19 @@ def _located(settings: Processor) -> Iterator[str]:
 
 def _planned(source: Source, settings: Processor, analytics: Analytics) -> dict[str, str]:
     planned = {
-        name: f"gRPC {one.grpc_address}, Flight {one.flight_address}, HTTP {one.health_port}"
-        for name, one in (("source", source), ("processor", settings))
+        "source": f"gRPC {source.grpc_address}, Flight {source.flight_address}",
+        "processor": f"gRPC {settings.grpc_address}, Flight {settings.flight_address},"
+        f" HTTP {settings.health_port}",
     }
     answers = f"REST {analytics.rest_port}, WebSocket {analytics.websocket_port}"
     return {**planned, "analytics": f"{answers}, Flight {analytics.flight_address}"}
+
+
+def _announce(analytics: Analytics, services: dict[str, str]) -> None:
+    """Show where all of it is reached, and what to do next."""
+    _show(services)
+    rest = services["analytics"].removeprefix("REST ").partition(",")[0]
+    click.echo(f"Open http{'s' if analytics.tls_certificate else ''}://{rest}/ in a browser. Ctrl-C stops.")
 
 
 def _show(services: dict[str, str]) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -33,6 +33,7 @@ class Sent:
     place: Place
     session: str = ""  # whose rows they are; none of a range
     network: str = ""  # the passphrase, where it is known
+    traces: Mapping[int, str] = field(default_factory=dict)  # of its chunks, where they are recorded
 
 
 Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it

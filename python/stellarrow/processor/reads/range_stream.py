@@ -23,6 +23,7 @@ from stellarrow.processor.reads.projection import selector
 from stellarrow.processor.reads.range_slots import RangeSlot
 from stellarrow.processor.reads.request import Command
 from stellarrow.processor.session_decoder import agreed_network
+from stellarrow.processor.session_sink import Trail
 from stellarrow.protocols import Source
 
 _POLL_SECONDS: Final = 0.25  # seconds between looks whether the reader is still there
@@ -133,7 +134,7 @@ def _sent(
                 yield from _handed(slot, cutter.rest())
                 return
             for sent in _handed(slot, cutter.cut(batch.first, batch.last, batch.tables[decoding.table])):
-                yield replace(sent, network=decoding.network)
+                yield replace(sent, network=decoding.network, traces=decoding.trail.of(sent.first, sent.last))
                 if sent.complete and processor.draining.is_set():
                     return
             if processor.draining.is_set():
@@ -163,6 +164,7 @@ class _Decoding:
         self._stop = threading.Event()
         self._source: Source | None = None
         self.network = ""
+        self.trail = Trail()
         self._decoder(processor.options.network or Network.of("pubnet"))  # a bad filter shows now
         self._thread = threading.Thread(target=self._run, name="stellarrow-range", daemon=True)
 
@@ -185,6 +187,7 @@ class _Decoding:
                 self._made.get_nowait()
 
     def write(self, batch: LedgerBatch) -> None:
+        self.trail.add(batch)
         self._hand(batch)
 
     def commit(self) -> None:

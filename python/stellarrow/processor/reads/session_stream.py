@@ -18,6 +18,7 @@ from stellarrow.processor.reads.request import LATEST, PLACE, Command
 from stellarrow.processor.reads.versions import converter
 from stellarrow.processor.session_worker import SessionWorker
 from stellarrow.spool.spool import Spool
+from stellarrow.telemetry import tracing
 
 _POLL_SECONDS: Final = 1.0  # seconds between looks whether a reader that waits is still there
 
@@ -179,7 +180,12 @@ class SessionReader:
     def _with_token(self, work: SessionWorker, sent: Sent) -> tuple[Sent, str]:
         self._cursor.places[work.session.id] = sent.place
         return (
-            replace(sent, session=work.session.id, network=work.session.network),
+            replace(
+                sent,
+                session=work.session.id,
+                network=work.session.network,
+                traces=work.trail.of(sent.first, sent.last) if tracing.is_on() else {},
+            ),
             self._cursor.token(),
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from stellarrow.analysis.reads.conditions import Conditions
-from stellarrow.analysis.reads.paging import first_mark
+from stellarrow.analysis.reads.paging import first_mark, refuse_departed
 from stellarrow.analysis.reads.reading import Question, Tables
 from stellarrow.analysis.reads.refusals import NotFound, Refused, blaming
 from stellarrow.analysis.reads.times import Times
@@ -24,6 +24,7 @@ _OF_SQL: Final = ("sql", "params")
 _LISTED: Final = ("columns", *_LISTS)
 _LONGEST: Final = {"where": 8_192, "sql": 100_000}  # characters; of others 256
 _MOST_VALUES: Final = 500
+MOST_GAPS: Final = 100  # told of an export
 KEYS: Final = ("format", *_OF_TABLES, *_OF_SQL)
 
 
@@ -35,6 +36,7 @@ class Asked:
     query: Mapping[str, Any]
     as_of: int = 0
     ledgers: LedgerSet
+    gaps: tuple[Mapping[str, Any], ...] = ()  # of what is asked for, what left
 
 
 def read(given: Mapping[str, Any], tables: Tables) -> Asked:
@@ -86,13 +88,16 @@ def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
     due = Times(tables).range(question.table, *bounds)
     if due is None:
         return Asked(format=format_name, query=query, as_of=snapshot.as_of, ledgers=LedgerSet())
+    if bounds[0] or bounds[1]:
+        refuse_departed(snapshot, due)
     mark = first_mark(snapshot, Question(table=question.table, ledgers=due))
     ledgers = snapshot.coverage & LedgerSet([LedgerRange(due.first, max(due.first, mark.as_of))])
     if not ledgers and due.first > snapshot.as_of:
         raise NotFound(
             f"ledger {due.first} has not come yet: the last one is {snapshot.as_of}", field="start"
         )
-    return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers)
+    gaps = tuple(one.to_dict() for one in snapshot.absences(LedgerSet([due]))[:MOST_GAPS])
+    return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers, gaps=gaps)
 
 
 def _check_size(name: str, value: Any) -> None:

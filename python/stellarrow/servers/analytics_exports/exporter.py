@@ -1,4 +1,4 @@
-"""Exports in the background: one is written at a time, any number of callers ask how they are."""
+"""Exports in the background: one is written at a time, callers take turns, any number ask how they are."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from stellarrow.servers.analytics_exports.asked import read
 from stellarrow.servers.analytics_exports.folder import ExportFolder
 from stellarrow.servers.analytics_exports.job import DONE, FAILED, RUNNING, WAITING, File, Job, new_id
 from stellarrow.servers.analytics_exports.sql import SqlAnswers
+from stellarrow.servers.analytics_exports.turns import Turns
 from stellarrow.storage.os_errors import is_passing, reason
 from stellarrow.telemetry.metrics import Metrics
 
@@ -52,6 +53,7 @@ class Exporter:
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._is_loaded = self._stopping = False
+        self._turns = Turns()
         self._tries = 0
         self._not_before = 0.0
         self._thread = threading.Thread(target=self._run, name="stellarrow-exports", daemon=True)
@@ -77,17 +79,11 @@ class Exporter:
         """Take an order."""
         asked = read(given, self._tables)
         with self._changed:
-            self._own()
-            waiting = [one for one in self._jobs.values() if not one.is_finished]
-            own = sum(one.owner == owner for one in waiting)
-            if len(waiting) >= MOST_WAITING or own >= MOST_OF_ONE:
-                raise TooManyCalls(
-                    f"{len(waiting)} exports wait already, {own} of them yours: ask later", 30.0
-                )
-            if len(self._jobs) >= MOST_KEPT:
-                raise TooManyCalls(
-                    f"{len(self._jobs)} exports are kept, which is the most: delete some", 30.0
-                )
+            self._check_room(owner)
+        if "sql" in asked.query:
+            self._answers.check(asked.query)
+        with self._changed:
+            self._check_room(owner)
             job = Job(
                 id=new_id(),
                 owner=owner,
@@ -95,6 +91,7 @@ class Exporter:
                 query=asked.query,
                 as_of=asked.as_of,
                 ledgers=asked.ledgers,
+                gaps=asked.gaps,
                 created_at=int(time.time()),
             )
             try:
@@ -105,6 +102,16 @@ class Exporter:
             self._jobs[job.id] = job
             self._changed.notify_all()
         return job
+
+    def _check_room(self, owner: str) -> None:
+        """Refuse one export more of a caller where there are too many."""
+        self._own()
+        waiting = [one for one in self._jobs.values() if not one.is_finished]
+        own = sum(one.owner == owner for one in waiting)
+        if len(waiting) >= MOST_WAITING or own >= MOST_OF_ONE:
+            raise TooManyCalls(f"{len(waiting)} exports wait already, {own} of them yours: ask later", 30.0)
+        if len(self._jobs) >= MOST_KEPT:
+            raise TooManyCalls(f"{len(self._jobs)} exports are kept, which is the most: delete some", 30.0)
 
     def all(self, owner: str | None) -> list[Job]:
         """Return the exports of a caller, of everybody where none is named, the newest first."""
@@ -169,13 +176,13 @@ class Exporter:
                 self._fail(job, "an unexpected error: the log has more")
 
     def _next(self) -> Job | None:
-        """Return the oldest export that waits, and None once the service ends."""
+        """Return the export whose turn it is, and None once the service ends."""
         with self._changed:
             while not self._stopping:
                 self._expire(time.time())
                 waiting = [one for one in self._jobs.values() if one.state == WAITING]
                 if waiting and time.monotonic() >= self._not_before:
-                    job = replace(min(waiting, key=lambda one: (one.created_at, one.id)), state=RUNNING)
+                    job = replace(self._turns.next(waiting), state=RUNNING)
                     self._jobs[job.id] = job
                     return job
                 self._changed.wait(_RETRY_SECONDS / 4 if waiting else _LOOK_SECONDS)
@@ -190,7 +197,7 @@ class Exporter:
     def _write(self, job: Job) -> None:
         try:
             job = self._write_all(job)
-            self._keep(self._ended(job, DONE))
+            self._keep(job if job.state == WAITING else self._ended(job, DONE))
             self._tries = 0
         except Stopped:
             with self._changed:
@@ -215,15 +222,22 @@ class Exporter:
         )
         if "sql" in job.query:
             began = time.monotonic()
-            file, as_of, is_truncated = parts.sql_file(self._answers, job, self._folder, limits)
+            made = parts.sql_file(self._answers, job, self._folder, limits)
             self._observe(job, began)
-            return replace(job, files=(file,), as_of=as_of, is_truncated=is_truncated)
+            return made
         began = time.monotonic()
-        while made := parts.next_file(self._tables, job, self._folder, limits):
+        while file := parts.next_file(self._tables, job, self._folder, limits):
             self._observe(job, began)
-            job = self._keep(replace(job, files=(*job.files, made)))
+            job = self._keep(replace(job, files=(*job.files, file)))
+            if job.left and self._is_anothers_turn(job):
+                return replace(job, state=WAITING)
             began = time.monotonic()
         return job
+
+    def _is_anothers_turn(self, job: Job) -> bool:
+        with self._changed:
+            waiting = [one for one in self._jobs.values() if one.state == WAITING]
+        return any(one.owner != job.owner for one in waiting) and time.monotonic() >= self._not_before
 
     def _check(self, job_id: str, size: int) -> None:
         """End what is being written where nobody wants it any more, or it takes too much."""

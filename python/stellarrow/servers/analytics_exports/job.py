@@ -58,6 +58,7 @@ class Job:
     files: tuple[File, ...] = ()
     error: str = ""
     is_truncated: bool = False
+    gaps: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def is_finished(self) -> bool:
@@ -93,6 +94,7 @@ class Job:
                 {**asdict(one), "path": f"/v1/exports/{self.id}/files/{one.name}"} for one in self.files
             ],
             "error": self.error or None,
+            **({"gaps": [dict(one) for one in self.gaps]} if self.gaps else {}),
         }
 
     def kept(self) -> dict[str, Any]:
@@ -101,6 +103,7 @@ class Job:
         held["query"] = dict(self.query)
         held["ledgers"] = [[part.first, part.end] for part in self.ledgers]
         held["files"] = [asdict(one) for one in self.files]
+        held["gaps"] = [dict(one) for one in self.gaps]
         return held
 
     @classmethod
@@ -109,7 +112,8 @@ class Job:
         try:
             ledgers = LedgerSet([LedgerRange(first, last) for first, last in held["ledgers"]])
             files = tuple(File(**one) for one in held["files"])
-            made = cls(**{**held, "ledgers": ledgers, "files": files})
+            gaps = tuple(dict(one) for one in held.get("gaps", ()))
+            made = cls(**{**held, "ledgers": ledgers, "files": files, "gaps": gaps})
             if made.state not in _STATES or any("/" in one.name or not one.name for one in files):
                 raise ValueError(made.state)
         except (KeyError, TypeError, ValueError) as error:

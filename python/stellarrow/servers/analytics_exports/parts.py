@@ -5,17 +5,18 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import pyarrow as pa
 
 from stellarrow.analysis.reads.order import ledgers_of
+from stellarrow.analysis.reads.paging import departed
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import FellOut
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.servers.analytics_exports.asked import question_of
+from stellarrow.servers.analytics_exports.asked import MOST_GAPS, question_of
 from stellarrow.servers.analytics_exports.folder import ExportFolder
 from stellarrow.servers.analytics_exports.job import File, Job
 from stellarrow.servers.analytics_exports.sql import SqlAnswers
@@ -80,8 +81,8 @@ def next_file(tables: Tables, job: Job, folder: ExportFolder, limits: Limits) ->
     )
 
 
-def sql_file(answers: SqlAnswers, job: Job, folder: ExportFolder, limits: Limits) -> tuple[File, int, bool]:
-    """Write the one file of a query; return as of which ledger it is, and whether rows were left out."""
+def sql_file(answers: SqlAnswers, job: Job, folder: ExportFolder, limits: Limits) -> Job:
+    """Write the one file of a query; return the export with it, and with what its rows were read from."""
     name = f"query.{SUFFIXES[job.format]}"
     counted = 0
     with answers.begun(job.query) as answer, folder.written(job, name) as file:
@@ -101,9 +102,11 @@ def sql_file(answers: SqlAnswers, job: Job, folder: ExportFolder, limits: Limits
             rows=counted,
             sha256=out.digest.hexdigest(),
             first_ledger=0,
-            last_ledger=answer.as_of,
+            last_ledger=answer.read.as_of,
         )
-        return made, answer.as_of, answer.found.truncated
+        gaps = tuple(one.to_dict() for one in answer.read.gaps()[:MOST_GAPS])
+        truncated = answer.found.truncated
+        return replace(job, files=(made,), as_of=answer.read.as_of, gaps=gaps, is_truncated=truncated)
 
 
 class _Part:
@@ -148,4 +151,6 @@ def _check_there(snapshot: Snapshot, ledgers: LedgerSet, as_of: int) -> None:
         return
     if snapshot.as_of < as_of:
         raise Unavailable(f"{snapshot.name} is here up to ledger {snapshot.as_of}, not yet up to {as_of}")
+    if gone := snapshot.absences(missing):
+        raise departed(gone, "the export cannot be finished: ask for it again. What left meanwhile: ")
     raise FellOut(f"ledgers {missing} of {snapshot.name} are no longer kept here: ask for those that are")

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES, compressed, json_page, written
@@ -22,6 +23,7 @@ with needing("HTTP", "servers"):
 _WORTH_PACKING: Final = 1_024  # bytes
 _FINAL: Final = "public, max-age=31536000, immutable"  # what is below the tip never changes
 _CHANGING: Final = "no-cache"  # asked again each time, by its ETag
+_GAPS: Final = 100  # told of an answer
 _log: Final = logging.getLogger(__name__)
 
 
@@ -50,6 +52,7 @@ class Rows:
     following: str | None = None
     is_final: bool = False
     since: int | None = None  # of what is computed from many ledgers: the first of them
+    gaps: tuple[Absence, ...] = ()  # ledgers that were asked for, and left
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +91,7 @@ def whole(answer: Document | Rows, format_name: str, coding: str | None) -> Whol
         batches = [*answer.batches]
         headers += _facts(answer)
         body = (
-            json_page(batches, answer.as_of, answer.following, answer.since)
+            json_page(batches, answer.as_of, answer.following, since=answer.since, gaps=told(answer.gaps))
             if format_name == "json"
             else b"".join(written(format_name, answer.schema, iter(batches), None))
         )
@@ -147,7 +150,18 @@ def _facts(answer: Rows) -> list[tuple[bytes, bytes]]:
         facts.append((b"x-since-ledger", str(answer.since).encode()))
     if answer.following:
         facts.append((b"x-next-cursor", answer.following.encode()))
-    return facts
+    return [*facts, *gaps_header(answer.gaps)]
+
+
+def told(gaps: Sequence[Absence]) -> list[dict[str, Any]]:
+    """Return what left as JSON has it, the first of many."""
+    return [one.to_dict() for one in gaps[:_GAPS]]
+
+
+def gaps_header(gaps: Sequence[Absence]) -> list[tuple[bytes, bytes]]:
+    """Return what says in a header which ledgers left; none where none did."""
+    parts = [f"{one.table} {one.first}-{one.last} {one.state}" for one in gaps[:_GAPS]]
+    return [(b"x-gaps", ", ".join(parts).encode())] if parts else []
 
 
 def _tags(header: bytes) -> list[bytes]:

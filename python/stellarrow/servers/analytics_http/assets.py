@@ -14,8 +14,7 @@ from stellarrow.servers.analytics_http.accounts import DATA, TRANSFERS
 from stellarrow.servers.analytics_http.answers import Document, Rows
 from stellarrow.servers.analytics_http.endpoint import Asked, Endpoint
 from stellarrow.servers.analytics_http.rows import PAGING, SELECTING, TableRows
-from stellarrow.servers.analytics_http.summaries import SUMMING, Summaries
-from stellarrow.servers.analytics_http.writing import json_rows
+from stellarrow.servers.analytics_http.summaries import SUMMING, Summaries, aside, one_row
 
 _WINDOWS: Final = {"1m": "1 minute", "5m": "5 minutes", "1h": "1 hour", "24h": "1 day", "7d": "7 days"}
 _WINDOW: Final = of.Parameter(
@@ -137,14 +136,13 @@ class AssetEndpoints:
     def _asset(self, asked: Asked) -> Document:
         one = Asked({**asked.values, "limit": 1}, "json", is_limited=True)
         found = self._summaries.answer(self._sums(_ASSETS, _of(asked)), one)
-        batches = [*found.batches]
-        if not any(rows.num_rows for rows in batches):
+        if not any(rows.num_rows for rows in found.batches):
             raise NotFound(
-                f"no transfer of {asked['asset']} is in the ledgers from {found.since} to {found.as_of}",
+                f"no transfer of {asked['asset']} is in the ledgers from {found.since} to {found.as_of}"
+                f"{aside(found)}",
                 field="asset",
             )
-        told = f',"since_ledger":{found.since},"as_of_ledger":{found.as_of}}}'
-        return Document(text=json_rows(batches)[:-1] + told.encode())
+        return one_row(found)
 
     def _volume(self, asked: Asked) -> Rows:
         query = _VOLUME.replace("$length", _WINDOWS[asked["window"]])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Final
 
 import pyarrow as pa
@@ -21,8 +22,7 @@ from stellarrow.servers.analytics_http.accounts import DATA
 from stellarrow.servers.analytics_http.answers import Document, Rows
 from stellarrow.servers.analytics_http.endpoint import Asked, Endpoint
 from stellarrow.servers.analytics_http.rows import PAGING, SELECTING, TableRows
-from stellarrow.servers.analytics_http.summaries import SUMMING, Summaries
-from stellarrow.servers.analytics_http.writing import json_rows
+from stellarrow.servers.analytics_http.summaries import SUMMING, Summaries, aside, one_row
 
 EVENTS: Final = "contract_events"
 CODE: Final = "contract_code"
@@ -129,21 +129,21 @@ class ContractEndpoints:
         found = self._summaries.answer(self._summary(_CONTRACT, contract), one)
         if not any(rows.num_rows for rows in found.batches):
             raise NotFound(
-                f"no change of {contract} is in the ledgers from {found.since} to {found.as_of}",
+                f"no change of {contract} is in the ledgers from {found.since} to {found.as_of}"
+                f"{aside(found)}",
                 field="contract",
             )
         return found
 
     def _contract(self, asked: Asked) -> Document:
         found = self._found(asked["contract"])
-        told = f',"since_ledger":{found.since},"as_of_ledger":{found.as_of}}}'
-        return Document(text=json_rows(found.batches)[:-1] + told.encode())
+        return one_row(found)
 
     def _storage(self, asked: Asked) -> Rows:
         found = self._summaries.answer(self._summary(_STORAGE, asked["contract"]), asked)
         batches = [_in_words(rows) for rows in found.batches]
         schema = batches[0].schema if batches else found.schema
-        return Rows(schema, batches, found.as_of, found.following, since=found.since)
+        return replace(found, schema=schema, batches=batches)
 
     def _interface(self, asked: Asked) -> Document:
         contract = asked["contract"]

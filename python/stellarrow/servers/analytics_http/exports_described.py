@@ -71,6 +71,11 @@ _JOB: Final[dict[str, Any]] = {
         "truncated": {"type": "boolean", "description": "Whether SQL had more rows than may be."},
         "files": {"type": "array", "items": _FILE},
         "error": {"type": ["string", "null"]},
+        "gaps": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Gap"},
+            "description": "Ledgers that are asked for and left: the files lack them.",
+        },
     },
 }
 _LIST: Final[dict[str, Any]] = {

@@ -82,4 +82,5 @@ class FigureEndpoints:
         with blaming(next(iter(given), "name") if len(given) == 1 else ""):
             answer = FiguresRequest.of(name, given).answer(self._figures.analytics)
         found = plain_numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
-        return Rows(found.schema, found.to_batches(), answer.ledgers.end if answer.ledgers else 0)
+        as_of = answer.ledgers.end if answer.ledgers else 0
+        return Rows(found.schema, found.to_batches(), as_of, gaps=self._figures.gaps(name))

@@ -25,7 +25,25 @@ _PROBLEM: Final = {
         "detail": {"type": "string", "description": "What is wrong and what to do, in a sentence."},
         "error": {"type": "string", "description": "The same sentence."},
         "field": {"type": "string", "description": "The parameter that is wrong."},
+        "gaps": {
+            "type": "array",
+            "items": {"$ref": "#/components/schemas/Gap"},
+            "description": "Of 410: the ledgers that left, and where they are.",
+        },
         "request_id": {"type": "string"},
+    },
+}
+_GAP: Final = {
+    "type": "object",
+    "description": "Ledgers of a table that the lifecycle archived or deleted.",
+    "required": ["table", "first_ledger", "last_ledger", "state", "why"],
+    "properties": {
+        "table": {"type": "string"},
+        "first_ledger": {"type": "integer"},
+        "last_ledger": {"type": "integer"},
+        "state": {"type": "string", "enum": ["archived", "deleted"]},
+        "archive": {"type": "string", "description": "Where archived ledgers are: a folder or a URL."},
+        "why": {"type": "string", "description": "Where they went and what to do, in a sentence."},
     },
 }
 _STATUSES: Final = {
@@ -34,7 +52,7 @@ _STATUSES: Final = {
     "403": "The caller may not read ledgers.",
     "404": "There is nothing of that name.",
     "406": "None of the formats that the request accepts is there.",
-    "410": "Where the cursor goes on is no longer kept.",
+    "410": "What is asked for, or where the cursor goes on, is no longer kept: gaps says where it went.",
     "429": "Too many calls: see Retry-After.",
     "500": "What is stored cannot be read.",
     "503": "What is asked for is not here now: see Retry-After.",
@@ -66,7 +84,11 @@ def document(
         "security": [{}, {"bearer": []}, {"key": []}],
         "paths": {**_paths(endpoints), **more},
         "components": {
-            "schemas": {"Problem": _PROBLEM, **{name: _row(one) for name, one in schemas.items()}},
+            "schemas": {
+                "Problem": _PROBLEM,
+                "Gap": _GAP,
+                **{name: _row(one) for name, one in schemas.items()},
+            },
             "responses": {status: _problem(said) for status, said in _STATUSES.items()},
             "securitySchemes": _SECURITY,
         },
@@ -121,6 +143,10 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
             "description": endpoint.summary,
             "content": {MEDIA_TYPES["json"]: {"schema": dict(endpoint.document) or row}},
         }
+    return _page(endpoint, row)
+
+
+def _page(endpoint: Endpoint, row: Mapping[str, Any]) -> dict[str, Any]:
     page = {
         "type": "object",
         "required": ["rows", "next_cursor", "as_of_ledger"],
@@ -129,6 +155,7 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
             "next_cursor": {"type": ["string", "null"]},
             "as_of_ledger": {"type": "integer"},
             "since_ledger": {"type": "integer"},
+            "gaps": {"type": "array", "items": {"$ref": "#/components/schemas/Gap"}},
         },
     }
     content: dict[str, Any] = {MEDIA_TYPES["json"]: {"schema": page}}
@@ -138,6 +165,10 @@ def _answer(endpoint: Endpoint) -> dict[str, Any]:
     headers = {
         "X-As-Of-Ledger": {"schema": {"type": "integer"}},
         "X-Next-Cursor": {"schema": {"type": "string"}},
+        "X-Gaps": {
+            "description": "Ledgers that were asked for and left: TABLE FIRST-LAST archived or deleted.",
+            "schema": {"type": "string"},
+        },
     }
     return {"description": endpoint.summary, "headers": headers, "content": content}
 

@@ -13,13 +13,14 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, nearest
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.redaction import shortened
-from stellarrow.servers.analytics_http.answers import Document, Whole, sealed
+from stellarrow.servers.analytics_http.answers import Document, Whole, gaps_header, sealed, told
 from stellarrow.servers.analytics_http.endpoint import Endpoint
 from stellarrow.servers.analytics_http.negotiation import NotAcceptable, coding_of, format_of
 from stellarrow.servers.analytics_http.parameters import FORMAT
@@ -76,28 +77,32 @@ class Queries:
             self._waiting -= 1
 
     def _answer(self, turn: _Turn, asked: AskedSql, format_name: str, coding: str | None) -> Whole:
-        as_of, tables = sandboxed(self._tables)
+        read = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
-        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
+        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=read.tables) as found:
             turn.takes(found)
             batches = [*found]
-            body = encoded(found.schema, batches, format_name, as_of)
-            told = b"true" if found.truncated else b"false"
+            gaps = read.gaps()
+            body = encoded(found.schema, batches, format_name, as_of=read.as_of, gaps=told(gaps))
+            truncated = b"true" if found.truncated else b"false"
         headers = [
             (b"content-type", MEDIA_TYPES[format_name].encode()),
             (b"cache-control", b"no-store"),
-            (b"x-as-of-ledger", str(as_of).encode()),
-            (b"x-truncated", told),
+            (b"x-as-of-ledger", str(read.as_of).encode()),
+            (b"x-truncated", truncated),
+            *gaps_header(gaps),
         ]
         return sealed(body, headers, None if format_name == "parquet" else coding)
 
     @contextmanager
-    def begun(self, asked: AskedSql) -> Iterator[tuple[int, SandboxAnswer]]:
-        """Yield as of which ledger an answer is, and its rows as they come."""
-        as_of, tables = sandboxed(self._tables)
-        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=tables) as found:
-            yield as_of, found
+    def begun(self, asked: AskedSql, *, describe: bool = False) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
+        """Yield what a query reads, and the rows of its answer as they come, or its columns alone."""
+        read = sandboxed(self._tables)
+        with self._sandbox.answer(
+            asked.text, asked.params, asked.limits, tables=read.tables, describe=describe
+        ) as found:
+            yield read, found
 
     def close(self) -> None:
         self._sandbox.close()
@@ -211,16 +216,33 @@ def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
     return text, params
 
 
-def sandboxed(tables: Tables) -> tuple[int, dict[str, SandboxTable]]:
+@dataclass(frozen=True, slots=True)
+class Sandboxed:
+    """What a query may read, as of a ledger; `used` are the tables that it has read so far."""
+
+    as_of: int
+    tables: Mapping[str, SandboxTable]
+    used: dict[str, Snapshot]
+
+    def gaps(self) -> tuple[Absence, ...]:
+        """Return which ledgers of the tables it has read left."""
+        read = [one for _, one in sorted(self.used.items())]
+        return tuple(gone for one in read for gone in one.absences(one.gone))
+
+
+def sandboxed(tables: Tables) -> Sandboxed:
     """Return what a query reads: every table, as of the last ledger that all of them have."""
     snapshots = {name: tables.snapshot(name) for name in tables.names}
     as_of = min((one.as_of for one in snapshots.values()), default=0)
-    return as_of, {
-        name: SandboxTable(one.schema, partial(_batches, one, as_of)) for name, one in snapshots.items()
+    used: dict[str, Snapshot] = {}
+    readable = {
+        name: SandboxTable(one.schema, partial(_batches, one, as_of, used)) for name, one in snapshots.items()
     }
+    return Sandboxed(as_of, readable, used)
 
 
-def _batches(snapshot: Snapshot, as_of: int) -> Iterator[pa.RecordBatch]:
+def _batches(snapshot: Snapshot, as_of: int, used: dict[str, Snapshot]) -> Iterator[pa.RecordBatch]:
+    used[snapshot.name] = snapshot
     schema = snapshot.schema
     for rows in snapshot.read(Question(table=snapshot.name), LedgerRange(0, as_of)):
         yield (

@@ -7,7 +7,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -29,14 +29,24 @@ _PLAIN: Final[tuple[Callable[[pa.DataType], bool], ...]] = (
 )
 
 
-def encoded(schema: pa.Schema, batches: Sequence[pa.RecordBatch], format_name: str, as_of: int) -> bytes:
+def encoded(
+    schema: pa.Schema,
+    batches: Sequence[pa.RecordBatch],
+    format_name: str,
+    *,
+    as_of: int,
+    gaps: Sequence[Mapping[str, Any]] = (),
+) -> bytes:
     """Return rows in a format; ConfigError names the column that has no place there."""
     if format_name != "json":
         return b"".join(blocks(schema, batches, format_name))
     _check_columns(schema, format_name)
     with _placing(format_name):
         body = b",".join(map(_json, _rows(schema, batches)))
-    return b'{"rows":[' + body + b'],"next_cursor":null,"as_of_ledger":' + str(as_of).encode() + b"}"
+    rest: dict[str, Any] = {"next_cursor": None, "as_of_ledger": as_of}
+    if gaps:
+        rest["gaps"] = gaps
+    return b'{"rows":[' + body + b"]," + json.dumps(rest, separators=(",", ":")).encode()[1:]
 
 
 def blocks(schema: pa.Schema, batches: Iterable[pa.RecordBatch], format_name: str) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from typing import Final
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Conditions
-from stellarrow.analysis.reads.paging import page, whole
+from stellarrow.analysis.reads.paging import gaps_of, page, refuse_departed, whole
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.times import Times
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -47,11 +47,15 @@ class TableRows:
             snapshot.read(question, LedgerRange(0, 0))  # what is wrong with it is told all the same
             return Rows(found, [], snapshot.as_of)
         is_final = _is_final(snapshot, ledgers)
+        cursor = asked.get("cursor") or ""
+        if (start or end) and not cursor:
+            refuse_departed(snapshot, ledgers)
         if asked.is_limited:
-            made = page(snapshot, question, limit=asked["limit"], cursor=asked.get("cursor") or "")
-            return Rows(found, made.batches, made.as_of, made.next, is_final)
+            made = page(snapshot, question, limit=asked["limit"], cursor=cursor)
+            return Rows(found, made.batches, made.as_of, made.next, is_final, gaps=made.gaps)
         as_of, batches = whole(snapshot, question)
-        return Rows(found, _generated(batches), as_of, None, is_final)
+        gaps = gaps_of(snapshot, question)
+        return Rows(found, _generated(batches), as_of, None, is_final, gaps=gaps)
 
 
 def _generated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

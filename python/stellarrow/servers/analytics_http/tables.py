@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from stellarrow.analysis.reads.conditions import lists_of
 from stellarrow.analysis.reads.order import key_of
-from stellarrow.analysis.reads.paging import page
+from stellarrow.analysis.reads.paging import page, refuse_departed
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.core.tables import table
@@ -20,6 +20,7 @@ from stellarrow.servers.analytics_http.answers import Document
 from stellarrow.servers.analytics_http.endpoint import Asked, Endpoint
 from stellarrow.servers.analytics_http.rows import PAGING, SELECTING, TableRows
 from stellarrow.servers.analytics_http.writing import json_rows
+from stellarrow.sinks.files.departed import ARCHIVED, DELETED
 
 LEDGERS: Final = "ledgers"
 _NUMBER: Final = of.Parameter(
@@ -156,6 +157,7 @@ class TableEndpoints:
         asked = Question(table=LEDGERS, ledgers=LedgerRange(ledger, ledger))
         made = page(snapshot, asked, limit=1)
         if not made.batches:
+            refuse_departed(snapshot, asked.ledgers)
             known = str(snapshot.coverage) or "none yet"
             raise NotFound(f"ledger {ledger} is not here: there are {known}", field="ledger")
         return Document(text=json_rows(made.batches), is_final=is_final)
@@ -164,6 +166,7 @@ class TableEndpoints:
 def _coverage(snapshot: Snapshot) -> dict[str, Any]:
     coverage = snapshot.coverage
     stored = snapshot.stored
+    left = snapshot.absences(snapshot.gone)
     return {
         "coverage": _ranges(coverage),
         "first_ledger": coverage.first if coverage else None,
@@ -171,6 +174,9 @@ def _coverage(snapshot: Snapshot) -> dict[str, Any]:
         "ledgers": coverage.count if coverage else 0,
         "hot": _ranges(snapshot.hot.coverage),
         "stored": _ranges(stored.coverage) if stored else [],
+        "archived": [[one.first, one.last] for one in left if one.state == ARCHIVED],
+        "archives": sorted({one.archive for one in left if one.archive}),
+        "deleted": [[one.first, one.last] for one in left if one.state == DELETED],
         "filter": stored.listing.shape.facts["filter"] if stored else "",
     }
 

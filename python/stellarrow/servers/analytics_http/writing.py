@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import pyarrow as pa
@@ -67,11 +67,20 @@ def json_rows(batches: Iterable[pa.RecordBatch]) -> bytes:
 
 
 def json_page(
-    batches: Iterable[pa.RecordBatch], as_of: int, following: str | None, since: int | None = None
+    batches: Iterable[pa.RecordBatch],
+    as_of: int,
+    following: str | None,
+    *,
+    since: int | None = None,
+    gaps: Sequence[Mapping[str, Any]] = (),
 ) -> bytes:
     """Return a page of rows."""
-    told = {"next_cursor": following, "as_of_ledger": as_of}
-    rest = json.dumps(told if since is None else {**told, "since_ledger": since}, separators=(",", ":"))
+    told: dict[str, Any] = {"next_cursor": following, "as_of_ledger": as_of}
+    if since is not None:
+        told["since_ledger"] = since
+    if gaps:
+        told["gaps"] = gaps
+    rest = json.dumps(told, separators=(",", ":"))
     return b'{"rows":[' + json_rows(batches) + b"]," + rest.encode()[1:]
 
 

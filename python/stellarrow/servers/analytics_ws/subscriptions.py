@@ -6,6 +6,7 @@ import asyncio
 import time
 from typing import Final, Protocol
 
+from stellarrow.analysis.reads.departures import Absence
 from stellarrow.errors import StellarrowError
 from stellarrow.servers.analytics_live import Channel, Channels, Delivery
 from stellarrow.servers.analytics_ws.encoding import frames_of, message
@@ -158,17 +159,17 @@ class Subscription:
         first, last = self.position + 1, self._channel.position
         if first <= last:
             self.position = last
-            self._gap(first, last, _WHY_SLOW)
+            self._gap(first, last, why=_WHY_SLOW)
 
-    def _gap(self, first: int, last: int, why: str) -> None:
-        told = message("gap", id=self.asked.id, first_ledger=first, last_ledger=last, why=why)
-        self._socket.write_frame(told)
+    def _gap(self, first: int, last: int, **told: str) -> None:
+        told_gap = {"id": self.asked.id, "first_ledger": first, "last_ledger": last, **told}
+        self._socket.write_frame(message("gap", **told_gap))
 
     def _write(self, made: Delivery) -> None:
         self.position = made.part.last
         if not made.body:
             if made.part.is_gap:
-                self._gap(made.part.first, made.part.last, _WHY_GONE)
+                self._gap(made.part.first, made.part.last, **_went(made.part.absence))
                 return
             if made.at - self._told < _PROGRESS_SECONDS:
                 return
@@ -179,3 +180,10 @@ class Subscription:
         self._socket.write_frame(frame)
         if self._credit is not None:
             self._credit -= len(frame)
+
+
+def _went(absence: Absence | None) -> dict[str, str]:
+    if absence is None:
+        return {"why": _WHY_GONE}
+    where = {"archive": absence.archive} if absence.archive else {}
+    return {"state": absence.state, **where, "why": absence.why}

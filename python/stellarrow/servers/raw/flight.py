@@ -18,10 +18,17 @@ from stellarrow.net.bounded_json import JsonObject
 from stellarrow.net.redaction import shortened
 from stellarrow.security.access import Access, Grant
 from stellarrow.security.tls import Tls
-from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
+from stellarrow.servers.flight_base import (
+    FlightListener,
+    GuardedFlight,
+    gone_of,
+    headers_of_call,
+    write_options,
+)
 from stellarrow.servers.flight_errors import answering
 from stellarrow.servers.raw.relay import Relay
 from stellarrow.servers.raw.verified import Ledger
+from stellarrow.telemetry import tracing
 
 TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
@@ -163,6 +170,7 @@ class _RawLedgers(GuardedFlight):
     ) -> flight.GeneratorStream:
         start, end = self._range(Command.parse(ticket.ticket))
         batches = self._batches(start, end, gone_of(context, grant), grant)
+        batches = tracing.served("DoGet raw_ledgers", headers_of_call(context), batches)
         return flight.GeneratorStream(SCHEMA, batches, options=write_options(context))
 
     def _batches(
@@ -246,5 +254,6 @@ def _fitting(ledgers: list[Ledger]) -> Iterator[list[Ledger]]:
 
 def _metadata(ledgers: list[Ledger]) -> pa.Buffer:
     first, last = ledgers[0].sequence, ledgers[-1].sequence
-    report = {"first_ledger": first, "last_ledger": last, "resume": str(last + 1)}
+    report: dict[str, Any] = {"first_ledger": first, "last_ledger": last, "resume": str(last + 1)}
+    report |= tracing.for_message({one.sequence: one.trace for one in ledgers})
     return pa.py_buffer(json.dumps(report).encode())

@@ -76,7 +76,11 @@ class RawLedgerServer(RpcServer):
         try:
             for ledgers in self._relay.streams(request.start_ledger, gone=gone):
                 for ledger in ledgers:
-                    yield messages.RawLedger(sequence=ledger.sequence, ledger_close_meta_xdr=ledger.xdr)
+                    yield messages.RawLedger(
+                        sequence=ledger.sequence,
+                        ledger_close_meta_xdr=ledger.xdr,
+                        traceparent=ledger.trace,
+                    )
         finally:
             self._streams.release()
 

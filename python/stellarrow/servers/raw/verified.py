@@ -17,7 +17,9 @@ from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
+from stellarrow.pipeline.traced import fetched
 from stellarrow.protocols import Source
+from stellarrow.telemetry import tracing
 
 _HEADER: Final = {  # of the table ledgers, and what it is here
     "ledger_sequence": "sequence",
@@ -42,6 +44,7 @@ class Ledger:
     transaction_count: int
     xdr: bytes = field(repr=False)
     where: str
+    trace: str = field(default="", repr=False, compare=False)  # of the chunk that begins with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,7 @@ class SoundLedgers:
 
     def _linked(self, ledgers: LedgerRange, budget: int, before: Ledger | None) -> Iterator[_Checked]:
         """Check what no single chunk shows: that one goes on where the other ended."""
-        chunks = self._source.read(ledgers)
+        chunks = fetched(self._source.read(ledgers))
         due = ledgers.first
         with closing(
             ordered(chunks, self._check, workers=self._workers, budget=budget, cost=plain_bytes)
@@ -131,7 +134,8 @@ class SoundLedgers:
     def _check(self, chunk: LedgerChunk) -> _Checked:
         began = time.perf_counter()
         try:
-            return self._proven(chunk)
+            with tracing.span("check", chunk.trace):
+                return self._proven(chunk)
         finally:
             self._took(time.perf_counter() - began)
 
@@ -167,8 +171,13 @@ class SoundLedgers:
         table = self._decoder(plain).tables["ledgers"]
         rows = table.select(list(_HEADER)).to_pylist()
         return [
-            Ledger(**{_HEADER[name]: value for name, value in row.items()}, xdr=xdr, where=chunk.where)
-            for row, xdr in zip(rows, raw, strict=True)
+            Ledger(
+                **{_HEADER[name]: value for name, value in row.items()},
+                xdr=xdr,
+                where=chunk.where,
+                trace=chunk.trace if number == 0 or not chunk.trace else tracing.NOT_RECORDED,
+            )
+            for number, (row, xdr) in enumerate(zip(rows, raw, strict=True))
         ]
 
     def _quarantine(self, due: int, checked: _Checked) -> LedgerUnsound:

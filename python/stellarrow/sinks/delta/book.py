@@ -11,7 +11,7 @@ import hashlib
 import logging
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Final
@@ -27,8 +27,8 @@ from stellarrow.sinks.delta.schema_text import grown_text, schema_text
 from stellarrow.sinks.delta.snapshot import APP, Action
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
-from stellarrow.sinks.lakehouse.data_file import Written, narrowed
-from stellarrow.storage.files import FileStore, Gone, Upload
+from stellarrow.sinks.lakehouse.data_file import DataFiles, Written, narrowed
+from stellarrow.storage.files import FileStore, Gone
 
 _log: Final = logging.getLogger(__name__)
 FOLDER: Final = "_stellarrow"  # of the coverage: vacuum leaves alone what begins with an underscore
@@ -74,14 +74,14 @@ class DeltaBook:
         with self._lock:
             return self._refresh().ledgers
 
-    def create(self) -> Upload:
-        return self._store.create()
+    def begin(self) -> DataFiles:
+        return DataFiles(self._store.create, self._schema, self._format)
 
-    def keep(self, file: Written | None, ledgers: LedgerSet) -> LedgerSet:
+    def keep(self, files: Sequence[Written], ledgers: LedgerSet) -> LedgerSet:
         with self._lock:
             if self._coverage is None:
                 self._refresh()
-            placed = self._placed(file, ledgers)
+            placed = self._placed(files, ledgers)
             for turn in range(TURNS):
                 held = self._coverage or Coverage(self._making)
                 missing = ledgers - held.ledgers
@@ -135,10 +135,11 @@ class DeltaBook:
             actions.insert(0, {"metaData": {**held, "schemaString": text}})
         return actions
 
-    def _placed(self, file: Written | None, ledgers: LedgerSet) -> _Placed | None:
+    def _placed(self, files: Sequence[Written], ledgers: LedgerSet) -> _Placed | None:
         """Put a file where the table will have it; until a commit names it, no reader sees it."""
-        if file is None:
+        if not files:
             return None
+        (file,) = files  # the table has no partitions
         name = f"part-{ledgers.first:010d}-{ledgers.last:010d}-{token_hex(8)}{self._format.suffix}"
         path = f"{self.log.folder}/{name}"
         file.upload.place(path)
@@ -150,13 +151,13 @@ class DeltaBook:
             return None
         left = None
         if missing:
+            into = self.begin()
             with self._store.read(placed.path) as whole:
-                file = narrowed(whole, missing, self.create(), self._schema, self._format)
+                files = narrowed(whole, missing, into, self._schema, self._format)
             try:
-                left = self._placed(file, missing)
+                left = self._placed(files, missing)
             finally:
-                if file:
-                    file.upload.discard()
+                into.discard()
         self._store.remove([placed.path])
         return left
 

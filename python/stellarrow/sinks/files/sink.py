@@ -139,6 +139,11 @@ class FileSink:
         """How many ledgers a file holds at most."""
         return self._ledgers_per_file
 
+    @property
+    def files_written(self) -> int:
+        """How many files have become durable, of all tables; what was merged of them is not counted."""
+        return sum(files.files_written for files in self._tables.values())
+
     def health(self) -> Health:
         """Look at the place: is it there, may it be written to, is there room?"""
         return self._store.health()

@@ -44,6 +44,7 @@ class TableFiles:
         self._runs = Runs(shape.schema, sort_by=shape.sort_by)
         self._files: RangeFiles | None = None
         self._begun: list[RangeFiles] = []
+        self.files_written = 0
 
     @property
     def covered(self) -> LedgerSet:
@@ -135,7 +136,7 @@ class TableFiles:
         """Place the files, but not what another writer has placed since. Gone."""
         missing = LedgerSet([ledgers]) - LedgerSet(self._placed_since(ledgers))
         if missing == LedgerSet([ledgers]):
-            place_or_prove(self._listing, files, ledgers)
+            self._enter(files, ledgers)
             return
         for part in missing:
             folders = [
@@ -144,9 +145,13 @@ class TableFiles:
             ]
             anew = remade(self._store, self._shape, part, folders)
             try:
-                place_or_prove(self._listing, anew, part)
+                self._enter(anew, part)
             finally:
                 anew.discard()
+
+    def _enter(self, files: RangeFiles, ledgers: LedgerRange) -> None:
+        place_or_prove(self._listing, files, ledgers)
+        self.files_written += len(files.kept(ledgers))
 
     def _placed_since(self, ledgers: LedgerRange) -> list[LedgerRange]:
         """Return what another writer has placed of these ledgers, proven to hold them. Gone."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from secrets import token_hex
 from typing import Any, Final
@@ -19,16 +20,16 @@ import pyarrow as pa
 from stellarrow.core.tables import Table as Meant
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.extras import needing
-from stellarrow.ledgers import LedgerSet
+from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.iceberg.catalog import COVERAGE, FileUpload, Namespace, told
+from stellarrow.sinks.iceberg.catalog import COVERAGE, FileUpload, Namespace, told, with_ids
+from stellarrow.sinks.iceberg.partitions import Division, data_file, spec_of
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
-from stellarrow.sinks.lakehouse.data_file import Written, narrowed
+from stellarrow.sinks.lakehouse.data_file import DataFiles, Divide, Written, narrowed, undivided
 
 with needing("Iceberg", "iceberg"):
     from pyiceberg.exceptions import CommitFailedException
-    from pyiceberg.io.pyarrow import pyarrow_to_schema
-    from pyiceberg.table import Table
+    from pyiceberg.table import Table, TableProperties
 
 TURNS: Final = 200  # that others may take before a commit of ours gets through
 _CHANCES: Final = 6  # to make a table beside others
@@ -38,10 +39,10 @@ LEDGERS: Final = "stellarrow.ledgers"  # of a snapshot's summary, for people: wh
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A file that lies where the table will have it, and its rows by stride."""
+    """A file that lies where the table will have it."""
 
     path: str
-    rows: Mapping[int, int]
+    file: Written
 
 
 class IcebergBook:
@@ -55,7 +56,7 @@ class IcebergBook:
         schema: pa.Schema,
         format: Parquet,
         *,
-        after_commit: Callable[[Table], None] = lambda _: None,
+        after_commit: Callable[[Table, LedgerSet], None] = lambda *_: None,
     ) -> None:
         self._namespace = namespace
         self._meant = meant
@@ -75,15 +76,24 @@ class IcebergBook:
         with self._lock:
             return self._refresh().ledgers
 
-    def create(self) -> FileUpload:
-        return FileUpload()
+    def begin(self) -> DataFiles:
+        """Begin files, divided as the table is, or will be where it is not there yet."""
+        return DataFiles(FileUpload, self._schema, self._format, self._division(self._table))
 
-    def keep(self, file: Written | None, ledgers: LedgerSet) -> LedgerSet:
+    def _division(self, table: Table | None) -> Divide:
+        if table is not None:
+            spec, schema = table.spec(), table.schema()
+        else:
+            schema = with_ids(self._schema)
+            spec = spec_of(self._namespace.location, schema)
+        return undivided if spec.is_unpartitioned() else Division.of(spec, schema)
+
+    def keep(self, files: Sequence[Written], ledgers: LedgerSet) -> LedgerSet:
         with self._lock:
             held = self._refresh() if self._table is None else self._coverage(self._table)
             if self._table is None:
                 held = self._created()
-            placed = self._placed(file)
+            placed = self._placed(files)
             for turn in range(TURNS):
                 missing = ledgers - held.ledgers
                 if missing != ledgers:
@@ -116,10 +126,11 @@ class IcebergBook:
             threading.Event().wait(random.uniform(0, 0.1 * 2**turn))  # noqa: S311  not all at once
         raise SinkError(f"{self.where} cannot be made: look at what the catalog says")
 
-    def _commit(self, placed: _Placed | None, ledgers: LedgerSet, held: Coverage) -> bool:
+    def _commit(self, placed: Sequence[_Placed], ledgers: LedgerSet, held: Coverage) -> bool:
         """Commit; where another was faster, or nobody knows, see whose coverage is there by now."""
         table = self._known()
-        text = held.grown(ledgers, placed.rows if placed else {}).encode().decode()
+        rows: Counter[int] = sum((one.file.rows for one in placed), Counter())
+        text = held.grown(ledgers, rows).encode().decode()
         try:
             with told(self.where):
                 self._committed(table, placed, ledgers, text)
@@ -131,51 +142,66 @@ class IcebergBook:
                 raise
             return bool(landed)
         self._table = self._namespace.load(self._meant.name)
-        self._after_commit(self._known())
+        self._after_commit(self._known(), ledgers)
         return True
 
-    def _committed(self, table: Table, placed: _Placed | None, ledgers: LedgerSet, text: str) -> None:
+    def _committed(self, table: Table, placed: Sequence[_Placed], ledgers: LedgerSet, text: str) -> None:
         transaction = table.transaction()
         if new := [name for name in self._schema.names if name not in table.schema().column_names]:
+            added = with_ids(pa.schema([self._schema.field(name) for name in new]))
             with transaction.update_schema() as update:
-                for name in new:
-                    field = self._schema.field(name)
-                    kind = pyarrow_to_schema(pa.schema([field.with_metadata({b"PARQUET:field_id": b"1"})]))
-                    update.add_column(name, kind.fields[0].field_type, required=False)
-        transaction.set_properties({COVERAGE: text})
-        summary = {LEDGERS: str(ledgers)}
-        if placed:
-            transaction.add_files([placed.path], snapshot_properties=summary, check_duplicate_files=False)
-        else:
-            with transaction.update_snapshot(snapshot_properties=summary).merge_append():
-                pass  # a snapshot without rows, so that no two commits pass each other
+                for field in added.fields:
+                    update.add_column(field.name, field.field_type, required=False)
+        told_files = {}
+        if table.metadata.name_mapping() is None:  # files name their columns, and number none
+            mapping = transaction.table_metadata.schema().name_mapping
+            told_files[TableProperties.DEFAULT_NAME_MAPPING] = mapping.model_dump_json()
+        transaction.set_properties({COVERAGE: text, **told_files})
+        # With rows or without, so that no two commits pass each other.
+        with transaction.update_snapshot({LEDGERS: str(ledgers)}).merge_append() as snapshot:
+            for one in placed:
+                snapshot.append_data_file(data_file(transaction.table_metadata, one.path, one.file))
         transaction.commit_transaction()
 
-    def _placed(self, file: Written | None) -> _Placed | None:
-        if file is None:
-            return None
-        table = self._known()
-        path = f"{table.location()}/data/part-{token_hex(12)}{self._format.suffix}"
-        upload: Any = file.upload
-        upload.table = table
-        upload.place(path)
-        return _Placed(path, file.rows)
+    def _placed(self, files: Sequence[Written]) -> list[_Placed]:
+        """Put files where the table will have them; until a commit names them, no reader sees them."""
+        table, placed = self._known(), []
+        for file in files:
+            if file.divide != self._division(table):  # of a table that another writer made meanwhile
+                placed += self._placed_again(file)
+                continue
+            path = f"{table.location()}/data/part-{token_hex(12)}{self._format.suffix}"
+            upload: Any = file.upload
+            upload.table = table
+            upload.place(path)
+            placed.append(_Placed(path, file))
+        return placed
 
-    def _narrowed(self, placed: _Placed | None, missing: LedgerSet) -> _Placed | None:
-        """Put a file in the place of another that has rows which are there by now."""
-        if placed is None:
-            return None
-        left, table = None, self._known()
-        if missing:
-            with told(placed.path), pa.PythonFile(table.io.new_input(placed.path).open(), mode="r") as whole:
-                file = narrowed(whole, missing, self.create(), self._schema, self._format)
-            try:
-                left = self._placed(file)
-            finally:
-                if file:
-                    file.upload.discard()
-        with told(placed.path):
-            table.io.delete(placed.path)
+    def _placed_again(self, file: Written) -> list[_Placed]:
+        """Divide a file's rows as the table is, and put those."""
+        into, every = self.begin(), LedgerSet([LedgerRange(0, 2**32 - 1)])
+        try:
+            return self._placed(narrowed(file.upload.written(), every, into, self._schema, self._format))
+        finally:
+            into.discard()
+
+    def _narrowed(self, placed: Sequence[_Placed], missing: LedgerSet) -> list[_Placed]:
+        """Put files in the place of others that have rows which are there by now."""
+        left, table = list[_Placed](), self._known()
+        for one in placed:
+            if missing:
+                into = self.begin()
+                try:
+                    with (
+                        told(one.path),
+                        pa.PythonFile(table.io.new_input(one.path).open(), mode="r") as whole,
+                    ):
+                        files = narrowed(whole, missing, into, self._schema, self._format)
+                    left += self._placed(files)
+                finally:
+                    into.discard()
+            with told(one.path):
+                table.io.delete(one.path)
         return left
 
     def _known(self) -> Table:

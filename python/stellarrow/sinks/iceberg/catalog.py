@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from tempfile import TemporaryFile
@@ -13,25 +14,32 @@ from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_text
 from stellarrow.sinks.files.formats.parquet import tells
-from stellarrow.sinks.iceberg.location import PARTITION_LEDGERS, Location
+from stellarrow.sinks.iceberg.location import Location
+from stellarrow.sinks.iceberg.partitions import spec_of
 
 with needing("Iceberg", "iceberg"):
     from pyiceberg.catalog import Catalog, load_catalog
     from pyiceberg.exceptions import (
         CommitFailedException,
+        CommitStateUnknownException,
         NamespaceAlreadyExistsError,
         NoSuchNamespaceError,
         NoSuchTableError,
+        ServerError,
+        ServiceUnavailableError,
         TableAlreadyExistsError,
     )
-    from pyiceberg.table import Table
-    from pyiceberg.transforms import IdentityTransform, TruncateTransform
+    from pyiceberg.io.pyarrow import pyarrow_to_schema
+    from pyiceberg.schema import Schema, assign_fresh_schema_ids
+    from pyiceberg.table import Table, TableProperties
+    from pyiceberg.table.sorting import NullOrder, SortDirection, SortField, SortOrder
+    from pyiceberg.transforms import IdentityTransform
     from pyiceberg.utils.config import Config
 
+_CHANCES: Final = 5  # to open a catalog beside others
 COVERAGE: Final = "stellarrow.coverage"  # a property of tables
 _METRICS: Final = "write.metadata.metrics.column."
 _RETRIES: Final = "commit.retry.num-retries"
-_LEDGER: Final = "ledger_sequence"
 _CONTRACT: Final = "contract_id"
 _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
@@ -53,17 +61,34 @@ class Namespace:
     def catalog(self) -> Catalog:
         """The catalog, as PyIceberg's own configuration has it."""
         if self._catalog is None:
-            name = self.location.catalog
-            with told(f"catalog {name}"):
-                try:
-                    # What is set by now counts, not what was when the library was imported.
-                    self._catalog = load_catalog(name, **(Config().get_catalog_config(name) or {}))
-                except ValueError as error:
-                    raise ConfigError(
-                        f"catalog {name} cannot be opened ({error}): name it in ~/.pyiceberg.yaml, or set"
-                        f" PYICEBERG_CATALOG__{name.upper()}__URI"
-                    ) from error
+            with told(f"catalog {self.location.catalog}"):
+                self._catalog = self._opened()
         return self._catalog
+
+    def _opened(self) -> Catalog:
+        name = self.location.catalog
+        # What is set by now counts, not what was when the library was imported.
+        settings: dict[str, Any] = {**(Config().get_catalog_config(name) or {})}
+        for chance in range(_CHANCES):
+            try:
+                return load_catalog(name, **settings)
+            except ValueError as error:
+                raise ConfigError(
+                    f"catalog {name} cannot be opened ({error}): name it in ~/.pyiceberg.yaml, or set"
+                    f" PYICEBERG_CATALOG__{name.upper()}__URI"
+                ) from error
+            except Exception as error:
+                # A catalog in a database makes its own tables, which fails where two do at once.
+                if not _is_of_database(error) or chance + 1 == _CHANCES:
+                    raise
+                threading.Event().wait(0.05 * 2**chance)
+        raise SinkError(f"catalog {name} cannot be opened")
+
+    def close(self) -> None:
+        """Let go of the catalog; it is opened again where it is needed."""
+        catalog, self._catalog = self._catalog, None
+        if catalog is not None:
+            catalog.close()
 
     def load(self, name: str) -> Table | None:
         """Return a table as it is now, None where there is none."""
@@ -81,17 +106,23 @@ class Namespace:
         with told(f"{self}.{name}"):
             with suppress(NamespaceAlreadyExistsError):
                 self.catalog.create_namespace(self.location.namespace)
-            identifier = f"{self.location.namespace}.{name}"
+            made = with_ids(schema)
+            order = SortOrder()
+            if _CONTRACT in schema.names:
+                source = made.find_field(_CONTRACT).field_id
+                order = SortOrder(
+                    SortField(source, IdentityTransform(), SortDirection.ASC, NullOrder.NULLS_LAST)
+                )
+            told_files = {TableProperties.DEFAULT_NAME_MAPPING: made.name_mapping.model_dump_json()}
             try:
-                with self.catalog.create_table_transaction(
-                    identifier, schema, properties={**_PROPERTIES, **_unmeasured(schema), COVERAGE: coverage}
-                ) as made:
-                    if self.location.partition == "ledgers":
-                        with made.update_spec() as spec:
-                            spec.add_field(_LEDGER, TruncateTransform(PARTITION_LEDGERS), "ledgers")
-                    if _CONTRACT in schema.names:
-                        with made.update_sort_order() as order:
-                            order.asc(_CONTRACT, IdentityTransform())
+                # In one call, as not every catalog can stage a table.
+                self.catalog.create_table(
+                    f"{self.location.namespace}.{name}",
+                    made,
+                    partition_spec=spec_of(self.location, made),
+                    sort_order=order,
+                    properties={**_PROPERTIES, **_unmeasured(schema), **told_files, COVERAGE: coverage},
+                )
             except (TableAlreadyExistsError, CommitFailedException):
                 return  # another writer was first
 
@@ -103,6 +134,21 @@ class Namespace:
             except NoSuchNamespaceError:
                 return "answers; the namespace is made with the first write"
         return f"answers, {found} {'table' if found == 1 else 'tables'} there"
+
+
+def with_ids(schema: pa.Schema) -> Schema:
+    """Return columns as Iceberg has them, numbered in their order, and lists' elements after them."""
+    fields = []
+    for at, field in enumerate(schema, 1):
+        kind = field.type
+        if pa.types.is_list(kind):
+            kind = pa.list_(_numbered(kind.value_field, len(schema) + at))
+        fields.append(_numbered(pa.field(field.name, kind, field.nullable), at))
+    return assign_fresh_schema_ids(pyarrow_to_schema(pa.schema(fields)))
+
+
+def _numbered(field: pa.Field, number: int) -> pa.Field:
+    return field.with_metadata({b"PARQUET:field_id": str(number).encode()})
 
 
 def _unmeasured(schema: pa.Schema) -> dict[str, str]:
@@ -152,10 +198,15 @@ def told(what: str) -> Iterator[None]:
         raise ConfigError(
             f"{what} needs {error.name or error}, which is not installed: pip install it"
         ) from error
-    except (OSError, ConnectionError) as error:
+    except (OSError, ServerError, ServiceUnavailableError, CommitStateUnknownException) as error:
         raise SinkUnavailable(f"{what} does not answer ({_line(error)}): check it, or try again") from error
     except Exception as error:
         raise SinkError(f"{what}: {_line(error)}") from error
+
+
+def _is_of_database(error: BaseException) -> bool:
+    """Tell whether the database of a catalog raised an error, and no one else."""
+    return type(error).__module__.startswith("sqlalchemy.")
 
 
 def _line(error: BaseException) -> str:

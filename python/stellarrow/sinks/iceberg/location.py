@@ -15,11 +15,21 @@ from stellarrow.sinks.files.location import OPTIONS as _FILES
 OPTIONS: Final[Mapping[str, str]] = {
     "ledgers": _FILES["ledgers"],
     "codec": _FILES["codec"],
-    "partition": "ledgers for a partition each hundred thousand ledgers, none by default",
+    "partition": "ledgers (each hundred thousand), day (closed_at), bucket (contract_id); none by default",
+    "buckets": "into how many buckets of contracts partition=bucket divides, 16 by default",
     "snapshots": "how many snapshots stay for time travel, 50 by default",
 }
 _FORM: Final = "write iceberg:CATALOG/NAMESPACE"
 PARTITION_LEDGERS: Final = 100_000
+_PARTITIONS: Final = {  # each by the name of its own, and as Iceberg writes it
+    "none": "none",
+    "ledgers": "ledgers",
+    "truncate(ledger_sequence)": "ledgers",
+    "day": "day",
+    "day(closed_at)": "day",
+    "bucket": "bucket",
+    "bucket(contract_id)": "bucket",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +42,7 @@ class Location:
     codec: str | None = None
     partition: str = "none"
     snapshots: int = 50
+    buckets: int = 16
 
     def __str__(self) -> str:
         return f"{self.catalog}/{self.namespace}"
@@ -48,13 +59,14 @@ class Location:
             if name not in OPTIONS:
                 remedy = nearest(name, OPTIONS, f"choose among {', '.join(OPTIONS)}")
                 raise ConfigError(f"{redacted_url(url)!r} has an unknown option {name!r}: {remedy}")
-            options[name] = _number(url, name, value) if name in ("ledgers", "snapshots") else value
-        if options.get("partition", "none") not in ("none", "ledgers"):
-            raise ConfigError(f"{redacted_url(url)!r}: partition is none or ledgers")
-        if options.get("partition") == "ledgers" and PARTITION_LEDGERS % options.get("ledgers", 1_000):
+            is_number = name in ("ledgers", "snapshots", "buckets")
+            options[name] = _number(url, name, value) if is_number else value
+        if (partition := options.get("partition", "none")) not in _PARTITIONS:
             raise ConfigError(
-                f"{redacted_url(url)!r}: with partition=ledgers, ledgers must divide {PARTITION_LEDGERS}"
+                f"{redacted_url(url)!r}: partition is none, ledgers, day or bucket, or as Iceberg writes it,"
+                " such as day(closed_at)"
             )
+        options["partition"] = _PARTITIONS[partition]
         Parquet(options.get("codec"))
         return cls(catalog, namespace, **options)
 

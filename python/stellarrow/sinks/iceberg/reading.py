@@ -69,8 +69,8 @@ def held_files(where: str, table: Table) -> list[HeldFile]:
                 raise SinkError(f"{where} has deletes of another program: rewrite its data files without")
             file = task.file
             low, high = (file.lower_bounds or {}).get(at.field_id), (file.upper_bounds or {}).get(at.field_id)
-            first = from_bytes(at.field_type, low) if low else _FIRST
-            last = from_bytes(at.field_type, high) if high else _LAST
+            first = int(from_bytes(at.field_type, low)) if low else _FIRST
+            last = int(from_bytes(at.field_type, high)) if high else _LAST
             found.append(HeldFile(file.file_path, first, last, file.record_count))
     return found
 

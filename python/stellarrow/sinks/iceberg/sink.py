@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar, Final
+from contextlib import closing
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.layout import window
 from stellarrow.sinks.files.signed import signed
+from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.iceberg.location import OPTIONS, Location
 from stellarrow.sinks.lakehouse.coverage import Kept, kept_tables
 from stellarrow.sinks.lakehouse.lane import Lane
@@ -36,11 +40,22 @@ class IcebergSink:
         self._location = Location.parse(url)
         self._namespace = Namespace(self._location)
         self._format = Parquet(self._location.codec)
+        self._upkeep = Worker("stellarrow-upkeep", waiting=0)
         self._lanes = {one.asked: self._lane(one) for one in kept_tables(tables, "the Iceberg sink", options)}
 
     def _lane(self, kept: Kept) -> Lane:
         from stellarrow.sinks.iceberg.book import IcebergBook  # noqa: PLC0415  an extra
-        from stellarrow.sinks.iceberg.upkeep import Expiry  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.upkeep import Expiry, Merging  # noqa: PLC0415  an extra
+
+        merging = Merging(self._namespace, kept.meant.name, self._format)
+        expiry = Expiry(self._location.snapshots)
+
+        def after_commit(table: Any, ledgers: LedgerSet) -> None:
+            """Let old snapshots expire, and a range that is full by now be merged beside the writers."""
+            expiry.after(table)
+            around = window(ledgers.last, self._location.ledgers)
+            if ledgers.last == around.end and LedgerSet([around]) != ledgers:
+                self._upkeep.do(partial(merging.guarded, around, self._upkeep.stopped))
 
         schema = signed(kept.making.columns(kept.meant))
         book = IcebergBook(
@@ -49,7 +64,7 @@ class IcebergSink:
             kept.making,
             schema,
             self._format,
-            after_commit=Expiry(self._location.snapshots).after,
+            after_commit=after_commit,
         )
         size = self._location.ledgers
         return Lane(kept.meant.name, book, schema, self._format, ledgers_per_file=size)
@@ -72,7 +87,8 @@ class IcebergSink:
         from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
         from stellarrow.sinks.iceberg.reading import held_tables  # noqa: PLC0415  an extra
 
-        return held_tables(Namespace(Location.parse(url)))
+        with closing(Namespace(Location.parse(url))) as namespace:
+            return held_tables(namespace)  # which read files, and ask the catalog nothing more
 
     @classmethod
     def compact(cls, url: str, ledgers_per_file: int) -> int:
@@ -81,7 +97,8 @@ class IcebergSink:
         from stellarrow.sinks.iceberg.upkeep import compact  # noqa: PLC0415  an extra
 
         location = Location.parse(url)
-        return compact(Namespace(location), location, ledgers_per_file)
+        with closing(Namespace(location)) as namespace:
+            return compact(namespace, location, ledgers_per_file)
 
     @property
     def ledgers_per_part(self) -> int:
@@ -116,3 +133,5 @@ class IcebergSink:
         deadline = time.monotonic() + _PATIENCE
         for lane in self._lanes.values():
             lane.discard(patience=deadline - time.monotonic())
+        self._upkeep.stop(patience=deadline - time.monotonic())
+        self._namespace.close()

@@ -1,10 +1,11 @@
-"""One Parquet file of a table on its way: runs in, a footer and counts out."""
+"""Parquet files of a table on their way: runs in, footers and counts out."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,17 +19,66 @@ from stellarrow.sinks.lakehouse.coverage import by_stride, stride_of
 from stellarrow.storage.files import Upload
 
 _LEDGER = "ledger_sequence"
+Partition = tuple[Any, ...]
+# Divides rows by the partition that a table keeps them in; equal ones divide alike.
+Divide = Callable[[pa.RecordBatch], Iterator[tuple[Partition, pa.RecordBatch]]]
+
+
+def undivided(rows: pa.RecordBatch) -> Iterator[tuple[Partition, pa.RecordBatch]]:
+    """Leave rows together, for a table without partitions."""
+    yield (), rows
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A whole file, not placed yet: its size, digest and footer, and the rows of each stride of ledgers."""
+    """A whole file, not placed yet: its size, digest and footer, and the rows of each stride of ledgers.
+
+    `divide` says how rows were divided, and `partition` which of them these are.
+    """
 
     upload: Upload
     bytes: int
     sha256: str
     footer: pq.FileMetaData
     rows: Counter[int]
+    partition: Partition = ()
+    divide: Divide = undivided
+
+
+class DataFiles:
+    """The files of one commit: one, or one for each partition that has rows; none where there are none."""
+
+    def __init__(
+        self,
+        create: Callable[[], Upload],
+        schema: pa.Schema,
+        format: Parquet,
+        divide: Divide = undivided,
+    ) -> None:
+        self._create = create
+        self._schema = schema
+        self._format = format
+        self._divide = divide
+        self._files: dict[Partition, DataFile] = {}
+
+    def write(self, run: pa.RecordBatch) -> None:
+        """Append a run of whole ledgers, in ledger order."""
+        for partition, rows in self._divide(run) if run.num_rows else ():
+            if partition not in self._files:
+                self._files[partition] = DataFile(self._create(), self._schema, self._format)
+            self._files[partition].write(rows)
+
+    def close(self) -> list[Written]:
+        """End the files."""
+        return [
+            replace(file.close(), partition=partition, divide=self._divide)
+            for partition, file in self._files.items()
+        ]
+
+    def discard(self) -> None:
+        """Forget the files that were not placed."""
+        for file in self._files.values():
+            file.discard()
 
 
 class DataFile:
@@ -93,25 +143,20 @@ def _counted(run: pa.RecordBatch) -> Counter[int]:
 
 
 def narrowed(
-    whole: pa.NativeFile, missing: LedgerSet, upload: Upload, schema: pa.Schema, format: Parquet
-) -> Written | None:
-    """Write a file again with the rows of these ledgers alone; None where there are none."""
-    file = DataFile(upload, schema, format)
+    whole: pa.NativeFile, missing: LedgerSet, into: DataFiles, schema: pa.Schema, format: Parquet
+) -> list[Written]:
+    """Write a file again with the rows of these ledgers alone."""
     try:
         runs = Runs(schema, sort_by=format.sort_by(schema))
         for rows in format.read(whole, schema):
             for part in missing:
                 for run in runs.add(between(rows, part)):
-                    file.write(run)
-        file.write(runs.rest())
-        made = file.close()
+                    into.write(run)
+        into.write(runs.rest())
+        return into.close()
     except BaseException:
-        file.discard()
+        into.discard()
         raise
-    if not made.footer.num_rows:
-        file.discard()
-        return None
-    return made
 
 
 def bounds(footer: pq.FileMetaData, group: int) -> tuple[int, int] | None:

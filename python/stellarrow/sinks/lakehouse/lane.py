@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Protocol
@@ -15,8 +16,7 @@ from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import aligned
 from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.worker import Worker
-from stellarrow.sinks.lakehouse.data_file import DataFile, Written
-from stellarrow.storage.files import Upload
+from stellarrow.sinks.lakehouse.data_file import DataFiles, Written
 
 
 class Book(Protocol):
@@ -25,11 +25,11 @@ class Book(Protocol):
     def covered(self) -> LedgerSet:
         """Read which ledgers are there; refuse a table that was written otherwise."""
 
-    def create(self) -> Upload:
-        """Begin a file."""
+    def begin(self) -> DataFiles:
+        """Begin the files of a commit."""
 
-    def keep(self, file: Written | None, ledgers: LedgerSet) -> LedgerSet:
-        """Commit a file, if there are rows, and that its ledgers are there; return all that are.
+    def keep(self, files: Sequence[Written], ledgers: LedgerSet) -> LedgerSet:
+        """Commit files, if there are rows, and that their ledgers are there; return all that are.
 
         What another writer has committed by then is left out.
         """
@@ -54,8 +54,8 @@ class Lane:
         self._open: list[LedgerRange] = []
         self._reach = -1  # the last ledger of what is open, or was taken
         self._runs = Runs(schema, sort_by=format.sort_by(schema))
-        self._file: DataFile | None = None
-        self._begun: list[DataFile] = []
+        self._file: DataFiles | None = None
+        self._begun: list[DataFiles] = []
 
     @property
     def covered(self) -> LedgerSet:
@@ -96,7 +96,7 @@ class Lane:
 
     def _hand_over(self, run: pa.RecordBatch) -> None:
         if self._file is None:
-            self._file = DataFile(self._book.create(), self._schema, self._format)
+            self._file = self._book.begin()
             self._begun.append(self._file)
         self._worker.do(partial(self._file.write, run))
 
@@ -112,9 +112,9 @@ class Lane:
         self._taken |= ledgers
         self._file, self._open = None, []
 
-    def _finish(self, file: DataFile | None, ledgers: LedgerSet) -> None:
+    def _finish(self, file: DataFiles | None, ledgers: LedgerSet) -> None:
         try:
-            self._covered = self._book.keep(file.close() if file else None, ledgers)
+            self._covered = self._book.keep(file.close() if file else [], ledgers)
         finally:
             if file:
                 file.discard()

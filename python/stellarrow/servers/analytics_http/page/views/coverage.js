@@ -29,23 +29,40 @@ export async function view(page, _words, signal) {
 
 function tables(status) {
   const all = Object.entries(status.tables);
-  const held = all.filter(([, one]) => one.ledgers);
-  const first = Math.min(...held.map(([, one]) => one.first_ledger));
-  const last = Math.max(...held.map(([, one]) => one.last_ledger));
+  const left = (one) => [...one.archived, ...one.deleted];
+  const held = all.filter(([, one]) => one.ledgers || left(one).length);
+  const ends = held.flatMap(([, one]) => [...one.coverage, ...left(one)].flat());
+  const first = Math.min(...ends);
+  const last = Math.max(...ends);
   const span = last - first + 1;
   const part = (ranges, kind) => ranges.map(([from, to]) => h("span", { class: kind,
     style: { "--from": `${(100 * (from - first)) / span}%`, "--part": `${(100 * (to - from + 1)) / span}%` } }));
   return card("Ledgers of each table", {},
-    held.length > 0 && h("p", { class: "note" }, h("span", { class: "key" }), "stored ", h("span", { class: "key hot" }), "in memory; what is empty is missing. From ledger ", count(first), " to ", count(last), "."),
+    held.length > 0 && h("p", { class: "note" }, h("span", { class: "key" }), "stored ", h("span", { class: "key hot" }), "in memory", held.some(([, one]) => left(one).length) && [" ", h("span", { class: "key archived" }), "archived ", h("span", { class: "key deleted" }), "deleted"], "; what is empty is missing. From ledger ", count(first), " to ", count(last), "."),
     table({
       caption: "Ledgers of each table", empty: "No table has a ledger yet.",
       columns: [{ name: "Table", kind: "" }, { name: "Coverage", kind: "wrap" }, { name: "Ledgers", kind: "number" }, { name: "Missing", kind: "number" }],
       rows: held.map(([name, one]) => [
         h("span", { title: one.filter ? `only ${one.filter}` : "" }, name, one.filter && h("span", { class: "tag" }, "filtered")),
-        h("div", { class: "spans", role: "img", "aria-label": one.coverage.map(([from, to]) => `${from} to ${to}`).join(", ") }, part(one.stored, "stored"), part(one.hot, "hot")),
-        count(one.ledgers), count(one.last_ledger - one.first_ledger + 1 - one.ledgers)]),
+        h("div", { class: "spans", role: "img", "aria-label": said(one) }, part(one.archived, "archived"), part(one.deleted, "deleted"), part(one.stored, "stored"), part(one.hot, "hot")),
+        count(one.ledgers), count(missing(one))]),
     }),
-    all.length > held.length && h("p", { class: "note" }, `Without ledgers: ${all.filter(([, one]) => !one.ledgers).map(([name]) => name).join(", ")}`));
+    ...held.filter(([, one]) => one.archives.length).map(([name, one]) => h("p", { class: "note" }, `Archived ledgers of ${name} are in ${one.archives.join(", ")}.`)),
+    all.length > held.length && h("p", { class: "note" }, `Without ledgers: ${all.filter((one) => !held.includes(one)).map(([name]) => name).join(", ")}`));
+}
+
+// Ranges in words, for who does not see the picture.
+function said(one) {
+  const words = (ranges) => ranges.map(([from, to]) => `${from} to ${to}`).join(", ");
+  return [["", one.coverage], ["archived ", one.archived], ["deleted ", one.deleted]]
+    .filter(([, ranges]) => ranges.length).map(([kind, ranges]) => kind + words(ranges)).join("; ");
+}
+
+// Ledgers between the first and the last that are neither here nor archived nor deleted.
+function missing(one) {
+  const known = [...one.coverage, ...one.archived, ...one.deleted];
+  const ends = known.flat();
+  return known.length ? Math.max(...ends) - Math.min(...ends) + 1 - known.reduce((sum, [from, to]) => sum + to - from + 1, 0) : 0;
 }
 
 function service(status, health) {

@@ -9,11 +9,18 @@ export async function paged(path, parameters, { render, cells, columns, signal }
   const more = h("button", { type: "button" }, "Older rows");
   const shown = render(answer.rows);
   const known = h("p", { class: "note" }, `As of ledger ${answer.as_of_ledger.toLocaleString("en")}`);
+  const left = h("p", { class: "note", role: "status" });
+  const tell = () => {
+    const parts = (answer.gaps ?? []).map((one) => `Ledgers ${one.first_ledger} to ${one.last_ledger} ${one.state === "archived" ? `were archived${one.archive ? ` to ${one.archive}` : ""}` : "were deleted"}.`);
+    if (parts.length) left.append(`${left.textContent && " "}${parts.join(" ")}`);
+  };
+  tell();
   more.addEventListener("click", async () => {
     more.disabled = true;
     try {
       answer = await json(path, { order: "desc", limit: 25, ...parameters, cursor: answer.next_cursor }, { signal });
       shown.querySelector("tbody").append(...answer.rows.map((row) => tr(cells(row), columns)));
+      tell();
     } catch (error) {
       if (error.name === "AbortError") return;
       known.textContent = error.message;
@@ -21,5 +28,5 @@ export async function paged(path, parameters, { render, cells, columns, signal }
     more.disabled = false;
     if (!answer.next_cursor) more.remove();
   });
-  return fill(place, shown, h("div", { class: "row" }, answer.next_cursor && more, known));
+  return fill(place, shown, h("div", { class: "row" }, answer.next_cursor && more, known), left);
 }
