@@ -287,6 +287,12 @@ def test_what_should_be_before_it_serves_others_is_told(
     assert "production" not in findings(stellarrow("doctor", str(lake), "--config", file, "--json"))
 
 
+def test_services_that_nobody_set_up_are_not_judged(stellarrow: Run) -> None:
+    told = [one["message"] for one in findings(stellarrow("doctor", "--production", "--json"))["production"]]
+    assert sum(one.startswith("no service is set up here: ") for one in told) == 1
+    assert not any("speaks no TLS" in one for one in told)
+
+
 def test_a_database_that_may_forget_is_broken_for_production(stellarrow: Run, database: str) -> None:
     done = stellarrow("doctor", "--to", as_url(database), "--production", "--json")
     said = [one["message"] for one in findings(done)["production"] if one["state"] == "broken"]

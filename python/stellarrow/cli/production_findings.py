@@ -32,7 +32,12 @@ _DURABLE: Final = {"fsync": "on", "full_page_writes": "on", "synchronous_commit"
 def production(file: Path | None, sinks: list[str]) -> Iterator[Finding]:
     """Look at each service that something was set of, at the machine, and at the databases."""
     found: list[Finding] = []
-    for name, settings in _services(file):
+    services = _services(file)
+    if not services:
+        found.append(
+            _look("no service is set up here: name its settings file with --config, or run where it is")
+        )
+    for name, settings in services.items():
         if isinstance(settings, Listening):
             found += _doors(name, settings)
         found += _logs(name, settings)
@@ -47,16 +52,15 @@ def production(file: Path | None, sinks: list[str]) -> Iterator[Finding]:
     yield from unique or [Finding(_SUBJECT, "ok", "nothing of the list in docs/production.md is left to do")]
 
 
-def _services(file: Path | None) -> Iterator[tuple[str, Settings]]:
-    """Yield the services that something was set of, or all; wrong settings are told elsewhere."""
+def _services(file: Path | None) -> dict[str, Settings]:
+    """Return the services that something was set of; wrong settings are told elsewhere."""
     known: dict[str, Settings] = {}
     for name, service in SERVICES.items():
         try:
             known[name] = read(service, file=file)
         except ConfigError:
             continue
-    settled = {name: one for name, one in known.items() if one.origins}
-    yield from (settled or known).items()
+    return {name: one for name, one in known.items() if one.origins}
 
 
 def _doors(name: str, settings: Listening) -> Iterator[Finding]:
