@@ -20,7 +20,7 @@ class Aging(Settings):
         TEXT,
         "archive 90d,delete 180d",
         "PARQUET_POLICY",
-        help="Ages of Parquet; keep does nothing.",
+        help="Ages of Parquet, as compress 7d, archive 90d; or keep.",
     )
     json_policy: str = setting(TEXT, "archive 7d,delete 14d", "JSON_POLICY", help="Those of JSON lines.")
     csv_policy: str = setting(TEXT, "archive 7d,delete 14d", "CSV_POLICY", help="Those of CSV.")

@@ -14,7 +14,7 @@ from stellarrow.core.rows import between
 from stellarrow.errors import Damaged, LedgerMissing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
-from stellarrow.sinks.files.departed import Departed
+from stellarrow.sinks.files.departed import COMPRESSED, Departed, records_folder, suffix
 from stellarrow.sinks.files.layout import MANIFEST, named_range, trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import SUFFIX
@@ -32,6 +32,7 @@ class AgingTable:
     files: dict[LedgerRange, list[Found]]
     entered: frozenset[LedgerRange]
     departed: Departed
+    compressed: frozenset[LedgerRange]
     times: CloseTimes = field(repr=False)
 
     @classmethod
@@ -50,7 +51,10 @@ class AgingTable:
                 files.setdefault(ledgers, []).append(file)
         parts = frozenset(entered if shape.partition else files)
         times = CloseTimes.of_rows(LedgerSet(parts), _Rows(listing, parts).read, name=str(listing))
-        return cls(listing, files, frozenset(entered), listing.departed(), times)
+        records = listing.store.list(records_folder(shape.folder))
+        found = (named_range(file.path, suffix(COMPRESSED)) for file in records)
+        compressed = frozenset(one for one in found if one)
+        return cls(listing, files, frozenset(entered), Departed.of(records), compressed, times)
 
     @property
     def name(self) -> str:

@@ -16,6 +16,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.lifecycle.aging import AgingTable
 from stellarrow.lifecycle.plan import (
     ARCHIVE,
+    COMPRESS,
     DELETE,
     DELETE_ARCHIVED,
     Plan,
@@ -94,6 +95,8 @@ def add_emergency(
 
 def frees(step: Step, room: Room) -> bool:
     """Tell whether a step frees bytes on the disk that lacks them."""
+    if step.action == COMPRESS:
+        return False  # how much it frees is known afterwards
     if step.action == ARCHIVE:
         return not room.archive_is_here
     return step.action != DELETE_ARCHIVED or room.archive_is_here

@@ -18,9 +18,11 @@ from stellarrow.sinks.files.location import open_existing, open_files
 
 def policies_of(settings: Aging) -> dict[str, Policy]:
     """Read the policies by kind of file; a ConfigError where one cannot be meant."""
-    return {
-        kind: Policy.parse(str(vars(settings)[name]), settings.origin(name)) for kind, name in KINDS.items()
-    }
+    policies = {}
+    for kind, name in KINDS.items():
+        policies[kind] = Policy.parse(str(vars(settings)[name]), settings.origin(name))
+        policies[kind].check_kind(kind, settings.origin(name))
+    return policies
 
 
 @contextmanager

@@ -9,11 +9,13 @@ from typing import Any, Final
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.lifecycle.aging import Ages, AgingTable
+from stellarrow.lifecycle.compressing import compressible
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record
 from stellarrow.sinks.files.layout import superseded
 from stellarrow.storage.files import Gone
 
+COMPRESS: Final = "compress"
 ARCHIVE: Final = "archive"
 DELETE: Final = "delete"
 DELETE_ARCHIVED: Final = "delete archived"
@@ -99,6 +101,11 @@ def _plan_table(
         cutoff = now - policy.delete
         plan.steps += [step_of(DELETE, table, one, cutoff) for one in _due(table, waits, ages, cutoff)]
     plan.steps += _archived_due(table, policy, now)
+    if policy.compress is not None:
+        leaving = {step.ledgers for step in plan.steps if step.table == table.name}
+        reach = ages.closed_by(table, now - policy.compress)
+        parts = compressible(table, reach, leaving)
+        plan.steps += [compress_step(table, one, now - policy.compress) for one in parts]
 
 
 def left_behind(table: AgingTable) -> set[LedgerRange]:
@@ -167,3 +174,11 @@ def step_of(
     """Return a step for a range that is here."""
     files = tuple(file.path for file in table.files.get(ledgers, ()))
     return Step(action, table.name, ledgers, files, table.size(ledgers), closed_by, is_early)
+
+
+def compress_step(table: AgingTable, parts: Sequence[LedgerRange], closed_by: int) -> Step:
+    """Return the step that makes one compressed range of some neighbours."""
+    whole = LedgerRange(parts[0].first, parts[-1].end)
+    files = [file for one in parts for file in table.files.get(one, ())]
+    size = sum(file.bytes for file in files)
+    return Step(COMPRESS, table.name, whole, tuple(file.path for file in files), size, closed_by)

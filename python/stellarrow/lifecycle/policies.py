@@ -1,4 +1,4 @@
-"""Policies: at which age files of a kind are archived and deleted."""
+"""Policies: at which age files of a kind are compressed, archived and deleted."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from stellarrow.errors import ConfigError, nearest
 
 _AGE: Final = re.compile(r"(\d{1,6})\s*([mhdw])", re.ASCII)
 _SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
-_ACTIONS: Final = ("archive", "delete")
-_FORM: Final = "write it as 'archive 90d, delete 180d', 'delete 30d' or 'keep'"
+_ACTIONS: Final = ("compress", "archive", "delete")
+_FORM: Final = "write it as 'compress 30d, archive 90d, delete 180d', 'delete 30d' or 'keep'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +21,11 @@ class Policy:
 
     archive: int | None = None
     delete: int | None = None
+    compress: int | None = None
 
     @classmethod
     def parse(cls, text: str, name: str) -> Policy:
-        """Read `archive 90d, delete 180d`, one of the two, or `keep`."""
+        """Read `compress 30d, archive 90d, delete 180d`, some of these, or `keep`."""
         if text.strip().lower() == "keep":
             return cls()
         ages: dict[str, int] = {}
@@ -39,9 +40,21 @@ class Policy:
         policy = cls(**ages)
         if policy.archive is not None and policy.delete is not None and policy.delete <= policy.archive:
             raise ConfigError(f"{name} deletes before it archives: {_FORM}")
+        later = min((age for age in (policy.archive, policy.delete) if age is not None), default=None)
+        if policy.compress is not None and later is not None and later <= policy.compress:
+            raise ConfigError(f"{name} compresses what has left by then: {_FORM}")
         return policy
 
+    def check_kind(self, kind: str, name: str) -> None:
+        """Refuse what files of a kind cannot be: lines are compressed as they are written."""
+        if self.compress is not None and kind not in COMPRESSED_KINDS:
+            raise ConfigError(
+                f"{name} says compress, and all files of a table of {kind} have one codec: leave it out, and"
+                f" extract with ?codec=zstd, as {kind}:PLACE?codec=zstd"
+            )
 
+
+COMPRESSED_KINDS: Final = ("parquet",)
 KINDS: Final = {"parquet": "parquet_policy", "jsonl": "json_policy", "csv": "csv_policy"}
 DEFAULTS: Final[Mapping[str, str]] = {
     "parquet": "archive 90d, delete 180d",

@@ -6,16 +6,26 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from stellarrow.errors import SinkError
 from stellarrow.lifecycle.aging import AgingTable
 from stellarrow.lifecycle.archive import Archive
+from stellarrow.lifecycle.compressing import Merged
 from stellarrow.lifecycle.free_space import Room, add_emergency
-from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, FINISH, Plan, Step, made_plan
+from stellarrow.lifecycle.plan import (
+    ARCHIVE,
+    COMPRESS,
+    DELETE,
+    DELETE_ARCHIVED,
+    FINISH,
+    Plan,
+    Step,
+    made_plan,
+)
 from stellarrow.lifecycle.policies import Policy
-from stellarrow.lifecycle.steps import ArchiveOpener, Merged, Steps, merge_deleted
+from stellarrow.lifecycle.steps import ArchiveOpener, Steps, merge_deleted
 from stellarrow.records.lease import LeaseLost
 from stellarrow.records.singleton import Confirm, unconfirmed
 from stellarrow.security.audit_log import Audit, Event, NoAudit
@@ -26,6 +36,7 @@ from stellarrow.storage.files import FileStore, Gone
 
 _TRIES: Final = 3  # failures in a row after which the rest of an action is not tried
 _EVENTS: Final = {
+    COMPRESS: "data compressed",
     ARCHIVE: "data archived",
     DELETE: "data deleted",
     DELETE_ARCHIVED: "data deleted",
@@ -146,32 +157,33 @@ class Lifecycle:
             if step.is_early and self.room and not self.room.lacking:
                 continue
             if failed[step.action] < _TRIES:
-                error = self._tried(step, tables[step.table], steps)
-                told(step, error)
+                done, error = self._tried(step, tables[step.table], steps)
+                told(done, error)
                 is_stale = isinstance(error, Gone | Merged)
                 failed[step.action] = failed[step.action] + 1 if error and not is_stale else 0
                 if error:
                     report.problems.append(str(error))
                     went |= {str(error)} if is_stale else set()
                 else:
-                    report.done.append(step)
+                    report.done.append(done)
         for action, times in failed.items():
             if times >= _TRIES:
                 report.problems.append(f"after {times} failures in a row no further {action} was tried")
-        self._tidy({step.table for step in report.done if step.action != ARCHIVE})
+        self._tidy({step.table for step in report.done if step.action not in (ARCHIVE, COMPRESS)})
         return went
 
-    def _tried(self, step: Step, table: AgingTable, steps: Steps) -> SinkError | None:
+    def _tried(self, step: Step, table: AgingTable, steps: Steps) -> tuple[Step, SinkError | None]:
+        """Take a step; return it with the bytes that it freed."""
         target = f"{self.store}/{step.table} {step.ledgers}"
         try:
-            steps.take(step, table)
+            freed = steps.take(step, table)
         except LeaseLost:
             raise
         except SinkError as error:
             self._note(_EVENTS[step.action], target, f"{type(error).__name__}: {error}")
-            return error
+            return step, error
         self._note(_EVENTS[step.action], target, "ok")
-        return None
+        return replace(step, bytes=freed), None
 
     def _tidy(self, names: set[str]) -> None:
         for table in self.tables()[0] if names else ():

@@ -16,24 +16,26 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown
 from stellarrow.lifecycle.aging import AgingTable, moments
 from stellarrow.lifecycle.archive import Archive, holds, proven_files, remove_range
-from stellarrow.lifecycle.plan import ARCHIVE, DELETE_ARCHIVED, FINISH, Step, left_behind, left_record
+from stellarrow.lifecycle.compressing import Busy, Merged, compress, write_record
+from stellarrow.lifecycle.plan import (
+    ARCHIVE,
+    COMPRESS,
+    DELETE_ARCHIVED,
+    FINISH,
+    Step,
+    left_behind,
+    left_record,
+)
 from stellarrow.records.singleton import Confirm, unconfirmed
-from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record, record_path
+from stellarrow.sinks.files.departed import ARCHIVED, COMPRESSED, DELETED, Record, record_path
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.manifest import Entry
+from stellarrow.sinks.files.proof import held_files
 from stellarrow.storage.files import Gone
 
 _FIRST_WAIT: Final = 0.1  # seconds between looks whether somebody reads still
 _LONGEST_WAIT: Final = 2.0
-
-
-class Busy(SinkError):
-    """Somebody reads the table just now."""
-
-
-class Merged(SinkError):
-    """A range is not what it was when its step was planned."""
 
 
 class ArchiveOpener:
@@ -69,20 +71,23 @@ class Steps:
     stopped: Callable[[], bool] = lambda: False
     confirm: Confirm = unconfirmed
 
-    def take(self, step: Step, table: AgingTable) -> None:
-        """Take a step; SinkError where it could not be taken, and then nothing is lost."""
+    def take(self, step: Step, table: AgingTable) -> int:
+        """Take a step, return the bytes that it freed; SinkError where it could not be: nothing is lost."""
         wait = _FIRST_WAIT
         while True:
             try:
-                self._take(step, table)
-                break
+                return self._take(step, table)
             except Busy:
                 if self.stopped() or time.monotonic() + wait > self.patient_until:
                     raise
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _take(self, step: Step, table: AgingTable) -> None:
+    def _take(self, step: Step, table: AgingTable) -> int:
+        if step.action == COMPRESS:
+            compress(table.listing, step.ledgers, closed_by=step.closed_by, confirm=self.confirm)
+            after = held_files(table.listing, step.ledgers)
+            return max(0, step.bytes - sum(kept.bytes for kept in after))
         if step.action == FINISH:
             self.confirm(f"{step.action} {step.table} {step.ledgers}")
             _finish(table, step.ledgers)
@@ -90,6 +95,7 @@ class Steps:
             self._delete_archived(table.listing, step.ledgers)
         else:
             self._leave(table.listing, step)
+        return step.bytes
 
     def _leave(self, listing: Listing, step: Step) -> None:
         entry = Entry(step.ledgers, listing.shape.facts, proven_files(listing, step.ledgers))
@@ -140,6 +146,7 @@ def _depart(listing: Listing, record: Record, confirm: Confirm) -> None:
             confirm(f"{record.state} {listing.shape.folder} {ledgers}")
             write_record(listing, record)
             remove_range(listing, ledgers, record.entry.files)
+            listing.store.remove([record_path(listing.shape.folder, ledgers, COMPRESSED)])
 
 
 def _is_there(listing: Listing, record: Record) -> bool:
@@ -147,15 +154,6 @@ def _is_there(listing: Listing, record: Record) -> bool:
         return proven_files(listing, record.entry.ledgers) == record.entry.files
     except Gone:
         return False
-
-
-def write_record(listing: Listing, record: Record) -> None:
-    upload = listing.store.create()
-    try:
-        upload.write(record.encode())
-        upload.place(record_path(listing.shape.folder, record.entry.ledgers, record.state))
-    finally:
-        upload.discard()
 
 
 def _finish(table: AgingTable, ledgers: LedgerRange) -> None:

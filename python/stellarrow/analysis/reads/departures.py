@@ -37,9 +37,17 @@ class Absence:
     @property
     def went(self) -> str:
         """Where they went, in a few words."""
+        were = "was" if self.first == self.last else "were"
         if self.state == DELETED:
-            return "were deleted"
-        return f"were archived to {self.archive}" if self.archive else "were archived"
+            return f"{were} deleted"
+        return f"{were} archived to {self.archive}" if self.archive else f"{were} archived"
+
+    @property
+    def which(self) -> str:
+        """The ledgers, in words."""
+        if self.first == self.last:
+            return f"ledger {self.first} of {self.table}"
+        return f"ledgers {self.first} to {self.last} of {self.table}"
 
     @property
     def remedy(self) -> str:
@@ -53,7 +61,7 @@ class Absence:
     @property
     def why(self) -> str:
         """A sentence for who asked for them."""
-        return f"these ledgers {self.went}: {self.remedy}"
+        return f"{self.which} {self.went}: {self.remedy}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -70,7 +78,7 @@ class Absence:
 
 def sentence(absences: Sequence[Absence]) -> str:
     """Say what left, where it is, and how to have it."""
-    parts = [f"ledgers {one.first} to {one.last} of {one.table} {one.went}" for one in absences[:_TOLD]]
+    parts = [f"{one.which} {one.went}" for one in absences[:_TOLD]]
     if len(absences) > _TOLD:
         parts.append(f"and {len(absences) - _TOLD} more ranges left")
     remedies = dict.fromkeys(one.remedy for one in absences[:_TOLD])

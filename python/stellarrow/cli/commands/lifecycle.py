@@ -39,11 +39,11 @@ _place: Final = click.argument("place")
 
 @click.group(
     cls=Verbs,
-    short_help="Archive and delete stored tables by age.",
+    short_help="Compress, archive and delete stored tables by age.",
     epilog=_EXAMPLE + "plan ./stellarrow-data --archive s3://bucket/old",
 )
 def command() -> None:
-    """Archive files of stored tables, and delete them, when their ledgers are old enough.
+    """Compress files of stored tables, archive and delete them, when their ledgers are old enough.
 
     The age is that of the ledgers, not of the files. What left is told as such, and is not fetched again.
     """
@@ -65,7 +65,7 @@ def plan_command(settings: Settings, place: str, as_json: bool) -> int:
 @options(Settings, _RUN_PAGE)
 @_json
 def run_command(settings: Settings, place: str, dry_run: bool, as_json: bool) -> int:
-    """Archive and delete what is due in PLACE. It may be stopped at any moment; the next run continues."""
+    """Do what is due in PLACE. It may be stopped at any moment; the next run continues."""
     if dry_run:
         with _opened(settings, place, NoAudit()) as lifecycle:
             return _show_plan(lifecycle.plan(), place, as_json=as_json)

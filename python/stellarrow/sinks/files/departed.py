@@ -3,6 +3,7 @@
 `_lifecycle/<table>/<first>-<last>.archived.json` says that the files lie in an archive, `….deleted.json` that
 they are gone for good. Both are written before the files go, so that nobody takes the ledgers for missing.
 Versions that know no records pass over the folder; they see the ledgers as not there, and nothing as damage.
+`….compressed.json` says of files that are here that they need not be compressed again.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from stellarrow.storage.files import Found
 LIFECYCLE: Final = "_lifecycle"
 ARCHIVED: Final = "archived"
 DELETED: Final = "deleted"
+COMPRESSED: Final = "compressed"  # its files are here, compressed as far as they will be
 _FORMAT: Final = 1
 _CHECKSUM: Final = "checksum"
 

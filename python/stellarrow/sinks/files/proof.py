@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Final
@@ -73,9 +73,13 @@ def contents(listing: Listing, ledgers: LedgerRange) -> Contents:
 
 def file_contents(listing: Listing, ledgers: LedgerRange, kept: KeptFile) -> Contents:
     """Digest the rows of one of a range's files."""
-    folder = kept.path.rpartition("/")[0]
+    return row_digests(kept.path.rpartition("/")[0], proven_rows(listing, ledgers, kept))
+
+
+def row_digests(folder: str, batches: Iterable[pa.RecordBatch]) -> Contents:
+    """Digest rows that come in ledger order, ledger by ledger."""
     found: defaultdict[tuple[str, int], bytes] = defaultdict(bytes)
-    for rows in proven_rows(listing, ledgers, kept):
+    for rows in batches:
         start = 0
         for end in pc.run_end_encode(rows.column("ledger_sequence")).run_ends.to_pylist():
             part = rows.slice(start, end - start)

@@ -45,8 +45,9 @@ class Parquet:
     name = "parquet"
     block = _ROWS_A_GROUP
 
-    def __init__(self, codec: str | None = None) -> None:
+    def __init__(self, codec: str | None = None, *, level: int = _ZSTD_LEVEL) -> None:
         self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
+        self._level = level
 
     def sort_by(self, schema: pa.Schema) -> str | None:
         return "contract_id" if "contract_id" in schema.names else None
@@ -60,7 +61,7 @@ class Parquet:
             file,
             written,
             compression=self.codec,
-            compression_level=_ZSTD_LEVEL if self.codec == "zstd" else None,
+            compression_level=self._level if self.codec == "zstd" else None,
             use_dictionary=_leaves(schema, _FEW_VALUES | REPEATED if sorted_by else _FEW_VALUES),
             write_statistics=[field.name for field in schema if tells(field)],
             write_page_index=True,

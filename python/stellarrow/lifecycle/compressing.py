@@ -1,0 +1,184 @@
+"""Cold Parquet made small: neighbouring ranges become one file, and every file is zstd at a high level.
+
+What is written anew is compared with the old rows, ledger by ledger, before it takes their place. A merged
+range has a name of its own and appears beside the old ones, which go once it is proven to hold their rows. A
+range that has no neighbour keeps its name: its entry promises no bytes while they change.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Set
+from dataclasses import replace
+from itertools import groupby
+from typing import TYPE_CHECKING, Final
+
+from stellarrow.errors import SinkError
+from stellarrow.ledgers import LedgerRange
+from stellarrow.records.singleton import Confirm
+from stellarrow.sinks.files.compaction import remade
+from stellarrow.sinks.files.departed import COMPRESSED, Record, record_path
+from stellarrow.sinks.files.entering import place_or_prove
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.layout import nested, superseded, trusted, window
+from stellarrow.sinks.files.listing import Listing, readable
+from stellarrow.sinks.files.manifest import Entry
+from stellarrow.sinks.files.proof import Contents, contents, held_files, is_there, proven_rows, row_digests
+from stellarrow.sinks.files.range_writer import RangeFiles
+from stellarrow.sinks.files.superseding import remove_replaced
+from stellarrow.storage.cloud_files import CloudFiles
+from stellarrow.storage.files import Gone
+
+if TYPE_CHECKING:
+    from stellarrow.lifecycle.aging import AgingTable
+
+MERGED_LEDGERS: Final = 10_000  # of a file at most; aligned, so that it is the same whenever a run comes
+LEVEL: Final = 9  # of zstd: a fifth smaller than what sinks write, read as fast
+
+
+class Busy(SinkError):
+    """Somebody reads the table just now."""
+
+
+class Merged(SinkError):
+    """A range is not what it was when its step was planned."""
+
+
+def compressible(
+    table: AgingTable, reach: int | None, leaving: Set[LedgerRange]
+) -> Iterator[list[LedgerRange]]:
+    """Yield the neighbours that become one compressed range; `reach` is the last ledger that is old enough.
+
+    Only of aligned ranges that are old as a whole, so that no row is written anew each time one comes.
+    """
+    if reach is None or table.listing.shape.format.name != Parquet.name:
+        return
+    unmerged = nested(table.parts)
+    held = sorted({*table.parts} - superseded(table.parts) - leaving - table.departed.archived)
+    for around, ranges in groupby(held, key=lambda one: window(one.first, MERGED_LEDGERS)):
+        for group in _neighbours(ranges):
+            is_old = max(group[-1].end, around.end) <= reach
+            is_done = len(group) == 1 and (
+                (group[0] in table.compressed and group[0] not in unmerged)
+                or isinstance(table.listing.store, CloudFiles)  # there, no lock keeps readers from a change
+            )
+            if is_old and not is_done:
+                yield group
+
+
+def _neighbours(ranges: Iterable[LedgerRange]) -> Iterator[list[LedgerRange]]:
+    group: list[LedgerRange] = []
+    for one in ranges:
+        if group and group[-1].end + 1 != one.first:
+            yield group
+            group = []
+        group.append(one)
+    if group:
+        yield group
+
+
+def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm: Confirm) -> None:
+    """Make one compressed range of what is there of some ledgers; Busy, Merged, or another SinkError."""
+    confirm(f"compress {listing.shape.folder} {ledgers}")
+    remove_replaced(listing)
+    parts = [
+        (held, part) for held, part in trusted(listing.parts(after=ledgers.first)) if held.first in ledgers
+    ]
+    if not parts or (parts[0][0].first, parts[-1][0].end) != (ledgers.first, ledgers.end):
+        raise Merged(f"{listing}: ledgers {ledgers} are not as they were planned: the next run looks again")
+    if any(held != part for held, part in parts):
+        raise SinkError(f"{listing} holds some of ledgers {ledgers} twice: run stellarrow compact first")
+    held = [one for one, _ in parts]
+    _check_unread(listing, ledgers)
+    packed = Listing(listing.store, replace(listing.shape, format=Parquet("zstd", level=LEVEL)))
+    if len(held) > 1 or held[0] != ledgers:
+        _merge(packed, held, ledgers, confirm)
+    else:
+        _replace(packed, ledgers, confirm)
+    files = held_files(listing, ledgers)
+    write_record(listing, Record(COMPRESSED, Entry(ledgers, listing.shape.facts, files), closed_by))
+
+
+def _check_unread(listing: Listing, ledgers: LedgerRange) -> None:
+    """Say before the work that it would be for nothing."""
+    with listing.store.unread(listing.entries_folder) as free:
+        if not free or any(one != ledgers and one.first in ledgers for one in superseded(listing.parts())):
+            raise Busy(f"{listing} is being read just now: the next run continues")
+
+
+def _merge(listing: Listing, held: list[LedgerRange], whole: LedgerRange, confirm: Confirm) -> None:
+    made = _written(listing, held, whole)
+    try:
+        confirm(f"place {listing.shape.folder} {whole}")
+        with listing.store.alone(listing.shape.folder):
+            if not {*held} <= {one for one, _ in trusted(listing.parts(after=whole.first))}:
+                raise Merged(f"{listing}: ledgers {whole} were merged just now: the next run looks again")
+            place_or_prove(listing, made, whole)
+        if not is_there(listing, whole, made.kept(whole)):
+            raise Merged(f"{listing}: ledgers {whole} came from elsewhere: the next run looks again")
+    finally:
+        made.discard()
+    remove_replaced(listing)
+    if any(one in held for one in listing.parts(after=whole.first)):
+        raise Busy(f"{listing} is being read just now: the next run continues")
+
+
+def _replace(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
+    before = held_files(listing, ledgers)
+    made = _written(listing, [ledgers], ledgers)
+    try:
+        with listing.store.alone(listing.shape.folder):
+            if _files_now(listing, ledgers) != before:
+                raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
+            with listing.store.unread(listing.entries_folder) as free:
+                if not free:
+                    raise Busy(f"{listing} is being read just now: the next run continues")
+                confirm(f"replace {listing.shape.folder} {ledgers}")
+                made.replace(ledgers)
+        if not is_there(listing, ledgers, made.kept(ledgers)):
+            raise Merged(f"{listing}: ledgers {ledgers} changed just now: the next run looks again")
+    finally:
+        made.discard()
+
+
+def _files_now(listing: Listing, ledgers: LedgerRange) -> object:
+    try:
+        return held_files(listing, ledgers)
+    except Gone:
+        return None
+
+
+def _written(listing: Listing, held: list[LedgerRange], whole: LedgerRange) -> RangeFiles:
+    """Write the rows of ranges into files of one, and compare what was read with what lies in them."""
+    old: Contents = {}
+    folders: dict[str, list[tuple[LedgerRange, int]]] = {}
+    entries = {one: held_files(listing, one) for one in held}
+    for one, files in entries.items():
+        old |= contents(listing, one)
+        for at, kept in enumerate(files):
+            folders.setdefault(kept.path.rpartition("/")[0], []).append((one, at))
+    rows = (
+        (batch for one, at in folders[folder] for batch in proven_rows(listing, one, entries[one][at]))
+        for folder in sorted(folders)
+    )
+    made = remade(listing.store, listing.shape, whole, rows)
+    try:
+        new: Contents = {}
+        for folder, file in made.written().items():
+            with readable(listing.store, f"{listing.shape.folder}/{listing.shape.path(whole, folder)}"):
+                new |= row_digests(folder, listing.shape.format.read(file, listing.shape.schema))
+        if new != old:
+            raise SinkError(f"{listing}: what was compressed of {whole} has other rows: nothing was changed")
+    except BaseException:
+        made.discard()
+        raise
+    return made
+
+
+def write_record(listing: Listing, record: Record) -> None:
+    """Write what is said of a range beside its table."""
+    upload = listing.store.create()
+    try:
+        upload.write(record.encode())
+        upload.place(record_path(listing.shape.folder, record.entry.ledgers, record.state))
+    finally:
+        upload.discard()
