@@ -13,6 +13,7 @@ from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
+from stellarrow.core.rows import no_rows
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import ending
@@ -122,7 +123,7 @@ def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str |
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
     name = stored.listing.shape.facts["table"]
     due = stored.coverage if wanted is None else stored.coverage & wanted
-    rows, closed = pa.RecordBatch.from_pylist([], stored.schema), 0
+    rows, closed = no_rows(stored.schema), 0
     for part in due:
         for rows in stored.within(part, stored.schema.names, Compiled()):
             if rows.num_rows:
