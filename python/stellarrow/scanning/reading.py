@@ -22,9 +22,10 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
-from stellarrow.protocols import Source
+from stellarrow.protocols import Refetching, Source
 from stellarrow.scanning.result import Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.sql import compile_sql
@@ -291,7 +292,8 @@ class _Reading:
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
         chain = Chain(part, verify=self.options.verify_chain)
         chunks = source.read(part)
-        with closing(ordered(chunks, decoder, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
+        decode = refetching(decoder, source.refetch) if isinstance(source, Refetching) else decoder
+        with closing(ordered(chunks, decode, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
             for batch in made:
                 chain.follow(batch.first, batch.last, batch.run)
                 yield batch.tables[self.table]
