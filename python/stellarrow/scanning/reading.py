@@ -65,7 +65,8 @@ def scan(
 
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
-            `kafka://…`, `clickhouse://…`, `delta:…`, `duckdb:FILE`.
+            what `--to` takes, such as `parquet:s3://…`, `kafka://…`, `clickhouse://…`, `delta:…`,
+            `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -197,8 +198,12 @@ def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTabl
     if not isinstance(source, str | os.PathLike):
         return None
     if ":" in str(source):
-        from stellarrow.scanning.sunk import find_sunk, is_no_file  # noqa: PLC0415  loads sinks
+        from stellarrow.scanning.sunk import find_sunk, is_files, is_no_file  # noqa: PLC0415  loads sinks
 
+        if is_files(str(source)):
+            from stellarrow.sinks.files.dataset import find_table_at  # noqa: PLC0415  loads Arrow's datasets
+
+            return find_table_at(str(source), table)
         if is_no_file(str(source)) or "://" in str(source):
             return find_sunk(str(source), table)
     from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
