@@ -49,7 +49,9 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     health_port: Address = setting(
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
-    hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
+    hot_mb: int = setting(
+        number(8), "256", "HOT_MB", help="Memory for rows: the newest, and what pages of files decode."
+    )
     analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
     export_path: Path | None = setting(
         FOLDER, None, "EXPORT_PATH", help="Where exports lie; by default in the state folder."
