@@ -37,7 +37,7 @@ PLATFORMS: Final = {
 TOOLS: Final = ("ziglang==0.17.1", "cyclonedx-bom==7.5.0")
 LICENCES: Final = "THIRD_PARTY_LICENSES.txt"
 # What the image and people who run services install.
-EXTRAS: Final = ("sql", "lake", "rpc", "grpc", "postgres", "servers")
+EXTRAS: Final = ("sql", "lake", "rpc", "grpc", "postgres", "servers", "analytics", "otel")
 _LICENCE_FILE: Final = re.compile(r"(?i)^(licen[cs]e|copying|notice|unlicense|copyright)")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -33,7 +34,16 @@ INTEGERS = {
     "u256": (12, 11, 256, False),
     "i256": (13, 12, 256, True),
 }
-OTHERS = {"bool": (1, 0), "bytes": (14, 13), "string": (16, 14), "symbol": (17, 15), "address": (19, 18)}
+OTHERS = {
+    "bool": (1, 0),
+    "timepoint": (8, 7),
+    "duration": (9, 8),
+    "bytes": (14, 13),
+    "string": (16, 14),
+    "symbol": (17, 15),
+    "address": (19, 18),
+}
+LAST_SECOND = 253_402_300_799  # of the year 9999
 SCALARS = [*INTEGERS, *OTHERS]
 
 
@@ -147,6 +157,9 @@ def other(draw: Any, name: str) -> tuple[bytes, Columns]:
     if name == "bool":
         flag = draw(st.booleans())
         return tag + u32(flag), {"": flag}
+    if name in ("timepoint", "duration"):
+        edges = st.sampled_from([0, LAST_SECOND, LAST_SECOND + 1, (1 << 64) - 1])
+        return moment(tag, draw(st.one_of(edges, st.integers(0, (1 << 64) - 1))), name)
     if name == "address":
         account = draw(st.booleans())
         kind = u32(0) * 2 if account else u32(1)
@@ -158,6 +171,15 @@ def other(draw: Any, name: str) -> tuple[bytes, Columns]:
     if name == "bytes":
         return tag + text(content), {"": content}
     return tag + text(content), {"": sep51(content)}
+
+
+def moment(tag: bytes, seconds: int, name: str) -> tuple[bytes, Columns]:
+    xdr = tag + seconds.to_bytes(8, "big")
+    if name == "duration":
+        return xdr, {"": seconds}
+    known = seconds <= LAST_SECOND
+    time = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds) if known else None
+    return xdr, {"": time, "_seconds": seconds}
 
 
 def sep51(content: bytes) -> str:
@@ -223,6 +245,26 @@ def event_of(values: list[bytes], topics: int) -> tuple[list[bytes], bytes]:
     return [u32(15) + text(b"moved"), *values[:topics]], u32(17) + u32(1) + u32(len(data)) + entries
 
 
+def key_union(kinds: list[list[Kind]]) -> bytes:
+    """SCSpecEntry: the types, and a union `DataKey` with a case `Of0`, `Of1`, … of these values each."""
+    types: dict[bytes, bytes] = {}
+    for kind in (one for case in kinds for one in case):
+        types |= kind.definitions()
+    cases = b"".join(
+        u32(1)
+        + text(b"")
+        + text(f"Of{place}".encode())
+        + u32(len(case))
+        + b"".join(one.declared for one in case)
+        for place, case in enumerate(kinds)
+    )
+    return b"".join(types.values()) + u32(2) + text(b"") * 2 + text(b"DataKey") + u32(len(kinds)) + cases
+
+
+def key_of(case: int, values: list[bytes]) -> bytes:
+    return vec([u32(15) + text(f"Of{case}".encode()), *values])
+
+
 def transfer_spec(kind: str) -> bytes:
     """SCSpecEntry: `Transfer(from, to, amount)`, the amount of this type, as the data's one value."""
     params = [("from", "address", 1), ("to", "address", 1), ("amount", kind, 0)]
@@ -233,3 +275,12 @@ def transfer_spec(kind: str) -> bytes:
     return (
         u32(5) + text(b"") * 2 + text(b"Transfer") + u32(1) + text(b"transfer") + u32(3) + declared + u32(0)
     )
+
+
+def trade_spec() -> bytes:
+    """SCSpecEntry: `Trade(token, bought, sold)` of synthetic exchanges, the amounts in a vector."""
+    params = [("token", "address", 1), ("bought", "i128", 0), ("sold", "i128", 0)]
+    declared = b"".join(
+        text(b"") + text(name.encode()) + Kind(of).declared + u32(at) for name, of, at in params
+    )
+    return u32(5) + text(b"") * 2 + text(b"Trade") + u32(1) + text(b"trade") + u32(3) + declared + u32(1)

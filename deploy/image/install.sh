@@ -24,6 +24,12 @@ fi
 if command -v strip > /dev/null; then
     find "$site" -name '*.so*' -type f -exec strip --strip-unneeded {} + || true  # a library that cannot be is left as it is
 fi
+# A wheel has no links, so some libraries are in it three times.
+for whole in "$site"/pyarrow/lib*.so.*.*.*; do
+    short=${whole%.*.*}
+    ln -sf "$(basename "$whole")" "$short"
+    ln -sf "$(basename "$whole")" "${short%.*}"
+done
 # Ledgers that come with the package, where a setting can name them.
 ln -s "$site/stellarrow/data/ledgers" /opt/stellarrow/ledgers
 mkdir -p /var/lib/stellarrow

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import cache
+from typing import Any
 
 from stellarrow.core.arguments import as_select, check, seconds
 from stellarrow.core.named_queries import Catalogue
@@ -108,10 +109,11 @@ def run(
     )
     seconds("commit_every", commit_every)
     sinks = _listed(sinks)
-    typed = None
+    made = None
     if any(map(is_typed, tables)):
-        typed, network = learned(source, tables, specs=specs, ledgers=ledgers, network=network, sinks=sinks)
-        tables = typed.expand(tables)
+        told: Any = {"specs": specs, "ledgers": ledgers, "network": network, "follows": True}
+        made = learned(source, tables, sinks=sinks, **told)
+        tables, network = made.tables.expand(tables), made.network
     select = select if columns is None else _select(columns, select, tables, decoded)
     named = Catalogue().filtered(Filter.of(where, select=select), filter, tables, decoded=decoded)
     chosen = _checked(source, sinks, named)
@@ -124,10 +126,12 @@ def run(
             transfers=transfers,
             verify_chain=verify_chain,
             verify_hashes=verify_hashes,
-            typed=typed,
+            typed=made.tables if made else None,
         )
+        followed = made.followed(tables, options) if made and loop.is_open(wanted()) else None
         return loop.run(
-            reading,
+            followed.noted_by(reading) if followed else reading,
+            decoder=followed,
             tables=tables,
             sinks=_sinks(sinks, tables, options, wanted, stack),
             options=options,

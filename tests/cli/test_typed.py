@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stellarrow.cli import contract_report
+from stellarrow.core.framing import frame
+from stellarrow.core.synthetic import synthetic
 from tables.golden import PACKAGED
 
 Run = Callable[..., Any]
@@ -15,6 +20,7 @@ Run = Callable[..., Any]
 LEDGER = PACKAGED / "pubnet-58752000.xdr.zst"
 KALE = "CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV"
 FARM = "CDL74RF5BLYR2YBLCCI7F5FB6TPSCLKEJUBSD2RSVWZ4YHF3VMFAIGWA"
+EXCHANGE = "CCM3CUMRWBUYNHRYNPSL273MX35O2XHHWBPJXPI6LJ77QSTDNYAHEWE6"
 CODE = Path(__file__).parents[1] / "data" / "wasm" / "mock_sep_41_token.wasm"
 EXTRACT = ("extract", LEDGER, "--network", "pubnet", "--tables")
 
@@ -43,6 +49,11 @@ def test_names_and_interfaces_that_are_none_are_refused(stellarrow: Run, tmp_pat
         (("--spec", f"{FARM}=nowhere.wasm"), "the spec nowhere.wasm cannot be read"),
         (("--spec", f"{FARM}={__file__}"), "is neither WebAssembly nor the entries of a spec"),
         (("--specs", "nowhere"), "--specs is nowhere: name a folder"),
+        (("--name", f"farm={FARM}", "--spec", f"frm={CODE}"), "--spec frm=…: 'frm' is neither"),
+        (("--name", f"farm={FARM}", "--spec", f"frm={CODE}"), "did you mean 'farm'?"),
+        (("--spec", f"farm={CODE}"), "write typed:C…, or a short name and --name farm=C…"),
+        (("--spec", f"{FARM[:-1]}B={CODE}"), "is neither a contract (C…)"),
+        (("--spec", f"{KALE}={CODE}"), f"--tables asks for typed tables of {FARM} alone"),
     ):
         code, _, error = stellarrow(*EXTRACT, f"typed:{FARM}", *flags, *to)
         assert (code, told in " ".join(error.split())) == (2, True), error
@@ -79,14 +90,83 @@ def test_contract_tells_what_it_ran_and_keeps_and_its_latest_events(stellarrow: 
     assert all(", amount: " in line for line in events)
 
 
-@pytest.mark.parametrize("sink", ["kafka", "clickhouse"])
-def test_a_sink_without_columns_for_them_refuses_typed_tables_and_says_what_keeps_them(
-    stellarrow: Run, sink: str
+def test_a_short_name_that_is_not_given_is_answered_with_those_that_are(stellarrow: Run) -> None:
+    for asked, flags, told in (
+        ("typed:kale/events", (), "typed:kale/events: 'kale' is neither a contract (C…)"),
+        ("typed:kale/events", (), "write typed:C…, or a short name and --name kale=C…"),
+        ("typed:kael", ("--name", f"kale={KALE}"), "did you mean 'kale'?"),
+        ("typed:kale", ("--name", "kale=CABC"), "'CABC', which is named 'kale', is neither a contract"),
+        (f"typed:{KALE[:-1]}", (), "check its letters and digits"),
+        ("typed:", (), "typed:: '' is neither"),
+    ):
+        code, _, error = stellarrow(*EXTRACT, asked, *flags, "--to", "parquet:nowhere")
+        assert (code, told in " ".join(error.split())) == (2, True), error
+
+
+def upgraded(folder: Path) -> Path:
+    """Write ledgers in which the code of EXCHANGE is replaced."""
+    made = islice(synthetic(50, seed=35, first=100, ledger_bytes=100_000), 12)
+    file = folder / "ledgers.xdr"
+    file.write_bytes(frame([*made], "record-marked"))
+    return file
+
+
+def test_contract_tells_the_ledgers_of_each_code_and_the_values_of_events_that_nothing_declares(
+    stellarrow: Run, tmp_path: Path
 ) -> None:
-    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", f"{sink}://127.0.0.1:1")
-    told = " ".join(error.split())
-    assert (code, "does not keep typed tables" in told, "write them to parquet:FOLDER" in told) == (
-        2,
-        True,
-        True,
+    code, told, error = stellarrow(
+        "contract", EXCHANGE, "--source", upgraded(tmp_path), "--network", "synthetic"
     )
+    assert (code, error) == (0, "")
+    lines = told.splitlines()
+    at = lines.index("// code")
+    assert lines[at + 1 : at + 5 : 2] == ["//   from ledger 100 to 102:", "//   from ledger 103:"]
+    assert all(re.fullmatch("//     [0-9a-f]{64}", line) for line in lines[at + 2 : at + 6 : 2])
+    kept = lines[lines.index("// storage") + 1 : lines.index("// latest events")]
+    cases = [line.split()[1] for line in kept]
+    assert cases == [*sorted(cases[:-1]), "_other"]
+    assert re.search(r"(?m)^//   111 trade\(C\w{55}, \[\d+, -50000000\]\) \[no_match\]$", told)
+
+
+def test_contract_fits_a_terminal(stellarrow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked = ("contract", KALE, "--source", LEDGER, "--network", "pubnet")
+    whole = stellarrow(*asked).out
+    monkeypatch.setattr(contract_report, "_width", lambda: 80)
+    told = stellarrow(*asked).out
+    assert max(map(len, told.splitlines())) <= 80 < max(map(len, whole.splitlines()))
+    assert "KALE:GBDV…KALE" in told
+    assert told.count("mint(admin: CDL7…IGWA") == whole.count(f"mint(admin: {FARM}")
+    made = ("contract", EXCHANGE, "--source", upgraded(tmp_path), "--network", "synthetic")
+    assert max(map(len, stellarrow(*made).out.splitlines())) <= 80
+
+
+def test_contract_tells_of_an_extract_what_its_tables_have(stellarrow: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    asked = ("contract", KALE, "--source")
+    told = stellarrow(*asked, LEDGER, "--network", "pubnet").out
+    assert stellarrow(*EXTRACT, f"typed:{KALE}", "--to", f"parquet:{out}").code == 0
+    code, kept, error = stellarrow(*asked, out)
+    assert (code, error) == (0, "")
+    assert kept.partition("// storage")[2] == told.partition("// storage")[2]
+    assert "//   from ledger 58752000: the Stellar Asset Contract" in kept
+
+
+@pytest.mark.parametrize(
+    "sink", ["kafka://127.0.0.1:1", "clickhouse://127.0.0.1:1", "delta:d", "duckdb:d.db"]
+)
+def test_a_sink_without_columns_for_them_refuses_typed_tables_and_says_what_keeps_them(
+    stellarrow: Run, sink: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", sink)
+    told = " ".join(error.split())
+    assert code == 2, told
+    assert "does not keep typed tables" in told
+    assert "write them to parquet:FOLDER, or to postgres://" in told
+    assert not [*tmp_path.iterdir()]
+
+
+def test_iceberg_refuses_typed_tables_and_says_what_keeps_them(stellarrow: Run) -> None:
+    pytest.importorskip("pyiceberg")
+    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", "iceberg:catalog/stellar")
+    assert (code, "the Iceberg sink does not keep typed tables" in " ".join(error.split())) == (2, True)

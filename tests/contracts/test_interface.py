@@ -35,6 +35,15 @@ def test_a_function_shows_its_doc_inputs_and_output() -> None:
     assert answer == "/// Move it.\n/// At once.\nfn Thing(to: address, amount: i128) -> bool"
 
 
+def test_what_is_longer_than_a_terminal_is_wide_is_broken_where_it_reads_well() -> None:
+    names = [f"{name}_of_the_pool" for name in ("owner", "token", "heir")]
+    inputs = [{"doc": "", "name": name, "type": "address"} for name in names]
+    answer = said("function_v0", doc="Move " + "it and " * 20, inputs=inputs, outputs=["bool"])
+    assert max(map(len, answer.splitlines())) <= 80
+    listed = [f"    {name}: address," for name in names]
+    assert answer.splitlines()[-5:] == ["fn Thing(", *listed, ") -> bool"]
+
+
 def test_unions_show_cases_with_and_without_values() -> None:
     cases = [
         {"void_v0": {"doc": "", "name": "Admin"}},

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
-from stellarrow.core.contract import spec_json
+from stellarrow.core.contract import spec_json, spec_status
 from stellarrow.core.typed import Knowledge, TypedTables
 
 CONTRACT = "CAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAD2KM"
@@ -243,6 +244,22 @@ def test_every_code_of_pubnet_compiles_to_tables(shared: Path) -> None:
         events = {entry["event_v0"]["name"] for entry in declared[hash] if "event_v0" in entry}
         made = {name.rpartition("/")[2] for name in tables.names if "/events/" in name}
         assert made == events | {"_other"}
+
+
+def test_code_that_is_cut_anywhere_is_refused_by_what_is_wrong_with_it(
+    shared: Path,
+) -> None:
+    chance = Random(20)  # noqa: S311  a repeatable test
+    said = Counter[str]()
+    for hash, code in pubnet(shared).items():
+        assert spec_status(code) == "read"
+        at = code.find(b"contractspecv0")
+        for cut in (chance.randrange(8, len(code)), chance.randrange(at, at + 200)):
+            status = spec_status(code[:cut])
+            tables = tables_of(hash, code[:cut])
+            assert tables.unknown == [hash]
+            said[status] += 1
+    assert {*said} == {"absent", "malformed"}
 
 
 def tables_of(hash: str, code: bytes) -> TypedTables:

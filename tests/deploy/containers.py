@@ -79,7 +79,7 @@ class Image:
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, place)
         pip = [sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:"]
-        extras = f"{wheel}[sql,lake,rpc,grpc,postgres,servers]"
+        extras = f"{wheel}[sql,lake,rpc,grpc,postgres,servers,analytics,otel]"
         wheels = context / "dist" / "packages"
         run(*pip, "--dest", wheels, "--constraint", ROOT / "requirements-dev.lock", extras)
         (wheels / wheel.name).unlink()

@@ -66,6 +66,36 @@ def test_every_panel_asks_for_what_services_tell() -> None:
     assert len(dict(queries())) > 30
 
 
+# What the older family's runbooks ask to be woken for, and the expressions' limits.
+ASKED = {
+    "health checks fail": ("StellarrowUnhealthy", "component_healthy == 0"),
+    "a circuit breaker is open": ("StellarrowCircuitBreakerOpen", "circuit_breaker_state == 1"),
+    "more than 5 % errors in 5 minutes": ("StellarrowErrorRate", "[5m])) > 0.05"),
+    "memory over 80 %": ("StellarrowMemory", "> 0.8"),
+    "disk over 90 %": ("StellarrowDisk", "> 0.9"),
+    "authentication fails": ("StellarrowAuthenticationFailures", 'status="failure"'),
+    "latency over 30 s": ("StellarrowLag", "> 30"),
+    "fewer than 80 % of batches complete": ("StellarrowBatchesFail", "< 0.8"),
+    "more than 1 % of exports fail": ("StellarrowExportsFail", "> 0.01"),
+    "connections fail": ("StellarrowConnectionsFail", "reconnections_total"),
+    "nothing becomes durable": ("StellarrowNothingDurable", "ledgers_processed_total"),
+    "dead letters grow": ("StellarrowLedgersQuarantined", "dead_letters"),
+    "a certificate expires": ("StellarrowCertificateExpires", "14 * 86400"),
+}
+
+
+@pytest.mark.parametrize("what", ASKED)
+def test_what_must_wake_somebody_has_an_alert_a_unit_test_and_a_runbook(what: str) -> None:
+    name, limit = ASKED[what]
+    assert limit in alerts()[name]
+    tried = (ALERTS.parent / "alerts.test.yaml").read_text()
+    expected = re.findall(rf"alertname: {name}\n +exp_alerts:(.*)$", tried, re.MULTILINE)
+    assert len(expected) >= 2, "one that fires, one that does not"
+    assert {one.strip() == "[]" for one in expected} == {True, False}
+    assert f"docs/runbooks.md#{name.lower()}\n" in ALERTS.read_text()
+    assert f"## {name}\n" in (ROOT / "docs" / "runbooks.md").read_text()
+
+
 def test_every_alert_has_its_runbook() -> None:
     page = (ROOT / "docs" / "runbooks.md").read_text()
     headings = set(re.findall(r"^## (\w+)$", page, re.MULTILINE))

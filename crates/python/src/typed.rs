@@ -1,7 +1,10 @@
 //! Typed tables of contracts, as Python sees them; see `_core.pyi`.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::RecordBatch;
+use arrow_schema::Schema;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use pyo3_arrow::{PyRecordBatch, PySchema};
@@ -133,7 +136,8 @@ impl PyKnowledge {
 pub struct TypedPlan(Arc<Plan>);
 
 type Described = (String, &'static str, Vec<&'static str>);
-type Decoded = (Vec<PyRecordBatch>, Option<PyRun>);
+type Batches = Vec<Option<PyRecordBatch>>;
+type Decoded = (Batches, Option<PyRun>);
 type Event<'py> = (Vec<Bound<'py, PyBytes>>, Bound<'py, PyBytes>);
 type Item<'py> = (Bound<'py, PyBytes>, Option<Bound<'py, PyBytes>>);
 
@@ -150,10 +154,14 @@ impl TypedPlan {
         self.0.tables.iter().map(row).collect()
     }
 
-    fn schema(&self, name: &str) -> PyResult<PySchema> {
-        let found = self.0.tables.iter().find(|table| table.name == name);
-        let unknown = || Error::Config(format!("there is no table {name:?}"));
-        Ok(PySchema::new(told(found.ok_or_else(unknown))?.schema.clone()))
+    fn schema(&self, place: usize) -> PyResult<PySchema> {
+        Ok(PySchema::new(self.table(place)?.schema.clone()))
+    }
+
+    fn own(&self, place: usize) -> PyResult<PySchema> {
+        let table = self.table(place)?;
+        let metadata = table.schema.metadata().clone();
+        Ok(PySchema::new(Arc::new(Schema::new_with_metadata(table.own.clone(), metadata))))
     }
 
     #[getter]
@@ -181,7 +189,7 @@ impl TypedPlan {
         let data = data.as_slice();
         let made = py.detach(|| ledgers::decode(data, &request, &self.0, &wanted));
         let (batches, run) = told(made)?;
-        Ok((batches.into_iter().map(PyRecordBatch::new).collect(), run.map(PyRun::from)))
+        Ok((as_python(batches), run.map(PyRun::from)))
     }
 
     fn rows(
@@ -191,7 +199,7 @@ impl TypedPlan {
         protocol: u32,
         events: Vec<Event<'_>>,
         items: Vec<Item<'_>>,
-    ) -> PyResult<Vec<PyRecordBatch>> {
+    ) -> PyResult<Batches> {
         let contract: Hash = told(key_of(contract))?;
         let wanted = self.wanted(&names);
         let event = |(topics, data): &'_ Event<'_>| -> (Vec<Vec<u8>>, Vec<u8>) {
@@ -207,12 +215,22 @@ impl TypedPlan {
             .map(|(key, val)| (key.as_bytes(), val.as_ref().map(|val| val.as_bytes())))
             .collect();
         let made = loose::rows(&self.0, &wanted, &contract, protocol, &events, &items);
-        Ok(told(made)?.into_iter().map(PyRecordBatch::new).collect())
+        Ok(as_python(told(made)?))
     }
 }
 
 impl TypedPlan {
     fn wanted(&self, names: &[String]) -> Vec<bool> {
+        let names: HashSet<&String> = names.iter().collect();
         self.0.tables.iter().map(|table| names.contains(&table.name)).collect()
     }
+
+    fn table(&self, place: usize) -> PyResult<&TypedTable> {
+        let unknown = || Error::Config(format!("there is no typed table {place}"));
+        told(self.0.tables.get(place).ok_or_else(unknown))
+    }
+}
+
+fn as_python(batches: Vec<Option<RecordBatch>>) -> Batches {
+    batches.into_iter().map(|batch| batch.map(PyRecordBatch::new)).collect()
 }

@@ -44,12 +44,12 @@ class Job:
         self._source = source
         self._settings = settings
         network = registry.find_network(source, settings.network)
-        typed, self._tables = typed_tables(source, settings, network)
+        self._typed, self._tables = typed_tables(source, settings, network)
         for name in self._tables:
             table(name)
         self._options = DecodeOptions(
             network=network,
-            typed=typed,
+            typed=self._typed.tables if self._typed else None,
             where=_where(settings, self._tables),
             decoded=settings.decoded,
             transfers=settings.transfers,
@@ -146,11 +146,15 @@ class Job:
     ) -> loop.Report:
         settings = self._settings
         asked = settings.verify_hashes if verify_hashes is None else verify_hashes
+        options = replace(self._options, verify_hashes=asked)
+        is_followed = self._typed and loop.is_open(ledgers)
+        followed = self._typed.followed(self._tables, options) if self._typed and is_followed else None
         return loop.run(
-            self._source,
+            followed.noted_by(self._source) if followed else self._source,
+            decoder=followed,
             tables=self._tables,
             sinks=sinks,
-            options=replace(self._options, verify_hashes=asked),
+            options=options,
             limits=loop.Limits(settings.workers, settings.budget_mb, settings.commit_every),
             ledgers=ledgers,
             **choices,

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
+
+_WIDTH: Final = 80  # columns of a terminal
+_SEVERAL: Final = 2
 
 
 def signatures(spec_json: str) -> Iterator[str]:
@@ -12,15 +16,17 @@ def signatures(spec_json: str) -> Iterator[str]:
     for entry in json.loads(spec_json):
         ((kind, body),) = entry.items()
         for line in body["doc"].replace("\\n", "\n").splitlines():
-            yield f"/// {line.strip()}"
+            yield from textwrap.wrap(
+                line.strip(), _WIDTH, initial_indent="/// ", subsequent_indent="/// "
+            ) or ["///"]
         yield from _ENTRIES[kind](body)
         yield ""
 
 
 def _function(body: dict[str, Any]) -> Iterator[str]:
-    inputs = ", ".join(f"{one['name']}: {type_name(one['type'])}" for one in body["inputs"])
+    inputs = [f"{one['name']}: {type_name(one['type'])}" for one in body["inputs"]]
     outputs = "".join(f" -> {type_name(one)}" for one in body["outputs"])
-    yield f"fn {body['name']}({inputs}){outputs}"
+    yield from _listed(f"fn {body['name']}(", inputs, f"){outputs}")
 
 
 def _struct(body: dict[str, Any]) -> Iterator[str]:
@@ -46,11 +52,22 @@ def _enum(body: dict[str, Any], word: str = "enum") -> Iterator[str]:
 
 def _event(body: dict[str, Any]) -> Iterator[str]:
     report = {"topic_list": "topic ", "data": ""}
-    params = ", ".join(
-        f"{report[one['location']]}{one['name']}: {type_name(one['type'])}" for one in body["params"]
-    )
+    params = [f"{report[one['location']]}{one['name']}: {type_name(one['type'])}" for one in body["params"]]
     topics = "".join(f" {json.dumps(topic)}" for topic in body["prefix_topics"])
-    yield f"event {body['name']}{topics} ({params}) as {body['data_format'].replace('_', ' ')}"
+    yield from _listed(
+        f"event {body['name']}{topics} (", params, f") as {body['data_format'].replace('_', ' ')}"
+    )
+
+
+def _listed(before: str, parts: list[str], behind: str) -> Iterator[str]:
+    """Say it in a line, or in a line a part where a terminal would break it."""
+    line = f"{before}{', '.join(parts)}{behind}"
+    if len(line) <= _WIDTH or len(parts) < _SEVERAL:
+        yield line
+        return
+    yield before
+    yield from (f"    {part}," for part in parts)
+    yield behind
 
 
 _ENTRIES = {

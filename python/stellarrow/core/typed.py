@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
-from stellarrow.core.tables import TYPED, TypedTable, in_order, is_typed, open_typed
-from stellarrow.core.typed_columns import interfaces_of, own_columns
+from stellarrow.core.tables import TYPED, TypedTable, is_typed, open_typed
+from stellarrow.core.typed_columns import FixedColumns, interfaces_of, no_rows, own_columns
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers import LedgerRange, Network
 
@@ -45,8 +45,16 @@ class TypedTables:
     ) -> None:
         self._plan = plan
         self.ran = ran
-        self._tables = {name: self._table(name, rows, key) for name, rows, key in plan.tables()}
+        self._tables: dict[str, TypedTable] = {}
+        self._kinds: dict[str, tuple[int, str]] = {}  # the table's place in the plan, and what its rows are
+        self._below: dict[str, list[str]] = {}  # by `typed:TARGET` and `typed:TARGET/events`
+        for place, (name, rows, key) in enumerate(plan.tables()):
+            self._tables[name] = self._table(name, rows, key)
+            self._kinds[name] = place, rows
+            for folder in _folders(name):
+                self._below.setdefault(folder, []).append(name)
         self._columns: dict[str, pa.Schema] = {}  # of those that were asked for
+        self._fixed: dict[str, FixedColumns] = {}  # by what rows are
         if found_by_name:
             open_typed(self._tables.values())
 
@@ -63,10 +71,24 @@ class TypedTables:
     def schema(self, name: str) -> pa.Schema:
         """Return a table's columns."""
         if name not in self._columns:
-            made = pa.schema(self._plan.schema(name))
-            metadata = dict(sorted((made.metadata or {}).items()))
-            self._columns[name] = pa.schema([*map(in_order, made)], metadata)
+            place, rows = self._kinds[name]
+            own = pa.schema(self._plan.own(place))
+            if rows not in self._fixed:
+                self._fixed[rows] = FixedColumns.of(pa.schema(self._plan.schema(place)), own.names)
+            self._columns[name] = self._fixed[rows].around(own)
         return self._columns[name]
+
+    def _batch(self, name: str, made: Any) -> pa.RecordBatch:
+        """Return a table's rows as the core made them; None are no rows."""
+        if made is not None:
+            return pa.record_batch(made)
+        return no_rows(self.schema(name))
+
+    @property
+    def unknown(self) -> list[str]:
+        """Contracts, and hashes of code, of which no interface at all is known."""
+        known = {target_of(name) for name in self.names if not name.endswith("/_other")}
+        return [name for name, _ in self._plan.lacking if name not in known]
 
     def warn(self) -> None:
         """Say once of each contract what is not known of it, and how to get it."""
@@ -95,8 +117,7 @@ class TypedTables:
     def _meant(self, asked: str) -> list[str]:
         if asked in self._tables:
             return [asked]
-        folder = asked.rstrip("/") + "/"
-        if below := [name for name in self._tables if name.startswith(folder)]:
+        if below := self._below.get(asked.rstrip("/")):
             return below
         if "/state" in asked:
             changes = asked.replace("/state", "/storage")
@@ -104,7 +125,7 @@ class TypedTables:
                 f"{asked} is made of changes when it is read: name {changes} here, and read its state by"
                 " scan, or in SQL"
             )
-        alike = [name for name in self._tables if _loose(name) == _loose(asked)]
+        alike = [name for name in self._tables if loose_name(name) == loose_name(asked)]
         if len(alike) == 1:
             return alike
         remedy = nearest(asked, self.names, f"choose among {', '.join(self.names)}", show=repr)
@@ -129,8 +150,9 @@ class TypedTables:
             )
         except _core.CoreError as error:
             raise translate(error, place) from error
-        wanted = [name for name in self._tables if name in {*names}]
-        return dict(zip(wanted, map(pa.record_batch, batches), strict=True)), run
+        asked = {*names}
+        wanted = [name for name in self._tables if name in asked]
+        return {name: self._batch(name, made) for name, made in zip(wanted, batches, strict=True)}, run
 
     def rows(
         self,
@@ -150,8 +172,8 @@ class TypedTables:
             )
         except _core.CoreError as error:
             raise translate(error) from error
-        made = dict(zip(self._tables, map(pa.record_batch, batches), strict=True))
-        return {name: batch for name, batch in made.items() if batch.num_rows}
+        made = zip(self._tables, batches, strict=True)
+        return {name: pa.record_batch(batch) for name, batch in made if batch is not None}
 
 
 class Knowledge:
@@ -285,7 +307,14 @@ def _sized(content: bytes) -> bytes:
     return size + bytes([left]) + content
 
 
-def _loose(name: str) -> str:
+def _folders(name: str) -> tuple[str, str]:
+    """Return what a table is below: `typed:TARGET`, and `typed:TARGET/events`."""
+    target, _, rest = name.partition("/")
+    return target, f"{target}/{rest.partition('/')[0]}"
+
+
+def loose_name(name: str) -> str:
+    """Return a table's name without what does not matter: case and underscores of its last part."""
     head, _, last = name.rpartition("/")
     return f"{head}/{last.replace('_', '').lower()}"
 

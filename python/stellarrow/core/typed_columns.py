@@ -4,18 +4,52 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import in_order
 from stellarrow.errors import SchemaMismatch
 
 _NAME: Final = b"declared_name"
 _TYPE: Final = b"declared_type"
 _PART: Final = b"declared_part"
 INTERFACES: Final = b"interfaces"  # of a schema: whose declarations its columns are, by hash of code
+_RAW: Final = ("topics_xdr", "key_json")  # the first of the columns behind those of the contract
 _TOLD: Final = ", as the contract declares it."
 _OF_LATER_CODE: Final = re.compile(r"_(?:[0-9a-f]{8}|asset)$")
+
+
+@dataclass(frozen=True, slots=True)
+class FixedColumns:
+    """The columns that all tables of events, or of storage, have: one object each, however many tables."""
+
+    before: tuple[pa.Field, ...]
+    behind: tuple[pa.Field, ...]
+
+    @classmethod
+    def of(cls, schema: pa.Schema, own: Sequence[str]) -> FixedColumns:
+        """Take a table's columns apart; `own` are the names of those that the contract declares."""
+        fields = [*map(in_order, schema)]
+        at = next(place for place, field in enumerate(fields) if field.name in {*own, *_RAW})
+        return cls(tuple(fields[:at]), tuple(fields[at + len(own) :]))
+
+    def around(self, own: pa.Schema) -> pa.Schema:
+        """Return a table's columns, with its own among them."""
+        metadata = dict(sorted((own.metadata or {}).items()))
+        return pa.schema([*self.before, *map(in_order, own), *self.behind], metadata)
+
+
+@lru_cache(maxsize=256)
+def _empty(kind: pa.DataType) -> pa.Array:
+    return pa.array([], kind)
+
+
+def no_rows(columns: pa.Schema) -> pa.RecordBatch:
+    """Return a batch without rows; its columns are shared by type, as there may be thousands of tables."""
+    return pa.RecordBatch.from_arrays([_empty(one.type) for one in columns], schema=columns)
 
 
 def is_declared(field: pa.Field) -> bool:
@@ -86,10 +120,6 @@ def with_own(schema: pa.Schema, own: Sequence[pa.Field], interfaces: bytes) -> p
     at = next(place for place, field in enumerate(fixed) if field.name in _RAW) if at is None else at
     metadata = {**(schema.metadata or {}), INTERFACES: interfaces}
     return pa.schema([*fixed[:at], *own, *fixed[at:]], dict(sorted(metadata.items())))
-
-
-# The first of the columns behind those that a contract declares.
-_RAW: Final = ("topics_xdr", "key_json")
 
 
 def _interfaces(schemas: Iterable[pa.Schema]) -> bytes:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import pyarrow as pa
 
+from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import is_typed
 from stellarrow.core.typed import Knowledge, Specs, TypedTables
 from stellarrow.core.typed_columns import united
@@ -16,7 +18,26 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline import made_before
 from stellarrow.pipeline.loop import is_open, wanted_ledgers
+from stellarrow.pipeline.spec_cache import SpecCache
+from stellarrow.pipeline.spec_following import FollowedTables, SpecFollower
 from stellarrow.protocols import Growing, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """Typed tables of ledgers, and what they were made from; `until` is the last ledger learned from."""
+
+    tables: TypedTables
+    network: Network
+    known: Knowledge
+    until: int
+
+    def followed(self, names: Sequence[str], options: DecodeOptions) -> FollowedTables:
+        """Return what decodes tables of ledgers that are still to come, in the columns there are now."""
+        self.known.seed({name: self.tables.schema(name) for name in self.tables.names})
+        follower = SpecFollower(self.known, self.network, cache=SpecCache())
+        return FollowedTables(follower, names, options, learned=self.until)
+
 
 Ledgers: TypeAlias = LedgerSet | LedgerRange | str | None
 Place: TypeAlias = str | os.PathLike[str]
@@ -31,11 +52,13 @@ def learned(
     network: str | Network | None = None,
     also: Callable[[Knowledge], None] | None = None,
     sinks: Iterable[object] = (),
-) -> tuple[TypedTables, Network]:
+    follows: bool = False,
+) -> Learned:
     """Compile the typed tables of these names from what the ledgers tell, and what the caller says.
 
     What `also` adds comes after the ledgers. Columns that the sinks have already stay, whatever these
-    ledgers tell. A contract whose interface is not known is warned of (SpecUnknown).
+    ledgers tell. A contract whose interface is not known is warned of (SpecUnknown). Ledgers that have no
+    end are refused, unless `follows`: what they tell is learned as they come.
     """
     from stellarrow.registry import find_network  # noqa: PLC0415  loads sources and sinks
 
@@ -43,8 +66,12 @@ def learned(
     known = Knowledge(names, specs)
     with opened(source) as place:
         network = find_network(place, network)
-        if not (known.is_complete and all("/events/" in name for name in names)):
-            _learn(known, place, network, ledgers)
+        due = _ending(wanted_ledgers(place, ledgers), place)
+        is_said = known.is_complete and all("/events/" in name for name in names)
+        if is_open(due) and not (is_said or follows):
+            raise _endless()
+        if not (is_said or is_open(due)):
+            _learn(known, place, network, due)
     if also:
         also(known)
     held = kept_columns(sinks := [*sinks])
@@ -53,8 +80,10 @@ def learned(
     if held:
         with opened(source) as place:
             made_before.refuse(known, tables.names, sinks, wanted_ledgers(place, ledgers))
+    if is_open(due) and (unknown := tables.unknown):
+        raise _endless(unknown)
     tables.warn()
-    return tables, network
+    return Learned(tables, network, known, 0 if is_open(due) else due.last if due else 0)
 
 
 def kept_columns(sinks: Iterable[object]) -> dict[str, pa.Schema]:
@@ -70,13 +99,16 @@ def kept_columns(sinks: Iterable[object]) -> dict[str, pa.Schema]:
     return {name: united(columns) for name, columns in found.items()}
 
 
-def _learn(known: Knowledge, source: Source, network: Network, ledgers: Ledgers) -> None:
-    due = ending(wanted_ledgers(source, ledgers), source)
-    if is_open(due):
-        raise ConfigError(
-            "typed tables are made of what the ledgers tell, and these have no end that is known: give"
-            " ledgers A:B, or say all with specs and ask for tables of events by name"
-        )
+def _endless(unknown: Iterable[str] = ()) -> ConfigError:
+    """Return the error of ledgers that have no end, of contracts of which nothing is known before them."""
+    whose = f" of {', '.join(unknown)}" if unknown else ""
+    return ConfigError(
+        f"typed tables{whose} are made of what the ledgers tell, and these have no end that is known: give"
+        " ledgers A:B, or the contract's interface (--spec C…=FILE.wasm, --specs PLACE, in Python specs)"
+    )
+
+
+def _learn(known: Knowledge, source: Source, network: Network, due: LedgerSet) -> None:
     for part in due:
         with closing(source.read(part)) as chunks:  # type: ignore[type-var]  # they are generators
             for chunk in chunks:
@@ -98,6 +130,14 @@ def opened(source: Place | Source) -> Iterator[Source]:
         )
     with closing(open_source(os.fspath(source))) as place:
         yield place
+
+
+def _ending(wanted: LedgerSet, source: Source) -> LedgerSet:
+    """The same; where the source cannot tell, the range stays open."""
+    try:
+        return ending(wanted, source)
+    except ConfigError:
+        return wanted
 
 
 def ending(wanted: LedgerSet, source: Source) -> LedgerSet:

@@ -6,16 +6,22 @@ there were at the beginning: what new code declares beside goes to `_other`, and
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from operator import itemgetter
 from typing import Final
 
 from stellarrow.core.choice import choice
+from stellarrow.core.decode import Decoder
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.typed import Knowledge, TypedTables
 from stellarrow.errors import StellarrowError
-from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, Network
+from stellarrow.pipeline.noted_source import noting
 from stellarrow.pipeline.spec_cache import SpecCache
+from stellarrow.protocols import Source
 
 Noted = Callable[[str, int, str | None], None]
 _CODE: Final = "contract_code"
@@ -74,3 +80,36 @@ class SpecFollower:
         for contract, ran in self.tables.ran.items():
             if self._noted and ran and ran != before.ran.get(contract):
                 self._noted(contract, last + 1, ran[-1][1])
+
+
+class FollowedTables:
+    """Decodes ledgers as they come, each with the interfaces known by then.
+
+    The ledgers up to `learned`, inclusive, were learned from before. Chunks are noted in their order by whom
+    reads the source that `noted_by` returns; any thread decodes them.
+    """
+
+    def __init__(
+        self, follower: SpecFollower, tables: Sequence[str], options: DecodeOptions, *, learned: int
+    ) -> None:
+        self._follower = follower
+        self._tables = tables
+        self._options = options
+        self._learned = learned
+        self._switches = [(0, self._decoder())]
+
+    def _decoder(self) -> Decoder:
+        return Decoder.of(self._tables, replace(self._options, typed=self._follower.tables))
+
+    def noted_by(self, source: Source) -> Source:
+        """Return the source, whose ledgers are learned from as they pass."""
+        return noting(source, self._note)
+
+    def _note(self, chunk: LedgerChunk) -> None:
+        if chunk.last > self._learned and self._follower.learn(chunk):
+            self._switches.append((chunk.first, self._decoder()))
+
+    def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
+        """Decode a chunk, as a Decoder does."""
+        at = bisect_right(self._switches, chunk.first, key=itemgetter(0)) - 1
+        return self._switches[at][1](chunk)

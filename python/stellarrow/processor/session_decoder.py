@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 
@@ -19,10 +19,11 @@ from stellarrow.core.tables import table
 from stellarrow.core.typed import TypedTables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LedgerBatch, LedgerChunk, Network
+from stellarrow.pipeline.noted_source import noting
 from stellarrow.pipeline.spec_following import SpecFollower
 from stellarrow.processor.thread_priority import lower_priority
-from stellarrow.protocols import Refetching, Source
+from stellarrow.protocols import Source
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
 
@@ -117,7 +118,7 @@ class Filtered:
 
     def feeding(self, source: Source) -> Source:
         """Return the source, noting what passes."""
-        return _Refetching(source, self) if isinstance(source, Refetching) else _Fed(source, self)
+        return noting(source, self.note)
 
     def note(self, chunk: LedgerChunk) -> None:
         """Note what holds from a chunk on, and what it tells of contracts."""
@@ -206,36 +207,6 @@ class _Way:
     decoder: Decoder = field(kw_only=False)
     unfiltered: Decoder | None = None
     drops_deleted: bool = False
-
-
-class _Fed:
-    """A source of which each chunk is noted, in order, before anybody decodes it."""
-
-    def __init__(self, source: Source, filtered: Filtered) -> None:
-        self._source = source
-        self._filtered = filtered
-
-    def available(self) -> LedgerSet:
-        return self._source.available()
-
-    def network(self) -> Network | None:
-        return self._source.network()
-
-    def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
-        for chunk in self._source.read(ledgers):
-            self._filtered.note(chunk)
-            yield chunk
-
-    def close(self) -> None:
-        self._source.close()
-
-
-class _Refetching(_Fed):
-    """The same of a source whose bytes may be damaged on their way."""
-
-    def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
-        assert isinstance(self._source, Refetching)  # noqa: S101  for the type checker
-        return self._source.refetch(chunk)
 
 
 def _kept(rows: pa.RecordBatch) -> pa.RecordBatch:

@@ -119,7 +119,8 @@ def scan(
         return scan_state(table, lambda one: scan(source, table=one, **choices))
     typed = None
     if is_typed(table) and not (extracted := _extracted(source, table, Filter(), None, None)):
-        typed, network = learned(source, [table], specs=specs, ledgers=asked, network=network)
+        made = learned(source, [table], specs=specs, ledgers=asked, network=network)
+        typed, network = made.tables, made.network
         table = typed.one(table)
     chosen = _named(Filter.of(where), filter, projection, table, columns, decoded=decoded)
     if extracted := _extracted(source, table, chosen, columns, asked):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -10,11 +11,14 @@ from typing import Any, Final
 from stellarrow.core.strkey import is_contract
 from stellarrow.core.tables import TYPED, is_typed
 from stellarrow.core.typed import Code, Knowledge
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.pipeline.spec_cache import SpecCache
+from stellarrow.sources.archive_specs import SpecArchive, is_archive
+from stellarrow.sources.spec_entries import SpecEntries, code_key, instance_key
 from stellarrow.storage.paths import local_path
 
+_HASH: Final = re.compile("[0-9a-f]{64}")
 _RPC: Final = ("rpc+http://", "rpc+https://", "http://", "https://")
 
 
@@ -34,12 +38,28 @@ def full_name(table: str, names: Mapping[str, str]) -> str:
     if not is_typed(table):
         return table
     target, slash, rest = table.removeprefix(TYPED).partition("/")
-    return f"{TYPED}{names.get(target, target)}{slash}{rest}"
+    return f"{TYPED}{_meant(target, names, table)}{slash}{rest}"
 
 
 def given_specs(spec: Iterable[str], names: Mapping[str, str]) -> dict[str, Code]:
     """Read `C…=FILE.wasm`, or a short name instead of the contract."""
-    return {names.get(one, one): code for one, code in pairs("--spec", spec).items()}
+    return {_meant(one, names, f"--spec {one}=…"): code for one, code in pairs("--spec", spec).items()}
+
+
+def _meant(target: str, names: Mapping[str, str], asked: str) -> str:
+    """Return the contract, or the hash of code, that is meant by itself or by its short name."""
+    meant = names.get(target, target)
+    if is_contract(meant) or _HASH.fullmatch(meant):
+        return meant
+    what = repr(target) if meant == target else f"{meant!r}, which is named {target!r},"
+    remedy = "check its letters and digits: C… has 56 of them, the last two are a checksum"
+    if meant == target and target not in names and not target.startswith("C"):
+        known = f"{TYPED}C…, or a short name and --name {target or 'kale'}=C… (CONTRACT_NAMES in settings)"
+        remedy = nearest(target, [*names], f"write {known}", show=repr)
+    raise ConfigError(
+        f"{asked}: {what} is neither a contract (C…) nor the hash of a contract's code (64 hex digits):"
+        f" {remedy}"
+    )
 
 
 def knowledge_of(
@@ -79,21 +99,32 @@ def _from_node(known: Knowledge, url: str, cache: SpecCache) -> None:
     from stellarrow.sources.rpc.specs import open_node  # noqa: PLC0415  an extra
 
     with open_node(url) as node:
-        for contract in filter(is_contract, known.targets):
-            if not known.history(contract) and (ran := node.ran(contract)):
-                known.note(contract, *ran)
-        _from_cache(known, cache)
-        for hash in known.missing():
-            if (code := node.code(hash)) is not None:
-                cache.put(code)
-                known.add_code(hash, code)
+        _from_entries(known, node, cache)
+
+
+def _from_entries(known: Knowledge, place: SpecEntries, cache: SpecCache) -> None:
+    unknown = [one for one in known.targets if is_contract(one) and not known.history(one)]
+    place.look_for(map(instance_key, unknown))
+    for contract in unknown:
+        if ran := place.ran(contract):
+            known.note(contract, *ran)
+    _from_cache(known, cache)
+    place.look_for(map(code_key, known.missing()))
+    for hash in known.missing():
+        if (code := place.code(hash)) is not None:
+            cache.put(code)
+            known.add_code(hash, code)
 
 
 def _from_folder(known: Knowledge, place: Path, cache: SpecCache) -> None:
     if not place.is_dir():
         raise ConfigError(
-            f"--specs is {place}: name a folder of .wasm files, one that extract wrote, or an RPC node (https://…)"
+            f"--specs is {place}: name a folder of .wasm files, one that extract wrote, a history archive on"
+            " disk, or an RPC node (https://…)"
         )
+    if is_archive(place):
+        _from_entries(known, SpecArchive(place), cache)
+        return
     files = {sha256(code).hexdigest(): code for code in map(Path.read_bytes, sorted(place.glob("*.wasm")))}
     if not files:
         _from_extract(known, place, cache)

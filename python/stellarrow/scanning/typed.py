@@ -2,32 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.core.arguments import check
 from stellarrow.core.tables import TYPED
-from stellarrow.core.typed import Code, Ran, Specs, TypedTables
+from stellarrow.core.typed import Code, Ran, Specs
+from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Place, learned
 from stellarrow.protocols import Source
-from stellarrow.scanning.reading import scan_typed
+from stellarrow.scanning.reading import scan, scan_typed
 from stellarrow.scanning.result import Scan
 from stellarrow.scanning.state import current, last_writes
+from stellarrow.storage.paths import local_path
 
 
 class TypedScans(Mapping[str, Scan]):
     """A contract's tables by name: `events/transfer`, `storage/Balance`, `state/Balance`; each is a Scan."""
 
-    def __init__(self, target: str, source: Place | Source, tables: TypedTables, choices: Any) -> None:
+    def __init__(
+        self, target: str, names: Iterable[str], scanned: Callable[[str], Scan], ran: Callable[[], list[Ran]]
+    ) -> None:
         self._target = target
-        self._source = source
-        self._tables = tables
-        self._choices = choices
+        self._scan = scanned
+        self._ran = ran
         whole = f"{TYPED}{target}/"
-        self._names = {name.removeprefix(whole): name for name in tables.names}
+        self._names = {name.removeprefix(whole): name for name in names}
         kept = [name for name in self._names if name.startswith("storage/")]
         self._names |= {name.replace("storage", "state", 1): self._names[name] for name in kept}
 
@@ -45,16 +49,14 @@ class TypedScans(Mapping[str, Scan]):
 
         return Scan(f"{TYPED}{self._target}/{name}", changes.place, changes.schema, now)
 
-    def _scan(self, table: str) -> Scan:
-        return scan_typed(self._source, table, self._tables, **self._choices)
-
     @property
     def ran(self) -> list[Ran]:
         """What the contract ran, in order: from which ledger on where that was seen, and the code's hash.
 
-        A hash of None is the Stellar Asset Contract.
+        A hash of None is the Stellar Asset Contract. Of what was extracted these are the interfaces that its
+        rows were read with.
         """
-        return [*self._tables.ran.get(self._target, ())]
+        return self._ran()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._names)
@@ -83,7 +85,8 @@ def typed(
 
     Args:
         contract: A contract (C…), or the hash of code (hex) for every contract seen to run it.
-        source: A path, glob or URL of ledgers, or a Source.
+        source: A path, glob or URL of ledgers, a Source, or a folder that typed tables were extracted into:
+            there nothing is read now, and `spec`, `specs` and `network` are not asked.
         spec: The interface to use at all times: a WebAssembly file or its bytes, a file of SCSpecEntry, or
             `stellar-asset`.
         specs: The same for others: by contract, or hash of code.
@@ -103,6 +106,50 @@ def typed(
     check(ledgers=ledgers, network=network, workers=workers)
     said = {**(specs or {}), **({contract: spec} if spec is not None else {})}
     name = f"{TYPED}{contract}"
-    tables, found = learned(source, [name], specs=said, ledgers=ledgers, network=network)
-    choices = {"ledgers": ledgers, "network": found, "workers": workers}
-    return TypedScans(contract, source, tables, choices)
+    if (extracted := _extracted(contract, source, said, ledgers)) is not None:
+        return extracted
+    made = learned(source, [name], specs=said, ledgers=ledgers, network=network)
+    choices: Any = {"ledgers": ledgers, "network": made.network, "workers": workers}
+    return TypedScans(
+        contract,
+        made.tables.names,
+        lambda table: scan_typed(source, table, made.tables, **choices),
+        lambda: [*made.tables.ran.get(contract, ())],
+    )
+
+
+def _extracted(
+    contract: str, source: Place | Source, said: Specs, ledgers: LedgerSet | LedgerRange | str | None
+) -> TypedScans | None:
+    """Return the tables that were extracted into a folder; None where the source is none."""
+    if not isinstance(source, str | os.PathLike) or (":" in str(source) and not local_path(source).exists()):
+        return None
+    from stellarrow.sinks.files.dataset import typed_tables  # noqa: PLC0415  loads Arrow's datasets
+
+    if (names := typed_tables(local_path(source), contract)) is None:
+        return None
+    if said:
+        raise ConfigError(
+            f"{source} holds tables that were made with the interfaces known then: leave out spec and specs,"
+            " or name the ledgers to read them anew"
+        )
+
+    def scanned(table: str) -> Scan:
+        return scan(source, table=table, ledgers=ledgers)
+
+    return TypedScans(contract, names, scanned, lambda: _ran(map(scanned, names)))
+
+
+def _ran(tables: Iterable[Scan]) -> list[Ran]:
+    """Return which interfaces rows were read with, in the order of their ledgers."""
+    seen: dict[int, dict[str | None, None]] = {}
+    for table in tables:
+        for batch in table:
+            told = batch.select(["ledger_sequence", "wasm_hash", "spec_status"])
+            for ledger, hash, status in zip(*told.to_pydict().values(), strict=True):
+                if status != "no_spec":
+                    seen.setdefault(ledger, {})[hash] = None
+    ran: list[Ran] = []
+    for ledger, hashes in sorted(seen.items()):
+        ran += [(ledger, hash) for hash in hashes if not ran or ran[-1][1] != hash]
+    return ran

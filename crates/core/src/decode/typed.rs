@@ -12,13 +12,14 @@ pub fn learn(data: &[u8], request: &Request, knowledge: &mut Knowledge) -> Resul
     Decoder::with(request, learner).push(data)
 }
 
-/// Decode all ledgers of the data: a batch for each table of the plan that is wanted, in their order.
+/// Decode all ledgers of the data: a batch for each table of the plan that is wanted, in their order,
+/// `None` where it has no rows.
 pub fn decode(
     data: &[u8],
     request: &Request,
     plan: &Plan,
     wanted: &[bool],
-) -> Result<(Vec<RecordBatch>, Option<Run>)> {
+) -> Result<(Vec<Option<RecordBatch>>, Option<Run>)> {
     let mut decoder = Decoder::with(request, Builder::new(plan, wanted));
     decoder.push(data)?;
     let (mut builder, run) = decoder.into_parts();

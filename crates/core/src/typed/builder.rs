@@ -33,25 +33,30 @@ type At<'t, 'l, 'w, 'a> = (&'t Ledger<'l>, &'t Transaction<'w, 'a>);
 pub struct Builder<'p> {
     plan: &'p Plan,
     wanted: &'p [bool],
-    tables: Vec<Table>,
+    /// Made when the first row comes: of thousands of tables few may have any.
+    tables: Vec<Option<Table>>,
     contracts: strkey::Recent,
 }
 
 impl<'p> Builder<'p> {
     /// Rows of the tables of a plan that are wanted.
     pub fn new(plan: &'p Plan, wanted: &'p [bool]) -> Self {
-        let is_wanted = |place: usize| wanted.get(place).is_some_and(|wanted| *wanted);
-        let tables = plan.tables.iter().enumerate();
-        let tables = tables.map(|(place, table)| Table::new(table, is_wanted(place))).collect();
+        let tables = plan.tables.iter().map(|_| None).collect();
         Self { plan, wanted, tables, contracts: strkey::Recent::new(strkey::CONTRACT) }
     }
 
-    /// Hand over a batch of each wanted table, in their order, and begin anew.
-    pub fn finish(&mut self) -> Result<Vec<RecordBatch>, ArrowError> {
+    /// Hand over a batch of each wanted table, in their order, and begin anew; `None` where it has no
+    /// rows: thousands of empty columns take more room than the rows of others.
+    pub fn finish(&mut self) -> Result<Vec<Option<RecordBatch>>, ArrowError> {
         let tables = self.tables.iter_mut().zip(&self.plan.tables).zip(self.wanted);
         let wanted = tables.filter(|(_, wanted)| **wanted);
         wanted
-            .map(|((table, known), _)| RecordBatch::try_new(known.schema.clone(), table.finish()?))
+            .map(|((table, known), _)| {
+                let Some(made) = table.as_mut().filter(|table| table.rows() > 0) else {
+                    return Ok(None);
+                };
+                RecordBatch::try_new(known.schema.clone(), made.finish()?).map(Some)
+            })
             .collect()
     }
 
@@ -138,7 +143,7 @@ impl<'p> Builder<'p> {
         if !self.wants(table) {
             return;
         }
-        let Some(made) = self.tables.get_mut(table) else { return };
+        let Some(made) = slot(&mut self.tables, self.plan, table) else { return };
         let found = Found { wasm: version.and_then(|one| one.wasm.as_ref()), status };
         if let Fixed::Events(rows) = &mut made.fixed {
             rows.push(at, (event, topics), &found, &mut self.contracts);
@@ -219,7 +224,7 @@ impl<'p> Builder<'p> {
             value_left: placed.is_none(),
         };
         let found = Found { wasm: version.and_then(|one| one.wasm.as_ref()), status };
-        let Some(made) = self.tables.get_mut(route.table) else { return };
+        let Some(made) = slot(&mut self.tables, self.plan, route.table) else { return };
         if let Fixed::Storage(rows) = &mut made.fixed {
             rows.push(at, of, item, (&found, &told), &mut self.contracts);
         }
@@ -235,6 +240,12 @@ impl<'p> Builder<'p> {
             arguments(made, route, item.key);
         }
     }
+}
+
+/// A table to add a row to.
+fn slot<'t>(tables: &'t mut [Option<Table>], plan: &Plan, place: usize) -> Option<&'t mut Table> {
+    let known = plan.tables.get(place)?;
+    Some(tables.get_mut(place)?.get_or_insert_with(|| Table::new(known)))
 }
 
 /// Write the values of a key that is a union's case.
@@ -271,25 +282,32 @@ impl Visitor for Builder<'_> {
 
 impl Rows for Builder<'_> {
     fn rows(&self) -> Vec<usize> {
-        self.tables.iter().map(Table::rows).collect()
+        self.tables.iter().map(|table| table.as_ref().map_or(0, Table::rows)).collect()
     }
 
     fn truncate(&mut self, rows: &[usize]) {
-        self.tables.iter_mut().zip(rows).for_each(|(table, rows)| table.truncate(*rows));
+        for (table, rows) in self.tables.iter_mut().zip(rows) {
+            if let Some(table) = table {
+                table.truncate(*rows);
+            }
+        }
     }
 
     fn sizes(&self) -> Vec<Vec<Size>> {
-        self.tables.iter().map(Table::sizes).collect()
+        let sizes = |table: &Option<Table>| table.as_ref().map(Table::sizes).unwrap_or_default();
+        self.tables.iter().map(sizes).collect()
     }
 
     fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
-        for (table, sizes) in self.tables.iter_mut().zip(sizes) {
+        for (place, sizes) in sizes.iter().enumerate().filter(|(_, sizes)| !sizes.is_empty()) {
             let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
-            table.reserve(&sizes);
+            if let Some(table) = slot(&mut self.tables, self.plan, place) {
+                table.reserve(&sizes);
+            }
         }
     }
 
     fn oversized(&self) -> Option<String> {
-        self.tables.iter().find_map(Table::oversized).map(str::to_owned)
+        self.tables.iter().flatten().find_map(Table::oversized).map(str::to_owned)
     }
 }

@@ -1,9 +1,9 @@
 //! Compiles what is known of a target to its tables, their columns, and where what goes.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use arrow_schema::Schema;
+use arrow_schema::{FieldRef, Schema};
 
 use super::asset;
 use super::columns::{Columns, Placed, Wanted};
@@ -16,6 +16,14 @@ use super::typed_table::{Rows, Spec, Target, TypedTable};
 use super::writer::{Expansion, plain};
 use crate::fixed_text::hex;
 use crate::values::{escape, scval};
+
+/// The columns that every table has: held once, however many tables there are.
+static EVENTS: LazyLock<Vec<FieldRef>> = LazyLock::new(|| shared(EventRows::fields()));
+static STORAGE: LazyLock<Vec<FieldRef>> = LazyLock::new(|| shared(StorageRows::fields()));
+
+fn shared(fields: Vec<arrow_schema::Field>) -> Vec<FieldRef> {
+    fields.into_iter().map(Arc::new).collect()
+}
 
 /// A table in the making.
 struct Draft {
@@ -34,6 +42,7 @@ pub struct Compiled {
     pub versions: Vec<Version>,
     /// What is not known: of whom, and why.
     pub lacking: Vec<(String, String)>,
+    interfaces: HashMap<Spec, Arc<Interface>>,
 }
 
 /// Compiles one target.
@@ -60,7 +69,7 @@ impl<'c> Compiler<'c> {
             specs.into_iter().filter_map(|one| Some((one, self.interface(one)?))).collect();
         let mut versions = HashMap::new();
         for (spec, interface) in known {
-            let version = self.version(spec, Arc::new(interface), contracts);
+            let version = self.version(spec, interface, contracts);
             versions.insert(spec, self.plan.versions.len());
             self.plan.versions.push(version);
         }
@@ -77,7 +86,17 @@ impl<'c> Compiler<'c> {
         Target { versions, other_events, other_storage }
     }
 
-    fn interface(&mut self, spec: Spec) -> Option<Interface> {
+    /// The interface, made once for all targets that have it.
+    fn interface(&mut self, spec: Spec) -> Option<Arc<Interface>> {
+        if let Some(known) = self.plan.interfaces.get(&spec) {
+            return Some(known.clone());
+        }
+        let made = Arc::new(self.made(spec)?);
+        self.plan.interfaces.insert(spec, made.clone());
+        Some(made)
+    }
+
+    fn made(&mut self, spec: Spec) -> Option<Interface> {
         let hash = match spec {
             Spec::Asset(unified) => return Some(Interface::of(&asset::model(unified))),
             Spec::Wasm(hash) => hash,
@@ -135,8 +154,8 @@ impl<'c> Compiler<'c> {
 
     fn draft(&mut self, rows: Rows, name: String) -> usize {
         let fields = match rows {
-            Rows::Events => EventRows::fields(),
-            Rows::Storage => StorageRows::fields(),
+            Rows::Events => &*EVENTS,
+            Rows::Storage => &*STORAGE,
         };
         if let Some(place) = self.places.get(&name) {
             return self.first + *place;
@@ -280,14 +299,13 @@ impl<'c> Compiler<'c> {
 
 impl Draft {
     fn finish(self, ran: &BTreeSet<String>) -> TypedTable {
-        let (mut fields, raw, key) = match self.rows {
-            Rows::Events => (EventRows::fields(), event_rows::RAW, event_rows::KEY),
-            Rows::Storage => (StorageRows::fields(), storage_rows::RAW, storage_rows::KEY),
+        let (fixed, raw, key) = match self.rows {
+            Rows::Events => (&*EVENTS, event_rows::RAW, event_rows::KEY),
+            Rows::Storage => (&*STORAGE, storage_rows::RAW, storage_rows::KEY),
         };
-        let behind = fields.split_off(fields.len() - raw);
-        let own = self.columns.fields;
-        fields.extend(own.iter().cloned());
-        fields.extend(behind);
+        let (before, behind) = fixed.split_at(fixed.len().saturating_sub(raw));
+        let own = shared(self.columns.fields);
+        let fields: Vec<_> = before.iter().chain(&own).chain(behind).cloned().collect();
         let interfaces: Vec<_> = self.interfaces.union(ran).cloned().collect();
         let metadata = HashMap::from([
             ("schema_version".to_owned(), "1.0".to_owned()),

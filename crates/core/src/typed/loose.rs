@@ -24,7 +24,7 @@ pub type LooseEvent<'a> = (Vec<&'a [u8]>, &'a [u8]);
 pub type LooseItem<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// Rows of events, by event_index, and of storage items, by change_index, of a contract: a batch for
-/// each table of the plan that is wanted.
+/// each table of the plan that is wanted, `None` where it has no rows.
 pub fn rows(
     plan: &Plan,
     wanted: &[bool],
@@ -32,7 +32,7 @@ pub fn rows(
     protocol: u32,
     events: &[LooseEvent<'_>],
     items: &[LooseItem<'_>],
-) -> Result<Vec<RecordBatch>> {
+) -> Result<Vec<Option<RecordBatch>>> {
     let values = events.iter().flat_map(|(topics, data)| topics.iter().chain([data]));
     let sound = |value: &&[u8]| skip::<SCVal>(value).is_some_and(<[u8]>::is_empty);
     let of_items = items.iter().flat_map(|(key, val)| [Some(key), val.as_ref()]);

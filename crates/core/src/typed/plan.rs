@@ -66,7 +66,7 @@ impl Plan {
             made.wasms.insert(wasm, made.targets.len());
             made.targets.push(target);
         }
-        let Compiled { tables, versions, lacking } = compiled;
+        let Compiled { tables, versions, lacking, .. } = compiled;
         Self { tables, versions, lacking, ..made }
     }
 }

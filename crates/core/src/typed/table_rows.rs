@@ -26,14 +26,14 @@ pub struct Table {
 }
 
 impl Table {
-    /// None yet; of its own it has columns only where it is wanted.
-    pub fn new(table: &TypedTable, wanted: bool) -> Self {
+    /// None yet.
+    pub fn new(table: &TypedTable) -> Self {
         let fixed = match table.rows {
             Kind::Events => Fixed::Events(Box::new(EventRows::new())),
             Kind::Storage => Fixed::Storage(Box::new(StorageRows::new())),
         };
-        let own = table.own.iter().filter(|_| wanted);
-        Self { fixed, own: own.map(|field| Store::new(field.data_type().clone())).collect() }
+        let own = table.own.iter().map(|field| Store::new(field.data_type().clone()));
+        Self { fixed, own: own.collect() }
     }
 
     /// Rows made so far.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use arrow_schema::{Field, SchemaRef};
+use arrow_schema::{FieldRef, SchemaRef};
 
 use super::knowledge::Hash;
 use super::routes::StorageRoute;
@@ -26,7 +26,7 @@ pub struct TypedTable {
     /// What its rows are.
     pub rows: Rows,
     /// The columns of the contract's own.
-    pub own: Vec<Field>,
+    pub own: Vec<FieldRef>,
     /// The columns that make a row unique for ever.
     pub key: &'static [&'static str],
 }

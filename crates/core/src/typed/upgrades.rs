@@ -94,7 +94,7 @@ fn an_event_is_read_with_the_code_of_its_time_and_a_changed_type_gets_a_column_o
     late.push(ContractEventType::CONTRACT, &CONTRACT, &[&moved], &small);
     Loose { index: 3, changes: &none, events: &late }.show(&at, &mut builder);
     let batches = builder.finish().expect("columns are sound");
-    let [rows] = &batches[..] else { panic!("one table was wanted") };
+    let [Some(rows)] = &batches[..] else { panic!("one table was wanted") };
     checked(rows);
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pyarrow as pa
 import pyarrow.dataset as ds
 
+from stellarrow.core.tables import TYPED, is_typed
+from stellarrow.core.typed import loose_name, target_of
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -122,7 +124,7 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
         return None
     tables = found_tables(open_files(place))
     known = [one for one in tables if isinstance(one, Listing)]
-    found = [one for one in known if one.shape.facts["table"] == name]
+    found = _named(known, name)
     if len(found) > 1:
         raise ConfigError(f"{place} holds {name} in {', '.join(map(str, found))}: name one of them")
     for listing in found:
@@ -133,8 +135,52 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
     for one in tables:
         if isinstance(one, Unreadable) and one.folder.rpartition("/")[2] == name:
             raise one.error
-    others = sorted({one.shape.facts["table"] for one in known})
-    raise SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
+    raise _without(place, name, known)
+
+
+def _named(known: Sequence[Listing], name: str) -> list[Listing]:
+    """Return the tables of a name; case and underscores do not matter to typed ones."""
+    if found := [one for one in known if one.shape.facts["table"] == name]:
+        return found
+    loose = [one for one in known if loose_name(one.shape.facts["table"]) == loose_name(name)]
+    return loose if is_typed(name) and len(loose) == 1 else []
+
+
+def _without(place: Path, name: str, known: Iterable[Listing]) -> SourceError:
+    """Say what there is instead; of typed tables those of the same contract, or of which contracts."""
+    names = sorted({one.shape.facts["table"] for one in known})
+    if not is_typed(name):
+        others = [one for one in names if not is_typed(one)]
+        if whose := _targets(names):
+            others.append(f"typed tables of {', '.join(whose)}")
+        return SourceError(f"{place} was extracted without {name}: it has {', '.join(others)}")
+    below = f"{TYPED}{target_of(name)}/"
+    if own := [one.removeprefix(below) for one in names if one.startswith(below)]:
+        return SourceError(f"{place} was extracted without {name}: of this contract it has {', '.join(own)}")
+    whose = _targets(names)
+    held = f"it has typed tables of {', '.join(whose)}" if whose else "it has no typed tables"
+    return SourceError(
+        f"{place} was extracted without {name}: {held}. Extract {TYPED}{target_of(name)} into it, or read the"
+        " ledgers themselves"
+    )
+
+
+def _targets(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(target_of(one) for one in names if is_typed(one)))
+
+
+def typed_tables(place: Path, target: str) -> list[str] | None:
+    """Return the names of a contract's typed tables below a folder; None where nothing was extracted there.
+
+    A SourceError where something was, without them.
+    """
+    if not is_extracted(place):
+        return None
+    known = [one for one in found_tables(open_files(place)) if isinstance(one, Listing)]
+    names = [one.shape.facts["table"] for one in known]
+    if own := [one for one in names if is_typed(one) and target_of(one) == target]:
+        return own
+    raise _without(place, f"{TYPED}{target}", known)
 
 
 def is_extracted(place: Path) -> bool:
