@@ -13,6 +13,8 @@ from stellarrow.config.sink_server import Exported
 from stellarrow.config.values import ADDRESS, FOLDER, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
+_KEPT_SHARE = 4  # one in so many
+
 
 @dataclass(frozen=True, kw_only=True)
 class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
@@ -62,6 +64,12 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     )
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
+
+    def page_bytes(self, *, is_within: bool) -> int:
+        """How much of HOT_MB is for what pages of files decode: all of it where no newer rows come."""
+        if not self.data:
+            return 0
+        return (self.hot_mb << 20) // (1 if self.is_stored_alone and not is_within else _KEPT_SHARE)
 
     @property
     def is_stored_alone(self) -> bool:

@@ -45,7 +45,6 @@ from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
 _LOOK_SECONDS: Final = 0.5  # between looks at what is stored
-_KEPT_SHARE: Final = 4  # of the memory for rows, one in so many for what pages of files decode
 _log: Final = logging.getLogger("stellarrow.analysis")
 
 
@@ -115,9 +114,7 @@ class AnalyticsService:
             return None
         is_all = settings.is_stored_alone and not self._is_within and "tables" not in settings.origins
         wanted = None if is_all else self._names()
-        is_alone = settings.is_stored_alone and not self._is_within
-        # What pages decode shares the memory for rows: all of it where none come.
-        kept = (settings.hot_mb << 20) // (1 if is_alone else _KEPT_SHARE)
+        kept = settings.page_bytes(is_within=self._is_within)
         made = Stored(settings.data, wanted, may_come=self._is_within, most_bytes=kept)
         return stack.enter_context(closing(made))
 
@@ -152,8 +149,8 @@ class AnalyticsService:
         names = streamed or (sorted(stored.tables) if alone and stored else self._names())
         if not names:
             raise ConfigError(f"{settings.data} holds no table that is served: extract one into it first")
-        rows = settings.hot_mb << 20
-        hot = Hot(() if alone else names, most_bytes=rows - rows // _KEPT_SHARE if stored else rows)
+        kept = settings.page_bytes(is_within=self._is_within)
+        hot = Hot(() if alone else names, most_bytes=(settings.hot_mb << 20) - kept)
         return Tables(names, hot=hot, stored=stored, network=network)
 
     def _network(self, stored: Stored | None) -> Network | None:
