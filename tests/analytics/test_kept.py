@@ -96,9 +96,9 @@ def test_pages_of_a_file_are_its_rows_in_order_and_read_it_once(
     opened: list[LedgerRange] = []
     real = type(table)._part
 
-    def counted(self: Any, part: LedgerRange, *rest: Any) -> Any:
+    def counted(self: Any, part: LedgerRange, *rest: Any, **how: Any) -> Any:
         opened.append(part)
-        return real(self, part, *rest)
+        return real(self, part, *rest, **how)
 
     monkeypatch.setattr(type(table), "_part", counted)
     question = Question(table=NAME, descending=descending)

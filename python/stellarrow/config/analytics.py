@@ -71,6 +71,10 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
             return 0
         return (self.hot_mb << 20) // (1 if self.is_stored_alone and not is_within else _KEPT_SHARE)
 
+    def row_bytes(self, *, is_within: bool) -> int:
+        """How much of HOT_MB is for the newest rows."""
+        return (self.hot_mb << 20) - self.page_bytes(is_within=is_within)
+
     @property
     def is_stored_alone(self) -> bool:
         """Whether no ledgers are followed: stored tables are named, and nothing else is."""
