@@ -24,7 +24,7 @@ FLOORS = {
     ),
     "analytics": (
         ("hashing", "columns", "coding"),
-        ("distinct", "keys"),
+        ("distinct", "keys", "bloom"),
         ("packed",),
         ("minute",),
         ("window",),

@@ -21,6 +21,7 @@ __all__ = [
     "framing",
     "json_text",
     "keys",
+    "may_hold",
     "meta_json",
     "schema",
     "sequences",
@@ -28,6 +29,7 @@ __all__ = [
     "spec_status",
     "stream",
     "tables",
+    "text_filter",
     "unescape",
 ]
 
@@ -136,6 +138,12 @@ def json_text(batch: Any, end: str) -> bytes | None:
 
 def csv_text(batch: Any) -> bytes | None:
     """Return a line of CSV a row, without a header; None where a column is of a type that no table has."""
+
+def text_filter(batch: Any) -> bytes | None:
+    """Return a split-block Bloom filter of every text in a batch; None where a column is no text."""
+
+def may_hold(filter: Any, text: str) -> bool:
+    """Tell whether a text may be among those that a filter was made of."""
 
 @final
 class Splitter:

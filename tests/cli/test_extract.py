@@ -34,6 +34,16 @@ def test_a_lake_becomes_tables(stellarrow: Run, make_lake: Lake, tmp_path: Path)
     assert sequences(tmp_path / "out" / "ledgers") == list(range(100, 140))
 
 
+def test_files_are_written_without_pandas_which_takes_longer_to_import_than_a_small_file_to_extract(
+    make_lake: Lake, tmp_path: Path
+) -> None:
+    words = ["extract", str(make_lake()), "--tables", "contract_events", "--to", f"parquet:{tmp_path}/out"]
+    code = f"import sys; from stellarrow.cli import invoke; invoke({words!r}); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert list((tmp_path / "out").rglob("*.parquet"))
+    assert "pandas" not in done.stdout.split()
+
+
 def test_the_default_place_is_where_sql_looks(
     stellarrow: Run, make_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

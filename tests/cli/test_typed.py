@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,25 @@ def test_contract_tells_the_ledgers_of_each_code_and_the_values_of_events_that_n
     cases = [line.split()[1] for line in kept]
     assert cases == [*sorted(cases[:-1]), "_other"]
     assert re.search(r"(?m)^//   111 trade\(C\w{55}, \[\d+, -50000000\]\) \[no_match\]$", told)
+
+
+def test_contract_takes_an_interface_that_the_ledgers_do_not_have(stellarrow: Run, tmp_path: Path) -> None:
+    asked = ("contract", FARM, "--source", LEDGER, "--network", "pubnet")
+    code, told, error = stellarrow(*asked, "--spec", f"{FARM}={CODE}")
+    assert (code, error) == (0, "")
+    assert "fn transfer(from: address, to: address, amount: i128)" in told
+    assert f"//     {sha256(CODE.read_bytes()).hexdigest()}" in told
+    (tmp_path / "any.wasm").write_bytes(CODE.read_bytes())
+    code, told, error = stellarrow(*asked, "--specs", tmp_path)
+    assert (code, "fn " in told, error.count(f"--spec {FARM}=FILE.wasm")) == (0, False, 1)
+    for flags, reason in (
+        (("--spec", f"{KALE}={CODE}"), f"and {FARM} is asked for"),
+        (("--spec", "farm"), "write it as NAME=VALUE"),
+    ):
+        code, _, error = stellarrow(*asked, *flags)
+        assert (code, reason in " ".join(error.split())) == (2, True), error
+    code, _, error = stellarrow("contract", FARM, "--specs", tmp_path)
+    assert (code, "give those with --source" in error) == (2, True)
 
 
 def test_contract_fits_a_terminal(stellarrow: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -15,13 +15,15 @@ import stellarrow as sa
 from fakes.rpc import RpcNode
 from stellarrow.core.strkey import CONTRACT as C
 from stellarrow.core.strkey import decode
-from stellarrow.core.typed import Knowledge
+from stellarrow.core.typed import Knowledge, wasm_of
 from stellarrow.pipeline.spec_cache import SpecCache
 from stellarrow.scanning.spec_places import learn_from
-from typed_specs import CONTRACT, text, u32
+from tables.golden import PACKAGED
+from typed_specs import CONTRACT, text, transfer_spec, u32
 
 CODE = (Path(__file__).parents[1] / "data" / "wasm" / "mock_sep_41_token.wasm").read_bytes()
 HASH = sha256(CODE).hexdigest()
+LEDGER = PACKAGED / "pubnet-58752000.xdr.zst"
 OWNER = bytes([7] * 32)
 INSTANCE = u32(6) + u32(0) + u32(1) + decode(CONTRACT, C) + u32(20) + u32(1) + u32(19)
 INSTANCE_KEY = u32(6) + u32(1) + decode(CONTRACT, C) + u32(20) + u32(1)
@@ -146,6 +148,13 @@ def test_a_cache_that_cannot_be_written_keeps_nothing_and_fails_no_one(tmp_path:
     (tmp_path / "file").write_text("")
     cache = SpecCache(tmp_path / "file" / "below")
     assert (cache.put(CODE), cache.get(HASH)) == (HASH, None)
+
+
+def test_code_that_was_found_earlier_is_known_to_all_that_read_ledgers() -> None:
+    code = wasm_of(transfer_spec("i128"))
+    SpecCache().put(code)
+    tables = sa.typed(sha256(code).hexdigest(), LEDGER, network="pubnet")
+    assert "events/Transfer" in tables
 
 
 def test_state_is_a_table_by_its_name_of_ledgers_of_files_and_in_sql(

@@ -6,6 +6,7 @@
 
 pub mod analytics;
 pub mod answers;
+pub mod bloom;
 pub mod coding;
 pub mod columns;
 pub mod contracts;

@@ -2,9 +2,10 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use stellarrow_analytics::bloom;
 use stellarrow_text::{Form, rows};
 
-use crate::convert::batch_of;
+use crate::convert::{Data, batch_of};
 
 fn written<'py>(
     py: Python<'py>,
@@ -31,4 +32,19 @@ pub fn csv_text<'py>(
     batch: &Bound<'_, PyAny>,
 ) -> PyResult<Option<Bound<'py, PyBytes>>> {
     written(py, batch, &Form::Csv)
+}
+
+#[pyfunction]
+pub fn text_filter<'py>(
+    py: Python<'py>,
+    batch: &Bound<'_, PyAny>,
+) -> PyResult<Option<Bound<'py, PyBytes>>> {
+    let batch = batch_of(batch)?;
+    let filter = py.detach(|| bloom::filter_of(batch.columns()));
+    Ok(filter.map(|filter| PyBytes::new(py, &filter)))
+}
+
+#[pyfunction]
+pub fn may_hold(filter: Data<'_>, text: &str) -> bool {
+    bloom::may_hold(filter.as_slice(), text)
 }

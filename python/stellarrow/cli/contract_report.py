@@ -15,11 +15,14 @@ import pyarrow as pa
 from stellarrow.cli.output import formatting
 from stellarrow.cli.typed_tables import telling
 from stellarrow.contracts.interface import signatures
-from stellarrow.core.contract import describe
-from stellarrow.core.typed import Ran
+from stellarrow.core.contract import describe, spec_json
+from stellarrow.core.typed import Code, Ran, wasm_of
 from stellarrow.core.typed_columns import own_columns
-from stellarrow.errors import SourceError
-from stellarrow.scanning import Scan, TypedScans, scan, typed
+from stellarrow.errors import ConfigError, SourceError
+from stellarrow.pipeline.spec_cache import SpecCache
+from stellarrow.scanning import Scan, TypedScans, scan
+from stellarrow.scanning.spec_places import given_specs, learn_from
+from stellarrow.scanning.typed import found_typed
 
 _LATEST: Final = 10  # events that are shown
 _LAST_PLACE: Final = "spec_status"  # the columns behind it are the contract's own, but for raw values
@@ -30,16 +33,21 @@ _TOGETHER: Final = ":\N{NO-BREAK SPACE}"  # a name and its value stay on a line
 _NARROWEST: Final = 40  # columns that lines are fitted to
 
 
-def report(contract: str, source: str, **choices: Any) -> Iterator[str]:
+def report(
+    contract: str, source: str, *, spec: str | None, specs: str | None, **choices: Any
+) -> Iterator[str]:
     """Yield the lines: interface, history of code, storage by case, latest events.
 
     On a terminal they fit its width, and long ids are shortened; elsewhere an event is a line, whole.
     """
+    said = given_specs((one for one in (spec or "").split(",") if one), {})
+    if others := {*said} - {contract}:
+        raise ConfigError(f"--spec says the interface of {', '.join(others)}, and {contract} is asked for")
     with telling():
-        tables = typed(contract, source, **choices)
+        tables = found_typed(contract, source, said, lambda known: learn_from(known, specs), **choices)
     ran = tables.ran
     width = _width()
-    yield from _interface(ran[-1] if ran else None, tables, source, choices)
+    yield from _interface(ran[-1] if ran else None, tables, source, said.get(contract), choices)
     yield "// code"
     yield from _history(ran)
     yield "// storage"
@@ -60,7 +68,7 @@ def _width() -> int | None:
 
 
 def _interface(
-    last: Ran | None, tables: TypedScans, source: str, choices: Mapping[str, Any]
+    last: Ran | None, tables: TypedScans, source: str, said: Code | None, choices: Mapping[str, Any]
 ) -> Iterator[str]:
     if last is None:
         return
@@ -68,6 +76,10 @@ def _interface(
         yield "// The Stellar Asset Contract (CAP-46-6): functions of SEP-41, and these events"
         yield from _declared_events(tables)
         yield ""
+        return
+    code = SpecCache().get(last[1])
+    if told := spec_json(wasm_of(said) if said else code) if said or code else None:
+        yield from signatures(told)
         return
     with suppress(SourceError):  # an extract may have no contract_code, or not its interface
         where = f"contract_code_hash = '{last[1]}'"

@@ -22,3 +22,8 @@ def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
     start = bisect_left(numbers, ledgers.first)
     stop = bisect_left(numbers, ledgers.end + 1, lo=start)
     return rows.slice(start, stop - start)
+
+
+def no_rows(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch without rows; pyarrow's own ways to one import pandas where it is installed (0.3 s)."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)

@@ -11,6 +11,7 @@ from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.damage import damaged
+from stellarrow.sinks.files.group_index import index_path
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
@@ -145,3 +146,5 @@ def _paths(listing: Listing, ledgers: LedgerRange, files: Sequence[KeptFile]) ->
     entry = entry_path(listing.shape.folder, ledgers)
     paths = [f"{listing.shape.folder}/{kept.path}" for kept in files]
     yield from [entry, *paths] if listing.shape.partition else [*paths, entry]
+    if listing.shape.is_indexed:
+        yield index_path(listing.shape.folder, ledgers)

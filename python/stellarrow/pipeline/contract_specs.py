@@ -72,6 +72,7 @@ def learned(
             raise _endless()
         if not (is_said or is_open(due)):
             _learn(known, place, network, due)
+    _cached(known)
     if also:
         also(known)
     held = kept_columns(sinks := [*sinks])
@@ -97,6 +98,14 @@ def kept_columns(sinks: Iterable[object]) -> dict[str, pa.Schema]:
             for name, columns in kind.typed_columns(place).items():
                 found.setdefault(name, []).append(columns)
     return {name: united(columns) for name, columns in found.items()}
+
+
+def _cached(known: Knowledge) -> None:
+    """Know code that was found earlier on this machine: it is compared with its hash."""
+    cache = SpecCache()
+    for hash in known.missing():
+        if code := cache.get(hash):
+            known.add_code(hash, code)
 
 
 def _endless(unknown: Iterable[str] = ()) -> ConfigError:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from stellarrow.core.arguments import check
 from stellarrow.core.tables import TYPED
-from stellarrow.core.typed import Code, Ran, Specs
+from stellarrow.core.typed import Code, Knowledge, Ran, Specs
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Place, learned
@@ -105,10 +105,25 @@ def typed(
     """
     check(ledgers=ledgers, network=network, workers=workers)
     said = {**(specs or {}), **({contract: spec} if spec is not None else {})}
-    name = f"{TYPED}{contract}"
+    choices: Any = {"ledgers": ledgers, "network": network, "workers": workers}
+    return found_typed(contract, source, said, None, **choices)
+
+
+def found_typed(
+    contract: str,
+    source: Place | Source,
+    said: Specs,
+    also: Callable[[Knowledge], None] | None,
+    *,
+    ledgers: LedgerSet | LedgerRange | str | None,
+    network: str | Network | None,
+    workers: int | None = None,
+) -> TypedScans:
+    """Return the tables; `also` adds to what is said and what the ledgers tell."""
     if (extracted := _extracted(contract, source, said, ledgers)) is not None:
         return extracted
-    made = learned(source, [name], specs=said, ledgers=ledgers, network=network)
+    name = f"{TYPED}{contract}"
+    made = learned(source, [name], specs=said, ledgers=ledgers, network=network, also=also)
     choices: Any = {"ledgers": ledgers, "network": made.network, "workers": workers}
     return TypedScans(
         contract,

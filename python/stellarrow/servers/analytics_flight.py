@@ -17,6 +17,7 @@ from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.refusals import NotFound
 from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES
+from stellarrow.core.rows import no_rows
 from stellarrow.errors import TooManyCalls, nearest
 from stellarrow.ledgers import LedgerSet
 from stellarrow.net.address import Address
@@ -105,7 +106,7 @@ class _Answers:
         with self.query(command) as (read, found):
             batches = [*found]  # bounded; what waits for a slow reader holds up no other query
             told = {"as_of_ledger": read.as_of, "truncated": found.truncated, **_left(read.gaps())}
-        return found.schema, batches or [pa.RecordBatch.from_pylist([], found.schema)], told
+        return found.schema, batches or [no_rows(found.schema)], told
 
     @contextmanager
     def query(

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.tailing import EARLIEST, LATEST, Part, Tail
+from stellarrow.core.rows import no_rows
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.processor.reads.cursor import Cursor, Place
@@ -124,13 +125,13 @@ class RowStream:
         """Tell of ledgers that passed without rows."""
         if self._silent_from:
             first, self._silent_from = self._silent_from, 0
-            empty = pa.RecordBatch.from_pylist([], self._tail.schema)
+            empty = no_rows(self._tail.schema)
             yield empty, self._say(first, self._place.after, self._place)
 
     def _gap(self) -> Iterator[Sent]:
         """Tell of ledgers that are not here behind all that was sent, in a batch of no ledger."""
         if self._gaps and not self._silent_from:
-            yield pa.RecordBatch.from_pylist([], self._tail.schema), self._say(0, 0, self._place)
+            yield no_rows(self._tail.schema), self._say(0, 0, self._place)
 
     def _say(self, first: int, last: int, place: Place) -> dict[str, Any]:
         """Return what is told of a batch; ledgers that are not here belong to none, and are named."""

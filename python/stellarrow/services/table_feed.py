@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from stellarrow import registry
 from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.core.rows import no_rows
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerRun, LedgerSet
@@ -178,9 +179,7 @@ class TableFeed:
             question = Question(table=name, columns=tuple(kept.names))
             found = [one.select(kept.names) for one in snapshot.read(question, part)]
             rows[name] = (
-                pa.Table.from_batches(found).combine_chunks().to_batches()[0]
-                if found
-                else pa.RecordBatch.from_pylist([], kept)
+                pa.Table.from_batches(found).combine_chunks().to_batches()[0] if found else no_rows(kept)
             )
         count = part.end - part.first + 1
         run = LedgerRun(count, part.first, part.end, 0, 0, "", "", 0, 0)

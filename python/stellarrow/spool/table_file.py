@@ -12,6 +12,7 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import no_rows
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.storage.atomic import write_all
 from stellarrow.storage.private import private_file
@@ -103,7 +104,7 @@ class TableFile:
             if part.rows:
                 yield self._rows(part, mapped.slice(part.offset - start, part.length))
             else:
-                yield pa.RecordBatch.from_pylist([], schema=self._schema)
+                yield no_rows(self._schema)
 
     def close(self) -> None:
         if self._file:

@@ -20,13 +20,12 @@ from stellarrow.core.tables import schema
 from stellarrow.errors import nearest
 from stellarrow.filter import Filter
 from stellarrow.net.redaction import shortened
+from stellarrow.sinks.files.group_index import ACCOUNTS, Probe, Wanted
 from stellarrow.sql import compile_sql
 
 if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
 
-# The columns that say whose a row is, in the tables that have them.
-ACCOUNTS: Final = ("from", "to", "account", "fee_account", "balance_holder")
 _EVENTS: Final = ("event_type", "operation_type")
 _COLUMNS: Final = {
     "contract_ids": ("contract_id",),
@@ -36,6 +35,8 @@ _COLUMNS: Final = {
     "event_names": ("event_name",),
 }
 NATIVE: Final = "native"
+_CONTRACT: Final = 56  # letters of its id
+_PROBED: Final = 64  # values: of more, most row groups have some
 _NATIVE_TYPES: Final = (NATIVE, "AssetTypeAssetTypeNative")
 
 
@@ -69,10 +70,14 @@ def lists_of(columns: pa.Schema) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Conditions made for a table; called with rows, it returns those that are meant."""
+    """Conditions made for a table; called with rows, it returns those that are meant.
+
+    `probe` is what of them an index of row groups can be asked.
+    """
 
     expression: pc.Expression | None = None
     computed: Computation | None = field(default=None, repr=False)
+    probe: Probe = ()
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         return self.compute(rows if self.expression is None else rows.filter(self.expression))
@@ -100,7 +105,26 @@ def compiled(table: str, columns: pa.Schema, asked: Conditions) -> Compiled:
             whole = schema(table, decoded=True)
             computed = compile_sql(table, columns, Filter(where=asked.where), whole=whole)
         terms += _pushed(computed, columns)
-    return Compiled(reduce(and_, terms) if terms else None, computed)
+    return Compiled(reduce(and_, terms) if terms else None, computed, _probe(asked))
+
+
+def _probe(asked: Conditions) -> Probe:
+    """Return what an index of row groups can be asked: each list that it knows of all values."""
+    accounts: list[Wanted | None] = [(("accounts", one),) for one in asked.accounts]
+    contracts: list[Wanted | None] = [(("contract_id", one),) for one in asked.contract_ids]
+    terms = [accounts, contracts, [_probed(one) for one in asked.assets]]
+    return tuple(
+        tuple(one for one in term if one) for term in terms if 0 < len(term) <= _PROBED and None not in term
+    )
+
+
+def _probed(asset: str) -> Wanted | None:
+    code, _, issuer = asset.partition(":")
+    if asset in (NATIVE, "XLM"):
+        return None  # told by the asset's type, of which there is no filter
+    if len(asset) == _CONTRACT:
+        return (("contract_id", asset),)
+    return (("asset_code", code), ("asset_issuer", issuer)) if issuer else (("asset_code", code),)
 
 
 def _check_words(table: str, values: Sequence[str]) -> None:
@@ -123,7 +147,7 @@ def _assets(values: Sequence[str], columns: pa.Schema) -> pc.Expression:
         code, _, issuer = value.partition(":")
         if value in (NATIVE, "XLM"):
             terms.append(pc.field("asset_type").isin(list(_NATIVE_TYPES)))
-        elif len(value) == 56 and "contract_id" in columns.names:
+        elif len(value) == _CONTRACT and "contract_id" in columns.names:
             terms.append(pc.field("contract_id") == value)
         elif issuer:
             terms.append((pc.field("asset_code") == code) & (pc.field("asset_issuer") == issuer))

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.windows import NAMES, TABLES, Analytics, counted_columns
+from stellarrow.core.rows import no_rows
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 
@@ -144,7 +145,7 @@ def _rows(snapshot: Snapshot, part: LedgerRange) -> pa.RecordBatch:
     columns: tuple[Any, ...] = tuple(counted_columns(snapshot.name, snapshot.schema.names))
     schema = snapshot.answer_schema(columns)
     found = [*snapshot.read(Question(table=snapshot.name, columns=columns), part)]
-    return pa.concat_batches(found) if found else pa.RecordBatch.from_pylist([], schema)
+    return pa.concat_batches(found) if found else no_rows(schema)
 
 
 def plain_numbers(found: pa.Table) -> pa.Table:

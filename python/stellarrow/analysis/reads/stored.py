@@ -5,7 +5,7 @@ A folder is looked at again every now and then, by one thread for all readers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -16,21 +16,23 @@ import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.conditions import Compiled
 from stellarrow.analysis.reads.departures import Departures, KnownRecords
-from stellarrow.analysis.reads.kept import KeptRows
+from stellarrow.analysis.reads.indexes import Indexes
+from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
+from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.core.tables import is_typed
-from stellarrow.errors import ConfigError, Unavailable
+from stellarrow.errors import ConfigError, SinkError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.dataset import verifying
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place, open_existing
+from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.pieces import pieces
+from stellarrow.sinks.files.proof import held_files
 from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
 from stellarrow.storage.files import FileStore, Found, Gone
 
-_BATCH: Final = 1 << 15  # rows
 _RETRY_SECONDS: Final = 1.0
 
 
@@ -42,13 +44,24 @@ class StoredTable:
     ranges: tuple[LedgerRange, ...] = ()
     coverage: LedgerSet = field(default_factory=LedgerSet)
     kept: KeptRows = field(default_factory=KeptRows, repr=False, compare=False)
+    indexes: Indexes = field(default_factory=Indexes, repr=False, compare=False)
+    held: tuple[LedgerRange, ...] = ()  # as the files are named
     departures: Departures = field(default_factory=Departures, compare=False)
 
     @classmethod
-    def look(cls, listing: Listing, kept: KeptRows | None = None) -> StoredTable:
+    def look(
+        cls, listing: Listing, kept: KeptRows | None = None, indexes: Indexes | None = None
+    ) -> StoredTable:
         parts = listing.parts()
-        found = tuple(part for _, part in trusted(parts))
-        return cls(listing, found, LedgerSet(parts), KeptRows() if kept is None else kept)
+        found = [*trusted(parts)]
+        return cls(
+            listing,
+            tuple(part for _, part in found),
+            LedgerSet(parts),
+            KeptRows() if kept is None else kept,
+            Indexes() if indexes is None else indexes,
+            tuple(held for held, _ in found),
+        )
 
     def without(self, records: Iterable[Found], known: KnownRecords) -> StoredTable:
         """Return the same with what left, by the records that were listed after its files."""
@@ -90,12 +103,9 @@ class StoredTable:
             return
         parts = [both for part in self.ranges for both in LedgerSet([part]) & LedgerSet([ledgers])]
         for part in reversed(parts) if descending else parts:
-            batches = self._part(part, columns, conditions)
-            if descending:
-                for rows in reversed([*batches]):
-                    yield from turned(rows)
-            else:
-                yield from batches
+            batches = self._part(part, columns, conditions, descending=descending, is_page=is_page)
+            for rows in batches:
+                yield from turned(rows) if descending else (rows,)
 
     def _kept(
         self, ledgers: LedgerRange, columns: Sequence[str], *, descending: bool
@@ -114,19 +124,28 @@ class StoredTable:
         ]
 
     def _part(
-        self, part: LedgerRange, columns: Sequence[str], conditions: Compiled
+        self,
+        part: LedgerRange,
+        columns: Sequence[str],
+        conditions: Compiled,
+        *,
+        descending: bool = False,
+        is_page: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a file's ledgers; of a few that are looked for, all that were found at once."""
+        """Yield the rows of a file's ledgers, each batch in order, and batches in order or from the last."""
         shape = self.listing.shape
         name = shape.facts["table"]
         needed = self._needed(columns)
         expression = conditions.expression
-        if expression is not None and shape.format.name == "parquet":
-            found = self._matching(part, needed, expression)
+        searched = expression is not None and shape.format.name == "parquet"
+        if searched and expression is not None:
+            found = self._matching(part, needed, conditions, descending=descending, is_page=is_page)
         else:
             found = self._all(part, self.schema.names if expression is not None else needed, expression)
-        if expression is None and shape.partition is None:
+        if shape.partition is None and (searched or (expression is None and not descending)):
             yield from (in_order(rows, name) for rows in found)
+        elif expression is None and shape.partition is None:
+            yield from (in_order(rows, name) for rows in reversed([*found]))
         elif batches := [*found]:
             yield in_order(pa.concat_batches(batches), name)
 
@@ -139,19 +158,58 @@ class StoredTable:
                 yield rows if expression is None else rows.filter(expression)
 
     def _matching(
-        self, part: LedgerRange, columns: Sequence[str], expression: pc.Expression
+        self,
+        part: LedgerRange,
+        columns: Sequence[str],
+        conditions: Compiled,
+        *,
+        descending: bool,
+        is_page: bool,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield rows in no order; row groups whose statistics rule them out are passed over."""
-        schema = self.schema
-        for due, path, file in pieces(self.listing, part):
-            within = (pc.field(LEDGER) >= due.first) & (pc.field(LEDGER) <= due.end) & expression
+        """Yield rows run by run; row groups that an index or statistics rule out are passed over."""
+        expression = conditions.expression
+        if expression is None:
+            return
+        if self._is_ruled_out(part, conditions):
+            return
+        due_of: dict[str, tuple[KeptFile, list[int] | None]] = {}
+
+        def is_asked(held: LedgerRange, kept: KeptFile) -> bool:
+            groups = self.indexes.groups(self.listing, held, kept, conditions.probe)
+            due_of[f"{self.listing.shape.folder}/{kept.path}"] = kept, groups
+            return groups is None or bool(groups)
+
+        for due, path, file in pieces(self.listing, part, is_asked=is_asked, descending=descending):
+            kept, groups = due_of[path]
+            within = (pc.field(LEDGER) >= due.first) & (pc.field(LEDGER) <= due.end)
+            looked = Looked(
+                schema=self.schema,
+                columns=columns,
+                expression=within & expression,
+                groups=groups,
+                descending=descending,
+                keep=partial(self._run, part, kept.sha256) if is_page and kept.sha256 else None,
+            )
             with readable(self.listing.store, path):
-                fragment = verifying().make_fragment(file)
-                for rows in fragment.to_batches(
-                    schema=schema, columns=list(columns), filter=within, batch_size=_BATCH
-                ):
-                    if rows.num_rows:
-                        yield rows
+                yield from looked.within(file)
+
+    def _is_ruled_out(self, part: LedgerRange, conditions: Compiled) -> bool:
+        """Tell from the entry and the index alone whether none of a part's rows is meant."""
+        held = dict(zip(self.ranges, self.held, strict=True)).get(part)
+        if not conditions.probe or held is None:
+            return False
+        try:
+            files = held_files(self.listing, held)
+        except SinkError:
+            return False  # merged just now, or damaged: who opens it finds out
+        return all(self.indexes.groups(self.listing, held, kept, conditions.probe) == [] for kept in files)
+
+    def _run(
+        self, part: LedgerRange, sha256: str, number: int, decode: Callable[[], Batches]
+    ) -> Sequence[pa.RecordBatch]:
+        """Return the rows of a run that pages were read from lately, or of one that is decoded now."""
+        key = (self.listing.shape.folder, part, (sha256, str(number)))
+        return [piece.rows for piece in self.kept.picture(key, decode).pieces]
 
 
 @contextmanager
@@ -166,11 +224,19 @@ def _still_there() -> Iterator[None]:
 class Stored:
     """The tables of a place, by name; `look` finds out what there is now."""
 
-    def __init__(self, location: str, tables: Sequence[str] | None = None, *, may_come: bool = False) -> None:
-        """Open a place; one that `may_come` need not be there yet."""
+    def __init__(
+        self,
+        location: str,
+        tables: Sequence[str] | None = None,
+        *,
+        may_come: bool = False,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Open a place; one that `may_come` need not be there yet. So much is kept of rows for pages."""
         self._store: FileStore = Place.parse(location).open() if may_come else open_existing(location)
         self._tables: dict[str, StoredTable] = {}
-        self._kept = KeptRows()
+        self._kept = KeptRows(most_bytes)
+        self._indexes = Indexes()
         self._records = KnownRecords()
         self._wanted = None if tables is None else frozenset(tables)
         self.look()
@@ -181,6 +247,11 @@ class Stored:
     @property
     def tables(self) -> dict[str, StoredTable]:
         return self._tables
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of rows that pages were read from."""
+        return self._kept.size_bytes
 
     @property
     def network(self) -> str | None:
@@ -196,10 +267,14 @@ class Stored:
         if self._wanted is None or set(self._tables) < self._wanted:
             found = self._find()
         else:
-            found = {name: StoredTable.look(one.listing, self._kept) for name, one in before.items()}
+            found = {
+                name: StoredTable.look(one.listing, self._kept, self._indexes) for name, one in before.items()
+            }
         self._tables = self._without_departed(found)
+        whole = {(one.listing.shape.folder, held) for one in self._tables.values() for held in one.held}
         there = {(one.listing.shape.folder, part) for one in self._tables.values() for part in one.ranges}
         self._kept.forget(lambda key: key[:2] not in there)
+        self._indexes.forget(lambda key: key not in whole)
         return _facts(before) != _facts(self._tables)
 
     def _without_departed(self, tables: dict[str, StoredTable]) -> dict[str, StoredTable]:
@@ -225,7 +300,7 @@ class Stored:
                 continue  # a typed table has no key, in whose order its rows would be told
             if name in found:
                 raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
-            found[name] = StoredTable.look(one, self._kept)
+            found[name] = StoredTable.look(one, self._kept, self._indexes)
         return found
 
     def close(self) -> None:

@@ -17,6 +17,7 @@ from stellarrow.protocols import Compacting
 from stellarrow.records.lease import LeaseHeld
 from stellarrow.records.singleton import Confirm, singly
 from stellarrow.sinks.files.compaction import compact, windows
+from stellarrow.sinks.files.indexing import reindex
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.superseding import clean
 from stellarrow.verification.stored_tables import is_no_folder, opened
@@ -83,6 +84,8 @@ def _merged(listing: Listing, ledgers_per_file: int, confirm: Confirm) -> int:
         for around in windows(listing, ledgers_per_file):
             confirm(f"merge {listing} {around}")
             gone += compact(listing, around)
+        confirm(f"index {listing}")
+        reindex(listing)
         return gone
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -38,8 +38,10 @@ _LACKS: Final = {
 @click.option("--source", metavar="PLACE", help="Ask ledgers there: code over time, storage, latest events.")
 @list_option("--ledgers", metavar="RANGES", help="Which of them: A:B, A:+N, 2024-07-01, or a list.")
 @click.option("--network", metavar="NAME", help="Their network, where they do not tell it.")
+@list_option("--spec", metavar="LIST", help="C…=FILE.wasm, where the ledgers do not have its code.")
+@click.option("--specs", metavar="PLACE", help="Where code is: an extract, .wasm files, an archive, a node.")
 @click.option("--json", "as_json", is_flag=True, help="The interface as a JSON array of SCSpecEntry.")
-def command(contract: str, data: Path, as_json: bool, source: str | None, **ledgers: str | None) -> None:
+def command(contract: str, data: Path, as_json: bool, source: str | None, **asked: Any) -> None:
     """Print the interface of a contract: functions, structs, unions, enums, errors, events.
 
     CONTRACT_OR_WASM is a WebAssembly file, or a contract id (C…) looked up in what extract wrote, which
@@ -56,9 +58,11 @@ def command(contract: str, data: Path, as_json: bool, source: str | None, **ledg
             raise ConfigError("--source tells of a contract in words: leave out --json")
         from stellarrow.cli.contract_report import report  # noqa: PLC0415  loads sources
 
-        for line in report(contract, source, **ledgers):
+        for line in report(contract, source, **asked):
             click.echo(line)
         return
+    if asked["spec"] or asked["specs"]:
+        raise ConfigError("--spec and --specs say how to read ledgers: give those with --source")
     code = local_path(contract).read_bytes() if local_path(contract).is_file() else _extracted(contract, data)
     spec = spec_json(code)
     if spec is None:

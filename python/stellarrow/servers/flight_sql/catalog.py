@@ -8,6 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import pyarrow as pa
 
+from stellarrow.core.rows import no_rows
 from stellarrow.extras import needing
 from stellarrow.sql.sandbox_rules import CATALOG, SCHEMA
 
@@ -72,12 +73,13 @@ def answer(message: Any, tables: Schemas) -> pa.Table | None:
     if isinstance(message, messages.CommandGetTableTypes):
         return _rows(TABLE_TYPES, [{"table_type": _TABLE}])
     if isinstance(message, messages.CommandGetPrimaryKeys):
-        return PRIMARY_KEYS.empty_table()  # rows are unique by their place, which is no constraint
+        # Rows are unique by their place, which is no constraint.
+        return pa.Table.from_batches([no_rows(PRIMARY_KEYS)])
     if isinstance(
         message,
         messages.CommandGetExportedKeys | messages.CommandGetImportedKeys | messages.CommandGetCrossReference,
     ):
-        return FOREIGN_KEYS.empty_table()
+        return pa.Table.from_batches([no_rows(FOREIGN_KEYS)])
     return None
 
 

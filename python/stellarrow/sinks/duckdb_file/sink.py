@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.core.rows import no_rows
 from stellarrow.core.tables import columns_of
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.filter import Filter
@@ -63,6 +64,10 @@ class DuckDbSink:
         self._buffer_bytes = buffer_bytes
 
     options: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def writer_limit(self) -> str:
+        return f"DuckDB lets one process at a time write to {self._file}"
 
     @classmethod
     def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> DuckDbSink:
@@ -154,7 +159,7 @@ class DuckDbSink:
         left = self._buffer.ledgers - held
         if not left and not is_new:
             return
-        chosen, written = [kept.columns.empty_table()], list[Entry]()
+        chosen, written = [pa.Table.from_batches([no_rows(kept.columns)])], list[Entry]()
         for batch, part in self._buffer.parts(left):
             for one in part:
                 rows = _within(batch.tables[kept.asked], one)

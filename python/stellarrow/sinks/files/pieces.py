@@ -6,7 +6,7 @@ gone has become part of a wider one: the ledgers, and folders, that were not rea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pyarrow as pa
 
@@ -14,20 +14,36 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing
+from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.proof import held_files, proven_file
 from stellarrow.storage.files import Gone
 
 Piece = tuple[LedgerRange, str, pa.NativeFile]
+Asked = Callable[[LedgerRange, KeptFile], bool]  # of a range's file, before it is opened
 
 
-def pieces(listing: Listing, wanted: LedgerRange | None = None) -> Iterator[Piece]:
-    """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe."""
+def every(_: LedgerRange, __: KeptFile) -> bool:
+    """Ask for every file."""
+    return True
+
+
+def pieces(
+    listing: Listing,
+    wanted: LedgerRange | None = None,
+    *,
+    is_asked: Asked = every,
+    descending: bool = False,
+) -> Iterator[Piece]:
+    """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe.
+
+    A file that is not asked for is passed over. Descending, ranges come from the last to the first.
+    """
     with listing.store.reading(listing.entries_folder):
         found = _within(listing, wanted)
         if wanted and wanted.last is not None:
             _refuse_departed(listing, LedgerSet([wanted]) - LedgerSet(part for _, part in found))
-        for held, part in found:
-            yield from _files(listing, held, part, set(), CHANCES)
+        for held, part in reversed(found) if descending else found:
+            yield from _Files(listing, is_asked, descending=descending).within(held, part, set(), CHANCES)
 
 
 def by_range(listing: Listing, wanted: LedgerSet) -> Iterator[tuple[LedgerRange, Iterator[Piece]]]:
@@ -35,7 +51,7 @@ def by_range(listing: Listing, wanted: LedgerSet) -> Iterator[tuple[LedgerRange,
     with listing.store.reading(listing.entries_folder):
         for held, part in trusted(listing.parts()):
             if LedgerSet([part]) & wanted:
-                yield part, _files(listing, held, part, set(), CHANCES)
+                yield part, _Files(listing).within(held, part, set(), CHANCES)
 
 
 def _within(listing: Listing, wanted: LedgerRange | None) -> list[tuple[LedgerRange, LedgerRange]]:
@@ -52,24 +68,30 @@ def _refuse_departed(listing: Listing, lost: LedgerSet) -> None:
         )
 
 
-def _files(
-    listing: Listing, held: LedgerRange, part: LedgerRange, done: set[str], chances: int
-) -> Iterator[Piece]:
-    try:
-        for kept in held_files(listing, held):
-            folder = kept.path.rpartition("/")[0]
-            if folder in done:
-                continue
-            with proven_file(listing, held, kept) as file:
-                yield part, f"{listing.shape.folder}/{kept.path}", file
-            done.add(folder)
-    except Gone:
-        now = [(other, due) for other, due in _within(listing, part) if other != held]
-        lost = LedgerSet([part]) - LedgerSet(due for _, due in now)
-        if not chances or lost:
-            _refuse_departed(listing, lost)
-            raise
-    else:
-        return
-    for other, due in now:
-        yield from _files(listing, other, due, set(done), chances - 1)
+class _Files:
+    def __init__(self, listing: Listing, is_asked: Asked = every, *, descending: bool = False) -> None:
+        self._listing = listing
+        self._is_asked = is_asked
+        self._descending = descending
+
+    def within(self, held: LedgerRange, part: LedgerRange, done: set[str], chances: int) -> Iterator[Piece]:
+        listing = self._listing
+        try:
+            for kept in held_files(listing, held):
+                folder = kept.path.rpartition("/")[0]
+                if folder in done:
+                    continue
+                if self._is_asked(held, kept):
+                    with proven_file(listing, held, kept) as file:
+                        yield part, f"{listing.shape.folder}/{kept.path}", file
+                done.add(folder)
+        except Gone:
+            now = [(other, due) for other, due in _within(listing, part) if other != held]
+            lost = LedgerSet([part]) - LedgerSet(due for _, due in now)
+            if not chances or lost:
+                _refuse_departed(listing, lost)
+                raise
+        else:
+            return
+        for other, due in reversed(now) if self._descending else now:
+            yield from self.within(other, due, set(done), chances - 1)

@@ -15,6 +15,7 @@ from stellarrow.core.tables import Table, TypedTable, columns_of, folder_of, wri
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats import Format, Writing
+from stellarrow.sinks.files.group_index import FileIndex, IndexBuilder, index_path, sections_of, write_index
 from stellarrow.sinks.files.layout import Partition, file_name
 from stellarrow.sinks.files.manifest import Entry, KeptFile, entry_path
 from stellarrow.sinks.files.runs import arranged
@@ -35,6 +36,15 @@ class Shape:
     @property
     def sort_by(self) -> str | None:
         return self.format.sort_by(self.schema)
+
+    @property
+    def is_indexed(self) -> bool:
+        """Whether its files get indexes: those in row groups, of accounts or assets."""
+        return self.format.name == "parquet" and bool(sections_of(self.schema))
+
+    def is_worth_an_index(self, rows: int) -> bool:
+        """Tell whether a range has rows enough: few are read as soon as an index is, and are merged later."""
+        return self.is_indexed and rows > self.format.block
 
     def path(self, ledgers: LedgerRange, folder: str = "") -> str:
         """Return a file's path below the table's folder."""
@@ -127,6 +137,7 @@ class RangeFiles:
             placed &= file.upload.place(f"{shape.folder}/{shape.path(ledgers, folder)}", new=whole)
         if placed or not whole:
             enter(self._store, shape, ledgers, self.kept(ledgers), new=not whole)
+            self._index(ledgers)
         return placed
 
     def replace(self, ledgers: LedgerRange) -> None:
@@ -141,6 +152,14 @@ class RangeFiles:
         for folder, file in sorted(self._files.items()):
             file.upload.place(f"{self._shape.folder}/{self._shape.path(ledgers, folder)}")
         enter(self._store, self._shape, ledgers, files, new=False)
+        self._index(ledgers)
+
+    def _index(self, ledgers: LedgerRange) -> None:
+        """Write the index of what was placed: last, as all holds without it."""
+        files = [*self._files.values()]
+        if self._shape.is_worth_an_index(sum(file.rows for file in files)):
+            path = index_path(self._shape.folder, ledgers)
+            write_index(self._store, path, self._shape.schema, [file.index() for file in files])
 
     def kept(self, ledgers: LedgerRange) -> list[KeptFile]:
         """Return what the manifest says of the ended files."""
@@ -164,13 +183,16 @@ class _File:
         self._footer_of = shape.format.footer
         self._footer = ""
         self._closed = False
-        self._rows = 0
+        self._index = IndexBuilder(shape.schema) if shape.is_indexed else None
+        self.rows = 0
         self._out = _Measured(upload)
         self._writing: Writing = shape.format.begin(self._out, shape.schema)
 
     def append(self, rows: pa.RecordBatch) -> None:
-        self._rows += rows.num_rows
+        self.rows += rows.num_rows
         self._writing.write(rows)
+        if self._index and rows.num_rows:
+            self._index.add(rows)
 
     def close(self, facts: dict[str, str]) -> None:
         self._closed = True  # also where it fails: a library must not be asked to end a file twice
@@ -187,8 +209,13 @@ class _File:
                 self.close({})
         self.upload.discard()
 
+    def index(self) -> FileIndex:
+        """Return the index of an ended file, empty where its table has none."""
+        held = self._index or IndexBuilder(pa.schema([]))
+        return held.built(self._out.sha256.hexdigest())
+
     def kept(self, path: str) -> KeptFile:
-        return KeptFile(path, self._out.bytes, self._rows, self._out.sha256.hexdigest(), self._footer)
+        return KeptFile(path, self._out.bytes, self.rows, self._out.sha256.hexdigest(), self._footer)
 
 
 class _Measured:

@@ -17,6 +17,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.core.rows import no_rows
 from stellarrow.sinks.files.dictionaries import decoded, encoded, ranks
 from stellarrow.sinks.files.layout import Partition
 
@@ -90,7 +91,7 @@ class Runs:
 def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     """Empty a list of batches into one, column by column, so that no more than one is there twice."""
     if len(batches) < 2:
-        return batches.pop() if batches else pa.RecordBatch.from_pylist([], schema)
+        return batches.pop() if batches else no_rows(schema)
     schema = batches[0].schema
     columns = [[batch.column(at) for batch in batches] for at in range(len(schema))]
     batches.clear()

@@ -11,6 +11,8 @@ from contextlib import suppress
 
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.group_index import index_path
+from stellarrow.sinks.files.indexing import sweep
 from stellarrow.sinks.files.layout import nested, superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile, entry_path
@@ -27,6 +29,7 @@ def clean(listing: Listing) -> None:
     """Remove what compaction replaced and did not come to remove; set files aside that no entry names."""
     folder = listing.shape.folder
     remove_replaced(listing)
+    sweep(listing)
     if listing.shape.partition and listing.orphans():
         with listing.store.alone(folder) as promised:
             if promised:
@@ -93,3 +96,5 @@ def drop(listing: Listing, ledgers: LedgerRange, files: Iterable[KeptFile]) -> N
     folder = listing.shape.folder
     listing.store.remove([f"{folder}/{kept.path}" for kept in files])
     listing.store.remove([entry_path(folder, ledgers)])
+    if listing.shape.is_indexed:
+        listing.store.remove([index_path(folder, ledgers)])

@@ -7,12 +7,14 @@ nothing: it ends the check. What is damaged, repair sets aside, so that the next
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.sinks.files.group_index import index_path
+from stellarrow.sinks.files.indexing import index_fault, index_names
 from stellarrow.sinks.files.layout import superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import entry_path
@@ -82,6 +84,9 @@ def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for orphan in listing.orphans() if listing.shape.partition else ():
         answer.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
+    indexes = index_names(listing)
+    answer |= indexes.keys()  # also of a range that is there no more: the next writer sweeps it
+    yield from _indexes(listing, {path: part for path, part in indexes.items() if part in ranges - damaged})
     files = listing.store.list(folder, deep=True)
     late = {*listing.parts(), *listing.entered()} - ranges  # written meanwhile: the next check reads them
     answer |= {entry_path(folder, ledgers) for ledgers in late}
@@ -92,6 +97,12 @@ def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for odd in listing.store.irregular(folder):
         if odd.path not in answer:
             yield Foreign(odd.path, odd.what)
+
+
+def _indexes(listing: Listing, indexes: Mapping[str, LedgerRange]) -> Iterator[Fault]:
+    for path, ledgers in sorted(indexes.items()):
+        if what := index_fault(listing, ledgers):
+            yield Fault(path, what, None)
 
 
 def _read(listing: Listing, ledgers: LedgerRange) -> Iterator[Fault | Sound]:
@@ -174,8 +185,9 @@ def _paths(listing: Listing, ledgers: LedgerRange) -> list[str]:
     """Return all files of a range, what makes it count first: whoever dies in between leaves no coverage."""
     shape = listing.shape
     entry = entry_path(shape.folder, ledgers)
+    index = [index_path(shape.folder, ledgers)] if shape.is_indexed else []
     if shape.partition is None:
-        return [f"{shape.folder}/{shape.path(ledgers)}", entry]
+        return [f"{shape.folder}/{shape.path(ledgers)}", entry, *index]
     name = shape.path(ledgers)
     files = listing.store.list(shape.folder, deep=True)
-    return [entry, *(file.path for file in files if file.path.rpartition("/")[2] == name)]
+    return [entry, *(file.path for file in files if file.path.rpartition("/")[2] == name), *index]

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pv
 
 from stellarrow.core.json_values import base64_of, moments, value
+from stellarrow.core.rows import no_rows
 from stellarrow.core.text import csv_text
 from stellarrow.core.typed_columns import is_declared
 from stellarrow.sinks.files.formats.added import grows
@@ -74,7 +75,7 @@ class Csv(TextFormat):
 class _Writing:
     def __init__(self, out: Any, schema: pa.Schema) -> None:
         self._out = out
-        pv.write_csv(pa.RecordBatch.from_pylist([], _plain(schema)), out)  # the header
+        pv.write_csv(no_rows(_plain(schema)), out)  # the header
 
     def write(self, rows: pa.RecordBatch) -> None:
         written = csv_text(rows)

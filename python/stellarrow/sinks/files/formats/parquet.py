@@ -22,6 +22,8 @@ _ROWS_A_GROUP: Final = 16_384
 _CONTRACTS_A_GROUP: Final = 512  # what the bloom filter of a group is made for: 1 KB
 _FALSE_POSITIVES: Final = 0.01
 _FACTS: Final = "stellarrow."
+_FEW_BYTES: Final = 4_096  # of a row group's dictionary, compressed
+_DICTIONARY_PART: Final = 4  # or so much of a column at most
 _MAGIC: Final = b"PAR1"
 _ENDING: Final = 8  # bytes: the footer's length, and the magic word
 _SCHEMA: Final = "ARROW:schema"  # where every Arrow reader looks for it
@@ -79,12 +81,11 @@ class Parquet:
         kept = answer.schema.to_arrow_schema()
         if not kept.equals(written(schema, kept.names)):
             raise ValueError("its columns are not the table's")
-        # Arrow reads lists of dictionaries of one row group only.
-        texts = [field.name for field in kept if field.name in REPEATED and pa.types.is_string(field.type)]
+        texts = _repeating(answer, kept)
         held = pq.ParquetFile(file, metadata=answer, read_dictionary=texts, page_checksum_verification=True)
         asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
         there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
-        for groups in _runs(answer):
+        for groups in run_groups(answer):
             read = held.read_row_groups(groups, there.names, use_threads=False).select(there.names)
             for run in read.combine_chunks().to_batches():
                 for rows in in_ledger_order(run, there):
@@ -142,8 +143,29 @@ def _leaves(schema: pa.Schema, names: Container[str]) -> list[str]:
     ]
 
 
-def _runs(held: pq.FileMetaData) -> Iterator[list[int]]:
-    """Tell row groups apart by run: a new one begins where all ledgers lie behind those before."""
+def _repeating(held: pq.FileMetaData, schema: pa.Schema) -> list[str]:
+    """Return the columns that are read as dictionaries: those of texts that repeat in this file, too.
+
+    Arrow makes one dictionary of those of all row groups, which costs more than it saves where they hold
+    nearly a text a row. Lists of dictionaries it reads of one row group only.
+    """
+    texts = {field.name for field in schema if field.name in REPEATED and pa.types.is_string(field.type)}
+    whole, dictionaries = dict.fromkeys(texts, 0), dict.fromkeys(texts, 0)
+    for group in map(held.row_group, range(held.num_row_groups)):
+        for column in map(group.column, range(group.num_columns)):
+            if (name := column.path_in_schema) in texts:
+                whole[name] += column.total_compressed_size
+                if column.has_dictionary_page:
+                    dictionaries[name] += column.data_page_offset - column.dictionary_page_offset
+    few = _FEW_BYTES * held.num_row_groups
+    return [name for name in sorted(texts) if dictionaries[name] <= max(few, whole[name] // _DICTIONARY_PART)]
+
+
+def run_groups(held: pq.FileMetaData) -> Iterator[list[int]]:
+    """Tell row groups apart by run: a new one begins where all ledgers lie behind those before.
+
+    ValueError where they do not tell their ledgers.
+    """
     groups: list[int] = []
     reach = -1
     at = held.schema.to_arrow_schema().names.index("ledger_sequence")

@@ -1,0 +1,160 @@
+"""Rows of accounts, assets and contracts are the same with indexes, without them, and with wrong ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+import stellarrow as sa
+from stellarrow.analysis.reads.conditions import Conditions
+from stellarrow.analysis.reads.hot import Hot
+from stellarrow.analysis.reads.indexes import Indexes
+from stellarrow.analysis.reads.paging import page, whole
+from stellarrow.analysis.reads.reading import Question, Tables
+from stellarrow.analysis.reads.stored import Stored
+from stellarrow.sinks.files import pieces, proof, runs
+from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.indexing import reindex
+from stellarrow.sinks.files.proof import held_files
+
+TABLE = "token_transfers"
+PLACES = ("ledger_sequence", "event_index")
+
+
+@pytest.fixture(params=["ledgers", "event_type"])
+def out(
+    request: pytest.FixtureRequest,
+    make_lake: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """Forty ledgers in files of ten, of many row groups and runs."""
+    monkeypatch.setattr(Parquet, "block", 7)
+    monkeypatch.setattr(runs, "SORTED", runs.Length(rows=40, text=1 << 20))
+    place = f"parquet:{tmp_path / 'out'}?ledgers=10&partition={request.param}"
+    sa.run(make_lake(100, 139), tables=[TABLE], sinks=[place], network="synthetic")
+    return tmp_path / "out"
+
+
+def opened(out: Path) -> Tables:
+    return Tables([TABLE], hot=Hot([], most_bytes=1), stored=Stored(str(out)), network=None)
+
+
+def answer(
+    tables: Tables, *, descending: bool = False, limit: int = 0, **lists: Any
+) -> list[tuple[int, int]]:
+    """Return the places of the rows, streamed or page by page."""
+    question = Question(table=TABLE, conditions=Conditions(**lists), columns=PLACES, descending=descending)
+    snapshot = tables.snapshot(TABLE)
+    if not limit:
+        batches = [*whole(snapshot, question)[1]]
+    else:
+        made = page(snapshot, question, limit=limit)
+        batches = [*made.batches]
+        while made.next is not None:
+            made = page(snapshot, question, limit=limit, cursor=made.next)
+            batches += made.batches
+    return [(row["ledger_sequence"], row["event_index"]) for rows in batches for row in rows.to_pylist()]
+
+
+def asked(out: Path) -> Iterator[tuple[dict[str, Any], list[tuple[int, int]]]]:
+    """Yield conditions of every account, asset and contract there is, and DuckDB's answer."""
+    connection = duckdb.connect()
+    connection.execute(
+        f"create view t as select * from read_parquet('{out}/*/**/*.parquet', union_by_name=true)"
+    )
+
+    def ask(where: str, *values: str) -> list[tuple[int, int]]:
+        rows = connection.execute(
+            f"select ledger_sequence, event_index from t where {where} order by all", values
+        ).fetchall()
+        return [(row[0], row[1]) for row in rows]
+
+    def values(what: str) -> list[tuple[str, ...]]:
+        return connection.execute(f"select distinct {what} from t order by all").fetchall()
+
+    for (one,) in values('unnest(["from", "to"])'):
+        if one:
+            yield {"accounts": (one,)}, ask('"from" = $1 or "to" = $1', one)
+    for code, issuer in values("asset_code, asset_issuer"):
+        if code and issuer:
+            found = ask("asset_code = $1 and asset_issuer = $2", code, issuer)
+            yield {"assets": (f"{code}:{issuer}",)}, found
+            yield {"assets": (code, "native")}, ask("asset_code = $1 or asset_type = 'native'", code)
+    for (one,) in values("contract_id"):
+        yield {"contract_ids": (one,)}, ask("contract_id = $1", one)
+        yield {"assets": (one,)}, ask("contract_id = $1", one)
+    yield {"accounts": ("G" + "B" * 55,)}, []
+    yield {"accounts": tuple(f"G{at:055}" for at in range(100))}, []
+
+
+def same(out: Path, step: int) -> int:
+    """Compare answers with DuckDB's; return how many rows were compared."""
+    tables, count = opened(out), 0
+    for at, (lists, expected) in enumerate(islice(asked(out), 0, None, step)):
+        assert answer(tables, **lists) == expected, lists
+        assert answer(tables, **lists, descending=True, limit=20 + at % 50) == expected[::-1], lists
+        count += len(expected)
+    return count
+
+
+def wrong_indexes(out: Path) -> list[Path]:
+    return sorted(out.glob(f"{TABLE}/_index/*.index"))
+
+
+@pytest.mark.parametrize("step", [pytest.param(1, marks=pytest.mark.slow), 31])
+def test_every_answer_is_duckdbs_with_indexes_without_and_with_wrong_ones(out: Path, step: int) -> None:
+    held = wrong_indexes(out)
+    assert len(held) == 4
+    count = same(out, step)
+    assert count > 20
+    held[0].write_bytes(b"harm")
+    held[1].write_bytes(held[2].read_bytes())
+    held[3].unlink()
+    assert same(out, step) == count
+
+
+def test_what_the_indexes_rule_out_is_not_opened(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths: list[str] = []
+    proven = proof.proven_file
+
+    def noting(listing: Any, ledgers: Any, kept: Any) -> Any:
+        paths.append(kept.path)
+        return proven(listing, ledgers, kept)
+
+    monkeypatch.setattr(pieces, "proven_file", noting)
+    tables = opened(out)
+    assert answer(tables, accounts=("never",), descending=True, limit=10) == []
+    assert paths == []
+    for path in wrong_indexes(out):
+        path.unlink()
+    assert answer(opened(out), accounts=("never",), descending=True, limit=10) == []
+    assert len(paths) >= 4
+    paths.clear()
+    (listing,) = [one.listing for one in opened(out).stored.tables.values()]  # type: ignore[union-attr]
+    assert reindex(listing) == 4
+    paths.clear()
+    assert answer(tables, accounts=("never",), limit=10) == []
+    assert paths == []
+
+
+def test_indexes_are_let_go_of_when_they_are_many_or_their_files_gone(out: Path) -> None:
+    tables = opened(out)
+    stored = tables.stored
+    assert stored
+    (table,) = stored.tables.values()
+    answer(tables, accounts=("never",))
+    assert table.indexes.size_bytes > 0
+    table.indexes.forget(lambda _: True)
+    assert table.indexes.size_bytes == 0
+    few = Indexes(most_bytes=1)
+    probe = (((("accounts", "never"),),),)
+    for held in table.held:
+        for kept in held_files(table.listing, held):
+            assert few.groups(table.listing, held, kept, probe) == []
+    assert few.size_bytes <= 1
