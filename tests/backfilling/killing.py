@@ -57,11 +57,10 @@ class Driver:
             assert time.monotonic() < deadline, self.log.read_text(errors="replace")[-3_000:]
             time.sleep(0.05)
             if self.files() > seen and len(self.killed) < kills:
-                time.sleep(self.dice.uniform(0.0, 0.5))
+                time.sleep(self.dice.uniform(0.0, 0.2))
                 victims = [(pid, line) for pid, line in below(driver.pid) if is_victim(line)]
-                if victims:
-                    pid, line = self.dice.choice(victims)
-                    seen = self.files()
+                seen = self.files() if victims else seen
+                for pid, line in self.dice.sample(victims, min(len(victims), self.dice.randint(1, 2))):
                     with suppress(ProcessLookupError):  # it ended by itself just now
                         os.kill(pid, signal.SIGKILL)
                         self.killed.append(line)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from backfilling.killing import Driver
+from backfilling.killing import Driver, Victims
 from fakes.engines import engine, environment, spark_environment
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.synthetic import synthetic
@@ -26,8 +26,10 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds workers in /proc"),
 ]
 KILLS = 50
-DRIVER_KILLS = 5
+DRIVER_KILLS = 2  # of each backfill
+ROUNDS = 12  # at most
 LEDGERS = 200  # a task each, so that there is progress between kills
+Drive = Callable[[list[str | Path], Mapping[str, str], Path], Driver]
 TABLES = ("ledgers", "contract_events")
 
 
@@ -64,7 +66,7 @@ def alone() -> list[str]:
 
 
 @pytest.fixture
-def drive(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
+def drive(tmp_path: Path) -> Iterator[Drive]:
     """Make drivers; what those that were killed left behind is ended."""
     made: list[Driver] = []
 
@@ -77,36 +79,51 @@ def drive(tmp_path: Path) -> Iterator[Callable[..., Driver]]:
         one.end_orphans()
 
 
-def survive(driver: Driver, wanted: dict[str, Counter[int]], victim: Callable[[bytes], bool]) -> None:
-    for number in range(DRIVER_KILLS):
-        driver.lose(files=8 * (number + 1))
-    there = driver.files()
-    report = json.loads(driver.run(victim, kills=KILLS + DRIVER_KILLS))
-    print(f"killed: {len(driver.killed)}, of them {DRIVER_KILLS} drivers; {there} files before the last run")
-    assert report["ledgers"] + report["skipped"] == LEDGERS
-    assert {table: counted(driver.place, table) for table in TABLES} == wanted
-    assert len(driver.killed) >= KILLS, "there was too little work for so many kills"
-    again = json.loads(driver.run(victim, kills=0))
-    assert (again["total"], again["skipped"]) == (0, LEDGERS)
-    print(f"a rerun of the finished job took {again['seconds']:.1f} s")
+def survive(made: Callable[[Path], Driver], wanted: dict[str, Counter[int]], victim: Victims) -> list[bytes]:
+    """Run backfills until enough was killed, each to its end; return the command lines of what was killed."""
+    killed = list[bytes]()
+    for number in range(ROUNDS):
+        driver = made(Path(f"out-{number}"))
+        for again in range(DRIVER_KILLS):
+            driver.lose(files=8 * (again + 1))
+        report = json.loads(driver.run(victim, kills=LEDGERS))
+        killed += driver.killed
+        print(f"killed so far: {len(killed)}, of them {killed.count(b'driver')} drivers")
+        assert report["ledgers"] == report["total"]
+        assert report["total"] + report["skipped"] == LEDGERS
+        assert {table: counted(driver.place, table) for table in TABLES} == wanted
+        if len(killed) >= KILLS:
+            break
+    assert len(killed) >= KILLS, "there was too little work for so many kills"
+    done = json.loads(driver.run(victim, kills=0))
+    assert (done["total"], done["skipped"]) == (0, LEDGERS)
+    print(f"a rerun of the finished job took {done['seconds']:.1f} s")
+    return killed
 
 
 def test_ray_survives_kills_of_workers_and_drivers(
-    lake: Path, wanted: dict[str, Counter[int]], tmp_path: Path, drive: Callable[..., Driver]
+    lake: Path, wanted: dict[str, Counter[int]], tmp_path: Path, drive: Drive
 ) -> None:
     env = environment(engine("ray")) | {"RAY_USAGE_STATS_ENABLED": "0"}
-    place = tmp_path / "out"
-    driver = drive([*alone(), *backfill("ray", lake, place, "--workers", "2")], env, place)
-    survive(driver, wanted, lambda line: line.startswith(b"ray::answered"))
+
+    def made(name: Path) -> Driver:
+        place = tmp_path / name
+        return drive([*alone(), *backfill("ray", lake, place, "--workers", "2")], env, place)
+
+    survive(made, wanted, lambda line: line.startswith(b"ray::answered"))
 
 
 def test_spark_survives_kills_of_workers_executors_and_drivers(
-    lake: Path, wanted: dict[str, Counter[int]], tmp_path: Path, drive: Callable[..., Driver]
+    lake: Path, wanted: dict[str, Counter[int]], tmp_path: Path, drive: Drive
 ) -> None:
     env = spark_environment(tmp_path / "conf")
-    place = tmp_path / "out"
-    argv = backfill("spark", lake, place, "--address", "local-cluster[2,1,512]", "--workers", "2")
-    driver = drive(argv, env, place)
-    kinds = (b"pyspark.daemon", b"pyspark/daemon", b"CoarseGrainedExecutorBackend")
-    survive(driver, wanted, lambda line: any(kind in line for kind in kinds))
-    assert any(kinds[2] in line for line in driver.killed)
+    executor = b"CoarseGrainedExecutorBackend"
+    kinds = (b"pyspark.daemon", b"pyspark/daemon", executor)
+
+    def made(name: Path) -> Driver:
+        place = tmp_path / name
+        argv = backfill("spark", lake, place, "--address", "local-cluster[2,1,512]", "--workers", "2")
+        return drive(argv, env, place)
+
+    killed = survive(made, wanted, lambda line: any(kind in line for kind in kinds))
+    assert any(executor in line for line in killed)

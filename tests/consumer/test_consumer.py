@@ -338,3 +338,29 @@ def test_a_table_that_the_sessions_do_not_keep_ends_the_service_with_the_reason(
     assert process.returncode == 1
     assert "refuses ttl@1.0: sessions do not keep ttl@1.0" in answer
     assert "Detail" not in answer
+
+
+@pytest.mark.slow
+def test_two_consumers_on_one_database_leave_each_row_once_whichever_of_them_dies(
+    lake: Path, tmp_path: Path, database: str
+) -> None:
+    with closing(Serving(lake, tmp_path / "state", *SESSION, "--batch-size", "3")) as serving:
+        processes = [serve(serving, database), serve(serving, database)]
+        try:
+            until(lambda: len(set(ledgers(database))) >= 3, seconds=120)
+            processes[0].kill()
+            processes[0].communicate()
+            processes[0] = serve(serving, database)
+            until(lambda: set(ledgers(database)) >= {159}, seconds=120)
+            assert [process.poll() for process in processes] == [None, None]
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+    decoder = sa.Decoder(["contract_data"], network="synthetic")
+    chunks = FileSource(lake).read(sa.LedgerRange(100, 159))
+    golden = [row for chunk in chunks for row in decoder(chunk).tables["contract_data"].to_pylist()]
+    columns = ", ".join(golden[0])
+    key = ", ".join(sa.keys("contract_data"))
+    assert asked(database, f"SELECT {columns} FROM contract_data.entries ORDER BY {key}") == golden
+    assert states(database) == folded(golden)

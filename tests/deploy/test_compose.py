@@ -29,13 +29,14 @@ from stellarrow.sinks.postgres.embedded import PrivateServer, find_binaries
 
 DEMO = environment_of(ROOT / "deploy" / "demo.env")
 PUBNET = {**environment_of(ROOT / "deploy" / "pubnet.env"), "DB_PASSWORD": "x"}
+TESTNET = {**environment_of(ROOT / "deploy" / "testnet.env"), "DB_PASSWORD": "x"}
 SECONDS = 120.0
 
 
 def test_every_service_of_ours_is_told_only_settings_that_it_has(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("x")
-    for given in (DEMO, PUBNET):
+    for given in (DEMO, PUBNET, TESTNET):
         for service in services(given).values():
             if service.command[0] == "synth":
                 continue
@@ -104,13 +105,24 @@ def test_every_port_of_the_family_is_listened_on_and_published() -> None:
     assert published == [["127.0.0.1", port, port] for port in ("8080", "8081", "8817")]
 
 
+def test_two_networks_side_by_side_publish_no_port_twice() -> None:
+    published = [
+        [port.rpartition(":")[0] for one in read(given)["services"].values() for port in one.get("ports", ())]
+        for given in (PUBNET, TESTNET)
+    ]
+    assert len(published[0]) == len(published[1]) > 5
+    assert not {*published[0]} & {*published[1]}
+    assert all(port.startswith("127.0.0.2:") for port in published[1])
+    assert PUBNET["NETWORK_PASSPHRASE"] != TESTNET["NETWORK_PASSPHRASE"]
+
+
 def test_a_missing_choice_is_told_with_what_to_do() -> None:
     with pytest.raises(KeyError, match="name the network"):
         read({**DEMO, "NETWORK_PASSPHRASE": ""})
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("given", [DEMO, PUBNET], ids=["demo", "pubnet"])
+@pytest.mark.parametrize("given", [DEMO, PUBNET, TESTNET], ids=["demo", "pubnet", "testnet"])
 def test_the_reference_reader_of_compose_files_takes_it(given: dict[str, str], tmp_path: Path) -> None:
     (tmp_path / FILE.name).write_text(yaml.safe_dump(read(given)))
     done = subprocess.run(

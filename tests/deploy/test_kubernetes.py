@@ -66,8 +66,8 @@ def is_restricted(pod: dict[str, Any]) -> bool:
     )
 
 
-def rendered(*words: str | Path) -> str:
-    argv = [tool("helm"), "template", "stellarrow", CHART, *words]
+def rendered(*words: str | Path, release: str = "stellarrow") -> str:
+    argv = [tool("helm"), "template", release, CHART, *words]
     done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=SECONDS)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -253,3 +253,25 @@ def test_kustomize_puts_all_of_it_into_the_namespace() -> None:
     check(every)
     placed = {one["metadata"].get("namespace") for one in every if one["kind"] != "Namespace"}
     assert placed == {"obsrvr-stellar"}
+
+
+@pytest.mark.slow
+def test_a_release_for_each_network_shares_no_name_with_the_other() -> None:
+    values = CHART / "ci" / "everything-values.yaml"
+    made = [
+        documents(rendered("--values", values, "--set", f"network={network}", release=network))
+        for network in ("pubnet", "testnet")
+    ]
+    names = [{(one["kind"], one["metadata"]["name"]) for one in every} for every in made]
+    assert len(names[0]) > 5
+    assert not names[0] & names[1]
+    for network, every in zip(("pubnet", "testnet"), made, strict=True):
+        told = [
+            variable["value"]
+            for _, pod in pods(every)
+            for container in pod["containers"]
+            for variable in container.get("env", ())
+            if variable["name"] == "NETWORK_PASSPHRASE" or variable["name"].endswith("_ENDPOINT")
+        ]
+        assert network in told
+        assert not [one for one in told if ("testnet" if network == "pubnet" else "pubnet") in one]

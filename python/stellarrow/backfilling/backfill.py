@@ -5,13 +5,14 @@ The driver holds no state: what is done, the sinks' coverage says. Killed and st
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, runtime_checkable
 
 from stellarrow import extras
 from stellarrow.backfilling.plan import cut, ledgers_per_part, weights
@@ -23,8 +24,10 @@ from stellarrow.ledgers import LedgerSet
 from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 
+_log: Final = logging.getLogger(__name__)
 ENGINES: Final = ("local", "ray", "spark")
 _TASKS_OF_A_WORKER: Final = 16  # at least, where there are as many parts: the last ones end together
+_LEDGERS_ALONE: Final = 8_000  # of a task where there is one worker, so that progress is told
 _LEDGERS_OF_A_TASK: Final = 64_000  # at most, so that little is lost with a worker
 
 
@@ -36,6 +39,15 @@ class Engine(Protocol):
 
         A worker that is lost is replaced; a task that fails for good is TaskFailed.
         """
+
+
+@runtime_checkable
+class OneWriter(Protocol):
+    """A sink that one process at a time writes to."""
+
+    @property
+    def writer_limit(self) -> str:
+        """Why, as a sentence without its end."""
 
 
 @dataclass(slots=True)
@@ -119,13 +131,14 @@ def backfill(
     stop = stop or threading.Event()
     began = time.monotonic()
     extras.require("this backfill", *registry.extras_of(os.fspath(source), sinks=places))
-    missing, skipped, tasks = _tasks(
-        Task(os.fspath(source), tuple(tables), tuple(places), ledgers or "", {"network": network, **choices}),
-        workers or os.cpu_count() or 1,
+    whole = Task(
+        os.fspath(source), tuple(tables), tuple(places), ledgers or "", {"network": network, **choices}
     )
-    report = BackfillReport(missing.count, skipped)
-    if tasks:
-        for _, done in opened(engine, workers, address).run(tasks, stop):
+    planned = _planned(whole, workers or os.cpu_count() or 1)
+    report = BackfillReport(planned.missing.count, planned.skipped)
+    if planned.tasks:
+        workers = _limited(workers, planned.limit)
+        for _, done in opened(engine, workers, address).run(planned.tasks, stop):
             report.add(done, time.monotonic() - began)
             if progress:
                 progress(report)
@@ -155,8 +168,29 @@ def opened(engine: str, workers: int | None, address: str | None) -> Engine:
     raise ConfigError(f"{engine!r} is no engine: choose {' or '.join(ENGINES)}")
 
 
-def _tasks(whole: Task, workers: int) -> tuple[LedgerSet, int, list[Task]]:
-    """Return what is missing, how many ledgers are there already, and the tasks that bring the rest."""
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """What is missing, how many ledgers are there already, and the tasks that bring the rest.
+
+    `limit` is why one worker alone may do them, empty where any number may.
+    """
+
+    missing: LedgerSet
+    skipped: int
+    tasks: list[Task]
+    limit: str
+
+
+def _limited(workers: int | None, limit: str) -> int | None:
+    """Return how many workers may write at once, and say why they are fewer than was asked for."""
+    if not limit:
+        return workers
+    if workers != 1:
+        _log.warning("%s: one worker brings all ledgers, one range after the other", limit)
+    return 1
+
+
+def _planned(whole: Task, workers: int) -> _Planned:
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 
     registry.check_apart(whole.sinks)
@@ -178,12 +212,16 @@ def _tasks(whole: Task, workers: int) -> tuple[LedgerSet, int, list[Task]]:
         if loop.is_open(wanted):
             raise ConfigError("a backfill has an end: give ledgers as A:B")
         missing = wanted - covered_ledgers(sinks)
+        limit = next((one.writer_limit for one in sinks if isinstance(one, OneWriter)), "")
+        workers = 1 if limit else workers
         size = ledgers_per_part(sinks, missing, workers)
-        count = max(workers * _TASKS_OF_A_WORKER, -(-missing.count // _LEDGERS_OF_A_TASK))
+        # Of one worker no other waits for the last task: few, as each begins a process and opens the sinks.
+        count = -(-missing.count // (_LEDGERS_ALONE if limit else _LEDGERS_OF_A_TASK))
+        count = max(1 if limit else workers * _TASKS_OF_A_WORKER, count)
         parts = cut(missing, count, size, weights(reading, missing, size))
     tasks = [
         replace(whole, ledgers=str(part), choices={**choices, "network": found.passphrase})
         for part in parts
         if part
     ]
-    return missing, wanted.count - missing.count, tasks
+    return _Planned(missing, wanted.count - missing.count, tasks, limit)

@@ -49,7 +49,9 @@ def work(task: Task, stop: threading.Event | None = None) -> Done:
         stop=stop,
         **task.choices,
     )
-    return Done(report.ledgers, report.bytes, dict(report.rows), time.process_time() - began)
+    # What was there already, a worker brought that was lost before it could say so: it was missing before.
+    ledgers = report.ledgers + report.skipped
+    return Done(ledgers, report.bytes, dict(report.rows), time.process_time() - began)
 
 
 def answered(task: Task) -> Done | str:

@@ -81,8 +81,12 @@ class Data(LocalPath):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         from stellarrow.scanning.sunk import is_no_file  # noqa: PLC0415  loads Arrow
 
-        if ":" in str(value) and is_no_file(str(value)):
-            return str(value)
-        form, _, folder = str(value).partition(":")
-        is_sink = form in registry.FORMATS and "://" not in folder
-        return super().convert(folder.partition("?")[0] if is_sink else value, param, ctx)
+        text = str(value)
+        if ":" in text and is_no_file(text):
+            return text
+        form, _, place = text.partition(":")
+        place = place.partition("?")[0].removeprefix("file://")
+        if form not in registry.FORMATS or local_path(text).exists():
+            return super().convert(value, param, ctx)
+        is_url = "://" in place and not place.startswith("//")
+        return text if is_url else super().convert(place, param, ctx)

@@ -14,6 +14,7 @@ Decode = Callable[[LedgerChunk], LedgerBatch]
 # What another fetch, or leaving ledgers out, may help against; of another network are all or none.
 _FAULTS = (ChainBroken, DecodeError, SourceError)
 _BLOCK: Final = 256  # bytes
+_FETCHES: Final = 4  # of a chunk that cannot be decoded: from several places, or damaged on the way
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,36 @@ class Outcome:
 
 
 def outcomes(
-    chunk: LedgerChunk, decode: Decode, refetch: Callable[[LedgerChunk], LedgerChunk] | None = None
+    chunk: LedgerChunk,
+    decode: Decode,
+    refetch: Callable[[LedgerChunk], LedgerChunk] | None = None,
+    *,
+    fetches: int = _FETCHES,
 ) -> list[Outcome]:
     """Decode a chunk; where that fails, what `refetch` brings; where that fails, ledger by ledger."""
     try:
         return [Outcome(chunk, decode(chunk))]
     except _FAULTS as error:
         fault = error
-    if refetch and (fresh := _fetched_again(chunk, refetch)):
-        return outcomes(fresh, decode)
+    if refetch and fetches and (fresh := _fetched_again(chunk, refetch)):
+        return outcomes(fresh, decode, refetch, fetches=fetches - 1)
     return list(apart(chunk, decode, fault))
+
+
+def refetching(decode: Decode, refetch: Callable[[LedgerChunk], LedgerChunk]) -> Decode:
+    """Return what decodes a chunk whole, fetched again where it cannot be as it came."""
+
+    def decoded(chunk: LedgerChunk) -> LedgerBatch:
+        for _ in range(_FETCHES):
+            try:
+                return decode(chunk)
+            except _FAULTS:
+                if (fresh := _fetched_again(chunk, refetch)) is None:
+                    raise
+                chunk = fresh
+        return decode(chunk)
+
+    return decoded
 
 
 def _fetched_again(chunk: LedgerChunk, refetch: Callable[[LedgerChunk], LedgerChunk]) -> LedgerChunk | None:

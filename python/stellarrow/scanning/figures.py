@@ -16,6 +16,7 @@ from stellarrow.core.decode import Decoder
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
@@ -25,6 +26,7 @@ from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
     from stellarrow.analysis.reads.stored import StoredTable
+    from stellarrow.scanning.sunk import SunkTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 _MOST_BYTES: Final = 1 << 30
@@ -56,8 +58,8 @@ def analytics(
     tables all windows are counted.
 
     Args:
-        source: A path, glob or URL of ledgers, a Source, a folder that `run` wrote, or a processor's Flight:
-            `flight://HOST:8816`, with TLS `flights://`.
+        source: A path, glob or URL of ledgers, a Source, a folder that `run` wrote or what `--to` takes, such
+            as `delta:FOLDER`, or a processor's Flight: `flight://HOST:8816`, with TLS `flights://`.
         name: `network`, `transfers`, `events` or `storage`.
         window: `1m`, `5m`, `1h` (by default), `24h` (by default with `top`), `7d` or `total`; in UTC.
         asset: Of transfers, those of one: `native` or `XLM`, `CODE:ISSUER`, or its contract.
@@ -92,28 +94,56 @@ def analytics(
         keeps_all=True,
     )
     wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
-    stored = _stored(source, NAMES[name].table)
-    if stored is not None:
+    if sunk := _sunk(source, NAMES[name].table):
+        _count_sunk(made, sunk, wanted)
+    elif stored := _stored(source, NAMES[name].table):
         _count_stored(made, stored, wanted)
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
     return request.answer(made).rows
 
 
+def _sunk(source: str | os.PathLike[str] | Source, table: str) -> SunkTable | None:
+    """Return the table of a sink without plain files, None where the source is none."""
+    if not isinstance(source, str) or ":" not in source:
+        return None
+    from stellarrow.scanning.sunk import find_sunk, is_files, is_no_file  # noqa: PLC0415  loads sinks
+
+    is_one = not is_files(source) and (is_no_file(source) or "://" in source)
+    return find_sunk(source, table) if is_one else None
+
+
 def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable | None:
-    """Return the table of a folder that was extracted, None where the source is no such folder."""
-    if not isinstance(source, str | os.PathLike) or "://" in str(source):
+    """Return the table of what was extracted into files, None where the source is of ledgers."""
+    if not isinstance(source, str | os.PathLike):
         return None
     from stellarrow.analysis.reads.stored import Stored  # noqa: PLC0415  loads Arrow's datasets
-    from stellarrow.sinks.files.dataset import is_extracted  # noqa: PLC0415  the same
+    from stellarrow.scanning.sunk import is_files  # noqa: PLC0415  loads sinks
+    from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
 
-    folder = local_path(source)
-    if not is_extracted(folder):
-        return None
-    tables = Stored(str(folder)).tables
+    place = os.fspath(source)
+    if not is_files(place):
+        # Tells what else a path may be, and whether it has the table.
+        if "://" in place or not find_table(local_path(place), table):
+            return None
+        place = str(local_path(place))
+    tables = Stored(place).tables
     if table not in tables:
-        raise SourceError(f"{folder} was extracted without {table}: it has {', '.join(sorted(tables))}")
+        has = ", ".join(sorted(tables))
+        raise SourceError(f"{redacted_url(place)} was extracted without {table}: it has {has}")
     return tables[table]
+
+
+def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None) -> None:
+    name, due = sunk.held.name, sunk.wanted_ledgers(asked)
+    rows, closed = pa.RecordBatch.from_pylist([], sunk.schema), 0
+    for part in due:
+        for rows in sunk.held.read(sunk.schema.names, part):
+            if rows.num_rows:
+                last, closed = rows["ledger_sequence"][-1].as_py(), rows["closed_at"][-1].value // 1_000_000
+                made.add({name: rows.cast(sunk.schema)}, LedgerRange(last, last), closed)
+    if due:
+        made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> None:

@@ -22,9 +22,10 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
+from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
-from stellarrow.protocols import Source
+from stellarrow.protocols import Refetching, Source
 from stellarrow.scanning.result import Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.sql import compile_sql
@@ -64,7 +65,8 @@ def scan(
 
     Args:
         source: A path, glob or URL of ledgers, `-` for stdin, a Source, or where `run` wrote: a folder, or
-            `kafka://…`, `clickhouse://…`, `delta:…`, `duckdb:FILE`.
+            what `--to` takes, such as `parquet:s3://…`, `kafka://…`, `clickhouse://…`, `delta:…`,
+            `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
             UTC unless it says); the first that is there where only `end` is given.
@@ -196,8 +198,12 @@ def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTabl
     if not isinstance(source, str | os.PathLike):
         return None
     if ":" in str(source):
-        from stellarrow.scanning.sunk import find_sunk, is_no_file  # noqa: PLC0415  loads sinks
+        from stellarrow.scanning.sunk import find_sunk, is_files, is_no_file  # noqa: PLC0415  loads sinks
 
+        if is_files(str(source)):
+            from stellarrow.sinks.files.dataset import find_table_at  # noqa: PLC0415  loads Arrow's datasets
+
+            return find_table_at(str(source), table)
         if is_no_file(str(source)) or "://" in str(source):
             return find_sunk(str(source), table)
     from stellarrow.sinks.files.dataset import find_table  # noqa: PLC0415  loads Arrow's datasets
@@ -286,7 +292,8 @@ class _Reading:
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
         chain = Chain(part, verify=self.options.verify_chain)
         chunks = source.read(part)
-        with closing(ordered(chunks, decoder, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
+        decode = refetching(decoder, source.refetch) if isinstance(source, Refetching) else decoder
+        with closing(ordered(chunks, decode, workers=self.workers, budget=_BUDGET, cost=weight)) as made:
             for batch in made:
                 chain.follow(batch.first, batch.last, batch.run)
                 yield batch.tables[self.table]

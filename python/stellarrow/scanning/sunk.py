@@ -49,6 +49,10 @@ class SunkTable:
         )
         return LedgerSet.parse(text, known=lambda: self.held.ledgers, times=times)
 
+    def wanted_ledgers(self, asked: LedgerSet | str | None) -> LedgerSet:
+        """Return which ledgers are meant, all of which are there."""
+        return self._covered(self.read_ledgers(asked) if isinstance(asked, str) else asked)
+
     def batches(self, where: Filter, wanted: LedgerSet | None) -> Callable[[], Iterator[pa.RecordBatch]]:
         """Return what makes a pass over the rows of these ledgers, in their order."""
         compute = compile_sql(self.held.name, self.schema, where, whole=self.schema)
@@ -78,6 +82,12 @@ class SunkTable:
                 kept = _chosen(rows.cast(self.schema), chosen)
                 if kept.num_rows:
                     yield compute(kept) if compute else kept
+
+
+def is_files(location: str) -> bool:
+    """Tell whether a location is of a sink of files with its format before it, such as `parquet:FOLDER`."""
+    scheme, colon, _ = location.partition(":")
+    return bool(colon) and scheme in registry.FORMATS and not local_path(location).exists()
 
 
 def is_no_file(location: str) -> bool:

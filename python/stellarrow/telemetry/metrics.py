@@ -39,6 +39,12 @@ class Metrics:
         self.bytes_received = Counter("bytes_received", "Bytes that arrived.", registry=registry)
         self.contracts_found = Counter("contracts_found", "Rows of contracts found.", registry=registry)
         self.reconnections = Counter("reconnections", "Connections made anew.", registry=registry)
+        self.source_stand_ins = Counter(
+            "source_stand_ins",
+            "Times that one source stood in for another.",
+            ["source"],
+            registry=registry,
+        )
         self.queue_depth = Gauge("queue_depth", "Ledgers waiting.", registry=registry)
         self.reader_lag = Gauge(
             "reader_lag_ledgers", "Ledgers a reader is behind.", ["reader", "table"], registry=registry

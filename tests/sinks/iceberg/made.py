@@ -25,9 +25,9 @@ from stellarrow.sinks.lakehouse import coverage
 URL = "iceberg:test/stellar?ledgers=10"
 
 
-def table_of(name: str) -> Any:
+def table_of(name: str, place: str = URL) -> Any:
     """Return a table as PyIceberg has it, None where there is none."""
-    with closing(Namespace(Location.parse(URL))) as namespace:
+    with closing(Namespace(Location.parse(place))) as namespace:
         return namespace.load(name)
 
 

@@ -22,6 +22,7 @@ from stellarrow.errors import SourceError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.scanning import scan
 from stellarrow.scanning.spec_places import pairs
+from stellarrow.sinks.files.delta_beside import refuse_database
 from stellarrow.sql.saved_queries import is_list, listed
 from stellarrow.verification.stored_tables import StoredTable, stored_tables
 
@@ -112,6 +113,7 @@ def _database(
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
         return PostgresDatabase(data, asked)
+    refuse_database(data)
     return Database(data, asked, short)
 
 

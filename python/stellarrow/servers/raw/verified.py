@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import ledgers_of, plain_bytes
-from stellarrow.errors import ChainBroken, LedgerMissing, LedgerUnsound, StellarrowError
+from stellarrow.errors import ChainBroken, LedgerMissing, LedgerUnsound, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import unlinked
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.pipeline.traced import fetched
-from stellarrow.protocols import Source
+from stellarrow.protocols import Refetching, Source
 from stellarrow.telemetry import tracing
 
 _HEADER: Final = {  # of the table ledgers, and what it is here
@@ -135,9 +135,21 @@ class SoundLedgers:
         began = time.perf_counter()
         try:
             with tracing.span("check", chunk.trace):
-                return self._proven(chunk)
+                found = self._proven(chunk)
+                return self._fetched_again(chunk, found) if found.error else found
         finally:
             self._took(time.perf_counter() - began)
+
+    def _fetched_again(self, chunk: LedgerChunk, found: _Checked) -> _Checked:
+        """Look at the chunk as it is stored now, or elsewhere, and return the better."""
+        fresh = chunk
+        if isinstance(self._source, Refetching):
+            with suppress(SourceError):
+                fresh = self._source.refetch(chunk)
+        if fresh.data == chunk.data:
+            return found
+        again = self._proven(fresh)
+        return found if again.error else again
 
     def _proven(self, chunk: LedgerChunk) -> _Checked:
         try:

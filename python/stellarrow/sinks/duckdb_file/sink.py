@@ -65,6 +65,10 @@ class DuckDbSink:
 
     options: ClassVar[Mapping[str, str]] = {}
 
+    @property
+    def writer_limit(self) -> str:
+        return f"DuckDB lets one process at a time write to {self._file}"
+
     @classmethod
     def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> DuckDbSink:
         """Open a file, as the registry does."""

@@ -15,12 +15,16 @@ from stellarrow.core.typed import loose_name, target_of
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
+from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
+from stellarrow.sinks.files.delta_beside import is_delta, refuse_database, refuse_delta, refuse_other_sinks
 from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.location import open_files
+from stellarrow.sinks.files.location import open_existing, open_files
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
 from stellarrow.sql import compile_sql
+from stellarrow.storage.files import FileStore
+from stellarrow.storage.local_files import LocalFiles
 
 if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
@@ -115,14 +119,24 @@ def verifying() -> ds.ParquetFileFormat:
 
 def find_table(place: Path, table: str) -> ExtractedTable | None:
     """Find a table's files below a folder; None where nothing was extracted there."""
+    refuse_database(place)
     if not place.is_dir():
         return None
-    name, _, version = table.partition("@")
-    if place.name == name and _was_extracted(place):
+    if place.name == table.partition("@")[0] and _was_extracted(place) and not is_delta(place):
         place = place.parent
     elif not is_extracted(place):
         return None
-    tables = found_tables(open_files(place))
+    return _found(open_files(place), str(place), table)
+
+
+def find_table_at(location: str, table: str) -> ExtractedTable:
+    """Find a table's files where a sink of files wrote, such as `parquet:FOLDER`."""
+    return _found(open_existing(location), redacted_url(location), table)
+
+
+def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
+    name, _, version = table.partition("@")
+    tables = found_tables(store)
     known = [one for one in tables if isinstance(one, Listing)]
     found = _named(known, name)
     if len(found) > 1:
@@ -135,6 +149,9 @@ def find_table(place: Path, table: str) -> ExtractedTable | None:
     for one in tables:
         if isinstance(one, Unreadable) and one.folder.rpartition("/")[2] == name:
             raise one.error
+    if isinstance(store, LocalFiles):
+        refuse_other_sinks(Path(str(store)))
+        refuse_delta(str(store), [name])
     raise _without(place, name, known)
 
 
@@ -146,9 +163,11 @@ def _named(known: Sequence[Listing], name: str) -> list[Listing]:
     return loose if is_typed(name) and len(loose) == 1 else []
 
 
-def _without(place: Path, name: str, known: Iterable[Listing]) -> SourceError:
+def _without(place: str, name: str, known: Iterable[Listing]) -> SourceError:
     """Say what there is instead; of typed tables those of the same contract, or of which contracts."""
     names = sorted({one.shape.facts["table"] for one in known})
+    if not names:
+        return SourceError(f"{place} has no {name}: extract something into it first")
     if not is_typed(name):
         others = [one for one in names if not is_typed(one)]
         if whose := _targets(names):
@@ -180,7 +199,7 @@ def typed_tables(place: Path, target: str) -> list[str] | None:
     names = [one.shape.facts["table"] for one in known]
     if own := [one for one in names if is_typed(one) and target_of(one) == target]:
         return own
-    raise _without(place, f"{TYPED}{target}", known)
+    raise _without(str(place), f"{TYPED}{target}", known)
 
 
 def is_extracted(place: Path) -> bool:

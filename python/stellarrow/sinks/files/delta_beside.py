@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +11,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.sinks.files.layout import MANIFEST
 
 _DELTA_LOG: Final = "_delta_log"
+_DUCKDB: Final = (b"DUCK", 8)  # what a DuckDB database has, and at which byte
 
 
 def refuse_delta(root: str, tables: Iterable[str] = ()) -> None:
@@ -17,8 +19,32 @@ def refuse_delta(root: str, tables: Iterable[str] = ()) -> None:
     if "://" in root:
         return
     found = [Path(root, name.partition("@")[0]) for name in tables] or sorted(Path(root).glob("*"))
-    if delta := next((one for one in found if (one / _DELTA_LOG).is_dir()), None):
+    if delta := next((one for one in found if is_delta(one)), None):
         raise ConfigError(f"{delta} is a Delta table: name delta:{root}, or another folder for files")
+
+
+def refuse_other_sinks(place: Path) -> None:
+    """Raise a ConfigError if a path is what another sink made: a DuckDB file, or Delta tables alone."""
+    refuse_database(place)
+    if is_delta(place):
+        raise ConfigError(f"{place} is a Delta table: name delta:{place.parent}")
+    if not any(place.glob(f"*/{MANIFEST}")):
+        refuse_delta(str(place))
+
+
+def refuse_database(place: Path) -> None:
+    """Raise a ConfigError if a path is a DuckDB database."""
+    if not place.is_file():
+        return
+    word, at = _DUCKDB
+    with suppress(OSError), place.open("rb") as file:
+        if file.read(at + len(word))[at:] == word:
+            raise ConfigError(f"{place} is a DuckDB database: name duckdb:{place}")
+
+
+def is_delta(folder: Path) -> bool:
+    """Tell whether a folder is a Delta table."""
+    return (folder / _DELTA_LOG).is_dir()
 
 
 def refuse_files(root: str, tables: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from stellarrow.errors import ConfigError, SinkUnavailable, nearest
 from stellarrow.net.redaction import redacted_url
 from stellarrow.registry import FILE_STORES, FORMATS
+from stellarrow.sinks.files.delta_beside import refuse_other_sinks
 from stellarrow.sinks.files.layout import Partition
 from stellarrow.sinks.files.signed import checked
 from stellarrow.storage.files import FileStore
@@ -80,6 +81,8 @@ def open_existing(text: str) -> FileStore:
         forms = ", ".join(f"{name}:FOLDER" for name in FORMATS)
         raise ConfigError(f"{redacted_url(text)!r} is no location of files: write a folder, or {forms}")
     place = Place.parse(text if colon else f"{next(iter(FORMATS))}:{text}")
+    if "://" not in place.location:
+        refuse_other_sinks(local_path(place.location))
     if "://" not in place.location and not local_path(place.location).is_dir():
         raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
     return place.open()

@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
+from urllib.parse import unquote
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
@@ -23,6 +24,8 @@ from stellarrow.storage.opening import open_store
 from stellarrow.storage.store import StoreOptions
 from stellarrow.telemetry.metrics import Metrics
 
+_ENDPOINT: Final = "?endpoint="
+_CLOUDS: Final = ("s3", "gs", "az")
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
 _GRACE_POLLS: Final = 10  # how often to look for a file that newer ones are there without
@@ -83,14 +86,17 @@ class LakeSource:
 
     @classmethod
     def open(cls, url: str, options: SourceOptions) -> LakeSource:
-        """Open a lake, as the registry does."""
+        """Open a lake, as the registry does; behind it, `?endpoint=URL` may say where its store is."""
+        place, mark, endpoint = url.partition(_ENDPOINT)
+        if not mark or url.partition("://")[0] not in _CLOUDS:
+            place, endpoint = url, options.endpoint or ""
         chosen = LakeOptions(
-            endpoint=options.endpoint,
+            endpoint=unquote(endpoint) or None,
             fetchers=options.fetchers,
             credentials=options.access.source,
             instance_credentials=options.access.instance_credentials,
         )
-        return cls(url, chosen, policy=options.policy, metrics=options.metrics)
+        return cls(place, chosen, policy=options.policy, metrics=options.metrics)
 
     @property
     def name(self) -> str:
@@ -138,10 +144,14 @@ class LakeSource:
 
     def refetch(self, chunk: LedgerChunk) -> LedgerChunk:
         """Fetch the file of a chunk once more."""
+        file = self._lake.layout().file(chunk.first)
+        where = f"{self._lake.store.where}/{self._lake.layout().key(file.first)}"
         data = self._lake.file(chunk.first)
         if data is None:
-            raise LedgerMissing(f"{chunk.where} vanished while it was read: restore it")
-        return replace(chunk, data=data, framing="auto")
+            raise LedgerMissing(f"{where} vanished while it was read: restore it")
+        if chunk.last > file.end:
+            raise SourceError(f"{where} holds ledgers up to {file.end} alone, not up to {chunk.last}")
+        return replace(chunk, data=data, framing="auto", where=where)
 
     def read(self, ledgers: LedgerRange) -> Iterator[LedgerChunk]:
         due = ledgers.first
