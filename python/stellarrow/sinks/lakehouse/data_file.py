@@ -109,6 +109,7 @@ class DataFile:
 
     def discard(self) -> None:
         """Forget the file, if it was not placed."""
+        self._bytes.upload = None
         self._upload.discard()
 
 
@@ -118,13 +119,15 @@ class _Bytes:
     closed = False
 
     def __init__(self, upload: Upload) -> None:
-        self._upload = upload
+        self.upload: Upload | None = upload
         self.digest = hashlib.sha256()
 
     def write(self, data: Any) -> int:
-        """Pass bytes on, and digest them."""
+        """Pass bytes on, and digest them; of a file that was given up, Arrow writes the rest when it goes."""
+        if self.upload is None:
+            return memoryview(data).nbytes
         self.digest.update(data)
-        return self._upload.write(data)
+        return self.upload.write(data)
 
     def flush(self) -> None:
         """Nothing: what is written aside is made durable when it is placed."""
