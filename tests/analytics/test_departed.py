@@ -15,6 +15,7 @@ import pytest
 from pyarrow import flight
 
 import stellarrow as sa
+from analytics.browsing import started
 from analytics.conftest import PORTS, Serve, Served
 from analytics.sockets import connected
 from analytics.test_stream import Events
@@ -253,6 +254,15 @@ def test_a_socket_that_resumes_where_ledgers_left_is_told_of_the_gap(either: Pla
         assert (gap["op"], gap["id"], gap["first_ledger"]) == ("gap", "t", 110)
         assert (gap["last_ledger"], gap["archive"]) == (either.last_archived, str(either.aged.old))
         assert str(either.aged.old) in gap["why"]
+
+
+@pytest.mark.slow
+def test_the_page_shows_what_is_archived_and_where_and_what_is_deleted(left: Place) -> None:
+    with started() as browser, browser.tab(left.served.url) as tab:
+        tab.open("/coverage")
+        assert f"Archived ledgers are in {left.aged.old}." in tab.text("main")
+        label = tab.page.locator(".spans").first.get_attribute("aria-label")
+        assert label == "120 to 139; archived 110 to 119; deleted 100 to 109"
 
 
 def test_a_subscription_in_python_has_the_gaps(left: Place) -> None:

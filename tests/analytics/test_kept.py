@@ -13,14 +13,17 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from analytics.conftest import PORTS
 from stellarrow.analysis.reads.hot import Hot
 from stellarrow.analysis.reads.kept import KeptRows
 from stellarrow.analysis.reads.paging import page
 from stellarrow.analysis.reads.reading import Question, Tables
 from stellarrow.analysis.reads.stored import Stored
+from stellarrow.config import Analytics, read
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LedgerRange
+from stellarrow.services.analytics import AnalyticsService
 
 NAME = "token_transfers"
 
@@ -111,3 +114,32 @@ def test_pages_of_a_file_are_its_rows_in_order_and_read_it_once(
     assert found == whole
     assert len(found) > 50
     assert len(opened) == 1
+
+
+@pytest.mark.parametrize("has_source", [False, True])
+def test_rows_in_memory_and_rows_for_pages_share_what_hot_mb_allows(
+    real_data: Path, tmp_path: Path, has_source: bool
+) -> None:
+    given = {**PORTS, "data": f"parquet:{real_data}", "state_dir": str(tmp_path / "state"), "hot_mb": "8"}
+    more: dict[str, Any] = {"streams": {"ledgers": NoRows()}, "network": sa.Network.of("pubnet")}
+    service = AnalyticsService(read(Analytics, given, environ={}), **(more if has_source else {}))
+    try:
+        stored = service.tables.stored
+        assert stored
+        kept, hot = stored._kept._most_bytes, service.tables.hot._most_bytes
+        assert kept + (hot if has_source else 0) == 8 << 20
+        assert service.tables.hot.tables == ({"ledgers"} if has_source else set())
+    finally:
+        service.close()
+
+
+class NoRows:
+    """A processor's stream of which nothing comes."""
+
+    name = "nothing"
+
+    def read(self, since: str) -> Iterator[Any]:  # noqa: ARG002  the Protocol has it
+        return iter(())
+
+    def close(self) -> None:
+        """Nothing waits."""

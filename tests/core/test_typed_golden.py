@@ -5,6 +5,10 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import tarfile
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -260,6 +264,24 @@ def test_code_that_is_cut_anywhere_is_refused_by_what_is_wrong_with_it(
             assert tables.unknown == [hash]
             said[status] += 1
     assert {*said} == {"absent", "malformed"}
+
+
+@pytest.mark.slow
+def test_a_thousand_contracts_at_once_take_less_than_200_mb_with_what_is_decoded(shared: Path) -> None:
+    benchmark = Path(__file__).parents[2] / "benchmarks" / "typed.py"
+    done = subprocess.run(
+        [sys.executable, str(benchmark), "--thousand"],
+        env={**os.environ, "STELLARROW_SHARED": str(shared)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stderr
+    told = re.search(r"1,000 contracts at once: ([\d,]+) tables, \d+ MB compiled, (\d+) MB with", done.stdout)
+    assert told, done.stdout
+    assert int(told[1].replace(",", "")) > 10_000
+    assert int(told[2]) < 200
 
 
 def tables_of(hash: str, code: bytes) -> TypedTables:

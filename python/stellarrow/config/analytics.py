@@ -13,6 +13,8 @@ from stellarrow.config.sink_server import Exported
 from stellarrow.config.values import ADDRESS, FOLDER, LIST, PERIOD, URL, number
 from stellarrow.net.address import Address
 
+_KEPT_SHARE = 4  # one in so many
+
 
 @dataclass(frozen=True, kw_only=True)
 class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
@@ -49,7 +51,9 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     health_port: Address = setting(
         ADDRESS, ":8088", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
-    hot_mb: int = setting(number(8), "256", "HOT_MB", help="Memory for the newest rows.")
+    hot_mb: int = setting(
+        number(8), "256", "HOT_MB", help="Memory for rows: the newest, and what pages of files decode."
+    )
     analytics_mb: int = setting(number(1), "192", "ANALYTICS_MB", help="Memory for figures over windows.")
     export_path: Path | None = setting(
         FOLDER, None, "EXPORT_PATH", help="Where exports lie; by default in the state folder."
@@ -60,6 +64,16 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     )
     worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
+
+    def page_bytes(self, *, is_within: bool) -> int:
+        """How much of HOT_MB is for what pages of files decode: all of it where no newer rows come."""
+        if not self.data:
+            return 0
+        return (self.hot_mb << 20) // (1 if self.is_stored_alone and not is_within else _KEPT_SHARE)
+
+    def row_bytes(self, *, is_within: bool) -> int:
+        """How much of HOT_MB is for the newest rows."""
+        return (self.hot_mb << 20) - self.page_bytes(is_within=is_within)
 
     @property
     def is_stored_alone(self) -> bool:

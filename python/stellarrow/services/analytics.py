@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack, closing, nullcontext
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, Final
 
@@ -114,7 +114,9 @@ class AnalyticsService:
             return None
         is_all = settings.is_stored_alone and not self._is_within and "tables" not in settings.origins
         wanted = None if is_all else self._names()
-        return stack.enter_context(closing(Stored(settings.data, wanted, may_come=self._is_within)))
+        within = self._is_within
+        kept = settings.page_bytes(is_within=within)
+        return stack.enter_context(closing(Stored(settings.data, wanted, may_come=within, most_bytes=kept)))
 
     def _ages(self, stack: ExitStack) -> AgingPlace | None:
         settings = self._settings
@@ -147,7 +149,7 @@ class AnalyticsService:
         names = streamed or (sorted(stored.tables) if alone and stored else self._names())
         if not names:
             raise ConfigError(f"{settings.data} holds no table that is served: extract one into it first")
-        hot = Hot(() if alone else names, most_bytes=settings.hot_mb << 20)
+        hot = Hot(() if alone else names, most_bytes=settings.row_bytes(is_within=self._is_within))
         return Tables(names, hot=hot, stored=stored, network=network)
 
     def _network(self, stored: Stored | None) -> Network | None:
@@ -211,7 +213,7 @@ class AnalyticsService:
         )
 
     def _asked(self) -> LedgerSet:
-        with closing(self._open_source()) as source, nullcontext():
+        with closing(self._open_source()) as source:
             times = CloseTimes.of_source(source)
             text = self._settings.ledgers_asked
             return LedgerSet([LedgerRange.parse(text, known=source.available, times=times)])

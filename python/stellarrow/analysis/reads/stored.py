@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from stellarrow.analysis.reads.conditions import Compiled
 from stellarrow.analysis.reads.departures import Departures, KnownRecords
 from stellarrow.analysis.reads.indexes import Indexes
-from stellarrow.analysis.reads.kept import KeptRows
+from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.core.tables import is_typed
@@ -224,11 +224,18 @@ def _still_there() -> Iterator[None]:
 class Stored:
     """The tables of a place, by name; `look` finds out what there is now."""
 
-    def __init__(self, location: str, tables: Sequence[str] | None = None, *, may_come: bool = False) -> None:
-        """Open a place; one that `may_come` need not be there yet."""
+    def __init__(
+        self,
+        location: str,
+        tables: Sequence[str] | None = None,
+        *,
+        may_come: bool = False,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        """Open a place; one that `may_come` need not be there yet. So much is kept of rows for pages."""
         self._store: FileStore = Place.parse(location).open() if may_come else open_existing(location)
         self._tables: dict[str, StoredTable] = {}
-        self._kept = KeptRows()
+        self._kept = KeptRows(most_bytes)
         self._indexes = Indexes()
         self._records = KnownRecords()
         self._wanted = None if tables is None else frozenset(tables)
@@ -240,6 +247,11 @@ class Stored:
     @property
     def tables(self) -> dict[str, StoredTable]:
         return self._tables
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is kept of rows that pages were read from."""
+        return self._kept.size_bytes
 
     @property
     def network(self) -> str | None:

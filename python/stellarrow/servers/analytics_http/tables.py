@@ -105,6 +105,7 @@ class TableEndpoints:
                 "closed_at": None if closed_at is None else shown(closed_at),
                 "lag_seconds": None if closed_at is None else round(max(0.0, time.time() - closed_at), 1),
                 "hot_bytes": self._tables.hot.size_bytes,
+                "kept_bytes": self._tables.stored.kept_bytes if self._tables.stored else 0,
                 "following": dict(self._following()),
                 "tables": {name: _coverage(one) for name, one in snapshots.items()},
             }

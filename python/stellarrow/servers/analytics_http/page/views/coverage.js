@@ -31,6 +31,7 @@ function tables(status) {
   const all = Object.entries(status.tables);
   const left = (one) => [...one.archived, ...one.deleted];
   const held = all.filter(([, one]) => one.ledgers || left(one).length);
+  const archives = [...new Set(held.flatMap(([, one]) => one.archives))];
   const ends = held.flatMap(([, one]) => [...one.coverage, ...left(one)].flat());
   const first = Math.min(...ends);
   const last = Math.max(...ends);
@@ -47,7 +48,7 @@ function tables(status) {
         h("div", { class: "spans", role: "img", "aria-label": said(one) }, part(one.archived, "archived"), part(one.deleted, "deleted"), part(one.stored, "stored"), part(one.hot, "hot")),
         count(one.ledgers), count(missing(one))]),
     }),
-    ...held.filter(([, one]) => one.archives.length).map(([name, one]) => h("p", { class: "note" }, `Archived ledgers of ${name} are in ${one.archives.join(", ")}.`)),
+    archives.length > 0 && h("p", { class: "note" }, `Archived ledgers are in ${archives.join(", ")}.`),
     all.length > held.length && h("p", { class: "note" }, `Without ledgers: ${all.filter((one) => !held.includes(one)).map(([name]) => name).join(", ")}`));
 }
 
