@@ -113,7 +113,7 @@ def asked(server: Server, last: int, seconds: float, a_second: float = 0.0) -> d
 def request(server: Server, path: str) -> Iterator[bytes]:
     """Yield an answer as it comes."""
     with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(f"GET {path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n".encode())
+        client.sendall(f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n".encode())
         while data := client.recv(1 << 20):
             yield data
 

@@ -26,6 +26,7 @@ if command -v strip > /dev/null; then
 fi
 # A wheel has no links, so some libraries are in it three times.
 for whole in "$site"/pyarrow/lib*.so.*.*.*; do
+    [ -e "$whole" ] || continue
     short=${whole%.*.*}
     ln -sf "$(basename "$whole")" "$short"
     ln -sf "$(basename "$whole")" "${short%.*}"

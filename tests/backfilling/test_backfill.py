@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 import stellarrow as sa
+import stellarrow.backfilling.work
 from stellarrow.backfilling.backfill import BackfillReport, backfill
-from stellarrow.backfilling.work import TaskFailed
+from stellarrow.backfilling.work import Task, TaskFailed, work
 
 Run = Callable[..., Any]
 Lake = Callable[..., Path]
@@ -177,3 +178,29 @@ def test_the_rest_is_foretold_from_what_is_done() -> None:
     assert report.eta_seconds is None
     report.ledgers, report.seconds = 25, 10.0
     assert report.eta_seconds == 30.0
+
+
+def test_a_task_whose_place_does_not_answer_is_tried_again_and_one_that_is_wrong_is_not(
+    make_lake: Lake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults: list[sa.StellarrowError] = [sa.SinkUnavailable("away"), sa.SourceUnavailable("away, too")]
+    tried: list[str] = []
+
+    def failing(*given: Any, **choices: Any) -> sa.Report:
+        tried.append(choices["ledgers"])
+        if faults:
+            raise faults.pop()
+        return sa.run(*given, **choices)
+
+    monkeypatch.setattr(stellarrow.backfilling.work, "run", failing)
+    monkeypatch.setattr(stellarrow.backfilling.work, "_WAITS_SECONDS", (0.0, 0.0))
+    task = Task(str(make_lake()), ("ledgers",), (f"parquet:{tmp_path}/out",), "100:109")
+    assert work(task).ledgers == 10
+    assert tried == ["100:109"] * 3
+    faults += [sa.SchemaMismatch("of another network")]
+    with pytest.raises(sa.SchemaMismatch):
+        work(task)
+    assert len(tried) == 4
+    faults += [sa.SinkUnavailable("away")] * 3
+    with pytest.raises(sa.SinkUnavailable):
+        work(task)

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,13 @@ from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.lifecycle.archive import remove_range
 from stellarrow.sinks.files import runs
-from stellarrow.sinks.files.compaction import compact
+from stellarrow.sinks.files.compaction import compact, remade
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.group_index import SECTIONS, decode, index_path, sections_of
 from stellarrow.sinks.files.indexing import read_index, reindex
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files
-from stellarrow.sinks.files.reading import listings
+from stellarrow.sinks.files.reading import listings, rows_of
 from stellarrow.sinks.files.verify import Fault, Foreign, check, repair
 from stellarrow.storage import local_files
 from stellarrow.storage.local_files import LocalFiles
@@ -227,6 +228,19 @@ def test_a_file_of_another_name_in_the_folder_is_a_stranger(keep: Keep) -> None:
     (index_of(listing).parent / "notes.txt").write_text("mine")
     (found,) = harmed(listing)
     assert isinstance(found, Foreign)
+
+
+def test_files_in_the_place_of_others_get_an_index_of_their_own(keep: Keep) -> None:
+    listing = keep()
+    (before,) = held_files(listing, HALF)
+    shape = replace(listing.shape, format=Parquet("zstd", level=9))
+    made = remade(listing.store, shape, HALF, [rows_of(listing, HALF)])
+    made.replace(HALF)
+    made.discard()
+    (after,) = held_files(listing, HALF)
+    assert before.sha256 != after.sha256
+    assert [*read_index(listing, HALF)] == [after.sha256]
+    assert harmed(listing) == []
 
 
 @pytest.mark.parametrize("partition", ["ledgers", "event_type"])

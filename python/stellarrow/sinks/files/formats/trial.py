@@ -22,7 +22,7 @@ from typing import IO, Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import SinkUnavailable
 
 _BLOCK: Final = 1 << 20
 _LEAST_TIME: Final = 60  # seconds; more for larger files
@@ -89,7 +89,7 @@ class Trial:
         if -process.returncode in _OWN and not is_silent:
             name = signal.Signals(-process.returncode).name
             return ValueError(f"no manifest knows it, and the process that tried to read it died ({name})")
-        return SinkError(
+        return SinkUnavailable(
             "a file that no manifest knows could not be read in a process of its own"
             f" ({'no answer' if is_silent else f'exit code {process.returncode}'}): nothing is proven"
             " damaged; run it again later"
