@@ -74,9 +74,9 @@ def left(tmp_path_factory: pytest.TempPathFactory, ledgers: tuple[bytes, ...]) -
     with placed(tmp_path_factory.mktemp("left"), ledgers) as made:
         aged = made.aged
         aged.days = 10
-        assert aged.run().problems == []
+        assert aged.run(patience=60.0).problems == []
         aged.policy = Policy(archive=10 * DAY, delete=10 * DAY + aged.closed[119] - aged.closed[112])
-        assert aged.run().problems == []
+        assert aged.run(patience=60.0).problems == []
         made.served.service.tables.look()
         yield made
 
@@ -86,7 +86,7 @@ def emptied(tmp_path_factory: pytest.TempPathFactory, ledgers: tuple[bytes, ...]
     """Every ledger was archived."""
     with placed(tmp_path_factory.mktemp("emptied"), ledgers) as made:
         made.aged.days = 11
-        assert made.aged.run().problems == []
+        assert made.aged.run(patience=60.0).problems == []
         assert not [*made.aged.place.glob("*/*.parquet")]
         made.served.service.tables.look()
         yield made
@@ -321,7 +321,7 @@ def test_what_leaves_between_a_look_and_a_read_is_to_be_asked_again(
     aged = Aged(tmp_path, ledgers)
     served = serve(data=aged.place)
     aged.days = 10
-    assert aged.run().problems == []
+    assert aged.run(patience=60.0).problems == []
     asked = {"start": 100, "end": 119, "where": "change_index >= 0"}
     answer = served.get(DATA, **asked)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
