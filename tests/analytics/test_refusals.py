@@ -9,7 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 from analytics.conftest import PORTS, Served
 from analytics.sockets import connected
@@ -42,6 +44,25 @@ def answer_to(served: Served, request: str) -> tuple[int, dict[str, str], dict[s
     first, *lines = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("contract_ids", "CCTQ"), ("accounts", "abc"), ("assets", "nope!!"), ("assets", "USDC:G")],
+)
+def test_a_filter_that_no_row_can_fit_is_refused_by_every_face(served: Served, name: str, value: str) -> None:
+    for path in ("/v1/tables/token_transfers/rows", "/v1/stream/token_transfers"):
+        answer = served.get(path, **{name: value})
+        assert (answer.status_code, answer.json()["field"]) == (400, name)
+    order = {"table": "token_transfers", name: [value], "format": "csv"}
+    assert served.client.post("/v1/exports", json=order).status_code == 400
+    with flight.connect(f"grpc://{served.service.flight.address}") as client:
+        ticket = flight.Ticket(json.dumps({"table": "token_transfers", name: [value]}).encode())
+        with pytest.raises(pa.ArrowInvalid, match=f"{name} has"):
+            client.do_get(ticket).read_all()
+    with connected(served) as socket:
+        socket.say("subscribe", id="1", channel="token_transfers", **{name: [value]})
+        assert f"{name} has" in socket.next("error")["message"]
 
 
 @pytest.mark.parametrize(
