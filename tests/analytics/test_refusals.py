@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pyarrow as pa
 import pytest
 from pyarrow import flight
@@ -16,6 +18,8 @@ from pyarrow import flight
 from analytics.conftest import PORTS, Served
 from analytics.sockets import connected
 from stellarrow.config import Analytics, read
+from stellarrow.errors import Unavailable
+from stellarrow.servers.analytics_http.answers import Rows, Streamed
 from stellarrow.services.analytics import AnalyticsService
 
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -125,3 +129,22 @@ def test_a_place_that_is_none_is_told_once(served: Served, origin: str) -> None:
         told = client.next("error")
         assert told["field"] == "from"
         assert told["message"].count("earliest") == 1
+
+
+@pytest.mark.parametrize("format_name", ["ndjson", "csv", "arrow", "parquet"])
+def test_what_fails_before_the_first_bytes_is_an_answer_of_its_own(format_name: str) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        raise Unavailable("it was deleted meanwhile; ask again in a moment", retry_after=2)
+        yield
+
+    columns = pa.schema([("a", pa.int64())])
+    streamed = Streamed(Rows(columns, failing(), 1), format_name, None, lambda: False)
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(app=streamed)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "deleted meanwhile" in answer.json()["detail"]
