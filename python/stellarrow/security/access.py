@@ -264,7 +264,7 @@ def guarded(address: Address, *, tls: Tls | None, access: Access | None, insecur
     )
 
 
-BACKLOG: Final = 2_048  # connections that wait to be taken
+BACKLOG: Final = 128  # connections that wait to be taken
 
 
 def bound(address: Address) -> socket.socket:
