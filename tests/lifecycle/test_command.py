@@ -14,6 +14,7 @@ from stellarrow.cli import invoke
 from stellarrow.records.in_folder import FolderRecords
 from stellarrow.records.lease import Lease, Renewed
 from stellarrow.security import audit_log
+from stellarrow.storage.local_files import LocalFiles
 
 Cli = Callable[..., tuple[int, str]]
 
@@ -105,6 +106,17 @@ def test_status_says_what_is_where(place: Path, run: Cli) -> None:
     one = json.loads(run("lifecycle", "status", "place", "--json")[1])["tables"][0]
     assert (one["here"], one["archived"], one["archives"]) == ("", "100:139", [str(place.parent / "old")])
     assert "archived 100:139 in" in run("lifecycle", "status", "place")[1]
+
+
+def test_what_somebody_reads_is_counted_and_is_no_failure(place: Path, run: Cli) -> None:
+    with LocalFiles(place).reading("ledgers/_manifest"):
+        assert run("lifecycle", "run", "place", "--parquet-policy", "delete 30d") == (
+            0,
+            "4 in use, taken next time\n0 ranges done, 0 B freed\n",
+        )
+        said = json.loads(run("lifecycle", "run", "place", "--parquet-policy", "delete 30d", "--json")[1])
+    assert (said["in_use"], said["problems"]) == (4, [])
+    assert "4 ranges done" in run("lifecycle", "run", "place", "--parquet-policy", "delete 30d")[1]
 
 
 @pytest.mark.parametrize(

@@ -118,11 +118,61 @@ def test_a_damaged_file_is_neither_archived_nor_deleted(aged: Aged) -> None:
 def test_what_somebody_reads_stays_until_the_next_run(aged: Aged) -> None:
     with LocalFiles(aged.place).reading("contract_data/_manifest"):
         report = aged.run()
-        assert report.done == []
-        assert "is being read" in report.problems[0]
+        assert (report.done, report.problems) == ([], [])
+        assert [str(step.ledgers) for step in report.in_use] == ["100:109", "110:119"]
         assert aged.here() == "100:119"
+        assert not [*aged.old.rglob("*.parquet")]  # nothing is copied in vain
+    report = aged.run()
+    assert (report.problems, report.in_use) == ([], [])
+    assert listings(LocalFiles(aged.place)) == []
+
+
+def test_one_table_that_is_read_all_the_time_hinders_no_other(
+    tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    aged = Aged(tmp_path, ledgers, ledgers_per_file=5)
+    aged.days = 10
+    with LocalFiles(aged.place).reading("contract_data/_manifest"):
+        report = aged.run()
+    assert report.problems == []
+    assert {step.table for step in report.in_use} == {"contract_data"}
+    assert [str(step.ledgers) for step in report.done if step.table == "ledgers"] == [
+        "100:104",
+        "105:109",
+        "110:114",
+        "115:119",
+    ]
+
+
+def test_damaged_files_of_one_table_hinder_no_other(tmp_path: Path, ledgers: tuple[bytes, ...]) -> None:
+    aged = Aged(tmp_path, ledgers, ledgers_per_file=5)
+    aged.days = 10
+    for path in aged.place.glob("contract_data/*.parquet"):
+        path.write_bytes(b"no Parquet")
+    report = aged.run()
+    assert len([step for step in report.done if step.table == "ledgers"]) == 4
+    assert len(report.problems) == 4
+    assert all("contract_data" in one for one in report.problems)
+
+
+def test_what_is_read_while_merged_files_lie_beside_stays_whole(aged: Aged) -> None:
+    aged.merge()
+    with LocalFiles(aged.place).reading("contract_data/_manifest"):
+        report = aged.run()
+        assert (report.done, report.problems, len(report.in_use)) == ([], [], 1)
+    assert aged.rows() == aged.expected()
     assert aged.run().problems == []
     assert listings(LocalFiles(aged.place)) == []
+
+
+def test_a_damaged_file_within_a_merged_one_keeps_both_and_is_told(aged: Aged) -> None:
+    aged.merge()
+    aged.place.joinpath("contract_data/0000000100-0000000109.parquet").write_bytes(b"no Parquet")
+    report = aged.run()
+    assert report.done == []
+    assert "100:109" in report.problems[0]
+    assert "stellarrow check --repair" in report.problems[0]
+    assert aged.here() == "100:119"
 
 
 def test_a_patient_run_waits_for_who_reads(aged: Aged) -> None:

@@ -11,10 +11,12 @@ import stellarrow as sa
 from lifecycle.aged import DAY, TABLES, Aged
 from sinks.stepping import Stepping
 from stellarrow.errors import SchemaMismatch
+from stellarrow.ledgers import LedgerRange
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, Step
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.records.in_folder import FolderRecords
 from stellarrow.records.lease import Lease, LeaseLost
+from stellarrow.sinks.files.layout import superseded
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import format_of, listings
 from stellarrow.sinks.files.sink import FileSink
@@ -181,6 +183,35 @@ def test_a_run_that_dies_at_any_step_loses_nothing_and_the_next_continues(
         assert listings(LocalFiles(aged.place)) == []
         assert days == 20 or aged.rows() == aged.expected()
         assert days == 10 or listings(LocalFiles(aged.old)) == []
+        if not is_dead:
+            break
+        copied(begin, tmp_path)
+    assert step > 10
+
+
+@pytest.mark.parametrize("make", ["parquet", "folders"])
+@pytest.mark.parametrize("has_archive", [True, False], ids=["archive", "delete"])
+def test_a_run_that_dies_at_any_step_lets_nothing_come_back_that_was_merged(
+    tmp_path: Path, ledgers: tuple[bytes, ...], make: str, has_archive: bool
+) -> None:
+    aged = Aged(tmp_path, ledgers, tables=("contract_data",), last=119, **MAKES[make])
+    aged.days, aged.policy = 10, aged.policy if has_archive else Policy(delete=10 * DAY)
+    aged.merge()
+    begin = tmp_path / "begin"
+    copied(tmp_path, begin)
+    for step in range(1, 400):
+        is_dead = died(aged, step)
+        assert aged.covered() == "100:119"
+        for listing in listings(LocalFiles(aged.place)):
+            assert set(listing.parts()) - superseded(listing.parts()) <= {LedgerRange(100, 119)}
+        if is_dead:
+            assert aged.run().problems == []
+        assert aged.run().done == []
+        assert aged.covered() == "100:119"
+        assert aged.faults() == []
+        assert listings(LocalFiles(aged.place)) == []
+        assert not [*aged.place.rglob("*.parquet")]
+        assert not has_archive or aged.rows() == aged.expected()
         if not is_dead:
             break
         copied(begin, tmp_path)

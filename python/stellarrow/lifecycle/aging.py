@@ -15,7 +15,7 @@ from stellarrow.errors import Damaged, LedgerMissing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.departed import COMPRESSED, Departed, records_folder, suffix
-from stellarrow.sinks.files.layout import MANIFEST, named_range, trusted
+from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded, trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import SUFFIX
 from stellarrow.sinks.files.proof import held_files, proven_file
@@ -34,6 +34,7 @@ class AgingTable:
     departed: Departed
     compressed: frozenset[LedgerRange]
     times: CloseTimes = field(repr=False)
+    replaced: frozenset[LedgerRange] = frozenset()  # within a wider one: a merge came to remove them not yet
 
     @classmethod
     def look(cls, listing: Listing) -> AgingTable:
@@ -51,10 +52,11 @@ class AgingTable:
                 files.setdefault(ledgers, []).append(file)
         parts = frozenset(entered if shape.partition else files)
         times = CloseTimes.of_rows(LedgerSet(parts), _Rows(listing, parts).read, name=str(listing))
+        replaced = frozenset(superseded({*files, *entered}))
         records = listing.store.list(records_folder(shape.folder))
         found = (named_range(file.path, suffix(COMPRESSED)) for file in records)
         compressed = frozenset(one for one in found if one)
-        return cls(listing, files, frozenset(entered), Departed.of(records), compressed, times)
+        return cls(listing, files, frozenset(entered), Departed.of(records), compressed, times, replaced)
 
     @property
     def name(self) -> str:

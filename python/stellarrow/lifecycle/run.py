@@ -9,10 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from stellarrow.errors import SinkError
+from stellarrow.errors import Damaged, SinkError
 from stellarrow.lifecycle.aging import AgingTable
 from stellarrow.lifecycle.archive import Archive
-from stellarrow.lifecycle.compressing import Merged
+from stellarrow.lifecycle.compressing import Busy, Merged
 from stellarrow.lifecycle.free_space import Room, add_emergency
 from stellarrow.lifecycle.plan import (
     ARCHIVE,
@@ -32,9 +32,11 @@ from stellarrow.security.audit_log import Audit, Event, NoAudit
 from stellarrow.sinks.files.again import CHANCES
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import found_tables
+from stellarrow.sinks.files.superseding import Contradicted
 from stellarrow.storage.files import FileStore, Gone
 
 _TRIES: Final = 3  # failures in a row after which the rest of an action is not tried
+_OF_ONE: Final = (Busy, Merged, Gone, Damaged, Contradicted)  # what fails a range, and tells of no other
 _EVENTS: Final = {
     COMPRESS: "data compressed",
     ARCHIVE: "data archived",
@@ -55,6 +57,7 @@ class Report:
 
     done: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    in_use: list[Step] = field(default_factory=list)  # somebody read their files: the next run takes them
 
     @property
     def freed(self) -> int:
@@ -64,7 +67,12 @@ class Report:
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         done = [step.to_dict() for step in self.done]
-        return {"done": done, "freed_bytes": self.freed, "problems": self.problems}
+        return {
+            "done": done,
+            "freed_bytes": self.freed,
+            "in_use": len(self.in_use),
+            "problems": self.problems,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +136,7 @@ class Lifecycle:
         try:
             for _ in range(CHANCES):
                 plan, tables = self.planned()
-                report.problems = [*plan.problems]
+                report.problems, report.in_use = [*plan.problems], []
                 now = self._take(plan, tables, steps, report, told=told, stopped=stopped)
                 if now <= went or stopped():
                     break
@@ -159,12 +167,14 @@ class Lifecycle:
             if failed[step.action] < _TRIES:
                 done, error = self._tried(step, tables[step.table], steps)
                 told(done, error)
-                is_stale = isinstance(error, Gone | Merged)
-                failed[step.action] = failed[step.action] + 1 if error and not is_stale else 0
-                if error:
+                if isinstance(error, Busy):
+                    report.in_use.append(step)
+                elif error:
                     report.problems.append(str(error))
-                    went |= {str(error)} if is_stale else set()
+                    went |= {str(error)} if isinstance(error, Gone | Merged) else set()
+                    failed[step.action] += not isinstance(error, _OF_ONE)
                 else:
+                    failed[step.action] = 0
                     report.done.append(done)
         for action, times in failed.items():
             if times >= _TRIES:
@@ -208,5 +218,7 @@ class Lifecycle:
 
 def _result(report: Report) -> str:
     done = Counter(step.action for step in report.done)
+    if report.in_use:
+        done["in use"] = len(report.in_use)
     words = ", ".join(f"{action} {times}" for action, times in sorted(done.items()))
     return f"{words or 'nothing due'}; {len(report.problems)} problems" if report.problems else words or "ok"

@@ -7,7 +7,7 @@ and as archived, and the next run finishes it.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -32,6 +32,7 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.location import open_files
 from stellarrow.sinks.files.manifest import Entry
 from stellarrow.sinks.files.proof import held_files
+from stellarrow.sinks.files.superseding import Contradicted, remove_replaced, replaced
 from stellarrow.storage.files import Gone
 
 _FIRST_WAIT: Final = 0.1  # seconds between looks whether somebody reads still
@@ -90,10 +91,14 @@ class Steps:
             return max(0, step.bytes - sum(kept.bytes for kept in after))
         if step.action == FINISH:
             self.confirm(f"{step.action} {step.table} {step.ledgers}")
+            if step.ledgers in table.parts:
+                _clear_replaced(table, step.ledgers, self.confirm)
             _finish(table, step.ledgers)
         elif step.action == DELETE_ARCHIVED:
             self._delete_archived(table.listing, step.ledgers)
         else:
+            _check_unread(table.listing)
+            _clear_replaced(table, step.ledgers, self.confirm)
             self._leave(table.listing, step)
         return step.bytes
 
@@ -120,6 +125,37 @@ class Steps:
         listing.store.remove([record_path(listing.shape.folder, ledgers, ARCHIVED)])
 
 
+def _check_unread(listing: Listing) -> None:
+    """Say before files are read and copied that it would be for nothing."""
+    with listing.store.unread(listing.entries_folder) as free:
+        _require(listing, free)
+
+
+def _require(listing: Listing, free: bool) -> None:
+    if not free:
+        raise Busy(f"{listing} is being read just now: the next run continues")
+
+
+def _clear_replaced(table: AgingTable, ledgers: LedgerRange, confirm: Confirm) -> None:
+    """Remove what a range was merged of, if it lies beside it still: it would count again without it."""
+    if not _within(table.replaced, ledgers):
+        return
+    listing = table.listing
+    confirm(f"remove what {listing.shape.folder} {ledgers} was merged of")
+    remove_replaced(listing)
+    there = {*listing.parts(), *listing.entered()}
+    if left := _within(there, ledgers):
+        _require(listing, not {*left} <= {*replaced(listing, there)})
+        raise Contradicted(
+            f"{listing} holds ledgers {left[0]} within those of {ledgers}, and is not proven to have the same"
+            " rows there: run stellarrow check --repair, then the same again"
+        )
+
+
+def _within(ranges: Iterable[LedgerRange], ledgers: LedgerRange) -> list[LedgerRange]:
+    return sorted(one for one in ranges if one != ledgers and not LedgerSet([one]) - LedgerSet([ledgers]))
+
+
 def _closed_by(listing: Listing, step: Step) -> int:
     """Return when the newest row of a range closed, which must be as long ago as the plan says."""
     newest = None
@@ -141,8 +177,7 @@ def _depart(listing: Listing, record: Record, confirm: Confirm) -> None:
         if not _is_there(listing, record):
             raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
         with listing.store.unread(listing.entries_folder) as free:
-            if not free:
-                raise Busy(f"{listing} is being read just now: the next run continues")
+            _require(listing, free)
             confirm(f"{record.state} {listing.shape.folder} {ledgers}")
             write_record(listing, record)
             remove_range(listing, ledgers, record.entry.files)
@@ -167,8 +202,7 @@ def _finish(table: AgingTable, ledgers: LedgerRange) -> None:
                     " the record of these ledgers away to keep it, or the file"
                 )
         with listing.store.unread(listing.entries_folder) as free:
-            if not free:
-                raise Busy(f"{listing} is being read just now: the next run continues")
+            _require(listing, free)
             remove_range(listing, ledgers, files)
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from stellarrow.config.lifecycle import Aging as Settings
 from stellarrow.errors import ConfigError, SinkError, StellarrowError
 from stellarrow.lifecycle.archive import archive_location
+from stellarrow.lifecycle.compressing import Busy
 from stellarrow.lifecycle.opening import opened, policies_of
 from stellarrow.lifecycle.plan import DELETE_ARCHIVED, Step
 from stellarrow.lifecycle.policies import KINDS
@@ -45,6 +46,7 @@ class Run:
     state: str = "running"
     done: Counter[str] = field(default_factory=Counter)
     freed: int = 0
+    in_use: int = 0  # ranges that somebody read: the next run takes them
     problems: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
@@ -57,6 +59,7 @@ class Run:
             "ended": _shown(self.ended),
             "done": dict(self.done),
             "freed_bytes": self.freed,
+            "in_use": self.in_use,
             "problems": self.problems[:_SHOWN],
         }
 
@@ -207,6 +210,9 @@ class AgingPlace:
         return self._stop_run.is_set()
 
     def _took(self, run: Run, step: Step, error: SinkError | None) -> None:
+        if isinstance(error, Busy):
+            run.in_use += 1
+            return
         freed = 0 if error or step.action == DELETE_ARCHIVED else step.bytes
         self._metrics.lifecycle_took(step.action, failed=error is not None, freed=freed)
         if error is None:

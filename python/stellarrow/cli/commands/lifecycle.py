@@ -106,9 +106,11 @@ def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_
     for problem in report.problems:
         click.secho(problem, fg="red")
     steps = formatting.many(len(report.done), "range")
+    if report.in_use:
+        click.secho(f"{len(report.in_use)} in use, taken next time", fg="yellow")
     click.echo(
         f"{steps} done, {formatting.size(report.freed)} freed"
-        if report.done or report.problems
+        if report.done or report.problems or report.in_use
         else "nothing is due"
     )
     _warn(lifecycle, report.done)

@@ -124,6 +124,7 @@ _RUN: Final = {
         "ended": {"type": ["string", "null"], "format": "date-time"},
         "done": {"type": "object", "additionalProperties": {"type": "integer"}},
         "freed_bytes": {"type": "integer"},
+        "in_use": {"type": "integer"},
         "problems": {"type": "array", "items": {"type": "string"}},
     },
 }
