@@ -8,12 +8,12 @@ what lacks rows of its own since says so (`complete` is false).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from stellarrow.core.figures import COUNTED_TABLES, Figures
 from stellarrow.errors import ConfigError, SourceError, nearest
@@ -234,9 +234,10 @@ def counted_columns(table: str, names: list[str]) -> list[str]:
 
 
 def _up_to(batch: Any, ledger: int) -> pa.RecordBatch:
-    """Return a batch's rows up to a ledger."""
+    """Return a batch's rows, which are in ledger order, up to a ledger."""
     rows = pa.record_batch(batch)
-    return rows.filter(pc.less_equal(rows["ledger_sequence"], ledger))
+    ledgers = rows["ledger_sequence"]
+    return rows[: bisect_right(range(rows.num_rows), ledger, key=lambda row: ledgers[row].as_py())]
 
 
 def _key(asked: str | None) -> str | None:
