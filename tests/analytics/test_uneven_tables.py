@@ -17,6 +17,7 @@ from analytics.sockets import connected
 from analytics.test_departed import flown, of, until
 from figures_by_sql import WINDOWS, check
 from lifecycle.aged import DAY, Aged
+from stellarrow.analysis.reads.summaries import Input, Summary, summarized
 from stellarrow.analysis.windows import Analytics
 from stellarrow.config import Analytics as Settings
 from stellarrow.config import read
@@ -122,6 +123,28 @@ def test_figures_count_every_ledger_of_their_table_that_is_here(
 def test_figures_of_a_table_that_was_deleted_are_empty_and_say_so(served: Served) -> None:
     found = total(served, "storage")
     assert (found["rows"], of(found["gaps"])) == ([], DELETED)
+
+
+def test_a_summary_goes_on_page_by_page_where_a_table_had_left_before(served: Served) -> None:
+    inputs = {
+        "mine": Input("ledgers", ("ledger_sequence",)),
+        "other": Input("contract_data", ("ledger_sequence",)),
+    }
+    query = "select ledger_sequence from mine where ledger_sequence not in (from other) order by 1"
+    ledgers, cursor = [], ""
+    for _ in range(3):
+        page = summarized(
+            served.service.tables,
+            Summary(query, inputs),
+            ledgers=sa.LedgerRange(0),
+            asked="",
+            limit=7,
+            cursor=cursor,
+        )
+        ledgers += page.rows["ledger_sequence"].to_pylist()
+        cursor = page.next or ""
+    assert ledgers == [*range(100, 110), *range(120, 130)]
+    assert (cursor, page.as_of) == ("", 129)
 
 
 class Door:
