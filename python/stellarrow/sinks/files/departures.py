@@ -76,6 +76,10 @@ class Absence:
         }
 
 
+class LedgersDeparted(UserWarning):
+    """Ledgers of a stored table were archived or deleted: an answer has no rows of them."""
+
+
 def sentence(absences: Sequence[Absence]) -> str:
     """Say what left, where it is, and how to have it."""
     parts = [f"{one.which} {one.went}" for one in absences[:_TOLD]]
@@ -121,6 +125,22 @@ class Departures:
     def of(cls, listing: Listing, departed: Departed, here: LedgerSet, records: KnownRecords) -> Departures:
         gone = departed.ledgers - here
         return cls(listing, departed, gone, tuple(sorted(departed.archived)), records)
+
+    @classmethod
+    def look(cls, listing: Listing) -> Departures:
+        """Look at what left a table: after its files, so that what leaves meanwhile is in both."""
+        here = listing.ranges()
+        return cls.of(listing, listing.departed(), here, KnownRecords())
+
+    def said(self, asked: LedgerSet | str | None = None, wanted: LedgerSet | None = None) -> str:
+        """Say what left of the ledgers that were asked for, and where it is; empty where all are here.
+
+        `wanted` are the ledgers that `asked` means of what is here; its open beginning means all before, too.
+        """
+        due = self.gone if wanted is None else self.gone & wanted
+        if wanted and isinstance(asked, str) and asked.lstrip().startswith(":"):
+            due = self.gone & LedgerSet([LedgerRange(0, wanted.last)])
+        return sentence([*self.absences(due)]) if due else ""
 
     def absences(self, ledgers: LedgerSet) -> Iterator[Absence]:
         """Yield, in order, which of the ledgers left, and where they are."""
