@@ -17,6 +17,7 @@ from .errors import (
     Damaged,
     DecodeError,
     LedgerMissing,
+    LedgersDeparted,
     LedgersRefused,
     LedgerUnsound,
     NetworkMismatch,
@@ -71,7 +72,6 @@ from .protocols import (
 )
 from .running import run
 from .scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
-from .sinks.files.departures import LedgersDeparted
 from .sql.named import NamedQuery
 
 __all__ = [

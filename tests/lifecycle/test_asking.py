@@ -61,8 +61,14 @@ def test_sql_says_nothing_where_it_names_no_such_table(stellarrow: Run, aged: Ag
 
 
 def test_a_named_query_warns_too(stellarrow: Run, aged: Aged) -> None:
-    done = stellarrow("sql", "@high_fee_ledgers", "--data", aged.place, "--csv")
-    assert "ledgers 100 to 119 of" in done.err or "there is no query" in done.err
+    settings = aged.folder / "stellarrow.toml"
+    settings.write_text(
+        '[queries.by_protocol]\ntable = "ledgers"\naggregate = "count(*) as n by protocol_version"\n'
+    )
+    done = stellarrow("sql", "@by_protocol", "--data", aged.place, "--config", settings, "--csv")
+    assert done.code == 0, done.err
+    assert done.err.startswith(f"warning: {told(aged)}")
+    assert done.err.count("\n") == 1
 
 
 def test_a_scan_without_a_range_warns_and_one_of_what_is_here_does_not(aged: Aged) -> None:
@@ -92,7 +98,7 @@ def test_a_scan_of_what_left_is_refused_with_where_it_is(aged: Aged, asked: dict
 
 def test_a_scan_until_before_the_first_ledger_says_so(make_lake: Callable[..., Path]) -> None:
     with pytest.raises(sa.LedgerMissing, match="begins with ledger 100"):
-        many(sa.scan(make_lake(), table="ledgers", end=50))
+        sa.scan(make_lake(), table="ledgers", end=50).to_table()
 
 
 @pytest.mark.parametrize("form", ["", "parquet:"])

@@ -15,7 +15,7 @@ from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.rows import no_rows
-from stellarrow.errors import ConfigError, LedgerMissing, SourceError
+from stellarrow.errors import ConfigError, LedgerMissing, LedgersDeparted, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.redaction import redacted_url
@@ -24,7 +24,6 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.sinks.files.departures import LedgersDeparted
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -100,13 +99,7 @@ def analytics(
     if sunk := _sunk(source, NAMES[name].table):
         _count_sunk(made, sunk, wanted)
     elif stored := _stored(source, NAMES[name].table):
-        said = _count_stored(made, stored, wanted)
-        rows = request.answer(made).rows
-        if said:
-            if not rows.num_rows and _all_left(stored, request):
-                raise LedgerMissing(said)
-            warnings.warn(said, LedgersDeparted, stacklevel=2)
-        return rows
+        return _answered_stored(made, stored, wanted, request)
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
     return request.answer(made).rows
@@ -153,6 +146,18 @@ def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None)
                 made.add({name: rows.cast(sunk.schema)}, LedgerRange(last, last), closed)
     if due:
         made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+
+
+def _answered_stored(
+    made: Analytics, stored: StoredTable, asked: LedgerSet | str | None, request: FiguresRequest
+) -> pa.Table:
+    said = _count_stored(made, stored, asked)
+    rows = request.answer(made).rows
+    if said:
+        if not rows.num_rows and _all_left(stored, request):
+            raise LedgerMissing(said)
+        warnings.warn(said, LedgersDeparted, stacklevel=3)
+    return rows
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> str:

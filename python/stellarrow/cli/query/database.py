@@ -276,7 +276,9 @@ class Database:
                 return damage
         first = reason_of(reason)
         if "there is no table" in first:
-            if self._data is not None and (said := left_place(str(self._data), words)):
+            if self._data is not None and (
+                said := left_place(str(self._data), words - {view.table.lower() for view in self._views})
+            ):
                 return LedgerMissing(f"{self._data} has no such table any more: {said}")
             known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first} The tables are: {known}")

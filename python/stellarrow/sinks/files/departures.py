@@ -76,10 +76,6 @@ class Absence:
         }
 
 
-class LedgersDeparted(UserWarning):
-    """Ledgers of a stored table were archived or deleted: an answer has no rows of them."""
-
-
 def sentence(absences: Sequence[Absence]) -> str:
     """Say what left, where it is, and how to have it."""
     parts = [f"{one.which} {one.went}" for one in absences[:_TOLD]]
