@@ -17,7 +17,6 @@ from .errors import (
     Damaged,
     DecodeError,
     LedgerMissing,
-    LedgersDeparted,
     LedgersRefused,
     LedgerUnsound,
     NetworkMismatch,
@@ -72,6 +71,7 @@ from .protocols import (
 )
 from .running import run
 from .scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
+from .scanning.result import LedgersDeparted
 from .sql.named import NamedQuery
 
 __all__ = [

@@ -66,10 +66,6 @@ class LedgerMissing(SourceError):
     """A ledger that was asked for is not in the source."""
 
 
-class LedgersDeparted(UserWarning):
-    """Ledgers of a stored table were archived or deleted: an answer has no rows of them."""
-
-
 class LedgerUnsound(SourceError):
     """A ledger of the source is corrupt, of another chain or of another network: it is not passed on.
 

@@ -63,7 +63,8 @@ def test_sql_says_nothing_where_it_names_no_such_table(stellarrow: Run, aged: Ag
 def test_a_named_query_warns_too(stellarrow: Run, aged: Aged) -> None:
     settings = aged.folder / "stellarrow.toml"
     settings.write_text(
-        '[queries.by_protocol]\ntable = "ledgers"\naggregate = "count(*) as n by protocol_version"\n'
+        '[queries.by_protocol]\ntable = "ledgers"\nkind = "aggregate"\n'
+        'expression = "count(*) as n by protocol_version"\n'
     )
     done = stellarrow("sql", "@by_protocol", "--data", aged.place, "--config", settings, "--csv")
     assert done.code == 0, done.err

@@ -15,7 +15,7 @@ from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.rows import no_rows
-from stellarrow.errors import ConfigError, LedgerMissing, LedgersDeparted, SourceError
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.redaction import redacted_url
@@ -24,6 +24,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.scanning.result import LedgersDeparted
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import is_typed, schema
 from stellarrow.core.typed import Specs, TypedTables
-from stellarrow.errors import ConfigError, LedgersDeparted
+from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
@@ -27,7 +27,7 @@ from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
-from stellarrow.scanning.result import Scan
+from stellarrow.scanning.result import LedgersDeparted, Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from stellarrow.errors import LedgersDeparted
 from stellarrow.scanning import Scan, scan
+from stellarrow.scanning.result import LedgersDeparted
 from stellarrow.sinks.files.departures import Departures
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.verification.stored_tables import departed
