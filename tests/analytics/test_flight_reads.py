@@ -301,6 +301,13 @@ def test_what_only_sessions_take_is_told_as_such(served: Served, key: str) -> No
         got(served, **command, **{key: True})
 
 
+@pytest.mark.parametrize(("first", "last"), [(53_311_000, 53_311_040), (58_752_001, 58_752_009)])
+def test_ledgers_that_were_never_here_are_named(served: Served, first: int, last: int) -> None:
+    command = {"table": "ledgers", "start_ledger": first, "end_ledger": last, "follow": False}
+    ((batch, said),) = told(served, **command)
+    assert (batch.num_rows, said["first_ledger"], said["gaps"]) == (0, 0, [[first, last]])
+
+
 def test_the_path_of_older_clients_is_answered_with_where_it_is(served: Served) -> None:
     descriptor = flight.FlightDescriptor.for_path("contract", "data")
     with client_of(served) as client, pytest.raises(pa.ArrowInvalid, match="ask for contract_data"):

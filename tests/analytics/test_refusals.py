@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import Iterator
@@ -9,11 +10,16 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import httpx
+import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 from analytics.conftest import PORTS, Served
 from analytics.sockets import connected
 from stellarrow.config import Analytics, read
+from stellarrow.errors import Unavailable
+from stellarrow.servers.analytics_http.answers import Rows, Streamed
 from stellarrow.services.analytics import AnalyticsService
 
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -42,6 +48,25 @@ def answer_to(served: Served, request: str) -> tuple[int, dict[str, str], dict[s
     first, *lines = head.split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
     return int(first.split()[1]), headers, json.loads(body)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("contract_ids", "CCTQ"), ("accounts", "abc"), ("assets", "nope!!"), ("assets", "USDC:G")],
+)
+def test_a_filter_that_no_row_can_fit_is_refused_by_every_face(served: Served, name: str, value: str) -> None:
+    for path in ("/v1/tables/token_transfers/rows", "/v1/stream/token_transfers"):
+        answer = served.get(path, **{name: value})
+        assert (answer.status_code, answer.json()["field"]) == (400, name)
+    order = {"table": "token_transfers", name: [value], "format": "csv"}
+    assert served.client.post("/v1/exports", json=order).status_code == 400
+    with flight.connect(f"grpc://{served.service.flight.address}") as client:
+        ticket = flight.Ticket(json.dumps({"table": "token_transfers", name: [value]}).encode())
+        with pytest.raises(pa.ArrowInvalid, match=f"{name} has"):
+            client.do_get(ticket).read_all()
+    with connected(served) as socket:
+        socket.say("subscribe", id="1", channel="token_transfers", **{name: [value]})
+        assert f"{name} has" in socket.next("error")["message"]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +129,22 @@ def test_a_place_that_is_none_is_told_once(served: Served, origin: str) -> None:
         told = client.next("error")
         assert told["field"] == "from"
         assert told["message"].count("earliest") == 1
+
+
+@pytest.mark.parametrize("format_name", ["ndjson", "csv", "arrow", "parquet"])
+def test_what_fails_before_the_first_bytes_is_an_answer_of_its_own(format_name: str) -> None:
+    def failing() -> Iterator[pa.RecordBatch]:
+        raise Unavailable("it was deleted meanwhile; ask again in a moment", retry_after=2)
+        yield
+
+    columns = pa.schema([("a", pa.int64())])
+    streamed = Streamed(Rows(columns, failing(), 1), format_name, None, lambda: False)
+
+    async def asked() -> httpx.Response:
+        transport = httpx.ASGITransport(app=streamed)
+        async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(asked())
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "deleted meanwhile" in answer.json()["detail"]

@@ -136,6 +136,16 @@ def test_services_says_what_would_listen_where(tmp_path: Path, ports: dict[str, 
     assert all(f"127.0.0.1:{port}" in done.stdout for port in ports.values())
 
 
+@pytest.mark.parametrize("flags", [("--services",), ()])
+def test_two_servers_on_one_address_are_told_apart(
+    tmp_path: Path, ports: dict[str, int], flags: tuple[str, ...]
+) -> None:
+    port = ports["analytics rest_port"]
+    done = run(tmp_path, "up", "--health-port", f":{port}", "--to", "parquet:./out", *flags)
+    both = f"health_port of processor and rest_port of analytics are both 127.0.0.1:{port}"
+    assert (done.returncode, done.stderr) == (2, f"error: {both}: choose another for one\n")
+
+
 def test_watching_nobody_is_one_sentence(tmp_path: Path) -> None:
     done = run(tmp_path, "watch", "--once", "--at", f":{free_port()}")
     assert done.returncode == 1

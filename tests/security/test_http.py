@@ -133,6 +133,11 @@ REBOUND = "evil.example"
         ("127.0.0.1", "stellar.example:PORT", ("stellar.example",), 200),
         ("127.0.0.1", "Stellar.Example.", ("stellar.example:8081",), 200),
         ("127.0.0.1", REBOUND, ("*",), 200),
+        ("127.0.0.1", "source.stellar.svc:PORT", ("*.svc",), 200),
+        ("127.0.0.1", "evilsvc", ("*.svc",), 421),
+        ("127.0.0.1", "x.svc.evil.example", ("*.svc",), 421),
+        ("127.0.0.1", socket.gethostname(), (), 421),
+        ("0.0.0.0", socket.gethostname(), (), 200),  # noqa: S104  compared on one machine
         ("0.0.0.0", "10.0.0.1:PORT", (), 200),  # noqa: S104  one of its addresses, for all it knows
         ("0.0.0.0", REBOUND, (), 421),  # noqa: S104  as above
     ],

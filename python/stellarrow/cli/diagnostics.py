@@ -42,14 +42,16 @@ class Finding:
 
 
 def settings(file: Path | None) -> Iterator[Finding]:
-    """Read the settings of every service."""
-    wrong = 0
+    """Read the settings of every service; what is wrong with several is told once."""
+    wrong: dict[str, list[str]] = {}
     for name, service in SERVICES.items():
         try:
             read(service, file=file)
         except ConfigError as error:
-            wrong += 1
-            yield Finding(f"settings of {name}", "broken", str(error))
+            wrong.setdefault(str(error), []).append(name)
+    for message, names in wrong.items():
+        whose = "" if len(names) == len(SERVICES) else f" of {', '.join(names)}"
+        yield Finding(f"settings{whose}", "broken", message)
     if not wrong:
         yield Finding("settings", "ok", f"sound, from {file or 'the environment and defaults'}")
 

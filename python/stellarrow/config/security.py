@@ -70,7 +70,10 @@ class Listening(Settings):
         LIST, "", "CORS_ORIGINS", help="Web pages that may ask: https://host, or *."
     )
     allowed_hosts: tuple[str, ...] = setting(
-        LIST, "", "ALLOWED_HOSTS", help="Names that callers without AUTH may call this server by, or *."
+        LIST,
+        "",
+        "ALLOWED_HOSTS",
+        help="Names that callers without AUTH may call this server by, also *.svc, or *.",
     )
     trusted_proxies: tuple[str, ...] = setting(
         ADDRESS_RANGES, "", "TRUSTED_PROXIES", help="Whose X-Forwarded-For counts, as 10.0.0.0/8."

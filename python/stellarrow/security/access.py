@@ -264,13 +264,17 @@ def guarded(address: Address, *, tls: Tls | None, access: Access | None, insecur
     )
 
 
+BACKLOG: Final = 128  # connections that wait to be taken
+
+
 def bound(address: Address) -> socket.socket:
-    """Return a socket bound to the address, not yet listening."""
+    """Return a socket that listens on the address: nobody else can any more, in this process either."""
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     taken = socket.socket(family, socket.SOCK_STREAM)
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         taken.bind((address.host, address.port))
+        taken.listen(BACKLOG)
     except OSError as error:
         taken.close()
         raise CannotListen(f"cannot listen on {address} ({error.strerror})") from error

@@ -119,7 +119,7 @@ def _rows(asked: JsonObject) -> RowsCommand:
         raise ConfigError('the command names no table: add "table", such as "token_transfers", or "sql"')
     lists = {one: asked.texts(one) for one in _LISTS}
     lists["assets"] += asked.texts("asset_codes")  # the word of the processor's Flight
-    conditions = Conditions(**lists, where=asked.text("where"))
+    conditions = Conditions(**lists, where=asked.text("where")).checked()
     first, last = asked.ledger("start_ledger"), asked.ledger("end_ledger")
     if last and last < first:
         raise ConfigError(f"end_ledger is {last}, before start_ledger {first}: swap them")

@@ -209,12 +209,12 @@ class _Analytics(GuardedFlight):
             ) from None
 
     def _counted(self, command: FiguresRequest) -> Answered:
-        answer = command.answer(self._answers.figures.analytics)
+        answer, gaps = self._answers.figures.answered(command)
         told = {
             "first_ledger": answer.ledgers.first if answer.ledgers else 0,
             "last_ledger": answer.ledgers.end if answer.ledgers else 0,
             "complete": True,
-            **_left(self._answers.figures.gaps(command.name)),
+            **_left(gaps),
         }
         batches = answer.rows.combine_chunks().to_batches()
         return answer.rows.schema, ((rows, told) for rows in batches)

@@ -60,7 +60,9 @@ class RowStream:
                 yield from self._there(until)
                 yield from self._gap()
                 if self.gone() or not self.command.follow or self._place.after >= until:
+                    self._note_what_is_beyond()
                     yield from self._rest()
+                    yield from self._gap()
                     return
                 if time.monotonic() - self._told >= _PROGRESS_SECONDS:
                     yield from self._rest()
@@ -71,6 +73,12 @@ class RowStream:
                     return
         finally:
             unlisten()
+
+    def _note_what_is_beyond(self) -> None:
+        """Name what was asked for and lies before or behind all that is here: an empty answer would not."""
+        last = self.command.question.ledgers.last
+        if last is not None and self._place.after < last:
+            self._gaps.append([self._place.after + 1, last])
 
     def _as_of(self, end: int) -> int:
         return min(end, self._tail.last())

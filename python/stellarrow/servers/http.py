@@ -15,7 +15,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
 from stellarrow.net.address import Address
 from stellarrow.protocols import Guarded, ServerState
-from stellarrow.security.access import Access, bound, guarded
+from stellarrow.security.access import BACKLOG, Access, bound, guarded
 from stellarrow.security.key_store import KeyStore
 from stellarrow.security.permissions import Permission
 from stellarrow.security.tls import Tls
@@ -38,7 +38,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
-    from stellarrow.servers.http_limits import BACKLOG, CONNECTIONS, BoundedLoop, BriefFaults, bounded
+    from stellarrow.servers.http_limits import CONNECTIONS, BoundedLoop, BriefFaults, bounded
     from stellarrow.servers.origins import ChangesOfOwnPages, OwnNames
     from stellarrow.servers.problems import answered_exception
 

@@ -22,7 +22,6 @@ from stellarrow.security.principal import Certificate
 
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
 REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
-BACKLOG: Final = 128
 _LINGER_SECONDS: Final = 0.5  # for the answer to be read
 _QUIET_SECONDS: Final = 60.0  # between two lines that say the same
 _UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)

@@ -6,6 +6,7 @@ They take a page whose name DNS points here for one of ours: what it asks for na
 from __future__ import annotations
 
 import ipaddress
+import socket
 from collections.abc import Mapping, Sequence
 from typing import Final
 from urllib.parse import urlsplit
@@ -53,14 +54,17 @@ class ChangesOfOwnPages:
 class OwnNames:
     """Answers what is asked of this server by a name of its own, and refuses what names another host.
 
-    Such names are loopback, the address that it listens on, any address where it listens on all, and those
-    that are `allowed`. No browser leaves the host out, so what names none is answered.
+    Such names are loopback, the address that it listens on, any address and the machine's name where it
+    listens on all, and those that are `allowed`, `*.svc` being all that end so. No browser leaves the host
+    out, so what names none is answered.
     """
 
     def __init__(self, app: ASGIApp, *, bound: str, allowed: Sequence[str]) -> None:
         self._app = app
         self._bound = _name_of(bound) or bound.lower()
+        self._is_everywhere = self._bound in ("0.0.0.0", "::", "")  # noqa: S104  compared, not bound
         self._allowed = frozenset(_name_of(one) or one for one in allowed)
+        self._ends = tuple(one.lower().removeprefix(_EVERY) for one in allowed if one.startswith(_EVERY))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
@@ -78,13 +82,14 @@ class OwnNames:
         name = _name_of(host)
         if name is None:
             return False
-        if name in self._allowed or _EVERY in self._allowed or name == self._bound:
+        if name in self._allowed or name.endswith(self._ends) or name == self._bound:
             return True
         try:
             address = ipaddress.ip_address(name)
         except ValueError:
-            return name == "localhost" or name.endswith(".localhost")
-        return address.is_loopback or self._bound in ("0.0.0.0", "::", "")  # noqa: S104  compared, not bound
+            is_here = self._is_everywhere and name == socket.gethostname().lower()
+            return is_here or name == "localhost" or name.endswith(".localhost")
+        return address.is_loopback or self._is_everywhere
 
 
 def _name_of(host: str) -> str | None:

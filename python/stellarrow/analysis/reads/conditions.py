@@ -5,6 +5,7 @@ What columns alone can answer is one Arrow expression, which also tells Parquet 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from functools import reduce
@@ -37,6 +38,17 @@ _COLUMNS: Final = {
 NATIVE: Final = "native"
 _CONTRACT: Final = 56  # letters of its id
 _PROBED: Final = 64  # values: of more, most row groups have some
+_FORMS: Final = {  # of what people write into lists, and what to write
+    "contract_ids": (re.compile(r"C[A-Z2-7]{55}", re.ASCII), "a contract's id (C…)"),
+    "accounts": (
+        re.compile(r"[GCBL][A-Z2-7]{55,57}|M[A-Z2-7]{68}", re.ASCII),
+        "an account's id (G…), or of what else holds tokens (C…, B…, L…)",
+    ),
+    "assets": (
+        re.compile(r"native|[A-Za-z0-9]{1,12}(:G[A-Z2-7]{55})?|C[A-Z2-7]{55}", re.ASCII),
+        "native, CODE, CODE:ISSUER or a contract's id",
+    ),
+}
 _NATIVE_TYPES: Final = (NATIVE, "AssetTypeAssetTypeNative")
 
 
@@ -53,6 +65,14 @@ class Conditions:
     event_types: tuple[str, ...] = ()
     event_names: tuple[str, ...] = ()
     where: str = ""
+
+    def checked(self) -> Conditions:
+        """Return the same; Refused where a value can be in no row, as a mistyped account."""
+        for name, (form, meant) in _FORMS.items():
+            for one in getattr(self, name):
+                if not form.fullmatch(one):
+                    raise Refused(f"{name} has {shortened(repr(one))}: it must be {meant}", field=name)
+        return self
 
     def to_dict(self) -> dict[str, Any]:
         """Return what is asked, the same for the same rows."""

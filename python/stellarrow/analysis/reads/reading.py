@@ -79,6 +79,12 @@ class Snapshot:
         gone = self.gone
         return self.coverage | gone if gone else self.coverage
 
+    @property
+    def last_known(self) -> int:
+        """The last ledger that is here, or that was; 0 where there was none."""
+        known = self.known
+        return known.last if known else 0
+
     def absences(self, ledgers: LedgerSet) -> tuple[Absence, ...]:
         """Return which of the ledgers left, and where they are, in order."""
         gone = self.gone

@@ -20,6 +20,8 @@ from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Analytics, Listening, Processor, Settings, Source, find_file, read
 from stellarrow.config.settings import settings_of
+from stellarrow.errors import ConfigError
+from stellarrow.net.address import Address
 from stellarrow.services.all_in_one import DEFAULT_SINK, PRIVATE_SERVER, run
 from stellarrow.telemetry import logs
 from stellarrow.telemetry.trace_export import exported
@@ -32,6 +34,8 @@ Examples:
 Service = TypeVar("Service", bound=Settings)
 _ANALYTICS: Final = ("REST_PORT", "WEBSOCKET_PORT", "HOT_MB", "ANALYTICS_MB")  # told by the environment, too
 _ADDRESSES: Final = ("grpc_address", "flight_address", "health_port", "rest_port", "websocket_port")
+# What is told at the processor's health port, for all.
+_SILENT: Final = frozenset((("source", "health_port"), ("analytics", "health_port")))
 _PAGE: Final = {
     "Options": ("source", "network", "start_ledger", "end_ledger", "tables", "state_dir", "on_error"),
     "How it serves": ("grpc_address", "flight_address", "health_port"),
@@ -58,6 +62,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
     source = _shared(read(Source, {"source": settings.source}, environ={}, file=file), settings, "source")
     own = {name: value for name, value in os.environ.items() if name in _ANALYTICS}
     analytics = _shared(read(Analytics, environ=own, file=file), settings, "analytics")
+    _apart({"source": source, "processor": settings, "analytics": analytics})
     if services:
         _show(_planned(source, settings, analytics))
         return
@@ -80,6 +85,20 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
         )
     click.echo("stopped: what was read is kept, and the next start goes on from there", err=True)
     end_process(0)
+
+
+def _apart(services: dict[str, Settings]) -> None:
+    """Refuse two servers on one address, which the second would be told of as taken by another program."""
+    taken: dict[Address, str] = {}
+    for name, settings in services.items():
+        for key in _ADDRESSES:
+            address = vars(settings).get(key)
+            if not isinstance(address, Address) or not address.port or (name, key) in _SILENT:
+                continue
+            here = f"{key} of {name}"
+            if address in taken:
+                raise ConfigError(f"{taken[address]} and {here} are both {address}: choose another for one")
+            taken[address] = here
 
 
 def _shared(own: Service, settings: Processor, section: str) -> Service:

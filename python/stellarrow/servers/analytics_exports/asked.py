@@ -70,7 +70,7 @@ def question_of(query: Mapping[str, Any]) -> Question:
         with blaming(name):
             lists[name] = asked.texts(name)
     with blaming("where"):
-        conditions = Conditions(**lists, where=asked.text("where"))
+        conditions = Conditions(**lists, where=asked.text("where")).checked()
     with blaming("columns"):
         columns = asked.texts("columns")
     with blaming("table"):

@@ -14,6 +14,7 @@ import pyarrow as pa
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES, compressed, json_page, written
+from stellarrow.servers.problems import problem
 from stellarrow.sinks.files.departures import Absence
 
 with needing("HTTP", "servers"):
@@ -116,7 +117,7 @@ class Streamed:
     coding: str | None
     has_ended: Callable[[], bool]  # whether the caller may go on no longer
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         coding = None if self.format_name == "parquet" else self.coding
         headers = [
             (b"content-type", MEDIA_TYPES[self.format_name].encode()),
@@ -128,8 +129,11 @@ class Streamed:
         if not _is_private(scope):
             headers.append((b"cache-control", (_FINAL if self.answer.is_final else _CHANGING).encode()))
         data = written(self.format_name, self.answer.schema, iter(self.answer.batches), coding)
-        # What fails before the first bytes is an answer of its own.
-        block = await run_in_threadpool(next, data, b"")
+        try:
+            block = await run_in_threadpool(next, data, b"")
+        except StellarrowError as error:  # before the first bytes, it is an answer of its own
+            await problem(error, scope)(scope, receive, send)
+            return
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         try:
             while block:

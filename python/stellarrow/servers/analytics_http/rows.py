@@ -65,7 +65,7 @@ def _generated(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _together(asked: Asked, own: Conditions) -> Conditions:
     given = {name: asked.get(name) or () for name in _LISTS}
     lists = {name: values for name, values in given.items() if values}
-    return replace(own, **lists, where=asked.get("where") or "")
+    return replace(own, **lists, where=asked.get("where") or "").checked()
 
 
 def _is_final(snapshot: Snapshot, ledgers: LedgerRange) -> bool:

@@ -74,7 +74,8 @@ def stream_route(channels: Channels) -> Route:
             query.setdefault(name, []).append(value)
         try:
             asked = read_all(PARAMETERS, query, request.path_params)
-            conditions = Conditions(**{name: asked[name] for name in _LISTS}, where=asked["where"] or "")
+            lists = {name: asked[name] for name in _LISTS}
+            conditions = Conditions(**lists, where=asked["where"] or "").checked()
             question = Question(table=asked["table"], conditions=conditions, columns=asked["columns"])
             channel = channels.open(question, "sse", _encoder)
         except StellarrowError as error:

@@ -109,7 +109,8 @@ def _question(channel: str, asked: JsonObject, given: dict[str, Any]) -> Questio
             raise Refused(f"{name} is asked {other}, not of {shortened(channel)}: leave it out", field=name)
     if is_figures:
         return request_of(channel, {key: value for key in _OF_FIGURES if (value := asked.text(key))})
-    conditions = Conditions(**{name: asked.texts(name) for name in _LISTS}, where=asked.text("where"))
+    lists = {name: asked.texts(name) for name in _LISTS}
+    conditions = Conditions(**lists, where=asked.text("where")).checked()
     return Question(table=channel, conditions=conditions, columns=asked.texts("columns"))
 
 

@@ -24,9 +24,15 @@ _Told = tuple[str, int]  # an archive, and by when the last ledger had closed
 _Key = tuple[str, LedgerRange, str]
 
 
+UNCOUNTED: Final = "uncounted"
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Consecutive ledgers of a table that are not here any more; `archive` is where archived ones are."""
+    """Consecutive ledgers of a table that an answer lacks; `archive` is where archived ones are.
+
+    They are not here any more, or, of figures, they came when later ones were counted.
+    """
 
     table: str
     first: int
@@ -37,6 +43,9 @@ class Absence:
     @property
     def went(self) -> str:
         """Where they went, in a few words."""
+        if self.state == UNCOUNTED:
+            is_one = self.first == self.last
+            return f"{'is' if is_one else 'are'} here and {'is' if is_one else 'are'} not counted yet"
         were = "was" if self.first == self.last else "were"
         if self.state == DELETED:
             return f"{were} deleted"
@@ -52,6 +61,8 @@ class Absence:
     @property
     def remedy(self) -> str:
         """How to have their rows."""
+        if self.state == UNCOUNTED:
+            return "ask again in a moment"
         if self.state == DELETED:
             return "to have them again, extract them from a source into another place"
         if not self.archive:
