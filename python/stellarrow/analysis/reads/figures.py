@@ -16,13 +16,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analysis.reads.departures import UNCOUNTED, Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES, TABLES, Analytics, Answer, counted_columns
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sinks.files.departures import UNCOUNTED, Absence
 
 _LEDGERS: Final = 256  # counted at once
 _RETRY_SECONDS: Final = 5.0

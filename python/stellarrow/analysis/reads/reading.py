@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
@@ -25,6 +24,7 @@ from stellarrow.core.tables import is_typed, schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import shortened
+from stellarrow.sinks.files.departures import Absence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

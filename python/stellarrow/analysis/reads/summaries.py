@@ -16,13 +16,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Conditions
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.paging import departed, refuse_departed
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sinks.files.departures import Absence
 from stellarrow.sql.duckdb_errors import reason_of
 
 with needing("summaries", "sql"):

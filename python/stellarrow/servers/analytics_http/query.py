@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, nearest
@@ -28,6 +27,7 @@ from stellarrow.servers.analytics_http.query_writing import encoded
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES
 from stellarrow.servers.http_access import json_body
 from stellarrow.servers.problems import described, problem
+from stellarrow.sinks.files.departures import Absence
 from stellarrow.sql.sandbox import Sandbox, SandboxAnswer, SandboxLimits, SandboxTable
 
 with needing("HTTP", "servers"):

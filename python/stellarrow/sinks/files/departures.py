@@ -133,6 +133,22 @@ class Departures:
         gone = departed.ledgers - here
         return cls(listing, departed, gone, tuple(sorted(departed.archived)), records)
 
+    @classmethod
+    def look(cls, listing: Listing) -> Departures:
+        """Look at what left a table: after its files, so that what leaves meanwhile is in both."""
+        here = listing.ranges()
+        return cls.of(listing, listing.departed(), here, KnownRecords())
+
+    def said(self, asked: LedgerSet | str | None = None, wanted: LedgerSet | None = None) -> str:
+        """Say what left of the ledgers that were asked for, and where it is; empty where all are here.
+
+        `wanted` are the ledgers that `asked` means of what is here; its open beginning means all before, too.
+        """
+        due = self.gone if wanted is None else self.gone & wanted
+        if wanted and isinstance(asked, str) and asked.lstrip().startswith(":"):
+            due = self.gone & LedgerSet([LedgerRange(0, wanted.last)])
+        return sentence([*self.absences(due)]) if due else ""
+
     def absences(self, ledgers: LedgerSet) -> Iterator[Absence]:
         """Yield, in order, which of the ledgers left, and where they are."""
         wanted = self.gone & ledgers
