@@ -71,6 +71,7 @@ from .protocols import (
 )
 from .running import run
 from .scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
+from .scanning.result import LedgersDeparted
 from .sql.named import NamedQuery
 
 __all__ = [
@@ -104,6 +105,7 @@ __all__ = [
     "LedgerRun",
     "LedgerSet",
     "LedgerUnsound",
+    "LedgersDeparted",
     "LedgersRefused",
     "Listed",
     "Live",

@@ -165,15 +165,15 @@ def test_windows_that_are_kept_no_more_are_a_gap() -> None:
     tables = Tables(("ledgers",), hot=Hot(("ledgers",), most_bytes=1 << 24), stored=None, network=None)
     figures = KeptFigures(tables, most_bytes=1 << 24)
     closed_at = int(rows.column("closed_at")[-1].as_py().timestamp())
-    figures.analytics.add({"ledgers": rows}, LedgerRange(100, 1_699), closed_at)
+    figures.of("network").add({"ledgers": rows}, LedgerRange(100, 1_699), closed_at)
     tail = FiguresTail(figures, request_of("analytics/network", {"window": "1m"}))
-    first = figures.analytics.series("network", "1m")["first_ledger"][0].as_py()
+    first = figures.of("network").series("network", "1m")["first_ledger"][0].as_py()
     assert first > 110
     gap, rest = tail.parts(110)
     assert (gap.is_gap, gap.first, gap.last) == (True, 111, first - 1)
     assert (rest.first, rest.last) == (first, 1_699)
     assert rest.rows is not None
-    assert rest.rows.num_rows == figures.analytics.series("network", "1m").num_rows >= 120
+    assert rest.rows.num_rows == figures.of("network").series("network", "1m").num_rows >= 120
     assert not tail.recovers(110)
     assert tail.recovers(first)
     assert [part.is_gap for part in tail.parts(1_600)] == [False]

@@ -8,6 +8,7 @@ what lacks rows of its own since says so (`complete` is false).
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from typing import Any, Final
@@ -105,7 +106,7 @@ class Analytics:
 
     def count(self, batch: LedgerBatch) -> None:
         """Count a batch of a Decoder that keeps what is counted, without another copy of its rows."""
-        self._feed([*batch.counted.items()], batch.last, batch.run.last_closed_at)
+        self._feed([*batch.counted.items()], LedgerRange(batch.first, batch.last), batch.run.last_closed_at)
 
     def add(self, batches: Mapping[str, pa.RecordBatch], ledgers: LedgerRange, closed_at: int) -> None:
         """Count whole ledgers, whose last closed at a time in Unix seconds; other tables are passed by.
@@ -119,13 +120,22 @@ class Analytics:
             for name, batch in named
             if name in TABLES
         ]
-        self._feed(counted, ledgers.end, closed_at)
+        self._feed(counted, ledgers, closed_at)
 
-    def _feed(self, batches: list[tuple[str, Any]], ledger: int, closed_at: int) -> None:
+    def _feed(self, batches: list[tuple[str, Any]], ledgers: LedgerRange, closed_at: int) -> None:
+        first = [
+            (name, _up_to(batch, ledgers.first)) for name, batch in batches if self._begins(name, ledgers)
+        ]
         try:
-            self._figures.feed(batches, ledger, closed_at)
+            if first:
+                self._figures.feed(first, ledgers.first, 0)
+            self._figures.feed(batches, ledgers.end, closed_at)
         except ValueError as error:
             raise SourceError(f"rows of {error}") from error
+
+    def _begins(self, table: str, ledgers: LedgerRange) -> bool:
+        """Tell whether a table's first ledger is to be counted by itself, as the core notes whole batches."""
+        return ledgers.first < ledgers.end and not self._figures.ledgers(table)[1]
 
     def ledgers(self, name: str) -> LedgerRange | None:
         """Return the first and the last ledger that figures of a name include, None before there are any."""
@@ -221,6 +231,13 @@ _COUNTED: Final = frozenset(
 def counted_columns(table: str, names: list[str]) -> list[str]:
     of_contracts = table == "contract_data"
     return [name for name in names if name in _COUNTED and not (of_contracts and name.startswith("asset"))]
+
+
+def _up_to(batch: Any, ledger: int) -> pa.RecordBatch:
+    """Return a batch's rows, which are in ledger order, up to a ledger."""
+    rows = pa.record_batch(batch)
+    ledgers = rows["ledger_sequence"]
+    return rows[: bisect_right(range(rows.num_rows), ledger, key=lambda row: ledgers[row].as_py())]
 
 
 def _key(asked: str | None) -> str | None:

@@ -116,6 +116,8 @@ class _Written:
         last = self._counted(first) if match["count"] else self._last(match["last"])
         if last < first and any(map(is_moment, filter(None, (match["first"], match["last"])))):
             raise self._empty(first, last)
+        if last < first and not match["first"]:
+            raise LedgerMissing(f"the source begins with ledger {first}, and {self.text} ends before it")
         return LedgerRange(first, last)
 
     def _single(self, end: str) -> LedgerRange:

@@ -9,7 +9,8 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, nearest
 
-_AGE: Final = re.compile(r"(\d{1,6})\s*([mhdw])", re.ASCII)
+_AGE: Final = re.compile(r"(\d+)\s*([mhdw])", re.ASCII)
+_DIGITS: Final = 6  # of an age's number
 _SECONDS: Final = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 _ACTIONS: Final = ("compress", "archive", "delete")
 _FORM: Final = "write it as 'compress 30d, archive 90d, delete 180d', 'delete 30d' or 'keep'"
@@ -36,6 +37,11 @@ class Policy:
             match = _AGE.fullmatch(age.strip())
             if not match or action in ages:
                 raise ConfigError(f"{name} is {text[:60]!r}: {_FORM}")
+            if len(match[1]) > _DIGITS:
+                raise ConfigError(
+                    f"{name} has the age {age.strip()[:40]!r}, and its number may be {'9' * _DIGITS} at most:"
+                    " write a long age in days or weeks, such as 90d or 52w"
+                )
             ages[action] = int(match[1]) * _SECONDS[match[2]]
         policy = cls(**ages)
         if policy.archive is not None and policy.delete is not None and policy.delete <= policy.archive:

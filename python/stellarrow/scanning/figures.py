@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
@@ -14,14 +15,16 @@ from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
 from stellarrow.core.rows import no_rows
-from stellarrow.errors import ConfigError, SourceError
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
+from stellarrow.scanning.result import LedgersDeparted
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -97,7 +100,7 @@ def analytics(
     if sunk := _sunk(source, NAMES[name].table):
         _count_sunk(made, sunk, wanted)
     elif stored := _stored(source, NAMES[name].table):
-        _count_stored(made, stored, wanted)
+        return _answered_stored(made, stored, wanted, request)
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
     return request.answer(made).rows
@@ -146,13 +149,29 @@ def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None)
         made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
 
 
-def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> None:
+def _answered_stored(
+    made: Analytics, stored: StoredTable, asked: LedgerSet | str | None, request: FiguresRequest
+) -> pa.Table:
+    said = _count_stored(made, stored, asked)
+    rows = request.answer(made).rows
+    if said:
+        if not rows.num_rows and _all_left(stored, request):
+            raise LedgerMissing(said)
+        warnings.warn(said, LedgersDeparted, stacklevel=3)
+    return rows
+
+
+def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> str:
+    """Count rows of these ledgers; return what of them was archived or deleted, in a sentence."""
     from stellarrow.analysis.reads.conditions import Compiled  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  the same
 
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
     name = stored.listing.shape.facts["table"]
     due = stored.coverage if wanted is None else stored.coverage & wanted
+    said = stored.departures.said(asked, wanted)
+    if said and not due:
+        raise LedgerMissing(said)
     rows, closed = no_rows(stored.schema), 0
     for part in due:
         for rows in stored.within(part, stored.schema.names, Compiled()):
@@ -161,6 +180,15 @@ def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str |
                 made.add({name: rows}, LedgerRange(last, last), closed)
     if due:
         made.add({name: rows.slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+    return said
+
+
+def _all_left(stored: StoredTable, request: FiguresRequest) -> bool:
+    """Tell whether a request is of times alone that are before all ledgers which are here."""
+    departures = stored.departures
+    if not request.end or departures.gone.last > stored.coverage.first:
+        return False
+    return departures.closed_from(read_moment(request.end).last) is not None
 
 
 def _count_ledgers(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -26,7 +27,7 @@ from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import wanted_ledgers, weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
-from stellarrow.scanning.result import Scan
+from stellarrow.scanning.result import LedgersDeparted, Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
@@ -120,7 +121,7 @@ def scan(
         choices: Any = {"ledgers": asked, "network": network, "workers": workers, "specs": specs}
         return scan_state(table, lambda one: scan(source, table=one, **choices))
     typed = None
-    if is_typed(table) and not (extracted := _extracted(source, table, Filter(), None, None)):
+    if is_typed(table) and find_stored(source, table) is None:
         made = learned(source, [table], specs=specs, ledgers=asked, network=network)
         typed, network = made.tables, made.network
         table = typed.one(table)
@@ -190,6 +191,8 @@ def _extracted(
     picked = _Picked.of(table, folder.schema, where, columns, known=folder.schema)
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
     batches = folder.batches(picked.where, wanted)
+    if said := folder.departures.said(asked, wanted):
+        warnings.warn(said, LedgersDeparted, stacklevel=3)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 

@@ -16,6 +16,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
+from stellarrow.sinks.files.departures import Departures
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -39,6 +40,11 @@ class SunkTable:
     def ledgers(self) -> LedgerSet:
         """The ledgers that it covers."""
         return self.held.ledgers
+
+    @property
+    def departures(self) -> Departures:
+        """Nothing: no lifecycle archives or deletes what is in it."""
+        return Departures()
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""

@@ -11,7 +11,6 @@ from typing import Any, Final
 import pyarrow as pa
 from pyarrow import flight
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.figures import KeptFigures
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.refusals import NotFound
@@ -30,6 +29,7 @@ from stellarrow.servers.analytics_rows import RowStream
 from stellarrow.servers.flight_base import FlightListener, GuardedFlight, gone_of, write_options
 from stellarrow.servers.flight_errors import Unimplemented, answering
 from stellarrow.servers.flight_sql.answering import ACTIONS, PUT_OF_PARAMETERS, FlightSql
+from stellarrow.sinks.files.departures import Absence
 from stellarrow.sql.sandbox import SandboxAnswer
 
 Answered = tuple[pa.Schema, Iterator[tuple[pa.RecordBatch, Mapping[str, Any]]]]
@@ -209,12 +209,12 @@ class _Analytics(GuardedFlight):
             ) from None
 
     def _counted(self, command: FiguresRequest) -> Answered:
-        answer = command.answer(self._answers.figures.analytics)
+        answer, gaps = self._answers.figures.answered(command)
         told = {
             "first_ledger": answer.ledgers.first if answer.ledgers else 0,
             "last_ledger": answer.ledgers.end if answer.ledgers else 0,
             "complete": True,
-            **_left(self._answers.figures.gaps(command.name)),
+            **_left(gaps),
         }
         batches = answer.rows.combine_chunks().to_batches()
         return answer.rows.schema, ((rows, told) for rows in batches)

@@ -26,6 +26,7 @@ from stellarrow.extras import require
 from stellarrow.sql.sandbox_channel import receive, send
 
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
+Naming: TypeAlias = Callable[[Sequence[str]], None]
 
 _ENVIRONMENT: Final = {  # and nothing of this process's, which may hold secrets
     "PATH": "/usr/bin:/bin",
@@ -81,11 +82,13 @@ class Sandbox:
         *,
         tables: Mapping[str, SandboxTable] | None = None,
         describe: bool = False,
+        naming: Naming | None = None,
     ) -> SandboxAnswer:
         """Begin a query; ConfigError where it is refused, at once or while its rows are read.
 
         `limits` and `tables` are those of this query. The answer must be closed. One that is to be described
-        has columns, parameters whatever their values, and no rows.
+        has columns, parameters whatever their values, and no rows. `naming` is called with the tables that
+        the query names, before a row of them is read.
         """
         limits = limits or self._limits
         if len(text) > limits.text_characters:
@@ -100,7 +103,7 @@ class Sandbox:
                 f"a parameter cannot be sent ({error}): give texts, numbers and booleans"
             ) from error
         known = self._tables if tables is None else tables
-        return SandboxAnswer(self._worker(), known, text, params, limits, describe=describe)
+        return SandboxAnswer(self._worker(), known, text, params, limits, describe=describe, naming=naming)
 
     def close(self) -> None:
         """End the processes that wait."""
@@ -164,9 +167,11 @@ class SandboxAnswer:
         limits: SandboxLimits,
         *,
         describe: bool = False,
+        naming: Naming | None = None,
     ) -> None:
         self._worker = worker
         self._tables = tables
+        self._naming = naming
         self._limits = limits
         self._ended: dict[str, Any] | None = None
         self._failure: StellarrowError | None = None
@@ -254,6 +259,10 @@ class SandboxAnswer:
         """Hand over rows of tables as they are asked for, until the process has said how the query ended."""
         with suppress(OSError, ValueError):
             while (message := receive(self._worker.control)) is not None:
+                if "named" in message:
+                    if self._naming:
+                        self._naming(message["named"])
+                    continue
                 if "scan" not in message:
                     self._ended = message
                     return

@@ -30,8 +30,8 @@ _REFUSED: Final = frozenset(
 )
 
 
-def check(connection: Any, text: str, tables: Iterable[str]) -> None:
-    """Refuse, as ConfigError, a query that is more than a SELECT over these tables."""
+def check(connection: Any, text: str, tables: Iterable[str]) -> list[str]:
+    """Refuse, as ConfigError, a query that is more than a SELECT over these tables; return those it names."""
     try:
         statements = connection.extract_statements(text)
     except duckdb.Error as error:
@@ -45,10 +45,10 @@ def check(connection: Any, text: str, tables: Iterable[str]) -> None:
     parsed = json.loads(said)
     if parsed.get("error"):
         raise ConfigError(f"the query cannot be checked ({parsed.get('error_message')}): send one SELECT")
-    _check_nodes(parsed, {name.lower(): name for name in tables})
+    return _check_nodes(parsed, {name.lower(): name for name in tables})
 
 
-def _check_nodes(parsed: Any, tables: dict[str, str]) -> None:
+def _check_nodes(parsed: Any, tables: dict[str, str]) -> list[str]:
     nodes = [*_nodes(parsed)]
     named = {str(one["key"]).lower() for node in nodes for one in _ctes(node)}
     if hidden := sorted(name for name in named if name.startswith(_SYSTEM)):
@@ -64,6 +64,8 @@ def _check_nodes(parsed: Any, tables: dict[str, str]) -> None:
             raise ConfigError("SHOW is not allowed here: DESCRIBE or SUMMARIZE a table")
         elif node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in _REFUSED:
             raise ConfigError(f"{node['function_name']}() is not allowed here: leave it out")
+    read = {str(node.get("table_name", "")).lower() for node in nodes if node.get("type") == "BASE_TABLE"}
+    return [name for lowered, name in tables.items() if lowered in read]
 
 
 def _check_table_function(name: str) -> None:

@@ -104,7 +104,7 @@ def _run(control: socket.socket, answer: int, asked: dict[str, Any]) -> dict[str
     """Run a query, write its answer, and say how it ended."""
     connection = _connection(asked["memory_mb"])
     connection.execute("set timezone = 'UTC'")
-    check(connection, asked["sql"], asked["tables"])
+    send(control, {"named": check(connection, asked["sql"], asked["tables"])})
     turn = threading.Lock()
     for name, written in asked["tables"].items():
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(written)))

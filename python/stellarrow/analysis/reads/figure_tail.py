@@ -45,7 +45,7 @@ class FiguresTail:
 
     def last(self) -> int:
         """Return the last ledger that is counted."""
-        counted = self._figures.analytics.ledgers(self.request.name)
+        counted = self._figures.of(self.request.name).ledgers(self.request.name)
         return counted.end if counted else 0
 
     def place(self, origin: str) -> int:
@@ -60,12 +60,12 @@ class FiguresTail:
 
     def recovers(self, after: int) -> bool:
         """Tell whether every window that changed behind a ledger is still kept."""
-        kept, _ = self._figures.analytics.ask([self._kept, self.request.question])
+        kept, _ = self._figures.of(self.request.name).ask([self._kept, self.request.question])
         return after == 0 or after >= self.last() or not kept.rows.num_rows or _first(kept.rows) <= after + 1
 
     def parts(self, after: int, *, until: int = LAST_POSSIBLE) -> Iterator[Part]:  # noqa: ARG002  as Tail's
         """Yield the windows that changed behind a ledger, as they are now; a gap where some are gone."""
-        kept, found = self._figures.analytics.ask([self._kept, self.request.question])
+        kept, found = self._figures.of(self.request.name).ask([self._kept, self.request.question])
         if found.ledgers is None or found.ledgers.end <= after:
             return
         if after and kept.rows.num_rows and (first := _first(kept.rows)) > after + 1:

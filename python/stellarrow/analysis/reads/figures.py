@@ -1,39 +1,45 @@
 """Figures over time windows of the tables that are answered: counted again from their rows after a restart.
 
-All tables are counted up to the same ledger, in order, on a thread of its own.
+Each table is counted by itself, every ledger that is here and in order, on a thread that all share. Tables
+that come from memory are counted up to the same ledger.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
-from stellarrow.analysis.windows import NAMES, TABLES, Analytics, counted_columns
+from stellarrow.analysis.request import FiguresRequest
+from stellarrow.analysis.windows import NAMES, TABLES, Analytics, Answer, counted_columns
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sinks.files.departures import UNCOUNTED, Absence
 
 _LEDGERS: Final = 256  # counted at once
 _RETRY_SECONDS: Final = 5.0
+_SHARE: Final = 10  # counting again what older ledgers came of takes at most one part in so many of the time
 _log: Final = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Count:
-    """Figures, and which ledgers they include."""
+    """Figures of a table, and which ledgers they include."""
 
+    table: str
     analytics: Analytics
     last: int = 0
     closed_at: int = 0
     ledgers: LedgerSet = field(default_factory=LedgerSet)
+    rests_until: float = 0.0  # by time.monotonic(): when it may be counted again for older ledgers that came
 
 
 class KeptFigures:
@@ -43,22 +49,30 @@ class KeptFigures:
         self.tables = tuple(name for name in TABLES if name in tables.names)
         self._tables = tables
         self._most_bytes = most_bytes
-        self._count = _Count(Analytics(most_bytes=most_bytes))
+        self._counts = {name: self._begun(name) for name in self.tables}
         self._changed = threading.Event()
         self._stop = threading.Event()
         self._unlisten = tables.listen(self._changed.set)
         self._listeners: tuple[Callable[[], None], ...] = ()
         self._thread = threading.Thread(target=self._run, name="stellarrow-figures", daemon=True)
 
-    @property
-    def analytics(self) -> Analytics:
-        """The figures as they are now; others take their place when ledgers left that they included."""
-        return self._count.analytics
+    def of(self, name: str) -> Analytics:
+        """Return the figures of a name as they are now; others take their place when ledgers left."""
+        return self._counts[NAMES[name].table].analytics
 
-    def gaps(self, name: str) -> tuple[Absence, ...]:
-        """Return which ledgers left that figures of a name would include."""
-        snapshot = self._tables.snapshot(NAMES[name].table)
-        return snapshot.absences(snapshot.gone)
+    def answered(self, request: FiguresRequest) -> tuple[Answer, tuple[Absence, ...]]:
+        """Return figures, and which ledgers up to their last one they lack: that left, or came late."""
+        count = self._counts[NAMES[request.name].table]
+        answer = request.answer(count.analytics)
+        snapshot = self._tables.snapshot(count.table)
+        passed = LedgerSet([LedgerRange(0, answer.ledgers.end if answer.ledgers else 0)])
+        counted = count.ledgers & passed  # and not what is being counted now
+        late = (snapshot.coverage & passed) - counted
+        gaps = [
+            *snapshot.absences(snapshot.gone - counted),
+            *(Absence(count.table, one.first, one.end, UNCOUNTED) for one in late),
+        ]
+        return answer, tuple(sorted(gaps, key=lambda one: one.first))
 
     def start(self) -> None:
         self._changed.set()
@@ -82,75 +96,119 @@ class KeptFigures:
 
     def _run(self) -> None:
         while self.tables:
-            self._changed.wait()
+            self._changed.wait(self._pause())
             self._changed.clear()
             if self._stop.is_set():
                 return
             try:
                 self._count_new()
-                if any(self._tables.snapshot(name).gone & self._count.ledgers for name in self.tables):
-                    self._count_anew()
+                for count in [*self._counts.values()]:
+                    if self._is_due_again(count):
+                        self._count_anew(count.table)
             except StellarrowError as error:
-                _log.error("figures end with ledger %d for now: %s", self._count.last, error)
+                lasts = ", ".join(f"{name} {one.last}" for name, one in self._counts.items())
+                _log.error("figures end for now with the ledgers %s: %s", lasts, error)
                 self._stop.wait(_RETRY_SECONDS)
                 self._changed.set()
 
-    def _count_new(self) -> None:
-        for part in self._due(self._count):
-            if self._stop.is_set():
-                return
-            self._feed(self._count, part)
-            self._tell()
+    def _begun(self, table: str) -> _Count:
+        return _Count(table, Analytics(most_bytes=self._most_bytes))
 
-    def _count_anew(self) -> None:
-        """Count what is here still, as a restart would; what comes meanwhile is counted as ever."""
-        _log.info("ledgers left that figures included: they are counted again from what is here")
-        fresh = _Count(Analytics(most_bytes=self._most_bytes))
-        while due := [*self._due(fresh)]:
-            for part in due:
+    def _is_due_again(self, count: _Count) -> bool:
+        """Tell whether a table is to be counted again: ledgers left, or older ones came and none is lost."""
+        snapshot = self._tables.snapshot(count.table)
+        if snapshot.gone & count.ledgers:
+            return True
+        if count.ledgers - snapshot.coverage or time.monotonic() < count.rests_until:
+            return False
+        return bool((snapshot.coverage & LedgerSet([LedgerRange(0, count.last)])) - count.ledgers)
+
+    def _pause(self) -> float | None:
+        """Return after how many seconds there is something to look at though nothing changes."""
+        resting = [one for one in self._counts.values() if one.rests_until > time.monotonic()]
+        return min((one.rests_until - time.monotonic() for one in resting), default=None)
+
+    def _count_new(self) -> None:
+        for count in [*self._counts.values()]:
+            for part, is_last in self._due(count):
                 if self._stop.is_set():
                     return
-                self._feed(fresh, part)
+                self._feed(count, part, is_last=is_last)
+                self._tell()
+
+    def _count_anew(self, table: str) -> None:
+        """Count what is here now, as a restart would; what comes meanwhile is counted as ever."""
+        _log.info("ledgers of %s left, or older ones came: its figures are counted again", table)
+        fresh, began = self._begun(table), time.monotonic()
+        while due := [*self._due(fresh)]:
+            for part, is_last in due:
+                if self._stop.is_set():
+                    return
+                self._feed(fresh, part, is_last=is_last)
                 self._count_new()
-        self._count = fresh
-        self._changed.set()  # what left meanwhile is to be looked at, too
+        now = time.monotonic()
+        fresh.rests_until = now + (_SHARE - 1) * (now - began)
+        self._counts[table] = fresh
+        self._changed.set()  # what left or came meanwhile is to be looked at, too
         self._tell()
 
     def _tell(self) -> None:
         for tell in self._listeners:
             tell()
 
-    def _feed(self, count: _Count, part: LedgerRange) -> None:
-        snapshots = {name: self._tables.snapshot(name) for name in self.tables}
-        if any(LedgerSet([part]) - one.coverage for one in snapshots.values()):
-            raise Unavailable(f"some of ledgers {part} left while they were counted")
-        rows = {name: _rows(one, part) for name, one in snapshots.items()}
-        closings = [pc.max(one.column("closed_at")).as_py() for one in rows.values() if one.num_rows]
-        closed_at = max([count.closed_at, *(int(one.timestamp()) for one in closings)])
-        count.analytics.add(rows, part, closed_at)
+    def _feed(self, count: _Count, part: LedgerRange, *, is_last: bool) -> None:
+        snapshot = self._tables.snapshot(count.table)
+        if LedgerSet([part]) - snapshot.coverage:
+            raise Unavailable(f"some of ledgers {part} of {count.table} left while they were counted")
+        rows = _rows(snapshot, part, counted_columns(snapshot.name, snapshot.schema.names))
+        # Windows end by the time of a ledger, also where the table has no row of it.
+        closed_at = max(count.closed_at, _closed_at(rows), self._closing(part.end) if is_last else 0)
+        before, count.ledgers = count.ledgers, count.ledgers | LedgerSet([part])
+        try:
+            count.analytics.add({count.table: rows}, part, closed_at)
+        except StellarrowError:
+            count.ledgers = before
+            raise
         count.closed_at, count.last = closed_at, part.end
-        count.ledgers |= LedgerSet([part])
 
-    def _due(self, count: _Count) -> Iterator[LedgerRange]:
-        """Yield the ledgers that every table has and that were not counted, some at a time."""
-        due = LedgerSet([LedgerRange(count.last + 1, LAST_POSSIBLE)])
-        for name in self.tables:
-            due &= self._tables.snapshot(name).coverage
-        for part in due:
-            for first in range(part.first, part.end + 1, _LEDGERS):
-                yield LedgerRange(first, min(part.end, first + _LEDGERS - 1))
+    def _closing(self, ledger: int) -> int:
+        """Return when a ledger closed, by the tables that have a row of it; 0 where none has."""
+        for name in sorted(self.tables, key=lambda one: one != "ledgers"):
+            snapshot = self._tables.snapshot(name)
+            if ledger in snapshot.coverage:
+                rows = _rows(snapshot, LedgerRange(ledger, ledger), ["ledger_sequence", "closed_at"])
+                if closed_at := _closed_at(rows):
+                    return closed_at
+        return 0
+
+    def _due(self, count: _Count) -> Iterator[tuple[LedgerRange, bool]]:
+        """Yield the ledgers behind the last that was counted, some at a time, and whether they are the last.
+
+        What is in memory alone is counted once every table of memory has come to it.
+        """
+        snapshot, hot = self._tables.snapshot(count.table), self._tables.hot
+        due = LedgerSet([LedgerRange(count.last + 1, LAST_POSSIBLE)]) & snapshot.coverage
+        come = [hot.picture(name).coverage for name in hot.tables if name in self.tables]
+        passed = LedgerSet([LedgerRange(0, min((one.last if one else 0 for one in come), default=0))])
+        due &= snapshot.stored.coverage | passed if snapshot.stored else passed
+        for part in due.windows(_LEDGERS):
+            yield part, part.end == due.last
 
 
-def _rows(snapshot: Snapshot, part: LedgerRange) -> pa.RecordBatch:
-    columns: tuple[Any, ...] = tuple(counted_columns(snapshot.name, snapshot.schema.names))
+def _rows(snapshot: Snapshot, part: LedgerRange, names: list[str]) -> pa.RecordBatch:
+    columns = tuple(names)
     schema = snapshot.answer_schema(columns)
     found = [*snapshot.read(Question(table=snapshot.name, columns=columns), part)]
     return pa.concat_batches(found) if found else no_rows(schema)
 
 
+def _closed_at(rows: pa.RecordBatch) -> int:
+    return int(pc.max(rows.column("closed_at")).as_py().timestamp()) if rows.num_rows else 0
+
+
 def plain_numbers(found: pa.Table) -> pa.Table:
     """Write counts as numbers: they are far below what a number of JSON holds exactly."""
-    columns: list[Any] = [
+    columns = [
         column.cast(pa.float64()) if column.type in (pa.uint64(), pa.int64()) else column
         for column in found.columns
     ]

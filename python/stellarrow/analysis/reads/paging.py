@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.departures import Absence, sentence
 from stellarrow.analysis.reads.order import ledgers_of
 from stellarrow.analysis.reads.reading import Question, Snapshot
 from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sinks.files.departures import Absence, sentence
 
 _RETRY_SECONDS = 1.0
 

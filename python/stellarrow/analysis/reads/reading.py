@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
@@ -25,6 +24,7 @@ from stellarrow.core.tables import is_typed, schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import shortened
+from stellarrow.sinks.files.departures import Absence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +78,12 @@ class Snapshot:
         """The ledgers that are here, or that were."""
         gone = self.gone
         return self.coverage | gone if gone else self.coverage
+
+    @property
+    def last_known(self) -> int:
+        """The last ledger that is here, or that was; 0 where there was none."""
+        known = self.known
+        return known.last if known else 0
 
     def absences(self, ledgers: LedgerSet) -> tuple[Absence, ...]:
         """Return which of the ledgers left, and where they are, in order."""

@@ -15,7 +15,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.analysis.reads.conditions import Compiled
-from stellarrow.analysis.reads.departures import Departures, KnownRecords
 from stellarrow.analysis.reads.indexes import Indexes
 from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
@@ -24,6 +23,7 @@ from stellarrow.core.tables import is_typed
 from stellarrow.errors import ConfigError, SinkError, Unavailable
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
+from stellarrow.sinks.files.departures import Departures, KnownRecords
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place, open_existing

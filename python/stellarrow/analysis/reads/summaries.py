@@ -16,13 +16,13 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.analysis.reads.conditions import Conditions
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.paging import departed, refuse_departed
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import FellOut, Refused
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.extras import needing
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
+from stellarrow.sinks.files.departures import Absence
 from stellarrow.sql.duckdb_errors import reason_of
 
 with needing("summaries", "sql"):
@@ -77,7 +77,7 @@ def summarized(
     snapshots = {name: tables.snapshot(one.table) for name, one in summary.inputs.items()}
     shape = summary.shape(asked)
     if cursor:
-        floor, as_of, offset = _continued(cursor, shape, snapshots.values())
+        floor, as_of, offset = _continued(cursor, shape, snapshots)
     else:
         floor, as_of, offset = _begun(snapshots.values(), ledgers)
     due = LedgerRange(floor, as_of) if floor <= as_of else None
@@ -92,7 +92,8 @@ def summarized(
     following = None
     if rows.num_rows > limit:
         rows = rows.slice(0, limit)
-        following = _token([shape, floor, as_of, offset + limit])
+        left = sum(_left(one, floor, as_of).count for one in snapshots.values())
+        following = _token([shape, floor, as_of, offset + limit, left])
     return Answer(rows, floor, as_of, following, _gone(snapshots.values(), ledgers))
 
 
@@ -108,29 +109,35 @@ def _begun(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[int, in
     if ledgers.first or ledgers.last is not None:
         for one in held:
             refuse_departed(one, ledgers)
-    as_of = min(*(one.as_of for one in held), ledgers.end)
+    as_of = min(*(one.last_known for one in held), ledgers.end)
     within = [one.coverage & LedgerSet([ledgers]) for one in held]
     return max((one.first for one in within if one), default=ledgers.first), as_of, 0
 
 
-def _continued(cursor: str, shape: str, snapshots: Iterable[Snapshot]) -> tuple[int, int, int]:
+def _left(snapshot: Snapshot, floor: int, as_of: int) -> LedgerSet:
+    """Return which ledgers of a summary left."""
+    gone = snapshot.gone
+    return gone & LedgerSet([LedgerRange(floor, as_of)]) if gone and floor <= as_of else LedgerSet()
+
+
+def _continued(cursor: str, shape: str, held: Mapping[str, Snapshot]) -> tuple[int, int, int]:
     try:
         padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
         made_for, *numbers = json.loads(base64.b64decode(padded, altchars=b"-_", validate=True))
-        floor, as_of, offset = (_whole(one) for one in numbers)
+        floor, as_of, offset, *before = (_whole(one) for one in numbers)
     except (ValueError, TypeError, RecursionError) as error:
         raise Refused(
             "the cursor is none of ours: send the next_cursor of a page, or leave it out", field="cursor"
         ) from error
     if made_for != shape:
         raise Refused("the cursor is of another query: all else must be as it was then", field="cursor")
-    for one in snapshots:
-        if as_of in one.gone or floor in one.gone:
-            gone = one.absences(LedgerSet([LedgerRange(floor, as_of)]))
-            raise departed(
-                gone, "what the first page knew is no longer here: begin again without the cursor. "
-            )
-        if as_of > one.as_of:
+    left = {name: _left(one, floor, as_of) for name, one in held.items()}
+    ends = any(as_of in one or floor in one for one in left.values())
+    if sum(one.count for one in left.values()) > before[0] if before else ends:  # ends: of an older version
+        gone = tuple(gap for name, one in held.items() for gap in one.absences(left[name]))
+        raise departed(gone, "what the first page knew is no longer here: begin again without the cursor. ")
+    for one in held.values():
+        if as_of > one.last_known:
             raise Unavailable(f"ledgers up to {as_of} are not here again yet: try again", retry_after=1.0)
         if floor <= as_of and one.coverage and floor < one.coverage.first:
             raise FellOut(

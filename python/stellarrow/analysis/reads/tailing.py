@@ -9,7 +9,6 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.order import ledgers_of
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import Refused
@@ -17,6 +16,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.cursor import Cursor, OfAnotherQuestion, Place
+from stellarrow.sinks.files.departures import Absence
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"

@@ -15,10 +15,11 @@ from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
+from stellarrow.cli.query.departing import left_place, scanned
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
-from stellarrow.errors import SourceError
+from stellarrow.errors import LedgerMissing, SourceError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.scanning import scan
 from stellarrow.scanning.spec_places import pairs
@@ -108,7 +109,9 @@ def _database(
         names = table_names("all")
         return Database({name: scan(source, table=name, **ledgers) for name in names}, asked)
     if isinstance(data, str) and not in_postgres:
-        return Database({one.table: scan(data, table=one.table) for one in _tables(data)}, asked)
+        found = {one.table: scanned(data, one.table) for one in _tables(data)}
+        gone = {table: said for table, (_, said) in found.items()}
+        return Database({table: rows for table, (rows, _) in found.items()}, asked, gone=gone)
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
@@ -121,6 +124,8 @@ def _tables(place: str) -> list[StoredTable]:
     """Return the tables of a sink."""
     if found := stored_tables(place):
         return found
+    if said := left_place(place):
+        raise LedgerMissing(f"{redacted_url(place)} holds no table any more: {said}")
     raise SourceError(f"{redacted_url(place)} holds no table: extract something into it first")
 
 

@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.contract_state import state_of
+from stellarrow.cli.query.departing import left, left_place, scanned, warn
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
 from stellarrow.core.named_queries import Catalogue
-from stellarrow.errors import ConfigError, SourceError, StellarrowError, nearest
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
-from stellarrow.scanning import Scan, scan
+from stellarrow.scanning import Scan
 from stellarrow.sinks.files.again import CHANCES, again
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, measured
@@ -39,12 +40,16 @@ class Database:
         data: Path | Mapping[str, Any],
         asked: Asked | None = None,
         names: Mapping[str, str] | None = None,
+        gone: Mapping[str, str] | None = None,
     ) -> None:
+        """Open it; `gone` says of given tables what left them, in a sentence."""
         with needing("SQL", "sql"):
             import duckdb  # noqa: PLC0415  an extra
         self._error = duckdb.Error
         self._asked = asked or Asked(Catalogue())
         self._short = {contract: name for name, contract in (names or {}).items()}
+        self._left = dict(gone or {})
+        self._warned: set[str] = set()
         self._given = {} if isinstance(data, Path) else data
         self._connection = duckdb.connect(":memory:")
         # Nothing is fetched from the network on the sly.
@@ -63,7 +68,7 @@ class Database:
             return
         with self._reading():
             if not self._views:
-                raise SourceError(_tableless(data))
+                raise _tableless(data)
 
     def _registered(self, name: str, rows: Any) -> View:
         """Register what takes Arrow under a name of its own, which the view is of."""
@@ -188,10 +193,13 @@ class Database:
     def _rows_of(self, table: str) -> Scan:
         """Return the rows of a table that a named query is of."""
         if self._data is not None:
-            return scan(self._data, table=table)
+            made, said = scanned(self._data, table)
+            warn(said)
+            return made
         found = self._given.get(table.partition("@")[0])
         if not isinstance(found, Scan):
             raise ConfigError(f"there is no table {table!r} here: it has {', '.join(self.tables())}")
+        warn(self._left.get(table.partition("@")[0], ""))
         return found
 
     def _answer(self, query: str) -> Iterator[Any]:
@@ -212,6 +220,7 @@ class Database:
         before = [held.error for held in self._scans]
         with self._reading(), interrupting(self._connection.interrupt):
             self._prove(query)
+            self._warn(query)
             try:
                 self._check_one_answer(query)
                 relation = self._connection.sql(query)
@@ -250,6 +259,14 @@ class Database:
             if view.listing and not view.error and (view.table.lower() in text or "assets" in text):
                 prove(view.listing)
 
+    def _warn(self, query: str) -> None:
+        """Say once of each table that a query names what of it was archived or deleted."""
+        words = {word.lower() for word in re.findall(r"\w+", query)}
+        for view in self._views:
+            if view.table.lower() in words and view.name not in self._warned:
+                self._warned.add(view.name)
+                warn(left(view.listing) if view.listing else self._left.get(view.table, ""))
+
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}
         for view in self._views:
@@ -259,6 +276,10 @@ class Database:
                 return damage
         first = reason_of(reason)
         if "there is no table" in first:
+            if self._data is not None and (
+                said := left_place(str(self._data), words - {view.table.lower() for view in self._views})
+            ):
+                return LedgerMissing(f"{self._data} has no such table any more: {said}")
             known = ", ".join(view.name for view in self._views)
             return ConfigError(f"{first} The tables are: {known}")
         if "HUGEINT" in first or "INT128" in first:
@@ -271,11 +292,13 @@ class Database:
         return ConfigError(f"{first} {hint}".strip())
 
 
-def _tableless(data: Path) -> str:
+def _tableless(data: Path) -> SourceError:
     """Say what is wrong with a place in which no table was found."""
     if not data.exists():
-        return f"{data} does not exist: name with --data the folder that extract wrote to"
-    return f"{data} holds no table: extract something into it first, or name another with --data"
+        return SourceError(f"{data} does not exist: name with --data the folder that extract wrote to")
+    if said := left_place(str(data)):
+        return LedgerMissing(f"{data} holds no table any more: {said}")
+    return SourceError(f"{data} holds no table: extract something into it first, or name another with --data")
 
 
 def _damage(listing: Listing) -> StellarrowError | None:

@@ -37,7 +37,7 @@ class SqlAnswers:
         """Yield an answer; ConfigError where the query is refused, at once or while its rows are read."""
         text, params = read_sql(query)
         read = sandboxed(self._tables)
-        with self._sandbox.answer(text, params, LIMITS, tables=read.tables) as found:
+        with self._sandbox.answer(text, params, LIMITS, tables=read.tables, naming=read.name) as found:
             yield Answer(read, found)
 
     def check(self, query: Mapping[str, Any]) -> None:

@@ -11,11 +11,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.errors import StellarrowError
 from stellarrow.extras import needing
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES, compressed, json_page, written
 from stellarrow.servers.problems import problem
+from stellarrow.sinks.files.departures import Absence
 
 with needing("HTTP", "servers"):
     from starlette.concurrency import run_in_threadpool

@@ -58,7 +58,7 @@ class FigureEndpoints:
     def _list(self, _: Asked) -> Document:
         told = []
         for name in self._known():
-            held = self._figures.analytics.ledgers(name)
+            held = self._figures.of(name).ledgers(name)
             kind = NAMES[name]
             told.append(
                 {
@@ -80,7 +80,7 @@ class FigureEndpoints:
         keys = ("window", "from", "to", "asset", "contract", "top", "by")
         given = {key: asked.get(key) for key in keys if asked.get(key)}
         with blaming(next(iter(given), "name") if len(given) == 1 else ""):
-            answer = FiguresRequest.of(name, given).answer(self._figures.analytics)
+            answer, gaps = self._figures.answered(FiguresRequest.of(name, given))
         found = plain_numbers(answer.rows) if asked.format_name in _TEXT else answer.rows
         as_of = answer.ledgers.end if answer.ledgers else 0
-        return Rows(found.schema, found.to_batches(), as_of, gaps=self._figures.gaps(name))
+        return Rows(found.schema, found.to_batches(), as_of, gaps=gaps)

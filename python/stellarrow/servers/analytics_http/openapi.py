@@ -35,13 +35,13 @@ _PROBLEM: Final = {
 }
 _GAP: Final = {
     "type": "object",
-    "description": "Ledgers of a table that the lifecycle archived or deleted.",
+    "description": "Ledgers of a table that the lifecycle archived or deleted, or that figures lack yet.",
     "required": ["table", "first_ledger", "last_ledger", "state", "why"],
     "properties": {
         "table": {"type": "string"},
         "first_ledger": {"type": "integer"},
         "last_ledger": {"type": "integer"},
-        "state": {"type": "string", "enum": ["archived", "deleted"]},
+        "state": {"type": "string", "enum": ["archived", "deleted", "uncounted"]},
         "archive": {"type": "string", "description": "Where archived ledgers are: a folder or a URL."},
         "why": {"type": "string", "description": "Where they went and what to do, in a sentence."},
     },

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
 from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import StellarrowError, TooManyCalls, nearest
@@ -28,6 +27,7 @@ from stellarrow.servers.analytics_http.query_writing import encoded
 from stellarrow.servers.analytics_http.writing import MEDIA_TYPES
 from stellarrow.servers.http_access import json_body
 from stellarrow.servers.problems import described, problem
+from stellarrow.sinks.files.departures import Absence
 from stellarrow.sql.sandbox import Sandbox, SandboxAnswer, SandboxLimits, SandboxTable
 
 with needing("HTTP", "servers"):
@@ -80,7 +80,9 @@ class Queries:
         read = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
-        with self._sandbox.answer(asked.text, asked.params, asked.limits, tables=read.tables) as found:
+        with self._sandbox.answer(
+            asked.text, asked.params, asked.limits, tables=read.tables, naming=read.name
+        ) as found:
             turn.takes(found)
             batches = [*found]
             gaps = read.gaps()
@@ -99,8 +101,9 @@ class Queries:
     def begun(self, asked: AskedSql, *, describe: bool = False) -> Iterator[tuple[Sandboxed, SandboxAnswer]]:
         """Yield what a query reads, and the rows of its answer as they come, or its columns alone."""
         read = sandboxed(self._tables)
+        tables, naming = read.tables, read.name
         with self._sandbox.answer(
-            asked.text, asked.params, asked.limits, tables=read.tables, describe=describe
+            asked.text, asked.params, asked.limits, tables=tables, naming=naming, describe=describe
         ) as found:
             yield read, found
 
@@ -158,9 +161,9 @@ def described_query() -> Endpoint:
     return Endpoint(
         path=PATH,
         summary="SQL over the tables, reading only",
-        description="One select in DuckDB's dialect over the tables' names, as of one ledger. It sees no"
-        " files and no network, and is bounded in time, memory and rows; X-Truncated says whether rows"
-        " were left out.",
+        description="One select in DuckDB's dialect over the tables' names, as of the last ledger that"
+        " all the tables it names have come to. It sees no files and no network, and is bounded in time,"
+        " memory and rows; X-Truncated says whether rows were left out.",
         answer=lambda _: Document(),
         tag="sql",
         has_rows=True,
@@ -216,39 +219,46 @@ def read_sql(given: Mapping[str, Any]) -> tuple[str, Any]:
     return text, params
 
 
-@dataclass(frozen=True, slots=True)
 class Sandboxed:
-    """What a query may read, as of a ledger; `used` are the tables that it has read so far."""
+    """What a query may read: every table, as of the last ledger that all the tables it names have come to.
 
-    as_of: int
-    tables: Mapping[str, SandboxTable]
-    used: dict[str, Snapshot]
+    A table of which ledgers left has come to the last ledger that was there, so it holds no other back.
+    """
+
+    def __init__(self, snapshots: Mapping[str, Snapshot]) -> None:
+        self._snapshots = snapshots
+        self._named: tuple[str, ...] | None = None
+        self.tables: Mapping[str, SandboxTable] = {
+            name: SandboxTable(one.schema, partial(self._batches, one)) for name, one in snapshots.items()
+        }
+
+    def name(self, tables: Sequence[str]) -> None:
+        """Learn which tables the query names, before their rows are read."""
+        self._named = tuple(name for name in sorted(self._snapshots) if name in tables)
+
+    @property
+    def as_of(self) -> int:
+        """The last ledger that is read; of a query that names no table, the one that all tables have."""
+        meant = self._named or self._snapshots
+        return min((self._snapshots[name].last_known for name in meant), default=0)
 
     def gaps(self) -> tuple[Absence, ...]:
-        """Return which ledgers of the tables it has read left."""
-        read = [one for _, one in sorted(self.used.items())]
+        """Return which ledgers of the tables that the query names left."""
+        read = [self._snapshots[name] for name in self._named or ()]
         return tuple(gone for one in read for gone in one.absences(one.gone))
+
+    def _batches(self, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
+        schema = snapshot.schema
+        for rows in snapshot.read(Question(table=snapshot.name), LedgerRange(0, self.as_of)):
+            yield (
+                rows
+                if rows.schema == schema
+                else pa.RecordBatch.from_arrays(
+                    [rows.column(name).cast(schema.field(name).type) for name in schema.names], schema=schema
+                )
+            )
 
 
 def sandboxed(tables: Tables) -> Sandboxed:
-    """Return what a query reads: every table, as of the last ledger that all of them have."""
-    snapshots = {name: tables.snapshot(name) for name in tables.names}
-    as_of = min((one.as_of for one in snapshots.values()), default=0)
-    used: dict[str, Snapshot] = {}
-    readable = {
-        name: SandboxTable(one.schema, partial(_batches, one, as_of, used)) for name, one in snapshots.items()
-    }
-    return Sandboxed(as_of, readable, used)
-
-
-def _batches(snapshot: Snapshot, as_of: int, used: dict[str, Snapshot]) -> Iterator[pa.RecordBatch]:
-    used[snapshot.name] = snapshot
-    schema = snapshot.schema
-    for rows in snapshot.read(Question(table=snapshot.name), LedgerRange(0, as_of)):
-        yield (
-            rows
-            if rows.schema == schema
-            else pa.RecordBatch.from_arrays(
-                [rows.column(name).cast(schema.field(name).type) for name in schema.names], schema=schema
-            )
-        )
+    """Return what a query may read of the tables as they are now."""
+    return Sandboxed({name: tables.snapshot(name) for name in tables.names})

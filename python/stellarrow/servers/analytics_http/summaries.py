@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from stellarrow.analysis.reads.departures import sentence
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.summaries import Summary, summarized
 from stellarrow.analysis.reads.times import Times
@@ -15,6 +14,7 @@ from stellarrow.servers.analytics_http.answers import Document, Rows
 from stellarrow.servers.analytics_http.answers import told as told_gaps
 from stellarrow.servers.analytics_http.endpoint import Asked
 from stellarrow.servers.analytics_http.writing import json_rows
+from stellarrow.sinks.files.departures import sentence
 
 SUMMING: Final = (of.START, of.END, of.LIMIT, of.CURSOR)
 

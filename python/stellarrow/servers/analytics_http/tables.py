@@ -93,7 +93,7 @@ class TableEndpoints:
 
     def _status(self, _: Asked) -> Document:
         snapshots = {name: self._tables.snapshot(name) for name in self._tables.names}
-        as_of = min((one.as_of for one in snapshots.values()), default=0)
+        as_of = min((one.last_known for one in snapshots.values()), default=0)
         closed_at = self._closed_at(snapshots.get(LEDGERS), as_of)
         network = self._tables.network
         return Document(

@@ -6,13 +6,13 @@ import asyncio
 import time
 from typing import Final, Protocol
 
-from stellarrow.analysis.reads.departures import Absence
 from stellarrow.errors import StellarrowError
 from stellarrow.servers.analytics_live import Channel, Channels, Delivery
 from stellarrow.servers.analytics_ws.encoding import frames_of, message
 from stellarrow.servers.analytics_ws.frames import SocketProtocol
 from stellarrow.servers.analytics_ws.limits import BEHIND_BYTES
 from stellarrow.servers.analytics_ws.messages import Subscribe
+from stellarrow.sinks.files.departures import Absence
 
 _PROGRESS_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0

@@ -18,6 +18,8 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.delta_beside import is_delta, refuse_database, refuse_delta, refuse_other_sinks
+from stellarrow.sinks.files.departed import LIFECYCLE
+from stellarrow.sinks.files.departures import Departures
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_existing, open_files
 from stellarrow.sinks.files.pieces import pieces
@@ -52,6 +54,11 @@ class ExtractedTable:
     def ledgers(self) -> LedgerSet:
         return self.listing.ranges()
 
+    @property
+    def departures(self) -> Departures:
+        """What was archived or deleted of it."""
+        return Departures.look(self.listing)
+
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
         times = CloseTimes.of_rows(
@@ -59,7 +66,12 @@ class ExtractedTable:
             lambda part: rows_of(self.listing, part, [_LEDGER, "closed_at"]),
             name=str(self.listing),
         )
-        return LedgerSet.parse(text, known=lambda: self.ledgers, times=times)
+        try:
+            return LedgerSet.parse(text, known=lambda: self.ledgers, times=times)
+        except LedgerMissing as error:
+            if said := self.departures.said():
+                raise LedgerMissing(f"{error}; {said}") from error
+            raise
 
     def batches(self, where: Filter, wanted: LedgerSet | None) -> Pass:
         """Return what makes a pass over the rows of these ledgers, file by file."""
@@ -78,11 +90,8 @@ class ExtractedTable:
         is_open = wanted and wanted.ranges[-1].last is None
         asked = wanted & LedgerSet([LedgerRange(0, held.last)]) if is_open else wanted
         if absent := asked - held:
-            if gone := absent & self.listing.departed().ledgers:
-                raise LedgerMissing(
-                    f"{self.listing} has {held}; {gone} were archived or deleted: stellarrow lifecycle status"
-                    " names the archive, which is read as this is"
-                )
+            if said := self.departures.said(wanted=absent):
+                raise LedgerMissing(f"{self.listing} has {held}; {said}")
             raise LedgerMissing(
                 f"{self.listing} has {held}, but not {absent}: extract them, or ask for what is there"
             )
@@ -146,6 +155,8 @@ def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
         if version and held != version:
             raise SourceError(f"{listing} holds {name}@{held}: ask for that, or extract {table} elsewhere")
         return ExtractedTable(listing)
+    if said := _departed(store, name):
+        raise LedgerMissing(f"{place} has no {name} any more: {said}")
     for one in tables:
         if isinstance(one, Unreadable) and one.folder.rpartition("/")[2] == name:
             raise one.error
@@ -153,6 +164,12 @@ def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
         refuse_other_sinks(Path(str(store)))
         refuse_delta(str(store), [name])
     raise _without(place, name, known)
+
+
+def _departed(store: FileStore, name: str) -> str:
+    """Say where a table went of which every file was archived or deleted; empty where there is none."""
+    left = [one for one in found_tables(store, departed=True) if isinstance(one, Listing)]
+    return next((said for one in _named(left, name) if (said := Departures.look(one).said())), "")
 
 
 def _named(known: Sequence[Listing], name: str) -> list[Listing]:
@@ -206,9 +223,8 @@ def is_extracted(place: Path) -> bool:
     """Tell whether a folder holds tables, or is one."""
     if not place.is_dir():
         return False
-    return any(
-        map(_was_extracted, (place, *place.glob("*/"), *place.glob("*/*/"), *place.glob("typed/*/*/*/")))
-    )
+    folders = (place, *place.glob("*/"), *place.glob("*/*/"), *place.glob("typed/*/*/*/"))
+    return any(map(_was_extracted, folders)) or any((one / LIFECYCLE).is_dir() for one in folders)
 
 
 def _was_extracted(folder: Path) -> bool:

@@ -24,9 +24,15 @@ _Told = tuple[str, int]  # an archive, and by when the last ledger had closed
 _Key = tuple[str, LedgerRange, str]
 
 
+UNCOUNTED: Final = "uncounted"
+
+
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Consecutive ledgers of a table that are not here any more; `archive` is where archived ones are."""
+    """Consecutive ledgers of a table that an answer lacks; `archive` is where archived ones are.
+
+    They are not here any more, or, of figures, they came when later ones were counted.
+    """
 
     table: str
     first: int
@@ -37,6 +43,9 @@ class Absence:
     @property
     def went(self) -> str:
         """Where they went, in a few words."""
+        if self.state == UNCOUNTED:
+            is_one = self.first == self.last
+            return f"{'is' if is_one else 'are'} here and {'is' if is_one else 'are'} not counted yet"
         were = "was" if self.first == self.last else "were"
         if self.state == DELETED:
             return f"{were} deleted"
@@ -52,6 +61,8 @@ class Absence:
     @property
     def remedy(self) -> str:
         """How to have their rows."""
+        if self.state == UNCOUNTED:
+            return "ask again in a moment"
         if self.state == DELETED:
             return "to have them again, extract them from a source into another place"
         if not self.archive:
@@ -121,6 +132,22 @@ class Departures:
     def of(cls, listing: Listing, departed: Departed, here: LedgerSet, records: KnownRecords) -> Departures:
         gone = departed.ledgers - here
         return cls(listing, departed, gone, tuple(sorted(departed.archived)), records)
+
+    @classmethod
+    def look(cls, listing: Listing) -> Departures:
+        """Look at what left a table: after its files, so that what leaves meanwhile is in both."""
+        here = listing.ranges()
+        return cls.of(listing, listing.departed(), here, KnownRecords())
+
+    def said(self, asked: LedgerSet | str | None = None, wanted: LedgerSet | None = None) -> str:
+        """Say what left of the ledgers that were asked for, and where it is; empty where all are here.
+
+        `wanted` are the ledgers that `asked` means of what is here; its open beginning means all before, too.
+        """
+        due = self.gone if wanted is None else self.gone & wanted
+        if wanted and isinstance(asked, str) and asked.lstrip().startswith(":"):
+            due = self.gone & LedgerSet([LedgerRange(0, wanted.last)])
+        return sentence([*self.absences(due)]) if due else ""
 
     def absences(self, ledgers: LedgerSet) -> Iterator[Absence]:
         """Yield, in order, which of the ledgers left, and where they are."""

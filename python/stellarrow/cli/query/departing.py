@@ -1,0 +1,43 @@
+"""What a query does not see, because it was archived or deleted: told on standard error, each table once."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from stellarrow.scanning import Scan, scan
+from stellarrow.scanning.result import LedgersDeparted
+from stellarrow.sinks.files.departures import Departures
+from stellarrow.sinks.files.listing import Listing
+from stellarrow.verification.stored_tables import departed
+
+
+def warn(said: str) -> None:
+    """Write a warning, if there is something to say."""
+    if said:
+        click.echo(f"warning: {said}", err=True)
+
+
+def scanned(source: Any, table: str) -> tuple[Scan, str]:
+    """Scan a table; return what left of it in a sentence, instead of the warning."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", LedgersDeparted)
+        made = scan(source, table=table)
+    said = [str(one.message) for one in told if issubclass(one.category, LedgersDeparted)]
+    return made, "; ".join(said)
+
+
+def left(listing: Listing) -> str:
+    """Say what left a table; empty where all is here."""
+    return Departures.look(listing).said()
+
+
+def left_place(place: str, tables: Iterable[str] | None = None) -> str:
+    """Say what left of a place's tables, or of these, which may have nothing here any more."""
+    wanted = None if tables is None else {*tables}
+    found = departed(place).values()
+    said = [left(one) for one in found if wanted is None or one.shape.facts["table"] in wanted]
+    return "; ".join(filter(None, said))
