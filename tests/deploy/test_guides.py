@@ -66,7 +66,7 @@ def test_every_value_that_a_line_of_the_guide_sets_is_one_of_the_charts() -> Non
 
 def test_the_ports_of_the_guide_are_those_that_compose_publishes() -> None:
     published = {
-        port.split(":")[1]
+        port.split(":")[-2]
         for service in yaml.safe_load((ROOT / "deploy" / "compose.yaml").read_text())["services"].values()
         for port in service.get("ports", ())
     }
