@@ -122,6 +122,18 @@ def test_what_only_some_tables_have_is_named_and_holds_nothing_up(live_rows: Row
     feed.close()
 
 
+def test_what_memory_let_go_of_before_the_writer_looked_is_named_too(live_rows: Rows, tmp_path: Path) -> None:
+    tables = small(live_rows)
+    feed = TableFeed(tables, f"parquet:{tmp_path}/out", Metrics())
+    for ledger in range(FIRST, LAST + 1):
+        for name in LIVE if ledger == LAST else LIVE[1:]:
+            tables.add(name, LedgerRange(ledger, ledger), live_rows[name][ledger])
+    assert tables.hot.picture(LIVE[1]).coverage.first > FIRST
+    feed.start()
+    until(lambda: feed.check().metrics["missing_ledgers"] == COUNT - 1)
+    feed.close()
+
+
 def test_what_a_place_lacks_is_written_after_a_restart_where_the_source_has_it(
     serve_given: Start, live_rows: Rows, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -153,8 +153,7 @@ class TableFeed:
     def _expected(self) -> LedgerSet:
         """Return what the sink is to have and reading no longer brings: every table has passed it."""
         hot = [self._tables.hot.picture(name).coverage for name in self._tables.hot.tables]
-        for one in hot:
-            self._seen |= one
+        self._seen |= self._tables.hot.came
         if not hot:
             self._seen |= self._coverage()
             return self._seen

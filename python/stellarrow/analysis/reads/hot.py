@@ -65,11 +65,17 @@ class Hot:
         self._tables = dict.fromkeys(tables, Picture())
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._came = _EMPTY
         self._writers: tuple[Callable[[], LedgerSet], ...] = ()
 
     def picture(self, table: str) -> Picture:
         """Return what there is of a table now."""
         return self._tables.get(table, _NOTHING)
+
+    @property
+    def came(self) -> LedgerSet:
+        """The ledgers that any table was given, also those that memory let go of since."""
+        return self._came
 
     @property
     def size_bytes(self) -> int:
@@ -139,6 +145,7 @@ class Hot:
             self._bytes += piece.size_bytes
             self._merge(pieces, at)
         self._tables[table] = Picture(tuple(pieces), held.coverage | new)
+        self._came |= new
         return new
 
     def _merge(self, pieces: list[Piece], at: int) -> None:
