@@ -17,6 +17,7 @@ __all__ = [
     "csv_text",
     "decode",
     "describe",
+    "event_words",
     "frame",
     "framing",
     "json_text",
@@ -118,6 +119,7 @@ class Stream:
 def stream(schema: Any, batches: Iterator[Any]) -> Stream: ...
 def schema(table: str, decoded: bool = False) -> Schema: ...
 def keys(table: str) -> list[str]: ...
+def event_words(table: str) -> list[str]: ...
 def spec_json(code: Any) -> str | None:
     """Return a contract's interface (SEP-48) out of its WebAssembly as a JSON array of SCSpecEntry, if it has a sound one."""
 

@@ -173,6 +173,15 @@ impl Filter {
     }
 }
 
+/// What `event_types` may name in a table: types and operations; none where any may be.
+pub fn event_words(table: &str) -> Vec<&'static str> {
+    match table {
+        "contract_events" => EVENT_TYPES.to_vec(),
+        "token_transfers" => [KIND_NAMES.as_slice(), OPERATION_NAMES.as_slice()].concat(),
+        _ => Vec::new(),
+    }
+}
+
 /// What the words of `event_types` mean, each in the table that knows it.
 #[derive(Default)]
 struct EventWords {

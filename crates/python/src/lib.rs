@@ -16,6 +16,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
 use stellarrow_core::contract::wasm;
 use stellarrow_core::decode;
+use stellarrow_core::filter;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
@@ -117,6 +118,11 @@ fn keys(table: &str) -> PyResult<Vec<&'static str>> {
     Ok(find(table)?.key.to_vec())
 }
 
+#[pyfunction]
+fn event_words(table: &str) -> Vec<&'static str> {
+    filter::event_words(table)
+}
+
 #[pymodule]
 mod _core {
     use super::*;
@@ -124,8 +130,8 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TypedPlan, csv_text,
-        framing, json_text, keys, may_hold, meta_json, py_decode, py_describe, py_stream, schema,
-        sequences, spec_json, spec_status, tables, text_filter, unescape, write,
+        event_words, framing, json_text, keys, may_hold, meta_json, py_decode, py_describe,
+        py_stream, schema, sequences, spec_json, spec_status, tables, text_filter, unescape, write,
     };
 
     #[pymodule_init]
