@@ -11,6 +11,7 @@ from stellarrow.net.redaction import shortened
 with needing("Flight SQL", "grpc"):
     from google.protobuf import any_pb2
     from google.protobuf.message import DecodeError, Message
+    from google.protobuf.message_factory import GetMessageClass
 
     from stellarrow.proto import flight_sql_pb2 as messages
 
@@ -18,7 +19,7 @@ _PREFIX: Final = "type.googleapis.com/arrow.flight.protocol.sql."
 _BEGINNING: Final = b"\n"  # of an Any's first field, its type
 _MOST_BYTES: Final = 4 << 20
 _KNOWN: Final[dict[str, type[Message]]] = {
-    name: getattr(messages, name) for name in messages.DESCRIPTOR.message_types_by_name
+    name: GetMessageClass(kind) for name, kind in messages.DESCRIPTOR.message_types_by_name.items()
 }
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import no_rows
 from stellarrow.core.text_filters import may_hold, text_filter
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
@@ -202,4 +203,4 @@ def rows_of_groups(file: pa.NativeFile, schema: pa.Schema) -> Iterator[pa.Record
     held = pq.ParquetFile(file, page_checksum_verification=True)
     for group in range(held.num_row_groups):
         read = held.read_row_group(group, columns, use_threads=False).combine_chunks()
-        yield from read.to_batches() or [pa.RecordBatch.from_pylist([], read.schema)]
+        yield from read.to_batches() or [no_rows(read.schema)]
