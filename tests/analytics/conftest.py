@@ -65,6 +65,22 @@ class Served:
         self.service.close()
 
 
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state folder of `served`."""
+    return tmp_path_factory.mktemp("served") / "state"
+
+
+@pytest.fixture(scope="module")
+def served(real_data: Path, state: Path) -> Iterator[Served]:
+    """One service over stored tables, for tests that leave it as it was."""
+    given = {**PORTS, "data": str(real_data), "state_dir": str(state)}
+    service = AnalyticsService(read(Analytics, given, environ={}))
+    with closing(Served(service)) as made:
+        service.start()
+        yield made
+
+
 Serve = Callable[..., Served]
 
 

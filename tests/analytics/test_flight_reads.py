@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +13,16 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from analytics.conftest import COUNT, FIRST, PORTS, Given, Serve, Served
+from analytics.conftest import COUNT, FIRST, Given, Serve, Served
 from analytics.sockets import connected
 from analytics.test_stream import known, places
-from stellarrow.config import Analytics, read
 from stellarrow.consumer.flight_client import FlightTable
 from stellarrow.ledgers import LedgerRange
 from stellarrow.security.key_store import FILE, KeyStore
 from stellarrow.servers import analytics_rows
-from stellarrow.services.analytics import AnalyticsService
 
 Start = Callable[..., tuple[Served, Given]]
 LAST = FIRST + COUNT - 1
-
-
-@pytest.fixture(scope="module")
-def served(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One service for tests that leave it as it was."""
-    state = str(tmp_path_factory.mktemp("flight"))
-    settings = read(Analytics, {**PORTS, "data": str(real_data), "state_dir": state}, environ={})
-    service = AnalyticsService(settings)
-    with closing(Served(service)) as made:
-        service.start()
-        yield made
 
 
 def client_of(served: Served) -> flight.FlightClient:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -17,26 +16,13 @@ from adbc_driver_manager import dbapi
 from google.protobuf import any_pb2
 from pyarrow import flight
 
-from analytics.conftest import PORTS, Serve, Served
+from analytics.conftest import Serve, Served
 from fakes.jars import jars
-from stellarrow.config import Analytics, read
 from stellarrow.core.version import __version__
 from stellarrow.security.key_store import FILE, KeyStore
-from stellarrow.services.analytics import AnalyticsService
 
 FIRST = 53_312_000
 MOST_ROWS = 100_000
-
-
-@pytest.fixture(scope="module")
-def served(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One service for tests that leave it as it was."""
-    state = str(tmp_path_factory.mktemp("flight"))
-    settings = read(Analytics, {**PORTS, "data": str(real_data), "state_dir": state}, environ={})
-    service = AnalyticsService(settings)
-    with closing(Served(service)) as made:
-        service.start()
-        yield made
 
 
 def connected(served: Served, token: str = "") -> Any:

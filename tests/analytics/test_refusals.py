@@ -6,8 +6,6 @@ import asyncio
 import json
 import socket
 from collections.abc import Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,25 +13,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import flight
 
-from analytics.conftest import PORTS, Served
+from analytics.conftest import Served
 from analytics.sockets import connected
-from stellarrow.config import Analytics, read
 from stellarrow.errors import Unavailable
 from stellarrow.servers.analytics_http.answers import Rows, Streamed
-from stellarrow.services.analytics import AnalyticsService
 
 UPGRADE = "Upgrade: websocket\r\nConnection: Upgrade\r\n"
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-
-
-@pytest.fixture(scope="module")
-def served(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    state = str(tmp_path_factory.mktemp("refusals"))
-    settings = read(Analytics, {**PORTS, "data": str(real_data), "state_dir": state}, environ={})
-    service = AnalyticsService(settings)
-    with closing(Served(service)) as made:
-        service.start()
-        yield made
 
 
 def answer_to(served: Served, request: str) -> tuple[int, dict[str, str], dict[str, Any]]:

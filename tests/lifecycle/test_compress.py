@@ -10,7 +10,7 @@ import pytest
 from lifecycle.aged import DAY, Aged
 from lifecycle.test_hindered import full_after
 from lifecycle.test_lifecycle import actions
-from sinks.stepping import Stepping
+from sinks.stepping import Died, Stepping, dying_at
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.lifecycle import compressing
@@ -24,10 +24,6 @@ from stellarrow.storage.local_files import LocalFiles
 TEN_DAYS = Policy(compress=10 * DAY)
 LEFT = ("lies within a wider range", "no entry of the manifest names it")
 MAKES = {"parquet": {}, "folders": {"partition": "contract_id"}}
-
-
-class Died(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture(autouse=True)
@@ -139,14 +135,7 @@ def test_a_run_that_dies_at_any_step_changes_no_row_and_the_next_continues(
 
 
 def died(aged: Aged, step: int) -> bool:
-    left = step
-
-    def due() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Died
-
+    due = dying_at(step)
     try:
         aged.run(store=Stepping(LocalFiles(aged.place), due))
     except Died:

@@ -9,7 +9,7 @@ import pytest
 
 import stellarrow as sa
 from lifecycle.aged import DAY, TABLES, Aged
-from sinks.stepping import Stepping
+from sinks.stepping import Died, Stepping, dying_at
 from stellarrow.errors import SchemaMismatch
 from stellarrow.ledgers import LedgerRange
 from stellarrow.lifecycle.plan import ARCHIVE, DELETE, DELETE_ARCHIVED, Step
@@ -21,10 +21,6 @@ from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.reading import format_of, listings
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.storage.local_files import LocalFiles
-
-
-class Died(BaseException):
-    """The process ends here."""
 
 
 @pytest.fixture
@@ -228,14 +224,7 @@ def copied(source: Path, target: Path) -> None:
 
 def died(aged: Aged, step: int) -> bool:
     """Run and die before a step; tell whether it came to that."""
-    left = step
-
-    def due() -> None:
-        nonlocal left
-        left -= 1
-        if not left:
-            raise Died
-
+    due = dying_at(step)
     try:
         aged.run(store=Stepping(LocalFiles(aged.place), due), old=Stepping(LocalFiles(aged.old), due))
     except Died:

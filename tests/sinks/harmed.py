@@ -12,7 +12,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.contract import SinkContract
-from sinks.stepping import Stepping
+from sinks.stepping import Died, Stepping, dying_at
 from stellarrow.errors import Damaged
 from stellarrow.sinks.files.compaction import compact, windows
 from stellarrow.sinks.files.listing import Listing
@@ -202,24 +202,13 @@ class HarmContract(SinkContract):
         assert self.files() == merged
 
     def test_repair_that_dies_at_any_step_loses_nothing_that_is_sound(self) -> None:
-        class Died(BaseException):
-            pass
-
         for step in range(1, 60):
             self.move(f"repair-{step}")
             self.keep((100, 129))
             before = self.files()
             held = self.flip(self.data(110, 119)[0])
-            left = step
-
-            def due() -> None:
-                nonlocal left
-                left -= 1
-                if not left:
-                    raise Died
-
             try:
-                self.repair(Stepping(self.store(), due))
+                self.repair(Stepping(self.store(), dying_at(step)))
             except Died:
                 now = self.files()
                 for path, content in before.items():

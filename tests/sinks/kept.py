@@ -12,7 +12,7 @@ import stellarrow as sa
 from sinks.harmed import HarmContract
 from sinks.lasting import LastingContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
-from sinks.stepping import Stepping
+from sinks.stepping import Died, Stepping, dying_at
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.files import range_writer
 from stellarrow.sinks.files.compaction import compact, windows
@@ -174,23 +174,12 @@ class FileContract(FormatContract, SharedSinkContract):
     """The same, killed and shared by writers: what depends on layout and store, not on format."""
 
     def test_compaction_that_dies_at_any_step_loses_and_doubles_nothing(self) -> None:
-        class Died(BaseException):
-            pass
-
         for step in range(1, 100):
             self.move(f"compaction-{step}")
             for ledger in range(100, 104):
                 self.keep((ledger, ledger))
-            left = step
-
-            def due() -> None:
-                nonlocal left
-                left -= 1
-                if not left:
-                    raise Died
-
             try:
-                for listing in listings(Stepping(self.store(), due)):
+                for listing in listings(Stepping(self.store(), dying_at(step))):
                     for around in windows(listing, 10):
                         compact(listing, around)
             except Died:

@@ -13,6 +13,23 @@ from stellarrow.storage.files import FileStore, Found, Upload
 from stellarrow.storage.irregular import Irregularity
 
 
+class Died(BaseException):
+    """A process ended here, as far as what it left behind tells."""
+
+
+def dying_at(step: int) -> Callable[[], None]:
+    """Return what dies before the step of that number."""
+    left = step
+
+    def due() -> None:
+        nonlocal left
+        left -= 1
+        if not left:
+            raise Died
+
+    return due
+
+
 class Stepping:
     """Calls `step` before everything that leaves a trace in the store below."""
 

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analytics.conftest import PORTS, Served
-from stellarrow.config import Analytics, read
+from analytics.conftest import Served
 from stellarrow.servers.analytics_exports import parts
-from stellarrow.services.analytics import AnalyticsService
 
 Oracle = Callable[[str], list[tuple[Any, ...]]]
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("exports") / "state"
-
-
-@pytest.fixture(scope="module")
-def served(real_data: Path, state: Path) -> Iterator[Served]:
-    """One service for tests that leave it as it was."""
-    settings = read(Analytics, {**PORTS, "data": str(real_data), "state_dir": str(state)}, environ={})
-    service = AnalyticsService(settings)
-    with closing(Served(service)) as made:
-        service.start()
-        yield made
 
 
 @pytest.fixture(autouse=True)
