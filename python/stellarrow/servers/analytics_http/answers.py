@@ -24,6 +24,7 @@ with needing("HTTP", "servers"):
 _WORTH_PACKING: Final = 1_024  # bytes
 _FINAL: Final = "public, max-age=31536000, immutable"  # what is below the tip never changes
 _CHANGING: Final = "no-cache"  # asked again each time, by its ETag
+_ETAG_DIGITS: Final = 24
 _GAPS: Final = 100  # told of an answer
 _log: Final = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ def sealed(body: bytes, headers: list[tuple[bytes, bytes]], coding: str | None) 
     if coding and len(body) >= _WORTH_PACKING:
         body = compressed(body, coding)
         headers = [*headers, (b"content-encoding", coding.encode())]
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    etag = f'"{hashlib.sha256(body).hexdigest()[:_ETAG_DIGITS]}"'
     return Whole(body, tuple(headers), etag.encode())
 
 
