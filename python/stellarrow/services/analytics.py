@@ -257,6 +257,7 @@ class AnalyticsService:
             self._told,
             exports=export_routes(self._exporter, access),
             aging=aging_routes(aging, access) if aging and access else (),
+            is_open=access is None,
         )
 
     def _socket(self) -> Any:
