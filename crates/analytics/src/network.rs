@@ -95,7 +95,10 @@ impl Figures for Ledgers {
         let closed = (first != i64::MIN).then_some((first, last));
         // What was saved before intervals were summed ends here: then all ledgers count as one row of them.
         let intervals = match from.0 {
-            [] => (ledgers.saturating_sub(1), closed.map_or(0, |(first, last)| last.saturating_sub(first))),
+            [] => (
+                ledgers.saturating_sub(1),
+                closed.map_or(0, |(first, last)| last.saturating_sub(first)),
+            ),
             _ => (from.number()?, from.number()?.cast_signed()),
         };
         Some(Self { ledgers, transactions: (all, successful), bytes, closed, longest, intervals })
