@@ -81,13 +81,7 @@ def run(
             closing(ProcessorService(replace(settings, network=network.written)))
         )
         locations = [*_reached(to, stack)]
-        gaps = {
-            place: Gap(tables_out.processor.metrics, redacted_url(place), wanted=ledgers)
-            for place in locations
-        }
-        sinks = [
-            stack.enter_context(closing(_Feed(place, settings, ledgers, gap))) for place, gap in gaps.items()
-        ]
+        sinks = [*_fed(locations, settings, ledgers, tables_out.processor.metrics, stack)]
         answers = stack.enter_context(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
@@ -102,6 +96,15 @@ def run(
             for one in services.values():
                 one.look()
         return _drained([*services.values()], sinks)
+
+
+def _fed(
+    locations: Sequence[str], settings: Processor, ledgers: LedgerSet, metrics: Metrics, stack: ExitStack
+) -> Iterator[_Feed]:
+    """Open a sink at each location, which tells what it lacks."""
+    for location in locations:
+        gap = Gap(metrics, redacted_url(location), wanted=ledgers)
+        yield stack.enter_context(closing(_Feed(location, settings, ledgers, gap)))
 
 
 def _named(services: dict[str, Any], locations: Sequence[str]) -> dict[str, str]:
