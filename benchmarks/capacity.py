@@ -67,7 +67,7 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):
-            if (now := sample("self")) is not None:
+            if (now := sample(os.getpid())) is not None:
                 self.peak = max(self.peak, now[0])
 
     def close(self) -> None:
