@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError, Unavailable
+from stellarrow.errors import ConfigError, StellarrowError, Unavailable, joined
 from stellarrow.storage.files import Gone
 
 _RETRY_SECONDS: Final = 1.0
@@ -53,4 +53,5 @@ def still_there() -> Iterator[None]:
     try:
         yield
     except Gone as error:
-        raise Unavailable(f"{error}; ask again in a moment", retry_after=_RETRY_SECONDS) from error
+        said = joined(str(error), "ask again in a moment")
+        raise Unavailable(said, retry_after=_RETRY_SECONDS) from error
