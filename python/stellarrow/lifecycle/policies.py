@@ -52,7 +52,6 @@ class Policy:
         return policy
 
 
-KINDS: Final = ("parquet",)
 KINDS: Final = {"parquet": "parquet_policy", "jsonl": "json_policy", "csv": "csv_policy"}
 DEFAULTS: Final[Mapping[str, str]] = {
     "parquet": "archive 90d, delete 180d",

@@ -98,7 +98,7 @@ class Listing:
             folder = file.path.rpartition("/")[0]
             if ledgers := named_range(file.path, *self.shape.format.suffixes):
                 held.setdefault((folder, ledgers), []).append(file.path)
-        found = {}
+        found: dict[str, LedgerRange] = {}
         for (_, ledgers), paths in held.items():
             if len(paths) > 1:
                 with suppress(Gone):  # merged, or archived, just now
