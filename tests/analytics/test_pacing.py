@@ -75,3 +75,23 @@ def test_ledgers_that_come_before_the_next_delivery_is_due_come_together(
         return listener.parts
 
     assert asyncio.run(listened()) == [(2, 2), (3, 5)]
+
+
+def test_who_comes_after_the_last_has_left_is_told_what_comes() -> None:
+    async def listened() -> list[tuple[int, int]]:
+        tables = Tables([TABLE], hot=Hot([TABLE], most_bytes=1 << 20), stored=None, network=None)
+        added(tables, 1)
+        channels, told = Channels(tables), Listening()
+        for first in (2, 5):
+            channel, told = channels.open(Question(table=TABLE), "json", encoder("json")), Listening()
+            assert channel.join(told, first - 1)
+            added(tables, first)
+            await told.until(lambda told=told: bool(told.parts))  # type: ignore[misc]  # its default is a Listening
+            added(tables, first + 1)
+            await told.until(lambda told=told, last=first + 1: told.parts[-1][1] == last)  # type: ignore[misc]  # as above
+            channels.release(channel)
+            added(tables, first + 2)
+            await asyncio.sleep(0.05)  # it may have looked, and found nobody
+        return told.parts
+
+    assert asyncio.run(listened()) == [(5, 5), (6, 6)]

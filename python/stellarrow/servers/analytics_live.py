@@ -250,6 +250,7 @@ class Channels:
             tail = self._tail(question)
             channel = self._channels[key] = Channel(tail, encode(tail), self._apart)
         channel.users += 1
+        self._will_look = False  # it has no timer yet
         self._begin()
         return channel
 
@@ -290,7 +291,7 @@ class Channels:
                         await self._advance(channel, loop, changed)
                     elif channel.timer is None:
                         channel.timer = loop.call_at(channel.due_at, self._is_due, channel, changed)
-                if all(one.timer for one in self._channels.values()):
+                if self._channels and all(one.timer for one in self._channels.values()):
                     self._will_look = True  # when the first of them is due
                 await changed.wait()
                 changed.clear()
