@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import secrets
 import threading
 from collections.abc import Iterator
@@ -14,8 +13,8 @@ import pytest
 
 import stellarrow as sa
 from fakes.postgres import url_of
-from sinks.postgres.made import asked, batch, folded, states
-from sinks.postgres.test_writers import ROWS, assert_whole, bring, together
+from sinks.postgres.made import asked
+from sinks.postgres.test_writers import assert_whole, bring, together
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.embedded import PrivateServer
 
@@ -170,28 +169,3 @@ def test_writers_go_on_while_the_profile_changes(database: str, another: str, mo
     together(write, change)
     assert_whole(database)
     assert indexes(database) == indexes(another)
-
-
-def test_many_rows_of_a_live_flush_lie_by_contract_and_are_whole(database: str) -> None:
-    rows = [
-        {**row, "contract_id": f"C{row['change_index'] * 7 % 20:02}", "ledger_key_hash": f"k{at % 300}"}
-        for at, row in enumerate(ROWS * 4)
-    ]
-    for at, row in enumerate(rows):
-        row["change_index"] = at
-    rows.sort(key=lambda row: row["ledger_sequence"])
-    with closing(
-        PostgresSink(database, ["contract_data"], network="synthetic", mode="live", batch_rows=len(rows))
-    ) as sink:
-        sink.write(batch(0, 47, rows))
-        sink.write(batch(48, 95, rows))
-        sink.commit()
-    held = asked(database, "SELECT * FROM contract_data.entries ORDER BY ctid")
-    places = [(row["contract_id"], row["ledger_key_hash"]) for row in held]
-    changes = sum(before != after for before, after in itertools.pairwise(places))
-    assert changes < 2 * len(set(places)) < len(rows) / 5
-    kept = ("ledger_sequence", "change_index", "contract_id", "ledger_key_hash", "val_xdr", "deleted")
-    assert sorted(tuple(row[name] for name in kept) for row in held) == sorted(
-        tuple(row[name] for name in kept) for row in rows
-    )
-    assert states(database) == folded(rows)

@@ -18,7 +18,6 @@ from psycopg.errors import UniqueViolation
 
 from stellarrow.ledgers import LedgerBatch, LedgerSet
 from stellarrow.sinks.postgres import assets, coverage, partitions, written_rows
-from stellarrow.sinks.postgres.clustering import by_contract
 from stellarrow.sinks.postgres.copy import copy_rows
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.rows import rows_of
@@ -121,7 +120,7 @@ def _copy(
 ) -> int:
     count = 0
     for first, ledgers in partitions.aligned(missing, writing.partition_ledgers):
-        rows = by_contract(rows_of(batches, kept.asked, ledgers))
+        rows = rows_of(batches, kept.asked, ledgers)
         count += copy_rows(writing.connection, kept.partition(first), kept, rows=rows, batch=batch)
     return count
 

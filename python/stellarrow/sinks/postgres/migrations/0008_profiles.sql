@@ -1,7 +1,4 @@
--- Profiles: which indexes the tables have. And room in the pages of current_states, so that most updates of a
--- state need not touch its indexes (pages that are full already stay so).
-
-ALTER TABLE contract_data.current_states SET (fillfactor = 80);
+-- Profiles: which indexes the tables have.
 
 ALTER TABLE stellar.kept_tables ADD COLUMN IF NOT EXISTS
     profile text NOT NULL DEFAULT 'full' CHECK (profile IN ('full', 'lean'));
@@ -25,8 +22,9 @@ BEGIN
     EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p_table);
     IF p_table = 'contract_data.entries' THEN
         places := places || 'contract_data.current_states'::text;
-        -- Not ordered by balance: then an update of a balance leaves this one alone, too.
+        -- Not ordered by balance: then an update of a balance touches no index, where its page has room for it.
         CREATE INDEX IF NOT EXISTS current_states_lean ON contract_data.current_states (contract_id);
+        ALTER TABLE contract_data.current_states SET (fillfactor = 80);
     END IF;
     FOREACH place IN ARRAY places LOOP
         FOR unwanted IN
@@ -93,6 +91,7 @@ BEGIN
         CALL stellar.make_full();
         UPDATE stellar.kept_tables SET profile = 'full';
         DROP INDEX IF EXISTS contract_data.current_states_lean;
+        ALTER TABLE contract_data.current_states RESET (fillfactor);
         RETURN;
     END IF;
     FOR place IN SELECT table_name FROM stellar.kept_tables ORDER BY table_name LOOP
