@@ -45,7 +45,7 @@ def named(database: str, place: str) -> set[str]:
     return {row["indexname"] for row in rows}
 
 
-def call(database: str, profile: str, *, wait: str = "20s") -> None:
+def call(database: str, profile: str, *, wait: str = "50s") -> None:
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute(f"SET lock_timeout = '{wait}'".encode())
         connection.execute(f"CALL stellar.use_profile('{profile}')".encode())
@@ -159,6 +159,7 @@ def test_writers_go_on_while_the_profile_changes(database: str, another: str, mo
         while not done.is_set():
             call(database, "lean")
             call(database, "full")
+            done.wait(0.1)
 
     def write() -> None:
         try:

@@ -27,6 +27,12 @@ def split(url: str) -> tuple[str, dict[str, str]]:
     return head + ("?" + rest if rest else ""), ours
 
 
+def chosen(url: str, mode: str | None, profile: str | None) -> tuple[str, str, str | None]:
+    """Return libpq's URL, the mode and, where one is asked for, the profile; arguments go before the URL's."""
+    url, asked = split(url)
+    return url, mode or asked.get("mode") or "auto", profile or asked.get("profile")
+
+
 def check(mode: str, profile: str | None, tables: Sequence[str], where: Filter | None, *counts: int) -> None:
     """Refuse what cannot be chosen."""
     if where and where.select:

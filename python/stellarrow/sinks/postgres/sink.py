@@ -24,7 +24,7 @@ from stellarrow.registry import SinkOptions
 from stellarrow.sinks.postgres import bulk_load, coverage, positions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
-from stellarrow.sinks.postgres.choices import MODES, PROFILES, check, split
+from stellarrow.sinks.postgres.choices import MODES, PROFILES, check, chosen
 from stellarrow.sinks.postgres.ddl import Layout, layouts
 from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
@@ -82,9 +82,7 @@ class PostgresSink:
         stop: threading.Event | None = None,
         watch: Callable[[Flush], None] | None = None,
     ) -> None:
-        url, asked = split(url)
-        self._mode = mode or asked.get("mode") or "auto"
-        self._profile = profile or asked.get("profile")
+        url, self._mode, self._profile = chosen(url, mode, profile)
         check(self._mode, self._profile, tables, where, batch_rows, partition_ledgers, writers)
         self._tables = layouts(tables)
         self._server = Server(url)
