@@ -14,7 +14,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.kept import in_order
-from sinks.lasting import Work, count_methods, without
+from sinks.lasting import FlatContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.duckdb_file import DuckDbSink, sink
@@ -23,7 +23,7 @@ from stellarrow.sinks.duckdb_file.file import DuckDbFile
 Run = Callable[..., Any]
 
 
-class TestDuckDbSink(SharedSinkContract):
+class TestDuckDbSink(SharedSinkContract, FlatContract):
     """A DuckDB file, read by DuckDB."""
 
     longest = 1.0
