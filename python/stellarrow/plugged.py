@@ -1,4 +1,4 @@
-"""Whether an installed package may add sources or sinks: found out without loading what reads them all."""
+"""What installed packages add by entry points; the library that reads these is loaded only where one may."""
 
 from __future__ import annotations
 
@@ -7,14 +7,25 @@ import sys
 from collections.abc import Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 _GROUPS: Final = b"[stellarrow."
 _LISTS: Final = "entry_points.txt"
 
 
-def may_be_plugged() -> bool:
-    """Tell whether the entry points of installed packages have to be looked at."""
+def points(group: str) -> list[EntryPoint]:
+    """Return the entry points of a group, by name."""
+    if not _may_be_any():
+        return []
+    from importlib.metadata import entry_points  # noqa: PLC0415  slow to load, and few have plug-ins
+
+    return sorted(entry_points(group=group), key=lambda point: point.name)
+
+
+def _may_be_any() -> bool:
     others = (one for one in sys.meta_path if one is not PathFinder and hasattr(one, "find_distributions"))
     return any(True for _ in others) or any(map(_may_hold, sys.path))
 

@@ -20,7 +20,7 @@ from stellarrow.errors import ConfigError, NetworkMismatch, nearest
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
-from stellarrow.plugged import may_be_plugged
+from stellarrow.plugged import points
 from stellarrow.protocols import Located, SinkKind, SourceKind
 from stellarrow.storage.paths import local_path
 
@@ -170,13 +170,8 @@ STORES: Final = _listed(
 
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
-    if not may_be_plugged():
-        return ()
-    from importlib.metadata import entry_points  # noqa: PLC0415  slow to load, and few have plug-ins
-
     return tuple(
-        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point)
-        for point in sorted(entry_points(group=group), key=lambda point: point.name)
+        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point) for point in points(group)
     )
 
 

@@ -30,7 +30,7 @@ def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[L
     if not (settings.name or any(map(is_typed, asked))):
         return None, asked
     from stellarrow.pipeline.contract_specs import learned  # noqa: PLC0415  few extracts have typed tables
-    from stellarrow.scanning.spec_places import full_name, given_specs, learn_from, pairs  # noqa: PLC0415
+    from stellarrow.scanning.spec_places import full_name, given_specs, learn_from, pairs  # noqa: PLC0415  as above
 
     names = pairs("--name", settings.name)
     asked = [full_name(name, names) for name in asked]

@@ -171,7 +171,7 @@ def is_yaml(path: Path) -> bool:
 def translated(path: Path, service: str) -> Translated:
     """Return what an older component's file says to the service in its place."""
     from stellarrow.config.older import Translator  # noqa: PLC0415  few have such a file
-    from stellarrow.config.yaml_file import parse  # noqa: PLC0415
+    from stellarrow.config.yaml_file import parse  # noqa: PLC0415  as above
 
     component = OLDER_COMPONENTS.get(service, service)
     return Translator(component, _services()[service], str(path)).translate(parse(path))
