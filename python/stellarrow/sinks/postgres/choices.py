@@ -28,7 +28,7 @@ def split(url: str) -> tuple[str, dict[str, str]]:
 
 
 def chosen(url: str, mode: str | None, profile: str | None) -> tuple[str, str, str | None]:
-    """Return libpq's URL, the mode and, where one is asked for, the profile; arguments go before the URL's."""
+    """Return libpq's URL, the mode, and the profile where one is asked for; arguments go before the URL."""
     url, asked = split(url)
     return url, mode or asked.get("mode") or "auto", profile or asked.get("profile")
 
