@@ -75,8 +75,8 @@ def analyze(connection: psycopg.Connection, kept: Layout, first: int) -> None:
     """Take the statistics that queries are planned by, of a small partition from about every fiftieth row."""
     # PostgreSQL looks at 300 rows for each unit of its target, 100 by default, however few there are in all.
     connection.execute(
-        "SELECT set_config(name, least(setting::int, greatest(10, pg_relation_size(%s::regclass) / %s))::text,"
-        " true) FROM pg_settings WHERE name = 'default_statistics_target'",
+        "SELECT set_config(name, least(setting::int, greatest(10, pg_relation_size(%s::regclass) / %s))"
+        "::text, true) FROM pg_settings WHERE name = 'default_statistics_target'",
         [kept.partition(first), _BYTES_A_TARGET],
     )
     connection.execute(f"ANALYZE {kept.partition(first)} ({kept.searched})".encode())
