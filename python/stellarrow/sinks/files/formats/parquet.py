@@ -47,6 +47,7 @@ class Parquet:
 
     def __init__(self, codec: str | None = None, *, level: int = _ZSTD_LEVEL) -> None:
         self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
+        self.suffixes: tuple[str, ...] = (self.suffix,)
         self._level = level
 
     def sort_by(self, schema: pa.Schema) -> str | None:
