@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from stellarrow.storage import local_files
 from stellarrow.storage.local_files import LocalFiles
 
 
@@ -23,7 +22,7 @@ def test_closing_while_another_thread_closes_ends_what_is_there_once(
             files.close()  # as the other does, who does not wait any longer
         removes(*given, **named)
 
-    monkeypatch.setattr(local_files.shutil, "rmtree", close_meanwhile)
+    monkeypatch.setattr(shutil, "rmtree", close_meanwhile)
     files.close()
     begun.discard()
     assert closed
