@@ -1,19 +1,19 @@
 //! A column, of which a row's value can be written as JSON or as a field of CSV.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, ListArray, StringArray};
+use arrow_array::{Array, BooleanArray, ListArray};
 use arrow_schema::DataType;
 
 use crate::moments::Moments;
 use crate::numbers::Numbers;
-use crate::quoting;
+use crate::texts::Texts;
 
 /// A column's values.
 pub enum Cells<'a> {
     /// Texts.
-    Text(&'a StringArray),
+    Text(Texts<'a>),
     /// Lists of texts, none of which is missing.
-    Texts(&'a ListArray, &'a StringArray),
+    Texts(&'a ListArray, Texts<'a>),
     /// True and false.
     Truth(&'a BooleanArray),
     /// Whole numbers.
@@ -26,13 +26,13 @@ impl<'a> Cells<'a> {
     /// What a column holds; none where no table has such columns.
     pub fn of(column: &'a dyn Array) -> Option<Self> {
         match column.data_type() {
-            DataType::Utf8 => Some(Self::Text(column.as_string_opt()?)),
+            DataType::Utf8 => Some(Self::Text(Texts::of(column.as_string_opt()?))),
             DataType::Boolean => Some(Self::Truth(column.as_boolean_opt()?)),
             DataType::Timestamp(..) => Some(Self::Moment(Moments::of(column)?)),
             DataType::List(_) => {
                 let lists: &ListArray = column.as_list_opt()?;
-                let texts: &StringArray = lists.values().as_string_opt()?;
-                (texts.null_count() == 0).then_some(Self::Texts(lists, texts))
+                let texts = lists.values().as_string_opt()?;
+                (texts.null_count() == 0).then(|| Self::Texts(lists, Texts::of(texts)))
             }
             _ => Some(Self::Number(Numbers::of(column)?)),
         }
@@ -41,7 +41,7 @@ impl<'a> Cells<'a> {
     /// Append a row's value as JSON.
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
-            Self::Text(held) => quoting::json(held.value(row), out),
+            Self::Text(held) => held.json(row, out),
             Self::Texts(lists, texts) => list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
@@ -53,12 +53,8 @@ impl<'a> Cells<'a> {
     /// Append a row's value as a field of CSV.
     pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
         match self {
-            Self::Text(held) => quoting::csv(held.value(row).as_bytes(), out),
-            Self::Texts(lists, texts) => {
-                let mut text = Vec::new();
-                list(lists, texts, row, &mut text);
-                quoting::csv(&text, out);
-            }
+            Self::Text(held) => held.csv(row, out),
+            Self::Texts(lists, texts) => csv_list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) => held.write(row, out),
             Self::Moment(held) => quoted(out, |out| held.write(row, out)),
@@ -76,15 +72,32 @@ fn truth(is_true: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if is_true { b"true" } else { b"false" });
 }
 
-fn list(lists: &ListArray, texts: &StringArray, row: usize, out: &mut Vec<u8>) {
+/// Where a row's texts are among all.
+fn places(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
     let offsets = lists.value_offsets();
     let place = |at: usize| offsets.get(at).and_then(|&one| usize::try_from(one).ok()).unwrap_or(0);
+    place(row)..place(row + 1)
+}
+
+fn list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
     out.push(b'[');
-    for (number, at) in (place(row)..place(row + 1)).enumerate() {
+    for (number, at) in places(lists, row).enumerate() {
         if number > 0 {
             out.push(b',');
         }
-        quoting::json(texts.value(at), out);
+        texts.json(at, out);
     }
     out.push(b']');
+}
+
+/// A list as JSON within quotes, its own quotes doubled.
+fn csv_list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"[");
+    for (number, at) in places(lists, row).enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        texts.json_in_csv(at, out);
+    }
+    out.extend_from_slice(b"]\"");
 }

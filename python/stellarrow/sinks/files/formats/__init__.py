@@ -28,7 +28,7 @@ class Format(Protocol):
     name: str
     codec: str
     suffix: str
-    block: int  # rows that are written at once
+    block: int | None  # rows that are written at once; None where that does not show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:
         """Name the column by which rows of a run are sorted, if that serves a reader of this format."""

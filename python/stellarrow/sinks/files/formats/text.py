@@ -13,17 +13,20 @@ from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
+_BLOCK: Final = 16_384  # rows whose text stays near the processor
 
 
 class TextFormat:
     """A format of lines, not compressed unless told; rows stay in the order of the ledgers."""
 
     name: str
-    block = 16_384  # whose text stays near the processor
+    block: int | None = None
 
     def __init__(self, codec: str | None, *, suffix: str, told: str) -> None:
         suffixes = {name: suffix + behind for name, behind in _CODECS.items()}
         self.codec, self.suffix = codec_of(codec, suffixes, told)
+        if self.codec != "none":
+            self.block = _BLOCK  # what is compressed at once may show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
         return None
@@ -36,8 +39,21 @@ class TextFormat:
 
 
 def compressing(out: Any, codec: str) -> Any:
-    file = buffered(out)
-    return file if codec == "none" else pa.CompressedOutputStream(file, codec)
+    """Return what takes text, in a few large pieces: as it lies where it is not compressed."""
+    return _Plain(out) if codec == "none" else pa.CompressedOutputStream(buffered(out), codec)
+
+
+class _Plain:
+    """Passes text on without a copy, which Arrow's streams make of it."""
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+
+    def write(self, text: Any) -> None:
+        self._out.write(text)
+
+    def close(self) -> None:
+        """The file is closed by whoever opened it."""
 
 
 def decompressing(file: pa.NativeFile, codec: str) -> Any:
