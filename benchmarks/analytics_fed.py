@@ -41,6 +41,7 @@ class Came:
     rows: pa.RecordBatch
     resume: str
     complete: bool = True
+    traces: tuple[str, ...] = ()
 
 
 class Pace:

@@ -45,12 +45,14 @@ new MutationObserver(look).observe(document, {childList: true, subtree: true});
 """
 MILLION = """async ([path, fields]) => {
   const began = performance.now();
-  const {arrow} = await import("/page/api.js");
-  const {chart} = await import("/page/charts.js");
+  const app = document.querySelector("script[type=module]").src;
+  const {arrow} = await import(new URL("api.js", app));
+  const {chart} = await import(new URL("charts.js", app));
   const rows = await arrow(path, {columns: fields.join(",")});
   const read = performance.now();
   const y = rows.getChild("event_index").toArray();
-  const x = Float64Array.from({length: rows.numRows}, (_, at) => at);
+  const x = new Float64Array(rows.numRows);
+  for (let at = 0; at < x.length; at += 1) x[at] = at;
   const made = chart({label: "rows", series: [{name: "rows", kind: "line"}]});
   document.querySelector("main").prepend(made.element);
   made.draw([x, y]);

@@ -33,6 +33,9 @@ from stellarrow.sources.files import FileSource
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "capacity.json"
 PAGE = ROOT / "docs" / "capacity.md"
+PYICEBERG = Path(
+    sys.prefix, "servers", "lakehouse", "pyiceberg"
+)  # beside what development has: see the Makefile
 TABLES = ("ledgers", "contract_data", "contract_events", "token_transfers")
 LEDGER_BYTES = 100_000
 FIRST = 100
@@ -64,7 +67,7 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._done.wait(0.05):
-            if (now := sample("self")) is not None:
+            if (now := sample(os.getpid())) is not None:
                 self.peak = max(self.peak, now[0])
 
     def close(self) -> None:
@@ -150,8 +153,10 @@ def in_a_process(lake: Path, place: str, last: int) -> dict[str, float] | None:
 def child(lake: Path, folder: Path, place: str, last: int) -> dict[str, float] | None:
     argv = [sys.executable, __file__, "--child", str(lake), str(folder), place, str(last)]
     catalog = f"sqlite:///{folder}/catalog.db"
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(PYICEBERG)]))
     environ = {
         **os.environ,
+        "PYTHONPATH": path if place.startswith("iceberg") else os.environ.get("PYTHONPATH", ""),
         "PYICEBERG_CATALOG__CAPACITY__URI": catalog,
         "PYICEBERG_CATALOG__CAPACITY__WAREHOUSE": f"file://{folder}",
     }

@@ -9,6 +9,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -31,7 +32,7 @@ COMMITS = 200
 
 
 @contextmanager
-def server(folder: Path):
+def server(folder: Path) -> Iterator[str]:
     """Start a server, and yield its address."""
     process = serve(folder)
     try:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -44,7 +45,7 @@ transaction.state.log.num.partitions=1
 
 
 @contextmanager
-def broker(folder: Path):
+def broker(folder: Path) -> Iterator[str]:
     """Start a broker, and yield its address."""
     jars = Path(sys.prefix, "servers", "kafka")
     if not (jars / ".jars").is_file():

@@ -126,8 +126,8 @@ def server(scratch: Path) -> Iterator[Process]:
     (scratch / "buckets" / BUCKET).mkdir(parents=True)
     (scratch / "metadata").mkdir()
     port = free_port()
-    argv = [program("versitygw"), "--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive"]
-    argv += ["posix", "--sidecar", scratch / "metadata", scratch / "buckets"]
+    argv: list[str | Path] = [program("versitygw"), "--port", f"127.0.0.1:{port}", "--quiet", "--keep-alive"]
+    argv += ["posix", "--sidecar", str(scratch / "metadata"), str(scratch / "buckets")]
     process = Process(argv, port=port, log=scratch / "versitygw.log", env=KEYS)
     try:
         yield process
@@ -139,7 +139,7 @@ def server(scratch: Path) -> Iterator[Process]:
 def far(scratch: Path, port: int) -> Iterator[tuple[Process, str, str]]:
     """Put proxies before the server; yield the URLs of one that passes on at once, and of one that waits."""
     control = free_port()
-    argv = [program("toxiproxy-server"), "-host", "127.0.0.1", "-port", str(control)]
+    argv: list[str | Path] = [program("toxiproxy-server"), "-host", "127.0.0.1", "-port", str(control)]
     process = Process(argv, port=control, log=scratch / "toxiproxy.log")
     try:
         proxies = [Toxiproxy(control).proxy(name, f"127.0.0.1:{port}") for name in ("plain", "far")]

@@ -46,14 +46,25 @@ def batches(ledgers: int, size: int) -> Iterator[sa.LedgerBatch]:
         yield decoder(chunk)
 
 
+def name_catalog(folder: Path) -> None:
+    """Name a catalog in SQLite as `bench`, as PyIceberg's own configuration does."""
+    for name, value in {
+        "TYPE": "sql",
+        "URI": f"sqlite:///{folder}/catalog.db",
+        "WAREHOUSE": f"file://{folder}/warehouse",
+    }.items():
+        os.environ[f"PYICEBERG_CATALOG__BENCH__{name}"] = value
+
+
+def environment(kind: str) -> dict[str, str]:
+    """Return an environment in which a kind of sink finds what it takes."""
+    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(SITE)]))
+    return {**os.environ, "PYTHONPATH": path if kind == "iceberg" else os.environ.get("PYTHONPATH", "")}
+
+
 def opened(kind: str, folder: Path) -> sa.Sink:
     if kind == "iceberg":
-        for name, value in {
-            "TYPE": "sql",
-            "URI": f"sqlite:///{folder}/catalog.db",
-            "WAREHOUSE": f"file://{folder}/warehouse",
-        }.items():
-            os.environ[f"PYICEBERG_CATALOG__BENCH__{name}"] = value
+        name_catalog(folder)
     options = registry.SinkOptions.of(DecodeOptions(network=Network.of("synthetic")))
     return registry.open_sink(PLACES[kind].format(folder=folder), TABLES, options)
 
@@ -104,10 +115,8 @@ CASES = {"bulk": bulk, "one by one": one_by_one}
 
 def measured(case: str, kind: str, ledgers: int) -> dict[str, float]:
     """Run a case in a process of its own."""
-    path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(SITE)]))
-    env = {**os.environ, "PYTHONPATH": path if kind == "iceberg" else os.environ.get("PYTHONPATH", "")}
     argv = [sys.executable, __file__, "--case", case, "--kind", kind, "--ledgers", str(ledgers)]
-    done = subprocess.run(argv, env=env, capture_output=True, text=True, check=True)
+    done = subprocess.run(argv, env=environment(kind), capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found
 

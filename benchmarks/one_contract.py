@@ -29,11 +29,13 @@ REPEATS = 5
 
 def with_duckdb(path: Path, contract: str) -> int:
     asked = f"SELECT * FROM read_parquet('{path}') WHERE contract_id = '{contract}'"
-    return duckdb.sql(asked).to_arrow_table().num_rows
+    rows: pa.Table = duckdb.connect().sql(asked).to_arrow_table()
+    return int(rows.num_rows)
 
 
 def with_pyarrow(path: Path, contract: str) -> int:
-    return pq.read_table(path, filters=[("contract_id", "=", contract)], use_threads=False).num_rows
+    rows = pq.read_table(path, filters=[("contract_id", "=", contract)], use_threads=False)
+    return int(rows.num_rows)
 
 
 READERS: dict[str, Callable[[Path, str], int]] = {"DuckDB": with_duckdb, "pyarrow": with_pyarrow}

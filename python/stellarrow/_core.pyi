@@ -17,6 +17,7 @@ __all__ = [
     "Synth",
     "TypedPlan",
     "__version__",
+    "crc32",
     "csv_text",
     "decode",
     "describe",
@@ -110,6 +111,9 @@ def sequences(data: Any, framing: str = "auto") -> list[int]:
 
 def framing(data: Any) -> str:
     """Return the framing found in the data, such as "batch" or "record-marked"."""
+
+def crc32(data: Any) -> int:
+    """Return the CRC-32 of bytes or of an Arrow array of uint8, as zlib.crc32 does, without a copy."""
 
 def tables() -> list[tuple[str, str, str]]:
     """Return (name, version, one line of description) of every table, oldest version first."""

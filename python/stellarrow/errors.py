@@ -186,3 +186,12 @@ def nearest(word: str, known: Iterable[str], otherwise: str, *, show: Callable[[
 
     close = get_close_matches(word[:100], list(known), n=1)  # it may be of any length
     return f"did you mean {show(close[0])}?" if close else otherwise
+
+
+def joined(said: str, more: str) -> str:
+    """Return two sentences as one text: behind what ends as a sentence the other begins with a capital."""
+    if not said or not more:
+        return said or more
+    if said.endswith((".", "?", "!")):
+        return f"{said} {more[0].upper()}{more[1:]}"
+    return f"{said.rstrip(';,: ')}; {more}"

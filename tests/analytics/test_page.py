@@ -78,6 +78,35 @@ def test_a_file_is_sent_once_and_then_only_when_it_changed(served: Served) -> No
         assert zipped.headers["content-encoding"] == "gzip"
 
 
+def test_files_of_this_version_are_kept_and_those_of_another_are_asked_for_again(served: Served) -> None:
+    html = served.get("/").text
+    named = re.findall(r'"(/page/v/[^"]+)"', html)
+    assert len(named) > 8
+    for path in named:
+        answer = served.get(path)
+        assert answer.status_code == 200
+        assert "immutable" in answer.headers["cache-control"]
+        old = served.get(path.replace("/v/", "/v/0"))
+        assert (old.content, old.headers["cache-control"]) == (answer.content, "no-cache")
+    assert served.get("/").headers["cache-control"] == "no-cache"
+
+
+def test_the_first_chart_waits_for_nothing_that_the_html_does_not_name(
+    browser: Browser, served: Served
+) -> None:
+    with browser.tab(served.url) as tab:
+        asked: list[str] = []
+        tab.page.on("request", lambda one: asked.append(one.url.removeprefix(served.url)))
+        tab.open("/")
+        tab.page.locator(".chart canvas").first.wait_for()
+        assert len(set(asked)) == len(asked)
+        html = served.get("/").text
+        named = {"/", *(path.replace("&amp;", "&") for path in re.findall(r'(?:href|src)="(/[^"]*)"', html))}
+        later = [one for one in asked if one not in named]
+        assert all(one.startswith("/v1/tables/") or "flechette" in one or "stream" in one for one in later)
+        assert {"/v1/status", "/v1/ledgers?limit=90"} <= {*asked} & named
+
+
 @pytest.mark.parametrize("name", ["../pages.py", "..%2fpages.py", "%2e%2e/pages.py", "none.js", "", "vendor"])
 def test_what_is_no_file_of_the_page_is_not_sent(served: Served, name: str) -> None:
     assert served.get(f"/page/{name}").status_code == 404

@@ -144,15 +144,47 @@ def test_an_answer_that_did_not_change_is_not_sent_again(served: Served) -> None
     assert first.headers["cache-control"] == "no-cache"
 
 
-def test_ledgers_that_are_all_there_are_kept_by_caches_for_ever(served: Served) -> None:
-    for path, is_final in (
-        ("/v1/ledgers/58752000", True),
-        ("/v1/ledgers/latest", False),
-        ("/v1/tables/transactions/rows?start=58752000&end=58752000", True),
-        ("/v1/tables/transactions/rows?start=58751999&end=58752000", False),
-        ("/v1/tables/transactions/rows?start=58752000", False),
-    ):
-        assert ("immutable" in served.get(path).headers["cache-control"]) == is_final, path
+ALL_HERE = (
+    ("/v1/ledgers/58752000", True),
+    ("/v1/ledgers/latest", False),
+    ("/v1/tables/transactions/rows?start=58752000&end=58752000", True),
+    ("/v1/tables/transactions/rows?start=58752000&end=58752000&format=arrow", True),
+    ("/v1/tables/transactions/rows?start=58751999&end=58752000", False),
+    ("/v1/tables/transactions/rows?start=58752000", False),
+)
+
+
+@pytest.mark.parametrize(("path", "is_final"), ALL_HERE)
+def test_caches_keep_what_is_all_here_and_ask_each_time(served: Served, path: str, is_final: bool) -> None:
+    first = served.get(path)
+    assert first.headers["cache-control"] == ("public, no-cache" if is_final else "no-cache")
+    again = served.client.get(path, headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_a_stream_is_another_one_in_another_format(served: Served) -> None:
+    path = "/v1/tables/transactions/rows?start=58752000&end=58752000"
+    kinds = ("application/vnd.apache.arrow.stream", "text/csv")
+    tags = {served.client.get(path, headers={"accept": one}).headers["etag"] for one in kinds}
+    assert len(tags) == len(kinds)
+
+
+@pytest.mark.parametrize(
+    ("asked", "as_of"),
+    [
+        ({"start": 1, "end": 50}, 0),
+        ({"start": 58752001, "end": 58752005}, 58752000),
+        ({"end": 58752000}, 58752000),
+        ({"end": 58751999}, 53312000),
+        ({"start": 58751999, "end": 58752000, "order": "desc", "limit": 1}, 58752000),
+    ],
+)
+@pytest.mark.parametrize("path", ["/v1/tables/transactions/rows", "/v1/assets"])
+def test_an_answer_is_as_of_a_ledger_that_was_here(
+    served: Served, path: str, asked: dict[str, Any], as_of: int
+) -> None:
+    given = {name: one for name, one in asked.items() if name != "order" or "rows" in path}
+    assert served.get(path, **given).json()["as_of_ledger"] == as_of
 
 
 REFUSED = [

@@ -187,6 +187,17 @@ def test_the_pace_of_the_network_is_known(decoded: Ledgers) -> None:
     assert (total["last_closed_at"] - total["first_closed_at"]).total_seconds() == 180 * 59
 
 
+@pytest.mark.parametrize("window", ["1h", "total"])
+def test_a_hole_in_the_ledgers_makes_neither_interval_longer_nor_pace_slower(
+    decoded: Ledgers, window: str
+) -> None:
+    found = fed([*decoded[:15], *decoded[45:]]).series("network", window).to_pylist()
+    assert {one["mean_interval_us"] for one in found} == {180e6}
+    assert [one["transactions_per_second"] for one in found] == [
+        pytest.approx(one["transactions"] / one["ledgers"] / 180) for one in found
+    ]
+
+
 def test_an_amount_of_39_digits_is_summed_exactly(decoded: Ledgers) -> None:
     rows = decoded[0].tables["token_transfers"].slice(0, 3)
     highest = 2**127 - 1

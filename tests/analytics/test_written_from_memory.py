@@ -124,13 +124,17 @@ def test_what_only_some_tables_have_is_named_and_holds_nothing_up(live_rows: Row
 
 def test_what_memory_let_go_of_before_the_writer_looked_is_named_too(live_rows: Rows, tmp_path: Path) -> None:
     tables = small(live_rows)
-    feed = TableFeed(tables, f"parquet:{tmp_path}/out", Metrics())
+    metrics = Metrics()
+    feed = TableFeed(tables, f"parquet:{tmp_path}/out", metrics)
     for ledger in range(FIRST, LAST + 1):
         for name in LIVE if ledger == LAST else LIVE[1:]:
             tables.add(name, LedgerRange(ledger, ledger), live_rows[name][ledger])
     assert tables.hot.picture(LIVE[1]).coverage.first > FIRST
     feed.start()
     until(lambda: feed.check().metrics["missing_ledgers"] == COUNT - 1)
+    assert f" {COUNT - 1}.0" in next(
+        line for line in metrics.text().decode().splitlines() if line.startswith("missing_ledgers{")
+    )
     feed.close()
 
 

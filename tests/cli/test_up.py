@@ -100,6 +100,9 @@ def assert_one_address_tells_how_all_are(port: int) -> None:
         if sample.name == "ledgers_processed_total"
     }
     assert {"", "source"} <= services
+    missing = next(one for one in families if one.name == "missing_ledgers")
+    told = {sample.labels["place"].partition(":")[0]: sample.value for sample in missing.samples}
+    assert told["parquet"] == told["sessions"] == 0
 
 
 def test_who_may_come_in_holds_for_the_sources_servers_too(tmp_path: Path, ports: dict[str, int]) -> None:

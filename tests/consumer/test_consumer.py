@@ -34,6 +34,8 @@ from stellarrow.net.address import Address
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sources.files import FileSource
+from stellarrow.telemetry import gaps
+from stellarrow.telemetry.gaps import Gap
 from stellarrow.telemetry.metrics import Metrics
 
 SYNTHETIC = Network.of("synthetic")
@@ -67,7 +69,9 @@ def until(what: Callable[[], object], *, seconds: float = 20) -> None:
 
 
 @contextmanager
-def consuming(processor: Processor, database: str, *, interval: float = 0.05) -> Iterator[Stats]:
+def consuming(
+    processor: Processor, database: str, *, interval: float = 0.05, gap: Gap | None = None
+) -> Iterator[Stats]:
     """Consume in a thread for as long as the block lasts."""
     stop, stats, failed = threading.Event(), Stats(), list[BaseException]()
     sink = PostgresSink(database, ["contract_data"], network="synthetic", mode="live")
@@ -81,6 +85,7 @@ def consuming(processor: Processor, database: str, *, interval: float = 0.05) ->
         stop=stop,
         metrics=ConsumerMetrics(Metrics()),
         stats=stats,
+        gap=gap,
     )
 
     def run() -> None:
@@ -111,6 +116,27 @@ def test_what_a_processor_sends_is_stored_as_it_comes(processor: Processor, data
     assert stats.records_received == 28
     assert processor.asked[0]["from"] == "earliest"
     assert (processor.asked[0]["table"], processor.asked[0]["version"]) == ("contract_data", "2.0")
+
+
+def test_ledgers_that_never_came_are_told_as_missing_until_somebody_brings_them(
+    processor: Processor, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gaps, "LOOK_SECONDS", 0.0)
+    metrics = Metrics()
+
+    def missing() -> float | None:
+        labels = {"place": "database", "table": "contract_data"}
+        return metrics.registry.get_sample_value("missing_ledgers", labels)
+
+    processor.pieces += [*pieces(1, 4), *pieces(7, 10)]
+    with consuming(processor, database, gap=Gap(metrics, "database", "contract_data")):
+        until(lambda: missing() == 2)
+        with closing(PostgresSink(database, ["contract_data"], network="synthetic", mode="live")) as sink:
+            for one in pieces(5, 6):
+                sink.write(one)
+            sink.commit()
+        processor.pieces += pieces(11, 12)
+        until(lambda: missing() == 0)
 
 
 def test_it_goes_on_from_the_durable_position(processor: Processor, database: str) -> None:

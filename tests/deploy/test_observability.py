@@ -79,6 +79,7 @@ ASKED = {
     "more than 1 % of exports fail": ("StellarrowExportsFail", "> 0.01"),
     "connections fail": ("StellarrowConnectionsFail", "reconnections_total"),
     "nothing becomes durable": ("StellarrowNothingDurable", "ledgers_processed_total"),
+    "ledgers are missing": ("StellarrowLedgersMissing", "missing_ledgers > 0"),
     "dead letters grow": ("StellarrowLedgersQuarantined", "dead_letters"),
     "a certificate expires": ("StellarrowCertificateExpires", "14 * 86400"),
 }

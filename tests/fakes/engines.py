@@ -15,7 +15,7 @@ from typing import Any, Final
 import pytest
 
 import stellarrow
-from build_servers import fetch_engine
+from build_servers import fetch_engine, fetch_spark_jars
 
 PACKAGE: Final = Path(stellarrow.__file__).parents[1]
 _TESTS: Final = Path(__file__).parents[1]
@@ -31,6 +31,13 @@ spark.driver.extraJavaOptions -XX:+UseSerialGC -XX:TieredStopAtLevel=1
 spark.deploy.maxExecutorRetries -1
 spark.sql.session.timeZone UTC
 """
+_LAKES: Final = """
+spark.sql.extensions io.delta.sql.DeltaSparkSessionExtension,\
+org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions
+spark.sql.catalog.spark_catalog org.apache.spark.sql.delta.catalog.DeltaCatalog
+spark.databricks.delta.retentionDurationCheck.enabled false
+spark.sql.shuffle.partitions 2
+"""
 _LOGGING: Final = """
 rootLogger.level = error
 rootLogger.appenderRef.stdout.ref = console
@@ -42,9 +49,13 @@ appender.console.layout.pattern = %p %c{1}: %m%n
 """
 
 
+def _servers() -> Path:
+    return Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin")).parent
+
+
 def engine(name: str) -> Path:
     """Return the folder to import an engine from; the test is skipped where it cannot be had."""
-    servers = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin")).parent
+    servers = _servers()
     if reason := fetch_engine(servers / "engines", name):
         pytest.skip(f"{name} could not be fetched: {reason}")
     return servers / "engines" / name
@@ -55,7 +66,7 @@ def environment(site: Path) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (PACKAGE, _TESTS, site)))}
 
 
-def spark_environment(folder: Path) -> dict[str, str]:
+def spark_environment(folder: Path, settings: str = "") -> dict[str, str]:
     """Return an environment in which Spark runs, with its settings in a folder; skip where it does not."""
     java = shutil.which("java")
     said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False) if java else None
@@ -66,7 +77,7 @@ def spark_environment(folder: Path) -> dict[str, str]:
         )
     site = engine("spark")
     folder.mkdir(exist_ok=True)
-    (folder / "spark-defaults.conf").write_text(f"{_SETTINGS}spark.local.dir {folder}\n")
+    (folder / "spark-defaults.conf").write_text(f"{_SETTINGS}spark.local.dir {folder}\n{settings}")
     (folder / "log4j2.properties").write_text(_LOGGING)
     return environment(site) | {
         "SPARK_HOME": str(site / "pyspark"),
@@ -120,6 +131,23 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     """One Spark on two threads for all tests."""
     folder = tmp_path_factory.mktemp("spark")
     session = SparkSession(spark_environment(folder / "conf"), folder / "log")
+    try:
+        yield session
+    finally:
+        session.stop()
+
+
+@pytest.fixture(scope="session")
+def lake_spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
+    """One Spark that knows Delta and Iceberg, for all tests."""
+    folder, jars = tmp_path_factory.mktemp("lake-spark"), _servers() / "spark-jars"
+    fetch_spark_jars(jars)
+    if not (jars / ".jars").is_file():
+        pytest.skip("Spark's jars for Delta and Iceberg were not fetched: it takes Maven")
+    found = ",".join(map(str, sorted(jars.glob("*.jar"))))
+    session = SparkSession(
+        spark_environment(folder / "conf", f"{_LAKES}spark.jars {found}\n"), folder / "log"
+    )
     try:
         yield session
     finally:

@@ -90,6 +90,7 @@ def test_a_session_goes_on_and_says_what_it_left_out(gapped: Service, letters: s
     assert b'ledgers_processed_total{source_type="source",status="quarantined"} 4.0' in metrics(
         gapped.processor
     )
+    assert b'missing_ledgers{place="sessions",table=""} 4.0' in metrics(gapped.processor)
     assert [(one.ledger, one.job["session"]) for one in letters.entries()] == [
         (ledger, work.session.id) for ledger in (100, 110, 111, 139)
     ]

@@ -36,8 +36,8 @@ class Work:
 
 
 @cache
-def many_ledgers() -> tuple[bytes, ...]:
-    return tuple(islice(synthetic(20, first=100, ledger_bytes=4_096), 700))
+def many_ledgers(count: int = 700) -> tuple[bytes, ...]:
+    return tuple(islice(synthetic(20, first=100, ledger_bytes=4_096), count))
 
 
 class LastingContract(SinkContract):
@@ -141,24 +141,28 @@ class LastingContract(SinkContract):
 
     def follow(self, *, quarter: int) -> None:
         self.ledgers, self.tables = many_ledgers(), ("ledgers",)  # one row each, all of one size
-        work, spent = Work(), [(0, 0)]
-        sink = self.open()
-        self.count_work(work)
-        for ledger in range(100, 100 + 4 * quarter):
-            sink.write(self.batch(ledger, ledger))
-            sink.commit()
-            if (ledger - 99) % quarter == 0:
-                self.settle(sink)
-                spent.append((work.calls, work.bytes))
-        sink.close()
-        _, second, _, last = [
-            (calls - calls_before, size - size_before)
-            for (calls_before, size_before), (calls, size) in pairwise(spent)
-        ]
+        _, second, _, last = self.spent(4, quarter)
         assert second[0] >= quarter, "the work is not counted"
         assert last[0] <= second[0] * _SLACK
         assert 0 < last[1] <= second[1] * _SLACK
         self.assert_holds(f"100:{99 + 4 * quarter}")
+
+    def spent(self, spans: int, commits: int) -> list[tuple[int, int]]:
+        """Commit ledger after ledger, and return how many calls and bytes so many commits took, each time."""
+        work, spent = Work(), [(0, 0)]
+        sink = self.open()
+        self.count_work(work)
+        for ledger in range(100, 100 + spans * commits):
+            sink.write(self.batch(ledger, ledger))
+            sink.commit()
+            if (ledger - 99) % commits == 0:
+                self.settle(sink)
+                spent.append((work.calls, work.bytes))
+        sink.close()
+        return [
+            (calls - calls_before, size - size_before)
+            for (calls_before, size_before), (calls, size) in pairwise(spent)
+        ]
 
     def test_a_new_version_of_a_table_is_refused_where_another_is(self) -> None:
         self.tables = ("contract_data",)
@@ -194,6 +198,28 @@ class LastingContract(SinkContract):
         data = frame(self.ledgers[first - 100 : last - 99], "record-marked")
         decoder = sa.Decoder((_EVOLVING,), network="synthetic", decoded=True)
         return decoder(sa.LedgerChunk(data, "record-marked", first, last, "memory"))
+
+
+class FlatContract(LastingContract):
+    """Thousands of commits into a place as it is by default; one test of each kind of sink inherits it."""
+
+    span = 500  # commits
+    slack = 1.25
+
+    def widen(self) -> None:
+        """Let files hold as many ledgers as they do by default."""
+
+    @pytest.mark.slow
+    def test_the_last_of_five_thousand_commits_take_as_much_work_as_the_first(self) -> None:
+        self.ledgers, self.tables = many_ledgers(5_000), ("ledgers",)
+        self.widen()
+        spent = self.spent(10, self.span)
+        print([(calls / self.span, size / self.span) for calls, size in spent])
+        (calls, size), (last_calls, last_size) = spent[0], spent[-1]
+        assert calls >= self.span, "the work is not counted"
+        assert last_calls <= calls * self.slack
+        assert 0 < last_size <= size * self.slack
+        self.assert_holds("100:5099")
 
 
 def without(column: str, batch: sa.LedgerBatch) -> sa.LedgerBatch:

@@ -183,6 +183,25 @@ def test_files_that_no_manifest_knows_are_tried_by_one_process(
     assert len(begun) <= 1
 
 
+def test_a_signal_to_all_of_a_group_is_not_for_the_process_that_tries_files(tmp_path: Path) -> None:
+    path = tmp_path / "file.parquet"
+    pq.write_table(pa.table({"a": [1, 2]}), path)
+    script = (
+        "import os, signal, sys, pyarrow as pa\n"
+        "from stellarrow.sinks.files.formats import trial\n"
+        "signal.signal(signal.SIGTERM, lambda *_: None)\n"
+        "with pa.OSFile(sys.argv[1], 'rb') as file:\n"
+        "    trial.try_out(file)\n"
+        "    os.killpg(0, signal.SIGTERM)\n"
+        "    trial.try_out(file)\n"
+    )
+    command = [sys.executable, "-c", script, str(path)]
+    answer = subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, start_new_session=True
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
 def test_a_file_is_tried_where_descriptors_have_passed_what_select_knows(tmp_path: Path) -> None:
     path = tmp_path / "file.parquet"
     pq.write_table(pa.table({"a": [1, 2]}), path)

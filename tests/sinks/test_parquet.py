@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import stellarrow as sa
 from sinks.kept import FileContract
+from sinks.lasting import FlatContract
 from stellarrow.core.framing import frame
 from stellarrow.sinks.files import runs
 from stellarrow.sinks.files.formats.parquet import Parquet
@@ -24,7 +25,7 @@ from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sinks.parquet import ParquetSink
 
 
-class TestParquetSink(FileContract):
+class TestParquetSink(FileContract, FlatContract):
     """Parquet files of ten ledgers in a folder."""
 
     tables: tuple[str, ...] = ("ledgers", "contract_data")
@@ -32,6 +33,9 @@ class TestParquetSink(FileContract):
     def open(self, **choices: Any) -> ParquetSink:
         asked = {"tables": self.tables, **self.choices(), **choices}
         return ParquetSink(self.folder, asked.pop("tables"), **asked)
+
+    def widen(self) -> None:
+        self.ledgers_per_file = 1_000
 
     def paths(self, table: str) -> list[Path]:
         return sorted((self.folder / table).glob("*.parquet"))

@@ -146,29 +146,31 @@ CHECKED = [
     ("select current_setting('memory_limit')", "current_setting() is not allowed"),
     ("select sleep_ms(100000)", "sleep_ms() is not allowed"),
     ("select write_log('x')", "write_log() is not allowed"),
-    ("install httpfs", "is not allowed here: send one SELECT"),
+    ("install httpfs", "INSTALL is not allowed here: send one SELECT"),
+    ("/* a */ -- b\n  install httpfs", "INSTALL is not allowed here: send one SELECT"),
+    ("force install httpfs", "FORCE is not allowed here"),
     ("load httpfs", "LOAD is not allowed"),
     ("attach ':memory:' as m", "ATTACH is not allowed"),
     ("copy t to '/tmp/stolen.csv'", "COPY is not allowed"),
     ("copy (select 1) to '/dev/stdout'", "COPY is not allowed"),
     ("set memory_limit = '100GB'", "SET is not allowed"),
-    ("reset memory_limit", "is not allowed here"),
-    ("pragma memory_limit = '100GB'", "is not allowed here"),
+    ("reset memory_limit", "RESET is not allowed here"),
+    ("pragma memory_limit = '100GB'", "PRAGMA is not allowed here"),
     ("pragma version", "PRAGMA is not allowed"),
     ("call pragma_version()", "CALL is not allowed"),
     ("create table x (a int)", "CREATE is not allowed"),
-    ("create secret (type s3)", "is not allowed here"),
+    ("create secret (type s3)", "CREATE is not allowed here"),
     ("create macro m() as 1", "CREATE is not allowed"),
     ("drop view t", "DROP is not allowed"),
     ("insert into t values (1, 'x')", "INSERT is not allowed"),
     ("update t set a = 1", "UPDATE is not allowed"),
     ("delete from t", "DELETE is not allowed"),
     ("export database '/tmp/x'", "EXPORT is not allowed"),
-    ("import database '/tmp/x'", "is not allowed here"),
-    ("checkpoint", "is not allowed here"),
+    ("import database '/tmp/x'", "IMPORT is not allowed here"),
+    ("checkpoint", "CHECKPOINT is not allowed here"),
     ("prepare p as select 1", "PREPARE is not allowed"),
-    ("begin", "TRANSACTION is not allowed"),
-    ("use memory", "is not allowed here"),
+    ("begin", "BEGIN is not allowed"),
+    ("use memory", "USE is not allowed here"),
     ("explain analyze select 1", "EXPLAIN is not allowed"),
     ("show databases", "SHOW is not allowed"),
     ("select 1; drop view t", "there are 2 statements"),
@@ -191,7 +193,7 @@ def test_what_is_more_than_a_select_over_tables_is_refused(text: str, told: str)
         assert told in str(error.value)
 
 
-@pytest.mark.parametrize(("text", "told"), CHECKED[:3] + CHECKED[26:28] + CHECKED[33:37])
+@pytest.mark.parametrize(("text", "told"), CHECKED[:3] + CHECKED[28:30] + CHECKED[35:39])
 def test_it_is_refused_in_the_process_too(box: Sandbox, text: str, told: str) -> None:
     with pytest.raises(ConfigError) as error:
         read(box, text)

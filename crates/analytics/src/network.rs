@@ -21,15 +21,17 @@ pub struct Ledgers {
     pub closed: Option<(i64, i64)>,
     /// The longest time between one's close and that of the ledger before.
     pub longest: i64,
+    /// Of those whose ledger before was counted too: how many, and the sum of these times.
+    pub intervals: (u64, i64),
 }
 
 #[expect(clippy::cast_precision_loss, reason = "microseconds of centuries fit")]
 impl Ledgers {
-    /// The mean time from one's close to the next one's, in microseconds.
+    /// The mean time from one's close to the next one's, in microseconds; holes are no times of ledgers.
     #[must_use]
     pub fn mean_interval(&self) -> Option<f64> {
-        let (first, last) = self.closed.filter(|_| self.ledgers > 1)?;
-        Some((last - first) as f64 / (self.ledgers - 1) as f64)
+        let (count, sum) = self.intervals;
+        (count > 0).then(|| sum as f64 / count as f64)
     }
 
     /// Transactions a second, where a ledger takes that time.
@@ -63,6 +65,8 @@ impl Figures for Ledgers {
         self.transactions.1 += other.transactions.1;
         self.bytes += other.bytes;
         self.longest = self.longest.max(other.longest);
+        self.intervals.0 += other.intervals.0;
+        self.intervals.1 += other.intervals.1;
         self.closed = match (self.closed, other.closed) {
             (Some(one), Some(other)) => Some((one.0.min(other.0), one.1.max(other.1))),
             (one, other) => one.or(other),
@@ -79,7 +83,8 @@ impl Figures for Ledgers {
         let (first, last) = self.closed.unwrap_or((i64::MIN, i64::MIN));
         let times = [self.longest, first, last].map(i64::cast_unsigned);
         let counts = [self.ledgers, self.transactions.0, self.transactions.1, self.bytes];
-        counts.into_iter().chain(times).for_each(|number| put(to, number));
+        let intervals = [self.intervals.0, self.intervals.1.cast_unsigned()];
+        counts.into_iter().chain(times).chain(intervals).for_each(|number| put(to, number));
     }
 
     fn read(from: &mut Reader<'_>, _: bool) -> Option<Self> {
@@ -88,7 +93,15 @@ impl Figures for Ledgers {
         let mut time = || from.number().map(u64::cast_signed);
         let (longest, first, last) = (time()?, time()?, time()?);
         let closed = (first != i64::MIN).then_some((first, last));
-        Some(Self { ledgers, transactions: (all, successful), bytes, closed, longest })
+        // What was saved before intervals were summed ends here: then all ledgers count as one row of them.
+        let intervals = match from.0 {
+            [] => (
+                ledgers.saturating_sub(1),
+                closed.map_or(0, |(first, last)| last.saturating_sub(first)),
+            ),
+            _ => (from.number()?, from.number()?.cast_signed()),
+        };
+        Some(Self { ledgers, transactions: (all, successful), bytes, closed, longest, intervals })
     }
 }
 
@@ -156,6 +169,7 @@ impl LedgerWindows {
                 bytes: sizes.value(row).into(),
                 closed: Some((time, time)),
                 longest: follows.map_or(0, |(_, before)| time - before),
+                intervals: follows.map_or((0, 0), |(_, before)| (1, time - before)),
             };
             self.series.begin(ledger, time);
             if let Some(minute) = self.series.minute().row(WHOLE) {
@@ -165,5 +179,37 @@ impl LedgerWindows {
             self.before = Some((ledger, time));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of_minute() -> Ledgers {
+        let closed = Some((60_000_000, 110_000_000));
+        let (transactions, intervals) = ((120, 100), (9, 45_000_000));
+        Ledgers { ledgers: 11, transactions, bytes: 5, closed, longest: 6_000_000, intervals }
+    }
+
+    #[test]
+    fn figures_come_back_as_they_were() {
+        let mut bytes = Vec::new();
+        of_minute().write(&mut bytes);
+        let read = Ledgers::read(&mut Reader(&bytes), true).unwrap_or_default();
+        assert_eq!(read.intervals, (9, 45_000_000));
+        assert_eq!(read.mean_interval(), Some(5_000_000.0));
+    }
+
+    #[test]
+    fn figures_that_were_saved_before_intervals_were_summed_keep_their_mean() {
+        let mut bytes = Vec::new();
+        for number in [11, 120, 100, 5, 6_000_000, 60_000_000, 110_000_000] {
+            put(&mut bytes, number);
+        }
+        let mut read = Ledgers::read(&mut Reader(&bytes), true).unwrap_or_default();
+        assert_eq!(read.mean_interval(), Some(5_000_000.0));
+        read.merge(&of_minute());
+        assert_eq!(read.intervals, (19, 95_000_000));
     }
 }

@@ -1,11 +1,13 @@
 //! What crosses the border: bytes on the way in, errors on the way out.
 
-use arrow_array::RecordBatch;
+use arrow_array::cast::AsArray;
+use arrow_array::types::UInt8Type;
+use arrow_array::{Array, PrimitiveArray, RecordBatch};
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use pyo3_arrow::PyRecordBatch;
+use pyo3_arrow::{PyArray, PyRecordBatch};
 use stellarrow_core::error::Error;
 
 pyo3::create_exception!(
@@ -32,10 +34,13 @@ fn place(kind: &'static str, message: String, ledger: Option<u32>) -> PyErr {
     CoreError::new_err((kind, message, ledger, None::<String>, None::<usize>))
 }
 
-/// Bytes-like data: `bytes` as they lie, anything else copied, as it may change while we read.
+/// Bytes-like data: `bytes` and Arrow's arrays of bytes as they lie, since nobody changes them; anything else
+/// copied, as it may change while we read.
 pub enum Data<'py> {
     /// As they lie.
     Bytes(Bound<'py, PyBytes>),
+    /// As they lie, in an array that whoever made it keeps until we let go of it.
+    Array(PrimitiveArray<UInt8Type>),
     /// A copy.
     Copied(Vec<u8>),
 }
@@ -45,6 +50,7 @@ impl<'py> Data<'py> {
     pub fn as_slice(&self) -> &[u8] {
         match self {
             Self::Bytes(bytes) => bytes.as_bytes(),
+            Self::Array(bytes) => bytes.values(),
             Self::Copied(bytes) => bytes,
         }
     }
@@ -54,10 +60,18 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
-        match object.cast::<PyBytes>() {
-            Ok(bytes) => Ok(Self::Bytes(bytes.to_owned())),
-            Err(_) => PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied),
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self::Bytes(bytes.to_owned()));
         }
+        if object.hasattr("__arrow_c_array__")? {
+            let (array, _) = object.extract::<PyArray>()?.into_inner();
+            let bytes =
+                array.as_primitive_opt::<UInt8Type>().filter(|bytes| bytes.null_count() == 0);
+            let refused =
+                || PyTypeError::new_err("an array of bytes is one of uint8, none of them null");
+            return bytes.cloned().map(Self::Array).ok_or_else(refused);
+        }
+        PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied)
     }
 }
 

@@ -71,6 +71,13 @@ fn framing(py: Python<'_>, data: Data<'_>) -> PyResult<&'static str> {
     opened.map(Framing::name).map_err(|error| refused(&error))
 }
 
+/// The CRC-32 of zip and PNG, as Python's zlib has it, at the speed of the processor's own instructions.
+#[pyfunction]
+fn crc32(py: Python<'_>, data: Data<'_>) -> u32 {
+    let data = data.as_slice();
+    py.detach(|| crc32fast::hash(data))
+}
+
 #[pyfunction]
 fn tables() -> Vec<(&'static str, &'static str, &'static str)> {
     TABLES.iter().map(|table| (table.name, table.version, table.description)).collect()
@@ -132,9 +139,9 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
-        Synth, TypedPlan, csv_text, event_words, framing, json_text, keys, may_hold, meta_json,
-        py_decode, py_describe, py_stream, schema, sequences, spec_json, spec_status, tables,
-        text_filter, unescape, write,
+        Synth, TypedPlan, crc32, csv_text, event_words, framing, json_text, keys, may_hold,
+        meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json, spec_status,
+        tables, text_filter, unescape, write,
     };
 
     #[pymodule_init]

@@ -18,6 +18,7 @@ from stellarrow.net.resilience import Guard
 from stellarrow.pipeline.traced import PendingTraces
 from stellarrow.protocols import Sink
 from stellarrow.telemetry import tracing
+from stellarrow.telemetry.gaps import Gap
 
 EARLIEST: Final = "earliest"
 FORMAT: Final = "postgresql"
@@ -88,6 +89,7 @@ class Consumer:
         metrics: ConsumerMetrics,
         stats: Stats,
         ledgers: LedgerRange | None = None,
+        gap: Gap | None = None,
     ) -> None:
         self._stream = stream
         self._sink = sink
@@ -99,6 +101,7 @@ class Consumer:
         self._metrics = metrics
         self.stats = stats
         self._ledgers = ledgers
+        self._gap = gap
         self._since = EARLIEST
         self._parts: list[Batch] = []
         self._last: Batch | None = None
@@ -223,6 +226,8 @@ class Consumer:
             self._sink.keep_position(self._key, self._last.resume, self._last.last)
             self._since = self._last.resume
         self.stats.committed_ledger = self._last.last
+        if self._gap:
+            self._gap.look(self._sink.coverage)
 
     def _failed(self, error: StellarrowError) -> None:
         self.stats.errors += 1

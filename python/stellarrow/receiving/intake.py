@@ -56,6 +56,11 @@ class Intake:
                 self._opened(self._network)
             return self._covered
 
+    @property
+    def last_covered(self) -> LedgerSet:
+        """What was durable when the sinks were asked last, as known here."""
+        return self._covered
+
     def take(self, pushed: Pushed) -> bool:
         """Write what is new of a batch, and tell whether anything was; GapRefused where some came not yet."""
         with self._lock:

@@ -164,6 +164,8 @@ def metrics(processor: Processor) -> bytes:
         processor.metrics.reader_lag.labels(*labels).set(ledgers)
     lags = [work.lag for work in processor.works()]
     processor.metrics.ledger_lag.set(min((lag for lag in lags if lag is not None), default=0))
+    missing = sum(work.left_out.count for work in processor.works() if not work.is_past)
+    processor.metrics.missing_ledgers.labels("sessions", "").set(missing)
     figures_metrics.measure(processor)
     return processor.metrics.text()
 

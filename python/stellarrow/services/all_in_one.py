@@ -22,6 +22,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
 from stellarrow.protocols import Sink
 from stellarrow.services.asked_ledgers import asked_ledgers
+from stellarrow.telemetry.gaps import Gap
 from stellarrow.telemetry.metrics import Metrics
 
 DEFAULT_SINK: Final = "parquet:./stellarrow-data/up"
@@ -80,7 +81,7 @@ def run(
             closing(ProcessorService(replace(settings, network=network.written)))
         )
         locations = [*_reached(to, stack)]
-        sinks = [stack.enter_context(closing(_Feed(place, settings, ledgers))) for place in locations]
+        sinks = [*_fed(locations, settings, ledgers, tables_out.processor.metrics, stack)]
         answers = stack.enter_context(
             closing(_analytics(analytics, tables_out.processor, network, locations))
         )
@@ -95,6 +96,15 @@ def run(
             for one in services.values():
                 one.look()
         return _drained([*services.values()], sinks)
+
+
+def _fed(
+    locations: Sequence[str], settings: Processor, ledgers: LedgerSet, metrics: Metrics, stack: ExitStack
+) -> Iterator[_Feed]:
+    """Open a sink at each location, which tells what it lacks."""
+    for location in locations:
+        gap = Gap(metrics, redacted_url(location), wanted=ledgers)
+        yield stack.enter_context(closing(_Feed(location, settings, ledgers, gap)))
 
 
 def _named(services: dict[str, Any], locations: Sequence[str]) -> dict[str, str]:
@@ -153,7 +163,8 @@ def _lacking(ledgers: LedgerSet, service: Any) -> Iterator[LedgerRange]:
 class _Feed:
     """A sink that is fed from the source, beside the sessions, in a thread; it waits for what is away."""
 
-    def __init__(self, place: str, settings: Processor, ledgers: LedgerSet) -> None:
+    def __init__(self, place: str, settings: Processor, ledgers: LedgerSet, gap: Gap) -> None:
+        self._gap = gap
         self._place = redacted_url(place)
         self._ledgers = ledgers
         # A sink has one version of a table: the newest.
@@ -169,7 +180,7 @@ class _Feed:
             registry.SinkOptions(network=self._network, expected=lambda: ledgers),
         )
         self._sink: Sink | None = self._open()
-        self._sink.coverage()  # a wrong address or a place of something else is told at the start
+        gap.note(self._sink.coverage())  # a wrong address or a place of something else is told at the start
 
     def start(self) -> None:
         self._thread.start()
@@ -208,14 +219,16 @@ class _Feed:
                 sink.close()
 
     def _extract(self) -> None:
-        self._sink = self._sink or self._open()
+        sink = self._sink = self._sink or self._open()
         report = loop.run(
             self._source,
             tables=self._tables,
-            sinks=[self._sink],
+            sinks=[sink],
             options=DecodeOptions(network=self._network),
             limits=loop.Limits(workers=1, commit_every=_COMMIT_SECONDS),
             ledgers=self._ledgers,
             stop=self._stop,
+            progress=lambda _: self._gap.look(sink.coverage),
         )
+        self._gap.note(sink.coverage())
         _log.info("%s: %d ledgers written, %d there before", self._place, report.ledgers, report.skipped)

@@ -249,14 +249,12 @@ class AnalyticsService:
 
     def _routes(self) -> list[Any]:
         aging, access = self._aging, self._secured.access
+        asked = (self.tables, self._figures, Channels(self.tables), self._queries, self._told)
         return rest_routes(
-            self.tables,
-            self._figures,
-            Channels(self.tables),
-            self._queries,
-            self._told,
+            *asked,
             exports=export_routes(self._exporter, access),
             aging=aging_routes(aging, access) if aging and access else (),
+            is_open=access is None,
         )
 
     def _socket(self) -> Any:

@@ -29,6 +29,7 @@ from stellarrow.services.secured import Secured
 from stellarrow.services.starting import NAME_IT, agreed, listening, network_of
 from stellarrow.sinks.postgres import PostgresSink
 from stellarrow.sinks.postgres.sink import Flush
+from stellarrow.telemetry.gaps import Gap, from_first
 from stellarrow.telemetry.health import Check, Outage
 from stellarrow.telemetry.metrics import Metrics
 
@@ -64,6 +65,8 @@ class SinkService:
         self._metrics = Metrics()
         self._counted = ConsumerMetrics(self._metrics)
         self._stats = {name: Stats() for name in settings.tables}
+        place, wanted = redacted_url(database_url(settings)), from_first(settings.start_ledger)
+        self._gaps = {name: Gap(self._metrics, place, name, wanted=wanted) for name in settings.tables}
         self._ready = threading.Event()
         self._has_begun = False
         self._outage = Outage()
@@ -76,8 +79,9 @@ class SinkService:
         with closing(self._secured), closing(self._http()) as http, ExitStack() as opened:
             sinks = {name: opened.enter_context(closing(self._sink(name))) for name in settings.tables}
             self._guards += [guard for sink in sinks.values() for guard in sink.guards]
-            for sink in sinks.values():
-                sink.coverage()  # what cannot be reached or fits nothing is told before we are ready
+            for name, sink in sinks.items():
+                # What cannot be reached or fits nothing is told before we are ready.
+                self._gaps[name].note(sink.coverage())
             http.start()
             self._ready.set()
             self._has_begun = True
@@ -86,7 +90,7 @@ class SinkService:
             _log.info("consuming %s of %s, HTTP on %s", ", ".join(sinks), place, http.address)
             try:
                 if settings.source:
-                    self._open_source(settings.source, list(sinks.values()))
+                    self._open_source(settings.source, sinks)
                 else:
                     self._extract(sinks)
             finally:
@@ -143,9 +147,10 @@ class SinkService:
             metrics=self._counted,
             stats=self._stats[table],
             ledgers=ledgers,
+            gap=self._gaps[table],
         )
 
-    def _open_source(self, place: str, sinks: list[PostgresSink]) -> None:
+    def _open_source(self, place: str, sinks: Mapping[str, PostgresSink]) -> None:
         """Decode here what a source has, without a processor."""
         settings = self._settings
         with closing(registry.open_source(place, access=settings.access, metrics=self._metrics)) as source:
@@ -154,12 +159,12 @@ class SinkService:
             loop.run(
                 source,
                 tables=settings.tables,
-                sinks=sinks,
+                sinks=list(sinks.values()),
                 options=DecodeOptions(network=self._network),
                 ledgers=f"{first}:{last}" if settings.start_ledger or settings.end_ledger else None,
                 limits=loop.Limits(commit_every=settings.db_flush_interval),
                 stop=self._stop,
-                progress=self._progressed,
+                progress=partial(self._progressed, sinks),
             )
 
     def _http(self) -> HealthServer:
@@ -191,7 +196,7 @@ class SinkService:
     def _together(self) -> Stats:
         return Stats.together(self._stats.values())
 
-    def _progressed(self, state: loop.Progress) -> None:
+    def _progressed(self, sinks: Mapping[str, PostgresSink], state: loop.Progress) -> None:
         for name, stats in self._stats.items():
             rows = state.rows[name]
             self._counted.received.inc(max(0, rows - stats.records_received))  # fewer where it starts over
@@ -199,6 +204,8 @@ class SinkService:
             stats.last_ledger, stats.committed_ledger = state.last, state.committed
         if state.last_closed_at is not None:
             self._metrics.lags_behind(state.last_closed_at)
+        for name, sink in sinks.items():
+            self._gaps[name].look(sink.coverage)
 
     def _stored(self, table: str, flush: Flush) -> None:
         self._stats[table].batches_processed += 1

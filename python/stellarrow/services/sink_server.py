@@ -26,6 +26,7 @@ from stellarrow.servers.http import HealthServer
 from stellarrow.servers.receiving import ReceivingServer
 from stellarrow.services.secured import Secured
 from stellarrow.services.starting import agreed, listening
+from stellarrow.telemetry.gaps import Gap
 from stellarrow.telemetry.health import Check, Outage, Part
 from stellarrow.telemetry.metrics import Metrics
 
@@ -49,6 +50,8 @@ class SinkServer:
         self._outage = Outage()
         self._metrics = Metrics()
         self.intakes = {name: self._intake(name) for name in self._names}
+        named = ", ".join(map(redacted_url, self.places))
+        self._gaps = {name: Gap(self._metrics, named, name) for name in self._names}
         self._fetching = self._fetches()
         with ExitStack() as stack:
             stack.callback(self._close_sinks)
@@ -95,6 +98,8 @@ class SinkServer:
         """Make durable what has waited long enough, and say whether rows can come in."""
         for one in self._fetching:
             one.look()
+        for name, gap in self._gaps.items():
+            gap.note(self.intakes[name].last_covered)
         is_away = any(one.guard.last_error for one in self._fetching)
         (self._ready.clear if self._outage.lasts(is_away) else self._ready.set)()
 

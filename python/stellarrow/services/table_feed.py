@@ -149,6 +149,7 @@ class TableFeed:
         if new := missing - self._missing:
             _log.error("%s: %s", self._name, _sentence(new))
         self._missing = missing
+        self._metrics.missing_ledgers.labels(self._name, "").set(missing.count)
 
     def _expected(self) -> LedgerSet:
         """Return what the sink is to have and reading no longer brings: every table has passed it."""

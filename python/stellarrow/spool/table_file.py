@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import BinaryIO, Final
 
 import pyarrow as pa
 
+from stellarrow.core.checksum import crc32
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.storage.atomic import write_all
@@ -45,7 +45,7 @@ class Packed:
     @classmethod
     def of(cls, rows: pa.RecordBatch) -> Packed:
         message = rows.serialize() if rows.num_rows else pa.py_buffer(b"")
-        return cls(message, rows.num_rows, zlib.crc32(message))
+        return cls(message, rows.num_rows, crc32(message))
 
 
 class TableFile:
@@ -92,7 +92,7 @@ class TableFile:
         """Say what is wrong with the rows of a part, or that not all before it is there."""
         if (stored := self._stored_bytes()) < part.end:
             return damaged(self._path, stored, f"it ends there, and not at {part.end}")
-        if part.length and zlib.crc32(self._mapped(part.offset, part.end)) != part.checksum:
+        if part.length and crc32(self._mapped(part.offset, part.end)) != part.checksum:
             return damaged(self._path, part.offset, _OTHER_ROWS)
         return None
 
@@ -112,7 +112,7 @@ class TableFile:
             self._file = None
 
     def _rows(self, part: Part, data: pa.Buffer) -> pa.RecordBatch:
-        if zlib.crc32(data) != part.checksum:  # each time: a disk may forget what it once gave
+        if crc32(data) != part.checksum:  # each time: a disk may forget what it once gave
             raise damaged(self._path, part.offset, _OTHER_ROWS)
         with readable(self._path):
             return pa.ipc.read_record_batch(pa.ipc.read_message(data), self._schema)

@@ -6,6 +6,7 @@ DuckDB's own parser says what the query is made of, so that nothing is read in t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ with needing("SQL", "sql"):
 _TABLE_FUNCTIONS: Final = frozenset(("unnest", "range", "generate_series", "json_each", "json_tree"))
 # What tells of the machine or of other queries, waits, or has effects.
 _SYSTEM: Final = ("duckdb_", "sqlite_", "pg_", "pragma_", "information_schema")
+_SPACE: Final = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)  # and comments
+_WORD: Final = re.compile(r"[A-Za-z]+")
 CATALOG: Final = "stellarrow"  # what tables may be qualified with
 SCHEMA: Final = "main"
 _REFUSED: Final = frozenset(
@@ -39,13 +42,19 @@ def check(connection: Any, text: str, tables: Iterable[str]) -> list[str]:
     if len(statements) != 1:
         raise ConfigError(f"there are {len(statements)} statements: send one SELECT")
     if statements[0].type != duckdb.StatementType.SELECT:
-        kind = str(statements[0].type).rpartition(".")[2].replace("_", " ")
-        raise ConfigError(f"{kind} is not allowed here: send one SELECT")
+        raise ConfigError(f"{_verb(statements[0].query)} is not allowed here: send one SELECT")
     ((said,),) = connection.execute("select json_serialize_sql(?::varchar)", [text]).fetchall()
     parsed = json.loads(said)
     if parsed.get("error"):
         raise ConfigError(f"the query cannot be checked ({parsed.get('error_message')}): send one SELECT")
     return _check_nodes(parsed, {name.lower(): name for name in tables})
+
+
+def _verb(text: str) -> str:
+    """Return the word that a statement begins with: INSTALL and LOAD, and others, are one kind to DuckDB."""
+    begun = _SPACE.sub("", text, count=1)
+    word = _WORD.match(begun)
+    return word[0].upper() if word else "this statement"
 
 
 def _check_nodes(parsed: Any, tables: dict[str, str]) -> list[str]:

@@ -49,6 +49,12 @@ class Metrics:
         self.reader_lag = Gauge(
             "reader_lag_ledgers", "Ledgers a reader is behind.", ["reader", "table"], registry=registry
         )
+        self.missing_ledgers = Gauge(
+            "missing_ledgers",
+            "Ledgers that a place should have and lacks.",
+            ["place", "table"],
+            registry=registry,
+        )
         self.ledger_lag = Gauge(
             "ledger_lag_seconds", "Age of the last ledger that went through.", registry=registry
         )

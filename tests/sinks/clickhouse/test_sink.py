@@ -5,10 +5,11 @@ import subprocess
 import pytest
 
 from sinks.clickhouse.made import ClickHouseContract
+from sinks.lasting import FlatContract
 from sinks.shared import SharedSinkContract
 
 
-class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
+class TestClickHouseSink(ClickHouseContract, SharedSinkContract, FlatContract):
     """Killed and shared by writers."""
 
     longest = 2.0

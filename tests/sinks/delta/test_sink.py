@@ -9,15 +9,18 @@ import stellarrow as sa
 from fakes.versitygw import Bucket
 from sinks.delta.made import DeltaContract, plain_rows
 from sinks.delta.opening import options
-from sinks.lasting import together
+from sinks.lasting import FlatContract, together
 from stellarrow.core.framing import frame
 from stellarrow.sinks.delta import DeltaSink
 from stellarrow.storage.cloud_files import CloudFiles
 from stellarrow.storage.files import FileStore
 
 
-class TestDeltaSink(DeltaContract):
+class TestDeltaSink(DeltaContract, FlatContract):
     """Delta tables in a folder."""
+
+    def widen(self) -> None:
+        self.ledgers_per_file = 1_000
 
     @pytest.mark.slow
     @pytest.mark.parametrize("each", [False, True])

@@ -14,7 +14,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.kept import in_order
-from sinks.lasting import Work, count_methods, without
+from sinks.lasting import FlatContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.duckdb_file import DuckDbSink, sink
@@ -23,7 +23,7 @@ from stellarrow.sinks.duckdb_file.file import DuckDbFile
 Run = Callable[..., Any]
 
 
-class TestDuckDbSink(SharedSinkContract):
+class TestDuckDbSink(SharedSinkContract, FlatContract):
     """A DuckDB file, read by DuckDB."""
 
     longest = 1.0
@@ -118,6 +118,24 @@ class TestDuckDbSink(SharedSinkContract):
     ) -> None:
         self.stride = 1
         super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
+
+    def test_folders_above_the_file_are_made_by_the_first_commit_and_not_by_asking(self) -> None:
+        self.path = self.folder / "not" / "there" / "stellar.db"
+        made = self.open()
+        assert not made.coverage()
+        assert not self.path.parent.parent.exists()
+        made.write(self.batch(100, 104))
+        made.commit()
+        made.close()
+        self.assert_holds("100:104")
+
+    def test_a_file_where_a_folder_must_be_is_a_sentence(self) -> None:
+        (self.folder / "taken").write_text("")
+        self.path = self.folder / "taken" / "stellar.db"
+        made = self.open()
+        made.write(self.batch(100, 104))
+        with pytest.raises(sa.SinkError, match=r"cannot write to .*taken .*a file is where a folder must be"):
+            made.commit()
 
     def test_a_file_that_another_process_holds_is_refused_with_who_has_it(self) -> None:
         self.keep((100, 104))

@@ -90,9 +90,10 @@ class IcebergContract(SharedSinkContract, LastingContract):
                 table.maintenance.expire_snapshots().by_ids(old).commit()
 
     def count_work(self, work: Work) -> None:
-        from pyiceberg.io.pyarrow import PyArrowFileIO  # noqa: PLC0415
+        from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO  # noqa: PLC0415
 
         count_methods(self.patches, work, FileUpload, {"write": lambda _, data: memoryview(data).nbytes})
+        count_methods(self.patches, work, PyArrowFile, {"open": lambda file, *_, **__: len(file)})
         count_methods(self.patches, work, PyArrowFileIO, dict.fromkeys(("new_input", "new_output", "delete")))
         count_methods(self.patches, work, IcebergBook, {"_committed": None})
 

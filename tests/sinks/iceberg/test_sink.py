@@ -17,14 +17,18 @@ import stellarrow as sa
 from sinks.delta.opening import options
 from sinks.iceberg.made import URL, IcebergContract, table_of
 from sinks.iceberg.opening import configure
+from sinks.lasting import FlatContract
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.iceberg import IcebergSink
 from stellarrow.sinks.iceberg.location import Location
 
 
-class TestIcebergSink(IcebergContract):
+class TestIcebergSink(IcebergContract, FlatContract):
     """Tables without partitions, sorted by contract."""
+
+    def widen(self) -> None:
+        self.choices = "&ledgers=1000"
 
     def test_schema_ids_and_the_sort_order_stay(self) -> None:
         self.keep((100, 104))
@@ -50,11 +54,43 @@ class TestIcebergSink(IcebergContract):
     def test_snapshots_stay_few(self) -> None:
         self.choices = "&snapshots=3"
         sink = self.open()
+        for ledger in range(100, 130):
+            sink.write(self.batch(ledger, ledger))
+            sink.commit()
+        self.settle(sink)
+        sink.close()
+        assert 3 <= len(table_of("ledgers").metadata.snapshots) <= 16
+        self.assert_holds("100:129")
+
+    def test_the_library_has_nothing_to_warn_of(self, caplog: pytest.LogCaptureFixture) -> None:
+        self.tables = ("contract_events", "contract_data", "token_transfers")
+        self.keep((100, 104), (105, 109))
+        assert not [record for record in caplog.records if record.name.startswith("pyiceberg")]
+
+    def test_what_another_brought_just_after_snapshots_expired_is_not_written_twice(self) -> None:
+        self.choices = "&snapshots=1"
+        sink = self.open()
         for ledger in range(100, 112):
             sink.write(self.batch(ledger, ledger))
             sink.commit()
+        assert len(table_of("ledgers").metadata.snapshots) < 11, "none expired"
+        self.keep((112, 114))
+        sink.write(self.batch(112, 116))
+        sink.commit()
         sink.close()
-        assert len(table_of("ledgers").metadata.snapshots) < 7
+        self.assert_holds("100:116")
+
+    def test_snapshots_that_another_let_expire_at_the_same_moment_hinder_no_commit(self) -> None:
+        self.choices = "&snapshots=1"
+        sink = self.open()
+        for ledger in range(100, 111):  # as many as the next commit lets expire
+            sink.write(self.batch(ledger, ledger))
+            sink.commit()
+        assert len(table_of("ledgers").metadata.snapshots) == 11
+        self.tend()
+        sink.write(self.batch(111, 111))
+        sink.commit()
+        sink.close()
         self.assert_holds("100:111")
 
     def test_a_range_that_is_full_is_merged_beside_the_writers(self) -> None:

@@ -116,7 +116,7 @@ def _passed(
 
 def first_mark(snapshot: Snapshot, question: Question) -> Mark:
     """Return where an answer begins, as of now."""
-    as_of = min(snapshot.as_of, question.ledgers.end)
+    as_of = min(snapshot.as_of, snapshot.last_until(question.ledgers.end))
     within = snapshot.coverage & LedgerSet([question.ledgers])
     floor = within.first if within else question.ledgers.first
     return Mark(question.shape, as_of, as_of if question.descending else question.ledgers.first, 0, floor)

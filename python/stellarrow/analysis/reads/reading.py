@@ -85,6 +85,13 @@ class Snapshot:
         known = self.known
         return known.last if known else 0
 
+    def last_until(self, ledger: int) -> int:
+        """Return the last ledger up to one that is here, or that was; 0 where there was none."""
+        for part in reversed(self.known.ranges):
+            if part.first <= ledger:
+                return min(part.end, ledger)
+        return 0
+
     def absences(self, ledgers: LedgerSet) -> tuple[Absence, ...]:
         """Return which of the ledgers left, and where they are, in order."""
         gone = self.gone

@@ -20,7 +20,7 @@ from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
 from stellarrow.core.tables import is_typed
-from stellarrow.errors import ConfigError, SinkError, Unavailable
+from stellarrow.errors import ConfigError, SinkError, Unavailable, joined
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.departures import Departures, KnownRecords
@@ -218,7 +218,8 @@ def _still_there() -> Iterator[None]:
     try:
         yield
     except Gone as error:
-        raise Unavailable(f"{error}; ask again in a moment", retry_after=_RETRY_SECONDS) from error
+        said = joined(str(error), "ask again in a moment")
+        raise Unavailable(said, retry_after=_RETRY_SECONDS) from error
 
 
 class Stored:

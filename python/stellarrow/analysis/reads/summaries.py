@@ -109,7 +109,7 @@ def _begun(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[int, in
     if ledgers.first or ledgers.last is not None:
         for one in held:
             refuse_departed(one, ledgers)
-    as_of = min(*(one.last_known for one in held), ledgers.end)
+    as_of = min(one.last_until(ledgers.end) for one in held)
     within = [one.coverage & LedgerSet([ledgers]) for one in held]
     return max((one.first for one in within if one), default=ledgers.first), as_of, 0
 

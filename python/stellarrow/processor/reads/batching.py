@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -15,6 +16,7 @@ from stellarrow.spool.spool import Piece
 
 # Of rows in a batch: clients of gRPC take messages of at most 4 MiB unless told otherwise.
 _MESSAGE_BYTES: Final = 3 << 20
+_TOGETHER: Final = 8  # batches that are cut of what was gathered
 _LEDGER: Final = "ledger_sequence"  # uint32, ascending, in every table
 
 
@@ -39,8 +41,33 @@ class Sent:
 Stream = Generator[tuple[Sent, str]]  # each batch with the token to resume behind it
 
 
+class Rows:
+    """Rows of consecutive ledgers in the parts they are kept in, joined only where a batch crosses two."""
+
+    def __init__(self, parts: Sequence[pa.RecordBatch]) -> None:
+        self._parts = [part for part in parts if part.num_rows] or [*parts[:1]]
+        self._ends: list[int] = [*accumulate(part.num_rows for part in self._parts)]
+        columns = [part.column(_LEDGER) for part in self._parts]
+        self.ledgers = _numbers(columns[0] if len(columns) == 1 else pa.concat_arrays(columns))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def between(self, at: int, end: int) -> pa.RecordBatch:
+        """Return the rows from one on, up to another; a copy only where they lie in several parts."""
+        begun = min(bisect_right(self._ends, at), len(self._parts) - 1)
+        taken = []
+        while True:
+            begins = self._ends[begun] - self._parts[begun].num_rows
+            skipped = max(at - begins, 0)
+            taken.append(self._parts[begun].slice(skipped, min(end, self._ends[begun]) - begins - skipped))
+            if end <= self._ends[begun]:
+                return taken[0] if len(taken) == 1 else pa.concat_batches(taken)
+            begun += 1
+
+
 class Cutter:
-    """Cut pieces in ledger order into batches of at most `size` rows that fit into a message, uncopied."""
+    """Cut rows in ledger order into batches of at most `size` rows that fit into a message."""
 
     def __init__(self, size: int, place: Place, pick: Callable[[pa.RecordBatch], pa.RecordBatch]) -> None:
         self.place = place
@@ -49,9 +76,10 @@ class Cutter:
         self._due: int | None = None  # the first ledger no batch was sent for
         self._silent: pa.RecordBatch | None = None  # an empty batch, where ledgers passed without rows
 
-    def cut(self, first: int, last: int, rows: pa.RecordBatch) -> Iterator[Sent]:
-        """Yield the batches of a piece; ledgers without rows wait for what comes after them, up to a gap."""
-        ledgers = _ledgers(rows)
+    def cut(self, first: int, last: int, parts: Sequence[pa.RecordBatch]) -> Iterator[Sent]:
+        """Yield the batches of ledgers; those without rows wait for what comes after them, up to a gap."""
+        rows = Rows(parts)
+        ledgers = rows.ledgers
         at = self.place.row if first == self.place.after + 1 else 0
         if at > bisect_right(ledgers, first):
             raise ConfigError(
@@ -61,8 +89,8 @@ class Cutter:
             yield from self.rest()
             self._due = None
         self._due = first if self._due is None else self._due
-        while at < len(ledgers):
-            end, picked = self._fitting(rows, at, min(at + self._size, len(ledgers)))
+        while at < len(rows):
+            end, picked = self._fitting(rows, at, min(at + self._size, len(rows)))
             sent_last, complete, place = _behind(ledgers, end, last)
             self.place = place
             if picked.num_rows:
@@ -72,15 +100,15 @@ class Cutter:
             at = end
         if self.place.after < last:
             self.place = Place(last)
-            self._silent = self._pick(rows.slice(0, 0))
+            self._silent = self._pick(rows.between(0, 0))
 
-    def _fitting(self, rows: pa.RecordBatch, at: int, end: int) -> tuple[int, pa.RecordBatch]:
+    def _fitting(self, rows: Rows, at: int, end: int) -> tuple[int, pa.RecordBatch]:
         """Return where a batch from a row on ends so that it fits into a message, and its rows."""
-        picked = self._pick(rows.slice(at, end - at))
-        while picked.nbytes > _MESSAGE_BYTES and end - at > 1:
-            fewer = (end - at) * _MESSAGE_BYTES // picked.nbytes
+        picked = self._pick(rows.between(at, end))
+        while (size := pa.ipc.get_record_batch_size(picked)) > _MESSAGE_BYTES and end - at > 1:
+            fewer = (end - at) * _MESSAGE_BYTES // size
             end = at + max(1, min(fewer, (end - at) // 2))
-            picked = self._pick(rows.slice(at, end - at))
+            picked = self._pick(rows.between(at, end))
         return end, picked
 
     def rest(self) -> Iterator[Sent]:
@@ -95,25 +123,27 @@ class Cutter:
         return Sent(rows, first, last, complete, self.place)
 
 
-def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Piece]:
-    """Join consecutive pieces that together have no more than `size` rows; larger ones are not copied."""
+def gathered(pieces: Iterable[Piece], size: int) -> Iterator[Sequence[Piece]]:
+    """Put consecutive pieces together, uncopied, until they have rows for several batches of a size.
+
+    So all batches but the last are full for one who is behind: each costs sender and reader as much as
+    several hundred rows.
+    """
     held: list[Piece] = []
-    count = 0
+    rows = bytes_held = 0
     for piece in pieces:
-        if held and (count + piece.rows.num_rows > size or piece.first != held[-1].last + 1):
-            yield _joined(held)
-            held, count = [], 0
+        if held and (
+            rows >= size * _TOGETHER
+            or bytes_held >= _MESSAGE_BYTES * _TOGETHER
+            or piece.first != held[-1].last + 1
+        ):
+            yield held
+            held, rows, bytes_held = [], 0, 0
         held.append(piece)
-        count += piece.rows.num_rows
+        rows += piece.rows.num_rows
+        bytes_held += piece.rows.get_total_buffer_size()
     if held:
-        yield _joined(held)
-
-
-def _joined(pieces: Sequence[Piece]) -> Piece:
-    if len(pieces) == 1:
-        return pieces[0]
-    rows = pa.concat_batches([piece.rows for piece in pieces])
-    return Piece(pieces[0].first, pieces[-1].last, rows)
+        yield held
 
 
 def _behind(ledgers: memoryview, end: int, last: int) -> tuple[int, bool, Place]:
@@ -126,8 +156,7 @@ def _behind(ledgers: memoryview, end: int, last: int) -> tuple[int, bool, Place]
     return ledger, False, Place(ledger - 1, end - bisect_left(ledgers, ledger))
 
 
-def _ledgers(rows: pa.RecordBatch) -> memoryview:
-    column = rows.column(_LEDGER)
-    if not len(column):
+def _numbers(ledgers: pa.Array) -> memoryview:
+    if not len(ledgers):
         return memoryview(b"").cast("I")
-    return memoryview(column.buffers()[1]).cast("I")[column.offset : column.offset + len(column)]
+    return memoryview(ledgers.buffers()[1]).cast("I")[ledgers.offset : ledgers.offset + len(ledgers)]

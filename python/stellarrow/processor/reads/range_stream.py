@@ -133,7 +133,7 @@ def _sent(
             if batch is None:
                 yield from _handed(slot, cutter.rest())
                 return
-            for sent in _handed(slot, cutter.cut(batch.first, batch.last, batch.tables[decoding.table])):
+            for sent in _handed(slot, cutter.cut(batch.first, batch.last, [batch.tables[decoding.table]])):
                 yield replace(sent, network=decoding.network, traces=decoding.trail.of(sent.first, sent.last))
                 if sent.complete and processor.draining.is_set():
                     return

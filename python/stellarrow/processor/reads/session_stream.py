@@ -131,13 +131,13 @@ class SessionReader:
         if taken is None:
             return
         pieces = taken.spool.read(taken.name, after=taken.cutter.place.after)
-        for piece in gathered(pieces, work.session.batch_size):
-            for sent in taken.cutter.cut(piece.first, piece.last, piece.rows):
+        for run in gathered(pieces, work.session.batch_size):
+            for sent in taken.cutter.cut(run[0].first, run[-1].last, [piece.rows for piece in run]):
                 yield self._with_token(work, sent)
                 self._took(taken, sent.place.after)
                 if sent.complete and self._processor.draining.is_set():
                     return
-            self._took(taken, piece.last)
+            self._took(taken, run[-1].last)
         for sent in taken.cutter.rest():
             yield self._with_token(work, sent)
 

@@ -22,8 +22,9 @@ with needing("HTTP", "servers"):
     from starlette.types import Receive, Scope, Send
 
 _WORTH_PACKING: Final = 1_024  # bytes
-_FINAL: Final = "public, max-age=31536000, immutable"  # what is below the tip never changes
-_CHANGING: Final = "no-cache"  # asked again each time, by its ETag
+# Both are asked for again each time, by their ETag: ledgers may be archived or deleted.
+_FINAL: Final = "public, no-cache"
+_CHANGING: Final = "no-cache"
 _GAPS: Final = 100  # told of an answer
 _log: Final = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class Document:
 class Rows:
     """Rows as of a ledger: a page of a list of batches, or a stream of all there are.
 
-    `is_final` tells that the same question will always be answered so.
+    `is_final` tells that every ledger asked for is here: as long as they are, the answer is this one.
     """
 
     schema: pa.Schema
@@ -65,10 +66,7 @@ class Whole:
     etag: bytes
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        same = any(
-            name == b"if-none-match" and (value.strip() == b"*" or self.etag in _tags(value))
-            for name, value in scope["headers"]
-        )
+        same = _is_held(scope, self.etag)
         headers = [*self.headers, (b"etag", self.etag)]
         if _is_private(scope):
             headers = [one for one in headers if one[0] != b"cache-control"]  # the guard says no-store
@@ -128,6 +126,12 @@ class Streamed:
             headers.append((b"content-encoding", coding.encode()))
         if not _is_private(scope):
             headers.append((b"cache-control", (_FINAL if self.answer.is_final else _CHANGING).encode()))
+        if self.answer.is_final:
+            headers.append((b"etag", etag := self._etag(scope)))
+            if _is_held(scope, etag):
+                await send({"type": "http.response.start", "status": 304, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
+                return
         data = written(self.format_name, self.answer.schema, iter(self.answer.batches), coding)
         try:
             block = await run_in_threadpool(next, data, b"")
@@ -146,6 +150,12 @@ class Streamed:
             _log.warning("an answer was cut off: %s", error)
             return
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _etag(self, scope: Scope) -> bytes:
+        """Return what names these rows before they are read: their ledgers are here, and do not change."""
+        of = (scope["path"], scope["query_string"], self.format_name, self.coding, self.answer.as_of)
+        text = f"{of} {self.answer.schema}"
+        return f'W/"{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}"'.encode()
 
 
 def _facts(answer: Rows) -> list[tuple[bytes, bytes]]:
@@ -166,6 +176,15 @@ def gaps_header(gaps: Sequence[Absence]) -> list[tuple[bytes, bytes]]:
     """Return what says in a header which ledgers left; none where none did."""
     parts = [f"{one.table} {one.first}-{one.last} {one.state}" for one in gaps[:_GAPS]]
     return [(b"x-gaps", ", ".join(parts).encode())] if parts else []
+
+
+def _is_held(scope: Scope, etag: bytes) -> bool:
+    """Tell whether the caller has an answer already, by its ETag."""
+    meant = etag.removeprefix(b"W/")
+    return any(
+        name == b"if-none-match" and (value.strip() == b"*" or meant in _tags(value))
+        for name, value in scope["headers"]
+    )
 
 
 def _tags(header: bytes) -> list[bytes]:

@@ -52,13 +52,17 @@ def routes(
     *,
     exports: list[Route],
     aging: Sequence[BaseRoute] = (),
+    is_open: bool = False,
 ) -> list[BaseRoute]:
-    """Return the routes of REST, what describes them, and the web page; `aging` are the lifecycle's."""
+    """Return the routes of REST, what describes them, and the web page; `aging` are the lifecycle's.
+
+    Nobody has to say who they are where `is_open`.
+    """
     made = endpoints(tables, figures, following)
     told = [*made, described_query(), described(), *described_exports()]
     schemas = {name: tables.snapshot(name).schema for name in tables.names}
     return [
-        *page_routes(),
+        *page_routes(tables.names, is_open=is_open),
         *routes_of(made, lambda: tables.version),
         stream_route(channels),
         query_route(queries),

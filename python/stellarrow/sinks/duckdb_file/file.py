@@ -13,6 +13,8 @@ from typing import Any, Final
 import duckdb
 
 from stellarrow.errors import ConfigError, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.storage.atomic import make_folders
+from stellarrow.storage.os_errors import translate_os_errors
 from stellarrow.storage.paths import local_path
 
 _FORM: Final = "write duckdb:FILE, such as duckdb:./stellar.db"
@@ -62,6 +64,10 @@ class DuckDbFile:
     @contextmanager
     def transaction(self) -> Iterator[Any]:
         """Yield a connection whose changes are all durable, or none; a Conflict is worth another try."""
+        if self._connection is None:
+            with translate_os_errors(self.path.parent, "write to"):
+                make_folders(folder := self.path.absolute().parent)
+                folder.mkdir(exist_ok=True)  # fails where it is a file
         with self._translated("write to"):
             if self._connection is None:
                 self._connection = self._connect(writing=True)

@@ -12,7 +12,7 @@ import pyarrow.dataset as ds
 
 from stellarrow.core.tables import TYPED, is_typed
 from stellarrow.core.typed import loose_name, target_of
-from stellarrow.errors import ConfigError, LedgerMissing, SourceError
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError, joined
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
@@ -70,7 +70,7 @@ class ExtractedTable:
             return LedgerSet.parse(text, known=lambda: self.ledgers, times=times)
         except LedgerMissing as error:
             if said := self.departures.said():
-                raise LedgerMissing(f"{error}; {said}") from error
+                raise LedgerMissing(joined(str(error), said)) from error
             raise
 
     def batches(self, where: Filter, wanted: LedgerSet | None) -> Pass:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.iceberg.catalog import COVERAGE, FileUpload, Namespace, told, with_ids
+from stellarrow.sinks.iceberg.commits import Commit, expired, guarded
 from stellarrow.sinks.iceberg.partitions import Division, data_file, spec_of
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
 from stellarrow.sinks.lakehouse.data_file import DataFiles, Divide, Written, narrowed, undivided
@@ -30,8 +32,10 @@ from stellarrow.sinks.lakehouse.data_file import DataFiles, Divide, Written, nar
 with needing("Iceberg", "iceberg"):
     from pyiceberg.exceptions import CommitFailedException
     from pyiceberg.table import Table, TableProperties
+    from pyiceberg.table.update.snapshot import ExpireSnapshots
 
 TURNS: Final = 200  # that others may take before a commit of ours gets through
+_LOADED_SECONDS: Final = 60.0  # that a table is used for: a catalog lends keys of a store for some time
 _CHANCES: Final = 6  # to make a table beside others
 _LONGEST_TURN: Final = 1.0  # seconds to wait for another's
 LEDGERS: Final = "stellarrow.ledgers"  # of a snapshot's summary, for people: what it brought
@@ -56,15 +60,18 @@ class IcebergBook:
         schema: pa.Schema,
         format: Parquet,
         *,
-        after_commit: Callable[[Table, LedgerSet], None] = lambda *_: None,
+        snapshots: int,
+        after_commit: Callable[[LedgerSet], None] = lambda _: None,
     ) -> None:
         self._namespace = namespace
         self._meant = meant
         self._making = making
         self._schema = schema
         self._format = format
+        self._snapshots = snapshots
         self._after_commit = after_commit
         self._table: Table | None = None
+        self._loaded = 0.0  # when it was asked of the catalog
         self._lock = threading.Lock()
 
     @property
@@ -128,25 +135,34 @@ class IcebergBook:
 
     def _commit(self, placed: Sequence[_Placed], ledgers: LedgerSet, held: Coverage) -> bool:
         """Commit; where another was faster, or nobody knows, see whose coverage is there by now."""
-        table = self._known()
+        old = expired(self._known(), self._snapshots)
+        table = guarded(self._known(), old)  # anew: of every commit the library makes metadata
         rows: Counter[int] = sum((one.file.rows for one in placed), Counter())
         text = held.grown(ledgers, rows).encode().decode()
         try:
             with told(self.where):
-                self._committed(table, placed, ledgers, text)
+                self._committed(table, placed, ledgers, text, old)
         except SinkError as error:
             self._refresh()
             landed = self._known().properties.get(COVERAGE) == text
             is_beaten = isinstance(error.__cause__, CommitFailedException) or _is_locked(error)
-            if not landed and not is_beaten:
+            if not landed and not is_beaten and not self._are_gone(old):
                 raise
             return bool(landed)
-        self._table = self._namespace.load(self._meant.name)
-        self._after_commit(self._known(), ledgers)
+        if time.monotonic() - self._loaded > _LOADED_SECONDS:
+            self._load()
+        self._after_commit(ledgers)
         return True
 
-    def _committed(self, table: Table, placed: Sequence[_Placed], ledgers: LedgerSet, text: str) -> None:
-        transaction = table.transaction()
+    def _are_gone(self, snapshots: Sequence[int]) -> bool:
+        """Tell whether another let snapshots expire that were to expire with a commit, which fails then."""
+        there = {one.snapshot_id for one in self._known().metadata.snapshots}
+        return not there.issuperset(snapshots)
+
+    def _committed(
+        self, table: Table, placed: Sequence[_Placed], ledgers: LedgerSet, text: str, old: list[int]
+    ) -> None:
+        transaction = Commit(table)
         if new := [name for name in self._schema.names if name not in table.schema().column_names]:
             added = with_ids(pa.schema([self._schema.field(name) for name in new]))
             with transaction.update_schema() as update:
@@ -161,6 +177,8 @@ class IcebergBook:
         with transaction.update_snapshot({LEDGERS: str(ledgers)}).merge_append() as snapshot:
             for one in placed:
                 snapshot.append_data_file(data_file(transaction.table_metadata, one.path, one.file))
+        if old:
+            ExpireSnapshots(transaction).by_ids(old).commit()
         transaction.commit_transaction()
 
     def _placed(self, files: Sequence[Written]) -> list[_Placed]:
@@ -211,8 +229,12 @@ class IcebergBook:
 
     def _refresh(self) -> Coverage:
         """Read what is there, and refuse what was written otherwise."""
-        self._table = self._namespace.load(self._meant.name)
+        self._load()
         return self._coverage(self._table) if self._table else Coverage(self._making)
+
+    def _load(self) -> None:
+        self._table = self._namespace.load(self._meant.name)
+        self._loaded = time.monotonic()
 
     def _coverage(self, table: Table) -> Coverage:
         found = coverage_of(self.where, table)

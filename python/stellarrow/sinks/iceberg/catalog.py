@@ -14,8 +14,9 @@ from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_text
 from stellarrow.sinks.files.formats.parquet import tells
+from stellarrow.sinks.iceberg.commits import FEW_MANIFESTS, unretried
 from stellarrow.sinks.iceberg.location import Location
-from stellarrow.sinks.iceberg.partitions import spec_of
+from stellarrow.sinks.iceberg.partitions import METRICS, spec_of
 
 with needing("Iceberg", "iceberg"):
     from pyiceberg.catalog import Catalog, load_catalog
@@ -38,12 +39,11 @@ with needing("Iceberg", "iceberg"):
 
 _CHANCES: Final = 5  # to open a catalog beside others
 COVERAGE: Final = "stellarrow.coverage"  # a property of tables
-_METRICS: Final = "write.metadata.metrics.column."
-_RETRIES: Final = "commit.retry.num-retries"
 _CONTRACT: Final = "contract_id"
 _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
+    **FEW_MANIFESTS,
 }
 
 
@@ -97,9 +97,7 @@ class Namespace:
                 table = self.catalog.load_table(f"{self.location.namespace}.{name}")
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
-        # In memory alone: what is rebased by the library doubles rows, as it does not read coverage again.
-        table.metadata.properties[_RETRIES] = "0"
-        return table
+        return unretried(table)
 
     def create(self, name: str, schema: pa.Schema, coverage: str) -> None:
         """Make a table, unless another writer did meanwhile."""
@@ -153,7 +151,7 @@ def _numbered(field: pa.Field, number: int) -> pa.Field:
 
 def _unmeasured(schema: pa.Schema) -> dict[str, str]:
     """Return properties that say of which columns files tell no least and greatest value."""
-    return {f"{_METRICS}{field.name}": "none" for field in schema if not tells(field)}
+    return {f"{METRICS}{field.name}": "none" for field in schema if not tells(field)}
 
 
 class FileUpload:

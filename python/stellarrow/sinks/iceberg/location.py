@@ -17,7 +17,7 @@ OPTIONS: Final[Mapping[str, str]] = {
     "codec": _FILES["codec"],
     "partition": "ledgers (each hundred thousand), day (closed_at), bucket (contract_id); none by default",
     "buckets": "into how many buckets of contracts partition=bucket divides, 16 by default",
-    "snapshots": "how many snapshots stay for time travel, 50 by default",
+    "snapshots": "how many snapshots stay for time travel, 20 by default",
 }
 _FORM: Final = "write iceberg:CATALOG/NAMESPACE"
 PARTITION_LEDGERS: Final = 100_000
@@ -41,7 +41,7 @@ class Location:
     ledgers: int = 1_000
     codec: str | None = None
     partition: str = "none"
-    snapshots: int = 50
+    snapshots: int = 20
     buckets: int = 16
 
     def __str__(self) -> str:

@@ -32,7 +32,9 @@ with needing("Iceberg", "iceberg"):
         parse_transform,
     )
     from pyiceberg.typedef import Record
+    from pyiceberg.types import ListType
 
+METRICS: Final = "write.metadata.metrics.column."  # a property of tables, for each column
 _CODE: Final = pa.int64()
 
 
@@ -108,12 +110,18 @@ def _type_named(kind: str) -> Any:
     return NestedField.model_validate({"id": 1, "name": "value", "type": kind, "required": False}).field_type
 
 
+def _unmeasured(schema: Schema) -> dict[str, str]:
+    """Return properties that say of lists' elements that files tell no least and greatest value of them."""
+    lists = [field.name for field in schema.fields if isinstance(field.field_type, ListType)]
+    return {f"{METRICS}{name}.element": "none" for name in lists}
+
+
 def data_file(metadata: TableMetadata, path: str, file: Written) -> DataFile:
     """Return what a manifest tells of a file."""
     schema = metadata.schema()
     statistics = data_file_statistics_from_parquet_metadata(
         parquet_metadata=file.footer,
-        stats_columns=compute_statistics_plan(schema, metadata.properties),
+        stats_columns=compute_statistics_plan(schema, {**metadata.properties, **_unmeasured(schema)}),
         parquet_column_mapping=parquet_path_to_id_mapping(schema),
     )
     return DataFile.from_args(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
@@ -45,14 +45,12 @@ class IcebergSink:
 
     def _lane(self, kept: Kept) -> Lane:
         from stellarrow.sinks.iceberg.book import IcebergBook  # noqa: PLC0415  an extra
-        from stellarrow.sinks.iceberg.upkeep import Expiry, Merging  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.upkeep import Merging  # noqa: PLC0415  an extra
 
         merging = Merging(self._namespace, kept.meant.name, self._format)
-        expiry = Expiry(self._location.snapshots)
 
-        def after_commit(table: Any, ledgers: LedgerSet) -> None:
-            """Let old snapshots expire, and a range that is full by now be merged beside the writers."""
-            expiry.after(table)
+        def after_commit(ledgers: LedgerSet) -> None:
+            """Let a range that is full by now be merged beside the writers."""
             around = window(ledgers.last, self._location.ledgers)
             if ledgers.last == around.end and LedgerSet([around]) != ledgers:
                 self._upkeep.do(partial(merging.guarded, around, self._upkeep.stopped))
@@ -64,6 +62,7 @@ class IcebergSink:
             kept.making,
             schema,
             self._format,
+            snapshots=self._location.snapshots,
             after_commit=after_commit,
         )
         size = self._location.ledgers

@@ -1,4 +1,4 @@
-"""What keeps an Iceberg table quick to read and to commit to: few snapshots, few files."""
+"""What keeps an Iceberg table quick to read and to commit to: few files."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.iceberg.book import coverage_of
 from stellarrow.sinks.iceberg.catalog import FileUpload, Namespace, told
+from stellarrow.sinks.iceberg.commits import Commit, guarded
 from stellarrow.sinks.iceberg.location import Location
 from stellarrow.sinks.iceberg.partitions import data_file
 from stellarrow.sinks.iceberg.reading import HeldIceberg, held_files, held_tables
@@ -29,26 +30,6 @@ with needing("Iceberg", "iceberg"):
 
 _log: Final = logging.getLogger(__name__)
 _CHANCES: Final = 20  # for a merge, beside writers
-
-
-class Expiry:
-    """Keeps the snapshots of a table few, as each commit writes them all again."""
-
-    def __init__(self, kept: int) -> None:
-        self._kept = kept
-
-    def after(self, table: Table) -> None:
-        """Let the oldest snapshots go once there are twice as many as are to stay; no row depends on it."""
-        snapshots = sorted(table.metadata.snapshots, key=lambda one: one.timestamp_ms)
-        if len(snapshots) < 2 * self._kept:
-            return
-        try:
-            with told(str(table.name())):
-                held = {ref.snapshot_id for ref in table.metadata.refs.values()}
-                old = [one.snapshot_id for one in snapshots[: -self._kept] if one.snapshot_id not in held]
-                table.maintenance.expire_snapshots().by_ids(old).commit()
-        except SinkError as error:
-            _log.info("snapshots stay for now: %s", error)
 
 
 def compact(namespace: Namespace, location: Location, ledgers_per_file: int) -> int:
@@ -128,7 +109,7 @@ class Merging:
         return 0
 
     def _committed(self, table: Table, path: str, made: Written, gone: list[Any]) -> bool:
-        transaction = table.transaction()
+        transaction = Commit(guarded(table))
         try:
             with told(self.where):
                 with transaction.update_snapshot().overwrite() as update:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote
 
-from stellarrow.errors import ConfigError, nearest
+from stellarrow.errors import ConfigError, joined, nearest
 from stellarrow.net.redaction import redacted_url
 from stellarrow.storage.paths import local_path
 
@@ -142,7 +142,8 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
         mechanism = options.get("sasl", "PLAIN" if tls else "SCRAM-SHA-512")
         if mechanism not in _MECHANISMS:
             remedy = nearest(mechanism.upper(), _MECHANISMS, f"choose among {', '.join(_MECHANISMS)}")
-            raise ConfigError(f"sasl cannot be {mechanism[:40]!r}: {remedy}; for others name a settings file")
+            said = joined(f"sasl cannot be {mechanism[:40]!r}: {remedy}", "for others name a settings file")
+            raise ConfigError(said)
         made |= {
             "sasl.mechanism": mechanism,
             "sasl.username": user,

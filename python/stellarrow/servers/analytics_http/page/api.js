@@ -31,7 +31,7 @@ function address(path, parameters = {}) {
 async function fetched(path, options) {
   let answer;
   try {
-    answer = await fetch(path, { credentials: "omit", ...options });
+    answer = await fetch(path, options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, "The service does not answer.");
@@ -80,8 +80,11 @@ export async function arrow(path, parameters, { signal } = {}) {
   const answer = await fetched(address(path, parameters), {
     headers: headers({ Accept: "application/vnd.apache.arrow.stream" }), signal,
   });
-  const bytes = new Uint8Array(await answer.arrayBuffer());
-  return globalThis.fl.tableFromIPC(bytes, { useDecimalInt: true, useBigInt: true });
+  const [held] = await Promise.all([answer.arrayBuffer(), reader()]);
+  return globalThis.fl.tableFromIPC(new Uint8Array(held), { useDecimalInt: true, useBigInt: true });
 }
+
+/** What reads Arrow, loaded once: what is shown first needs none of it. */
+const reader = () => import("./vendor/flechette.js");
 
 export { address };

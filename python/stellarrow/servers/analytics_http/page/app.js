@@ -25,6 +25,7 @@ const STATES = {
   behind: ["Catching up", "behind"],
   stored: ["Stored data", ""],
   stale: ["No new ledgers", "behind"],
+  locked: ["Not signed in", "behind"],
   lost: ["Disconnected", "lost"],
 };
 const main = document.getElementById("main");
@@ -116,9 +117,21 @@ theme.addEventListener("click", () => {
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => dress(localStorage.getItem("stellarrow.theme")));
 dress(localStorage.getItem("stellarrow.theme"));
 
+/** What a reader should know beside the word: what is shown is old, and why. */
+function said(state, status) {
+  const shown = status ? ` What is shown is as of ledger ${count(status.as_of_ledger)}.` : "";
+  if (state === "lost") return `The service does not answer; this page asks again by itself.${shown}`;
+  if (state === "stale" && status?.following?.trouble) return `No new ledgers come: ${status.following.trouble}`;
+  return "";
+}
+
+const away = document.getElementById("away");
 const pill = document.getElementById("pill");
 watch(({ state, status }) => {
   const [word, kind] = STATES[state];
+  const text = said(state, status);
+  if (away.textContent !== text) away.textContent = text;
+  away.hidden = !text;
   if (pill.textContent !== word) pill.textContent = word;
   pill.className = `pill ${kind}`;
   pill.title = status?.following?.trouble ?? (status?.closed_at ? `Newest ledger closed ${ago(status.lag_seconds)}` : "");

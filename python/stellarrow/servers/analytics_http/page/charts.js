@@ -14,6 +14,55 @@ const colour = (name) => {
   return found;
 };
 
+// What is to be drawn anew: all of it in one frame, and nothing while nobody sees the page.
+const due = new Set();
+let frame = 0;
+
+function drawSoon(one) {
+  due.add(one);
+  frame ||= requestAnimationFrame(() => {
+    frame = 0;
+    const now = [...due];
+    due.clear();
+    for (const draw of now) draw();
+  });
+}
+
+const FEW = 800; // points that every width can show
+const MANY = 4; // points that one pixel shows at most: the first, the lowest, the highest, the last
+
+/**
+ * Take from columns of more points than pixels can show those that are seen: in one pass over each series, the first,
+ * lowest, highest and last of each pixel. Every point that is taken is one of the column's; x must grow.
+ */
+export function seen(columns, width) {
+  const [xs, ...series] = columns;
+  const many = xs.length;
+  if (many <= MANY * width) return columns;
+  const from = Number(xs[0]);
+  const scale = width / (Number(xs[many - 1]) - from || 1);
+  const kept = new Set();
+  for (const values of series) {
+    let pixel = -1, first = 0, low = 0, high = 0;
+    for (let at = 0; at < many; at += 1) {
+      const here = ((Number(xs[at]) - from) * scale) | 0;
+      if (here !== pixel) {
+        if (at) kept.add(first).add(low).add(high).add(at - 1);
+        pixel = here;
+        first = low = high = at;
+        continue;
+      }
+      const value = values[at];
+      if (value === null || value === undefined) continue;
+      if (values[low] === null || value < values[low]) low = at;
+      if (values[high] === null || value > values[high]) high = at;
+    }
+    kept.add(first).add(low).add(high).add(many - 1);
+  }
+  const places = Uint32Array.from(kept).sort();
+  return columns.map((column) => Array.from(places, (at) => column[at]));
+}
+
 /**
  * A chart of series over ledgers or times. `series` is a list of {name, kind: "line" | "bars"}; `x` is "ledger" or
  * "time"; `even` gives each x the same room, however far the ledgers are apart. Returns {element, draw(columns), end()}; columns are x and one array a series.
@@ -21,14 +70,15 @@ const colour = (name) => {
 export function chart({ label, series, x = "ledger", even = false, write = compact }) {
   const element = h("div", { class: "chart", role: "img", "aria-label": label });
   let plot = null;
-  let held = null;
+  let held = null; // as they were given
+  let shown = null; // what of it is drawn
 
   function options() {
     const dim = colour("--dim");
     const edge = colour("--edge");
     const axis = { stroke: dim, grid: { stroke: edge, width: 1 }, ticks: { stroke: edge }, font: "12px system-ui" };
     return {
-      width: Math.max(200, element.clientWidth),
+      width: wide(),
       height: HEIGHT,
       scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
@@ -51,32 +101,50 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     };
   }
 
+  const wide = () => Math.max(200, element.clientWidth);
+
   function make() {
     plot?.destroy();
-    plot = held && element.isConnected ? new globalThis.uPlot(options(), held, element) : null;
+    plot = null;
+    if (held && element.isConnected) {
+      shown = held[0].length > FEW ? seen(held, wide()) : held;
+      plot = new globalThis.uPlot(options(), shown, element);
+    }
     rest();
   }
 
   const sizes = new ResizeObserver(() => {
     if (!plot) make();
-    else if (Math.abs(plot.width - element.clientWidth) > 1) plot.setSize({ width: Math.max(200, element.clientWidth), height: HEIGHT });
+    else if (Math.abs(plot.width - element.clientWidth) > 1) resize();
   });
   sizes.observe(element);
+
+  function resize() {
+    plot.setSize({ width: wide(), height: HEIGHT });
+    if (shown !== held) again();
+  }
+
   addEventListener("stellarrow-theme", make);
 
   // Where nobody points, the legend shows the last values.
-  const rest = () => setTimeout(() => plot?.setLegend({ idx: held[0].length - 1 }));
+  const rest = () => setTimeout(() => plot?.setLegend({ idx: shown[0].length - 1 }));
   element.addEventListener("mouseleave", rest);
+
+  const again = () => {
+    shown = held[0].length > FEW ? seen(held, wide()) : held;
+    plot?.setData(shown);
+    rest();
+  };
 
   return {
     element,
     draw(columns) {
       held = columns;
-      if (plot) plot.setData(columns);
+      if (plot) drawSoon(again);
       else make();
-      rest();
     },
     end() {
+      due.delete(again);
       sizes.disconnect();
       removeEventListener("stellarrow-theme", make);
       plot?.destroy();

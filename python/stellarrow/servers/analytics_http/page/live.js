@@ -9,8 +9,11 @@ const LONGEST = 20_000; // between tries while the service does not answer
 const STALE = 60; // seconds without a ledger where ledgers should come
 const PAUSE = 8; // seconds without one after which nobody is catching up any more
 
-/** The last answer of /v1/status, and how things stand: connecting, live, behind, stored, stale or lost. */
-export const live = { status: null, state: "connecting", since: 0 };
+/**
+ * The last answer of /v1/status, how things stand (connecting, live, behind, stored, stale, locked or lost), and what
+ * REST said where it does not answer.
+ */
+export const live = { status: null, state: "connecting", since: 0, problem: null };
 
 const listeners = new Set();
 let failures = 0;
@@ -25,8 +28,15 @@ let again = false; // whether an event came during it
 /** Call back with every change, and at once where something is known; returns what ends that. */
 export function watch(callback) {
   listeners.add(callback);
-  if (live.status || live.state === "lost") callback(live, false);
+  if (live.status || live.problem) callback(live, false);
   return () => listeners.delete(callback);
+}
+
+/** Return the last status, or the one that is being asked for; a Problem where there is none. */
+export async function current() {
+  if (!live.status) await (looking ?? look());
+  if (!live.status) throw live.problem;
+  return live.status;
 }
 
 export function start() {
@@ -88,10 +98,13 @@ async function looked() {
     if (advanced) live.since = Date.now();
     live.status = status;
     live.state = stateOf(status);
+    live.problem = null;
     failures = 0;
-  } catch {
+  } catch (error) {
     failures += 1;
-    if (failures > 1 || !live.status) live.state = "lost";
+    live.problem = error;
+    if (error.status === 401 || error.status === 403) live.state = "locked";
+    else if (failures > 1 || !live.status) live.state = "lost";
   }
   for (const listener of [...listeners]) listener(live, advanced);
   const told = performance.now() - toldAt < 2 * TOLD;

@@ -77,6 +77,7 @@ class Trial:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # a signal to all of a service's group is for the service to handle
         )
         weakref.finalize(self, _end, self._process)
         return self._process

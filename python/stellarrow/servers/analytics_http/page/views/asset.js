@@ -3,6 +3,7 @@ import { json, Problem } from "../api.js";
 import { chart } from "../charts.js";
 import { card, figure, fill, h, table } from "../dom.js";
 import { account, amount, assetOf, charted, compact, contract, count, decimalsOf } from "../format.js";
+import { current } from "../live.js";
 import { paged } from "./paged.js";
 import { TRANSFER_COLUMNS, transferCells, transferTable } from "./transfers.js";
 
@@ -14,7 +15,7 @@ export async function view(page, [name], signal) {
   const one = await json(path, {}, { signal });
   const decimals = decimalsOf(one);
   const { name: short, issuer } = assetOf(one);
-  const status = await json("/v1/status", {}, { signal });
+  const status = await current();
   const volume = chart({ label: `How much ${short} moved`, x: "time", series: [{ name: "volume", kind: "bars" }] });
   signal.addEventListener("abort", volume.end);
   const width = one.last_ledger - one.first_ledger;

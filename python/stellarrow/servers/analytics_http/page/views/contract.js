@@ -2,6 +2,7 @@
 import { json, Problem } from "../api.js";
 import { card, figure, fill, h, table, tr } from "../dom.js";
 import { count, ledger, time } from "../format.js";
+import { current } from "../live.js";
 import { paged } from "./paged.js";
 import { EVENT_COLUMNS, eventCells, eventTable } from "./transfers.js";
 
@@ -21,7 +22,7 @@ async function asked(path, parameters, signal) {
 
 export async function view(page, [id], signal) {
   const path = `/v1/contracts/${encodeURIComponent(id)}`;
-  const status = await json("/v1/status", {}, { signal });
+  const status = await current();
   const [what, terms, stored] = await Promise.all([
     asked(path, {}, signal), asked(`${path}/interface`, {}, signal), asked(`${path}/storage`, { limit: PAGE }, signal),
   ]);

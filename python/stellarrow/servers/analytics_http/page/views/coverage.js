@@ -2,13 +2,13 @@
 import { json } from "../api.js";
 import { card, figure, fill, h, table } from "../dom.js";
 import { ago, bytes, count } from "../format.js";
-import { watch } from "../live.js";
+import { current, watch } from "../live.js";
 
 export async function view(page, _words, signal) {
   const place = h("div", {});
   fill(page, h("div", { class: "head" }, h("h1", {}, "Coverage and health")), place);
   async function draw() {
-    const status = await json("/v1/status", {}, { signal });
+    const status = await current();
     let health = null;
     try {
       health = await json("/health", {}, { signal });

@@ -1,7 +1,7 @@
 // Transfers or events as they come, by filters that stand in the address.
 import { json } from "../api.js";
 import { card, fill, h, tr } from "../dom.js";
-import { watch } from "../live.js";
+import { current, watch } from "../live.js";
 import { paged } from "./paged.js";
 import { EVENT_COLUMNS, eventCells, eventTable, rowKey, TRANSFER_COLUMNS, transferCells, transferTable } from "./transfers.js";
 
@@ -17,7 +17,7 @@ const LABELS = {
 const MOST = 200; // rows on the page; older ones go as new ones come
 
 export async function view(page, _words, signal) {
-  const status = await json("/v1/status", {}, { signal });
+  const status = await current();
   const kinds = Object.keys(KINDS).filter((name) => name in status.tables);
   const asked = new URLSearchParams(location.search);
   const name = kinds.includes(asked.get("table")) ? asked.get("table") : kinds[0];

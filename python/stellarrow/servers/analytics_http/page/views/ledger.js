@@ -2,6 +2,7 @@
 import { json } from "../api.js";
 import { card, figure, fill, h } from "../dom.js";
 import { amount, count, time } from "../format.js";
+import { current } from "../live.js";
 import { paged } from "./paged.js";
 import { EVENT_COLUMNS, eventCells, eventTable, TRANSFER_COLUMNS, transferCells, transferTable } from "./transfers.js";
 
@@ -17,7 +18,7 @@ export async function view(page, [text], signal) {
     fill(page, h("h1", {}, "No such ledger"), h("p", {}, `${text} is no ledger's number.`));
     return "No such ledger";
   }
-  const status = await json("/v1/status", {}, { signal });
+  const status = await current();
   const one = await json(`/v1/ledgers/${number}`, {}, { signal });
   const row = one.rows?.[0] ?? one;
   const within = { start: number, end: number, order: "asc" };

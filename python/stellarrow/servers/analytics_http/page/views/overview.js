@@ -4,7 +4,7 @@ import { go } from "../app.js";
 import { chart } from "../charts.js";
 import { card, figure, fill, h, tr } from "../dom.js";
 import { ago, assetOf, charted, contract, count, shortened, time } from "../format.js";
-import { watch } from "../live.js";
+import { current, watch } from "../live.js";
 import { rowKey, TRANSFER_COLUMNS, transferCells, transferTable } from "./transfers.js";
 
 const STRIP = 90; // ledgers
@@ -13,7 +13,9 @@ const FEED = 15; // rows
 const COLUMNS = "ledger_sequence,event_type,asset_type,asset_code,asset_issuer,contract_id,amount_raw";
 
 export async function view(page, _words, signal) {
-  const status = await json("/v1/status", {}, { signal });
+  // Asked for beside the status: the first chart needs nothing else.
+  const early = json("/v1/ledgers", { limit: STRIP }, { signal }).catch(() => null);
+  const status = await current();
   if (!status.as_of_ledger) {
     fill(page, h("h1", {}, "Waiting for the first ledger"),
       h("p", { class: "notice" }, status.following?.trouble ?? "The service is up, and no ledger has come yet. This page goes on by itself when one does."));
@@ -39,10 +41,10 @@ export async function view(page, _words, signal) {
     has("token_transfers") && card("Latest transfers", {}, parts.feed)));
   signal.addEventListener("abort", () => { parts.rate.end(); parts.volume.end(); });
 
-  const state = { ledgers: [], transfers: new Map(), events: new Map(), feed: [], seen: new Set(), reach: 0 };
+  const state = { ledgers: [], transfers: new Map(), events: new Map(), feed: [], seen: new Set(), reach: 0, early };
   let busy = false;
   async function update(now) {
-    if (busy || signal.aborted || now.as_of_ledger === state.reach) return;
+    if (busy || signal.aborted || now.as_of_ledger <= state.reach) return;
     busy = true;
     try {
       await bring(state, now, has, signal, () => drawLedgers(state, now, parts, has));
@@ -65,12 +67,11 @@ async function bring(state, status, has, signal, begun) {
   const last = status.as_of_ledger;
   const asked = { signal };
   // The newest ledgers that are here, which need not follow on one another.
-  const asking = has("ledgers") ? json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked) : { rows: [] };
+  const asking = has("ledgers") ? newestLedgers(state, last, asked) : { rows: [] };
   // Where little is new, all of it is asked for at once.
   const isNear = state.reach && last - state.reach < WINDOW;
   const [newest, near] = await Promise.all([asking, isNear && rowsSince(state.reach + 1, last, has, asked)]);
-  const ledgers = { rows: newest.rows.reverse() };
-  state.ledgers = [...state.ledgers, ...ledgers.rows].slice(-STRIP);
+  state.ledgers = [...state.ledgers, ...newest.rows.reverse()].slice(-STRIP);
   state.from = has("ledgers") ? state.ledgers.at(-WINDOW)?.ledger_sequence ?? state.ledgers[0]?.ledger_sequence ?? last : last - WINDOW + 1;
   if (!near && state.ledgers.length) begun();
   const [transfers, events, feed] = near || await rowsSince(Math.max(state.reach + 1, state.from), last, has, asked);
@@ -81,6 +82,14 @@ async function bring(state, status, has, signal, begun) {
   state.feed = [...state.fresh, ...state.feed].slice(0, FEED);
   state.seen = new Set(state.feed.map(rowKey));
   state.reach = last;
+}
+
+/** The ledgers since the last time, of which those asked for ahead may be all. */
+async function newestLedgers(state, last, asked) {
+  const early = await state.early;
+  state.early = null;
+  if (early && !state.reach) return { rows: early.rows.filter((one) => one.ledger_sequence <= last) };
+  return json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked);
 }
 
 function rowsSince(start, end, has, asked) {
@@ -145,12 +154,7 @@ function drawLedgers(state, status, parts, has) {
     seconds > 0 && figure("Transactions a second", (transactions / (seconds * (ledgers.length - 1))).toFixed(1)),
     newest && figure("Protocol", newest.protocol_version));
   if (has("ledgers")) {
-    const most = Math.max(1, ...ledgers.map((one) => one.transaction_count));
-    fill(parts.strip, ledgers.map((one) => h("span", {
-      "data-ledger": one.ledger_sequence,
-      title: `Ledger ${count(one.ledger_sequence)}: ${count(one.transaction_count)} transactions`,
-      style: { "--part": `${(100 * one.transaction_count) / most}%` },
-    })));
+    const most = drawStrip(parts.strip, ledgers);
     parts.strip.setAttribute("aria-label", `Transactions in the last ${ledgers.length} ledgers, ${count(most)} at most`);
     fill(parts.ends, h("span", {}, ledgers.length ? count(ledgers[0].ledger_sequence) : ""), h("span", {}, "transactions in each ledger"), h("span", {}, newest ? count(newest.ledger_sequence) : ""));
     const recent = ledgers.slice(-WINDOW);
@@ -159,6 +163,24 @@ function drawLedgers(state, status, parts, has) {
       recent.map((one) => one.transaction_count - one.successful_transaction_count),
     ]);
   }
+}
+
+/** Bring the strip to these ledgers: what stands there already stays as it is. */
+function drawStrip(strip, ledgers) {
+  const most = Math.max(1, ...ledgers.map((one) => one.transaction_count));
+  const part = (one) => `${(100 * one.transaction_count) / most}%`;
+  const first = ledgers[0]?.ledger_sequence ?? Infinity;
+  while (strip.firstChild && Number(strip.firstChild.dataset.ledger) < first) strip.firstChild.remove();
+  if (strip.dataset.most !== String(most)) {
+    strip.dataset.most = most;
+    for (const [at, span] of [...strip.children].entries()) span.style.setProperty("--part", part(ledgers[at]));
+  }
+  strip.append(...ledgers.slice(strip.children.length).map((one) => h("span", {
+    "data-ledger": one.ledger_sequence,
+    title: `Ledger ${count(one.ledger_sequence)}: ${count(one.transaction_count)} transactions`,
+    style: { "--part": part(one) },
+  })));
+  return most;
 }
 
 function drawTransfers(state, parts, last) {
@@ -174,17 +196,36 @@ function drawTransfers(state, parts, last) {
       h("p", {}, h("a", { href: "/feed" }, "All transfers, with filters")));
     return;
   }
-  body.prepend(...state.fresh.map((row) => {
+  const fresh = state.fresh.slice(0, FEED);
+  while (body.rows.length && body.rows.length + fresh.length > FEED) body.lastElementChild.remove();
+  body.prepend(...fresh.map((row) => {
     const made = tr(transferCells(row), TRANSFER_COLUMNS);
-    made.classList.add("new");
+    // Where all rows are new, none stands out.
+    if (fresh.length < FEED) made.classList.add("new");
     return made;
   }));
-  while (body.rows.length > FEED) body.lastElementChild.remove();
 }
 
+/** Bars with names and counts; one that stays is changed only where its count is another. */
 function bars(place, found, name, noun, empty) {
+  place.bars ??= new Map();
   const most = Math.max(1, ...found.map((one) => one.count));
-  fill(place, found.length ? found.map((one) => h("div", { class: "bar" }, h("span", {}, name(one)), h("span", { class: "number" }, `${count(one.count)} ${noun}`),
-    h("span", { class: "track" }, h("span", { style: { "--part": `${(100 * one.count) / most}%` } })))) : h("p", { class: "empty" }, empty),
-  h("p", { class: "note" }, `in the last ${WINDOW} ledgers`));
+  const made = found.map((one) => {
+    const bar = place.bars.get(one.id) ?? newBar(name(one));
+    const text = `${count(one.count)} ${noun}`;
+    const part = `${(100 * one.count) / most}%`;
+    if (bar.number.textContent !== text) bar.number.textContent = text;
+    if (bar.part !== part) bar.track.style.setProperty("--part", bar.part = part);
+    return [one.id, bar];
+  });
+  place.bars = new Map(made);
+  const nodes = made.map(([, bar]) => bar.node);
+  const stands = nodes.length && nodes.length === place.children.length - 1 && nodes.every((node, at) => place.children[at] === node);
+  if (!stands) fill(place, nodes.length ? nodes : h("p", { class: "empty" }, empty), h("p", { class: "note" }, `in the last ${WINDOW} ledgers`));
+}
+
+function newBar(name) {
+  const number = h("span", { class: "number" });
+  const track = h("span", {});
+  return { number, track, part: "", node: h("div", { class: "bar" }, h("span", {}, name), number, h("span", { class: "track" }, track)) };
 }
