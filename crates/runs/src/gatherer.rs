@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, SchemaRef};
 
-use crate::column::{Column, column};
+use crate::column::Column;
+use crate::kinds::column;
 use crate::order::Order;
 
 /// Columns that were used and are free.

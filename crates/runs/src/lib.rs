@@ -8,6 +8,7 @@ pub mod column;
 pub mod distinct;
 pub mod fixed;
 pub mod gatherer;
+pub mod kinds;
 pub mod lists;
 pub mod loose;
 pub mod order;
