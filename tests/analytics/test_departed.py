@@ -327,3 +327,46 @@ def test_what_leaves_between_a_look_and_a_read_is_to_be_asked_again(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     served.service.tables.look()
     assert served.get(DATA, **asked).status_code == 410
+
+
+def windows(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    return {row["window_start"]: row for row in rows}
+
+
+def test_who_follows_figures_is_told_all_windows_again_where_ledgers_left(
+    tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with placed(tmp_path, ledgers) as made, connected(made.served) as client:
+        asked: dict[str, Any] = {"channel": "analytics/network", "window": "1m"}
+        client.subscribe(**asked, **{"from": "earliest"})
+        first = client.next("data")
+        client.subscribe(id="late", **asked, **{"from": "latest"})
+        assert "recounted" not in first
+        made.aged.days = 10
+        assert made.aged.run(patience=60.0).problems == []
+        made.served.service.tables.look()
+        told = [client.next("data"), client.next("data")]
+        assert {one["id"] for one in told} == {first["id"], "late"}
+        until(lambda: figures(made.served)["rows"][0]["first_ledger"] == 120)
+        rest = made.served.get("/v1/analytics/network", window="1m").json()["rows"]
+        for one in told:
+            assert one["recounted"] is True
+            assert windows(one["rows"]) == windows(rest)
+        assert len(rest) < len(first["rows"])
+
+
+def test_who_was_behind_when_figures_were_counted_again_is_told_all_windows_too(
+    tmp_path: Path, ledgers: tuple[bytes, ...]
+) -> None:
+    with placed(tmp_path, ledgers) as made, connected(made.served) as client:
+        asked: dict[str, Any] = {"channel": "analytics/network", "window": "1m"}
+        client.subscribe(**asked, **{"from": "earliest", "credit": 1})
+        first = client.next("data")
+        made.aged.days = 10
+        assert made.aged.run(patience=60.0).problems == []
+        made.served.service.tables.look()
+        until(lambda: figures(made.served)["rows"][0]["first_ledger"] == 120)
+        client.say("credit", id=first["id"], bytes=1 << 30)
+        told = client.next("data")
+        rest = made.served.get("/v1/analytics/network", window="1m").json()["rows"]
+        assert (told["recounted"], windows(told["rows"])) == (True, windows(rest))

@@ -195,10 +195,3 @@ def test_a_damaged_file_is_not_compressed_and_is_told(aged: Aged) -> None:
 def test_a_policy_that_cannot_be_meant_is_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Policy.parse(text, "the policy")
-
-
-def test_lines_are_not_compressed_by_age_and_the_sentence_says_what_to_do() -> None:
-    policy = Policy.parse("compress 3d, archive 7d, delete 14d", "JSON_POLICY")
-    assert (policy.compress, policy.archive, policy.delete) == (3 * DAY, 7 * DAY, 14 * DAY)
-    with pytest.raises(ConfigError, match="codec=zstd"):
-        policy.check_kind("jsonl", "JSON_POLICY")

@@ -49,6 +49,7 @@ class Subscription:
         self.resume = origin
         self.gaps: list[tuple[int, int]] = []
         self.last_ledger = 0
+        self.recounted = False
         self._url = _with_path(url)
         self._asked = dict(asked)
         self._ca = ca
@@ -131,6 +132,7 @@ class Subscription:
 
     def _note(self, told: Mapping[str, Any]) -> None:
         self.resume, self.last_ledger = told["resume"], told["last_ledger"]
+        self.recounted = told.get("recounted") is True
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         if told["op"] == "gap":
@@ -209,7 +211,7 @@ def subscribe(
         ca: Who signed the service's certificate, a PEM file; None trusts whom the system trusts.
 
     Returns:
-        A Subscription: it yields record batches, has `resume`, `gaps`, `last_ledger` and close().
+        A Subscription: it yields record batches, has `resume`, `gaps`, `last_ledger`, `recounted`, close().
 
     Raises:
         ConfigError: The address is none, or the service does not understand what was asked.

@@ -46,7 +46,7 @@ class AgingTable:
             folder = file.path.removeprefix(f"{shape.folder}/").rpartition("/")[0]
             if folder == MANIFEST and (ledgers := named_range(file.path, SUFFIX)):
                 entered.add(ledgers)
-            elif (ledgers := named_range(file.path, shape.format.suffix)) and (
+            elif (ledgers := named_range(file.path, *shape.format.suffixes)) and (
                 ("=" in folder and "/" not in folder) if shape.partition else not folder
             ):
                 files.setdefault(ledgers, []).append(file)

@@ -1,8 +1,11 @@
-"""Cold Parquet made small: neighbouring ranges become one file, and every file is zstd at a high level.
+"""Cold files made small: neighbouring ranges of Parquet become one, and every file is zstd at a high level.
 
 What is written anew is compared with the old rows, ledger by ledger, before it takes their place. A merged
 range has a name of its own and appears beside the old ones, which go once it is proven to hold their rows. A
 range that has no neighbour keeps its name: its entry promises no bytes while they change.
+
+Lines (JSON, CSV) are not merged: a range's file appears compressed beside the one that was written, under a
+name of its own; the entry names it then, and the other goes.
 """
 
 from __future__ import annotations
@@ -18,12 +21,16 @@ from stellarrow.records.singleton import Confirm
 from stellarrow.sinks.files.compaction import remade
 from stellarrow.sinks.files.departed import COMPRESSED, Record, record_path
 from stellarrow.sinks.files.entering import place_or_prove
+from stellarrow.sinks.files.formats import Format
+from stellarrow.sinks.files.formats.csv import Csv
+from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.files.layout import nested, superseded, trusted, window
+from stellarrow.sinks.files.formats.text import ZSTD
+from stellarrow.sinks.files.layout import named_range, nested, superseded, trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import Entry
 from stellarrow.sinks.files.proof import Contents, contents, held_files, is_there, proven_rows, row_digests
-from stellarrow.sinks.files.range_writer import RangeFiles
+from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.superseding import remove_replaced
 from stellarrow.storage.cloud_files import CloudFiles
 from stellarrow.storage.files import Gone
@@ -50,7 +57,10 @@ def compressible(
 
     Only of aligned ranges that are old as a whole, so that no row is written anew each time one comes.
     """
-    if reach is None or table.listing.shape.format.name != Parquet.name:
+    if reach is None:
+        return
+    if table.listing.shape.format.name != Parquet.name:
+        yield from ([one] for one in _unpacked(table, reach, leaving))
         return
     unmerged = nested(table.parts)
     held = sorted({*table.parts} - superseded(table.parts) - leaving - table.departed.archived)
@@ -63,6 +73,19 @@ def compressible(
             )
             if is_old and not is_done:
                 yield group
+
+
+def _unpacked(table: AgingTable, reach: int, leaving: Set[LedgerRange]) -> Iterator[LedgerRange]:
+    """Yield the ranges of lines that have a file as it was written, maybe beside the compressed one."""
+    suffixes = table.listing.shape.format.suffixes
+    if len(suffixes) == 1 or isinstance(
+        table.listing.store, CloudFiles
+    ):  # there, no lock keeps readers from it
+        return
+    for one in sorted({*table.parts} - superseded(table.parts) - leaving - table.departed.archived):
+        written = any(named_range(file.path, suffixes[0]) for file in table.files.get(one, ()))
+        if one.end <= reach and written:
+            yield one
 
 
 def _neighbours(ranges: Iterable[LedgerRange]) -> Iterator[list[LedgerRange]]:
@@ -89,6 +112,9 @@ def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm:
         raise SinkError(f"{listing} holds some of ledgers {ledgers} twice: run stellarrow compact first")
     held = [one for one, _ in parts]
     _check_unread(listing, ledgers)
+    if listing.shape.format.name != Parquet.name:
+        _pack(listing, ledgers, confirm)
+        return
     packed = Listing(listing.store, replace(listing.shape, format=Parquet("zstd", level=LEVEL)))
     if len(held) > 1 or held[0] != ledgers:
         _merge(packed, held, ledgers, confirm)
@@ -140,6 +166,44 @@ def _replace(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
         made.discard()
 
 
+def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
+    """Compress a range of lines under another name, and remove the one it had."""
+    shape = listing.shape
+    before = held_files(listing, ledgers)
+    if any(kept.path.endswith(shape.format.suffix) for kept in before):
+        made = _written(listing, [ledgers], ledgers, replace(shape, format=_packed(shape.format)))
+        try:
+            with listing.store.alone(shape.folder):
+                if _files_now(listing, ledgers) != before:
+                    raise Merged(
+                        f"{listing}: ledgers {ledgers} were merged just now: the next run looks again"
+                    )
+                confirm(f"place {shape.folder} {ledgers}")
+                made.place_beside(ledgers)
+        finally:
+            made.discard()
+    confirm(f"remove {shape.folder} {ledgers} as it was written")
+    remove_doubled(listing, ledgers)
+
+
+def _packed(format: Format) -> Format:
+    kind = Csv if format.name == Csv.name else JsonLines
+    return kind(ZSTD, is_packed=True)
+
+
+def remove_doubled(listing: Listing, ledgers: LedgerRange) -> None:
+    """Remove the files of a range that is there under another name, once that is proven to be what it was."""
+    with listing.store.alone(listing.shape.folder):
+        gone = [path for path, held in listing.doubled().items() if held == ledgers]
+        if not gone:
+            return
+        is_there(listing, ledgers, held_files(listing, ledgers))
+        with listing.store.unread(listing.entries_folder) as free:
+            if not free:
+                raise Busy(f"{listing} is being read just now: the next run continues")
+            listing.store.remove(gone)
+
+
 def _files_now(listing: Listing, ledgers: LedgerRange) -> object:
     try:
         return held_files(listing, ledgers)
@@ -147,8 +211,11 @@ def _files_now(listing: Listing, ledgers: LedgerRange) -> object:
         return None
 
 
-def _written(listing: Listing, held: list[LedgerRange], whole: LedgerRange) -> RangeFiles:
+def _written(
+    listing: Listing, held: list[LedgerRange], whole: LedgerRange, shape: Shape | None = None
+) -> RangeFiles:
     """Write the rows of ranges into files of one, and compare what was read with what lies in them."""
+    shape = shape or listing.shape
     old: Contents = {}
     folders: dict[str, list[tuple[LedgerRange, int]]] = {}
     entries = {one: held_files(listing, one) for one in held}
@@ -160,12 +227,12 @@ def _written(listing: Listing, held: list[LedgerRange], whole: LedgerRange) -> R
         (batch for one, at in folders[folder] for batch in proven_rows(listing, one, entries[one][at]))
         for folder in sorted(folders)
     )
-    made = remade(listing.store, listing.shape, whole, rows)
+    made = remade(listing.store, shape, whole, rows)
     try:
         new: Contents = {}
         for folder, file in made.written().items():
-            with readable(listing.store, f"{listing.shape.folder}/{listing.shape.path(whole, folder)}"):
-                new |= row_digests(folder, listing.shape.format.read(file, listing.shape.schema))
+            with readable(listing.store, f"{shape.folder}/{shape.path(whole, folder)}"):
+                new |= row_digests(folder, shape.format.read(file, shape.schema))
         if new != old:
             raise SinkError(f"{listing}: what was compressed of {whole} has other rows: nothing was changed")
     except BaseException:

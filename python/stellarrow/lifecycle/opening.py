@@ -21,7 +21,6 @@ def policies_of(settings: Aging) -> dict[str, Policy]:
     policies = {}
     for kind, name in KINDS.items():
         policies[kind] = Policy.parse(str(vars(settings)[name]), settings.origin(name))
-        policies[kind].check_kind(kind, settings.origin(name))
     return policies
 
 

@@ -51,16 +51,7 @@ class Policy:
             raise ConfigError(f"{name} compresses what has left by then: {_FORM}")
         return policy
 
-    def check_kind(self, kind: str, name: str) -> None:
-        """Refuse what files of a kind cannot be: lines are compressed as they are written."""
-        if self.compress is not None and kind not in COMPRESSED_KINDS:
-            raise ConfigError(
-                f"{name} says compress, and all files of a table of {kind} have one codec: leave it out, and"
-                f" extract with ?codec=zstd, as {kind}:PLACE?codec=zstd"
-            )
 
-
-COMPRESSED_KINDS: Final = ("parquet",)
 KINDS: Final = {"parquet": "parquet_policy", "jsonl": "json_policy", "csv": "csv_policy"}
 DEFAULTS: Final[Mapping[str, str]] = {
     "parquet": "archive 90d, delete 180d",

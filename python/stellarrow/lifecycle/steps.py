@@ -16,7 +16,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.ledgers.dates import shown
 from stellarrow.lifecycle.aging import AgingTable, moments
 from stellarrow.lifecycle.archive import Archive, holds, proven_files, remove_range
-from stellarrow.lifecycle.compressing import Busy, Merged, compress, write_record
+from stellarrow.lifecycle.compressing import Busy, Merged, compress, remove_doubled, write_record
 from stellarrow.lifecycle.plan import (
     ARCHIVE,
     COMPRESS,
@@ -137,7 +137,10 @@ def _require(listing: Listing, free: bool) -> None:
 
 
 def _clear_replaced(table: AgingTable, ledgers: LedgerRange, confirm: Confirm) -> None:
-    """Remove what a range was merged of, if it lies beside it still: it would count again without it."""
+    """Remove what a range was made of, if it lies beside it still: it would count again without it."""
+    if any(path for path, held in table.listing.doubled().items() if held == ledgers):
+        confirm(f"remove {table.name} {ledgers} as it was written")
+        remove_doubled(table.listing, ledgers)
     if not _within(table.replaced, ledgers):
         return
     listing = table.listing

@@ -48,6 +48,7 @@ class Delivery:
     part: Part
     body: bytes
     resume: str
+    counted: int = 1  # of figures: by which count
     at: float = field(default_factory=time.monotonic, compare=False)
     frames: dict[tuple[str, int], bytes] = field(default_factory=dict, compare=False, repr=False)
 
@@ -70,6 +71,12 @@ class Following(Protocol):
     def last(self) -> int:
         """Return the last ledger there is."""
 
+    def times_counted(self) -> int:
+        """Return how often what it has was counted from the beginning."""
+
+    def recount(self) -> Part | None:
+        """Return all that there is, after it was counted again."""
+
     def place(self, origin: str) -> int:
         """Return the ledger that an answer begins behind."""
 
@@ -91,6 +98,7 @@ class Channel:
 
     def __init__(self, tail: Following, encode: Encode, apart: Executor | None = None) -> None:
         self.tail = tail
+        self.counted = tail.times_counted()  # before the position: what is counted meanwhile comes again
         self.position = tail.place("latest")
         self._encode = encode
         self._apart = apart  # a thread of its own: no request can keep the live edge waiting
@@ -103,12 +111,24 @@ class Channel:
     async def advance(self) -> None:
         """Deliver what has come."""
         loop = asyncio.get_running_loop()
+        if self.tail.times_counted() != self.counted and (made := await self.recounted()):
+            self.counted = made.counted
+            self._deliver(made)
         is_all = self.tail.last() <= self.position
         while self._failure is None and not is_all:
             found, is_all = await loop.run_in_executor(self._apart, self._some, self.position, LAST_POSSIBLE)
             for made in found:
                 self._deliver(made)
                 await asyncio.sleep(0)  # what clients say is heard meanwhile
+
+    async def recounted(self) -> Delivery | None:
+        """Return all that there is, as it was counted last."""
+        return await asyncio.get_running_loop().run_in_executor(self._apart, self._whole)
+
+    def _whole(self) -> Delivery | None:
+        counted = self.tail.times_counted()
+        part = self.tail.recount()
+        return None if part is None else self._made(part, counted)
 
     def _deliver(self, made: Delivery) -> None:
         self.position = made.part.last
@@ -192,11 +212,13 @@ class Channel:
         return found, False
 
     def _next(self, parts: Iterator[Part]) -> Delivery | None:
+        counted = self.tail.times_counted()
         part = next(parts, None)
-        if part is None:
-            return None
+        return None if part is None else self._made(part, counted)
+
+    def _made(self, part: Part, counted: int) -> Delivery:
         body = self._encode(part) if part.rows is not None else b""
-        return Delivery(replace(part, rows=None), body, self.tail.token(part.last))
+        return Delivery(replace(part, rows=None), body, self.tail.token(part.last), counted)
 
 
 class Channels:

@@ -48,6 +48,10 @@ class FiguresTail:
         counted = self._figures.of(self.request.name).ledgers(self.request.name)
         return counted.end if counted else 0
 
+    def times_counted(self) -> int:
+        """Return how often all windows were counted from the beginning."""
+        return self._figures.times_counted(self.request.name)
+
     def place(self, origin: str) -> int:
         """Return the ledger that an answer begins behind: earliest, latest, or where a token says."""
         if origin in (EARLIEST, LATEST):
@@ -75,6 +79,14 @@ class FiguresTail:
         rows: list[Any] = changed.to_batches()
         begun = after + 1 if after else found.ledgers.first
         yield Part(begun, found.ledgers.end, rows[0] if rows and changed.num_rows else None)
+
+    def recount(self) -> Part | None:
+        """Return every window that there is, as it is now; None where no ledger is counted."""
+        (found,) = self._figures.of(self.request.name).ask([self.request.question])
+        if found.ledgers is None:
+            return None
+        rows: list[Any] = found.rows.combine_chunks().to_batches()
+        return Part(found.ledgers.first, found.ledgers.end, rows[0] if rows else None, is_recount=True)
 
     def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return rows as REST writes them."""

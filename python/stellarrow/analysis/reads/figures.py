@@ -39,6 +39,7 @@ class _Count:
     last: int = 0
     closed_at: int = 0
     ledgers: LedgerSet = field(default_factory=LedgerSet)
+    counted: int = 1  # how often it was counted from the beginning
     rests_until: float = 0.0  # by time.monotonic(): when it may be counted again for older ledgers that came
 
 
@@ -59,6 +60,10 @@ class KeptFigures:
     def of(self, name: str) -> Analytics:
         """Return the figures of a name as they are now; others take their place when ledgers left."""
         return self._counts[NAMES[name].table].analytics
+
+    def times_counted(self, name: str) -> int:
+        """Return how often figures were counted from the beginning: again where ledgers left."""
+        return self._counts[NAMES[name].table].counted
 
     def answered(self, request: FiguresRequest) -> tuple[Answer, tuple[Absence, ...]]:
         """Return figures, and which ledgers up to their last one they lack: that left, or came late."""
@@ -147,6 +152,7 @@ class KeptFigures:
                 self._feed(fresh, part, is_last=is_last)
                 self._count_new()
         now = time.monotonic()
+        fresh.counted = self._counts[table].counted + 1
         fresh.rests_until = now + (_SHARE - 1) * (now - began)
         self._counts[table] = fresh
         self._changed.set()  # what left or came meanwhile is to be looked at, too

@@ -32,6 +32,9 @@ class Part:
     rows: pa.RecordBatch | None = field(default=None, repr=False)
     is_gap: bool = False
     absence: Absence | None = None  # where ledgers of a gap went, if that is known
+    is_recount: bool = (
+        False  # of figures that were counted again: all windows there are, in place of all before
+    )
 
 
 class Tail:
@@ -44,6 +47,14 @@ class Tail:
         self.question = question
         self._tables = tables
         self._columns = self.schema.names
+
+    def times_counted(self) -> int:
+        """Return 1: rows are never counted again."""
+        return 1
+
+    def recount(self) -> Part | None:
+        """Return None, as there is never one."""
+        return None
 
     def place(self, origin: str) -> int:
         """Return the ledger that an answer begins behind: earliest, latest, or where a token says."""

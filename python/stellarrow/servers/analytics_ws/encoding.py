@@ -58,6 +58,7 @@ def frames_of(made: Delivery, subscription: str, number: int, format_name: str) 
         "first_ledger": made.part.first,
         "last_ledger": made.part.last,
         "resume": made.resume,
+        **({"recounted": True} if made.part.is_recount else {}),
     }
     if format_name == "json":
         begun = json.dumps(head, separators=(",", ":")).encode()[:-1]

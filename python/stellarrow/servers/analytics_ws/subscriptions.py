@@ -36,7 +36,18 @@ class Subscription:
     """Rows of a table for one client; `number` is what Arrow's frames begin with."""
 
     __slots__ = (
-        *("asked", "number", "position", "_owner", "_socket", "_channels", "_channel", "_credit", "_key"),
+        *(
+            "asked",
+            "number",
+            "position",
+            "_counted",
+            "_owner",
+            "_socket",
+            "_channels",
+            "_channel",
+            "_credit",
+            "_key",
+        ),
         *("_woken", "_failure", "_told", "_task"),
     )
 
@@ -53,6 +64,7 @@ class Subscription:
         self.asked = asked
         self.number = number
         self.position = position
+        self._counted = channel.counted
         self._owner = owner
         self._socket = owner.socket
         self._channels = channels
@@ -125,13 +137,15 @@ class Subscription:
             if self.asked.mode == "latest" and self._socket.waiting > BEHIND_BYTES:
                 await self._wait_until_sent()
                 self._skip()
+            if self._counted != self._channel.counted and (made := await self._channel.recounted()):
+                self._write(made)
             await self._catch_up()
             while self._socket.is_open and self._channel.position < self.position:
                 await self._channel.moves(_LOOK_SECONDS)
             if self._credit is not None and self._credit <= 0:
                 await self._wait_for_credit()
                 continue
-            if self._channel.join(self, self.position):
+            if self._counted == self._channel.counted and self._channel.join(self, self.position):
                 return
 
     async def _catch_up(self) -> None:
@@ -167,7 +181,9 @@ class Subscription:
 
     def _write(self, made: Delivery) -> None:
         self.position = made.part.last
-        if not made.body:
+        if made.part.is_recount:
+            self._counted = made.counted
+        elif not made.body:
             if made.part.is_gap:
                 self._gap(made.part.first, made.part.last, **_went(made.part.absence))
                 return

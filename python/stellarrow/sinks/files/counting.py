@@ -43,7 +43,7 @@ def _counted(listing: Listing, part: LedgerRange, files: Iterator[Piece]) -> Row
 
 def _difference(listing: Listing, path: str, file: pa.NativeFile) -> Damaged | None:
     """Compare a file's bytes with its entry: rows of text that are cut, or changed, may still count."""
-    held = named_range(path, listing.shape.format.suffix)
+    held = named_range(path, *listing.shape.format.suffixes)
     try:
         for kept in held_files(listing, held) if held else ():
             if f"{listing.shape.folder}/{kept.path}" == path:

@@ -29,10 +29,10 @@ def file_name(ledgers: LedgerRange, suffix: str) -> str:
     return f"{ledgers.first:010d}-{ledgers.end:010d}{suffix}"
 
 
-def named_range(path: str, suffix: str | None = None) -> LedgerRange | None:
+def named_range(path: str, *suffixes: str) -> LedgerRange | None:
     """Return the ledgers a file's name tells; None where the name, or its suffix, is another."""
     match = _NAME.fullmatch(path.rpartition("/")[2])
-    if not match or (suffix is not None and match[3] != suffix):
+    if not match or (suffixes and match[3] not in suffixes):
         return None
     first, last = int(match[1]), int(match[2])
     return LedgerRange(first, last) if first <= last <= LAST_POSSIBLE else None

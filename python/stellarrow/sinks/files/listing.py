@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Final
 
 import pyarrow as pa
@@ -16,10 +16,10 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.again import again
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Departed, Record, record_path, records_folder
-from stellarrow.sinks.files.layout import MANIFEST, file_name, named_range, superseded, trusted
+from stellarrow.sinks.files.layout import MANIFEST, named_range, superseded, trusted
 from stellarrow.sinks.files.manifest import LARGEST, SUFFIX, Entry, entry_path
 from stellarrow.sinks.files.range_writer import Shape
-from stellarrow.storage.files import FileStore, Found
+from stellarrow.storage.files import FileStore, Found, Gone
 
 _ENDINGS: Final = ("parquet", "jsonl", "csv")
 _LATER: Final = ("format", "codec", "partition")  # facts that the first files did not tell
@@ -51,10 +51,11 @@ class Listing:
         """Return the ranges that are there, from this ledger on at least, as they were written."""
         whole = self.shape.partition is None
         folder = self.shape.folder if whole else self.entries_folder
-        suffix = self.shape.format.suffix if whole else SUFFIX
+        suffixes = self.shape.format.suffixes if whole else (SUFFIX,)
         there = self.store.list(folder, after=f"{after - 1:010d}-9" if after else "")
         # What has another name is not ours: nobody reads it, and check tells of it.
-        return [ledgers for file in there if (ledgers := named_range(file.path, suffix))]
+        named = (named_range(file.path, *suffixes) for file in there)
+        return [*dict.fromkeys(ledgers for ledgers in named if ledgers)]
 
     def entered(self) -> list[LedgerRange]:
         """Return the ranges that have an entry in the manifest, by the entries' names."""
@@ -68,9 +69,41 @@ class Listing:
 
     def files(self, ledgers: LedgerRange) -> list[str]:
         """Return the paths of a range's files."""
-        whole = self.shape.partition is None
-        paths = [self.shape.path(ledgers)] if whole else [file.path for file in self.entry(ledgers).files]
+        whole = self.shape.partition is None and len(self.shape.format.suffixes) == 1
+        paths = [self.shape.path(ledgers)] if whole else self._named(ledgers)
         return [f"{self.shape.folder}/{path}" for path in paths]
+
+    def _named(self, ledgers: LedgerRange) -> list[str]:
+        try:
+            return [file.path for file in self.entry(ledgers).files]
+        except Gone:
+            if self.shape.partition:
+                raise
+            return [self.unentered(ledgers)]
+
+    def unentered(self, ledgers: LedgerRange) -> str:
+        """Return the path of a range's one file where no entry tells it."""
+        names = self.shape.names(ledgers)
+        if len(names) == 1:
+            return names[0]
+        there = {file.path.rpartition("/")[2] for file in self.store.list(self.shape.folder)}
+        return next((name for name in names if name in there), names[0])
+
+    def doubled(self) -> dict[str, LedgerRange]:
+        """Return the files of ranges that are there under another name, which their entry has: by path."""
+        if len(self.shape.format.suffixes) == 1:
+            return {}
+        held: dict[tuple[str, LedgerRange], list[str]] = {}
+        for file in self.store.list(self.shape.folder, deep=True):
+            folder = file.path.rpartition("/")[0]
+            if ledgers := named_range(file.path, *self.shape.format.suffixes):
+                held.setdefault((folder, ledgers), []).append(file.path)
+        found: dict[str, LedgerRange] = {}
+        for (_, ledgers), paths in held.items():
+            if len(paths) > 1:
+                with suppress(Gone):  # merged, or archived, just now
+                    found |= dict.fromkeys({*paths} - {*self.files(ledgers)}, ledgers)
+        return found
 
     def ranges(self, *, after: int = 0) -> LedgerSet:
         return LedgerSet(self.parts(after=after))
@@ -126,7 +159,7 @@ class Listing:
                 return
 
     def _facts(self, ledgers: LedgerRange) -> Mapping[str, str]:
-        path = f"{self.shape.folder}/{file_name(ledgers, self.shape.format.suffix)}"
+        path = f"{self.shape.folder}/{self.unentered(ledgers)}"
         with readable(self.store, path), self.store.read(path) as file:
             return self.shape.format.facts(file)
 
@@ -175,7 +208,7 @@ class Listing:
         found = []
         for file in files:
             folder = file.path.removeprefix(f"{self.shape.folder}/").rpartition("/")[0]
-            ledgers = named_range(file.path, self.shape.format.suffix)
+            ledgers = named_range(file.path, *self.shape.format.suffixes)
             if "=" in folder and "/" not in folder and ledgers and ledgers not in there:
                 found.append(file)
         return found

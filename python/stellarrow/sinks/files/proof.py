@@ -36,16 +36,17 @@ def held_files(listing: Listing, ledgers: LedgerRange) -> tuple[KeptFile, ...]:
     except Gone:
         if shape.partition:
             raise
-        return (KeptFile(shape.path(ledgers), -1, -1, ""),)
+        return (KeptFile(listing.unentered(ledgers), -1, -1, ""),)
     path = f"{listing.store}/{entry_path(shape.folder, ledgers)}"
     if entry.ledgers != ledgers:
         raise damaged(path, f"has the name of another range: it is of ledgers {entry.ledgers}")
     names = [file.path for file in entry.files]
-    if shape.partition is None and names != [shape.path(ledgers)]:
+    known = shape.names(ledgers)
+    if shape.partition is None and (len(names) != 1 or names[0] not in known):
         raise damaged(path, f"does not name the file {shape.path(ledgers)}")
     for name in names:
         folder, _, file = name.rpartition("/")
-        if file != shape.path(ledgers) or bool(folder) != bool(shape.partition) or names.count(name) > 1:
+        if file not in known or bool(folder) != bool(shape.partition) or names.count(name) > 1:
             raise damaged(path, f"names {name}, which is no file of this range")
     listing.compare(entry.facts)
     return entry.files

@@ -51,6 +51,10 @@ class Shape:
         name = file_name(ledgers, self.format.suffix)
         return f"{folder}/{name}" if folder else name
 
+    def names(self, ledgers: LedgerRange) -> list[str]:
+        """Return what a range's file may be called: as it was written, and as it was compressed since."""
+        return [file_name(ledgers, suffix) for suffix in self.format.suffixes]
+
 
 def shape_of(
     kept: Table,
@@ -153,6 +157,12 @@ class RangeFiles:
             file.upload.place(f"{self._shape.folder}/{self._shape.path(ledgers, folder)}")
         enter(self._store, self._shape, ledgers, files, new=False)
         self._index(ledgers)
+
+    def place_beside(self, ledgers: LedgerRange) -> None:
+        """Put the ended files beside those of other names with the same rows; the entry names them then."""
+        for folder, file in sorted(self._files.items()):
+            file.upload.place(f"{self._shape.folder}/{self._shape.path(ledgers, folder)}")
+        enter(self._store, self._shape, ledgers, self.kept(ledgers), new=False)
 
     def _index(self, ledgers: LedgerRange) -> None:
         """Write the index of what was placed: last, as all holds without it."""

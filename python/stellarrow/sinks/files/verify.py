@@ -26,6 +26,7 @@ from stellarrow.storage.irregular import Irregular
 
 _ABANDONED: Final = 3_600  # seconds after which a file without an entry is not about to get one
 _WITHIN: Final = "lies within a wider range: compact removes it"
+_DOUBLED: Final = "is here under another name, which counts: stellarrow lifecycle run removes it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +85,16 @@ def _checked(listing: Listing) -> Iterator[Fault | Sound | Foreign]:
     for orphan in listing.orphans() if listing.shape.partition else ():
         answer.add(orphan.path)
         yield Fault(orphan.path, "no entry of the manifest names it: its writer died, or is at it", None)
+    for path in listing.doubled():
+        answer.add(path)
+        yield Fault(path, _DOUBLED, None)
     indexes = index_names(listing)
     answer |= indexes.keys()  # also of a range that is there no more: the next writer sweeps it
     yield from _indexes(listing, {path: part for path, part in indexes.items() if part in ranges - damaged})
     files = listing.store.list(folder, deep=True)
     late = {*listing.parts(), *listing.entered()} - ranges  # written meanwhile: the next check reads them
     answer |= {entry_path(folder, ledgers) for ledgers in late}
-    names = {listing.shape.path(ledgers) for ledgers in damaged | late}
+    names = {name for ledgers in damaged | late for name in listing.shape.names(ledgers)}
     for file in files:
         if file.path not in answer and file.path.rpartition("/")[2] not in names:
             yield Foreign(file.path)
@@ -187,7 +191,7 @@ def _paths(listing: Listing, ledgers: LedgerRange) -> list[str]:
     entry = entry_path(shape.folder, ledgers)
     index = [index_path(shape.folder, ledgers)] if shape.is_indexed else []
     if shape.partition is None:
-        return [f"{shape.folder}/{shape.path(ledgers)}", entry, *index]
-    name = shape.path(ledgers)
+        return [*(f"{shape.folder}/{name}" for name in shape.names(ledgers)), entry, *index]
+    names = shape.names(ledgers)
     files = listing.store.list(shape.folder, deep=True)
-    return [entry, *(file.path for file in files if file.path.rpartition("/")[2] == name), *index]
+    return [entry, *(file.path for file in files if file.path.rpartition("/")[2] in names), *index]

@@ -119,7 +119,7 @@ dress(localStorage.getItem("stellarrow.theme"));
 
 /** What a reader should know beside the word: what is shown is old, and why. */
 function said(state, status) {
-  const shown = status ? ` What is shown is as of ledger ${count(status.as_of_ledger)}.` : "";
+  const shown = status?.as_of_ledger ? ` What is shown is as of ledger ${count(status.as_of_ledger)}.` : "";
   if (state === "lost") return `The service does not answer; this page asks again by itself.${shown}`;
   if (state === "stale" && status?.following?.trouble) return `No new ledgers come: ${status.following.trouble}`;
   return "";
@@ -137,7 +137,7 @@ watch(({ state, status }) => {
   pill.title = status?.following?.trouble ?? (status?.closed_at ? `Newest ledger closed ${ago(status.lag_seconds)}` : "");
   if (status) {
     document.getElementById("about").textContent =
-      `${status.network ?? "Network not known"} · ledger ${count(status.as_of_ledger)} · stellarrow ${status.version}`;
+      `${status.network ?? "Network not known"} · ${status.as_of_ledger ? `ledger ${count(status.as_of_ledger)}` : "no ledger yet"} · stellarrow ${status.version}`;
   }
 });
 

@@ -1,6 +1,6 @@
 // Charts with uPlot, in the page's colours, as wide as what holds them.
 import { h } from "./dom.js";
-import { compact } from "./format.js";
+import { compact, time } from "./format.js";
 
 const HEIGHT = 220;
 const COLOURS = ["--first", "--second", "--third"];
@@ -30,6 +30,26 @@ function drawSoon(one) {
 
 const FEW = 800; // points that every width can show
 const MANY = 4; // points that one pixel shows at most: the first, the lowest, the highest, the last
+
+const DAY = 86_400;
+
+/** Times of an axis as all other times here are written: in UTC, the day where it begins. */
+function inUtc(_, moments) {
+  let day = "";
+  return moments.map((one) => {
+    const [date, clock] = time(one * 1_000).split(" ");
+    const text = one % DAY === 0 && moments[1] - moments[0] >= DAY ? date : date === day ? clock.slice(0, 5) : `${clock.slice(0, 5)}\n${date}`;
+    day = date;
+    return text;
+  });
+}
+
+/** Room for the first and the last bar. */
+function beside(plot, low, high) {
+  const xs = plot.data[0];
+  const half = xs.length > 1 ? (high - low) / (xs.length - 1) / 2 : 30;
+  return [low - half, high + half];
+}
 
 /**
  * Take from columns of more points than pixels can show those that are seen: in one pass over each series, the first,
@@ -69,6 +89,7 @@ export function seen(columns, width) {
  */
 export function chart({ label, series, x = "ledger", even = false, write = compact }) {
   const element = h("div", { class: "chart", role: "img", "aria-label": label });
+  const hasBars = series.some((one) => one.kind === "bars");
   let plot = null;
   let held = null; // as they were given
   let shown = null; // what of it is drawn
@@ -80,15 +101,15 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     return {
       width: wide(),
       height: HEIGHT,
-      scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
+      scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}), ...(x === "time" && hasBars ? { range: beside } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [
-        { ...axis, values: x === "time" ? undefined : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90 },
+        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90 },
         { ...axis, size: 56, values: (_, values) => values.map(write) },
       ],
       series: [
-        x === "time" ? { label: "time" } : { label: "ledger", value: (_, value) => (value === null ? "—" : value.toLocaleString("en")) },
+        x === "time" ? { label: "time (UTC)", value: (_, value) => (value === null ? "—" : time(value * 1_000)) } : { label: "ledger", value: (_, value) => (value === null ? "—" : value.toLocaleString("en")) },
         ...series.map((one, place) => {
           const stroke = colour(COLOURS[place % COLOURS.length]);
           const bars = one.kind === "bars" ? { paths: globalThis.uPlot.paths.bars({ size: [0.8, 40] }), fill: stroke } : {};
@@ -101,6 +122,16 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     };
   }
 
+  /** Say in words what the picture shows: where it begins and ends, and the newest value of each series. */
+  function tell() {
+    const [xs, ...all] = held;
+    if (!xs.length) return;
+    const at = (one) => (x === "time" ? `${time(Number(one) * 1_000)} UTC` : `ledger ${one.toLocaleString("en")}`);
+    const last = xs.length - 1;
+    const values = all.map((one, place) => `${series[place].name} ${one[last] === null || one[last] === undefined ? "none" : write(Number(one[last]))}`);
+    element.setAttribute("aria-label", `${label}, ${at(xs[0])} to ${at(xs[last])}; newest: ${values.join(", ")}`);
+  }
+
   const wide = () => Math.max(200, element.clientWidth);
 
   function make() {
@@ -109,6 +140,7 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     if (held && element.isConnected) {
       shown = held[0].length > FEW ? seen(held, wide()) : held;
       plot = new globalThis.uPlot(options(), shown, element);
+      tell();
     }
     rest();
   }
@@ -133,6 +165,7 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
   const again = () => {
     shown = held[0].length > FEW ? seen(held, wide()) : held;
     plot?.setData(shown);
+    tell();
     rest();
   };
 

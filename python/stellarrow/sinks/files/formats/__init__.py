@@ -27,7 +27,8 @@ class Format(Protocol):
 
     name: str
     codec: str
-    suffix: str
+    suffix: str  # of what it writes
+    suffixes: tuple[str, ...]  # of all that it reads: lines may have been compressed since they were written
     block: int | None  # rows that are written at once; None where that does not show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:

@@ -36,11 +36,11 @@ class Csv(TextFormat):
 
     name = "csv"
 
-    def __init__(self, codec: str | None = None) -> None:
-        super().__init__(codec, suffix=".csv", told="CSV")
+    def __init__(self, codec: str | None = None, *, is_packed: bool = False) -> None:
+        super().__init__(codec, suffix=".csv", told="CSV", is_packed=is_packed)
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:
-        return _Writing(compressing(out, self.codec), schema)
+        return _Writing(compressing(out, self.codec, is_packed=self.is_packed), schema)
 
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None

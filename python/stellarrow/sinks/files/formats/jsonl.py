@@ -37,11 +37,11 @@ class JsonLines(TextFormat):
 
     name = "jsonl"
 
-    def __init__(self, codec: str | None = None) -> None:
-        super().__init__(codec, suffix=".jsonl", told="JSON lines")
+    def __init__(self, codec: str | None = None, *, is_packed: bool = False) -> None:
+        super().__init__(codec, suffix=".jsonl", told="JSON lines", is_packed=is_packed)
 
     def begin(self, out: Any, schema: pa.Schema) -> _Writing:  # noqa: ARG002  rows tell theirs
-        return _Writing(compressing(out, self.codec))
+        return _Writing(compressing(out, self.codec, is_packed=self.is_packed))
 
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None

@@ -43,10 +43,11 @@ class Parquet:
     """The format Parquet, compressed with zstd unless told."""
 
     name = "parquet"
-    block = _ROWS_A_GROUP
+    block: int | None = _ROWS_A_GROUP
 
     def __init__(self, codec: str | None = None, *, level: int = _ZSTD_LEVEL) -> None:
         self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
+        self.suffixes: tuple[str, ...] = (self.suffix,)
         self._level = level
 
     def sort_by(self, schema: pa.Schema) -> str | None:

@@ -12,20 +12,31 @@ import pyarrow.compute as pc
 from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 
+ZSTD: Final = "zstd"
+_LEVEL: Final = 9  # of what is compressed once, after it was written
+_FRAME: Final = 4 << 20  # bytes of text that are compressed at once
+_MAGIC: Final = bytes.fromhex("28b52ffd")  # RFC 8878: how a frame of zstd begins
+_PACKABLE: Final = ("none", "gzip", "lz4")
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
 _BLOCK: Final = 16_384  # rows whose text stays near the processor
 
 
 class TextFormat:
-    """A format of lines, not compressed unless told; rows stay in the order of the ledgers."""
+    """A format of lines, not compressed unless told; rows stay in the order of the ledgers.
+
+    One that `is_packed` writes what was written before, compressed anew and as far as is worth it.
+    """
 
     name: str
     block: int | None = None
 
-    def __init__(self, codec: str | None, *, suffix: str, told: str) -> None:
+    def __init__(self, codec: str | None, *, suffix: str, told: str, is_packed: bool = False) -> None:
+        self.is_packed = is_packed
         suffixes = {name: suffix + behind for name, behind in _CODECS.items()}
         self.codec, self.suffix = codec_of(codec, suffixes, told)
-        if self.codec != "none":
+        packed = (suffixes[ZSTD],) if self.codec in _PACKABLE else ()
+        self.suffixes = (self.suffix, *packed)
+        if self.codec != "none" or is_packed:
             self.block = _BLOCK  # what is compressed at once may show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
@@ -38,8 +49,10 @@ class TextFormat:
         return b""
 
 
-def compressing(out: Any, codec: str) -> Any:
+def compressing(out: Any, codec: str, *, is_packed: bool = False) -> Any:
     """Return what takes text, in a few large pieces: as it lies where it is not compressed."""
+    if is_packed:
+        return pa.PythonFile(_Packing(buffered(out)), mode="w")
     return _Plain(out) if codec == "none" else pa.CompressedOutputStream(buffered(out), codec)
 
 
@@ -57,7 +70,44 @@ class _Plain:
 
 
 def decompressing(file: pa.NativeFile, codec: str) -> Any:
+    """Return the text of a file: one that was compressed since it was written begins as no other does."""
+    if codec in _PACKABLE:
+        begun = file.tell()
+        codec = ZSTD if file.read(len(_MAGIC)) == _MAGIC else codec
+        file.seek(begun)
     return file if codec == "none" else pa.CompressedInputStream(file, codec)
+
+
+class _Packing:
+    """Compresses text for good: Arrow's own streams know one level, the fastest."""
+
+    closed = False
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+        self._codec = pa.Codec(ZSTD, compression_level=_LEVEL)
+        self._held = bytearray()
+        self._has_begun = False
+
+    def write(self, data: Any) -> int:
+        self._held += data
+        if len(self._held) >= _FRAME:
+            self._pack()
+        return len(data)
+
+    def _pack(self) -> None:
+        self._out.write(self._codec.compress(bytes(self._held)))
+        self._held.clear()
+        self._has_begun = True
+
+    def flush(self) -> None:
+        """Keep what is too little to compress well."""
+
+    def close(self) -> None:
+        if self._held or not self._has_begun:  # no text is a frame, too
+            self._pack()
+        self._out.close()
+        self.closed = True
 
 
 def chosen(schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:

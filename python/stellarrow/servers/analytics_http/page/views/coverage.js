@@ -70,7 +70,7 @@ function service(status, health) {
   const parts = Object.values(health?.components ?? {});
   return card("Service", {},
     h("dl", { class: "figures" },
-      figure("Health", health?.status ?? "not told"), figure("Newest ledger", count(status.as_of_ledger), status.lag_seconds === null ? null : `closed ${ago(status.lag_seconds)}`),
+      figure("Health", health?.status ?? "not told"), figure("Newest ledger", status.as_of_ledger ? count(status.as_of_ledger) : "none yet", status.lag_seconds === null ? null : `closed ${ago(status.lag_seconds)}`),
       figure("In memory", bytes(status.hot_bytes)), health?.uptime !== undefined && figure("Up for", ago(health.uptime).replace(" ago", "")), figure("Version", status.version)),
     parts.length > 0 && table({
       caption: "Parts of the service", columns: [{ name: "Part", kind: "" }, { name: "State", kind: "" }, { name: "Message", kind: "wrap" }],

@@ -30,19 +30,29 @@ export async function view(page, _words, signal) {
   const place = h("div", {});
   const state = h("span", { class: "note", role: "status" }, "New rows appear by themselves.");
   let paused = false;
+  let hasOlder = false;
+  function wait(why) {
+    paused = true;
+    pause.textContent = "Go on";
+    state.textContent = why;
+  }
   const pause = h("button", { type: "button", onclick: () => {
-    paused = !paused;
-    pause.textContent = paused ? "Go on" : "Pause";
-    state.textContent = paused ? "Paused: new rows wait." : "New rows appear by themselves.";
+    if (!paused) return wait("Paused: new rows wait.");
+    if (hasOlder) return dispatchEvent(new PopStateEvent("popstate")); // from the newest again: no row is left out between
+    paused = false;
+    pause.textContent = "Pause";
+    state.textContent = "New rows appear by themselves.";
   } }, "Pause");
   fill(page, h("div", { class: "head" }, h("h1", {}, "Feed")), form(kinds, name, kind, asked),
     card(kind.name, {}, h("div", { class: "row" }, pause, state), place));
-  let reach = status.tables[name].last_ledger ?? 0;
   const path = `/v1/tables/${name}/rows`;
-  fill(place, await paged(path, filters, {
+  const shown = await paged(path, filters, {
+    onOlder: () => { hasOlder = true; wait("Paused while you read older rows."); },
     signal, cells: kind.cells, columns: kind.columns,
     render: (rows) => kind.render(rows, `${kind.name}, the newest first`, "Nothing fits these filters so far."),
-  }));
+  });
+  fill(place, shown);
+  let reach = shown.asOf;
   let busy = false;
   signal.addEventListener("abort", watch(async ({ status: now }) => {
     const last = now?.tables[name]?.last_ledger ?? 0;

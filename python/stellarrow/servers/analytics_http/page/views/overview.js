@@ -18,7 +18,7 @@ export async function view(page, _words, signal) {
   const status = await current();
   if (!status.as_of_ledger) {
     fill(page, h("h1", {}, "Waiting for the first ledger"),
-      h("p", { class: "notice" }, status.following?.trouble ?? "The service is up, and no ledger has come yet. This page goes on by itself when one does."));
+      h("p", { class: "notice" }, "The service is up, and no ledger has come yet. This page goes on by itself when one does."));
     const off = watch(({ status: now }) => {
       if (now?.as_of_ledger && !signal.aborted) { off(); view(page, [], signal); }
     });
@@ -138,7 +138,7 @@ function totals(held, most) {
 function draw(state, status, parts, has) {
   drawLedgers(state, status, parts, has);
   if (has("token_transfers")) drawTransfers(state, parts, status.as_of_ledger);
-  if (has("contract_events")) bars(parts.contracts, totals(state.events, 8), (one) => contract(one.id), "events", "No contract has emitted an event in these ledgers.");
+  if (has("contract_events")) bars(parts.contracts, totals(state.events, 8), (one) => contract(one.id), "event", "No contract has emitted an event in these ledgers.");
 }
 
 function drawLedgers(state, status, parts, has) {
@@ -189,7 +189,7 @@ function drawTransfers(state, parts, last) {
   parts.volume.draw([numbers, numbers.map((one) => charted(state.transfers.get(one)?.get("native")?.moved ?? 0n))]);
   bars(parts.assets, totals(state.transfers, 8),
     (one) => h("a", { class: "asset", href: `/assets/${encodeURIComponent(one.id)}`, title: one.id }, one.name, one.issuer && h("span", { class: "dim" }, ` ${shortened(one.issuer)}`)),
-    "transfers", "Nothing was transferred in these ledgers.");
+    "transfer", "Nothing was transferred in these ledgers.");
   const body = parts.feed.querySelector("tbody");
   if (!body) {
     fill(parts.feed, transferTable(state.feed, "The latest transfers", "Nothing was transferred in these ledgers."),
@@ -212,7 +212,7 @@ function bars(place, found, name, noun, empty) {
   const most = Math.max(1, ...found.map((one) => one.count));
   const made = found.map((one) => {
     const bar = place.bars.get(one.id) ?? newBar(name(one));
-    const text = `${count(one.count)} ${noun}`;
+    const text = `${count(one.count)} ${noun}${one.count === 1 ? "" : "s"}`;
     const part = `${(100 * one.count) / most}%`;
     if (bar.number.textContent !== text) bar.number.textContent = text;
     if (bar.part !== part) bar.track.style.setProperty("--part", bar.part = part);

@@ -2,8 +2,8 @@
 import { fill, h, tr } from "../dom.js";
 import { json } from "../api.js";
 
-/** Show rows of a path, newest first; `render` makes the table of the first page, `cells` further rows. */
-export async function paged(path, parameters, { render, cells, columns, signal }) {
+/** Show rows of a path, newest first; `render` makes the table of the first page, `cells` further rows; `onOlder` is called where somebody asks for those. */
+export async function paged(path, parameters, { render, cells, columns, signal, onOlder }) {
   const place = h("div", {});
   let answer = await json(path, { order: "desc", limit: 25, ...parameters }, { signal });
   const more = h("button", { type: "button" }, "Older rows");
@@ -17,6 +17,7 @@ export async function paged(path, parameters, { render, cells, columns, signal }
   tell();
   more.addEventListener("click", async () => {
     more.disabled = true;
+    onOlder?.();
     try {
       answer = await json(path, { order: "desc", limit: 25, ...parameters, cursor: answer.next_cursor }, { signal });
       shown.querySelector("tbody").append(...answer.rows.map((row) => tr(cells(row), columns)));
@@ -28,5 +29,6 @@ export async function paged(path, parameters, { render, cells, columns, signal }
     more.disabled = false;
     if (!answer.next_cursor) more.remove();
   });
+  place.asOf = answer.as_of_ledger;
   return fill(place, shown, h("div", { class: "row" }, answer.next_cursor && more, known), left);
 }

@@ -3,11 +3,11 @@ import { h, table } from "../dom.js";
 import { account, amount, asset, contract, decimalsOf, ledger, shortened, when } from "../format.js";
 
 export const TRANSFER_COLUMNS = [
-  { name: "Ledger", kind: "number" }, { name: "Closed (UTC)", kind: "" }, { name: "Event", kind: "" },
+  { name: "Ledger", kind: "number" }, { name: "Closed (UTC)", kind: "clock" }, { name: "Event", kind: "" },
   { name: "Amount", kind: "number" }, { name: "Asset", kind: "" }, { name: "From", kind: "" }, { name: "To", kind: "" },
 ];
 export const EVENT_COLUMNS = [
-  { name: "Ledger", kind: "number" }, { name: "Closed (UTC)", kind: "" }, { name: "Event", kind: "" },
+  { name: "Ledger", kind: "number" }, { name: "Closed (UTC)", kind: "clock" }, { name: "Event", kind: "" },
   { name: "Contract", kind: "" }, { name: "Transaction", kind: "" },
 ];
 
