@@ -73,7 +73,8 @@ def gathered(batches: list[pa.RecordBatch], schema: pa.Schema) -> Gathered:
 
 
 def plain(rows: pa.RecordBatch) -> list[dict[str, Any]]:
-    return rows.cast(PLAIN).to_pylist()
+    held: list[dict[str, Any]] = rows.cast(PLAIN).to_pylist()
+    return held
 
 
 @given(batches=arrivals(), schema=st.sampled_from([PLAIN, CODED]))

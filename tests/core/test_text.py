@@ -34,7 +34,8 @@ def check(rows: pa.RecordBatch) -> None:
 
 def written(text: pa.Buffer | None) -> bytes:
     assert text is not None, "the core knows no such columns"
-    return text.to_pybytes()
+    held: bytes = text.to_pybytes()
+    return held
 
 
 @pytest.mark.parametrize("name", NAMES)
