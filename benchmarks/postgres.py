@@ -84,9 +84,16 @@ def warm(server: PrivateServer) -> None:
         connection.execute("CREATE TABLE wide AS SELECT repeat('x', 900) FROM generate_series(1, 1200000)")
 
 
-def sunk(url: str, batches: list[sa.LedgerBatch], mode: str, *, partition: int = PARTITION) -> None:
+def sunk(
+    url: str,
+    batches: list[sa.LedgerBatch],
+    mode: str,
+    *,
+    partition: int = PARTITION,
+    profile: str | None = None,
+) -> None:
     with closing(
-        PostgresSink(url, TABLE, network="synthetic", mode=mode, partition_ledgers=partition)
+        PostgresSink(url, TABLE, network="synthetic", mode=mode, profile=profile, partition_ledgers=partition)
     ) as sink:
         for batch in batches:
             sink.write(batch)
@@ -139,6 +146,14 @@ def speeds(server: PrivateServer, ledgers: int, rounds: int, *, partition: int) 
             Case("backfill: indexes built, states, attached", BACKFILL_GOAL),
             lambda url, batches: sunk(url, batches, "backfill", partition=partition),
         ),
+        "lean live": (
+            Case("live, profile lean"),
+            lambda url, batches: sunk(url, batches, "live", partition=partition, profile="lean"),
+        ),
+        "lean backfill": (
+            Case("backfill, profile lean"),
+            lambda url, batches: sunk(url, batches, "backfill", partition=partition, profile="lean"),
+        ),
     }
     warm(server)
     for _ in range(rounds):
@@ -162,18 +177,19 @@ def server_cpu(server: PrivateServer) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def many_rows(server: PrivateServer, count: int) -> Iterator[str]:
+def many_rows(server: PrivateServer, count: int, profile: str) -> Iterator[str]:
     """Load many rows, ask, and write on."""
     url = fresh(server, "many")
-    before = _live_rate(fresh(server, "none"))
+    before = _live_rate(fresh(server, "none"), profile)
     began, ledger = time.perf_counter(), 10_000_000
-    with closing(PostgresSink(url, TABLE, network="synthetic", mode="backfill")) as sink:
+    with closing(PostgresSink(url, TABLE, network="synthetic", mode="backfill", profile=profile)) as sink:
         for batch in generated(count, first=ledger):
             sink.write(batch)
         sink.commit()
     seconds = time.perf_counter() - began
     rate = count / seconds
-    yield f"\n{count:,} rows of {CONTRACTS:,} contracts backfilled in {seconds:,.0f} s ({rate:,.0f} rows/s)\n"
+    loaded = f"{count:,} rows of {CONTRACTS:,} contracts backfilled in {seconds:,.0f} s ({rate:,.0f} rows/s)"
+    yield f"\nprofile {profile}: {loaded}\n"
     yield "| query | ms, median of 20 | worst | goal |"
     yield "|---|---:|---:|---|"
     with psycopg.connect(url, autocommit=True) as connection:
@@ -183,7 +199,7 @@ def many_rows(server: PrivateServer, count: int) -> Iterator[str]:
         )
         for name, sql, parameters in _questions():
             yield _asked(connection, name, sql, parameters)
-    after = _live_rate(url)
+    after = _live_rate(url, profile)
     kept = after / before
     yield (
         f"\nlive into these: {after:,.0f} rows/s, into none: {before:,.0f}: {kept:.2f}"
@@ -201,6 +217,10 @@ def _questions() -> Iterator[tuple[str, str, list[list[object]]]]:
     yield "get_balance_history, any contract", history, [[one] for one in spread]
     state = "SELECT * FROM contract_data.current_states WHERE contract_id = %s"
     yield "the latest state of a contract", state, [[one] for one in spread]
+    held = "SELECT * FROM contract_data.current_states WHERE balance_holder = %s ORDER BY balance DESC"
+    yield "what a contract holds now", held, [[one] for one in spread]
+    moved = "SELECT * FROM contract_data.entries WHERE contract_id = %s AND balance_holder = %s"
+    yield "balance history of a holder", moved, [[contract_id(HOT), one] for one in spread]
 
 
 def _asked(connection: psycopg.Connection, name: str, sql: str, parameters: list[list[object]]) -> str:
@@ -216,12 +236,12 @@ def _asked(connection: psycopg.Connection, name: str, sql: str, parameters: list
     )
 
 
-def _live_rate(url: str) -> float:
+def _live_rate(url: str, profile: str) -> float:
     rates = []
     for first in (50_000_000, 50_001_000, 50_002_000):
         batches = list(generated(100_000, first=first, seed=first))
         began = time.perf_counter()
-        sunk(url, batches, "live")
+        sunk(url, batches, "live", profile=profile)
         rates.append(100_000 / (time.perf_counter() - began))
     return statistics.median(rates)
 
@@ -258,6 +278,7 @@ def main() -> None:
     parser.add_argument("--partition", type=int, default=PARTITION, help="ledgers")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=10_000_000, help="for the queries; 0 leaves them out")
+    parser.add_argument("--profile", default="full", choices=("full", "lean"), help="for the queries")
     parser.add_argument("--folder", type=Path, default=None, help="for the database")
     chosen = parser.parse_args()
     answer = machine.describe()
@@ -269,7 +290,7 @@ def main() -> None:
                 speeds(server, chosen.ledgers, chosen.rounds, partition=chosen.partition),
                 memory(server, min(chosen.ledgers, 600)),
             ]
-            for part in [*parts, many_rows(server, chosen.rows)] if chosen.rows else parts:
+            for part in [*parts, many_rows(server, chosen.rows, chosen.profile)] if chosen.rows else parts:
                 for line in part:
                     print(line, flush=True)
     print(

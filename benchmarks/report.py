@@ -122,7 +122,7 @@ def threads_row(measured: Threads) -> list[str]:
     ]  # fmt: skip
 
 
-def startup_section(imports: Sequence[Times], first: Times) -> Iterator[str]:
+def startup_section(imports: Sequence[Times], first: Times, commands: Sequence[Times]) -> Iterator[str]:
     """Yield the table of a fresh interpreter; the import is judged by what it adds to a bare one."""
     yield "## A fresh interpreter\n"
     bare, *_, ours = imports
@@ -131,6 +131,8 @@ def startup_section(imports: Sequence[Times], first: Times) -> Iterator[str]:
         added = Times("stellarrow's import alone", tuple(taken - bare.median for taken in ours.ms))
         rows.append(times_row(added, startup.IMPORT_GOAL_MS))
     rows.append(times_row(first, startup.FIRST_CALL_GOAL_MS))
+    goals = (startup.VERSION_GOAL_MS, startup.EXTRACT_GOAL_MS)
+    rows += [times_row(one, goal) for one, goal in zip(commands, goals, strict=True)]
     yield table(("", "ms median", "best", "goal", "reached"), rows)
 
 

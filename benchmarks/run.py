@@ -84,8 +84,9 @@ class Run:
         say("fresh interpreters")
         imports = startup.imports(repeat=self.effort.starts)
         first = startup.first_call(section.corpus, repeat=self.effort.starts)
-        self.results["startup"] = [asdict(times) for times in (*imports, first)]
-        return report.startup_section(imports, first)
+        commands = startup.commands(repeat=self.effort.starts)
+        self.results["startup"] = [asdict(times) for times in (*imports, first, *commands)]
+        return report.startup_section(imports, first, commands)
 
     def memory(self, gigabytes: float) -> Iterator[str]:
         measured = watch(gigabytes, self.scratch, say=say)

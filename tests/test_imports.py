@@ -22,7 +22,7 @@ MODULES = {
 FLOORS = (
     ("net.redaction", "storage.paths"),
     ("errors",),
-    ("ledgers", "filter", "extras"),
+    ("ledgers", "filter", "extras", "plugged"),
     ("telemetry",),
     ("net", "protocols", "sql"),
     ("core",),
@@ -167,6 +167,25 @@ def test_the_names_of_stellarrow_pull_in_nothing_that_only_some_need() -> None:
 def test_telling_the_version_loads_no_arrow() -> None:
     code = "import stellarrow.cli\nstellarrow.cli.invoke(['--version'])"
     assert loaded(code).isdisjoint({"pyarrow", "numpy", "rich"})
+
+
+def test_extracting_files_into_files_loads_only_what_that_takes(
+    ledgers: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "lake.xdr").write_bytes(ledgers[0])
+    words = ["extract", f"{tmp_path}/lake.xdr", "--tables", "ledgers", "--to", f"parquet:{tmp_path}/out"]
+    words += ["--network", "synthetic", "--state-dir", str(tmp_path)]
+    code = f"import stellarrow.cli\nassert stellarrow.cli.invoke({words!r}) == 0"
+    found = loaded(code)
+    assert found.isdisjoint(
+        {"rich", "duckdb", "sqlglot", "pyarrow.dataset", "pyarrow.flight", "importlib.metadata"}
+    )
+    own = {name for name in found if name.startswith("stellarrow.")}
+    assert own.isdisjoint({"stellarrow.scanning", "stellarrow.verification", "stellarrow.backfilling"})
+    assert own.isdisjoint(
+        {"stellarrow.config.services", "stellarrow.config.analytics", "stellarrow.cli.dry_run"}
+    )
+    assert len(own) < 135, sorted(own)  # it was 122: each takes a millisecond of a start
 
 
 def loaded(code: str) -> set[str]:

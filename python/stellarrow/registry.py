@@ -11,7 +11,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,10 +20,13 @@ from stellarrow.errors import ConfigError, NetworkMismatch, nearest
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.credentials import SourceAccess
 from stellarrow.net.redaction import redacted_url
+from stellarrow.plugged import points
 from stellarrow.protocols import Located, SinkKind, SourceKind
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from stellarrow.net.resilience import Policy
     from stellarrow.protocols import Sink, Source
     from stellarrow.telemetry.metrics import Metrics  # its library is slow to import
@@ -169,8 +171,7 @@ STORES: Final = _listed(
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
     return tuple(
-        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point)
-        for point in sorted(entry_points(group=group), key=lambda point: point.name)
+        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point) for point in points(group)
     )
 
 

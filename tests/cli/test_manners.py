@@ -93,6 +93,51 @@ def test_a_failure_is_one_line_and_exit_code_1(stellarrow: Run, tmp_path: Path) 
     assert done.err == f"error: {tmp_path}/nowhere does not exist: name a file, a folder or a glob\n"
 
 
+# Every command that takes a place, with one that is not there.
+NOT_THERE = [
+    *(
+        "extract {} --tables ledgers",
+        "extract {}/*.xdr --tables ledgers",
+        "extract {} --tables ledgers --dry-run",
+    ),
+    *(
+        "extract {} --tables ledgers --verify",
+        "inspect {}",
+        "contract {id} --source {}",
+        "lake write {} --to {}2",
+    ),
+    *("lake check {}", "sql from-ledgers --data {}", "sql @volume-by-asset --source {} --ledgers 1:2"),
+    *(
+        "coverage {}",
+        "coverage parquet:{}",
+        "coverage duckdb:{}",
+        "coverage delta:{}",
+        "check {}",
+        "check parquet:{}",
+    ),
+    *("check duckdb:{}", "check delta:{}", "compact {}", "compact parquet:{}", "analytics serve --data {}"),
+    *(
+        "plan {} --shards 2 --to parquet:{}2 --tables ledgers",
+        "backfill {} --to parquet:{}2 --tables ledgers",
+    ),
+    "source serve --source {} --health-port :0 --grpc-address :0 --flight-address :0",
+]
+
+
+@pytest.mark.parametrize("line", NOT_THERE)
+def test_a_place_that_is_not_there_is_one_line_and_exit_code_1_with_every_command(
+    stellarrow: Run, tmp_path: Path, line: str
+) -> None:
+    contract = "CDLZFC3SYJYDZT7K67VZ75HPJVIEUVNIXF47ZG2FB2RMQQVU2HHGCYSC"
+    gone = str(tmp_path / "gone")
+    done = stellarrow(*(word.replace("{id}", contract).replace("{}", gone) for word in line.split()))
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: ")
+    assert done.err.count("\n") == 1
+    assert "gone" in done.err
+    assert [*tmp_path.iterdir()] == []
+
+
 def test_debug_shows_where_it_came_from(tmp_path: Path) -> None:
     with pytest.raises(sa.SourceUnavailable):
         invoke(["extract", str(tmp_path / "nowhere"), "--tables", "ledgers", "--debug"])

@@ -15,7 +15,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.cli.app import stellarrow as program
-from stellarrow.cli.output import progress_bar, result_table
+from stellarrow.cli.output import progress_figures, result_table
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.database import Database
 from stellarrow.pipeline.loop import Progress
@@ -157,19 +157,19 @@ def test_progress_is_never_whole_before_the_last_ledger_is_durable() -> None:
     seen = []
     for ledgers, last, committed in [(0, None, None), (996, 996, 500), (1_000, 1_000, 500)]:
         state.ledgers, state.last, state.committed = ledgers, last, committed
-        seen.append(progress_bar.percent(state))
+        seen.append(progress_figures.percent(state))
     assert seen == [0, 99, 99]
     state.committed = 1_000
-    assert progress_bar.percent(state) == 100
+    assert progress_figures.percent(state) == 100
     state.ledgers, state.quarantined = 998, 2
-    assert progress_bar.percent(state) == 100
+    assert progress_figures.percent(state) == 100
 
 
 def test_a_run_reports_once_more_when_all_is_durable(make_lake: Make, tmp_path: Path) -> None:
     seen: list[int] = []
 
     def note(state: Progress) -> None:
-        seen.append(progress_bar.percent(state))
+        seen.append(progress_figures.percent(state))
 
     sa.run(make_lake(), tables=["ledgers"], sinks=f"parquet:{tmp_path}/out", progress=note)
     assert seen[-1] == 100

@@ -11,9 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from stellarrow import registry
-from stellarrow.backfilling.plan import ShardNumber, shard_of
-from stellarrow.cli import dry_run, signals
-from stellarrow.cli.output import formatting, progress_bar, row_counts
+from stellarrow.cli import signals
+from stellarrow.cli.output import formatting, progress_bar
 from stellarrow.cli.output.outcome import Outcome
 from stellarrow.cli.typed_tables import typed_tables
 from stellarrow.config import Extract
@@ -28,10 +27,7 @@ from stellarrow.pipeline import loop
 from stellarrow.pipeline.commits import covered_ledgers
 from stellarrow.pipeline.dead_letters import FOLDER, DeadLetters
 from stellarrow.protocols import Aged, Listed, Measured, Shared, Sink, Source
-from stellarrow.sources.stdin import StdinSource
 from stellarrow.telemetry.trace_export import exported
-from stellarrow.verification.row_counts import RowCountComparison
-from stellarrow.verification.stored_tables import stored_tables
 
 _log: Final = logging.getLogger(__name__)
 _LISTED: Final = 100_000  # ledgers that a dry run looks for one by one
@@ -75,6 +71,8 @@ class Job:
     def choose_shard(self, sinks: Sequence[Sink]) -> None:
         """Want only the ledgers of the shard that is asked for, if one is."""
         if self._settings.shard:
+            from stellarrow.backfilling.plan import ShardNumber, shard_of  # noqa: PLC0415  few have shards
+
             number = ShardNumber.parse(self._settings.shard)
             self._wanted = shard_of(self._source, sinks, self.wanted(), number)
 
@@ -162,6 +160,8 @@ class Job:
 
     def estimate(self, sinks: Sequence[Sink]) -> Outcome:
         """Say what run would do; the time comes from extracting the first ledgers into a temporary folder."""
+        from stellarrow.sources.stdin import StdinSource  # noqa: PLC0415  a dry run alone asks
+
         if isinstance(self._source, StdinSource):
             raise ConfigError("stdin passes only once: save it to a file to try --dry-run")
         held = self._source.available()
@@ -192,6 +192,8 @@ class Job:
     def _foretold(self, missing: LedgerSet) -> tuple[float, int]:
         """Return the seconds and the bytes of XDR that all would take, by extracting a part of them."""
 
+        from stellarrow.cli import dry_run  # noqa: PLC0415  few are
+
         def extract(sample: LedgerSet) -> loop.Report:
             with TemporaryDirectory() as folder, ExitStack() as stack:
                 places = dry_run.stand_ins(self._settings.to, Path(folder))
@@ -213,6 +215,10 @@ class Job:
 
     def verify(self, sinks: Sequence[Sink]) -> Outcome:
         """Compare the rows of every ledger and table in the sinks with what the source makes of it."""
+        from stellarrow.cli.output import row_counts  # noqa: PLC0415  few verify, and it takes all of reading
+        from stellarrow.verification.row_counts import RowCountComparison  # noqa: PLC0415  as above
+        from stellarrow.verification.stored_tables import stored_tables  # noqa: PLC0415  as above
+
         wanted = self.wanted()
         covered = covered_ledgers(sinks) & wanted
         readable = covered & self._source.available()

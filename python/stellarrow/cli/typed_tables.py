@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,9 +15,10 @@ from stellarrow.core.tables import is_typed, table_names
 from stellarrow.core.typed import Code, SpecUnknown, target_of
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
-from stellarrow.pipeline.contract_specs import Learned, learned
 from stellarrow.protocols import Source
-from stellarrow.scanning.spec_places import full_name, given_specs, learn_from, pairs
+
+if TYPE_CHECKING:
+    from stellarrow.pipeline.contract_specs import Learned
 
 
 def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[Learned | None, list[str]]:
@@ -24,8 +26,14 @@ def typed_tables(source: Source, settings: Extract, network: Network) -> tuple[L
 
     A contract whose interface is not known is told on standard error.
     """
+    asked = table_names(",".join(settings.tables))
+    if not (settings.name or any(map(is_typed, asked))):
+        return None, asked
+    from stellarrow.pipeline.contract_specs import learned  # noqa: PLC0415  few extracts have typed tables
+    from stellarrow.scanning.spec_places import full_name, given_specs, learn_from, pairs  # noqa: PLC0415  as above
+
     names = pairs("--name", settings.name)
-    asked = [full_name(name, names) for name in table_names(",".join(settings.tables))]
+    asked = [full_name(name, names) for name in asked]
     if not any(map(is_typed, asked)):
         return None, asked
     given = given_specs(settings.spec, names)

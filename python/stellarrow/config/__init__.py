@@ -1,26 +1,8 @@
-"""Settings: one frozen class a service, read from a TOML file, the environment and flags."""
+"""Settings: one frozen class a service, read from a TOML file, the environment and flags.
 
-from stellarrow.config.analytics import Analytics
-from stellarrow.config.client import Client
-from stellarrow.config.lifecycle import Lifecycle
-from stellarrow.config.reading import find_file, read
-from stellarrow.config.security import Listening
-from stellarrow.config.services import SERVICES, Consumer, Extract, Processor, Source
-from stellarrow.config.settings import Settings
-from stellarrow.config.sink_server import SinkServer
+Each is imported when it is asked for: a command takes one of them, and all of them take time to make.
+"""
 
-__all__ = [
-    "SERVICES",
-    "Analytics",
-    "Client",
-    "Consumer",
-    "Extract",
-    "Lifecycle",
-    "Listening",
-    "Processor",
-    "Settings",
-    "SinkServer",
-    "Source",
-    "find_file",
-    "read",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

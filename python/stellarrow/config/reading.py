@@ -7,15 +7,15 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from stellarrow.config.older import Translated, Translator
-from stellarrow.config.security import Listening
-from stellarrow.config.services import SERVICES
 from stellarrow.config.settings import Setting, Settings, settings_of
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.redaction import redacted_text
 from stellarrow.storage.paths import local_path
+
+if TYPE_CHECKING:
+    from stellarrow.config.older import Translated
 
 FILE: Final = "stellarrow.toml"
 FILE_VARIABLE: Final = "STELLARROW_CONFIG"
@@ -48,10 +48,9 @@ def read(
     `file` is what find_file() found; a wrong value anywhere is a ConfigError, even one that is overridden.
     """
     environ = os.environ if environ is None else environ
-    name = next(name for name, one in SERVICES.items() if one is service)
     given: dict[str, tuple[Any, str]] = {}
     for key, text, origin in (
-        *((_from_yaml if is_yaml(Path(file)) else _from_file)(Path(file), name) if file else ()),
+        *(_from_some_file(Path(file), service) if file else ()),
         *_from_environment(environ, settings_of(service)),
         *((key, text, _flag(key)) for key, text in (flags or {}).items() if text is not None),
     ):
@@ -74,7 +73,7 @@ def find_file(
     A service that takes an older component's place is also told it by CONFIG_FILE, as that was.
     """
     environ = os.environ if environ is None else environ
-    is_older = any(SERVICES.get(name) is service for name in OLDER_COMPONENTS) if service else False
+    is_older = service is not None and environ.get(OLDER_VARIABLE) and _name(service) in OLDER_COMPONENTS
     variables = [FILE_VARIABLE, *([OLDER_VARIABLE] if is_older else [])]
     for origin, path in (("--config", named), *((name, environ.get(name)) for name in variables)):
         if path:
@@ -82,6 +81,21 @@ def find_file(
                 raise ConfigError(f"{origin} names {path}, which is no file: fix the path, or leave it out")
             return local_path(path)
     return Path(FILE) if Path(FILE).is_file() else None
+
+
+def _services() -> Mapping[str, type[Settings]]:
+    """Return the settings of every service: only a file is for all of them."""
+    from stellarrow.config.services import SERVICES  # noqa: PLC0415  it takes time to make them all
+
+    return SERVICES
+
+
+def _name(service: type[Settings]) -> str:
+    return next(name for name, one in _services().items() if one is service)
+
+
+def _from_some_file(path: Path, service: type[Settings]) -> Iterator[tuple[str, Any, str]]:
+    return (_from_yaml if is_yaml(path) else _from_file)(path, _name(service))
 
 
 def _flag(key: str) -> str:
@@ -123,11 +137,14 @@ def _variable(name: str) -> str:
 
 def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
+    from stellarrow.config.security import Listening  # noqa: PLC0415  as above
+
     held = _renamed(parsed(path))
     held.pop(QUERIES, None)
-    everywhere = sorted({key for one in SERVICES.values() for key in settings_of(one)})
-    own = settings_of(SERVICES[service])
-    sections = {**SERVICES, SHARED: Listening}
+    services = _services()
+    everywhere = sorted({key for one in services.values() for key in settings_of(one)})
+    own = settings_of(services[service])
+    sections = {**services, SHARED: Listening}
     for section, content in held.items():
         if isinstance(content, dict):
             if section not in sections:
@@ -137,7 +154,7 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
                 if _key(key) not in known:
                     raise _unknown(f"{path}, section [{section}], has {key!r}", "setting", key, sorted(known))
         elif _key(section) not in everywhere:
-            raise _unknown(f"{path} has {section!r}", "setting", section, [*everywhere, *SERVICES])
+            raise _unknown(f"{path} has {section!r}", "setting", section, [*everywhere, *services])
     top = {key: value for key, value in held.items() if not isinstance(value, dict)}
     named = ((held.get(section, {}), f"{path} [{section}]") for section in (SHARED, service))
     for content, place in ((top, f"{path}"), *named):
@@ -153,14 +170,15 @@ def is_yaml(path: Path) -> bool:
 
 def translated(path: Path, service: str) -> Translated:
     """Return what an older component's file says to the service in its place."""
-    from stellarrow.config.yaml_file import parse  # noqa: PLC0415  few have such a file
+    from stellarrow.config.older import Translator  # noqa: PLC0415  few have such a file
+    from stellarrow.config.yaml_file import parse  # noqa: PLC0415  as above
 
     component = OLDER_COMPONENTS.get(service, service)
-    return Translator(component, SERVICES[service], str(path)).translate(parse(path))
+    return Translator(component, _services()[service], str(path)).translate(parse(path))
 
 
 def _from_yaml(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
-    own = settings_of(SERVICES[service])
+    own = settings_of(_services()[service])
     for name, (value, key) in translated(path, service).given.items():
         if name in own:
             yield name, value, f"{key} in {path}"

@@ -7,6 +7,7 @@ from typing import Final
 
 from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
+from stellarrow.config.extract import NAMES, SPEC, SPECS, Extract
 from stellarrow.config.lifecycle import Lifecycle
 from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
 from stellarrow.config.security import Listening
@@ -22,15 +23,10 @@ from stellarrow.config.values import (
     TEXT,
     TRUTH,
     URL,
-    URLS,
     choice,
     number,
 )
 from stellarrow.net.address import Address
-
-_SPEC: Final = "Of typed tables: C…=FILE.wasm, the interface of a contract, or C…=stellar-asset."
-_SPECS: Final = "Of typed tables: where contracts' code is: an extract, a folder of .wasm, an RPC node."
-_NAMES: Final = "Short names of contracts, such as kale=C…, for typed:kale."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,9 +89,9 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         "TABLES",
         help="What sessions keep; typed:C… is a contract's own tables.",
     )
-    spec: tuple[str, ...] = setting(LIST, "", "SPEC", help=_SPEC)
-    specs: str | None = setting(TEXT, None, "SPECS", help=_SPECS)
-    name: tuple[str, ...] = setting(LIST, "", "CONTRACT_NAMES", help=_NAMES)
+    spec: tuple[str, ...] = setting(LIST, "", "SPEC", help=SPEC)
+    specs: str | None = setting(TEXT, None, "SPECS", help=SPECS)
+    name: tuple[str, ...] = setting(LIST, "", "CONTRACT_NAMES", help=NAMES)
     analytics_mb: int = setting(
         number(0), "192", "ANALYTICS_MB", help="Memory for figures over time windows; 0 keeps none."
     )
@@ -149,62 +145,6 @@ class Consumer(Listening, Flowctl, Reached, Ranged, Logged):
     )
     metrics_port: Address = setting(ADDRESS, ":9090", "METRICS_PORT", help="HTTP: health, metrics, stats.")
     max_retries: int = setting(number(0), "5", "MAX_RETRIES", help="Tries before a batch is given up.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extract(Reached, Stored, Logged):
-    """Ledgers out of a source into sinks."""
-
-    source: str | None = setting(URL, None, "SOURCE", help="A path, a glob, a URL, - for stdin, or a list.")
-    rpc: tuple[str, ...] = setting(RPC_URLS, "", help="RPC nodes: alone, or from where the source ends.")
-    tables: tuple[str, ...] = setting(LIST, "", help="Tables, as name or name@version, or all.")
-    spec: tuple[str, ...] = setting(LIST, "", help=_SPEC)
-    specs: str | None = setting(TEXT, None, help=_SPECS)
-    name: tuple[str, ...] = setting(LIST, "", help=_NAMES)
-    ledgers: str | None = setting(
-        TEXT, None, help="A:B, A:+N, A:, :B, A, latest, 2024-07-01:+1d, -1d:, or a list."
-    )
-    to: tuple[str, ...] = setting(URLS, "parquet:./stellarrow-data", help="Where to, such as parquet:FOLDER.")
-    contract_ids: tuple[str, ...] = setting(
-        LIST, "", "FILTER_CONTRACT_IDS", help="Only rows of these contracts (C…)."
-    )
-    asset_codes: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_CODES", help="Only rows of these assets: CODE, CODE:ISSUER or native (XLM)."
-    )
-    asset_issuers: tuple[str, ...] = setting(
-        LIST, "", "FILTER_ASSET_ISSUERS", help="Only rows of assets of these issuers."
-    )
-    event_names: tuple[str, ...] = setting(
-        LIST, "", help="Only events whose first topic is one of these symbols."
-    )
-    event_types: tuple[str, ...] = setting(
-        LIST, "", help="Only events of these types: contract, system; transfers: mint, payment …"
-    )
-    accounts: tuple[str, ...] = setting(
-        LIST, "", help="Only transfers from or to these (G…, M…, C…, B…, L…)."
-    )
-    where: str | None = setting(TEXT, None, help="Only rows of which this SQL condition is true.")
-    filter: str | None = setting(TEXT, None, help="A named filter, too: see stellarrow queries.")
-    projection: str | None = setting(TEXT, None, help="A named projection, instead of a select.")
-    select: str | None = setting(TEXT, None, help="What SQL has after SELECT, instead of all columns.")
-    include_deleted: bool = setting(TRUTH, "true", "INCLUDE_DELETED", help="Rows of removed entries too.")
-    decoded: bool = setting(TRUTH, "false", help="Add values as JSON, code and its interface.")
-    transfers: str = setting(
-        choice(("derive", "unified")), "derive", help="Where token_transfers come from: derive or unified."
-    )
-    verify_chain: bool = setting(TRUTH, "true", help="Refuse ledgers whose hashes do not link.")
-    verify_hashes: bool | None = setting(
-        TRUTH,
-        None,
-        help="Check transactions and results against headers; by default over a network.",
-    )
-    workers: int | None = setting(
-        COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
-    )
-    budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
-    on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")
-    commit_every: float = setting(DURATION, "1m", help="Nothing written waits much longer to be durable.")
-    shard: str | None = setting(TEXT, None, "SHARD", help="I/N: the I-th of N shards of all, from 0.")
 
 
 SERVICES: Final[dict[str, type[Settings]]] = {

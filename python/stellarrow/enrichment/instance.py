@@ -11,6 +11,7 @@ import binascii
 from dataclasses import dataclass
 from typing import Any, Final
 
+_METADATA: Final = b"METADATA"
 _DEPTH: Final = 64  # of values within values; the chain has its own limit, of 500
 _LONGEST: Final = 1_000  # bytes of a name
 # SCValType of XDR: how many bytes a value of constant size has.
@@ -41,7 +42,10 @@ class _Malformed(Exception):
 def token_of(val_xdr: str) -> Token | None:
     """Return what an instance's ScVal says of a token; None where it is no token's, or nothing sound."""
     try:
-        reader = _Reader(base64.b64decode(val_xdr, validate=True))
+        data = base64.b64decode(val_xdr, validate=True)
+        if _METADATA not in data:  # as most contracts are no tokens
+            return None
+        reader = _Reader(data)
         if reader.number() != _INSTANCE:
             return None
         reader.skip(
@@ -50,7 +54,7 @@ def token_of(val_xdr: str) -> Token | None:
         storage = reader.entries(0) if reader.number() else {}
     except (_Malformed, binascii.Error):
         return None
-    found = storage.get(b"METADATA")
+    found = storage.get(_METADATA)
     if not isinstance(found, dict):
         return None
     decimals = found.get(b"decimal")

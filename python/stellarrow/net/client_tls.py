@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow.errors import ConfigError
+
+if TYPE_CHECKING:
+    import ssl
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,8 @@ class ClientTls:
 
     def context(self) -> ssl.SSLContext:
         """Return the settings of Python's own TLS."""
+        import ssl  # noqa: PLC0415  slow to load
+
         self.pem()
         context = ssl.create_default_context(cafile=self.ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2

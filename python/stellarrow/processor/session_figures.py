@@ -13,10 +13,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from stellarrow.analysis.windows import Analytics
 from stellarrow.core.decode import Decoder
+from stellarrow.core.rows import no_rows
 from stellarrow.core.tables import schema, table
 from stellarrow.errors import LedgerMissing, SourceError, StellarrowError, Stopped, Unavailable
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -216,7 +215,7 @@ class SessionFigures:
                 closed = part.rows["closed_at"][-1].value // 1_000_000
                 closed_at = max(closed, closed_at)
                 analytics.add({name: part.rows}, LedgerRange(part.first, part.last), closed)
-        nothing = {name: _without_rows(kept) for name, kept in self.tables.items()}
+        nothing = {name: no_rows(schema(kept)) for name, kept in self.tables.items()}
         analytics.add(nothing, LedgerRange(spool.last, spool.last), closed_at)
         return True
 
@@ -232,11 +231,6 @@ class SessionFigures:
                 analytics.count(decoder(chunk))
         if due and analytics.last < due.last:
             raise LedgerMissing(f"the source ends before ledger {due.last}")
-
-
-def _without_rows(name: str) -> pa.RecordBatch:
-    made = schema(name)
-    return pa.RecordBatch.from_arrays([pa.array([], field.type) for field in made], schema=made)
 
 
 def _restored(path: Path) -> Analytics | None:

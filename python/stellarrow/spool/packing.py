@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import pyarrow.compute as pc
-
+from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerBatch, LedgerRange
 from stellarrow.spool.table_file import Packed
 
@@ -22,6 +21,4 @@ def packed(batch: LedgerBatch, name: str, part: LedgerRange) -> Packed:
     rows = batch.tables[name]
     if (part.first, part.end) == (batch.first, batch.last):
         return batch.packed[name] if isinstance(batch, PackedBatch) else Packed.of(rows)
-    ledgers = rows.column("ledger_sequence")
-    within = pc.and_(pc.greater_equal(ledgers, part.first), pc.less_equal(ledgers, part.end))
-    return Packed.of(rows.filter(within))
+    return Packed.of(between(rows, part))

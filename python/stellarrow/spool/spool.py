@@ -17,8 +17,8 @@ from operator import attrgetter
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from stellarrow.core.rows import between
 from stellarrow.core.tables import schema, table
 from stellarrow.errors import ConfigError, Damaged, LedgerMissing, Stopped
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
@@ -346,4 +346,4 @@ class Spool:
 
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
-    return rows.filter(pc.greater(rows.column("ledger_sequence"), after))
+    return between(rows, LedgerRange(after + 1))

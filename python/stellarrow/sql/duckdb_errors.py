@@ -12,6 +12,9 @@ _WORDS: Final = (
     (re.compile(r'^Table "(.+)" does not have a column named "(.+)"'), r'\1 has no column "\2".'),
     (re.compile(r"^(?:Scalar |Table )?Function with name (.+) does not exist!"), r"there is no function \1."),
 )
+_FUNCTIONS: Final = "Candidate functions:"  # how each is called stands in the lines below
+_FORMS: Final = 3  # of a function that are told
+_ASKED: Final = re.compile(r"^(?:Did you mean|Candidate \w+)")
 _HINTS: Final = ("Did you mean", "Candidate")
 
 
@@ -30,7 +33,12 @@ def sentence(error: object) -> str:
 
 def hint_of(error: object) -> str:
     """Return which names DuckDB thinks were meant; empty where it has none."""
-    lines = (line.strip() for line in str(error).strip().splitlines()[1:])
-    found = next((line for line in lines if line.startswith(_HINTS)), "")
-    _, _, names = found.partition("Candidate bindings")
-    return f"Did you mean {names.lstrip(': ')}?" if names else found
+    lines = [line.strip() for line in str(error).strip().splitlines()[1:]]
+    at = next((place for place, line in enumerate(lines) if line.startswith(_HINTS)), len(lines))
+    if not (found := "".join(lines[at : at + 1])):
+        return ""
+    if found == _FUNCTIONS:
+        forms = [one for one in lines[at:] if " -> " in one]
+        return f"It may be: {'; '.join(forms[:_FORMS])}." if forms else ""
+    names = _ASKED.sub("", found).strip(" :?.")
+    return f"Did you mean {names}?"

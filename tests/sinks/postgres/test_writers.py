@@ -69,12 +69,13 @@ def together(*works: Callable[[], None]) -> None:
         raise failed[0]
 
 
-def assert_whole(database: str) -> None:
+def assert_whole(database: str, *empty: str) -> None:
     found = asked(database, "SELECT ledger_sequence, change_index FROM contract_data.entries ORDER BY 1, 2")
     assert found == [{name: row[name] for name in ("ledger_sequence", "change_index")} for row in ROWS]
     assert states(database) == folded(ROWS)
-    covered = asked(database, "SELECT ledgers::text FROM contract_data.ledger_coverage")
-    assert covered == [{"ledgers": f"{{[0,{LEDGERS})}}"}]
+    covered = asked(database, "SELECT table_name, ledgers::text FROM contract_data.ledger_coverage")
+    held = {row["table_name"]: row["ledgers"] for row in covered}
+    assert held == {"contract_data.entries": f"{{[0,{LEDGERS})}}", **dict.fromkeys(empty, "{}")}
     assert asked(database, "SELECT count(*) FROM stellar.loading") == [{"count": 0}]
     failed = asked(database, "SELECT * FROM contract_data.ingestion_progress WHERE status <> 'completed'")
     assert failed == []

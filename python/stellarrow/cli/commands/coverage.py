@@ -16,7 +16,7 @@ from rich.text import Text
 
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
-from stellarrow.errors import ConfigError
+from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
@@ -60,7 +60,7 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     held = _with_empty(stored_tables(sink), gone)
     if not held:
         refuse_delta(root_of(sink))
-        raise ConfigError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
+        raise SinkError(f"{redacted_url(sink)} holds no table yet: extract something into it first")
     left = {name: one.archived | one.deleted for name, one in gone.items()}
     every = LedgerSet(part for one in held for part in one.ledgers | left.get(one.table, LedgerSet()))
     wanted = _wanted(ledgers, every, held) if ledgers else LedgerSet([_span(every)])

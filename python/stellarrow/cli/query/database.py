@@ -127,7 +127,7 @@ class Database:
             self._refuse_stale([view], error)
             reason = reason_of(error)
             view.error = (_damage(view.listing) if view.listing else None) or SourceError(
-                f"{view.name} cannot be read ({reason}): repair or remove its files"
+                f"{view.name} cannot be read ({reason.rstrip('.')}): repair or remove its files"
             )
             return {}
         return columns

@@ -20,8 +20,9 @@ with needing("PostgreSQL", "postgres"):
     import psycopg
     from psycopg.types.string import TextLoader
 
+    from stellarrow.sinks.postgres import choices
     from stellarrow.sinks.postgres.reading import kept_tables
-    from stellarrow.sinks.postgres.server import Server, without_mode
+    from stellarrow.sinks.postgres.server import Server
 
 _AT_ONCE: Final = 10_000  # rows
 _I128: Final = pa.decimal128(38, 0)  # whose 16 bytes hold 39 digits as well
@@ -60,7 +61,7 @@ class PostgresDatabase:
 
     def __init__(self, url: str, asked: Asked | None = None) -> None:
         self._asked = asked or Asked(Catalogue())
-        self._server = Server(without_mode(url)[0])
+        self._server = Server(choices.split(url)[0])
         self._tables = [one.place for one in kept_tables(url)]
         if not self._tables:
             raise SourceError(f"{redacted_url(url)} holds no table: extract something into it first")

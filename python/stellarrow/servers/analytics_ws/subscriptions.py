@@ -137,6 +137,7 @@ class Subscription:
             if self.asked.mode == "latest" and self._socket.waiting > BEHIND_BYTES:
                 await self._wait_until_sent()
                 self._skip()
+            await self._wait_for_credit()
             if self._counted != self._channel.counted and (made := await self._channel.recounted()):
                 self._write(made)
             await self._catch_up()

@@ -26,16 +26,27 @@ class Making:
     transfers: str
 
 
-def keep(connection: psycopg.Connection, tables: Sequence[Layout], making: Making, *, size: int) -> int:
+def keep(
+    connection: psycopg.Connection,
+    tables: Sequence[Layout],
+    making: Making,
+    *,
+    size: int,
+    profile: str | None = None,
+) -> int:
     """Make the tables that are not there, refuse those made otherwise; return the partitions' size."""
     there = _there(connection, tables, making)
+    _agreed_profile(connection, profile)
     if any(_is_lacking(connection, one, there) for one in tables):
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             there = _there(connection, tables, making)
+            agreed = _agreed_profile(connection, profile)
             for one in tables:
                 if one.place not in there:
                     _make(connection, one, making, _size(connection) or size)
+                    if agreed == "lean":
+                        connection.execute("SELECT stellar.make_lean(%s)", [one.place])
                 elif one.is_typed:
                     typed_tables.grow(connection, one)
             for one in filter(lambda one: one.is_typed, tables):
@@ -56,6 +67,18 @@ def _size(connection: psycopg.Connection) -> int | None:
     """Return the ledgers a partition has, the same for every table: whoever came first has chosen."""
     row = connection.execute("SELECT partition_ledgers FROM stellar.kept_tables LIMIT 1").fetchone()
     return int(row[0]) if row else None
+
+
+def _agreed_profile(connection: psycopg.Connection, asked: str | None) -> str | None:
+    """Return the profile of all tables: whoever came first has chosen."""
+    row = connection.execute("SELECT min(profile) FROM stellar.kept_tables").fetchone()
+    there = row[0] if row else None
+    if there and asked and there != asked:
+        raise SchemaMismatch(
+            f"the tables have the profile {there}, not {asked}: leave profile={asked} out, or change it first"
+            f" by CALL stellar.use_profile('{asked}')"
+        )
+    return there or asked
 
 
 def _there(connection: psycopg.Connection, tables: Sequence[Layout], making: Making) -> set[str]:

@@ -60,7 +60,8 @@ def make(connection: psycopg.Connection, kept: Layout, first: int, *, size: int)
 
 
 def index(connection: psycopg.Connection, kept: Layout, first: int) -> None:
-    """Give a partition its table's indexes."""
+    """Give a partition its table's indexes, which nobody may take away until the transaction ends."""
+    connection.execute(f"LOCK TABLE ONLY {kept.place} IN ACCESS SHARE MODE".encode())
     connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
     # Below, parallel workers cost more CPU to come and go than they save, and other writers have use for it.
     connection.execute("SET LOCAL min_parallel_table_scan_size = '1GB'")

@@ -9,9 +9,9 @@ import pyarrow as pa
 from psycopg import sql
 
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.postgres import coverage, typed_tables, written_rows
+from stellarrow.sinks.postgres import choices, coverage, typed_tables, written_rows
 from stellarrow.sinks.postgres.ddl import ENTRIES
-from stellarrow.sinks.postgres.server import Server, without_mode
+from stellarrow.sinks.postgres.server import Server
 
 _AT_ONCE = 50_000  # rows
 _COUNTED_AT_ONCE = 10_000  # ledgers, so that no transaction stays open for long
@@ -67,14 +67,14 @@ class KeptTable:
 
 def typed_columns(url: str) -> dict[str, pa.Schema]:
     """Return the columns of the contracts' own tables in a database."""
-    server = Server(without_mode(url)[0])
+    server = Server(choices.split(url)[0])
     with server.translate_errors("read"), server.connect() as connection:
         return typed_tables.columns_of(connection)
 
 
 def forget(url: str, place: str, ledgers: LedgerSet) -> None:
     """Remove ledgers from a table, rows and coverage in one transaction."""
-    server = Server(without_mode(url)[0])
+    server = Server(choices.split(url)[0])
     with server.translate_errors("write to"), server.connect() as connection, connection.transaction():
         for part in ledgers:
             connection.execute("SELECT stellar.forget_ledgers(%s, %s, %s)", [place, part.first, part.end])
@@ -82,7 +82,7 @@ def forget(url: str, place: str, ledgers: LedgerSet) -> None:
 
 def kept_tables(url: str) -> list[KeptTable]:
     """Return the tables of a database, none where nothing was written to it."""
-    server = Server(without_mode(url)[0])
+    server = Server(choices.split(url)[0])
     with server.translate_errors("read"), server.connect() as connection:
         if connection.execute("SELECT to_regclass('stellar.kept_tables')").fetchone() == (None,):
             return []

@@ -147,15 +147,6 @@ class Server:
         return SinkUnavailable(f"{said}: start the server or check the address, then run the same again")
 
 
-def without_mode(url: str) -> tuple[str, str | None]:
-    """Split off the URL what is ours, not libpq's: `?mode=live`."""
-    head, question, query = url.partition("?")
-    parts = query.split("&") if question else []
-    modes = [part.removeprefix("mode=") for part in parts if part.startswith("mode=")]
-    rest = "&".join(part for part in parts if not part.startswith("mode="))
-    return head + ("?" + rest if rest else ""), modes[-1] if modes else None
-
-
 def _session(connection: psycopg.Connection) -> int:
     """Return the process of the server that works for a connection now."""
     row = connection.execute("SELECT pg_backend_pid()").fetchone()

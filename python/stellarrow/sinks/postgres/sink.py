@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 import psycopg
 import pyarrow as pa
 
-from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped, nearest
+from stellarrow.errors import ConfigError, LedgersRefused, SinkError, SinkUnavailable, Stopped
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
@@ -24,17 +24,17 @@ from stellarrow.registry import SinkOptions
 from stellarrow.sinks.postgres import bulk_load, coverage, positions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.catalog import Making, are_there, keep
+from stellarrow.sinks.postgres.choices import MODES, PROFILES, check, chosen
 from stellarrow.sinks.postgres.ddl import Layout, layouts
 from stellarrow.sinks.postgres.lock_waits import LockWaits
 from stellarrow.sinks.postgres.migrations import OLDEST, migrate
 from stellarrow.sinks.postgres.reading import KeptTable, forget, kept_tables, typed_columns
 from stellarrow.sinks.postgres.rows import span
-from stellarrow.sinks.postgres.server import Server, without_mode
+from stellarrow.sinks.postgres.server import Server
 from stellarrow.sinks.postgres.writer import Writer, queue_of
 from stellarrow.telemetry.metrics import Metrics
 
 _log: Final = logging.getLogger(__name__)
-MODES: Final = ("auto", "live", "backfill")
 PARTITION_LEDGERS: Final = 64_000  # as many as the public lakes put into a folder
 
 _LEAST_BARE: Final = 1_000  # ledgers for which making and attaching a bare partition is worth it
@@ -56,7 +56,8 @@ class PostgresSink:
     A flush begins when `batch_rows` are there, and goes on in the background; `writers` connections share
     the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
     attached when they are complete or on close; until then their rows are durable, but no query sees them.
-    `live` loads none that way, `backfill` all that are new; the URL may say it, as `?mode=live`.
+    `live` loads none that way, `backfill` all that are new. Of the `profile` lean, a new database has few
+    indexes. The URL may say both, as `?mode=live&profile=lean`.
     Opening it asks nothing of the server; coverage reads there, and only write and commit make and change
     tables. A server that is away is waited for as `policy` has it, the first time only where one is given.
     """
@@ -71,6 +72,7 @@ class PostgresSink:
         decoded: bool = False,
         transfers: str = "derive",
         mode: str | None = None,
+        profile: str | None = None,
         expected: LedgerSet | Callable[[], LedgerSet] | None = None,
         batch_rows: int = 10_000,
         partition_ledgers: int = PARTITION_LEDGERS,
@@ -80,9 +82,8 @@ class PostgresSink:
         stop: threading.Event | None = None,
         watch: Callable[[Flush], None] | None = None,
     ) -> None:
-        url, mode_in_url = without_mode(url)
-        self._mode = mode or mode_in_url or "auto"
-        _check(self._mode, tables, where, batch_rows, partition_ledgers, writers)
+        url, self._mode, self._profile = chosen(url, mode, profile)
+        check(self._mode, self._profile, tables, where, batch_rows, partition_ledgers, writers)
         self._tables = layouts(tables)
         self._server = Server(url)
         self._lock_waits = LockWaits(self._server)
@@ -101,7 +102,10 @@ class PostgresSink:
         self._free = queue_of(self._writers)
         self._threads = ThreadPoolExecutor(writers, thread_name_prefix="stellarrow-postgres")
 
-    options: ClassVar[Mapping[str, str]] = {"mode": f"how rows are loaded: {', '.join(MODES)}"}
+    options: ClassVar[Mapping[str, str]] = {
+        "mode": f"how rows are loaded: {', '.join(MODES)}",
+        "profile": f"which indexes a new database gets: {', '.join(PROFILES)}",
+    }
 
     @classmethod
     def open(cls, url: str, tables: Sequence[str], options: SinkOptions) -> PostgresSink:
@@ -257,7 +261,7 @@ class PostgresSink:
 
     def _set_up(self, connection: psycopg.Connection) -> int:
         migrate(connection)
-        self._size = keep(connection, self._tables, self._making, size=self._size)
+        self._size = keep(connection, self._tables, self._making, size=self._size, profile=self._profile)
         return self._size
 
     def _is_worth_loading(self, first: int) -> bool:
@@ -334,17 +338,3 @@ class PostgresSink:
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
-
-
-def _check(mode: str, tables: Sequence[str], where: Filter | None, *counts: int) -> None:
-    if where and where.select:
-        raise ConfigError(
-            "PostgreSQL's tables have all columns: leave select out, or write to parquet:FOLDER"
-        )
-    if mode not in MODES:
-        remedy = nearest(mode.lower(), MODES, f"choose among {', '.join(MODES)}")
-        raise ConfigError(f"the mode {mode!r} is not known: {remedy}")
-    if min(counts) < 1:
-        raise ConfigError("batch_rows, partition_ledgers and writers must be at least 1")
-    if not tables:
-        raise ConfigError("the PostgreSQL sink has no table: name at least one")

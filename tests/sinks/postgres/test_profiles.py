@@ -1,0 +1,172 @@
+"""Which indexes tables have: all, or few; chosen when a database is made, and changed later."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+
+import stellarrow as sa
+from fakes.postgres import url_of
+from sinks.postgres.made import asked
+from sinks.postgres.test_writers import assert_whole, bring, together
+from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sinks.postgres.embedded import PrivateServer
+
+PARTS = list(range(0, 96, 4))
+LEAN = {
+    "contract_data.entries": {"entries_pkey", "entries_contract", "entries_closed_at"},
+    "contract_data.current_states": {"current_states_pkey", "current_states_lean"},
+    "stellar.transactions": {"transactions_ledger_sequence_transaction_index_idx"},
+}
+
+
+def indexes(database: str) -> dict[str, set[str]]:
+    """Return what each table and partition is indexed by, the names of their indexes left out."""
+    found: dict[str, set[str]] = {}
+    for row in asked(
+        database,
+        "SELECT schemaname || '.' || tablename AS place, substring(indexdef FROM ' USING .*') AS body"
+        " FROM pg_indexes WHERE schemaname IN ('contract_data', 'stellar') AND tablename !~ '(_idx|_pkey)$'",
+    ):
+        found.setdefault(row["place"], set()).add(row["body"])
+    return found
+
+
+def named(database: str, place: str) -> set[str]:
+    rows = asked(
+        database, "SELECT indexname FROM pg_indexes WHERE schemaname || '.' || tablename = %s", [place]
+    )
+    return {row["indexname"] for row in rows}
+
+
+def call(database: str, profile: str, *, wait: str = "50s") -> None:
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f"SET lock_timeout = '{wait}'".encode())
+        connection.execute(f"CALL stellar.use_profile('{profile}')".encode())
+
+
+def left_out(database: str) -> int:
+    return int(asked(database, "SELECT count(*) AS n FROM stellar.left_out_indexes")[0]["n"])
+
+
+def make(database: str, *tables: str, **choices: Any) -> None:
+    """Make tables, and write nothing to them."""
+    with closing(PostgresSink(database, tables, network="synthetic", **choices)) as sink:
+        sink._writers[0].writing()
+
+
+@pytest.fixture
+def another(postgres: PrivateServer) -> Iterator[str]:
+    """A second database, to compare with."""
+    name = f"full_{secrets.token_hex(6)}"
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}".encode())
+    yield url_of(postgres.url, dbname=name)
+    with psycopg.connect(postgres.url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
+
+
+@pytest.mark.parametrize("mode", ["live", "backfill"])
+def test_a_lean_database_has_the_same_rows_and_states_and_few_indexes(database: str, mode: str) -> None:
+    make(database, "contract_data", "transactions", profile="lean", partition_ledgers=32)
+    bring(database, PARTS, mode=mode)
+    assert_whole(database, "stellar.transactions")
+    for place, expected in LEAN.items():
+        assert named(database, place) == expected
+    found = indexes(database)
+    for first in (0, 32, 64):
+        assert found[f"contract_data.entries_{first}"] == found["contract_data.entries"]
+
+
+def test_the_url_may_say_the_profile_and_a_database_stays_as_it_was_made(database: str) -> None:
+    parts = psycopg.conninfo.conninfo_to_dict(database)
+    url = "postgresql:///{dbname}?host={host}&port={port}&user={user}".format(**parts)
+    make(f"{url}&profile=lean&mode=live", "contract_data")
+    make(url, "contract_data", "transactions")
+    assert named(database, "stellar.transactions") == LEAN["stellar.transactions"]
+    with pytest.raises(
+        sa.SchemaMismatch,
+        match=r"have the profile lean, not full: leave profile=full .* CALL stellar.use_profile\('full'\)",
+    ):
+        make(f"{url}&profile=full", "contract_data")
+
+
+def test_a_database_has_all_indexes_unless_told(database: str) -> None:
+    make(database, "contract_data")
+    assert named(database, "contract_data.entries") > LEAN["contract_data.entries"]
+    with pytest.raises(sa.SchemaMismatch, match="have the profile full, not lean"):
+        make(database, "transactions", profile="lean")
+
+
+def test_an_unknown_profile_is_told(database: str) -> None:
+    with pytest.raises(sa.ConfigError, match="the profile 'learn' is not known: did you mean lean"):
+        make(database, "contract_data", profile="learn")
+    make(database, "contract_data")
+    with pytest.raises(psycopg.Error, match="the profile learn is not known"):
+        call(database, "learn")
+
+
+@pytest.mark.parametrize("first", ["full", "lean"])
+def test_a_profile_is_changed_there_and_back_and_indexes_are_those_of_a_new_database(
+    database: str, another: str, first: str
+) -> None:
+    tables = ("contract_data", "transactions", "token_transfers", "contract_events")
+    second = "full" if first == "lean" else "lean"
+    for place, profile in ((database, first), (another, second)):
+        make(place, *tables, profile=profile, partition_ledgers=32)
+        bring(place, PARTS)
+    for profile in (second, first, second):
+        call(database, profile)
+    assert indexes(database) == indexes(another)
+    assert left_out(database) == left_out(another)
+    make(database, *tables, profile=second)
+    assert_whole(database, *(f"stellar.{name}" for name in tables[1:]))
+
+
+def test_a_change_that_was_interrupted_is_known_and_goes_on_when_called_again(
+    database: str, another: str
+) -> None:
+    make(another, "contract_data", partition_ledgers=32)
+    bring(another, PARTS)
+    make(database, "contract_data", profile="lean", partition_ledgers=32)
+    bring(database, PARTS)
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE contract_data.entries_32 IN ROW EXCLUSIVE MODE")  # as a writer does
+        with pytest.raises(psycopg.Error, match="lock timeout"):
+            call(database, "full", wait="300ms")
+    assert asked(database, "SELECT profile FROM stellar.kept_tables") == [{"profile": "lean"}]
+    assert left_out(database) > 0
+    call(database, "full")
+    assert indexes(database) == indexes(another)
+    assert asked(database, "SELECT profile FROM stellar.kept_tables") == [{"profile": "full"}]
+    assert left_out(database) == 0
+
+
+@pytest.mark.parametrize("mode", ["live", "backfill"])
+def test_writers_go_on_while_the_profile_changes(database: str, another: str, mode: str) -> None:
+    make(another, "contract_data", partition_ledgers=32)
+    bring(another, PARTS)
+    make(database, "contract_data", partition_ledgers=32)
+    done = threading.Event()
+
+    def change() -> None:
+        while not done.is_set():
+            call(database, "lean")
+            call(database, "full")
+            done.wait(0.1)
+
+    def write() -> None:
+        try:
+            bring(database, PARTS, mode=mode, policy=None)
+        finally:
+            done.set()
+
+    together(write, change)
+    assert_whole(database)
+    assert indexes(database) == indexes(another)
