@@ -15,6 +15,7 @@ __all__ = [
     "Run",
     "Splitter",
     "Synth",
+    "TextFilters",
     "TypedPlan",
     "__version__",
     "crc32",
@@ -34,7 +35,6 @@ __all__ = [
     "spec_status",
     "stream",
     "tables",
-    "text_filter",
     "unescape",
 ]
 
@@ -154,9 +154,6 @@ def json_text(batch: Any, end: str) -> Text | None:
 def csv_text(batch: Any) -> Text | None:
     """Return a line of CSV a row, without a header; None where a column is of a type that no table has."""
 
-def text_filter(batch: Any) -> bytes | None:
-    """Return a split-block Bloom filter of every text in a batch; None where a column is no text."""
-
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
 
@@ -183,6 +180,13 @@ class Order:
     ends: list[int]  # where the rows of each place end
     def block(self, start: int, stop: int, names: Sequence[str] | None = None) -> RecordBatch:
         """Return rows from start to stop, of all columns or some; dictionaries hold what the rows need alone."""
+
+@final
+class TextFilters:
+    """Make split-block Bloom filters of batches that follow each other; dictionaries they share are hashed once."""
+    def __new__(cls) -> TextFilters: ...
+    def filter(self, batch: Any) -> bytes | None:
+        """Return the filter of every text in a batch; None where a column is no text."""
 
 @final
 class Splitter:

@@ -1,7 +1,8 @@
 //! A column, of which a row's value can be written as JSON or as a field of CSV.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, ListArray};
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, BooleanArray, Int32Array, ListArray, StringArray};
 use arrow_schema::DataType;
 
 use crate::moments::Moments;
@@ -12,6 +13,8 @@ use crate::texts::Texts;
 pub enum Cells<'a> {
     /// Texts.
     Text(Texts<'a>),
+    /// Texts of a dictionary that has none missing, by their numbers.
+    Coded(&'a Int32Array, Texts<'a>),
     /// Lists of texts, none of which is missing.
     Texts(&'a ListArray, Texts<'a>),
     /// True and false.
@@ -27,6 +30,11 @@ impl<'a> Cells<'a> {
     pub fn of(column: &'a dyn Array) -> Option<Self> {
         match column.data_type() {
             DataType::Utf8 => Some(Self::Text(Texts::of(column.as_string_opt()?))),
+            DataType::Dictionary(..) => {
+                let held = column.as_dictionary_opt::<Int32Type>()?;
+                let texts: &StringArray = held.values().as_string_opt()?;
+                (texts.null_count() == 0).then(|| Self::Coded(held.keys(), Texts::of(texts)))
+            }
             DataType::Boolean => Some(Self::Truth(column.as_boolean_opt()?)),
             DataType::Timestamp(..) => Some(Self::Moment(Moments::of(column)?)),
             DataType::List(_) => {
@@ -42,6 +50,7 @@ impl<'a> Cells<'a> {
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(held) => held.json(row, out),
+            Self::Coded(keys, texts) => texts.json(number(keys, row), out),
             Self::Texts(lists, texts) => list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
@@ -54,12 +63,17 @@ impl<'a> Cells<'a> {
     pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(held) => held.csv(row, out),
+            Self::Coded(keys, texts) => texts.csv(number(keys, row), out),
             Self::Texts(lists, texts) => csv_list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) => held.write(row, out),
             Self::Moment(held) => quoted(out, |out| held.write(row, out)),
         }
     }
+}
+
+fn number(keys: &Int32Array, row: usize) -> usize {
+    usize::try_from(keys.value(row)).unwrap_or(usize::MAX)
 }
 
 fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -28,7 +28,7 @@ impl<'a> Texts<'a> {
     /// Append a text as JSON's string.
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_escaped {
-            quoting::json(self.held.value(row), out);
+            quoting::json(self.text(row), out);
         } else {
             self.plain(row, b"\"", out);
         }
@@ -37,7 +37,7 @@ impl<'a> Texts<'a> {
     /// Append a text as a field of CSV.
     pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_escaped {
-            quoting::csv(self.held.value(row).as_bytes(), out);
+            quoting::csv(self.text(row).as_bytes(), out);
         } else {
             self.plain(row, b"\"", out);
         }
@@ -47,16 +47,21 @@ impl<'a> Texts<'a> {
     pub fn json_in_csv(&self, row: usize, out: &mut Vec<u8>) {
         if self.is_escaped {
             let mut text = Vec::new();
-            quoting::json(self.held.value(row), &mut text);
+            quoting::json(self.text(row), &mut text);
             quoting::doubled(&text, out);
         } else {
             self.plain(row, b"\"\"", out);
         }
     }
 
+    /// A text by its place; what a dictionary's number leads past is none.
+    fn text(&self, row: usize) -> &str {
+        if row < self.held.len() { self.held.value(row) } else { "" }
+    }
+
     fn plain(&self, row: usize, quote: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(quote);
-        out.extend_from_slice(self.held.value(row).as_bytes());
+        out.extend_from_slice(self.text(row).as_bytes());
         out.extend_from_slice(quote);
     }
 }
