@@ -1,7 +1,7 @@
 //! A column of texts. Where none has a byte that is written otherwise, which is nearly always, they are copied
 //! as they lie.
 
-use arrow_array::StringArray;
+use arrow_array::{Array, StringArray};
 
 use crate::quoting;
 
