@@ -21,10 +21,11 @@ from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
-from stellarrow.pipeline.loop import wanted_ledgers, weight
+from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.scanning.result import LedgersDeparted
+from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -206,7 +207,7 @@ def _count_ledgers(
     with _opened(source) as reading:
         known = find_network(reading, network)
         decoder = Decoder([NAMES[name].table], network=known, keeps_counted=True)
-        for part in ending(wanted_ledgers(reading, asked), reading):
+        for part in ending(unbroken_ledgers(reading, asked), reading):
             chain = Chain(part, verify=True)
             chunks = reading.read(part)
             made_ahead = ordered(chunks, decoder, workers=threads, budget=_BUDGET, cost=weight)

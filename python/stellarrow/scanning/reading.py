@@ -24,11 +24,12 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import refetching
-from stellarrow.pipeline.loop import wanted_ledgers, weight
+from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
 from stellarrow.scanning.result import LedgersDeparted, Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
+from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
@@ -289,7 +290,7 @@ class _Reading:
 
         network = find_network(source, self.network)
         decoder = Decoder.of([self.table], replace(self.options, network=network))
-        for part in ending(wanted_ledgers(source, self.asked), source):
+        for part in ending(unbroken_ledgers(source, self.asked), source):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:
