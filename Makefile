@@ -76,6 +76,7 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/named_queries.py
 	$(BIN)/python benchmarks/typed.py
 	$(BIN)/python benchmarks/capacity.py
+	$(BIN)/python benchmarks/cores.py
 	$(BIN)/python benchmarks/analytics_ws.py
 	$(BIN)/python benchmarks/analytics_rest.py
 	$(BIN)/python benchmarks/analytics_page.py

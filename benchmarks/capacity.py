@@ -13,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import date
 from itertools import islice
@@ -123,15 +124,15 @@ def size_of(place: str, folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def measure(ledgers: int) -> dict[str, Any]:
+def measure(ledgers: int, titles: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {"machine": machine.describe(), "date": date.today().isoformat()}
     found |= {"ledger_bytes": LEDGER_BYTES, "tables": TABLES, "places": {}}
     with tempfile.TemporaryDirectory(prefix="stellarrow-capacity-") as name:
         lake = Path(name, "lake")
         made = islice(synthetic(200, first=FIRST, ledger_bytes=LEDGER_BYTES), ledgers)
         write_lake(lake, made, first=FIRST, network=Network.of("synthetic"))
-        for title, place in PLACES.items():
-            if (one := in_a_process(lake, place, FIRST + ledgers - 1)) is not None:
+        for title in titles:
+            if (one := in_a_process(lake, PLACES[title], FIRST + ledgers - 1)) is not None:
                 found["places"][title] = one
                 print(f"{title}: {one}", file=sys.stderr)
     return found
@@ -202,6 +203,9 @@ def page(text: str, found: dict[str, Any]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ledgers", type=int, default=2_000)
+    parser.add_argument(
+        "--only", metavar="PLACE", help="measure this place anew, and keep the others' figures"
+    )
     parser.add_argument("--page", action="store_true", help="write the page from what was measured last")
     parser.add_argument("--child", nargs=4, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -210,7 +214,12 @@ def main() -> None:
         print(json.dumps(measured(Path(lake), Path(folder), place, int(last))))
         return
     if not asked.page:
-        RESULTS.write_text(json.dumps(measure(asked.ledgers), indent=1) + "\n")
+        known = json.loads(RESULTS.read_text()) if asked.only else {"places": {}}
+        found = measure(asked.ledgers, [asked.only] if asked.only else [*PLACES])
+        places = known["places"] | found["places"]
+        found["places"] = {title: places[title] for title in PLACES if title in places}
+        kept = {name: known[name] for name in ("machine", "date") if name in known}
+        RESULTS.write_text(json.dumps(found | kept, indent=1) + "\n")
     PAGE.write_text(page(PAGE.read_text(), json.loads(RESULTS.read_text())))
 
 

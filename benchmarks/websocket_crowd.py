@@ -153,6 +153,7 @@ def main() -> None:
     late = sorted(at - sent[number] for number, at in zip(crowd.numbers, crowd.arrivals, strict=True))
     told = {
         "deliveries": len(late),
+        "ledgers": crowd.covered,
         "lost": len(sent) * asked["clients"] - crowd.covered,
         "closed": crowd.closed,
         "bytes": crowd.size / max(1, len(late)),

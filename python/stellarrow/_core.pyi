@@ -12,6 +12,7 @@ __all__ = [
     "Run",
     "Splitter",
     "Synth",
+    "TextFilters",
     "TypedPlan",
     "__version__",
     "crc32",
@@ -31,7 +32,6 @@ __all__ = [
     "spec_status",
     "stream",
     "tables",
-    "text_filter",
     "unescape",
 ]
 
@@ -145,11 +145,15 @@ def json_text(batch: Any, end: str) -> bytes | None:
 def csv_text(batch: Any) -> bytes | None:
     """Return a line of CSV a row, without a header; None where a column is of a type that no table has."""
 
-def text_filter(batch: Any) -> bytes | None:
-    """Return a split-block Bloom filter of every text in a batch; None where a column is no text."""
-
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
+
+@final
+class TextFilters:
+    """Make split-block Bloom filters of batches that follow each other; dictionaries they share are hashed once."""
+    def __new__(cls) -> TextFilters: ...
+    def filter(self, batch: Any) -> bytes | None:
+        """Return the filter of every text in a batch; None where a column is no text."""
 
 @final
 class Splitter:

@@ -77,6 +77,31 @@ def test_any_values_are_written_as_kernels_write_them(rows: list[dict[str, objec
     assert [one["text"] for one in read] == held.column("text").to_pylist()
 
 
+@given(rows=st.lists(ROW, min_size=1, max_size=5), start=st.integers(0, 4))
+def test_texts_of_a_dictionary_are_written_as_the_texts_themselves(
+    rows: list[dict[str, object]], start: int
+) -> None:
+    held = pa.RecordBatch.from_pylist(rows, SCHEMA)
+    coded = held.set_column(0, "text", held.column("text").dictionary_encode())
+    part = coded.slice(min(start, len(rows) - 1))
+    assert json_text(part, end=",") == json_text(held.slice(len(rows) - len(part)), end=",")
+    assert csv_text(part) == csv_text(held.slice(len(rows) - len(part)))
+
+
+def test_a_dictionary_that_lacks_a_text_is_left_to_kernels() -> None:
+    held = pa.DictionaryArray.from_arrays(pa.array([0, 1], pa.int32()), pa.array(["a", None]))
+    rows = pa.RecordBatch.from_arrays([held], ["text"])
+    assert json_text(rows, end=",") is None
+    assert csv_text(rows) is None
+
+
+@given(text=st.text(st.sampled_from('ab"\\\n\x1f\x7f\x80 !#[]ü€\U0001f600'), max_size=40))
+def test_what_json_escapes_is_escaped_wherever_it_stands(text: str) -> None:
+    rows = pa.RecordBatch.from_arrays([pa.array([text])], ["text"])
+    assert json.loads(json_text(rows, end="") or b"") == {"text": text}
+    check(rows)
+
+
 def test_names_of_columns_may_be_anything() -> None:
     names = ['a "name"', "a\\b", "a\nb", "ü"]
     rows = pa.RecordBatch.from_arrays([pa.array([number]) for number in range(4)], names)
@@ -90,7 +115,7 @@ def test_names_of_columns_may_be_anything() -> None:
     "column",
     [
         pa.array([0.5]),
-        pa.array(["a"]).dictionary_encode(),
+        pa.array([1]).dictionary_encode(),
         pa.array([1], pa.decimal128(5, 2)),
         pa.array([1], pa.timestamp("us", "UTC")),
         pa.array([10**18], pa.timestamp("s", "UTC")),

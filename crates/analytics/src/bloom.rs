@@ -23,13 +23,52 @@ const SALTS: [u32; LANES] = [
 
 type Block = [u32; LANES];
 
-/// The filter of every text in these columns, whole blocks of 32 bytes; none where a column is no text.
-#[must_use]
-pub fn filter_of(columns: &[ArrayRef]) -> Option<Vec<u8>> {
-    let mut hashes = HashSetted::default();
-    for column in columns {
-        add(column, &mut hashes)?;
+/// The hashes of a dictionary that rows of several batches share: it has more texts than any of them uses.
+struct Shared {
+    texts: StringArray,
+    hashes: Vec<u64>,
+}
+
+/// Makes filters of batches that follow each other.
+#[derive(Default)]
+pub struct Filters {
+    shared: Vec<Shared>,
+}
+
+impl Filters {
+    /// The filter of every text in these columns, whole blocks of 32 bytes; none where a column is no text.
+    pub fn filter_of(&mut self, columns: &[ArrayRef]) -> Option<Vec<u8>> {
+        let mut hashes = HashSetted::default();
+        let mut before = std::mem::take(&mut self.shared);
+        for column in columns {
+            if let Some(texts) = column.as_string_opt::<i32>() {
+                add_texts(texts, &mut hashes);
+                continue;
+            }
+            let held = column.as_dictionary_opt::<Int32Type>()?;
+            let texts = held.values().as_string_opt::<i32>()?;
+            let same = before.iter().position(|one| is_same(&one.texts, texts));
+            let shared = same.map_or_else(|| shared(texts), |at| before.swap_remove(at));
+            add_used(held, &shared, &mut hashes);
+            self.shared.push(shared);
+        }
+        Some(filter(&hashes))
     }
+}
+
+/// Whether these are the same memory, which is held for as long as it is compared with.
+fn is_same(one: &StringArray, other: &StringArray) -> bool {
+    one.len() == other.len()
+        && one.value_offsets().as_ptr() == other.value_offsets().as_ptr()
+        && one.value_data().as_ptr() == other.value_data().as_ptr()
+}
+
+fn shared(texts: &StringArray) -> Shared {
+    let hashes = texts.iter().map(|text| text.map_or(0, hash_of)).collect();
+    Shared { texts: texts.clone(), hashes }
+}
+
+fn filter(hashes: &HashSetted) -> Vec<u8> {
     let mut blocks = vec![Block::default(); (hashes.len() * BITS_EACH).div_ceil(BLOCK_BITS).max(1)];
     for hash in hashes.iter() {
         let at = place(hash, blocks.len());
@@ -39,7 +78,7 @@ pub fn filter_of(columns: &[ArrayRef]) -> Option<Vec<u8>> {
             }
         }
     }
-    Some(blocks.iter().flatten().flat_map(|lane| lane.to_le_bytes()).collect())
+    blocks.iter().flatten().flat_map(|lane| lane.to_le_bytes()).collect()
 }
 
 /// Whether a text may be among those that a filter was made of; of what is no filter, it may.
@@ -64,16 +103,6 @@ fn bits(hash: u64) -> Block {
     SALTS.map(|salt| 1 << ((hash as u32).wrapping_mul(salt) >> 27))
 }
 
-fn add(column: &ArrayRef, hashes: &mut HashSetted) -> Option<()> {
-    if let Some(texts) = column.as_string_opt::<i32>() {
-        add_texts(texts, hashes);
-        return Some(());
-    }
-    let held = column.as_dictionary_opt::<Int32Type>()?;
-    add_used(held, held.values().as_string_opt::<i32>()?, hashes);
-    Some(())
-}
-
 /// Rows that follow each other often have the same text.
 fn add_texts(texts: &StringArray, hashes: &mut HashSetted) {
     let mut before = None;
@@ -85,16 +114,15 @@ fn add_texts(texts: &StringArray, hashes: &mut HashSetted) {
     }
 }
 
-/// A dictionary has more texts than its rows use.
-fn add_used(held: &DictionaryArray<Int32Type>, texts: &StringArray, hashes: &mut HashSetted) {
-    let mut met = vec![false; texts.len()];
+fn add_used(held: &DictionaryArray<Int32Type>, shared: &Shared, hashes: &mut HashSetted) {
+    let mut met = vec![false; shared.hashes.len()];
     for key in held.keys().iter().flatten() {
         let key = usize::try_from(key).unwrap_or(usize::MAX);
-        if let Some(met) = met.get_mut(key).filter(|met| !**met) {
-            *met = true;
-            if texts.is_valid(key) {
-                hashes.insert(hash_of(texts.value(key)));
+        if let (Some(met), Some(&hash)) = (met.get_mut(key), shared.hashes.get(key)) {
+            if !*met && shared.texts.is_valid(key) {
+                hashes.insert(hash);
             }
+            *met = true;
         }
     }
 }
@@ -106,6 +134,10 @@ mod tests {
     use arrow_array::Int32Array;
 
     use super::*;
+
+    fn filter_of(columns: &[ArrayRef]) -> Option<Vec<u8>> {
+        Filters::default().filter_of(columns)
+    }
 
     fn account(number: u32) -> String {
         format!("G{number:055}")
@@ -131,6 +163,22 @@ mod tests {
         let filter = filter_of(&[Arc::new(held) as ArrayRef]);
         assert_eq!(filter, filter_of(&[texts([1, 3].into_iter())]));
         assert_eq!(filter.map(|filter| filter.len()), Some(32));
+    }
+
+    #[test]
+    fn batches_with_the_same_dictionary_and_with_others_have_filters_of_their_own_rows() {
+        let (one, other) = (texts(0..1_000), texts(1_000..2_000));
+        let mut filters = Filters::default();
+        for (at, held) in [&one, &one, &other, &one].into_iter().enumerate() {
+            let key = i32::try_from(at).unwrap_or_default();
+            let rows = |texts: &ArrayRef| -> ArrayRef {
+                Arc::new(DictionaryArray::new(Int32Array::from(vec![key]), texts.clone()))
+            };
+            let expected = filter_of(&[rows(held), rows(&other)]);
+            assert_eq!(filters.filter_of(&[rows(held), rows(&other)]), expected);
+        }
+        assert_eq!(filters.filter_of(&[Arc::new(Int32Array::from(vec![1]))]), None);
+        assert_eq!(filters.filter_of(&[one.slice(0, 3)]), filter_of(&[texts(0..3)]));
     }
 
     #[test]

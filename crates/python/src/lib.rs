@@ -27,7 +27,7 @@ use handover::py_stream;
 use options::Options;
 use runs::PyRun;
 use streams::{Splitter, Synth, write};
-use text::{csv_text, json_text, may_hold, text_filter};
+use text::{TextFilters, csv_text, json_text, may_hold};
 use typed::{PyKnowledge, TypedPlan};
 
 /// Column buffers come and go by the megabyte; the system's allocator gives them back and faults
@@ -136,10 +136,9 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TypedPlan, crc32,
-        csv_text, event_words, framing, json_text, keys, may_hold, meta_json, py_decode,
-        py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, text_filter,
-        unescape, write,
+        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TextFilters, TypedPlan,
+        crc32, csv_text, event_words, framing, json_text, keys, may_hold, meta_json, py_decode,
+        py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
     };
 
     #[pymodule_init]

@@ -2,7 +2,7 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
-use stellarrow_analytics::bloom;
+use stellarrow_analytics::bloom::{self, Filters};
 use stellarrow_text::{Form, rows};
 
 use crate::convert::{Data, batch_of};
@@ -34,14 +34,26 @@ pub fn csv_text<'py>(
     written(py, batch, &Form::Csv)
 }
 
-#[pyfunction]
-pub fn text_filter<'py>(
-    py: Python<'py>,
-    batch: &Bound<'_, PyAny>,
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
-    let batch = batch_of(batch)?;
-    let filter = py.detach(|| bloom::filter_of(batch.columns()));
-    Ok(filter.map(|filter| PyBytes::new(py, &filter)))
+#[pyclass]
+#[derive(Default)]
+pub struct TextFilters(Filters);
+
+#[pymethods]
+impl TextFilters {
+    #[new]
+    fn new() -> Self {
+        Self::default()
+    }
+
+    fn filter<'py>(
+        &mut self,
+        py: Python<'py>,
+        batch: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<Bound<'py, PyBytes>>> {
+        let batch = batch_of(batch)?;
+        let filter = py.detach(|| self.0.filter_of(batch.columns()));
+        Ok(filter.map(|filter| PyBytes::new(py, &filter)))
+    }
 }
 
 #[pyfunction]

@@ -1,7 +1,8 @@
 //! A column, of which a row's value can be written as JSON or as a field of CSV.
 
 use arrow_array::cast::AsArray;
-use arrow_array::{Array, BooleanArray, ListArray, StringArray};
+use arrow_array::types::Int32Type;
+use arrow_array::{Array, BooleanArray, Int32Array, ListArray, StringArray};
 use arrow_schema::DataType;
 
 use crate::moments::Moments;
@@ -12,6 +13,8 @@ use crate::quoting;
 pub enum Cells<'a> {
     /// Texts.
     Text(&'a StringArray),
+    /// Texts of a dictionary that has none missing, by their numbers.
+    Coded(&'a Int32Array, &'a StringArray),
     /// Lists of texts, none of which is missing.
     Texts(&'a ListArray, &'a StringArray),
     /// True and false.
@@ -27,6 +30,11 @@ impl<'a> Cells<'a> {
     pub fn of(column: &'a dyn Array) -> Option<Self> {
         match column.data_type() {
             DataType::Utf8 => Some(Self::Text(column.as_string_opt()?)),
+            DataType::Dictionary(..) => {
+                let held = column.as_dictionary_opt::<Int32Type>()?;
+                let texts: &StringArray = held.values().as_string_opt()?;
+                (texts.null_count() == 0).then_some(Self::Coded(held.keys(), texts))
+            }
             DataType::Boolean => Some(Self::Truth(column.as_boolean_opt()?)),
             DataType::Timestamp(..) => Some(Self::Moment(Moments::of(column)?)),
             DataType::List(_) => {
@@ -42,6 +50,7 @@ impl<'a> Cells<'a> {
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(held) => quoting::json(held.value(row), out),
+            Self::Coded(keys, texts) => quoting::json(text_of(keys, texts, row), out),
             Self::Texts(lists, texts) => list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
@@ -54,6 +63,7 @@ impl<'a> Cells<'a> {
     pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(held) => quoting::csv(held.value(row).as_bytes(), out),
+            Self::Coded(keys, texts) => quoting::csv(text_of(keys, texts, row).as_bytes(), out),
             Self::Texts(lists, texts) => {
                 let mut text = Vec::new();
                 list(lists, texts, row, &mut text);
@@ -64,6 +74,11 @@ impl<'a> Cells<'a> {
             Self::Moment(held) => quoted(out, |out| held.write(row, out)),
         }
     }
+}
+
+fn text_of<'a>(keys: &Int32Array, texts: &'a StringArray, row: usize) -> &'a str {
+    let at = usize::try_from(keys.value(row)).unwrap_or(usize::MAX);
+    if at < texts.len() { texts.value(at) } else { "" }
 }
 
 fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {

@@ -7,11 +7,28 @@ const fn is_escaped(byte: u8) -> bool {
     byte < 0x20 || byte == b'"' || byte == b'\\'
 }
 
+/// Where the first byte lies that JSON escapes: most texts have none, and eight bytes tell so at once.
+fn escaped_at(text: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES << 7;
+    let (words, _) = text.as_chunks::<8>();
+    let plain = words.iter().take_while(|word| {
+        let word = u64::from_le_bytes(**word);
+        let zero = |word: u64| word.wrapping_sub(ONES) & !word;
+        let low = word.wrapping_sub(ONES * 0x20) & !word;
+        let found = low | zero(word ^ (ONES * 0x22)) | zero(word ^ (ONES * 0x5c));
+        found & HIGH == 0
+    });
+    let start = 8 * plain.count();
+    let rest = text.get(start..)?;
+    rest.iter().position(|&byte| is_escaped(byte)).map(|at| start + at)
+}
+
 /// Append a text as JSON's string.
 pub fn json(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|&byte| is_escaped(byte)) {
+    while let Some(at) = escaped_at(rest) {
         let (plain, from) = rest.split_at(at);
         out.extend_from_slice(plain);
         if let Some((&byte, behind)) = from.split_first() {

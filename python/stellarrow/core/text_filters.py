@@ -7,9 +7,15 @@ import pyarrow as pa
 from stellarrow import _core
 
 
-def text_filter(rows: pa.RecordBatch) -> bytes | None:
-    """Return a Bloom filter of every text in a batch; None where a column is no text."""
-    return _core.text_filter(rows)
+class TextFilters:
+    """Makes Bloom filters of batches that follow each other; a dictionary that they share is hashed once."""
+
+    def __init__(self) -> None:
+        self._made = _core.TextFilters()
+
+    def filter(self, rows: pa.RecordBatch) -> bytes | None:
+        """Return a filter of every text in a batch; None where a column is no text."""
+        return self._made.filter(rows)
 
 
 def may_hold(filter: bytes, text: str) -> bool:

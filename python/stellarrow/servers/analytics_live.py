@@ -32,6 +32,7 @@ with needing("HTTP", "servers"):
 
 _RETRY_SECONDS: Final = 1.0
 _HELD_BYTES: Final = 256 << 10  # encoded for a listener that catches up, and waiting for it
+_PACE_SECONDS: Final = 0.025  # between two deliveries: what comes faster than that comes together
 _LEDGERS: Final = 16  # that it reads at first at once; more where they have little
 _log: Final = logging.getLogger(__name__)
 
@@ -105,7 +106,8 @@ class Channel:
         self._members: dict[int, Listener] = {}
         self._moved = asyncio.Event()
         self._failure: StellarrowError | None = None
-        self.due_at = 0.0  # by the loop's clock: when what could not be read is tried again
+        self.due_at = 0.0  # by the loop's clock: nothing is delivered before
+        self.timer: asyncio.TimerHandle | None = None
         self.users = 0
 
     async def advance(self) -> None:
@@ -119,6 +121,7 @@ class Channel:
             found, is_all = await loop.run_in_executor(self._apart, self._some, self.position, LAST_POSSIBLE)
             for made in found:
                 self._deliver(made)
+                self.due_at = loop.time() + _PACE_SECONDS
                 await asyncio.sleep(0)  # what clients say is heard meanwhile
 
     async def recounted(self) -> Delivery | None:
@@ -230,6 +233,7 @@ class Channels:
         self._channels: dict[tuple[str, tuple[str, ...], str], Channel] = {}
         self._apart = ThreadPoolExecutor(1, thread_name_prefix="stellarrow-live")
         self._task: asyncio.Task[None] | None = None
+        self._will_look = False  # whether what comes now is looked at anyway
 
     def open(
         self, question: Question | FiguresRequest, format_name: str, encode: Callable[[Following], Encode]
@@ -246,6 +250,7 @@ class Channels:
             tail = self._tail(question)
             channel = self._channels[key] = Channel(tail, encode(tail), self._apart)
         channel.users += 1
+        self._will_look = False  # it has no timer yet
         self._begin()
         return channel
 
@@ -270,22 +275,34 @@ class Channels:
         loop = asyncio.get_running_loop()
 
         def tell() -> None:
-            with suppress(RuntimeError):  # the loop has ended
-                loop.call_soon_threadsafe(changed.set)
+            if not self._will_look:
+                self._will_look = True
+                with suppress(RuntimeError):  # the loop has ended
+                    loop.call_soon_threadsafe(changed.set)
 
         ends = [self.tables.listen(tell)]
         if self._figures is not None:
             ends.append(self._figures.listen(tell))
         try:
             while self._channels:
+                self._will_look = False  # before it looks: what comes meanwhile is looked at again
                 for channel in [*self._channels.values()]:
                     if channel.due_at <= loop.time():
                         await self._advance(channel, loop, changed)
+                    elif channel.timer is None:
+                        channel.timer = loop.call_at(channel.due_at, self._is_due, channel, changed)
+                if self._channels and all(one.timer for one in self._channels.values()):
+                    self._will_look = True  # when the first of them is due
                 await changed.wait()
                 changed.clear()
         finally:
             for unlisten in ends:
                 unlisten()
+
+    @staticmethod
+    def _is_due(channel: Channel, changed: asyncio.Event) -> None:
+        channel.timer = None
+        changed.set()
 
     async def _advance(
         self, channel: Channel, loop: asyncio.AbstractEventLoop, changed: asyncio.Event

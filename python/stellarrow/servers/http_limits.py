@@ -8,6 +8,7 @@ import ssl
 import time
 from collections import Counter
 from typing import Any, Final
+from urllib.parse import unquote
 
 from stellarrow.extras import needing
 
@@ -15,6 +16,7 @@ with needing("HTTP", "servers"):
     import h11
     from uvicorn.protocols.http.h11_impl import H11Protocol
 
+    from stellarrow.servers.plain_requests import PlainCycle, read_plain
     from stellarrow.servers.problems import refusal
 
 from stellarrow.security.limits import caller_of
@@ -39,6 +41,8 @@ class BoundedProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     asked_at = 0.0
     _is_upgraded = False
+    _plain: PlainCycle | None = None  # what is being answered without h11
+    _later = b""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
@@ -52,11 +56,67 @@ class BoundedProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.asked_at = self.loop.time()
+        if self._plain is not None:
+            self._later += data  # is read when the answer that is under way has ended
+            self.flow.pause_reading()
+            return
+        if self._is_between() and (asked := read_plain(data)):
+            self._answer_plain(*asked)
+            return
         super().data_received(data)
         if self.conn.their_state in _UNDER_WAY and not self._is_upgraded:
             self._watch()
         else:
             self._rest()
+
+    def _is_between(self) -> bool:
+        """Tell whether h11 knows of no request, whole or begun."""
+        conn = self.conn
+        return conn.our_state is h11.IDLE and conn.their_state is h11.IDLE and not conn.trailing_data[0]
+
+    def _answer_plain(self, target: bytes, headers: list[tuple[bytes, bytes]], is_last: bool) -> None:
+        self._unset_keepalive_if_required()
+        self._rest()
+        raw_path, _, query = target.partition(b"?")
+        self.headers = headers
+        self.scope = {
+            "type": "http",
+            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
+            "http_version": "1.1",
+            "server": self.server,
+            "client": self.client,
+            "scheme": self.scheme or "http",
+            "method": "GET",
+            "root_path": self.root_path,
+            "path": self.root_path + unquote(raw_path.decode("ascii")),
+            "raw_path": self.root_path.encode("ascii") + raw_path,
+            "query_string": query,
+            "headers": headers,
+            "state": self.app_state.copy(),
+        }
+        self.cycle = self._plain = PlainCycle(
+            scope=self.scope,
+            conn=self.conn,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            on_response=self._after_plain,
+            is_last=is_last,
+        )
+        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
+
+    def _after_plain(self) -> None:
+        self._plain = None
+        self.on_response_complete()
+        later, self._later = self._later, b""
+        if later and not self.transport.is_closing():
+            self.data_received(later)
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
         self._is_upgraded = True  # the request has arrived; what comes now is no request

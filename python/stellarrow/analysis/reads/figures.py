@@ -26,6 +26,7 @@ from stellarrow.sinks.files.departures import UNCOUNTED, Absence
 
 _LEDGERS: Final = 256  # counted at once
 _RETRY_SECONDS: Final = 5.0
+_PACE_SECONDS: Final = 0.05  # between two counts: what comes faster than that is counted together
 _SHARE: Final = 10  # counting again what older ledgers came of takes at most one part in so many of the time
 _log: Final = logging.getLogger(__name__)
 
@@ -110,6 +111,7 @@ class KeptFigures:
                 for count in [*self._counts.values()]:
                     if self._is_due_again(count):
                         self._count_anew(count.table)
+                self._stop.wait(_PACE_SECONDS)
             except StellarrowError as error:
                 lasts = ", ".join(f"{name} {one.last}" for name, one in self._counts.items())
                 _log.error("figures end for now with the ledgers %s: %s", lasts, error)

@@ -20,6 +20,7 @@ from stellarrow.ledgers import LedgerRange
 Key = tuple[str, LedgerRange, tuple[str, ...]]  # a table's folder, a file's ledgers, columns
 
 MOST_BYTES: Final = 256 << 20
+_MOST_FILES: Final = 4_096  # whose runs are remembered
 
 
 @dataclass(slots=True)
@@ -36,6 +37,19 @@ class KeptRows:
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
         self._slots: OrderedDict[Key, _Slot] = OrderedDict()
+        self._runs: OrderedDict[Key, tuple[LedgerRange, ...]] = OrderedDict()
+
+    def runs(self, key: Key, read: Callable[[], Iterable[LedgerRange]]) -> tuple[LedgerRange, ...]:
+        """Return the ledgers of each run of a file, as its end tells."""
+        with self._lock:
+            found = self._runs.get(key)
+        if found is None:
+            found = tuple(read())
+            with self._lock:
+                self._runs[key] = found
+                if len(self._runs) > _MOST_FILES:
+                    self._runs.popitem(last=False)
+        return found
 
     def picture(self, key: Key, read: Callable[[], Iterable[pa.RecordBatch]]) -> Picture:
         """Return rows in ledger order, read by the first who asks while others wait for it."""
@@ -55,6 +69,8 @@ class KeptRows:
         with self._lock:
             for key in [key for key in self._slots if is_gone(key)]:
                 del self._slots[key]
+            for key in [key for key in self._runs if is_gone(key)]:
+                del self._runs[key]
 
     @property
     def size_bytes(self) -> int:

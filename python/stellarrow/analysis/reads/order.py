@@ -6,6 +6,7 @@ so that it is the same place whether the rows come out of memory or out of files
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from functools import cache
 from typing import Final
@@ -16,7 +17,9 @@ import pyarrow.compute as pc
 from stellarrow.core.tables import keys, table
 
 LEDGER: Final = "ledger_sequence"
-_TURNED: Final = 1_024  # rows at once
+_FIRST: Final = 128  # rows: a page has a hundred
+_MOST: Final = 1_024  # rows, of what is turned
+_BLOCK: Final = 16_384  # rows, whose texts stay near the processor
 
 
 @cache
@@ -35,9 +38,32 @@ def in_order(rows: pa.RecordBatch, name: str) -> pa.RecordBatch:
 
 def turned(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Yield rows from the last to the first, some at a time: a page needs few, and each is copied."""
-    for end in range(rows.num_rows, 0, -_TURNED):
-        count = min(end, _TURNED)
+    end, count = rows.num_rows, _FIRST
+    while end:
+        count = min(end, count)
         yield rows.slice(end - count, count).take(pa.array(range(count - 1, -1, -1), pa.uint32()))
+        end -= count
+        count = _MOST
+
+
+def sliced(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield rows few at first, then more: a page needs few."""
+    start, count = 0, _FIRST
+    while start < rows.num_rows:
+        yield rows.slice(start, count)
+        start += count
+        count = min(_BLOCK, 8 * count)
+
+
+def blocks(rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield rows some at a time, whole ledgers."""
+    ledgers = ledgers_of(rows)
+    start = 0
+    while start < len(ledgers):
+        end = min(start + _BLOCK, len(ledgers))
+        end = bisect_right(ledgers, ledgers[end - 1], end)
+        yield rows.slice(start, end - start)
+        start = end
 
 
 def ledgers_of(rows: pa.RecordBatch) -> memoryview:

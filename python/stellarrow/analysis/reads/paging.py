@@ -68,8 +68,10 @@ class Page:
     gaps: tuple[Absence, ...] = ()
 
 
-def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = "") -> Page:
-    """Return so many rows of the answer from its beginning, or from a cursor on."""
+def page(
+    snapshot: Snapshot, question: Question, *, limit: int, cursor: str = "", for_text: bool = False
+) -> Page:
+    """Return so many rows of the answer from its beginning, or from a cursor on; `for_text` as of read()."""
     mark = Mark.of_token(cursor, question.shape) if cursor else first_mark(snapshot, question)
     if cursor:
         _check(mark, snapshot)
@@ -77,7 +79,7 @@ def page(snapshot: Snapshot, question: Question, *, limit: int, cursor: str = ""
     if due is None:
         return Page([], mark.as_of, None, _passed(snapshot, question, mark if cursor else None, None))
     taken = _Taken(mark, limit)
-    for rows in snapshot.read(replace(question, ledgers=due), due, is_page=True):
+    for rows in snapshot.read(replace(question, ledgers=due), due, is_page=True, for_text=for_text):
         taken.add(rows)
         if taken.following is not None:
             break
@@ -127,12 +129,14 @@ def gaps_of(snapshot: Snapshot, question: Question) -> tuple[Absence, ...]:
     return _passed(snapshot, question, None, None)
 
 
-def whole(snapshot: Snapshot, question: Question) -> tuple[int, Iterator[pa.RecordBatch]]:
-    """Return as of which ledger an answer is, and all of its rows."""
+def whole(
+    snapshot: Snapshot, question: Question, *, for_text: bool = False
+) -> tuple[int, Iterator[pa.RecordBatch]]:
+    """Return as of which ledger an answer is, and all of its rows; `for_text` as of read()."""
     mark = first_mark(snapshot, question)
     due = _due(mark, descending=question.descending)
     columns = snapshot.columns(question.columns)
-    found = snapshot.read(question, due or LedgerRange(0, 0))
+    found = snapshot.read(question, due or LedgerRange(0, 0), for_text=for_text)
     return mark.as_of, (rows.select(columns) for rows in found if due)
 
 

@@ -59,7 +59,10 @@ class Snapshot:
 
     @property
     def coverage(self) -> LedgerSet:
-        return self.hot.coverage | self.stored.coverage if self.stored else self.hot.coverage
+        hot = self.hot.coverage
+        if not self.stored:
+            return hot
+        return hot | self.stored.coverage if hot else self.stored.coverage
 
     @property
     def as_of(self) -> int:
@@ -112,16 +115,22 @@ class Snapshot:
         return pa.schema([self.schema.field(one) for one in self.columns(asked)], self.schema.metadata)
 
     def read(
-        self, question: Question, ledgers: LedgerRange, *, is_page: bool = False
+        self, question: Question, ledgers: LedgerRange, *, is_page: bool = False, for_text: bool = False
     ) -> Iterator[pa.RecordBatch]:
         """Yield the rows of ledgers that a question asks for, in order, the column of the ledger with them.
 
         What is wrong with the question is told before the first. Of a page only some of them are read.
+        `for_text`, texts may be dictionaries, of which the same text is written.
         """
         conditions = compiled(self.name, self.schema, question.conditions)
         wanted = self.columns(question.columns)
         kept = wanted if "ledger_sequence" in wanted else ["ledger_sequence", *wanted]
-        return self._rows(question, ledgers, conditions, kept, is_page=is_page)
+        for_text = for_text and not conditions.computed and self._is_stored_alike()
+        return self._rows(question, ledgers, conditions, kept, is_page=is_page, for_text=for_text)
+
+    def _is_stored_alike(self) -> bool:
+        """Tell whether files have the table's own types."""
+        return bool(self.stored and self.stored.schema.types == self.schema.types)
 
     def _rows(
         self,
@@ -131,22 +140,31 @@ class Snapshot:
         columns: list[str],
         *,
         is_page: bool,
+        for_text: bool,
     ) -> Iterator[pa.RecordBatch]:
         due = LedgerSet([ledgers]) & LedgerSet([question.ledgers])
-        parts = [(part, True) for part in due & self.hot.coverage]
+        hot = self.hot.coverage
+        parts = [(part, True) for part in due & hot] if hot else []
         if self.stored:
             needed = self.schema.names if conditions.computed else [*columns, *key_of(self.name)]
-            parts += [(part, False) for part in due & self.stored.coverage - self.hot.coverage]
+            cold = self.stored.coverage - hot if hot else self.stored.coverage
+            parts += [(part, False) for part in due & cold]
         for part, is_hot in sorted(parts, reverse=question.descending):
             if is_hot:
                 found = self._warm(part, conditions, descending=question.descending)
             elif self.stored:
                 found = self.stored.within(
-                    part, needed, conditions, descending=question.descending, is_page=is_page
+                    part,
+                    needed,
+                    conditions,
+                    descending=question.descending,
+                    is_page=is_page,
+                    for_text=for_text,
                 )
             for rows in found:
                 if rows.num_rows and (meant := conditions.compute(rows)).num_rows:
-                    yield self._alike(meant.select(columns))
+                    chosen = meant.select(columns)
+                    yield chosen if for_text else self._alike(chosen)
 
     def _warm(
         self, ledgers: LedgerRange, conditions: Compiled, *, descending: bool

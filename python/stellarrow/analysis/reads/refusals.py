@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
-from stellarrow.errors import ConfigError, StellarrowError
+from stellarrow.errors import ConfigError, StellarrowError, Unavailable, joined
+from stellarrow.storage.files import Gone
+
+_RETRY_SECONDS: Final = 1.0
 
 
 class Refused(ConfigError):
@@ -42,3 +45,13 @@ def blaming(field: str) -> Iterator[None]:
         raise
     except ConfigError as error:
         raise Refused(str(error), field=field) from error
+
+
+@contextmanager
+def still_there() -> Iterator[None]:
+    """Translate what left between a look and a read: the next look knows of it."""
+    try:
+        yield
+    except Gone as error:
+        said = joined(str(error), "ask again in a moment")
+        raise Unavailable(said, retry_after=_RETRY_SECONDS) from error

@@ -6,10 +6,9 @@ A folder is looked at again every now and then, by one thread for all readers.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,22 +17,22 @@ from stellarrow.analysis.reads.conditions import Compiled
 from stellarrow.analysis.reads.indexes import Indexes
 from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
-from stellarrow.analysis.reads.order import LEDGER, in_order, key_of, turned
+from stellarrow.analysis.reads.order import LEDGER, blocks, in_order, key_of, sliced, turned
+from stellarrow.analysis.reads.refusals import still_there
 from stellarrow.core.tables import is_typed
-from stellarrow.errors import ConfigError, SinkError, Unavailable, joined
+from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.departures import Departures, KnownRecords
+from stellarrow.sinks.files.formats.parquet import Parquet, plain
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place, open_existing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.pieces import pieces
 from stellarrow.sinks.files.proof import held_files
-from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of
-from stellarrow.storage.files import FileStore, Found, Gone
-
-_RETRY_SECONDS: Final = 1.0
+from stellarrow.sinks.files.reading import Unreadable, found_tables, rows_of, runs_of, runs_within
+from stellarrow.storage.files import FileStore, Found
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,13 +80,27 @@ class StoredTable:
         *,
         descending: bool = False,
         is_page: bool = False,
+        for_text: bool = False,
     ) -> Iterator[pa.RecordBatch]:
         """Yield rows of which the conditions' expression is true, in order: these columns and the key's.
 
-        Of a page more is decoded than is read: that is kept for the next.
+        Of a page more is decoded than is read: that is kept for the next. `for_text`, texts that repeat may
+        be dictionaries.
         """
-        with _still_there():
-            yield from self._within(ledgers, columns, conditions, descending=descending, is_page=is_page)
+        needed = self._needed(columns)
+        schema = pa.schema([self.schema.field(name) for name in needed], self.schema.metadata)
+        with still_there():
+            found = self._within(ledgers, columns, conditions, descending=descending, is_page=is_page)
+            if not self._is_by_runs(conditions):
+                yield from found
+            else:
+                for rows in found:
+                    yield rows if for_text and rows.schema.names == needed else plain(rows, schema)
+
+    def _is_by_runs(self, conditions: Compiled) -> bool:
+        """Tell whether rows are read run by run, as they lie there."""
+        shape = self.listing.shape
+        return conditions.expression is None and shape.partition is None and shape.format.name == Parquet.name
 
     def _within(
         self,
@@ -113,10 +126,23 @@ class StoredTable:
         folder, anything = self.listing.shape.folder, Compiled()
         needed = tuple(self._needed(columns))
         for part in reversed(self.ranges) if descending else self.ranges:
-            if LedgerSet([part]) & LedgerSet([ledgers]):
-                found = self.kept.picture((folder, part, needed), partial(self._part, part, needed, anything))
+            for run in self._runs(part, ledgers, descending=descending):
+                read = partial(self._part, run, needed, anything, is_page=True)
+                found = self.kept.picture((folder, part, (*needed, str(run))), read)
                 for rows in found.within(ledgers, descending=descending):
-                    yield from turned(rows) if descending else (rows,)
+                    yield from turned(rows) if descending else sliced(rows)
+
+    def _runs(self, part: LedgerRange, ledgers: LedgerRange, *, descending: bool) -> list[LedgerRange]:
+        """Return what of a file is decoded at once, where it has any of the ledgers."""
+        if ledgers.end < part.first or ledgers.first > part.end:
+            return []
+        runs: tuple[LedgerRange, ...] = (part,)
+        if self.listing.shape.format.name == Parquet.name:
+            runs = self.kept.runs(
+                (self.listing.shape.folder, part, ()), partial(runs_within, self.listing, part)
+            )
+        found = [one for one in runs if one.first <= ledgers.end and ledgers.first <= one.end]
+        return found[::-1] if descending else found
 
     def _needed(self, columns: Sequence[str]) -> list[str]:
         return [
@@ -132,12 +158,18 @@ class StoredTable:
         descending: bool = False,
         is_page: bool = False,
     ) -> Iterator[pa.RecordBatch]:
-        """Yield the rows of a file's ledgers, each batch in order, and batches in order or from the last."""
+        """Yield the rows of a file's ledgers, each batch in order, and batches in order or from the last.
+
+        Where they are read by runs, texts that repeat are dictionaries; of a page a run is one batch.
+        """
         shape = self.listing.shape
         name = shape.facts["table"]
         needed = self._needed(columns)
         expression = conditions.expression
-        searched = expression is not None and shape.format.name == "parquet"
+        searched = expression is not None and shape.format.name == Parquet.name
+        if self._is_by_runs(conditions):
+            yield from self._in_runs(part, needed, descending=descending, is_page=is_page)
+            return
         if searched and expression is not None:
             found = self._matching(part, needed, conditions, descending=descending, is_page=is_page)
         else:
@@ -148,6 +180,16 @@ class StoredTable:
             yield from (in_order(rows, name) for rows in reversed([*found]))
         elif batches := [*found]:
             yield in_order(pa.concat_batches(batches), name)
+
+    def _in_runs(
+        self, part: LedgerRange, columns: Sequence[str], *, descending: bool, is_page: bool
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield all rows of a file run by run; but for a page, some at a time."""
+        by = key_of(self.listing.shape.facts["table"])
+        with closing(runs_of(self.listing, part, columns, by)) as found:  # type: ignore[type-var]  # a generator
+            for run in reversed([*found]) if descending else found:
+                some = (run,) if is_page else blocks(run)
+                yield from reversed([*some]) if descending else some
 
     def _all(
         self, part: LedgerRange, columns: Sequence[str], expression: pc.Expression | None
@@ -210,16 +252,6 @@ class StoredTable:
         """Return the rows of a run that pages were read from lately, or of one that is decoded now."""
         key = (self.listing.shape.folder, part, (sha256, str(number)))
         return [piece.rows for piece in self.kept.picture(key, decode).pieces]
-
-
-@contextmanager
-def _still_there() -> Iterator[None]:
-    """Translate what left between a look and a read: the next look knows of it."""
-    try:
-        yield
-    except Gone as error:
-        said = joined(str(error), "ask again in a moment")
-        raise Unavailable(said, retry_after=_RETRY_SECONDS) from error
 
 
 class Stored:

@@ -21,7 +21,7 @@ from stellarrow.servers.analytics_exports.folder import ExportFolder
 from stellarrow.servers.analytics_exports.job import File, Job
 from stellarrow.servers.analytics_exports.sql import SqlAnswers
 from stellarrow.servers.analytics_http.query_writing import blocks
-from stellarrow.servers.analytics_http.writing import written
+from stellarrow.servers.analytics_http.writing import Block, written
 
 MOST_ROWS: Final = 1_000_000  # of a file, and then the rest of the ledger
 MOST_BYTES: Final = 256 << 20
@@ -46,7 +46,7 @@ class _Out:
     size: int = 0
     digest: Any = field(default_factory=hashlib.sha256)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: Block) -> None:
         self.size += len(data)
         self.check(self.size)
         self.digest.update(data)

@@ -25,6 +25,7 @@ _WORTH_PACKING: Final = 1_024  # bytes
 # Both are asked for again each time, by their ETag: ledgers may be archived or deleted.
 _FINAL: Final = "public, no-cache"
 _CHANGING: Final = "no-cache"
+_ETAG_DIGITS: Final = 24
 _GAPS: Final = 100  # told of an answer
 _log: Final = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ def sealed(body: bytes, headers: list[tuple[bytes, bytes]], coding: str | None) 
     if coding and len(body) >= _WORTH_PACKING:
         body = compressed(body, coding)
         headers = [*headers, (b"content-encoding", coding.encode())]
-    etag = f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+    etag = f'"{hashlib.sha256(body).hexdigest()[:_ETAG_DIGITS]}"'
     return Whole(body, tuple(headers), etag.encode())
 
 

@@ -18,7 +18,7 @@ from pyarrow import types
 
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import shortened
-from stellarrow.servers.analytics_http.writing import written
+from stellarrow.servers.analytics_http.writing import Block, written
 
 _LONGEST_NAME: Final = 200
 _SAFE_INTEGER_BITS: Final = 32  # what is wider is a text in JSON, as everywhere
@@ -49,7 +49,7 @@ def encoded(
     return b'{"rows":[' + body + b"]," + json.dumps(rest, separators=(",", ":")).encode()[1:]
 
 
-def blocks(schema: pa.Schema, batches: Iterable[pa.RecordBatch], format_name: str) -> Iterator[bytes]:
+def blocks(schema: pa.Schema, batches: Iterable[pa.RecordBatch], format_name: str) -> Iterator[Block]:
     """Yield rows in a format, which is not json, as they come; ConfigError as of encoded()."""
     _check_columns(schema, format_name)
     with _placing(format_name):

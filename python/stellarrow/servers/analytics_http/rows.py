@@ -16,6 +16,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.servers.analytics_http import parameters as of
 from stellarrow.servers.analytics_http.answers import Rows
 from stellarrow.servers.analytics_http.endpoint import Asked
+from stellarrow.servers.analytics_http.writing import TEXTS
 
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
 SELECTING: Final = (of.COLUMNS, of.START, of.END)
@@ -50,10 +51,11 @@ class TableRows:
         cursor = asked.get("cursor") or ""
         if (start or end) and not cursor:
             refuse_departed(snapshot, ledgers)
+        for_text = asked.format_name in TEXTS
         if asked.is_limited:
-            made = page(snapshot, question, limit=asked["limit"], cursor=cursor)
+            made = page(snapshot, question, limit=asked["limit"], cursor=cursor, for_text=for_text)
             return Rows(found, made.batches, made.as_of, made.next, is_final, gaps=made.gaps)
-        as_of, batches = whole(snapshot, question)
+        as_of, batches = whole(snapshot, question, for_text=for_text)
         gaps = gaps_of(snapshot, question)
         return Rows(found, _generated(batches), as_of, None, is_final, gaps=gaps)
 

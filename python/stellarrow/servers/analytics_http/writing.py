@@ -8,7 +8,6 @@ from typing import Any, Final, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow import ipc
 
 from stellarrow.sinks.files.formats.csv import Csv
 from stellarrow.sinks.files.formats.jsonl import lines_of
@@ -20,10 +19,14 @@ MEDIA_TYPES: Final[Mapping[str, str]] = {
     "arrow": "application/vnd.apache.arrow.stream",
     "parquet": "application/vnd.apache.parquet",
 }
+TEXTS: Final = ("json", "ndjson", "csv")  # which dictionaries are written into as what they hold
 # Names of content codings, and what Arrow calls them; the first is preferred.
 CODINGS: Final[Mapping[str, str]] = {"zstd": "zstd", "br": "brotli", "gzip": "gzip"}
 _BLOCK: Final = 16_384  # rows whose text stays near the processor
+_END_OF_STREAM: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 _LEVELS: Final = {"zstd": 3, "br": 4, "gzip": 5}
+
+Block = bytes | memoryview
 
 
 class Writer(Protocol):
@@ -42,10 +45,11 @@ class Bytes:
     closed = False
 
     def __init__(self) -> None:
-        self._held: list[bytes] = []
+        self._held: list[Block] = []
 
     def write(self, data: Any) -> int:
-        held = bytes(data)
+        # What is no view of its own may be of memory that is used again.
+        held = data if isinstance(data, memoryview) else bytes(data)
         self._held.append(held)
         return len(held)
 
@@ -55,10 +59,10 @@ class Bytes:
     def close(self) -> None:
         """Do nothing: what was written is still to be taken."""
 
-    def taken(self) -> bytes:
+    def taken(self) -> Block:
         """Return what came since the last time."""
         held, self._held = self._held, []
-        return b"".join(held)
+        return held[0] if len(held) == 1 else b"".join(held)
 
 
 def json_rows(batches: Iterable[pa.RecordBatch]) -> bytes:
@@ -86,7 +90,7 @@ def json_page(
 
 def written(
     format_name: str, schema: pa.Schema, batches: Iterator[pa.RecordBatch], coding: str | None
-) -> Iterator[bytes]:
+) -> Iterator[Block]:
     """Yield the bytes of an answer as they are made; what goes wrong on the way leaves it without its end."""
     out = Bytes()
     packed = pa.CompressedOutputStream(pa.PythonFile(out, mode="w"), CODINGS[coding]) if coding else None
@@ -151,14 +155,17 @@ class _Open:
 
 
 class _Arrow:
+    """Arrow's messages, each made at once: a writer of streams would hand over every column by itself."""
+
     def __init__(self, out: Any, schema: pa.Schema) -> None:
-        self._writer = ipc.new_stream(pa.PythonFile(_Open(out), mode="w"), schema)
+        self._out = out
+        self._out.write(memoryview(schema.serialize()))
 
     def write(self, rows: pa.RecordBatch) -> None:
-        self._writer.write_batch(rows)
+        self._out.write(memoryview(rows.serialize()))
 
     def close(self) -> None:
-        self._writer.close()
+        self._out.write(_END_OF_STREAM)
 
 
 class _Parquet:

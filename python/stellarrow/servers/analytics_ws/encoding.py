@@ -42,7 +42,7 @@ def _ipc(schema: pa.Schema, options: ipc.IpcWriteOptions, rows: pa.RecordBatch) 
     out = Bytes()
     writer = ipc.new_stream(pa.PythonFile(out, mode="w"), schema, options=options)
     writer.write_batch(pa.RecordBatch.from_arrays(rows.columns, schema=schema))
-    return out.taken()
+    return bytes(out.taken())
 
 
 def message(op: str, **fields: Any) -> bytes:

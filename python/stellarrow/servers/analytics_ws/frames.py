@@ -137,6 +137,16 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if not (self.close_sent or self.disconnected or transport.is_closing()) and self.handshake_complete:
             transport.write(frame)
 
+    def write_unless_behind(self, frame: bytes, most: int) -> bool:
+        """Write a whole frame as `write_frame` does; False, and nothing, where more than so much waits."""
+        transport = self.transport
+        if self.close_sent or self.disconnected or transport.is_closing() or not self.handshake_complete:
+            return True
+        if transport.get_write_buffer_size() > most:
+            return False
+        transport.write(frame)
+        return True
+
     def abort(self) -> None:
         """End the connection without a word."""
         self.transport.abort()

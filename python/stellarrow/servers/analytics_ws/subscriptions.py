@@ -94,16 +94,28 @@ class Subscription:
 
     def deliver(self, delivery: Delivery) -> None:
         """Write what comes, unless the client is not ready for it."""
-        if self._credit is not None and self._credit <= 0:
-            self._leave()
-        elif self._socket.waiting > BEHIND_BYTES and self._credit is None:
-            if self.asked.mode == "all":
-                self._channel.leave(self)
-                self._owner.too_slow()
-            else:
+        if self._credit is not None:
+            if self._credit <= 0:
                 self._leave()
-        else:
+            else:
+                self._write(delivery)
+        elif not delivery.body:
             self._write(delivery)
+        elif self._socket.write_unless_behind(self._framed(delivery), BEHIND_BYTES):
+            self.position = delivery.part.last
+            self._told = delivery.at
+        elif self.asked.mode == "all":
+            self._channel.leave(self)
+            self._owner.too_slow()
+        else:
+            self._leave()
+
+    def _framed(self, made: Delivery) -> bytes:
+        """Return the frame of a delivery, made by the first who writes it."""
+        frame = made.frames.get(self._key)
+        if frame is None:
+            frame = made.frames[self._key] = frames_of(made, *self._key, self.asked.format_name)
+        return frame
 
     def _leave(self) -> None:
         """Let what comes go by, and read it later."""
@@ -191,9 +203,7 @@ class Subscription:
             if made.at - self._told < _PROGRESS_SECONDS:
                 return
         self._told = made.at
-        frame = made.frames.get(self._key)
-        if frame is None:
-            frame = made.frames[self._key] = frames_of(made, *self._key, self.asked.format_name)
+        frame = self._framed(made)
         self._socket.write_frame(frame)
         if self._credit is not None:
             self._credit -= len(frame)

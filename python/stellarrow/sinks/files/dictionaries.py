@@ -43,6 +43,15 @@ def decoded(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
     return rows if rows.schema.equals(schema) else rows.cast(schema)
 
 
+def without_dictionaries(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows with the values themselves where they have dictionaries."""
+    kinds = [kind.value_type if pa.types.is_dictionary(kind) else kind for kind in rows.schema.types]
+    if kinds == rows.schema.types:
+        return rows
+    fields = [field.with_type(kind) for field, kind in zip(rows.schema, kinds, strict=True)]
+    return rows.cast(pa.schema(fields, rows.schema.metadata))
+
+
 def _encoded(column: pa.Array) -> pa.Array:
     if pa.types.is_list(column.type):
         offsets = pc.subtract(column.offsets, column.offsets[0])

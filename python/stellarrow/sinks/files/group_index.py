@@ -17,7 +17,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.core.rows import no_rows
-from stellarrow.core.text_filters import may_hold, text_filter
+from stellarrow.core.text_filters import TextFilters, may_hold
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.layout import file_name
@@ -87,12 +87,13 @@ class IndexBuilder:
         self._sections = sections_of(schema)
         self._rows: list[int] = []
         self._filters: dict[str, list[bytes]] = {name: [] for name in self._sections}
+        self._made = {name: TextFilters() for name in self._sections}
 
     def add(self, rows: pa.RecordBatch) -> None:
         """Take the rows of the next row group."""
         self._rows.append(rows.num_rows)
         for name in [*self._filters]:
-            made = text_filter(rows.select(self._sections[name]))
+            made = self._made[name].filter(rows.select(self._sections[name]))
             if made is None:
                 del self._filters[name]  # nobody asks for it then
             else:

@@ -7,6 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from stellarrow.core.rows import between
 from stellarrow.core.tables import as_schema, stored_table, written
@@ -19,7 +21,7 @@ from stellarrow.sinks.files.counting import row_counts
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.departed import table_of_record
 from stellarrow.sinks.files.formats import Format
-from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.formats.parquet import Parquet, ledger_runs
 from stellarrow.sinks.files.layout import MANIFEST, Partition, named_range
 from stellarrow.sinks.files.listing import Listing, read_entry, read_record, readable
 from stellarrow.sinks.files.manifest import SUFFIX
@@ -168,6 +170,30 @@ def rows_of(
         with readable(listing.store, path):
             for rows in listing.shape.format.read(file, listing.shape.schema, columns):
                 yield between(rows, due)
+
+
+def runs_of(
+    listing: Listing, wanted: LedgerRange, columns: Sequence[str], by: Sequence[str]
+) -> Iterator[pa.RecordBatch]:
+    """Yield these columns of a table of Parquet files run by run, each in order by some of them.
+
+    Texts that repeat are dictionaries still: `plain` makes the table's rows, of as many as are needed.
+    """
+    keys = [(name, "ascending") for name in by]
+    for due, path, file in pieces(listing, wanted):
+        with readable(listing.store, path):
+            for run in Parquet().runs(file, listing.shape.schema, columns, due):
+                order = pc.sort_indices(run.select([*by]), sort_keys=keys)
+                yield between(run.take(order), due)
+
+
+def runs_within(listing: Listing, wanted: LedgerRange) -> Iterator[LedgerRange]:
+    """Yield which of the ledgers each run of a table of Parquet files has."""
+    for due, path, file in pieces(listing, wanted):
+        with readable(listing.store, path):
+            for first, last, _ in ledger_runs(pq.read_metadata(file)):
+                if first <= due.end and due.first <= last:
+                    yield LedgerRange(max(first, due.first), min(last, due.end))
 
 
 @dataclass(frozen=True, slots=True)

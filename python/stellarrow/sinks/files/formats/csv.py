@@ -17,6 +17,7 @@ from stellarrow.core.json_values import base64_of, moments, value
 from stellarrow.core.rows import no_rows
 from stellarrow.core.text import csv_text
 from stellarrow.core.typed_columns import is_declared
+from stellarrow.sinks.files.dictionaries import without_dictionaries
 from stellarrow.sinks.files.formats.added import grows
 from stellarrow.sinks.files.formats.jsonl import parsed
 from stellarrow.sinks.files.formats.text import (
@@ -87,6 +88,7 @@ class _Writing:
 
 def by_kernels(rows: pa.RecordBatch) -> pa.Buffer:
     """Return lines as Arrow writes them, whatever the types of columns."""
+    rows = without_dictionaries(rows)
     known = ["" if is_declared(field) else field.name for field in rows.schema]
     columns = [_text(column, name) for column, name in zip(rows.columns, known, strict=True)]
     out = pa.BufferOutputStream()

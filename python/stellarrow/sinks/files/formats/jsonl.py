@@ -19,6 +19,7 @@ import pyarrow.json as pj
 from stellarrow.core.json_values import named, value
 from stellarrow.core.text import json_text
 from stellarrow.core.typed_columns import is_declared
+from stellarrow.sinks.files.dictionaries import without_dictionaries
 from stellarrow.sinks.files.formats.text import (
     TextFormat,
     chosen,
@@ -81,6 +82,7 @@ def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
 
 def by_kernels(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
     """Join names and values of each row; the joined column's buffer is the text."""
+    rows = without_dictionaries(rows)
     parts: list[Any] = []
     for field, column in zip(rows.schema, rows.columns, strict=True):
         # Names of contracts' own columns, and what they hold, may be anything.

@@ -9,7 +9,8 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from stellarrow.sinks.files.dictionaries import REPEATED, encoded, encoded_schema
+from stellarrow.ledgers import LedgerRange
+from stellarrow.sinks.files.dictionaries import REPEATED, decoded, encoded, encoded_schema
 from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 from stellarrow.sinks.files.runs import in_ledger_order
@@ -25,6 +26,7 @@ _FACTS: Final = "stellarrow."
 _FEW_BYTES: Final = 4_096  # of a row group's dictionary, compressed
 _DICTIONARY_PART: Final = 4  # or so much of a column at most
 _MAGIC: Final = b"PAR1"
+_EVERY: Final = LedgerRange(0)
 _ENDING: Final = 8  # bytes: the footer's length, and the magic word
 _SCHEMA: Final = "ARROW:schema"  # where every Arrow reader looks for it
 
@@ -78,19 +80,36 @@ class Parquet:
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
+        asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
+        for run in self.runs(file, schema, asked.names):
+            there = pa.schema([asked.field(name) for name in run.schema.names], schema.metadata)
+            for rows in in_ledger_order(run, there):
+                yield completed(rows, asked)
+
+    def runs(
+        self,
+        file: pa.NativeFile,
+        schema: pa.Schema,
+        columns: Sequence[str],
+        wanted: LedgerRange = _EVERY,
+    ) -> Iterator[pa.RecordBatch]:
+        """Yield the rows of each run as they lie there: texts that repeat are dictionaries.
+
+        Runs without a ledger that is wanted are passed over. `plain` makes the table's rows of them.
+        Errors as of `read`.
+        """
         answer = pq.read_metadata(file)
         kept = answer.schema.to_arrow_schema()
         if not kept.equals(written(schema, kept.names)):
             raise ValueError("its columns are not the table's")
         texts = _repeating(answer, kept)
         held = pq.ParquetFile(file, metadata=answer, read_dictionary=texts, page_checksum_verification=True)
-        asked = pa.schema([schema.field(name) for name in columns or schema.names], schema.metadata)
-        there = pa.schema([field for field in asked if field.name in kept.names], schema.metadata)
-        for groups in run_groups(answer):
-            read = held.read_row_groups(groups, there.names, use_threads=False).select(there.names)
-            for run in read.combine_chunks().to_batches():
-                for rows in in_ledger_order(run, there):
-                    yield completed(rows, asked)
+        there = [name for name in columns if name in kept.names]
+        for first, last, groups in ledger_runs(answer):
+            if last < wanted.first or first > wanted.end:
+                continue
+            read = held.read_row_groups(groups, there, use_threads=False).select(there)
+            yield from read.combine_chunks().to_batches()
 
     def facts(self, file: pa.NativeFile) -> dict[str, str]:
         from stellarrow.sinks.files.formats.trial import try_out  # noqa: PLC0415  hardly ever needed
@@ -135,6 +154,14 @@ def tells(field: pa.Field) -> bool:
     return field.name in _FEW_VALUES or not (pa.types.is_string(field.type) or pa.types.is_list(field.type))
 
 
+def plain(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
+    """Return rows of a run as the table has them, with nulls for columns that the file lacks."""
+    if rows.schema.equals(schema):
+        return rows
+    there = pa.schema([schema.field(name) for name in rows.schema.names], schema.metadata)
+    return completed(decoded(rows, there), schema)
+
+
 def _leaves(schema: pa.Schema, names: Container[str]) -> list[str]:
     """Return the paths by which Parquet knows columns."""
     return [
@@ -163,12 +190,17 @@ def _repeating(held: pq.FileMetaData, schema: pa.Schema) -> list[str]:
 
 
 def run_groups(held: pq.FileMetaData) -> Iterator[list[int]]:
+    """Tell row groups apart by run. ValueError as of `ledger_runs`."""
+    return (groups for _, _, groups in ledger_runs(held))
+
+
+def ledger_runs(held: pq.FileMetaData) -> Iterator[tuple[int, int, list[int]]]:
     """Tell row groups apart by run: a new one begins where all ledgers lie behind those before.
 
-    ValueError where they do not tell their ledgers.
+    With them come a run's first and last ledger. ValueError where they do not tell their ledgers.
     """
     groups: list[int] = []
-    reach = -1
+    first, reach = -1, -1
     at = held.schema.to_arrow_schema().names.index("ledger_sequence")
     filled = [group for group in range(held.num_row_groups) if held.row_group(group).num_rows]
     bounds = [held.row_group(group).column(at).statistics for group in filled]
@@ -179,9 +211,10 @@ def run_groups(held: pq.FileMetaData) -> Iterator[list[int]]:
         lowest[at] = min(lowest[at], lowest[at + 1])
     for group, bound, least in zip(filled, bounds, lowest, strict=True):
         if groups and least > reach:
-            yield groups
+            yield first, reach, groups
             groups = []
+        first = first if groups else least
         groups.append(group)
         reach = max(reach, bound.max)
     if groups:
-        yield groups
+        yield first, reach, groups
