@@ -24,7 +24,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.scanning.result import LedgersDeparted
+from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted
 from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
@@ -99,6 +99,8 @@ def analytics(
     )
     wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     if sunk := _sunk(source, NAMES[name].table):
+        if said := sunk.lacking(LedgerSet() if isinstance(wanted, str) else wanted):
+            warnings.warn(said, LedgersUnextracted, stacklevel=2)
         _count_sunk(made, sunk, wanted)
     elif stored := _stored(source, NAMES[name].table):
         return _answered_stored(made, stored, wanted, request)
@@ -159,7 +161,22 @@ def _answered_stored(
         if not rows.num_rows and _all_left(stored, request):
             raise LedgerMissing(said)
         warnings.warn(said, LedgersDeparted, stacklevel=3)
+    if said := _lacking(stored, asked):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     return rows
+
+
+def _lacking(stored: StoredTable, asked: LedgerSet | str | None) -> str:
+    """Say which ledgers of those asked for a table lacks; empty where none is."""
+    from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.sinks.files.departures import sentence  # noqa: PLC0415  the same
+    from stellarrow.sinks.files.lacking import absent, lacking  # noqa: PLC0415  the same
+
+    wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
+    parts = [LedgerRange(0)] if wanted is None else [*wanted]
+    known = stored.coverage | stored.departures.gone
+    found = LedgerSet(one for part in parts for one in lacking(known, part, reach=stored.reach))
+    return sentence(absent(stored.listing.shape.facts["table"], found))
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> str:
@@ -189,7 +206,9 @@ def _all_left(stored: StoredTable, request: FiguresRequest) -> bool:
     departures = stored.departures
     if not request.end or departures.gone.last > stored.coverage.first:
         return False
-    return departures.closed_from(read_moment(request.end).last) is not None
+    second = read_moment(request.end).last
+    left = departures.closed_from(second)
+    return left is not None and departures.began_by(left) <= second
 
 
 def _count_ledgers(

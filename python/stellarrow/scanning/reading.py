@@ -27,7 +27,7 @@ from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
-from stellarrow.scanning.result import LedgersDeparted, Scan
+from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted, Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
 from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.sql import compile_sql
@@ -194,6 +194,8 @@ def _extracted(
     batches = folder.batches(picked.where, wanted)
     if said := folder.departures.said(asked, wanted):
         warnings.warn(said, LedgersDeparted, stacklevel=3)
+    if said := folder.lacking(wanted):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 

@@ -16,7 +16,8 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
-from stellarrow.sinks.files.departures import Departures
+from stellarrow.sinks.files.departures import Departures, sentence
+from stellarrow.sinks.files.lacking import absent
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -45,6 +46,10 @@ class SunkTable:
     def departures(self) -> Departures:
         """Nothing: no lifecycle archives or deletes what is in it."""
         return Departures()
+
+    def lacking(self, wanted: LedgerSet | None) -> str:
+        """Say what is lacking where all is asked for; empty where nothing is."""
+        return "" if wanted is not None else sentence(absent(self.held.name, self.held.ledgers.holes))
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""

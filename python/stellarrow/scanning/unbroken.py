@@ -16,6 +16,8 @@ _NAMED: Final = 3  # holes of a sentence
 class _MaybeLake(Protocol):
     """Files that may be a lake's; other files are whatever somebody put there, with holes or without."""
 
+    name: str
+
     @property
     def is_lake(self) -> bool: ...
 
@@ -23,8 +25,7 @@ class _MaybeLake(Protocol):
 def unbroken_ledgers(source: Source, asked: LedgerSet | str | None) -> LedgerSet:
     """Return what is asked for; LedgerMissing where that is all a lake has, and it has holes."""
     wanted = wanted_ledgers(source, asked)
-    holes = wanted.holes if asked is None and isinstance(source, _MaybeLake) else LedgerSet()
-    if holes and isinstance(source, _MaybeLake) and source.is_lake:
+    if asked is None and isinstance(source, _MaybeLake) and (holes := wanted.holes) and source.is_lake:
         named = LedgerSet(holes.ranges[:_NAMED])
         more = "" if len(holes.ranges) <= _NAMED else f" and {holes.count - named.count} more"
         which = f"ledger {named} is" if holes.count == 1 else f"ledgers {named}{more} are"

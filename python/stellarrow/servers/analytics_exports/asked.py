@@ -92,12 +92,13 @@ def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
         refuse_departed(snapshot, due)
     mark = first_mark(snapshot, Question(table=question.table, ledgers=due))
     ledgers = snapshot.coverage & LedgerSet([LedgerRange(due.first, max(due.first, mark.as_of))])
-    if not ledgers and due.first > snapshot.as_of:
+    gaps = tuple(one.to_dict() for one in snapshot.gaps(due)[:MOST_GAPS])
+    if not ledgers and not gaps and due.first > snapshot.as_of:
         raise NotFound(
             f"ledger {due.first} has not come yet: the last one is {snapshot.as_of}", field="start"
         )
-    gaps = tuple(one.to_dict() for one in snapshot.absences(LedgerSet([due]))[:MOST_GAPS])
-    return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers, gaps=gaps)
+    as_of = mark.as_of if ledgers else snapshot.as_of
+    return Asked(format=format_name, query=query, as_of=as_of, ledgers=ledgers, gaps=gaps)
 
 
 def _check_size(name: str, value: Any) -> None:

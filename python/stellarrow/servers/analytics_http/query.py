@@ -243,9 +243,9 @@ class Sandboxed:
         return min((self._snapshots[name].last_known for name in meant), default=0)
 
     def gaps(self) -> tuple[Absence, ...]:
-        """Return which ledgers of the tables that the query names left."""
+        """Return which ledgers of the tables that the query names are not here."""
         read = [self._snapshots[name] for name in self._named or ()]
-        return tuple(gone for one in read for gone in one.absences(one.gone))
+        return tuple(gap for one in read for gap in one.gaps(LedgerRange(0)))
 
     def _batches(self, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
         schema = snapshot.schema
