@@ -199,3 +199,13 @@ def test_what_another_table_was_just_given_is_not_yet_missing_in_this_one() -> N
     assert reach.by([one, one]) == 120
     assert reach.by([one, more]) == 120
     assert reach.by([one, more]) == 130
+
+
+def test_a_place_of_some_ledgers_that_somebody_chose_is_read_without_a_warning(
+    tmp_path: Path, ledgers: tuple[bytes, ...], stellarrow: Callable[..., Any]
+) -> None:
+    aged = Aged(tmp_path, ledgers, last=101)
+    written(aged, (138, 139))
+    assert pa.table(sa.scan(aged.place, table="contract_data")).num_rows
+    done = stellarrow("sql", SQL, "--data", aged.place, "--csv")
+    assert (done.code, done.err) == (0, "")

@@ -99,8 +99,6 @@ def analytics(
     )
     wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     if sunk := _sunk(source, NAMES[name].table):
-        if said := sunk.lacking(LedgerSet() if isinstance(wanted, str) else wanted):
-            warnings.warn(said, LedgersUnextracted, stacklevel=2)
         _count_sunk(made, sunk, wanted)
     elif stored := _stored(source, NAMES[name].table):
         return _answered_stored(made, stored, wanted, request)
@@ -142,6 +140,8 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
 
 def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None) -> None:
     name, due = sunk.held.name, sunk.wanted_ledgers(asked)
+    if asked is None and (said := sunk.lacking(None)):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     rows, closed = pa.RecordBatch.from_pylist([], sunk.schema), 0
     for part in due:
         for rows in sunk.held.read(sunk.schema.names, part):
@@ -170,12 +170,14 @@ def _lacking(stored: StoredTable, asked: LedgerSet | str | None) -> str:
     """Say which ledgers of those asked for a table lacks; empty where none is."""
     from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  loads Arrow's datasets
     from stellarrow.sinks.files.departures import sentence  # noqa: PLC0415  the same
-    from stellarrow.sinks.files.lacking import absent, lacking  # noqa: PLC0415  the same
+    from stellarrow.sinks.files.lacking import absent, lacking, worth_a_warning  # noqa: PLC0415  the same
 
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
     parts = [LedgerRange(0)] if wanted is None else [*wanted]
     known = stored.coverage | stored.departures.gone
     found = LedgerSet(one for part in parts for one in lacking(known, part, reach=stored.reach))
+    if wanted is None:
+        found = worth_a_warning(found, known)
     return sentence(absent(stored.listing.shape.facts["table"], found))
 
 

@@ -17,7 +17,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
 from stellarrow.sinks.files.departures import Departures, sentence
-from stellarrow.sinks.files.lacking import absent
+from stellarrow.sinks.files.lacking import absent, worth_a_warning
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -49,7 +49,8 @@ class SunkTable:
 
     def lacking(self, wanted: LedgerSet | None) -> str:
         """Say what is lacking where all is asked for; empty where nothing is."""
-        return "" if wanted is not None else sentence(absent(self.held.name, self.held.ledgers.holes))
+        held = self.held.ledgers if wanted is None else LedgerSet()
+        return sentence(absent(self.held.name, worth_a_warning(held.holes, held)))
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""

@@ -20,7 +20,7 @@ from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.delta_beside import is_delta, refuse_database, refuse_delta, refuse_other_sinks
 from stellarrow.sinks.files.departed import LIFECYCLE
 from stellarrow.sinks.files.departures import Departures, sentence
-from stellarrow.sinks.files.lacking import absent, lacking, reach_of
+from stellarrow.sinks.files.lacking import absent, lacking, reach_of, worth_a_warning
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_existing, open_files
 from stellarrow.sinks.files.pieces import pieces
@@ -68,7 +68,8 @@ class ExtractedTable:
             return ""
         known = self.ledgers | self.listing.departed().ledgers
         table = self.listing.shape.facts["table"]
-        return sentence(absent(table, lacking(known, asked, reach=reach_of(self.beside))))
+        missing = lacking(known, asked, reach=reach_of(self.beside))
+        return sentence(absent(table, worth_a_warning(missing, known)))
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""

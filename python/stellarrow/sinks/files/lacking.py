@@ -34,6 +34,11 @@ def absent(table: str, ledgers: LedgerSet) -> tuple[Absence, ...]:
     return tuple(Absence(table, one.first, one.end, MISSING) for one in ledgers)
 
 
+def worth_a_warning(missing: LedgerSet, known: LedgerSet) -> LedgerSet:
+    """Return what is missing, nothing where it is more than is known: such a table is a choice of ledgers."""
+    return missing if missing and missing.count <= known.count else LedgerSet()
+
+
 class Reach:
     """How far the tables of a place had come by the look before: who writes them has had time since."""
 
