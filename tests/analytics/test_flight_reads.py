@@ -114,7 +114,8 @@ def test_sql_is_answered_as_over_rest(served: Served) -> None:
     expected = served.client.post("/v1/query", json={"sql": sql}).json()
     found = told(served, sql=sql)
     assert [row for rows, _ in found for row in rows.to_pylist()] == expected["rows"]
-    assert found[-1][1] == {"as_of_ledger": expected["as_of_ledger"], "truncated": False}
+    as_of, gaps = expected["as_of_ledger"], expected["gaps"]  # between the two ledgers that there are
+    assert found[-1][1] == {"as_of_ledger": as_of, "truncated": False, "left": gaps}
     assert told(served, sql="select * from ledgers", limit=1)[-1][1]["truncated"] is True
     with client_of(served) as client:
         descriptor = flight.FlightDescriptor.for_command(json.dumps({"sql": sql}).encode())
