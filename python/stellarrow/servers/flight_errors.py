@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.servers.status import status_of
+from stellarrow.sql.bounds import TooLarge
 
 try:
     from pyarrow import flight
@@ -37,6 +38,10 @@ class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]  # pyarrow has
         return str(self.args[0])
 
 
+class CapacityExceeded(_Refused, pa.ArrowCapacityError):  # type: ignore[misc]  # pyarrow has no types
+    pass
+
+
 class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]  # pyarrow has no types
     pass
 
@@ -46,6 +51,7 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
     "UNAUTHENTICATED": flight.FlightUnauthenticatedError,
     "PERMISSION_DENIED": flight.FlightUnauthorizedError,
     "RESOURCE_EXHAUSTED": flight.FlightUnavailableError,  # Arrow has none: who is told so tries again later
+    "DEADLINE_EXCEEDED": flight.FlightTimedOutError,
     "INVALID_ARGUMENT": InvalidArgument,
     "NOT_FOUND": NotFound,
     "UNAVAILABLE": flight.FlightUnavailableError,
@@ -54,6 +60,8 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
 
 def translated(error: StellarrowError) -> Exception:
     """Return the error as Arrow gives it a gRPC status."""
+    if isinstance(error, TooLarge):
+        return CapacityExceeded(str(error))  # asking again later is of no use
     made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
     return made
 
