@@ -68,6 +68,7 @@ bench: $(CORE) $(MESSAGES) $(POSTGRES) servers ## measure, beside the peers, wha
 	$(BIN)/python benchmarks/kafka.py
 	$(BIN)/python benchmarks/clickhouse.py
 	$(BIN)/python benchmarks/lakehouse.py
+	$(BIN)/python benchmarks/commits.py
 	$(BIN)/python benchmarks/backfill.py
 	$(BIN)/python benchmarks/processor.py
 	$(BIN)/python benchmarks/chain.py

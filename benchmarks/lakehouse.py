@@ -29,6 +29,7 @@ from stellarrow.ledgers import Network
 
 TABLES = ("contract_data", "contract_events", "token_transfers")
 HEAVY, LIGHT = 1_700_000, 60_000  # bytes of a ledger, in bulk and one by one
+FIRST = 99  # the last ledger of a file, so that none is merged in bulk
 GOAL = 0.8  # of the rows a second of our Parquet sink
 COMMIT_GOAL_MS = 100
 SITE = Path(sys.prefix, "servers", "lakehouse", "pyiceberg")
@@ -41,7 +42,7 @@ PLACES = {
 
 def batches(ledgers: int, size: int) -> Iterator[sa.LedgerBatch]:
     decoder = sa.Decoder(TABLES, network="synthetic")
-    for number, one in enumerate(islice(synthetic(2_000, first=100, ledger_bytes=size), ledgers), 100):
+    for number, one in enumerate(islice(synthetic(2_000, first=FIRST, ledger_bytes=size), ledgers), FIRST):
         chunk = sa.LedgerChunk(frame([one], "record-marked"), "record-marked", number, number, "memory")
         yield decoder(chunk)
 

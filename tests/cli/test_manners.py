@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,7 +14,7 @@ import click
 import pytest
 
 import stellarrow as sa
-from stellarrow.cli import invoke
+from stellarrow.cli import invoke, main
 from stellarrow.cli.app import stellarrow as group
 from stellarrow.config import Consumer, Processor, Settings, Source
 from stellarrow.config.settings import settings_of
@@ -172,3 +173,17 @@ def test_with_json_an_error_is_json_on_stderr(stellarrow: Run, make_lake: Callab
     answer = json.loads(done.err)["error"]
     assert (done.code, done.out, answer["kind"]) == (1, "", "DecodeError")
     assert "105.xdr.zst" in answer["message"]
+
+
+@pytest.mark.parametrize(("chosen", "held"), [(None, "0"), ("1", "1")])
+def test_memory_is_had_without_huge_pages_unless_told(
+    monkeypatch: pytest.MonkeyPatch, chosen: str | None, held: str
+) -> None:
+    for name in ("MIMALLOC_ALLOW_THP", "GRPC_VERBOSITY"):
+        monkeypatch.setenv(name, chosen or "")  # what is set here is undone
+        if not chosen:
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.argv", ["stellarrow", "--version"])
+    with pytest.raises(SystemExit, match="0"):
+        main()
+    assert os.environ["MIMALLOC_ALLOW_THP"] == held

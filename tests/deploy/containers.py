@@ -45,7 +45,7 @@ def run(*words: str | Path, cwd: Path | None = None, seconds: float = SECONDS) -
 
 @dataclass
 class Image:
-    """What the Containerfile makes, on a base of Debian's packages, in a store of its own."""
+    """What the Containerfile makes, of Debian's packages, in a store of its own."""
 
     folder: Path
     name: str = "localhost/stellarrow"
@@ -83,7 +83,7 @@ class Image:
         wheels = context / "dist" / "packages"
         run(*pip, "--dest", wheels, "--constraint", ROOT / "requirements-dev.lock", extras)
         (wheels / wheel.name).unlink()
-        bases = {"BUILDER": "base", "INSTALLER": "installer", "BASE": "base"}
+        bases = {"BUILDER": "base", "INSTALLER": "installer"}
         given = [f"--build-arg={name}=localhost/{base}" for name, base in bases.items()]
         self._bud(
             *given, "--build-arg=VERSION=0", "--tag", self.name, "--file=deploy/Containerfile", cwd=context

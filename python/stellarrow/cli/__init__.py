@@ -27,6 +27,8 @@ _GOES_ON: Final = ": the same command line continues from what is done"
 def main() -> None:
     """Run the command line and exit with its code."""
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines of log, beside the error that we tell
+    # Rows come and go by the megabyte: clearing pages of 2 MB for them took an eighth of an extract's time.
+    os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
     sys.exit(invoke(sys.argv[1:]))
 
 

@@ -193,10 +193,12 @@ class LocalFiles:
         return Health("ok", f"writable, {room / 1e9:,.1f} GB free", mb_per_s=rate)
 
     def close(self) -> None:
-        if self._aside is not None:
-            shutil.rmtree(self._aside, ignore_errors=True)
-            os.close(self._lock)
-            self._aside = None
+        with self._beginning:  # a sink that has waited long enough closes beside its thread
+            aside, self._aside = self._aside, None
+            lock, self._lock = self._lock, -1
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
+            os.close(lock)
 
     @contextmanager
     def _translate_os_errors(self, path: str, doing: str = "write to") -> Iterator[None]:

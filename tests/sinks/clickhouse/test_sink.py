@@ -5,11 +5,10 @@ import subprocess
 import pytest
 
 from sinks.clickhouse.made import ClickHouseContract
-from sinks.lasting import FlatContract
 from sinks.shared import SharedSinkContract
 
 
-class TestClickHouseSink(ClickHouseContract, SharedSinkContract, FlatContract):
+class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
     """Killed and shared by writers."""
 
     longest = 2.0

@@ -19,6 +19,8 @@ from stellarrow.storage.files import FileStore
 class TestDeltaSink(DeltaContract, FlatContract):
     """Delta tables in a folder."""
 
+    slack = 1.5  # a checkpoint, which follows each fifty commits, names every file
+
     def widen(self) -> None:
         self.ledgers_per_file = 1_000
 

@@ -15,7 +15,6 @@ from confluent_kafka.admin._resource import ResourceType
 import stellarrow as sa
 from sinks.kafka.made import KafkaContract
 from sinks.kept import in_order
-from sinks.lasting import FlatContract
 from sinks.shared import SharedSinkContract
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.files.formats.jsonl import lines_of
@@ -23,7 +22,7 @@ from stellarrow.sinks.files.formats.jsonl import lines_of
 _SECONDS = 120.0  # that the broker's cleaner may take
 
 
-class TestKafkaSink(KafkaContract, SharedSinkContract, FlatContract):
+class TestKafkaSink(KafkaContract, SharedSinkContract):
     """Arrow IPC, a ledger a message."""
 
     longest = 2.0

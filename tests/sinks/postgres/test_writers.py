@@ -155,6 +155,14 @@ os._exit(9)
     ]
 
 
+def test_a_loaded_partition_has_statistics_of_what_is_searched(database: str) -> None:
+    bring(database, list(range(0, 32, 4)), mode="backfill")
+    found = asked(database, "SELECT attname FROM pg_stats WHERE tablename = 'entries_0'")
+    named = {row["attname"] for row in found}
+    assert {"ledger_sequence", "contract_id", "ledger_key_hash", "change_type"} <= named
+    assert not {"val_xdr", "key_xdr"} & named
+
+
 def test_many_starters_migrate_once(database: str) -> None:
     together(*(lambda: made(database, "ledgers") for _ in range(6)))
     assert asked(database, "SELECT count(*) FROM stellar.migrations") == [{"count": len(known())}]

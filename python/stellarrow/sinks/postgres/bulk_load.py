@@ -125,7 +125,7 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
         if loaded is None:
             return
         partitions.index(connection, kept, first)
-        connection.execute(f"ANALYZE {kept.partition(first)} ({kept.searched})".encode())
+        partitions.analyze(connection, kept, first)
         covered = coverage.read(connection, [kept.place], lock=True)[kept.place]
         partitions.attach(connection, kept, first, size=size)
         connection.execute(

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 import psycopg
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.postgres.ddl import Layout
+
+_BYTES_A_TARGET: Final = 9 << 20  # what 15,000 rows of contract data take, of which 300 are looked at
 
 
 def aligned(ledgers: LedgerSet, size: int) -> Iterator[tuple[int, LedgerSet]]:
@@ -66,6 +69,17 @@ def index(connection: psycopg.Connection, kept: Layout, first: int) -> None:
     # Below, parallel workers cost more CPU to come and go than they save, and other writers have use for it.
     connection.execute("SET LOCAL min_parallel_table_scan_size = '1GB'")
     connection.execute("SELECT stellar.index_like(%s, %s)", [kept.partition(first), kept.place])
+
+
+def analyze(connection: psycopg.Connection, kept: Layout, first: int) -> None:
+    """Take the statistics that queries are planned by, of a small partition from about every fiftieth row."""
+    # PostgreSQL looks at 300 rows for each unit of its target, 100 by default, however few there are in all.
+    connection.execute(
+        "SELECT set_config(name, least(setting::int, greatest(10, pg_relation_size(%s::regclass) / %s))"
+        "::text, true) FROM pg_settings WHERE name = 'default_statistics_target'",
+        [kept.partition(first), _BYTES_A_TARGET],
+    )
+    connection.execute(f"ANALYZE {kept.partition(first)} ({kept.searched})".encode())
 
 
 def attach(connection: psycopg.Connection, kept: Layout, first: int, *, size: int) -> None:
