@@ -56,11 +56,10 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
 
 def translated(error: StellarrowError) -> Exception:
     """Return the error as Arrow gives it a gRPC status."""
+    kind = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)
     if isinstance(error, TooLarge):
-        return flight.FlightServerError(
-            str(error)
-        )  # as nothing else is, and no client asks it again by itself
-    made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
+        kind = flight.FlightServerError  # UNKNOWN: no client asks it again by itself
+    made: Exception = kind(str(error))
     return made
 
 
