@@ -154,6 +154,22 @@ def test_what_makes_no_sense_is_told_in_a_sentence(
             client.get_flight_info(flight.FlightDescriptor.for_command(command), options())
 
 
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("select count(*) from range(1000000000000) a, range(9999) b", flight.FlightTimedOutError),
+        ("select repeat('x', 100000) as t from range(1000)", flight.FlightServerError),
+    ],
+)
+def test_sql_that_takes_too_much_is_told_apart_from_sql_that_is_wrong(
+    served: Served, sql: str, kind: type[Exception]
+) -> None:
+    ticket = flight.Ticket(json.dumps({"sql": sql, "timeout": 5}).encode())
+    with client_of(served) as client, pytest.raises(kind, match="ask for") as raised:
+        client.do_get(ticket, options()).read_all()
+    assert raised.type is kind
+
+
 def test_rows_go_on_as_ledgers_come_and_from_a_token_over_restarts(
     serve_given: Start, live_rows: Any
 ) -> None:

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, joined
+from stellarrow.sql.bounds import OutOfBounds
 from stellarrow.storage.files import Gone
 
 _RETRY_SECONDS: Final = 1.0
@@ -41,7 +42,7 @@ def blaming(field: str) -> Iterator[None]:
     """Name the part of the question that an error is about."""
     try:
         yield
-    except (Refused, NotFound, FellOut):
+    except (Refused, NotFound, FellOut, OutOfBounds):
         raise
     except ConfigError as error:
         raise Refused(str(error), field=field) from error
