@@ -238,12 +238,10 @@ def test_a_hole_in_a_lake_is_an_error_however_the_lake_is_written(make_lake: Mak
     (hole,) = lake.rglob("*--120.xdr.zst")
     hole.unlink()
     place = spelling.format(lake)
-    for read in (
-        lambda: sa.scan(place, table="ledgers", network="synthetic").to_table(),
-        lambda: sa.analytics(place, "transfers", network="synthetic", window="total"),
-    ):
-        with pytest.raises(sa.LedgerMissing, match="ledger 120 is missing in "):
-            read()
+    with pytest.raises(sa.LedgerMissing, match="ledger 120 is missing in "):
+        sa.scan(place, table="ledgers", network="synthetic").to_table()
+    with pytest.raises(sa.LedgerMissing, match="ledger 120 is missing in "):
+        sa.analytics(place, "transfers", network="synthetic", window="total")
     some = sa.scan(lake, table="ledgers", ledgers="100:119,121:139").to_table()
     assert some.num_rows == 39
 

@@ -91,9 +91,10 @@ def test_what_is_asked_of_ledgers_that_are_here_names_nothing(served: Served) ->
 
 def test_pages_together_name_each_missing_ledger_once(served: Served) -> None:
     for order in ("asc", "desc"):
-        found, cursor = [], None
+        found: list[Any] = []
+        cursor: str | None = None
         while True:
-            more = {"cursor": cursor} if cursor else {}
+            more: dict[str, Any] = {"cursor": cursor} if cursor else {}
             page = served.get(ROWS, order=order, limit=40, **more).json()
             found += of(page.get("gaps", []))
             if (cursor := page["next_cursor"]) is None:
