@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.core.figures import COUNTED_TABLES, Figures
 from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.ledgers import LedgerBatch, LedgerRange
@@ -268,10 +269,12 @@ def _asked(kind: Name, question: Question) -> tuple[str, str, str | None, tuple[
 
 def _order(kind: Name, question: Question) -> str:
     if not kind.orders:
-        raise ConfigError(f"analytics/{question.name} is of the whole network: there is nothing to rank")
+        raise Refused(
+            f"analytics/{question.name} is of the whole network: there is nothing to rank", field="top"
+        )
     wanted = question.by or kind.orders[0]
     if wanted not in kind.orders:
-        raise ConfigError(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}")
+        raise Refused(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}", field="by")
     before = {new: old for old, new in (kind.renamed or {}).items()}
     return before.get(wanted, wanted)
 
@@ -285,7 +288,7 @@ def _named(name: str) -> Name:
 
 def _window(window: str) -> str:
     if window not in WINDOWS:
-        raise ConfigError(f"window is {shortened(window)!r}: {_nearest(window, WINDOWS)}")
+        raise Refused(f"window is {shortened(window)!r}: {_nearest(window, WINDOWS)}", field="window")
     return window
 
 
