@@ -10,12 +10,12 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.analysis.windows import NAMES, Analytics, Answer, Question
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers.dates import is_moment, read_moment
 from stellarrow.net.bounded_json import JsonObject, read_object
 from stellarrow.net.redaction import shortened
+from stellarrow.net.refused import Refused
 
 PREFIX: Final = "analytics/"
 MOST_TOP: Final = 1_000  # rows of the foremost

@@ -15,11 +15,11 @@ from typing import Any, Final
 
 import pyarrow as pa
 
-from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.core.figures import COUNTED_TABLES, Figures
 from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.ledgers import LedgerBatch, LedgerRange
 from stellarrow.net.redaction import shortened
+from stellarrow.net.refused import Refused
 
 WINDOWS: Final = ("1m", "5m", "1h", "24h", "7d", "total")
 
