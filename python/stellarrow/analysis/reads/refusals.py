@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, joined
-from stellarrow.net.refused import Refused as Refused
+from stellarrow.net.refused import Refused
 from stellarrow.sql.bounds import OutOfBounds
 from stellarrow.storage.files import Gone
+
+__all__ = ["FellOut", "NotFound", "Refused", "blaming", "still_there"]
 
 _RETRY_SECONDS: Final = 1.0
 
