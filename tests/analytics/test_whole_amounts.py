@@ -106,3 +106,10 @@ def test_a_named_filter_shows_amounts_whole(
     said: Any = capsys.readouterr().out
     lines = csv.DictReader(io.StringIO(said)) if form == "--csv" else map(json.loads, said.splitlines())
     assert [int(row["amount_raw"]) for row in lines] == [WIDE, 10_000_001]
+
+
+@pytest.mark.parametrize(("start", "rows"), [("2026-01-01", 4), ("2026-01-01T00:00:00Z", 4)])
+def test_a_scan_takes_a_date_as_text(folder: Path, start: str, rows: int) -> None:
+    assert len(sa.scan(folder, table="token_transfers", start=start, end="2026-01-02").to_table()) == rows
+    with pytest.raises(sa.ConfigError, match="start"):
+        sa.scan(folder, table="token_transfers", start="soon")

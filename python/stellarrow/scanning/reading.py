@@ -21,6 +21,7 @@ from stellarrow.core.typed import Specs, TypedTables
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ledgers.dates import is_moment, without_spaces
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import refetching
@@ -45,8 +46,8 @@ def scan(
     source: Place | Source,
     *,
     table: str,
-    start: int | date | None = None,
-    end: int | date | None = None,
+    start: int | str | date | None = None,
+    end: int | str | date | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
@@ -71,7 +72,8 @@ def scan(
             `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
-            UTC unless it says); the first that is there where only `end` is given.
+            UTC unless it says), or text that says one, such as `"2023-11-10"`; the first that is there where
+            only `end` is given.
         end: The last ledger, included, or a date or datetime as `ledgers` has after the colon; None goes as
             far as what is there.
         ledgers: Instead of `start` and `end`: a LedgerRange, a LedgerSet, or text as the command line takes
@@ -217,22 +219,31 @@ def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTabl
     return find_table(local_path(source), table)
 
 
-def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
+def _asked(
+    start: int | str | date | None, end: int | str | date | None, ledgers: Ledgers
+) -> LedgerSet | str | None:
     if ledgers is not None:
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     for name, given in (("start", start), ("end", end)):
-        if not isinstance(given, date):  # which a datetime is, too
+        if not _is_time(given):
             check(**{name: given})
-    if isinstance(start, date) or isinstance(end, date):
+    if _is_time(start) or _is_time(end):
         return f"{_written(start)}:{_written(end)}"
     if start is None:
         return None if end is None else f":{end}"
+    assert not isinstance(start, str | date)  # noqa: S101  for the type checker
+    assert not isinstance(end, str | date)  # noqa: S101  as above
     return LedgerSet([LedgerRange(start, end)])
 
 
-def _written(end: int | date | None) -> str:
+def _is_time(given: object) -> bool:
+    """Tell whether it is a date or a datetime, or the text of one, as the command line takes it."""
+    return isinstance(given, date) or (isinstance(given, str) and is_moment(without_spaces(given)))
+
+
+def _written(end: int | str | date | None) -> str:
     if isinstance(end, datetime):
         return (end if end.tzinfo else end.replace(tzinfo=UTC)).isoformat(timespec="seconds")
     return "" if end is None else str(end)

@@ -120,7 +120,9 @@ class KeptFigures:
                 self._stop.wait(_PACE_SECONDS)
             except StellarrowError as error:
                 lasts = ", ".join(f"{name} {one.last}" for name, one in self._counts.items())
-                _log.error("figures end for now with the ledgers %s: %s", lasts, error)
+                # What left between a look and a read is there again, or told, a moment later.
+                level = logging.INFO if isinstance(error, Unavailable) else logging.ERROR
+                _log.log(level, "figures end for now with the ledgers %s: %s", lasts, error)
                 self._stop.wait(_RETRY_SECONDS)
                 self._changed.set()
 
