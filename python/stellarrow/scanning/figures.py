@@ -140,8 +140,6 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
 
 def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None) -> None:
     name, due = sunk.held.name, sunk.wanted_ledgers(asked)
-    if asked is None and (said := sunk.lacking(None)):
-        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     rows, closed = pa.RecordBatch.from_pylist([], sunk.schema), 0
     for part in due:
         for rows in sunk.held.read(sunk.schema.names, part):

@@ -16,8 +16,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
-from stellarrow.sinks.files.departures import Departures, sentence
-from stellarrow.sinks.files.lacking import absent, worth_a_warning
+from stellarrow.sinks.files.departures import Departures
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -47,10 +46,9 @@ class SunkTable:
         """Nothing: no lifecycle archives or deletes what is in it."""
         return Departures()
 
-    def lacking(self, wanted: LedgerSet | None) -> str:
-        """Say what is lacking where all is asked for; empty where nothing is."""
-        held = self.held.ledgers if wanted is None else LedgerSet()
-        return sentence(absent(self.held.name, worth_a_warning(held.holes, held)))
+    def lacking(self, wanted: LedgerSet | None) -> str:  # noqa: ARG002  as files'
+        """Say nothing: holes of tables that are no files are told by `stellarrow coverage` alone."""
+        return ""
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
