@@ -79,7 +79,7 @@ class TestByHour(FormatContract):
 def folders(partition: str, column: str, values: list[str | None]) -> list[str]:
     chosen = Partition.of(partition)
     assert chosen
-    places, names = chosen.folders(pa.RecordBatch.from_pydict({column: pa.array(values, pa.string())}))
+    places, names = chosen.folders(pa.array(values, pa.string()))
     return [names[place] for place in places.to_pylist()]
 
 
