@@ -34,11 +34,21 @@ FLOORS = {
         ("answers",),
         ("analytics",),
     ),
-    "text": (("moments", "numbers", "quoting"), ("cells",), ("rows",)),
-    "python": (("convert", "handover", "runs"), ("options", "streams", "figures", "text", "typed")),
+    "runs": (
+        ("bits", "chunks", "column", "order"),
+        ("distinct",),
+        ("codes", "fixed", "lists", "loose", "texts"),
+        ("kinds",),
+        ("gatherer",),
+    ),
+    "text": (("moments", "numbers", "quoting"), ("texts",), ("cells",), ("rows",)),
+    "python": (
+        ("convert", "handover", "runs"),
+        ("options", "streams", "figures", "text", "typed", "gathered"),
+    ),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
-CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "text": [], "python": []}
+CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "runs": [], "text": [], "python": []}
 Graph = dict[str, set[str]]
 
 

@@ -230,3 +230,22 @@ def test_every_consumer_is_told_what_is_wrong_in_a_sentence(tmp_path: Path) -> N
         ) as answer:
             ask()
         assert "Traceback" not in str(answer.value)
+
+
+@pytest.mark.parametrize("spelling", ["{}", "file://{}"])
+def test_a_hole_in_a_lake_is_an_error_however_the_lake_is_written(make_lake: Make, spelling: str) -> None:
+    lake = make_lake()
+    (hole,) = lake.rglob("*--120.xdr.zst")
+    hole.unlink()
+    place = spelling.format(lake)
+    with pytest.raises(sa.LedgerMissing, match="ledger 120 is missing in "):
+        sa.scan(place, table="ledgers", network="synthetic").to_table()
+    with pytest.raises(sa.LedgerMissing, match="ledger 120 is missing in "):
+        sa.analytics(place, "transfers", network="synthetic", window="total")
+    some = sa.scan(lake, table="ledgers", ledgers="100:119,121:139").to_table()
+    assert some.num_rows == 39
+
+
+def test_files_that_somebody_put_side_by_side_may_leave_ledgers_out() -> None:
+    place = Path(sa.__file__).parent / "data" / "ledgers"
+    assert sa.scan(place, table="ledgers").to_table().num_rows == 2

@@ -71,7 +71,7 @@ from .protocols import (
 )
 from .running import run
 from .scanning import Scan, TypedScans, aggregate, analytics, queries, scan, typed
-from .scanning.result import LedgersDeparted
+from .scanning.result import LedgersAbsent, LedgersDeparted, LedgersUnextracted
 from .sql.named import NamedQuery
 
 __all__ = [
@@ -105,8 +105,10 @@ __all__ = [
     "LedgerRun",
     "LedgerSet",
     "LedgerUnsound",
+    "LedgersAbsent",
     "LedgersDeparted",
     "LedgersRefused",
+    "LedgersUnextracted",
     "Listed",
     "Live",
     "Located",

@@ -7,8 +7,11 @@ __all__ = [
     "DEBUG_BUILD",
     "CoreError",
     "Figures",
+    "Gathered",
+    "Gatherer",
     "Knowledge",
     "Options",
+    "Order",
     "Run",
     "Splitter",
     "Synth",
@@ -139,14 +142,44 @@ def describe(scval: str) -> str:
 def unescape(text: str) -> bytes | None:
     """Return the bytes that a text of the chain stands for, None where no bytes are written so."""
 
-def json_text(batch: Any, end: str) -> bytes | None:
+@type_check_only
+class Text:
+    """Bytes, read where they lie through the buffer protocol."""
+    def __len__(self) -> int: ...
+    def __buffer__(self, flags: int, /) -> memoryview: ...
+
+def json_text(batch: Any, end: str) -> Text | None:
     """Return an object of JSON a row, with `end` behind each; None where a column is of a type that no table has."""
 
-def csv_text(batch: Any) -> bytes | None:
+def csv_text(batch: Any) -> Text | None:
     """Return a line of CSV a row, without a header; None where a column is of a type that no table has."""
 
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
+
+@final
+class Gatherer:
+    """Takes batches in, whose rows are put in another order; columns of dictionaries take plain texts, too."""
+    def __new__(cls, schema: Any) -> Gatherer: ...
+    def append(self, batch: Any) -> None:
+        """Take in a batch's rows; ValueError where it has other columns."""
+    def take(self) -> Gathered:
+        """Hand over all rows, and begin anew."""
+
+@final
+class Gathered:
+    """All rows of some batches."""
+    def __len__(self) -> int: ...
+    def order(self, sort_by: str | None = None, places: Any = None) -> Order:
+        """Put rows in order by places, a batch of one column of uint32, then by a column; ties stay as they are."""
+
+@final
+class Order:
+    """Rows in an order."""
+
+    ends: list[int]  # where the rows of each place end
+    def block(self, start: int, stop: int, names: Sequence[str] | None = None) -> RecordBatch:
+        """Return rows from start to stop, of all columns or some; dictionaries hold what the rows need alone."""
 
 @final
 class TextFilters:

@@ -68,3 +68,20 @@ def test_figures_that_cannot_be_asked_are_refused(serve: Serve, real_data: Path)
         ("/v1/analytics/transfers?top=5&by=nothing", 400),
     ):
         assert served.get(path).status_code == status, path
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "field"),
+    [
+        ("transfers", {"window": "1h", "from": "abc"}, "from"),
+        ("network", {"window": "1h", "asset": "native"}, "asset"),
+        ("transfers", {"window": "1h", "by": "volume"}, "by"),
+        ("transfers", {"top": "5", "to": "2024-01-01"}, "top"),
+        ("network", {"window": "1h", "top": "5"}, "top"),
+    ],
+)
+def test_of_several_parameters_the_wrong_one_is_named(
+    served: Served, name: str, given: dict[str, str], field: str
+) -> None:
+    answer = served.get(f"/v1/analytics/{name}", **given)
+    assert (answer.status_code, answer.json().get("field")) == (400, field)

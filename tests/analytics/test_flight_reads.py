@@ -114,7 +114,8 @@ def test_sql_is_answered_as_over_rest(served: Served) -> None:
     expected = served.client.post("/v1/query", json={"sql": sql}).json()
     found = told(served, sql=sql)
     assert [row for rows, _ in found for row in rows.to_pylist()] == expected["rows"]
-    assert found[-1][1] == {"as_of_ledger": expected["as_of_ledger"], "truncated": False}
+    as_of, gaps = expected["as_of_ledger"], expected["gaps"]  # between the two ledgers that there are
+    assert found[-1][1] == {"as_of_ledger": as_of, "truncated": False, "left": gaps}
     assert told(served, sql="select * from ledgers", limit=1)[-1][1]["truncated"] is True
     with client_of(served) as client:
         descriptor = flight.FlightDescriptor.for_command(json.dumps({"sql": sql}).encode())
@@ -151,6 +152,22 @@ def test_what_makes_no_sense_is_told_in_a_sentence(
         assert "Traceback" not in str(refused.value)
         with pytest.raises(kind, match=sentence):
             client.get_flight_info(flight.FlightDescriptor.for_command(command), options())
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind"),
+    [
+        ("select count(*) from range(1000000000000) a, range(9999) b", flight.FlightTimedOutError),
+        ("select repeat('x', 100000) as t from range(1000)", flight.FlightServerError),
+    ],
+)
+def test_sql_that_takes_too_much_is_told_apart_from_sql_that_is_wrong(
+    served: Served, sql: str, kind: type[Exception]
+) -> None:
+    ticket = flight.Ticket(json.dumps({"sql": sql, "timeout": 5}).encode())
+    with client_of(served) as client, pytest.raises(kind, match="ask for") as raised:
+        client.do_get(ticket, options()).read_all()
+    assert raised.type is kind
 
 
 def test_rows_go_on_as_ledgers_come_and_from_a_token_over_restarts(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -118,7 +119,7 @@ def test_a_field_that_makes_no_sense_is_named(served: Served, body: dict[str, An
 
 def test_a_query_that_takes_too_long_is_ended(served: Served) -> None:
     answer = asked(served, "select count(*) from range(1000000000000) a, range(1000000) b", timeout=0.5)
-    assert answer.status_code == 400
+    assert (answer.status_code, answer.json()["title"]) == (504, "Gateway Timeout")
     assert asked(served, "select 1 as one").json()["rows"] == [{"one": 1}]
 
 
@@ -178,5 +179,45 @@ def test_queries_that_wait_take_nothing_from_other_calls(served: Served) -> None
         statuses = [served.get("/v1/status").status_code for _ in range(5)]
         answers = [one.result().status_code for one in waiting]
     assert statuses == [200] * 5
-    assert set(answers) <= {400, 429}
+    assert set(answers) <= {504, 429}
     assert 429 in answers
+
+
+def test_a_query_that_needs_too_much_is_told_apart_from_a_wrong_one(served: Served) -> None:
+    large = asked(served, "select repeat('x', 100000) as t from range(1000)", limit=1000)
+    assert (large.status_code, "ask for fewer" in large.json()["detail"]) == (422, True)
+    wrong = asked(served, "select nothing from ledgers")
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "sql")
+
+
+def test_a_field_that_is_given_twice_is_refused(served: Served) -> None:
+    body = b'{"sql": "select 1", "sql": "select 2"}'
+    answer = served.client.post("/v1/query", content=body)
+    assert (answer.status_code, answer.json()["field"]) == (400, "sql")
+    assert "more than once" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("sql", ["explain select 1", "show tables"])
+def test_what_is_no_select_is_told_what_may_be_asked(served: Served, sql: str) -> None:
+    answer = asked(served, sql)
+    assert (answer.status_code, "DESCRIBE or SUMMARIZE" in answer.json()["detail"]) == (400, True)
+    assert asked(served, "describe select 1 as n").json()["rows"][0]["column_name"] == "n"
+
+
+@pytest.mark.parametrize(
+    ("before", "status", "named"),
+    [
+        (b"GET /v1/ledgers?where=", 414, b"request's line"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nx: ", 431, b"headers"),
+    ],
+)
+def test_a_request_that_is_too_long_is_told_how_long_it_may_be(
+    served: Served, before: bytes, status: int, named: bytes
+) -> None:
+    address = served.service.rest.address
+    with socket.create_connection((address.host, address.port), timeout=30) as connection:
+        connection.sendall(before + b"a" * 2_000_000)
+        answer = connection.makefile("rb").read()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert named in answer
+    assert b"16,384 bytes" in answer

@@ -79,12 +79,13 @@ def test_who_connects_too_often_is_told_before_the_upgrade(serve_given: Start) -
     assert refused.value.response.headers["retry-after"] == "10"
 
 
-def test_pages_of_other_places_may_not_connect(serve_given: Start) -> None:
+def test_pages_of_other_places_may_not_connect(serve_given: Start, caplog: pytest.LogCaptureFixture) -> None:
     served, _ = given_until(serve_given, FIRST)
     address = served.service.rest.address
     with pytest.raises(InvalidStatus) as refused:
         connect(f"ws://{address}/v1/ws", origin="https://evil.example")
     assert refused.value.response.status_code == 403
+    assert [one.getMessage() for one in caplog.records if one.levelname == "ERROR"] == []
     with connect(f"ws://{address}/v1/ws", origin=f"http://{address}") as socket:
         assert Client(socket).ready["limits"]["subscriptions"] == 64
 

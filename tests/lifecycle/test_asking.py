@@ -12,6 +12,7 @@ import pytest
 
 import stellarrow as sa
 from lifecycle.aged import DAY, Aged
+from stellarrow.ledgers.dates import shown
 from stellarrow.lifecycle.policies import Policy
 
 pytest.importorskip("duckdb")
@@ -115,7 +116,12 @@ def test_figures_of_what_left_are_refused_with_where_it_is(aged: Aged) -> None:
     with pytest.raises(sa.LedgerMissing, match=told(aged)):
         sa.analytics(aged.place, "network", ledgers=sa.LedgerRange(100, 119))
     with pytest.raises(sa.LedgerMissing, match=f"were archived to {aged.old}"):
-        sa.analytics(aged.place, "network", end="2001-01-01")
+        sa.analytics(aged.place, "network", window="1m", end=shown(aged.closed[105]))
+
+
+def test_figures_of_times_before_any_ledger_are_empty_and_are_not_said_to_have_left(aged: Aged) -> None:
+    with pytest.warns(sa.LedgersDeparted, match=told(aged)):
+        assert sa.analytics(aged.place, "network", end="2001-01-01").num_rows == 0
 
 
 @pytest.mark.parametrize("form", ["", "parquet:"])

@@ -5,6 +5,7 @@ import pytest
 
 import stellarrow as sa
 from stellarrow.servers.status import INTERNAL, TABLE, status_of
+from stellarrow.sql.bounds import TookTooLong, TooLarge
 
 
 def test_every_status_is_one_of_grpc() -> None:
@@ -18,6 +19,8 @@ def test_every_status_is_one_of_grpc() -> None:
         (sa.LedgerMissing("ledger 7 is missing"), "NOT_FOUND"),
         (sa.SourceUnavailable("no answer"), "UNAVAILABLE"),
         (sa.SinkUnavailable("no answer"), "UNAVAILABLE"),
+        (TookTooLong("longer than 1 s"), "DEADLINE_EXCEEDED"),
+        (TooLarge("more than 1 MB"), "RESOURCE_EXHAUSTED"),
         (sa.Damaged("a segment is cut"), "DATA_LOSS"),
     ],
 )

@@ -12,6 +12,7 @@ import pytest
 import stellarrow as sa
 from stellarrow.core.framing import frame
 from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.files.runs import Run
 from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.lakehouse.data_file import DataFile
 
@@ -43,7 +44,7 @@ def test_a_file_that_is_given_up_before_its_end_says_nothing(
     rows = decoder(sa.LedgerChunk(data, "record-marked", 100, 104, "memory")).tables["ledgers"]
     schema = signed(rows.schema)
     file = DataFile(FileUpload(), schema, Parquet())
-    file.write(rows.cast(schema))
+    file.write(Run(schema, [rows.cast(schema)]))
     file.discard()
     del file
     gc.collect()

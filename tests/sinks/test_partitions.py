@@ -76,15 +76,15 @@ class TestByHour(FormatContract):
             assert re.fullmatch(r"hour=\d{4}-\d\d-\d\dT\d\d", name.name)
 
 
-def folders(partition: str, column: str, values: list[str | None]) -> list[str]:
+def folders(partition: str, values: list[str | None]) -> list[str]:
     chosen = Partition.of(partition)
     assert chosen
-    places, names = chosen.folders(pa.RecordBatch.from_pydict({column: pa.array(values, pa.string())}))
+    places, names = chosen.folders(pa.array(values, pa.string()))
     return [names[place] for place in places.to_pylist()]
 
 
 def test_a_row_without_a_value_goes_where_hive_puts_it() -> None:
-    assert folders("asset_code", "asset_code", ["USD", None, "USD"]) == [
+    assert folders("asset_code", ["USD", None, "USD"]) == [
         "asset_code=USD",
         f"asset_code={NO_VALUE}",
         "asset_code=USD",
@@ -92,7 +92,7 @@ def test_a_row_without_a_value_goes_where_hive_puts_it() -> None:
 
 
 def test_a_value_that_is_no_folder_name_is_escaped() -> None:
-    assert folders("asset_code", "asset_code", ["../a b"]) == ["asset_code=..%2Fa%20b"]
+    assert folders("asset_code", ["../a b"]) == ["asset_code=..%2Fa%20b"]
 
 
 @pytest.mark.parametrize("text", ["day", "contract_id:2", "contract_id:x", "event_types"])

@@ -21,7 +21,7 @@ LEDGER = Path(sa.__file__).parent / "data" / "ledgers" / "pubnet-58752000.xdr.zs
         ("amount_raw and true", "amount_raw AND TRUE cannot be computed of a number and true or false"),
         (
             "amount_raw",
-            "where: amount_raw is decimal128(38, 0), not true or false: compare it with something",
+            "where: amount_raw is decimal256(39, 0), not true or false: compare it with something",
         ),
         ("amount_raw +", "where: 'amount_raw +' is no SQL expression, near 'amount_raw +'"),
         ("event_type = 'fee", "is a quote open? text stands in 'single quotes'"),

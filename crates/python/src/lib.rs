@@ -2,6 +2,7 @@
 
 mod convert;
 mod figures;
+mod gathered;
 mod handover;
 mod options;
 mod runs;
@@ -23,6 +24,7 @@ use stellarrow_core::values::{describe, escape};
 
 use convert::{CoreError, Data, refused};
 use figures::Figures;
+use gathered::{PyGathered, PyGatherer, PyOrder};
 use handover::py_stream;
 use options::Options;
 use runs::PyRun;
@@ -136,9 +138,10 @@ mod _core {
 
     #[pymodule_export]
     use super::{
-        CoreError, Figures, Options, PyKnowledge, PyRun, Splitter, Synth, TextFilters, TypedPlan,
-        crc32, csv_text, event_words, framing, json_text, keys, may_hold, meta_json, py_decode,
-        py_describe, py_stream, schema, sequences, spec_json, spec_status, tables, unescape, write,
+        CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
+        Synth, TextFilters, TypedPlan, crc32, csv_text, event_words, framing, json_text, keys,
+        may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json,
+        spec_status, tables, unescape, write,
     };
 
     #[pymodule_init]

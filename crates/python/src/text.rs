@@ -2,35 +2,34 @@
 
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3_arrow::buffer::PyArrowBuffer;
 use stellarrow_analytics::bloom::{self, Filters};
 use stellarrow_text::{Form, rows};
 
 use crate::convert::{Data, batch_of};
 
-fn written<'py>(
-    py: Python<'py>,
+/// Text that Python reads where it lies: it is megabytes.
+fn written(
+    py: Python<'_>,
     batch: &Bound<'_, PyAny>,
     form: &Form<'_>,
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
+) -> PyResult<Option<PyArrowBuffer>> {
     let batch = batch_of(batch)?;
     let text = py.detach(|| rows(&batch, form));
-    Ok(text.map(|text| PyBytes::new(py, &text)))
+    Ok(text.map(|text| PyArrowBuffer::new(text.into())))
 }
 
 #[pyfunction]
-pub fn json_text<'py>(
-    py: Python<'py>,
+pub fn json_text(
+    py: Python<'_>,
     batch: &Bound<'_, PyAny>,
     end: &str,
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
+) -> PyResult<Option<PyArrowBuffer>> {
     written(py, batch, &Form::Json(end))
 }
 
 #[pyfunction]
-pub fn csv_text<'py>(
-    py: Python<'py>,
-    batch: &Bound<'_, PyAny>,
-) -> PyResult<Option<Bound<'py, PyBytes>>> {
+pub fn csv_text(py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<Option<PyArrowBuffer>> {
     written(py, batch, &Form::Csv)
 }
 

@@ -7,16 +7,16 @@ use arrow_schema::DataType;
 
 use crate::moments::Moments;
 use crate::numbers::Numbers;
-use crate::quoting;
+use crate::texts::Texts;
 
 /// A column's values.
 pub enum Cells<'a> {
     /// Texts.
-    Text(&'a StringArray),
+    Text(Texts<'a>),
     /// Texts of a dictionary that has none missing, by their numbers.
-    Coded(&'a Int32Array, &'a StringArray),
+    Coded(&'a Int32Array, Texts<'a>),
     /// Lists of texts, none of which is missing.
-    Texts(&'a ListArray, &'a StringArray),
+    Texts(&'a ListArray, Texts<'a>),
     /// True and false.
     Truth(&'a BooleanArray),
     /// Whole numbers.
@@ -29,18 +29,18 @@ impl<'a> Cells<'a> {
     /// What a column holds; none where no table has such columns.
     pub fn of(column: &'a dyn Array) -> Option<Self> {
         match column.data_type() {
-            DataType::Utf8 => Some(Self::Text(column.as_string_opt()?)),
+            DataType::Utf8 => Some(Self::Text(Texts::of(column.as_string_opt()?))),
             DataType::Dictionary(..) => {
                 let held = column.as_dictionary_opt::<Int32Type>()?;
                 let texts: &StringArray = held.values().as_string_opt()?;
-                (texts.null_count() == 0).then_some(Self::Coded(held.keys(), texts))
+                (texts.null_count() == 0).then(|| Self::Coded(held.keys(), Texts::of(texts)))
             }
             DataType::Boolean => Some(Self::Truth(column.as_boolean_opt()?)),
             DataType::Timestamp(..) => Some(Self::Moment(Moments::of(column)?)),
             DataType::List(_) => {
                 let lists: &ListArray = column.as_list_opt()?;
-                let texts: &StringArray = lists.values().as_string_opt()?;
-                (texts.null_count() == 0).then_some(Self::Texts(lists, texts))
+                let texts = lists.values().as_string_opt()?;
+                (texts.null_count() == 0).then(|| Self::Texts(lists, Texts::of(texts)))
             }
             _ => Some(Self::Number(Numbers::of(column)?)),
         }
@@ -49,8 +49,8 @@ impl<'a> Cells<'a> {
     /// Append a row's value as JSON.
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
-            Self::Text(held) => quoting::json(held.value(row), out),
-            Self::Coded(keys, texts) => quoting::json(text_of(keys, texts, row), out),
+            Self::Text(held) => held.json(row, out),
+            Self::Coded(keys, texts) => texts.json(number(keys, row), out),
             Self::Texts(lists, texts) => list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
@@ -62,13 +62,9 @@ impl<'a> Cells<'a> {
     /// Append a row's value as a field of CSV.
     pub fn csv(&self, row: usize, out: &mut Vec<u8>) {
         match self {
-            Self::Text(held) => quoting::csv(held.value(row).as_bytes(), out),
-            Self::Coded(keys, texts) => quoting::csv(text_of(keys, texts, row).as_bytes(), out),
-            Self::Texts(lists, texts) => {
-                let mut text = Vec::new();
-                list(lists, texts, row, &mut text);
-                quoting::csv(&text, out);
-            }
+            Self::Text(held) => held.csv(row, out),
+            Self::Coded(keys, texts) => texts.csv(number(keys, row), out),
+            Self::Texts(lists, texts) => csv_list(lists, texts, row, out),
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) => held.write(row, out),
             Self::Moment(held) => quoted(out, |out| held.write(row, out)),
@@ -76,9 +72,8 @@ impl<'a> Cells<'a> {
     }
 }
 
-fn text_of<'a>(keys: &Int32Array, texts: &'a StringArray, row: usize) -> &'a str {
-    let at = usize::try_from(keys.value(row)).unwrap_or(usize::MAX);
-    if at < texts.len() { texts.value(at) } else { "" }
+fn number(keys: &Int32Array, row: usize) -> usize {
+    usize::try_from(keys.value(row)).unwrap_or(usize::MAX)
 }
 
 fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -91,15 +86,32 @@ fn truth(is_true: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(if is_true { b"true" } else { b"false" });
 }
 
-fn list(lists: &ListArray, texts: &StringArray, row: usize, out: &mut Vec<u8>) {
+/// Where a row's texts are among all.
+fn places(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
     let offsets = lists.value_offsets();
     let place = |at: usize| offsets.get(at).and_then(|&one| usize::try_from(one).ok()).unwrap_or(0);
+    place(row)..place(row + 1)
+}
+
+fn list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
     out.push(b'[');
-    for (number, at) in (place(row)..place(row + 1)).enumerate() {
+    for (number, at) in places(lists, row).enumerate() {
         if number > 0 {
             out.push(b',');
         }
-        quoting::json(texts.value(at), out);
+        texts.json(at, out);
     }
     out.push(b']');
+}
+
+/// A list as JSON within quotes, its own quotes doubled.
+fn csv_list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"[");
+    for (number, at) in places(lists, row).enumerate() {
+        if number > 0 {
+            out.push(b',');
+        }
+        texts.json_in_csv(at, out);
+    }
+    out.extend_from_slice(b"]\"");
 }

@@ -8,5 +8,6 @@ pub mod moments;
 pub mod numbers;
 pub mod quoting;
 pub mod rows;
+pub mod texts;
 
 pub use rows::{Form, rows};

@@ -1,6 +1,6 @@
 //! Times as ISO 8601, which are of whole seconds: ledgers close on them.
 
-use std::io::Write;
+use std::cell::RefCell;
 
 use arrow_array::Array;
 use arrow_array::cast::AsArray;
@@ -19,6 +19,8 @@ const YEARS: std::ops::Range<i64> = -62_135_596_800..253_402_300_800;
 pub struct Moments<'a> {
     values: &'a ScalarBuffer<i64>,
     a_second: i64,
+    /// The time last written and its text: rows of a ledger have the same.
+    last: RefCell<(i64, Vec<u8>)>,
 }
 
 impl<'a> Moments<'a> {
@@ -37,19 +39,26 @@ impl<'a> Moments<'a> {
         let is_written = |value: &i64| value % a_second == 0 && YEARS.contains(&(value / a_second));
         let mut rows = values.iter().enumerate();
         let all = rows.all(|(row, value)| is_written(value) || column.is_null(row));
-        all.then_some(Self { values, a_second })
+        all.then(|| Self { values, a_second, last: RefCell::new((0, text(0))) })
     }
 
     /// Append a row's time.
     pub fn write(&self, row: usize, out: &mut Vec<u8>) {
         let second = self.values.get(row).copied().unwrap_or_default() / self.a_second;
-        let (year, month, day) = date(second.div_euclid(DAY));
-        let rest = second.rem_euclid(DAY);
-        let (hour, minute) = (rest / 3_600, rest / 60 % 60);
-        // Writing into memory does not fail.
-        let _ =
-            write!(out, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{:02}Z", rest % 60);
+        let mut last = self.last.borrow_mut();
+        if last.0 != second {
+            *last = (second, text(second));
+        }
+        out.extend_from_slice(&last.1);
     }
+}
+
+fn text(second: i64) -> Vec<u8> {
+    let (year, month, day) = date(second.div_euclid(DAY));
+    let rest = second.rem_euclid(DAY);
+    let (hour, minute) = (rest / 3_600, rest / 60 % 60);
+    let second = rest % 60;
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z").into_bytes()
 }
 
 fn values<T: ArrowTimestampType>(column: &dyn Array) -> Option<&ScalarBuffer<i64>> {

@@ -8,8 +8,8 @@ use arrow_array::types::{
 use arrow_array::{Array, PrimitiveArray};
 use arrow_schema::DataType;
 
-/// More digits than 128 bits have.
-const DIGITS: usize = 40;
+/// As many digits as 64 bits have.
+const DIGITS: usize = 20;
 
 /// A column of whole numbers.
 pub enum Numbers<'a> {
@@ -88,14 +88,14 @@ fn digits(value: u128, out: &mut Vec<u8>) {
 
 fn short(mut value: u64, out: &mut Vec<u8>) {
     let mut held = [0u8; DIGITS];
-    let mut used = 0;
-    for place in held.iter_mut().rev() {
-        *place = b'0' + (value % 10) as u8;
+    let mut start = DIGITS;
+    for (place, digit) in held.iter_mut().enumerate().rev() {
+        *digit = b'0' + (value % 10) as u8;
         value /= 10;
-        used += 1;
+        start = place;
         if value == 0 {
             break;
         }
     }
-    out.extend(held.iter().skip(DIGITS - used));
+    out.extend_from_slice(held.split_at(start).1);
 }

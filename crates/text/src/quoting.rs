@@ -3,8 +3,8 @@
 use std::io::Write;
 
 /// JSON escapes these (RFC 8259, 7).
-const fn is_escaped(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+pub const fn is_escaped(byte: u8) -> bool {
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 /// Where the first byte lies that JSON escapes: most texts have none, and eight bytes tell so at once.
@@ -61,6 +61,12 @@ fn escape(byte: u8, out: &mut Vec<u8>) {
 /// Append a text as a field of CSV: in quotes, those within doubled.
 pub fn csv(text: &[u8], out: &mut Vec<u8>) {
     out.push(b'"');
+    doubled(text, out);
+    out.push(b'"');
+}
+
+/// Append a text, its quotes doubled.
+pub fn doubled(text: &[u8], out: &mut Vec<u8>) {
     let mut parts = text.split(|&byte| byte == b'"');
     if let Some(first) = parts.next() {
         out.extend_from_slice(first);
@@ -69,5 +75,4 @@ pub fn csv(text: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(b"\"\"");
         out.extend_from_slice(part);
     }
-    out.push(b'"');
 }

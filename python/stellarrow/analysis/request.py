@@ -15,6 +15,7 @@ from stellarrow.errors import ConfigError, nearest
 from stellarrow.ledgers.dates import is_moment, read_moment
 from stellarrow.net.bounded_json import JsonObject, read_object
 from stellarrow.net.redaction import shortened
+from stellarrow.net.refused import Refused
 
 PREFIX: Final = "analytics/"
 MOST_TOP: Final = 1_000  # rows of the foremost
@@ -45,11 +46,12 @@ class FiguresRequest:
             raise ConfigError(f"there are no analytics {shortened(self.name)!r}: {remedy}")
         for name, moment in (("from", self.start), ("to", self.end)):
             if moment and not is_moment(moment):
-                raise ConfigError(f"{name} is {shortened(moment)!r}: write it as 2024-07-01 or -1d")
+                raise Refused(f"{name} is {shortened(moment)!r}: write it as 2024-07-01 or -1d", field=name)
         if self.by and not self.top:
-            raise ConfigError("by orders the foremost: say how many with top")
+            raise Refused("by orders the foremost: say how many with top", field="by")
         if self.top and (self.key or self.start or self.end):
-            raise ConfigError("the foremost are of all, in the window that is open: leave the rest out")
+            sentence = "the foremost are of all, in the window that is open: leave the rest out"
+            raise Refused(sentence, field="top")
         self.answer(Analytics())  # what else is wrong is told now
 
     @classmethod
@@ -60,9 +62,8 @@ class FiguresRequest:
         keyed = NAMES[name].keyed if name in NAMES else None
         for kind, key in keys.items():
             if key and name in NAMES and kind != keyed:
-                raise ConfigError(
-                    f"{PREFIX}{name} is by {keyed or 'nothing: it is of the whole network'}: leave {kind} out"
-                )
+                by = keyed or "nothing: it is of the whole network"
+                raise Refused(f"{PREFIX}{name} is by {by}: leave {kind} out", field=kind)
         return cls(
             name=name,
             window=asked.text("window"),

@@ -19,6 +19,7 @@ from stellarrow.core.figures import COUNTED_TABLES, Figures
 from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.ledgers import LedgerBatch, LedgerRange
 from stellarrow.net.redaction import shortened
+from stellarrow.net.refused import Refused
 
 WINDOWS: Final = ("1m", "5m", "1h", "24h", "7d", "total")
 
@@ -268,10 +269,12 @@ def _asked(kind: Name, question: Question) -> tuple[str, str, str | None, tuple[
 
 def _order(kind: Name, question: Question) -> str:
     if not kind.orders:
-        raise ConfigError(f"analytics/{question.name} is of the whole network: there is nothing to rank")
+        raise Refused(
+            f"analytics/{question.name} is of the whole network: there is nothing to rank", field="top"
+        )
     wanted = question.by or kind.orders[0]
     if wanted not in kind.orders:
-        raise ConfigError(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}")
+        raise Refused(f"by is {shortened(wanted)!r}: it must be {', '.join(kind.orders)}", field="by")
     before = {new: old for old, new in (kind.renamed or {}).items()}
     return before.get(wanted, wanted)
 
@@ -285,7 +288,7 @@ def _named(name: str) -> Name:
 
 def _window(window: str) -> str:
     if window not in WINDOWS:
-        raise ConfigError(f"window is {shortened(window)!r}: {_nearest(window, WINDOWS)}")
+        raise Refused(f"window is {shortened(window)!r}: {_nearest(window, WINDOWS)}", field="window")
     return window
 
 

@@ -75,6 +75,21 @@ def compressible(
                 yield group
 
 
+def unmerged(table: AgingTable, reach: int | None, leaving: Set[LedgerRange]) -> str:
+    """Say which ranges of Parquet are old enough, and wait for younger ones; nothing without any."""
+    if reach is None or table.listing.shape.format.name != Parquet.name:
+        return ""
+    held = {*table.parts} - superseded(table.parts) - leaving - table.departed.archived - {*table.compressed}
+    old = sorted(one for one in held if one.end <= reach < window(one.first, MERGED_LEDGERS).end)
+    if not old:
+        return ""
+    around = window(old[-1].first, MERGED_LEDGERS)
+    return (
+        f"{len(old)} {'range waits' if len(old) == 1 else 'ranges wait'} to be compressed: ledgers"
+        f" {around.first} to {around.end} become one file, once the last of them is there and old enough, too"
+    )
+
+
 def _unpacked(table: AgingTable, reach: int, leaving: Set[LedgerRange]) -> Iterator[LedgerRange]:
     """Yield the ranges of lines that have a file as it was written, maybe beside the compressed one."""
     suffixes = table.listing.shape.format.suffixes

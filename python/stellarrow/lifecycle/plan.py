@@ -9,7 +9,7 @@ from typing import Any, Final
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.lifecycle.aging import Ages, AgingTable
-from stellarrow.lifecycle.compressing import compressible
+from stellarrow.lifecycle.compressing import compressible, unmerged
 from stellarrow.lifecycle.policies import Policy
 from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Record
 from stellarrow.sinks.files.layout import superseded
@@ -54,6 +54,7 @@ class Plan:
 
     steps: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)  # by table, what is old enough, and why it waits
     is_stale: bool = (
         False  # a file went after it was listed: another writer merged it, or another run took it
     )
@@ -106,6 +107,8 @@ def _plan_table(
         reach = ages.closed_by(table, now - policy.compress)
         parts = compressible(table, reach, leaving)
         plan.steps += [compress_step(table, one, now - policy.compress) for one in parts]
+        if waits_for := unmerged(table, reach, leaving):
+            plan.waiting[table.name] = waits_for
 
 
 def left_behind(table: AgingTable) -> set[LedgerRange]:

@@ -57,6 +57,7 @@ class Report:
 
     done: list[Step] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    waiting: dict[str, str] = field(default_factory=dict)  # by table, what is old enough, and why it waits
     in_use: list[Step] = field(default_factory=list)  # somebody read their files: the next run takes them
 
     @property
@@ -72,6 +73,7 @@ class Report:
             "freed_bytes": self.freed,
             "in_use": len(self.in_use),
             "problems": self.problems,
+            "waiting": self.waiting,
         }
 
 
@@ -137,6 +139,7 @@ class Lifecycle:
             for _ in range(CHANCES):
                 plan, tables = self.planned()
                 report.problems, report.in_use = [*plan.problems], []
+                report.waiting = plan.waiting
                 now = self._take(plan, tables, steps, report, told=told, stopped=stopped)
                 if now <= went or stopped():
                     break
@@ -170,7 +173,8 @@ class Lifecycle:
                 if isinstance(error, Busy):
                     report.in_use.append(step)
                 elif error:
-                    report.problems.append(str(error))
+                    if str(error) not in report.problems:
+                        report.problems.append(str(error))
                     went |= {str(error)} if isinstance(error, Gone | Merged) else set()
                     failed[step.action] += not isinstance(error, _OF_ONE)
                 else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stellarrow.errors import LedgerMissing, SinkError
@@ -26,6 +26,7 @@ class TableStatus:
     archives: tuple[str, ...]
     due: dict[str, LedgerSet] = field(default_factory=dict)
     next_due: int | None = None
+    waiting: str = ""  # what is old enough to be compressed, and why it waits
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON has it."""
@@ -38,6 +39,7 @@ class TableStatus:
             "archives": list(self.archives),
             "due": {action: str(ledgers) for action, ledgers in self.due.items()},
             "next_due": self.next_due,
+            "waiting": self.waiting,
         }
 
 
@@ -58,7 +60,8 @@ def _looked(lifecycle: Lifecycle) -> tuple[list[TableStatus], Plan]:
     found = []
     for table in tables.values():
         try:
-            found.append(_status(lifecycle, table, due.get(table.name, {})))
+            status = _status(lifecycle, table, due.get(table.name, {}))
+            found.append(replace(status, waiting=plan.waiting.get(table.name, "")))
         except SinkError as error:
             plan.hindered(table.name, error)
     return found, plan

@@ -13,14 +13,24 @@ from stellarrow.net.redaction import shortened
 _MAX_DEPTH: Final = 32
 
 
+class KeyTwice(ConfigError):
+    """An object has a key more than once; `key` is it."""
+
+    def __init__(self, what: str, key: str) -> None:
+        super().__init__(f"{what} has {shortened(key)!r} more than once: give it once")
+        self.key = key
+
+
 def read_object(text: bytes, what: str, *, largest: int) -> dict[str, Any]:
     """Return the object; ConfigError, about `what`, where it is none, too large or too deep."""
     if len(text) > largest:
         raise ConfigError(f"{what} has {len(text):,} bytes: at most {largest:,} are read")
     try:
-        given = json.loads(text)
+        given = json.loads(text, object_pairs_hook=lambda pairs: _once(pairs, what))
         if b"\\u" in text:
             json.dumps(given, ensure_ascii=False).encode()  # half a character, which no text can hold
+    except KeyTwice:
+        raise
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
         if isinstance(error, UnicodeEncodeError):
@@ -31,6 +41,14 @@ def read_object(text: bytes, what: str, *, largest: int) -> dict[str, Any]:
     if _depth(given) > _MAX_DEPTH:
         raise ConfigError(f"{what} is nested more than {_MAX_DEPTH} deep: send it flatter")
     return given
+
+
+def _once(pairs: list[tuple[str, Any]], what: str) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise KeyTwice(what, next(name for name in names if names.count(name) > 1))
+    return made
 
 
 class JsonObject:

@@ -21,10 +21,11 @@ from stellarrow.ledgers.dates import read_moment
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
-from stellarrow.pipeline.loop import wanted_ledgers, weight
+from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
-from stellarrow.scanning.result import LedgersDeparted
+from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted
+from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -158,7 +159,24 @@ def _answered_stored(
         if not rows.num_rows and _all_left(stored, request):
             raise LedgerMissing(said)
         warnings.warn(said, LedgersDeparted, stacklevel=3)
+    if said := _lacking(stored, asked):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     return rows
+
+
+def _lacking(stored: StoredTable, asked: LedgerSet | str | None) -> str:
+    """Say which ledgers of those asked for a table lacks; empty where none is."""
+    from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  loads Arrow's datasets
+    from stellarrow.sinks.files.departures import sentence  # noqa: PLC0415  the same
+    from stellarrow.sinks.files.lacking import absent, lacking, worth_a_warning  # noqa: PLC0415  the same
+
+    wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
+    parts = [LedgerRange(0)] if wanted is None else [*wanted]
+    known = stored.coverage | stored.departures.gone
+    found = LedgerSet(one for part in parts for one in lacking(known, part, reach=stored.reach))
+    if wanted is None:
+        found = worth_a_warning(found, known)
+    return sentence(absent(stored.listing.shape.facts["table"], found))
 
 
 def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str | None) -> str:
@@ -188,7 +206,9 @@ def _all_left(stored: StoredTable, request: FiguresRequest) -> bool:
     departures = stored.departures
     if not request.end or departures.gone.last > stored.coverage.first:
         return False
-    return departures.closed_from(read_moment(request.end).last) is not None
+    second = read_moment(request.end).last
+    left = departures.closed_from(second)
+    return left is not None and departures.began_by(left) <= second
 
 
 def _count_ledgers(
@@ -206,7 +226,7 @@ def _count_ledgers(
     with _opened(source) as reading:
         known = find_network(reading, network)
         decoder = Decoder([NAMES[name].table], network=known, keeps_counted=True)
-        for part in ending(wanted_ledgers(reading, asked), reading):
+        for part in ending(unbroken_ledgers(reading, asked), reading):
             chain = Chain(part, verify=True)
             chunks = reading.read(part)
             made_ahead = ordered(chunks, decoder, workers=threads, budget=_BUDGET, cost=weight)

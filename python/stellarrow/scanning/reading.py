@@ -21,14 +21,16 @@ from stellarrow.core.typed import Specs, TypedTables
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ledgers.dates import is_moment, without_spaces
 from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import refetching
-from stellarrow.pipeline.loop import wanted_ledgers, weight
+from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
-from stellarrow.scanning.result import LedgersDeparted, Scan
+from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted, Scan
 from stellarrow.scanning.state_tables import is_state, scan_state
+from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
@@ -44,8 +46,8 @@ def scan(
     source: Place | Source,
     *,
     table: str,
-    start: int | date | None = None,
-    end: int | date | None = None,
+    start: int | str | date | None = None,
+    end: int | str | date | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     where: Filter | str | None = None,
@@ -70,7 +72,8 @@ def scan(
             `duckdb:FILE`.
         table: A name, as `name` for the newest version or `name@version`; `sa.tables()` lists them.
         start: The first ledger, by its sequence, or the first that closed at or after a date or datetime (in
-            UTC unless it says); the first that is there where only `end` is given.
+            UTC unless it says), or text that says one, such as `"2023-11-10"`; the first that is there where
+            only `end` is given.
         end: The last ledger, included, or a date or datetime as `ledgers` has after the colon; None goes as
             far as what is there.
         ledgers: Instead of `start` and `end`: a LedgerRange, a LedgerSet, or text as the command line takes
@@ -193,6 +196,8 @@ def _extracted(
     batches = folder.batches(picked.where, wanted)
     if said := folder.departures.said(asked, wanted):
         warnings.warn(said, LedgersDeparted, stacklevel=3)
+    if said := folder.lacking(wanted):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 
@@ -214,22 +219,31 @@ def find_stored(source: Place | Source, table: str) -> ExtractedTable | SunkTabl
     return find_table(local_path(source), table)
 
 
-def _asked(start: int | date | None, end: int | date | None, ledgers: Ledgers) -> LedgerSet | str | None:
+def _asked(
+    start: int | str | date | None, end: int | str | date | None, ledgers: Ledgers
+) -> LedgerSet | str | None:
     if ledgers is not None:
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     for name, given in (("start", start), ("end", end)):
-        if not isinstance(given, date):  # which a datetime is, too
+        if not _is_time(given):
             check(**{name: given})
-    if isinstance(start, date) or isinstance(end, date):
+    if _is_time(start) or _is_time(end):
         return f"{_written(start)}:{_written(end)}"
     if start is None:
         return None if end is None else f":{end}"
+    assert not isinstance(start, str | date)  # noqa: S101  for the type checker
+    assert not isinstance(end, str | date)  # noqa: S101  as above
     return LedgerSet([LedgerRange(start, end)])
 
 
-def _written(end: int | date | None) -> str:
+def _is_time(given: object) -> bool:
+    """Tell whether it is a date or a datetime, or the text of one, as the command line takes it."""
+    return isinstance(given, date) or (isinstance(given, str) and is_moment(without_spaces(given)))
+
+
+def _written(end: int | str | date | None) -> str:
     if isinstance(end, datetime):
         return (end if end.tzinfo else end.replace(tzinfo=UTC)).isoformat(timespec="seconds")
     return "" if end is None else str(end)
@@ -289,7 +303,7 @@ class _Reading:
 
         network = find_network(source, self.network)
         decoder = Decoder.of([self.table], replace(self.options, network=network))
-        for part in ending(wanted_ledgers(source, self.asked), source):
+        for part in ending(unbroken_ledgers(source, self.asked), source):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:

@@ -24,12 +24,20 @@ _SHOWN: Final = 10  # rows of a table in HTML
 _LONGEST: Final = 60  # characters of a value there
 
 
-# polars.from_arrow makes one column of structs of a stream, unless that is of a class of pyarrow's: then it
-# takes the batches that are iterated over. The base has no methods, and nothing else asks for it.
-class LedgersDeparted(UserWarning):
+class LedgersAbsent(UserWarning):
+    """An answer has no rows of ledgers of a stored table, which are not here."""
+
+
+class LedgersUnextracted(LedgersAbsent):
+    """Ledgers of a stored table were never extracted, or nobody knows where they went."""
+
+
+class LedgersDeparted(LedgersAbsent):
     """Ledgers of a stored table were archived or deleted: an answer has no rows of them."""
 
 
+# polars.from_arrow makes one column of structs of a stream, unless that is of a class of pyarrow's: then it
+# takes the batches that are iterated over. The base has no methods, and nothing else asks for it.
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Scan(pa.lib._Weakrefable):  # type: ignore[misc]  # noqa: SLF001  pyarrow has no types
     """Rows of a table, read anew by everyone who asks: nothing is read before, or kept after.

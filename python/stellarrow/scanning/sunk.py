@@ -46,6 +46,10 @@ class SunkTable:
         """Nothing: no lifecycle archives or deletes what is in it."""
         return Departures()
 
+    def lacking(self, wanted: LedgerSet | None) -> str:  # noqa: ARG002  as files'
+        """Say nothing: holes of tables that are no files are told by `stellarrow coverage` alone."""
+        return ""
+
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
         times = CloseTimes.of_rows(

@@ -89,7 +89,9 @@ class RowStream:
         if command.origin == LATEST:
             return Place(self._tail.place(LATEST))
         if command.origin == EARLIEST:
-            return Place(max(before, self._tail.place(EARLIEST) if not before else 0))
+            earliest, last = self._tail.place(EARLIEST), command.question.ledgers.last
+            is_before_all = last is not None and last <= earliest
+            return Place(before if before or is_before_all else earliest)
         places = Cursor.of_token(command.origin, shape=command.question.shape).places
         if set(places) != {""}:
             raise ConfigError('"from" is no resume of these rows: begin from earliest or latest')

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.servers.status import status_of
+from stellarrow.sql.bounds import TooLarge
 
 try:
     from pyarrow import flight
@@ -46,6 +47,7 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
     "UNAUTHENTICATED": flight.FlightUnauthenticatedError,
     "PERMISSION_DENIED": flight.FlightUnauthorizedError,
     "RESOURCE_EXHAUSTED": flight.FlightUnavailableError,  # Arrow has none: who is told so tries again later
+    "DEADLINE_EXCEEDED": flight.FlightTimedOutError,
     "INVALID_ARGUMENT": InvalidArgument,
     "NOT_FOUND": NotFound,
     "UNAVAILABLE": flight.FlightUnavailableError,
@@ -54,7 +56,10 @@ _FLIGHT: Final[Mapping[str, type[Exception]]] = {
 
 def translated(error: StellarrowError) -> Exception:
     """Return the error as Arrow gives it a gRPC status."""
-    made: Exception = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)(str(error))
+    kind = _FLIGHT.get(status_of(error).grpc, flight.FlightInternalError)
+    if isinstance(error, TooLarge):
+        kind = flight.FlightServerError  # UNKNOWN: no client asks it again by itself
+    made: Exception = kind(str(error))
     return made
 
 

@@ -38,7 +38,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import Guarded as GuardedApp
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
-    from stellarrow.servers.http_limits import CONNECTIONS, BoundedLoop, BriefFaults, bounded
+    from stellarrow.servers.http_limits import CONNECTIONS, HEAD_BYTES, BoundedLoop, BriefFaults, bounded
     from stellarrow.servers.origins import ChangesOfOwnPages, OwnNames
     from stellarrow.servers.problems import answered_exception
 
@@ -207,6 +207,7 @@ def _config(app: ASGIApp, tls: Tls | None, sockets: int) -> uvicorn.Config:
         app,
         http=bounded(CONNECTIONS + sockets),
         **_websocket(sockets),
+        h11_max_incomplete_event_size=HEAD_BYTES,
         backlog=BACKLOG,
         log_config=None,
         access_log=False,

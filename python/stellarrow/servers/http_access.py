@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from stellarrow.analysis.reads.refusals import Refused
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.extras import needing
-from stellarrow.net.bounded_json import read_object
+from stellarrow.net.bounded_json import KeyTwice, read_object
+from stellarrow.net.redaction import shortened
 from stellarrow.security.access import OPEN, Access, Grant
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, headers_of
@@ -98,4 +100,7 @@ async def json_body(request: Request) -> dict[str, Any]:
         body += part
         if len(body) > _BODY_BYTES:
             raise ConfigError(f"the body has more than {_BODY_BYTES} bytes")
-    return read_object(body or b"{}", "the body", largest=_BODY_BYTES)
+    try:
+        return read_object(body or b"{}", "the body", largest=_BODY_BYTES)
+    except KeyTwice as error:
+        raise Refused(str(error), field=shortened(error.key)) from error

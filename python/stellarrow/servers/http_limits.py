@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import sys
 import time
 from collections import Counter
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -24,6 +26,8 @@ from stellarrow.security.principal import Certificate
 
 CONNECTIONS: Final = 256  # at once; of descriptors, sources and spools need the rest
 REQUEST_SECONDS: Final = 10.0  # for a request to arrive whole
+HEAD_BYTES: Final = 16 << 10  # of a request before its body
+_TOO_LONG: Final = 431  # what h11 hints at
 _LINGER_SECONDS: Final = 0.5  # for the answer to be read
 _QUIET_SECONDS: Final = 60.0  # between two lines that say the same
 _UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)
@@ -41,6 +45,7 @@ class BoundedProtocol(H11Protocol):
     _deadline: asyncio.TimerHandle | None = None
     asked_at = 0.0
     _is_upgraded = False
+    _is_refused = False
     _plain: PlainCycle | None = None  # what is being answered without h11
     _later = b""
 
@@ -55,6 +60,8 @@ class BoundedProtocol(H11Protocol):
                 self.app_state = {**self.app_state, "certificate": certificate}
 
     def data_received(self, data: bytes) -> None:
+        if self._is_refused:
+            return
         self.asked_at = self.loop.time()
         if self._plain is not None:
             self._later += data  # is read when the answer that is under way has ended
@@ -155,12 +162,28 @@ class BoundedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is no HTTP, which no application sees: with the headers that all answers have."""
-        sentence = f"{msg.rstrip('.')}: send HTTP/1.1"
-        headers, body = refusal(400, sentence, tls=self.scheme == "https")
-        begin = h11.Response(status_code=400, headers=headers, reason=b"Bad Request")
+        status, sentence = 400, f"{msg.rstrip('.')}: send HTTP/1.1"
+        error = sys.exception()
+        is_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LONG
+        if is_long:
+            status, sentence = self._too_long()
+        headers, body = refusal(status, sentence, tls=self.scheme == "https")
+        reason = HTTPStatus(status).phrase.encode()
+        begin = h11.Response(status_code=status, headers=headers, reason=reason)
         for event in (begin, h11.Data(body), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
-        self.transport.close()
+        if is_long:  # what is still to come is passed over, so that the caller can read the answer
+            self._is_refused = True
+            self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        else:
+            self.transport.close()
+
+    def _too_long(self) -> tuple[int, str]:
+        """Return the status and the sentence of a request whose head is too long."""
+        most = f"{HEAD_BYTES:,} bytes are read at most"
+        if b"\n" in self.conn.trailing_data[0]:
+            return 431, f"the request's line and headers are too long together: {most}"
+        return 414, f"the request's line is too long: {most}: send what is long in the body of a POST"
 
     def shutdown(self) -> None:
         try:

@@ -21,6 +21,7 @@ from stellarrow.errors import (
     UnknownReader,
     UnknownSession,
 )
+from stellarrow.sql.bounds import TookTooLong, TooLarge
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,9 @@ TABLE: Final[tuple[tuple[type[StellarrowError], Status], ...]] = (
     (LedgerMissing, Status("NOT_FOUND", 404)),
     (LedgerUnsound, Status("DATA_LOSS", 500)),
     (Damaged, Status("DATA_LOSS", 500)),
+    # The query was right: it may be asked again of fewer ledgers, or for less of them.
+    (TookTooLong, Status("DEADLINE_EXCEEDED", 504)),
+    (TooLarge, Status("RESOURCE_EXHAUSTED", 422)),
     (ConfigError, Status("INVALID_ARGUMENT", 400)),
     (Unavailable, Status("UNAVAILABLE", 503)),
 )

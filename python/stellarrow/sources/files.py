@@ -93,6 +93,12 @@ class FileSource:
         lake: SourceKind = registry.source_entry("file://").load()
         return cls(url, metrics=options.metrics, open_live=lambda: lake.open(str(path), options))
 
+    @property
+    def is_lake(self) -> bool:
+        """Whether all files are a lake's, in which every ledger from the first to the last belongs."""
+        is_followed = self._open_live is not None
+        return is_followed and all(ledgers_named(one.path.name) for one in self._indexed().stored)
+
     def available(self) -> LedgerSet:
         return self._indexed().ledgers
 

@@ -13,11 +13,11 @@ import pyarrow as pa
 
 from stellarrow.extras import needing
 from stellarrow.sql.parsing import Condition, parse_condition
+from stellarrow.sql.whole_amounts import AMOUNTS
 
 with needing("SQL", "sql"):
     from sqlglot import expressions as sql
 
-AMOUNTS: Final = {"amount_raw": "amount_text", "balance": "balance_text"}
 # OperationType's names, as column operation_type of token_transfers has them.
 OPERATIONS: Final = frozenset(
     (

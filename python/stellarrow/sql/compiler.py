@@ -14,8 +14,19 @@ from stellarrow.errors import ConfigError, nearest
 from stellarrow.extras import needing
 from stellarrow.net.redaction import shortened
 from stellarrow.sql import functions
-from stellarrow.sql.numbers import Datum, calculate, compare, convert, literal, moment, remainder
+from stellarrow.sql.numbers import (
+    WHOLE_AMOUNT,
+    Datum,
+    calculate,
+    compare,
+    convert,
+    literal,
+    moment,
+    remainder,
+    whole_amount,
+)
 from stellarrow.sql.parsing import Condition, shown
+from stellarrow.sql.whole_amounts import AMOUNTS
 
 with needing("SQL", "sql"):
     from sqlglot import expressions as sql
@@ -52,9 +63,14 @@ _PARTS: Final = frozenset(
 _TIMES: Final = ("TIMESTAMP", "TIMESTAMPTZ", "TIMESTAMPNTZ", "DATE")
 
 
-def compiled(tree: Condition, columns: pa.Schema, table: str, whole: pa.Schema) -> Value:
-    """Compile an expression over a table's columns; `whole` has the columns on request too."""
-    return _Compiler(columns, table, whole).value(tree)
+def compiled(
+    tree: Condition, columns: pa.Schema, table: str, whole: pa.Schema, *, whole_amounts: bool = False
+) -> Value:
+    """Compile an expression over a table's columns; `whole` has the columns on request too.
+
+    `whole_amounts` reads amounts of 39 digits from their texts.
+    """
+    return _Compiler(columns, table, whole, whole_amounts).value(tree)
 
 
 def field_named(name: str, columns: pa.Schema, table: str, whole: pa.Schema | None = None) -> pa.Field:
@@ -75,6 +91,7 @@ class _Compiler:
     columns: pa.Schema
     table: str
     whole: pa.Schema
+    whole_amounts: bool
 
     def value(self, tree: Any) -> Value:
         """Compile a node of the tree by what it is."""
@@ -120,6 +137,9 @@ class _Compiler:
             raise ConfigError(f"{self.table} has no column {shown(tree)}: text stands in 'single quotes'")
         field = field_named(tree.name, self.columns, self.table, self.whole)
         index = self.columns.get_field_index(field.name)
+        text = self.columns.get_field_index(AMOUNTS.get(field.name, "")) if self.whole_amounts else -1
+        if text >= 0 and pa.types.is_decimal128(field.type):
+            return Value(lambda batch: whole_amount(batch.column(index), batch.column(text)), WHOLE_AMOUNT)
         return Value(lambda batch: batch.column(index), pa.array([], field.type))
 
     def literal(self, tree: Any) -> Value:

@@ -52,7 +52,7 @@ def computation(table: str, columns: pa.Schema, whole: pa.Schema, where: Filter)
     condition: Condition | None = parse_condition(where.where) if where.where else None
     value = None
     if condition is not None:
-        value = compiled(condition, columns, table, whole)
+        value = compiled(condition, columns, table, whole, whole_amounts=True)
         if value.type != pa.bool_():
             raise ConfigError(
                 f"where: {shown(condition)} is {value.type}, not true or false: compare it with something"

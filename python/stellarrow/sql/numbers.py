@@ -16,6 +16,7 @@ Datum: TypeAlias = Any  # pa.Array | pa.Scalar
 
 _INT64_DIGITS: Final = 19
 _COLUMN_DIGITS: Final = 38
+WHOLE_AMOUNT: Final = pa.array([], pa.decimal256(39, 0))  # holds every i128
 _CHECKED: Final = {"+": pc.add_checked, "-": pc.subtract_checked, "*": pc.multiply_checked}
 _EXACT: Final = {"+": pc.add, "-": pc.subtract, "*": pc.multiply}
 _COMPARE: Final[dict[str, Callable[..., Datum]]] = {
@@ -71,6 +72,13 @@ def convert(datum: Datum, target: pa.DataType) -> Datum:
     if pa.types.is_decimal(datum.type) and pa.types.is_integer(target):
         datum = pc.round(datum, round_mode="half_towards_infinity")
     return pc.cast(datum, target)
+
+
+def whole_amount(amounts: Datum, texts: Datum) -> Datum:
+    """Return amounts with all their digits: those that a column of 38 has null are read from their texts."""
+    if amounts.null_count == texts.null_count:  # each that is null has no text either
+        return amounts
+    return pc.coalesce(amounts, pc.cast(texts, WHOLE_AMOUNT.type))
 
 
 def narrow(datum: Datum) -> Datum:

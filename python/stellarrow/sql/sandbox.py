@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable
 from stellarrow.extras import require
+from stellarrow.sql.bounds import TookTooLong, TooLarge
 from stellarrow.sql.sandbox_channel import receive, send
 
 Params: TypeAlias = Sequence[Any] | Mapping[str, Any]
@@ -35,10 +36,6 @@ _ENVIRONMENT: Final = {  # and nothing of this process's, which may hold secrets
     "ARROW_DEFAULT_MEMORY_POOL": "system",
     "OMP_NUM_THREADS": "1",
 }
-
-
-class OutOfBounds(ConfigError):
-    """A query takes more time or memory than it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -303,12 +300,14 @@ class SandboxAnswer:
         if self._failure:
             return self._failure
         if self._is_late:
-            return OutOfBounds(
+            return TookTooLong(
                 f"the query took longer than {limits.seconds:g} s: ask for fewer ledgers, or for less of them"
             )
         if self._ended and self._ended.get("error") == "refused":
             return ConfigError(self._ended["message"])
-        return OutOfBounds(
+        if self._ended and self._ended.get("error") == "large":
+            return TooLarge(self._ended["message"])
+        return TooLarge(
             f"the query needs more than {limits.memory_mb} MB of memory: ask for fewer rows, columns or"
             " groups"
         )

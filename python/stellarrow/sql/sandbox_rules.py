@@ -1,5 +1,7 @@
 """What a stranger's query may be: one SELECT over tables that are named, of functions that only compute.
 
+DESCRIBE and SUMMARIZE of one are such queries too: they answer with rows. EXPLAIN is not: a plan is no rows.
+
 DuckDB's own parser says what the query is made of, so that nothing is read in two ways.
 """
 
@@ -21,6 +23,7 @@ with needing("SQL", "sql"):
 _TABLE_FUNCTIONS: Final = frozenset(("unnest", "range", "generate_series", "json_each", "json_tree"))
 # What tells of the machine or of other queries, waits, or has effects.
 _SYSTEM: Final = ("duckdb_", "sqlite_", "pg_", "pragma_", "information_schema")
+_ALLOWED: Final = "send one SELECT, or DESCRIBE or SUMMARIZE one"
 _SPACE: Final = re.compile(r"\A(?:\s|--[^\n]*(?:\n|\Z)|/\*.*?\*/)*", re.DOTALL)  # and comments
 _WORD: Final = re.compile(r"[A-Za-z]+")
 CATALOG: Final = "stellarrow"  # what tables may be qualified with
@@ -40,9 +43,9 @@ def check(connection: Any, text: str, tables: Iterable[str]) -> list[str]:
     except duckdb.Error as error:
         raise ConfigError(sentence(error)) from error
     if len(statements) != 1:
-        raise ConfigError(f"there are {len(statements)} statements: send one SELECT")
+        raise ConfigError(f"there are {len(statements)} statements: {_ALLOWED}")
     if statements[0].type != duckdb.StatementType.SELECT:
-        raise ConfigError(f"{_verb(statements[0].query)} is not allowed here: send one SELECT")
+        raise ConfigError(f"{_verb(statements[0].query)} is not allowed here: {_ALLOWED}")
     ((said,),) = connection.execute("select json_serialize_sql(?::varchar)", [text]).fetchall()
     parsed = json.loads(said)
     if parsed.get("error"):

@@ -23,9 +23,11 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
+from stellarrow.sql.bounds import TooLarge
 from stellarrow.sql.duckdb_errors import sentence
 from stellarrow.sql.sandbox_channel import receive, send
 from stellarrow.sql.sandbox_rules import CATALOG, SCHEMA, check
+from stellarrow.sql.whole_amounts import with_whole_amounts
 
 with needing("SQL", "sql"):
     import duckdb
@@ -38,6 +40,7 @@ _OUT_OF_MEMORY: Final = (
     "failed to allocate",
 )
 _PR_SET_PDEATHSIG: Final = 1  # of Linux: a signal where the parent ends
+_ROWS_OF: Final = "rows of "  # before the name of a table whose view has the name itself
 _ROWS: Final = 8_192  # of a batch of the answer
 _HELD: Final = Path("/proc/self/statm")
 _STACK_MB: Final = 512  # beside the memory a query may take: threads, what is shared, what Arrow holds
@@ -108,7 +111,7 @@ def _run(control: socket.socket, answer: int, asked: dict[str, Any]) -> dict[str
     turn = threading.Lock()
     for name, written in asked["tables"].items():
         schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(written)))
-        connection.register(name, _Remote(name, schema, control, turn))
+        _register(connection, name, _Remote(name, schema, control, turn), schema)
     if CATALOG in asked["sql"]:
         _qualify(connection, asked["tables"])
     connection.execute("set enable_external_access = false")
@@ -122,11 +125,26 @@ def _run(control: socket.socket, answer: int, asked: dict[str, Any]) -> dict[str
     return _written(reader, answer, asked)
 
 
+def _register(connection: Any, name: str, rows: _Remote, schema: pa.Schema) -> None:
+    """Let a table be read by its name, its amounts with all their digits."""
+    decimals = [field.name for field in schema if pa.types.is_decimal128(field.type)]
+    select = with_whole_amounts(f"from {_quoted(_ROWS_OF + name)}", decimals, schema.names)
+    if " replace " not in select:
+        connection.register(name, rows)
+        return
+    connection.register(_ROWS_OF + name, rows)
+    connection.execute(f"create temp view {_quoted(name)} as {select}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
 def _qualify(connection: Any, tables: Iterable[str]) -> None:
     """Let tables be read by their whole names, as tools write them."""
     connection.execute(f"attach ':memory:' as {CATALOG}")
     for name in tables:
-        quoted = '"' + name.replace('"', '""') + '"'
+        quoted = _quoted(name)
         connection.execute(f"create view {CATALOG}.{SCHEMA}.{quoted} as from temp.main.{quoted}")
 
 
@@ -141,7 +159,7 @@ def _plain(relation: Any) -> Any:
     odd = [str(kind) in ("BIGNUM", "UHUGEINT") for kind in relation.types]
     if not any(odd):
         return relation
-    names = ['"' + name.replace('"', '""') + '"' for name in relation.columns]
+    names = [*map(_quoted, relation.columns)]
     columns = enumerate(zip(odd, names, strict=True), 1)
     places = [f"#{at}{'::varchar' * is_odd} as {name}" for at, (is_odd, name) in columns]
     return relation.project(", ".join(places))
@@ -156,7 +174,7 @@ def _written(reader: pa.RecordBatchReader, answer: int, asked: dict[str, Any]) -
             size -= kept.nbytes
             if size < 0:
                 most = f"{asked['bytes'] >> 20} MB"
-                raise ConfigError(f"the answer has more than {most}: ask for fewer columns, or shorter texts")
+                raise TooLarge(f"the answer has more than {most}: ask for fewer columns, or shorter texts")
             writer.write_batch(kept)
             rows -= kept.num_rows
             if batch.num_rows > kept.num_rows or (rows == 0 and _goes_on(reader)):
@@ -171,6 +189,8 @@ def _goes_on(reader: pa.RecordBatchReader) -> bool:
 def _ended(control: socket.socket, answer: int, asked: dict[str, Any]) -> dict[str, Any]:
     try:
         return _run(control, answer, asked)
+    except TooLarge as error:
+        return {"error": "large", "message": str(error)}
     except ConfigError as error:
         return {"error": "refused", "message": str(error)}
     except (duckdb.OutOfMemoryException, MemoryError) as error:

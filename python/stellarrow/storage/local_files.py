@@ -212,17 +212,18 @@ class LocalUpload:
     def __init__(self, store: LocalFiles, aside: Path) -> None:
         self._store = store
         self._aside = aside
-        self._waiting: list[bytes] = []
+        self._waiting: list[Any] = []
         self._waiting_bytes = 0
         aside.touch(exist_ok=False)
 
     def write(self, data: Any) -> int:
-        held = bytes(data)
-        self._waiting.append(held)
-        self._waiting_bytes += len(held)
+        size = len(data)
+        # What is written before this returns needs no copy.
+        self._waiting.append(data if size >= _BUFFER else bytes(data))
+        self._waiting_bytes += size
         if self._waiting_bytes >= _BUFFER:
             self._flush()
-        return len(held)
+        return size
 
     def _flush(self, *, sync: bool = False) -> None:
         with translate_os_errors(self._aside.parent.parent, "write to"), open(self._aside, "ab") as file:

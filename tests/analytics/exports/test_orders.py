@@ -96,7 +96,7 @@ def test_an_export_is_as_of_the_ledger_of_its_order(
         ({"sql": "select 1", "columns": ["a"]}, "columns", "cannot be asked of sql"),
         ({"table": "ledger"}, "table", "did you mean ledgers?"),
         ({"table": "ledgers", "columns": ["x"]}, "columns", "has no column 'x'"),
-        ({"table": "ledgers", "columns": "x"}, "columns", "it must be a list of texts"),
+        ({"table": "ledgers", "columns": 7}, "columns", "it must be a list of texts"),
         ({"table": "ledgers", "where": "nothing = 1"}, "where", "nothing"),
         ({"table": "ledgers", "start": "yesterday-ish"}, "start", "it must be a ledger, or a time"),
         ({"sql": "select 1", "params": None}, "params", "is null"),
@@ -215,3 +215,13 @@ def test_too_many_orders_at_once_are_refused(served: Served, monkeypatch: pytest
     monkeypatch.setattr("stellarrow.servers.analytics_exports.exporter.MOST_OF_ONE", 0)
     answer = served.client.post("/v1/exports", json={"format": "csv", "table": "ledgers"})
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "30")
+
+
+def test_an_order_takes_ledgers_as_numbers_and_columns_as_a_url_has_them(served: Served) -> None:
+    columns = "ledger_sequence, base_fee"
+    first = served.get("/v1/ledgers", limit=1, order="asc").json()["rows"][0]["ledger_sequence"]
+    job = made(served, format="ndjson", table="ledgers", start=first, end=first + 2, columns=columns)
+    assert (job["query"]["start"], job["query"]["columns"]) == (str(first), columns.split(", "))
+    assert {(*row,) for row in lines(served, job)} == {("ledger_sequence", "base_fee")}
+    refused = served.client.post("/v1/exports", json={"format": "csv", "table": "ledgers", "start": True})
+    assert (refused.status_code, refused.json()["field"]) == (400, "start")

@@ -12,7 +12,9 @@ import pytest
 from stellarrow.analysis.reads.hot import Hot
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.stored import Stored
+from stellarrow.errors import Unavailable
 from stellarrow.servers.analytics_exports.exporter import Exporter, Settings
+from stellarrow.servers.analytics_exports.folder import ExportFolder
 from stellarrow.servers.analytics_exports.job import Job
 from stellarrow.servers.analytics_exports.turns import Turns
 from stellarrow.telemetry.metrics import Metrics
@@ -70,3 +72,27 @@ def test_a_long_export_lets_others_in_between_its_files(exporter: Exporter, tmp_
     assert written(short, 0) < min(written(one, 1) for one in long), "its first file waits for one of theirs"
     rows = {one.id: sum(file.rows for file in one.files) for one in found.values()}
     assert len(set(rows.values())) == 1, rows
+
+
+def test_a_second_process_says_that_exports_are_anothers_and_takes_them_over(
+    exporter: Exporter,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("stellarrow.servers.analytics_exports.exporter._LOOK_SECONDS", 0.05)
+    caplog.set_level("INFO", "stellarrow.export")
+    held = ExportFolder(tmp_path / "exports")
+    assert held.take()
+    exporter.start()
+    deadline = time.monotonic() + SECONDS
+    while "another process has the folder of exports" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    with pytest.raises(Unavailable, match="another process"):
+        exporter.all(None)
+    held.close()
+    while "is this process's now" not in caplog.text:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    assert exporter.all(None) == []

@@ -23,6 +23,7 @@ from stellarrow.core.rows import no_rows
 from stellarrow.errors import StellarrowError, Unavailable
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.sinks.files.departures import UNCOUNTED, Absence
+from stellarrow.sinks.files.lacking import absent
 
 _LEDGERS: Final = 256  # counted at once
 _RETRY_SECONDS: Final = 5.0
@@ -41,6 +42,7 @@ class _Count:
     closed_at: int = 0
     ledgers: LedgerSet = field(default_factory=LedgerSet)
     counted: int = 1  # how often it was counted from the beginning
+    has_caught_up: bool = False  # whether what was here when it began is counted
     rests_until: float = 0.0  # by time.monotonic(): when it may be counted again for older ledgers that came
 
 
@@ -67,15 +69,19 @@ class KeptFigures:
         return self._counts[NAMES[name].table].counted
 
     def answered(self, request: FiguresRequest) -> tuple[Answer, tuple[Absence, ...]]:
-        """Return figures, and which ledgers up to their last one they lack: that left, or came late."""
+        """Return figures, and which ledgers they lack: that left, are missing, or are not counted yet."""
         count = self._counts[NAMES[request.name].table]
         answer = request.answer(count.analytics)
         snapshot = self._tables.snapshot(count.table)
         passed = LedgerSet([LedgerRange(0, answer.ledgers.end if answer.ledgers else 0)])
         counted = count.ledgers & passed  # and not what is being counted now
         late = (snapshot.coverage & passed) - counted
+        behind = snapshot.coverage - passed
+        if behind and (not count.has_caught_up or behind.count > _LEDGERS):  # a few are about to be counted
+            late |= behind
         gaps = [
             *snapshot.absences(snapshot.gone - counted),
+            *absent(count.table, snapshot.missing(LedgerRange(0)) - counted),
             *(Absence(count.table, one.first, one.end, UNCOUNTED) for one in late),
         ]
         return answer, tuple(sorted(gaps, key=lambda one: one.first))
@@ -114,7 +120,9 @@ class KeptFigures:
                 self._stop.wait(_PACE_SECONDS)
             except StellarrowError as error:
                 lasts = ", ".join(f"{name} {one.last}" for name, one in self._counts.items())
-                _log.error("figures end for now with the ledgers %s: %s", lasts, error)
+                # What left between a look and a read is there again, or told, a moment later.
+                level = logging.INFO if isinstance(error, Unavailable) else logging.ERROR
+                _log.log(level, "figures end for now with the ledgers %s: %s", lasts, error)
                 self._stop.wait(_RETRY_SECONDS)
                 self._changed.set()
 
@@ -142,6 +150,7 @@ class KeptFigures:
                     return
                 self._feed(count, part, is_last=is_last)
                 self._tell()
+            count.has_caught_up = True
 
     def _count_anew(self, table: str) -> None:
         """Count what is here now, as a restart would; what comes meanwhile is counted as ever."""
@@ -154,6 +163,7 @@ class KeptFigures:
                 self._feed(fresh, part, is_last=is_last)
                 self._count_new()
         now = time.monotonic()
+        fresh.has_caught_up = True
         fresh.counted = self._counts[table].counted + 1
         fresh.rests_until = now + (_SHARE - 1) * (now - began)
         self._counts[table] = fresh

@@ -59,7 +59,7 @@ class Mark:
 class Page:
     """Some rows, as of a ledger, and the cursor of what follows, None where nothing does.
 
-    `gaps` are the ledgers between its first row and the next page's that left.
+    `gaps` are the ledgers between its first row and the next page's that left, or never were here.
     """
 
     batches: list[pa.RecordBatch]
@@ -77,7 +77,8 @@ def page(
         _check(mark, snapshot)
     due = _due(mark, descending=question.descending)
     if due is None:
-        return Page([], mark.as_of, None, _passed(snapshot, question, mark if cursor else None, None))
+        as_of = mark.as_of if cursor else snapshot.as_of
+        return Page([], as_of, None, _passed(snapshot, question, mark if cursor else None, None))
     taken = _Taken(mark, limit)
     for rows in snapshot.read(replace(question, ledgers=due), due, is_page=True, for_text=for_text):
         taken.add(rows)
@@ -95,8 +96,8 @@ def page(
 def refuse_departed(snapshot: Snapshot, ledgers: LedgerRange) -> None:
     """Refuse what is asked of ledgers by name of which none is here any more."""
     asked = LedgerSet([ledgers])
-    if not snapshot.coverage & asked and (gone := snapshot.absences(asked)):
-        raise departed(gone)
+    if not snapshot.coverage & asked and snapshot.absences(asked):
+        raise departed(snapshot.gaps(ledgers))
 
 
 def departed(absences: tuple[Absence, ...], what: str = "") -> FellOut:
@@ -107,25 +108,24 @@ def departed(absences: tuple[Absence, ...], what: str = "") -> FellOut:
 def _passed(
     snapshot: Snapshot, question: Question, begun: Mark | None, following: Mark | None
 ) -> tuple[Absence, ...]:
-    """Return what left of the ledgers that a page passes, from where it begins to where the next one does."""
-    if not snapshot.gone:
-        return ()
+    """Return what a page lacks of the ledgers it passes, from where it begins to where the next one does."""
     asked = question.ledgers
     one = begun.ledger if begun else (asked.end if question.descending else asked.first)
     other = following.ledger if following else (asked.first if question.descending else asked.end)
-    return snapshot.absences(LedgerSet([LedgerRange(min(one, other), max(one, other))]))
+    return snapshot.gaps(asked, LedgerRange(min(one, other), max(one, other)))
 
 
 def first_mark(snapshot: Snapshot, question: Question) -> Mark:
     """Return where an answer begins, as of now."""
     as_of = min(snapshot.as_of, snapshot.last_until(question.ledgers.end))
     within = snapshot.coverage & LedgerSet([question.ledgers])
-    floor = within.first if within else question.ledgers.first
-    return Mark(question.shape, as_of, as_of if question.descending else question.ledgers.first, 0, floor)
+    first = max(1, question.ledgers.first)  # there is no ledger 0
+    floor = within.first if within else first
+    return Mark(question.shape, as_of, as_of if question.descending else first, 0, floor)
 
 
 def gaps_of(snapshot: Snapshot, question: Question) -> tuple[Absence, ...]:
-    """Return what left of the ledgers of a whole answer."""
+    """Return what a whole answer lacks."""
     return _passed(snapshot, question, None, None)
 
 
@@ -137,7 +137,7 @@ def whole(
     due = _due(mark, descending=question.descending)
     columns = snapshot.columns(question.columns)
     found = snapshot.read(question, due or LedgerRange(0, 0), for_text=for_text)
-    return mark.as_of, (rows.select(columns) for rows in found if due)
+    return mark.as_of if due else snapshot.as_of, (rows.select(columns) for rows in found if due)
 
 
 def _due(mark: Mark, *, descending: bool) -> LedgerRange | None:

@@ -25,6 +25,7 @@ from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import shortened
 from stellarrow.sinks.files.departures import Absence
+from stellarrow.sinks.files.lacking import absent, lacking
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,7 @@ class Snapshot:
     schema: pa.Schema
     hot: Picture
     stored: StoredTable | None
+    is_followed: bool = False  # whether its newest ledgers come from a source, and its tail is to come
 
     @property
     def coverage(self) -> LedgerSet:
@@ -99,6 +101,22 @@ class Snapshot:
         """Return which of the ledgers left, and where they are, in order."""
         gone = self.gone
         return tuple(self.stored.departures.absences(gone & ledgers)) if self.stored and gone else ()
+
+    def missing(self, asked: LedgerRange) -> LedgerSet:
+        """Return which of the ledgers asked for are not here, and are not known to have left."""
+        reach = self.stored.reach if self.stored else 0
+        return lacking(self.known, asked, reach=reach, has_tail=not self.is_followed)
+
+    def gaps(self, asked: LedgerRange, passed: LedgerRange | None = None) -> tuple[Absence, ...]:
+        """Return what an answer lacks of the ledgers asked for, or of those it passed of them, in order."""
+        within = LedgerSet([passed or asked])
+        missing = absent(self.name, self.missing(asked) & within)
+        gone = self.absences(within)
+        return (
+            tuple(sorted((*gone, *missing), key=lambda one: one.first))
+            if gone and missing
+            else gone or missing
+        )
 
     def columns(self, asked: Sequence[str]) -> list[str]:
         """Return the columns asked for, all where none are; Refused where one is not there."""
@@ -217,7 +235,7 @@ class Tables:
         # In this order: what moves from memory into files meanwhile is there twice, and not nowhere.
         hot = self.hot.picture(name)
         stored = self.stored.tables.get(name) if self.stored else None
-        return Snapshot(name, self._schemas[name], hot, stored)
+        return Snapshot(name, self._schemas[name], hot, stored, name in self.hot.tables)
 
     def add(self, name: str, ledgers: LedgerRange, rows: pa.RecordBatch) -> None:
         """Take whole ledgers of a table into memory, and tell who waits."""

@@ -7,17 +7,13 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable, joined
+from stellarrow.net.refused import Refused
+from stellarrow.sql.bounds import OutOfBounds
 from stellarrow.storage.files import Gone
 
+__all__ = ["FellOut", "NotFound", "Refused", "blaming", "still_there"]
+
 _RETRY_SECONDS: Final = 1.0
-
-
-class Refused(ConfigError):
-    """A part of a question makes no sense; `field` is its name."""
-
-    def __init__(self, message: str, *, field: str = "") -> None:
-        super().__init__(message)
-        self.field = field
 
 
 class NotFound(StellarrowError):
@@ -41,7 +37,7 @@ def blaming(field: str) -> Iterator[None]:
     """Name the part of the question that an error is about."""
     try:
         yield
-    except (Refused, NotFound, FellOut):
+    except (Refused, NotFound, FellOut, OutOfBounds):
         raise
     except ConfigError as error:
         raise Refused(str(error), field=field) from error

@@ -25,6 +25,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.departures import Departures, KnownRecords
 from stellarrow.sinks.files.formats.parquet import Parquet, plain
+from stellarrow.sinks.files.lacking import Reach
 from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import Place, open_existing
@@ -46,6 +47,7 @@ class StoredTable:
     indexes: Indexes = field(default_factory=Indexes, repr=False, compare=False)
     held: tuple[LedgerRange, ...] = ()  # as the files are named
     departures: Departures = field(default_factory=Departures, compare=False)
+    reach: int = field(default=0, compare=False)  # the last ledger that any table of the place has come to
 
     @classmethod
     def look(
@@ -271,6 +273,7 @@ class Stored:
         self._kept = KeptRows(most_bytes)
         self._indexes = Indexes()
         self._records = KnownRecords()
+        self._reach = Reach()
         self._wanted = None if tables is None else frozenset(tables)
         self.look()
 
@@ -303,7 +306,9 @@ class Stored:
             found = {
                 name: StoredTable.look(one.listing, self._kept, self._indexes) for name, one in before.items()
             }
-        self._tables = self._without_departed(found)
+        seen = self._without_departed(found)
+        reach = self._reach.by(part for one in seen.values() for part in (one.coverage, one.departures.gone))
+        self._tables = {name: replace(one, reach=reach) for name, one in seen.items()}
         whole = {(one.listing.shape.folder, held) for one in self._tables.values() for held in one.held}
         there = {(one.listing.shape.folder, part) for one in self._tables.values() for part in one.ranges}
         self._kept.forget(lambda key: key[:2] not in there)

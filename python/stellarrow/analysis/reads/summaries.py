@@ -94,13 +94,15 @@ def summarized(
         rows = rows.slice(0, limit)
         left = sum(_left(one, floor, as_of).count for one in snapshots.values())
         following = _token([shape, floor, as_of, offset + limit, left])
+    if not due:
+        as_of = min(one.as_of for one in snapshots.values())
     return Answer(rows, floor, as_of, following, _gone(snapshots.values(), ledgers))
 
 
 def _gone(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[Absence, ...]:
-    """Return what left of the ledgers that are asked for, of each table once."""
+    """Return what is lacking of the ledgers that are asked for, of each table once."""
     tables = {one.name: one for one in snapshots}
-    return tuple(gone for one in tables.values() for gone in one.absences(LedgerSet([ledgers])))
+    return tuple(gap for one in tables.values() for gap in one.gaps(ledgers))
 
 
 def _begun(snapshots: Iterable[Snapshot], ledgers: LedgerRange) -> tuple[int, int, int]:

@@ -35,9 +35,17 @@ class Times:
         last = self._bound(table, end, "end") if end else None
         if last is not None and last < first:
             if any(is_moment(without_spaces(one)) for one in (start, end)):
-                return None  # nothing closed between
+                return self._before(table, first)
             raise Refused(f"end is {last}, before start {first}: swap them", field="end")
         return LedgerRange(first, last)
+
+    def _before(self, table: str, first: int) -> LedgerRange | None:
+        """Return the ledgers right before one that are not known, and may have closed then; None of none."""
+        clock = self._clock(table)
+        known = clock.known
+        if first < 2 or not known or first > known.last or first - 1 in known:
+            return None
+        return LedgerRange(clock.last_until(first - 1) + 1, first - 1)
 
     def _bound(self, table: str, text: str, field: str) -> int:
         compact = without_spaces(text)
@@ -60,8 +68,19 @@ class Times:
         found = self._first_at(snapshot, second)
         if left := self._left_before(table, found, second):
             # Which of its ledgers closed when, nobody here knows: all of them are told as not here.
-            return left.first if field == "start" else left.end
-        return found if field == "start" else max(0, found - 1)
+            if field == "start":
+                return left.first
+            return left.end if self._has_begun(table, left, second) else left.first - 1
+        if field == "end":
+            return max(0, found - 1)
+        known = snapshot.known
+        is_behind_hole = known and known.first < found <= known.last and found - 1 not in known
+        return snapshot.last_until(found - 1) + 1 if is_behind_hole else found
+
+    def _has_begun(self, table: str, left: LedgerRange, second: int) -> bool:
+        """Tell whether the first of a range that left may have closed before a second."""
+        stored = self._tables.snapshot(table).stored
+        return stored is None or stored.departures.began_by(left) < second
 
     def _left_before(self, table: str, ledger: int, second: int) -> LedgerRange | None:
         """Return the range that left, before a ledger, and has the first that closed at a second or later."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -113,6 +114,7 @@ def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_
         if report.done or report.problems or report.in_use
         else "nothing is due"
     )
+    _say_waiting(report.waiting)
     _warn(lifecycle, report.done)
     return 1 if report.problems else 0
 
@@ -163,7 +165,8 @@ def _audit(settings: Settings) -> Audit:
 def _show_plan(plan: Plan, place: str, *, as_json: bool) -> int:
     if as_json:
         steps = [step.to_dict() for step in plan.steps]
-        click.echo(json.dumps({"place": redacted_url(place), "steps": steps, "problems": plan.problems}))
+        report = {"steps": steps, "problems": plan.problems, "waiting": plan.waiting}
+        click.echo(json.dumps({"place": redacted_url(place), **report}))
         return 1 if plan.problems else 0
     for step in plan.steps:
         for file in step.files or (f"{step.table}: the entry of ledgers {step.ledgers}",):
@@ -172,7 +175,13 @@ def _show_plan(plan: Plan, place: str, *, as_json: bool) -> int:
         click.secho(problem, fg="red")
     many, size = formatting.many(len(plan.steps), "range"), sum(step.bytes for step in plan.steps)
     click.echo(f"{many} due, {formatting.size(size)}" if plan.steps or plan.problems else "nothing is due")
+    _say_waiting(plan.waiting)
     return 1 if plan.problems else 0
+
+
+def _say_waiting(waiting: Mapping[str, str]) -> None:
+    for table, why in waiting.items():
+        click.echo(f"{table}: {why}")
 
 
 def _say(step: Step, error: SinkError | None) -> None:
@@ -193,5 +202,9 @@ def _show_status(one: TableStatus) -> None:
     parts += [f"due to {action}: {ledgers}" for action, ledgers in one.due.items()]
     if one.next_due is not None:
         moment = formatting.instant(datetime.fromtimestamp(one.next_due, UTC))
-        parts.append(f"the next is due at {moment} or later")
+        is_due = one.next_due <= time.time()
+        since = f"the oldest is due since {moment}"
+        parts.append(since if is_due else f"the next is due at {moment} or later")
+    if one.waiting:
+        parts.append(one.waiting)
     click.echo(f"{one.table}: {'; '.join(map(str, parts))}")

@@ -19,8 +19,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from stellarrow.cli.output import formatting, parquet_amounts
+from stellarrow.cli.output import formatting
 from stellarrow.errors import ConfigError, SinkError
+from stellarrow.sql import parquet_amounts
 from stellarrow.storage.atomic import written_aside
 
 _SHOWN: Final = 100  # rows of a table on the screen; --csv and --json print all

@@ -15,8 +15,21 @@ from stellarrow.net.redaction import shortened
 from stellarrow.scanning import Scan
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import AGGREGATE, FILTER, NamedQuery
+from stellarrow.sql.numbers import whole_amount
 from stellarrow.sql.saved_queries import queries
+from stellarrow.sql.whole_amounts import AMOUNTS
 from stellarrow.sql.windows import window_named
+
+
+def _whole(rows: pa.RecordBatch) -> pa.RecordBatch:
+    """Return rows whose amounts have all their digits, as those of DuckDB's integers have."""
+    for name, text in AMOUNTS.items():
+        if {name, text} <= {*rows.schema.names}:
+            at = rows.schema.get_field_index(name)
+            made = whole_amount(rows.column(at), rows.column(text))
+            made = made.cast(rows.schema.field(at).type, safe=False)
+            rows = rows.set_column(at, rows.schema.field(at), made)
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +96,7 @@ class Asked:
             return scan.to_reader()
         names = compute.asked.names
         return pa.RecordBatchReader.from_batches(
-            compute.asked, (compute(rows).select(names) for rows in scan)
+            compute.asked, (_whole(compute(rows).select(names)) for rows in scan)
         )
 
     def _aggregated(self, query: NamedQuery, scan: Scan, where: Filter) -> pa.Table:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.contract_state import state_of
-from stellarrow.cli.query.departing import left, left_place, scanned, warn
+from stellarrow.cli.query.departing import lacking, left_place, scanned, warn
 from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
@@ -265,7 +265,8 @@ class Database:
         for view in self._views:
             if view.table.lower() in words and view.name not in self._warned:
                 self._warned.add(view.name)
-                warn(left(view.listing) if view.listing else self._left.get(view.table, ""))
+                known = [one.listing for one in self._views if one.listing]
+                warn(lacking(view.listing, known) if view.listing else self._left.get(view.table, ""))
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}

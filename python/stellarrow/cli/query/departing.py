@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from stellarrow.scanning import Scan, scan
-from stellarrow.scanning.result import LedgersDeparted
+from stellarrow.scanning.result import LedgersAbsent
+from stellarrow.sinks.files.dataset import ExtractedTable, beside
 from stellarrow.sinks.files.departures import Departures
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.verification.stored_tables import departed
@@ -24,15 +25,21 @@ def warn(said: str) -> None:
 def scanned(source: Any, table: str) -> tuple[Scan, str]:
     """Scan a table; return what left of it in a sentence, instead of the warning."""
     with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always", LedgersDeparted)
+        warnings.simplefilter("always", LedgersAbsent)
         made = scan(source, table=table)
-    said = [str(one.message) for one in told if issubclass(one.category, LedgersDeparted)]
+    said = [str(one.message) for one in told if issubclass(one.category, LedgersAbsent)]
     return made, "; ".join(said)
 
 
 def left(listing: Listing) -> str:
     """Say what left a table; empty where all is here."""
     return Departures.look(listing).said()
+
+
+def lacking(listing: Listing, known: Iterable[Listing]) -> str:
+    """Say what left a table, and what it lacks though others beside it have it; empty where all is here."""
+    extracted = ExtractedTable(listing, beside(listing, known))
+    return "; ".join(filter(None, (left(listing), extracted.lacking(None))))
 
 
 def left_place(place: str, tables: Iterable[str] | None = None) -> str:

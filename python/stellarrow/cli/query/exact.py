@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
+from stellarrow.sql.whole_amounts import AMOUNTS, whole
+
 if TYPE_CHECKING:
     import duckdb
 
 # By DuckDB's name of a type without a sign: one that holds its differences too.
 _SIGNED: Final = {"UTINYINT": "bigint", "USMALLINT": "bigint", "UINTEGER": "bigint", "UBIGINT": "hugeint"}
-# Decimals of 38 digits, each with the text that has an i128 whole; a hugeint holds every i128.
-_AMOUNTS: Final = {"amount_raw": "amount_text", "balance": "balance_text"}
 
 MACROS: Final = (
     # A sum of amounts of any size, from their texts; text as well, because no number holds it.
@@ -35,9 +35,9 @@ def exactly(table: str, select: str, columns: Mapping[str, str]) -> str:
     `columns` are DuckDB's types by name.
     """
     replaced = {name: f'"{name}"::{_SIGNED[kind]}' for name, kind in columns.items() if kind in _SIGNED}
-    for amount, text in _AMOUNTS.items():
+    for amount, text in AMOUNTS.items():
         if text in columns and columns.get(amount, "").startswith("DECIMAL"):
-            replaced[amount] = f"coalesce({amount}::hugeint, {text}::hugeint)"
+            replaced[amount] = whole(amount)
     # What older releases wrote as version 2.0 has the names of version 1.0.
     if table == "contract_data" and {"asset_type", "transaction_index"} <= columns.keys():
         replaced["asset_type"] = _ASSET_TYPE

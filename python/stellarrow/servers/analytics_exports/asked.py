@@ -19,6 +19,7 @@ from stellarrow.servers.analytics_http.query import read_sql
 
 FORMATS: Final = ("parquet", "ndjson", "csv")
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
+_BOUNDS: Final = ("start", "end")
 _OF_TABLES: Final = ("table", "start", "end", "columns", *_LISTS, "where")
 _OF_SQL: Final = ("sql", "params")
 _LISTED: Final = ("columns", *_LISTS)
@@ -41,6 +42,7 @@ class Asked:
 
 def read(given: Mapping[str, Any], tables: Tables) -> Asked:
     """Read what was posted, and look what of it is there now."""
+    given = {name: _as_in_a_url(name, value) for name, value in given.items()}
     for name in given:
         if name not in KEYS:
             remedy = nearest(name, KEYS, f"there are {', '.join(KEYS)}")
@@ -82,7 +84,7 @@ def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
     snapshot = tables.snapshot(question.table)
     snapshot.read(question, LedgerRange(0, 0))  # what is wrong with it is told now
     bounds = []
-    for name in ("start", "end"):
+    for name in _BOUNDS:
         with blaming(name):
             bounds.append(JsonObject(query).text(name))
     due = Times(tables).range(question.table, *bounds)
@@ -92,12 +94,20 @@ def _of_table(format_name: str, query: dict[str, Any], tables: Tables) -> Asked:
         refuse_departed(snapshot, due)
     mark = first_mark(snapshot, Question(table=question.table, ledgers=due))
     ledgers = snapshot.coverage & LedgerSet([LedgerRange(due.first, max(due.first, mark.as_of))])
-    if not ledgers and due.first > snapshot.as_of:
+    gaps = tuple(one.to_dict() for one in snapshot.gaps(due)[:MOST_GAPS])
+    if not ledgers and not gaps and due.first > snapshot.as_of:
         raise NotFound(
             f"ledger {due.first} has not come yet: the last one is {snapshot.as_of}", field="start"
         )
-    gaps = tuple(one.to_dict() for one in snapshot.absences(LedgerSet([due]))[:MOST_GAPS])
-    return Asked(format=format_name, query=query, as_of=mark.as_of, ledgers=ledgers, gaps=gaps)
+    as_of = mark.as_of if ledgers else snapshot.as_of
+    return Asked(format=format_name, query=query, as_of=as_of, ledgers=ledgers, gaps=gaps)
+
+
+def _as_in_a_url(name: str, value: Any) -> Any:
+    """Return a value as lists and texts, which it may be given as a URL has it, or a ledger as a number."""
+    if name in _LISTED and isinstance(value, str) and value:
+        return [one.strip() for one in value.split(",")]
+    return str(value) if name in _BOUNDS and type(value) is int else value
 
 
 def _check_size(name: str, value: Any) -> None:

@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -52,7 +53,7 @@ class Exporter:
         self._answers = SqlAnswers(tables)
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
-        self._is_loaded = self._stopping = False
+        self._is_loaded = self._is_told = self._stopping = False
         self._turns = Turns()
         self._tries = 0
         self._not_before = 0.0
@@ -60,9 +61,8 @@ class Exporter:
 
     def start(self) -> None:
         """Go on with what was not finished."""
-        if self._folder.exists:
-            with self._changed:
-                self._load()
+        with self._changed:
+            self._take_over()
         self._thread.start()
 
     def close(self) -> None:
@@ -155,6 +155,21 @@ class Exporter:
                 " folder with EXPORT_PATH"
             )
 
+    def _take_over(self) -> None:
+        """Go on with what is there, as soon as no other process has it; say once where another has."""
+        if self._is_loaded or not self._folder.exists:
+            return
+        if not self._load():
+            if not self._is_told:
+                _log.warning(
+                    "another process has the folder of exports %s: this one answers exports with 503 until"
+                    " that ends; give each its own STATE_DIR or EXPORT_PATH",
+                    self._folder.path,
+                )
+            self._is_told = True
+        elif self._is_told:
+            _log.info("the folder of exports %s is this process's now", self._folder.path)
+
     def _load(self) -> bool:
         try:
             if not self._folder.take():
@@ -179,6 +194,8 @@ class Exporter:
         """Return the export whose turn it is, and None once the service ends."""
         with self._changed:
             while not self._stopping:
+                with suppress(Unavailable):  # who asks for an export is told
+                    self._take_over()
                 self._expire(time.time())
                 waiting = [one for one in self._jobs.values() if one.state == WAITING]
                 if waiting and time.monotonic() >= self._not_before:

@@ -11,7 +11,8 @@ from typing import Any, Final
 from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.refusals import blaming
 from stellarrow.servers.analytics_http.query import Sandboxed, read_sql, sandboxed
-from stellarrow.sql.sandbox import OutOfBounds, Sandbox, SandboxAnswer, SandboxLimits, SandboxTable
+from stellarrow.sql.bounds import OutOfBounds
+from stellarrow.sql.sandbox import Sandbox, SandboxAnswer, SandboxLimits, SandboxTable
 
 _CHECKED: Final = SandboxLimits(seconds=5.0, memory_mb=256, rows=1, size_bytes=16 << 20)
 LIMITS: Final = SandboxLimits(seconds=120.0, memory_mb=1_024, rows=10_000_000, size_bytes=4 << 30)

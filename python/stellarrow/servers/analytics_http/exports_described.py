@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from stellarrow.ledgers import LAST_POSSIBLE
 from stellarrow.servers.analytics_exports.asked import FORMATS
 from stellarrow.servers.analytics_exports.job import DONE, FAILED, RUNNING, WAITING
 from stellarrow.servers.analytics_http.answers import Document
@@ -16,7 +17,13 @@ _EXPORT: Final = Parameter(
 )
 _NAME: Final = Parameter("name", "A file's name.", place="path")
 _TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 256}
-_TEXTS: Final = {"type": "array", "items": _TEXT, "maxItems": 500}
+_TEXTS: Final = {
+    "anyOf": [
+        {"type": "array", "items": _TEXT, "maxItems": 500},
+        {"type": "string", "minLength": 1, "description": "The same with commas between, as in a URL."},
+    ]
+}
+_BOUND: Final = {**_TEXT, "type": ["string", "integer"], "minimum": 0, "maximum": LAST_POSSIBLE}
 _MOMENT: Final = {"type": ["string", "null"], "format": "date-time"}
 _COUNT: Final = {"type": "integer", "minimum": 0}
 _OF_TABLE: Final[dict[str, Any]] = {
@@ -26,8 +33,8 @@ _OF_TABLE: Final[dict[str, Any]] = {
     "properties": {
         "format": {"enum": list(FORMATS)},
         "table": {**_TEXT, "example": "token_transfers"},
-        "start": {**_TEXT, "description": "The first ledger, or a time."},
-        "end": {**_TEXT, "description": "The last ledger, or a time. Included."},
+        "start": {**_BOUND, "description": "The first ledger, or a time."},
+        "end": {**_BOUND, "description": "The last ledger, or a time. Included."},
         **dict.fromkeys(
             ("columns", "contract_ids", "accounts", "assets", "event_types", "event_names"), _TEXTS
         ),

@@ -53,9 +53,11 @@ _STATUSES: Final = {
     "404": "There is nothing of that name.",
     "406": "None of the formats that the request accepts is there.",
     "410": "What is asked for, or where the cursor goes on, is no longer kept: gaps says where it went.",
+    "422": "A query needs more memory, or has a larger answer, than it may.",
     "429": "Too many calls: see Retry-After.",
     "500": "What is stored cannot be read.",
     "503": "What is asked for is not here now: see Retry-After.",
+    "504": "A query takes longer than its timeout.",
 }
 _PARTS: Final = {
     "206": {"description": "The part that Range asks for."},

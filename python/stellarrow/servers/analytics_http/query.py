@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.analysis.reads.reading import Question, Snapshot, Tables
-from stellarrow.analysis.reads.refusals import Refused
+from stellarrow.analysis.reads.refusals import Refused, blaming
 from stellarrow.errors import StellarrowError, TooManyCalls, nearest
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange
@@ -80,9 +80,12 @@ class Queries:
         read = sandboxed(self._tables)
         if turn.has_left:
             raise TooManyCalls("nobody waits for this query")
-        with self._sandbox.answer(
-            asked.text, asked.params, asked.limits, tables=read.tables, naming=read.name
-        ) as found:
+        with (
+            blaming("sql"),
+            self._sandbox.answer(
+                asked.text, asked.params, asked.limits, tables=read.tables, naming=read.name
+            ) as found,
+        ):
             turn.takes(found)
             batches = [*found]
             gaps = read.gaps()
@@ -163,7 +166,8 @@ def described_query() -> Endpoint:
         summary="SQL over the tables, reading only",
         description="One select in DuckDB's dialect over the tables' names, as of the last ledger that"
         " all the tables it names have come to. It sees no files and no network, and is bounded in time,"
-        " memory and rows; X-Truncated says whether rows were left out.",
+        " memory and rows; X-Truncated says whether rows were left out."
+        " A query that runs into its timeout is 504, one that needs too much memory 422.",
         answer=lambda _: Document(),
         tag="sql",
         has_rows=True,
@@ -243,9 +247,9 @@ class Sandboxed:
         return min((self._snapshots[name].last_known for name in meant), default=0)
 
     def gaps(self) -> tuple[Absence, ...]:
-        """Return which ledgers of the tables that the query names left."""
+        """Return which ledgers of the tables that the query names are not here."""
         read = [self._snapshots[name] for name in self._named or ()]
-        return tuple(gone for one in read for gone in one.absences(one.gone))
+        return tuple(gap for one in read for gap in one.gaps(LedgerRange(0)))
 
     def _batches(self, snapshot: Snapshot) -> Iterator[pa.RecordBatch]:
         schema = snapshot.schema

@@ -19,6 +19,7 @@ from pyarrow import types
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import shortened
 from stellarrow.servers.analytics_http.writing import Block, written
+from stellarrow.sql import parquet_amounts
 
 _LONGEST_NAME: Final = 200
 _SAFE_INTEGER_BITS: Final = 32  # what is wider is a text in JSON, as everywhere
@@ -54,7 +55,8 @@ def blocks(schema: pa.Schema, batches: Iterable[pa.RecordBatch], format_name: st
     _check_columns(schema, format_name)
     with _placing(format_name):
         if format_name in ("arrow", "parquet"):
-            yield from written(format_name, schema, iter(batches), None)
+            kept = map(parquet_amounts.kept, batches) if format_name == "parquet" else iter(batches)
+            yield from written(format_name, schema, kept, None)
         elif format_name == "csv":
             yield _csv([schema.names])
             for batch in batches:

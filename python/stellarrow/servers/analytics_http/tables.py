@@ -178,6 +178,7 @@ def _coverage(snapshot: Snapshot) -> dict[str, Any]:
         "archived": [[one.first, one.last] for one in left if one.state == ARCHIVED],
         "archives": sorted({one.archive for one in left if one.archive}),
         "deleted": [[one.first, one.last] for one in left if one.state == DELETED],
+        "missing": _ranges(snapshot.missing(LedgerRange(0))),
         "filter": stored.listing.shape.facts["filter"] if stored else "",
     }
 

@@ -94,6 +94,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     async def _accepted(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._deciding(scope, receive, send)
+        if self.initial_response is not None:
+            self.handshake_complete = True  # it was refused, which uvicorn would take for an error
         if self.session is not None:
             del scope, send
             self.scope["headers"] = []

@@ -19,7 +19,8 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.delta_beside import is_delta, refuse_database, refuse_delta, refuse_other_sinks
 from stellarrow.sinks.files.departed import LIFECYCLE
-from stellarrow.sinks.files.departures import Departures
+from stellarrow.sinks.files.departures import Departures, sentence
+from stellarrow.sinks.files.lacking import absent, lacking, reach_of, worth_a_warning
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_existing, open_files
 from stellarrow.sinks.files.pieces import pieces
@@ -45,6 +46,7 @@ class ExtractedTable:
     """The files of one table."""
 
     listing: Listing
+    beside: tuple[Listing, ...] = ()  # the other tables of the place
 
     @property
     def schema(self) -> pa.Schema:
@@ -58,6 +60,16 @@ class ExtractedTable:
     def departures(self) -> Departures:
         """What was archived or deleted of it."""
         return Departures.look(self.listing)
+
+    def lacking(self, wanted: LedgerSet | None) -> str:
+        """Say what is lacking where all is asked for, or all from a ledger on; empty where nothing is."""
+        asked = LedgerRange(0) if wanted is None else wanted.ranges[-1] if wanted else LedgerRange(0, 0)
+        if asked.last is not None:
+            return ""
+        known = self.ledgers | self.listing.departed().ledgers
+        table = self.listing.shape.facts["table"]
+        missing = lacking(known, asked, reach=reach_of(self.beside))
+        return sentence(absent(table, worth_a_warning(missing, known)))
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
@@ -154,7 +166,7 @@ def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
         held = listing.shape.facts["schema_version"]
         if version and held != version:
             raise SourceError(f"{listing} holds {name}@{held}: ask for that, or extract {table} elsewhere")
-        return ExtractedTable(listing)
+        return ExtractedTable(listing, beside(listing, known))
     if said := _departed(store, name):
         raise LedgerMissing(f"{place} has no {name} any more: {said}")
     for one in tables:
@@ -164,6 +176,15 @@ def _found(store: FileStore, place: str, table: str) -> ExtractedTable:
         refuse_other_sinks(Path(str(store)))
         refuse_delta(str(store), [name])
     raise _without(place, name, known)
+
+
+def beside(listing: Listing, known: Iterable[Listing]) -> tuple[Listing, ...]:
+    """Return the tables that are to have the same ledgers: those in folders beside; none of a typed table."""
+    parent = listing.shape.folder.rpartition("/")[0]
+    if is_typed(listing.shape.facts["table"]):
+        return ()
+    others = (one for one in known if one is not listing and one.shape.folder.rpartition("/")[0] == parent)
+    return tuple(one for one in others if not is_typed(one.shape.facts["table"]))
 
 
 def _departed(store: FileStore, name: str) -> str:

@@ -18,6 +18,8 @@ from stellarrow.sinks.files.departed import ARCHIVED, DELETED, Departed
 from stellarrow.sinks.files.listing import Listing
 
 _REMEMBERED: Final = 10_000  # records
+_SECONDS_EACH: Final = 60  # of a ledger, at most, on the whole
+_PAUSE_SECONDS: Final = 86_400
 _TOLD: Final = 5  # absences in a sentence
 
 _Told = tuple[str, int]  # an archive, and by when the last ledger had closed
@@ -25,13 +27,14 @@ _Key = tuple[str, LedgerRange, str]
 
 
 UNCOUNTED: Final = "uncounted"
+MISSING: Final = "missing"
 
 
 @dataclass(frozen=True, slots=True)
 class Absence:
     """Consecutive ledgers of a table that an answer lacks; `archive` is where archived ones are.
 
-    They are not here any more, or, of figures, they came when later ones were counted.
+    They are not here any more, or never were, or, of figures, they are here and not counted yet.
     """
 
     table: str
@@ -46,6 +49,8 @@ class Absence:
         if self.state == UNCOUNTED:
             is_one = self.first == self.last
             return f"{'is' if is_one else 'are'} here and {'is' if is_one else 'are'} not counted yet"
+        if self.state == MISSING:
+            return f"{'is' if self.first == self.last else 'are'} not here"
         were = "was" if self.first == self.last else "were"
         if self.state == DELETED:
             return f"{were} deleted"
@@ -63,6 +68,8 @@ class Absence:
         """How to have their rows."""
         if self.state == UNCOUNTED:
             return "ask again in a moment"
+        if self.state == MISSING:
+            return "extract what is missing from a source"
         if self.state == DELETED:
             return "to have them again, extract them from a source into another place"
         if not self.archive:
@@ -88,10 +95,12 @@ class Absence:
 
 
 def sentence(absences: Sequence[Absence]) -> str:
-    """Say what left, where it is, and how to have it."""
+    """Say what left, where it is, and what was never here, and how to have it."""
+    if not absences:
+        return ""
     parts = [f"{one.which} {one.went}" for one in absences[:_TOLD]]
     if len(absences) > _TOLD:
-        parts.append(f"and {len(absences) - _TOLD} more ranges left")
+        parts.append(f"and {len(absences) - _TOLD} more ranges")
     remedies = dict.fromkeys(one.remedy for one in absences[:_TOLD])
     return f"{', '.join(parts)}; {'; '.join(remedies)}"
 
@@ -170,6 +179,16 @@ class Departures:
         except SinkError:
             return None  # a record that cannot be read: stellarrow lifecycle status tells of it
         return ranges[at] if at < len(ranges) else None
+
+    def began_by(self, ledgers: LedgerRange) -> int:
+        """Return a second before which none of a range that left closed: its records tell of the last alone.
+
+        Ledgers close every few seconds; a minute each and a day more are allowed for times without any.
+        """
+        try:
+            return self._closed_by(ledgers) - _SECONDS_EACH * ledgers.count - _PAUSE_SECONDS
+        except SinkError:
+            return 0
 
     def _archives(self, part: LedgerRange) -> Iterator[tuple[int, int, str]]:
         """Yield the ledgers of a part by archive, neighbours of one together."""

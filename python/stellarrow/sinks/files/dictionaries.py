@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 # Measured on real ledgers: texts long enough, and repeating often enough within a few ledgers. Holding them
 # plainly costs more than the encoding, as fresh memory has to be cleared.
@@ -19,24 +18,16 @@ REPEATED: Final = frozenset(
 _DICTIONARY: Final = pa.dictionary(pa.int32(), pa.string())
 
 
-def encoded(rows: pa.RecordBatch) -> pa.RecordBatch:
-    """Replace what repeats by dictionaries that hold nothing else; `decoded` undoes it."""
-    columns = [
-        _encoded(column) if name in REPEATED else column
-        for name, column in zip(rows.schema.names, rows.columns, strict=True)
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=encoded_schema(rows.schema))
-
-
 def encoded_schema(schema: pa.Schema) -> pa.Schema:
-    """Return what a table's schema is of rows that are encoded."""
-    fields = [
-        field.with_type(pa.list_(_DICTIONARY) if pa.types.is_list(field.type) else _DICTIONARY)
-        if field.name in REPEATED
-        else field
-        for field in schema
-    ]
+    """Return a table's schema with what repeats as dictionaries; `decoded` undoes it."""
+    fields = [field.with_type(_encoded(field.type)) if field.name in REPEATED else field for field in schema]
     return pa.schema(fields, schema.metadata)
+
+
+def _encoded(kind: pa.DataType) -> pa.DataType:
+    if kind == pa.list_(pa.string()):
+        return pa.list_(_DICTIONARY)
+    return _DICTIONARY if pa.types.is_string(kind) else kind
 
 
 def decoded(rows: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
@@ -50,20 +41,3 @@ def without_dictionaries(rows: pa.RecordBatch) -> pa.RecordBatch:
         return rows
     fields = [field.with_type(kind) for field, kind in zip(rows.schema, kinds, strict=True)]
     return rows.cast(pa.schema(fields, rows.schema.metadata))
-
-
-def _encoded(column: pa.Array) -> pa.Array:
-    if pa.types.is_list(column.type):
-        offsets = pc.subtract(column.offsets, column.offsets[0])
-        nulls = column.is_null() if column.null_count else None
-        return pa.ListArray.from_arrays(offsets, _encoded(column.flatten()), mask=nulls)
-    if pa.types.is_dictionary(column.type):
-        used = column.indices.dictionary_encode()
-        return pa.DictionaryArray.from_arrays(used.indices, column.dictionary.take(used.dictionary))
-    return column.dictionary_encode()
-
-
-def ranks(texts: pa.Array) -> pa.Array:
-    """Replace texts by their place among the different ones, which sorts five times as fast."""
-    held = texts if pa.types.is_dictionary(texts.type) else texts.dictionary_encode()
-    return pc.sort_indices(pc.sort_indices(held.dictionary)).take(held.indices)

@@ -109,11 +109,10 @@ class Partition:
             " contract_id or contract_id:N with N from 3 to 5"
         )
 
-    def folders(self, rows: pa.RecordBatch) -> tuple[pa.Array, list[str]]:
-        """Return for each row the index of its folder, and the folders."""
+    def folders(self, column: pa.Array) -> tuple[pa.Array, list[str]]:
+        """Return for each value of the column the index of its folder, and the folders."""
         import pyarrow as pa  # noqa: PLC0415  names alone need no Arrow
 
-        column = rows.column(self.column)
         texts = column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
         encoded = texts.dictionary_encode(null_encoding="encode")
         names: dict[str, int] = {}

@@ -18,7 +18,7 @@ from stellarrow.sinks.files.formats import Format, Writing
 from stellarrow.sinks.files.group_index import FileIndex, IndexBuilder, index_path, sections_of, write_index
 from stellarrow.sinks.files.layout import Partition, file_name
 from stellarrow.sinks.files.manifest import Entry, KeptFile, entry_path
-from stellarrow.sinks.files.runs import arranged
+from stellarrow.sinks.files.runs import Run, arranged
 from stellarrow.sinks.files.signed import signed
 from stellarrow.storage.files import FileStore, Upload
 
@@ -44,7 +44,7 @@ class Shape:
 
     def is_worth_an_index(self, rows: int) -> bool:
         """Tell whether a range has rows enough: few are read as soon as an index is, and are merged later."""
-        return self.is_indexed and rows > self.format.block
+        return self.is_indexed and rows > (self.format.block or 0)
 
     def path(self, ledgers: LedgerRange, folder: str = "") -> str:
         """Return a file's path below the table's folder."""
@@ -104,7 +104,7 @@ class RangeFiles:
         if shape.partition is None:
             self._file("")  # the file is what tells that ledgers without rows are covered
 
-    def write(self, run: pa.RecordBatch) -> None:
+    def write(self, run: Run) -> None:
         """Append a run, sorted and spread over the folders."""
         shape = self._shape
         for folder, rows in arranged(

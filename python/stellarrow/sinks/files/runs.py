@@ -9,7 +9,7 @@ what was written when. So the same ledgers make the same bytes.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from struct import unpack_from
 from typing import Final
@@ -17,12 +17,13 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.core.gathering import Gathered, Gatherer
 from stellarrow.core.rows import no_rows
-from stellarrow.sinks.files.dictionaries import decoded, encoded, ranks
+from stellarrow.sinks.files.dictionaries import decoded, encoded_schema
 from stellarrow.sinks.files.layout import Partition
 
-_LOOSE: Final = 64  # batches; those of few rows cost more than their rows
-_BLOCK: Final = 16_384  # rows that are joined before their texts become dictionaries
+_BLOCK: Final = 16_384  # rows that are read back at once
+_FEW: Final = 4_096  # rows; batches of fewer are joined, as each costs more than its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,20 +38,74 @@ SORTED: Final = Length(rows=262_144, text=96 << 20)
 AS_IT_COMES: Final = Length(rows=65_536, text=24 << 20)
 
 
+class Run:
+    """Rows of whole ledgers, in ledger order: gathered where they are to be sorted, or as they came."""
+
+    def __init__(self, schema: pa.Schema, rows: Gathered | Sequence[pa.RecordBatch]) -> None:
+        self.schema = schema
+        self._rows = rows
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows there are."""
+        rows = self._rows
+        return rows.num_rows if isinstance(rows, Gathered) else sum(one.num_rows for one in rows)
+
+    def batch(self, names: Sequence[str] | None = None) -> pa.RecordBatch:
+        """Return the rows in one piece, of all columns or some; long texts may be dictionaries."""
+        names = [*(names or self.schema.names)]
+        if isinstance(self._rows, Gathered):
+            return self._rows.batch(names)
+        chosen = pa.schema([self.schema.field(name) for name in names])
+        return _joined([one.select(names) for one in self._rows], chosen)
+
+    def column(self, name: str) -> pa.Array:
+        """Return a column of all rows."""
+        return self.batch([name]).column(0)
+
+    def gathered(self) -> Gathered:
+        """Return the rows so that they can be put in another order."""
+        if isinstance(self._rows, Gathered):
+            return self._rows
+        gatherer = Gatherer(self.schema)
+        for one in self._rows:
+            gatherer.append(one)
+        return gatherer.take()
+
+    def blocks(self, rows: int | None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows as they came, so many at once; where that is None, about as they lie."""
+        if isinstance(self._rows, Gathered):
+            held: Sequence[pa.RecordBatch] = [self._rows.batch()]
+        else:
+            held = self._rows
+        waiting: list[pa.RecordBatch] = []
+        count = 0
+        for batch in held:
+            rest = batch
+            while rest.num_rows:
+                part = rest.slice(0, rows - count) if rows else rest
+                waiting.append(part)
+                count += part.num_rows
+                rest = rest.slice(part.num_rows)
+                if count >= (rows or _FEW):
+                    yield _joined(waiting, self.schema)
+                    waiting, count = [], 0
+        if waiting:
+            yield _joined(waiting, self.schema)
+
+
 class Runs:
     """Rows in, in ledger order; runs out. Of those to be sorted, long texts are dictionaries."""
 
     def __init__(self, schema: pa.Schema, *, sort_by: str | None) -> None:
-        self._schema = schema
-        self._sorted = sort_by is not None
-        self._length = SORTED if self._sorted else AS_IT_COMES
-        self._blocks: list[pa.RecordBatch] = []
-        self._loose: list[pa.RecordBatch] = []
-        self._loose_rows = 0
+        self._schema = encoded_schema(schema) if sort_by else schema
+        self._gatherer = Gatherer(self._schema) if sort_by else None
+        self._length = SORTED if sort_by else AS_IT_COMES
+        self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._text = 0
 
-    def add(self, rows: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    def add(self, rows: pa.RecordBatch) -> Iterator[Run]:
         """Take rows of whole ledgers, and yield the runs they complete."""
         while rows.num_rows:
             text = _text_size(rows)
@@ -63,42 +118,29 @@ class Runs:
             yield self.rest()
             rows = rows[stop:]
 
-    def rest(self) -> pa.RecordBatch:
+    def rest(self) -> Run:
         """Return the rows that complete no run."""
-        if self._blocks and self._loose:
-            self._gather()
-        run = _joined(self._blocks or self._loose, self._schema)
-        self._loose_rows = self._rows = self._text = 0
-        return run
+        rows = self._gatherer.take() if self._gatherer else self._batches
+        self._batches = []
+        self._rows = self._text = 0
+        return Run(self._schema, rows)
 
     def _fills(self, rows: int, text: int) -> bool:
         return self._rows + rows >= self._length.rows or self._text + text >= self._length.text
 
     def _keep(self, rows: pa.RecordBatch, text: int) -> None:
-        self._loose.append(rows)
-        self._loose_rows += rows.num_rows
+        if self._gatherer:
+            self._gatherer.append(rows)
+        else:
+            self._batches.append(rows)
         self._rows += rows.num_rows
         self._text += text
-        if len(self._loose) >= _LOOSE or (self._sorted and self._loose_rows >= _BLOCK):
-            self._gather()
-
-    def _gather(self) -> None:
-        block = _joined(self._loose, self._schema)
-        self._loose_rows = 0
-        self._blocks.append(encoded(block) if self._sorted else block)
 
 
 def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
-    """Empty a list of batches into one, column by column, so that no more than one is there twice."""
     if len(batches) < 2:
-        return batches.pop() if batches else no_rows(schema)
-    schema = batches[0].schema
-    columns = [[batch.column(at) for batch in batches] for at in range(len(schema))]
-    batches.clear()
-    whole = []
-    while columns:
-        whole.append(pa.chunked_array(columns.pop(0)).combine_chunks())
-    return pa.RecordBatch.from_arrays(whole, schema=schema)
+        return batches[0] if batches else no_rows(schema)
+    return pa.concat_batches(batches)
 
 
 def _text_size(rows: pa.RecordBatch) -> int:
@@ -125,26 +167,15 @@ def in_ledger_order(run: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.Recor
 
 
 def arranged(
-    run: pa.RecordBatch, *, sort_by: str | None, partition: Partition | None, block: int
+    run: Run, *, sort_by: str | None, partition: Partition | None, block: int | None
 ) -> Iterator[tuple[str, pa.RecordBatch]]:
     """Yield a run's rows folder by folder, so many at once, sorted by a column where one is named.
 
-    Ties stay in order. What is taken at once is small, so that the same memory is used over and over.
+    Ties stay in order. Where `block` is None, rows that are neither sorted nor divided come as they lie.
     """
     if sort_by is None and partition is None:
-        for start in range(0, run.num_rows, block):
-            yield "", run.slice(start, block)
+        yield from (("", rows) for rows in run.blocks(block))
         return
-    folders, keys = [""], {}
-    if partition:
-        keys["place"], folders = partition.folders(run)
-    if sort_by:
-        keys["rank"] = ranks(run.column(sort_by))
-    by = [(name, "ascending") for name in keys]
-    order = pc.sort_indices(pa.RecordBatch.from_pydict(keys), sort_keys=by)
-    ends = pc.run_end_encode(keys["place"].take(order)).run_ends.to_pylist() if partition else [len(order)]
-    start = 0
-    for folder, end in zip(folders, ends, strict=True):
-        for at in range(start, end, block):
-            yield folder, run.take(order[at : min(at + block, end)])
-        start = end
+    places, folders = partition.folders(run.column(partition.column)) if partition else (None, [""])
+    for place, rows in run.gathered().arranged(sort_by, places, block or _BLOCK):
+        yield folders[place], rows

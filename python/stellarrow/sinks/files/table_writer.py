@@ -15,7 +15,7 @@ from stellarrow.sinks.files.layout import aligned, trusted, window
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
-from stellarrow.sinks.files.runs import Runs
+from stellarrow.sinks.files.runs import Run, Runs
 from stellarrow.sinks.files.superseding import clean, replaced
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.storage.files import FileStore, Gone
@@ -110,7 +110,7 @@ class TableFiles:
             self._taken |= LedgerSet([self._open])
             self._files, self._open = None, None
 
-    def _finish(self, files: RangeFiles, rest: pa.RecordBatch, ledgers: LedgerRange) -> None:
+    def _finish(self, files: RangeFiles, rest: Run, ledgers: LedgerRange) -> None:
         try:
             files.write(rest)
             files.close(ledgers)

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.extras import needing
+from stellarrow.sinks.files.runs import Run
 from stellarrow.sinks.iceberg.location import PARTITION_LEDGERS, Location
 from stellarrow.sinks.lakehouse.data_file import Partition, Written
 
@@ -66,8 +67,9 @@ class Division:
         )
         return cls(names, tuple(str(one.field_type) for one in sources))
 
-    def __call__(self, rows: pa.RecordBatch) -> Iterator[tuple[Partition, pa.RecordBatch]]:
+    def __call__(self, run: Run) -> Iterator[tuple[Partition, Run]]:
         """Yield the rows of each partition, in their order."""
+        rows = run.batch()
         codes = pa.repeat(pa.scalar(0, _CODE), rows.num_rows)
         partitions: list[Partition] = [()]
         for (name, transform), kind in zip(self.fields, self.types, strict=True):
@@ -77,7 +79,7 @@ class Division:
         there = codes.unique().to_pylist()
         for code in there:
             kept = rows if len(there) == 1 else rows.filter(pc.equal(codes, code))
-            yield partitions[code], kept
+            yield partitions[code], Run(rows.schema, [kept])
 
 
 def _coded(column: pa.Array, transform: str, kind: str) -> tuple[pa.Array, list[Any]]:

@@ -14,17 +14,17 @@ import pyarrow.parquet as pq
 from stellarrow.core.rows import between
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.files.runs import Runs, arranged
+from stellarrow.sinks.files.runs import Run, Runs, arranged
 from stellarrow.sinks.lakehouse.coverage import by_stride, stride_of
 from stellarrow.storage.files import Upload
 
 _LEDGER = "ledger_sequence"
 Partition = tuple[Any, ...]
 # Divides rows by the partition that a table keeps them in; equal ones divide alike.
-Divide = Callable[[pa.RecordBatch], Iterator[tuple[Partition, pa.RecordBatch]]]
+Divide = Callable[[Run], Iterator[tuple[Partition, Run]]]
 
 
-def undivided(rows: pa.RecordBatch) -> Iterator[tuple[Partition, pa.RecordBatch]]:
+def undivided(rows: Run) -> Iterator[tuple[Partition, Run]]:
     """Leave rows together, for a table without partitions."""
     yield (), rows
 
@@ -61,7 +61,7 @@ class DataFiles:
         self._divide = divide
         self._files: dict[Partition, DataFile] = {}
 
-    def write(self, run: pa.RecordBatch) -> None:
+    def write(self, run: Run) -> None:
         """Append a run of whole ledgers, in ledger order."""
         for partition, rows in self._divide(run) if run.num_rows else ():
             if partition not in self._files:
@@ -92,7 +92,7 @@ class DataFile:
         self._bytes = _Bytes(upload)
         self._writing = format.begin(self._bytes, schema)
 
-    def write(self, run: pa.RecordBatch) -> None:
+    def write(self, run: Run) -> None:
         """Append a run of whole ledgers, in ledger order."""
         if not run.num_rows:
             return
@@ -136,7 +136,7 @@ class _Bytes:
         """Nothing: it is read before it is placed."""
 
 
-def _counted(run: pa.RecordBatch) -> Counter[int]:
+def _counted(run: Run) -> Counter[int]:
     ledgers = run.column(_LEDGER)
     first, last = ledgers[0].as_py(), ledgers[-1].as_py()
     if stride_of(first) == stride_of(last):

@@ -14,7 +14,7 @@ from stellarrow.errors import StellarrowError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import aligned
-from stellarrow.sinks.files.runs import Runs
+from stellarrow.sinks.files.runs import Run, Runs
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.lakehouse.data_file import DataFiles, Written
 
@@ -94,7 +94,7 @@ class Lane:
         if (ledgers.end + 1) % self._ledgers_per_file == 0:
             self.finish()
 
-    def _hand_over(self, run: pa.RecordBatch) -> None:
+    def _hand_over(self, run: Run) -> None:
         if self._file is None:
             self._file = self._book.begin()
             self._begun.append(self._file)

@@ -29,7 +29,7 @@ class Format(Protocol):
     codec: str
     suffix: str  # of what it writes
     suffixes: tuple[str, ...]  # of all that it reads: lines may have been compressed since they were written
-    block: int  # rows that are written at once
+    block: int | None  # rows that are written at once; None where that does not show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:
         """Name the column by which rows of a run are sorted, if that serves a reader of this format."""

@@ -76,7 +76,9 @@ class Csv(TextFormat):
 class _Writing:
     def __init__(self, out: Any, schema: pa.Schema) -> None:
         self._out = out
-        pv.write_csv(no_rows(_plain(schema)), out)  # the header
+        header = pa.BufferOutputStream()
+        pv.write_csv(no_rows(_plain(schema)), header)
+        out.write(header.getvalue())
 
     def write(self, rows: pa.RecordBatch) -> None:
         written = csv_text(rows)

@@ -77,7 +77,7 @@ class _Writing:
 def lines_of(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:
     """Return rows as lines of text, or as objects with another `end` behind each."""
     written = json_text(rows, end=end)
-    return by_kernels(rows, end=end) if written is None else pa.py_buffer(written)
+    return by_kernels(rows, end=end) if written is None else written
 
 
 def by_kernels(rows: pa.RecordBatch, *, end: str = "\n") -> pa.Buffer:

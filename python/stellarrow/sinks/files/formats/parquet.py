@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from stellarrow.ledgers import LedgerRange
-from stellarrow.sinks.files.dictionaries import REPEATED, decoded, encoded, encoded_schema
+from stellarrow.sinks.files.dictionaries import REPEATED, decoded, encoded_schema
 from stellarrow.sinks.files.formats import buffered, codec_of
 from stellarrow.sinks.files.formats.added import completed, written
 from stellarrow.sinks.files.runs import in_ledger_order
@@ -45,7 +45,7 @@ class Parquet:
     """The format Parquet, compressed with zstd unless told."""
 
     name = "parquet"
-    block = _ROWS_A_GROUP
+    block: int | None = _ROWS_A_GROUP
 
     def __init__(self, codec: str | None = None, *, level: int = _ZSTD_LEVEL) -> None:
         self.codec, self.suffix = codec_of(codec, _CODECS, "Parquet")
@@ -75,7 +75,7 @@ class Parquet:
         )
         # The table's own, not that of the dictionaries it is written from.
         writer.add_key_value_metadata({_SCHEMA: b64encode(schema.serialize()).decode()})
-        return _Writing(file, writer, written)
+        return _Writing(file, writer)
 
     def read(
         self, file: pa.NativeFile, schema: pa.Schema, columns: Sequence[str] | None = None
@@ -134,14 +134,13 @@ class Parquet:
 
 
 class _Writing:
-    def __init__(self, file: pa.NativeFile, writer: pq.ParquetWriter, schema: pa.Schema) -> None:
+    def __init__(self, file: pa.NativeFile, writer: pq.ParquetWriter) -> None:
         self._file = file
         self._writer = writer
-        self._encode = any(pa.types.is_dictionary(kind) for kind in schema.types)
 
     def write(self, rows: pa.RecordBatch) -> None:
         if rows.num_rows:
-            self._writer.write_batch(encoded(rows) if self._encode else rows)
+            self._writer.write_batch(rows)
 
     def close(self, facts: Mapping[str, str]) -> None:
         self._writer.add_key_value_metadata({_FACTS + fact: value for fact, value in facts.items()})

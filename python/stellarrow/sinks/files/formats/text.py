@@ -18,6 +18,7 @@ _FRAME: Final = 4 << 20  # bytes of text that are compressed at once
 _MAGIC: Final = bytes.fromhex("28b52ffd")  # RFC 8878: how a frame of zstd begins
 _PACKABLE: Final = ("none", "gzip", "lz4")
 _CODECS: Final = {"none": "", "gzip": ".gz", "zstd": ".zst", "lz4": ".lz4", "brotli": ".br"}
+_BLOCK: Final = 16_384  # rows whose text stays near the processor
 
 
 class TextFormat:
@@ -27,7 +28,7 @@ class TextFormat:
     """
 
     name: str
-    block = 16_384  # whose text stays near the processor
+    block: int | None = None
 
     def __init__(self, codec: str | None, *, suffix: str, told: str, is_packed: bool = False) -> None:
         self.is_packed = is_packed
@@ -35,6 +36,8 @@ class TextFormat:
         self.codec, self.suffix = codec_of(codec, suffixes, told)
         packed = (suffixes[ZSTD],) if self.codec in _PACKABLE else ()
         self.suffixes = (self.suffix, *packed)
+        if self.codec != "none" or is_packed:
+            self.block = _BLOCK  # what is compressed at once may show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:  # noqa: ARG002  a reader of text reads all of it
         return None
@@ -47,10 +50,23 @@ class TextFormat:
 
 
 def compressing(out: Any, codec: str, *, is_packed: bool = False) -> Any:
-    file = buffered(out)
+    """Return what takes text, in a few large pieces: as it lies where it is not compressed."""
     if is_packed:
-        return pa.PythonFile(_Packing(file), mode="w")
-    return file if codec == "none" else pa.CompressedOutputStream(file, codec)
+        return pa.PythonFile(_Packing(buffered(out)), mode="w")
+    return _Plain(out) if codec == "none" else pa.CompressedOutputStream(buffered(out), codec)
+
+
+class _Plain:
+    """Passes text on without a copy, which Arrow's streams make of it."""
+
+    def __init__(self, out: Any) -> None:
+        self._out = out
+
+    def write(self, text: Any) -> None:
+        self._out.write(text)
+
+    def close(self) -> None:
+        """The file is closed by whoever opened it."""
 
 
 def decompressing(file: pa.NativeFile, codec: str) -> Any:

@@ -14,9 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.errors import ConfigError
+from stellarrow.sql.whole_amounts import AMOUNTS
 
-# Amounts, each with the text that has it whole: with it beside, they are null as extract writes them.
-_WHOLE_IN: Final = {"amount_raw": "amount_text", "balance": "balance_text"}
 _INTEGER: Final = pa.decimal128(38, 0)
 _WIDER: Final = pa.decimal256(39, 0)
 _WIDEST: Final = pa.scalar(Decimal(10**38 - 1), _WIDER)
@@ -37,8 +36,9 @@ def _kept(column: pa.Array, name: str, names: Sequence[str]) -> pa.Array:
     too_wide = pc.greater(pc.abs(column.cast(_WIDER)), _WIDEST)
     if not pc.any(too_wide).as_py():
         return column
-    if _WHOLE_IN.get(name) not in names:
+    if AMOUNTS.get(name) not in names:
         raise _refused(name)
+    # With the text beside that has it whole, it is null, as extract writes it.
     return pc.if_else(too_wide, pa.scalar(None, _INTEGER), column)
 
 

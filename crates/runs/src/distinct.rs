@@ -1,0 +1,116 @@
+//! Texts, each held once, known by the number under which it came first.
+
+use ahash::RandomState;
+use arrow_array::StringArray;
+use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_schema::ArrowError;
+use hashbrown::HashTable;
+
+use crate::chunks::Texts;
+
+/// A text's hash and number.
+type Entry = (u64, u32);
+
+/// Different texts in the order they came. Their hashes are seeded anew for each process, so that nobody who writes
+/// to the chain can make them collide.
+pub struct Distinct {
+    seed: RandomState,
+    found: HashTable<Entry>,
+    texts: Texts,
+    last: u32,
+}
+
+impl Default for Distinct {
+    fn default() -> Self {
+        let (found, texts) = (HashTable::new(), Texts::default());
+        Self { seed: RandomState::new(), found, texts, last: 0 }
+    }
+}
+
+impl Distinct {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.texts.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    fn text(&self, number: u32) -> &[u8] {
+        self.texts.get(number as usize).unwrap_or_default()
+    }
+
+    /// The number of a text, which is the next one where it is new.
+    #[inline]
+    pub fn number(&mut self, wanted: &[u8]) -> Result<u32, ArrowError> {
+        if self.texts.get(self.last as usize) != Some(wanted) {
+            self.last = self.look_up(wanted)?;
+        }
+        Ok(self.last)
+    }
+
+    fn look_up(&mut self, wanted: &[u8]) -> Result<u32, ArrowError> {
+        let Self { seed, found, texts, .. } = self;
+        let hash = seed.hash_one(wanted);
+        let is_it =
+            |&(one, number): &Entry| one == hash && texts.get(number as usize) == Some(wanted);
+        if let Some(&(_, number)) = found.find(hash, is_it) {
+            return Ok(number);
+        }
+        let number = texts.len() as u32;
+        if !texts.push(wanted) {
+            return Err(ArrowError::OffsetOverflowError(wanted.len()));
+        }
+        found.insert_unique(hash, (hash, number), |&(hash, _)| hash);
+        Ok(number)
+    }
+
+    /// Texts by their numbers.
+    pub fn gather(&self, numbers: &[u32]) -> Result<StringArray, ArrowError> {
+        gathered(&self.texts, numbers, None)
+    }
+
+    /// For each number its place among the texts in order.
+    pub fn places(&self) -> Vec<u32> {
+        let mut sorted: Vec<u32> = (0..self.len() as u32).collect();
+        sorted.sort_unstable_by_key(|&number| self.text(number));
+        let mut places = vec![0; sorted.len()];
+        for (place, number) in (0..).zip(sorted) {
+            if let Some(slot) = places.get_mut(number as usize) {
+                *slot = place;
+            }
+        }
+        places
+    }
+
+    /// Forget the texts, and keep their room.
+    pub fn clear(&mut self) {
+        self.found.clear();
+        self.texts.clear();
+        self.last = 0;
+    }
+}
+
+/// Some of many texts.
+pub fn gathered(
+    texts: &Texts,
+    numbers: &[u32],
+    nulls: Option<NullBuffer>,
+) -> Result<StringArray, ArrowError> {
+    let chosen = numbers.iter().map(|&number| texts.get(number as usize).unwrap_or_default());
+    let mut bytes = Vec::with_capacity(chosen.clone().map(<[u8]>::len).sum());
+    let mut ends = Vec::with_capacity(numbers.len() + 1);
+    ends.push(0);
+    for text in chosen {
+        bytes.extend_from_slice(text);
+        ends.push(offset(bytes.len())?);
+    }
+    StringArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)
+}
+
+/// An end as Arrow's 32-bit offsets have it.
+pub fn offset(end: usize) -> Result<i32, ArrowError> {
+    i32::try_from(end).map_err(|_| ArrowError::OffsetOverflowError(end))
+}

@@ -1,0 +1,135 @@
+//! Batches in, the rows of all of them out.
+
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::column::Column;
+use crate::kinds::column;
+use crate::order::Order;
+
+/// Columns that were used and are free.
+type Spare = Arc<Mutex<Vec<Vec<Box<dyn Column>>>>>;
+
+/// The most rows' columns that are kept for others: of those being written, and of those waiting for it.
+const SPARE: usize = 2;
+
+/// Takes batches in. Columns go round: fresh memory costs as much as filling it.
+pub struct Gatherer {
+    schema: SchemaRef,
+    columns: Vec<Box<dyn Column>>,
+    rows: usize,
+    spare: Spare,
+}
+
+fn columns_of(schema: &SchemaRef) -> Vec<Box<dyn Column>> {
+    schema.fields().iter().map(|field| column(field)).collect()
+}
+
+impl Gatherer {
+    /// Rows of a schema; where it has dictionaries, the batches may have plain texts.
+    pub fn new(schema: SchemaRef) -> Self {
+        let columns = columns_of(&schema);
+        Self { schema, columns, rows: 0, spare: Spare::default() }
+    }
+
+    /// Take in the rows of a batch.
+    pub fn append(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let rows = self.rows + batch.num_rows();
+        if batch.num_columns() != self.columns.len() || rows >= u32::MAX as usize {
+            return Err(ArrowError::SchemaError(
+                "a batch of another table, or too many rows".into(),
+            ));
+        }
+        for (column, values) in self.columns.iter_mut().zip(batch.columns()) {
+            column.append(values)?;
+        }
+        self.rows = rows;
+        Ok(())
+    }
+
+    /// Hand over all rows, and begin anew.
+    pub fn take(&mut self) -> Gathered {
+        let free = self.spare.lock().ok().and_then(|mut spare| spare.pop());
+        let next = free.unwrap_or_else(|| columns_of(&self.schema));
+        Gathered {
+            schema: self.schema.clone(),
+            columns: std::mem::replace(&mut self.columns, next),
+            rows: std::mem::take(&mut self.rows),
+            spare: self.spare.clone(),
+        }
+    }
+}
+
+/// All rows of some batches.
+pub struct Gathered {
+    schema: SchemaRef,
+    columns: Vec<Box<dyn Column>>,
+    rows: usize,
+    spare: Spare,
+}
+
+impl Drop for Gathered {
+    fn drop(&mut self) {
+        let mut columns = std::mem::take(&mut self.columns);
+        columns.iter_mut().for_each(|column| column.clear());
+        if let Ok(mut spare) = self.spare.lock()
+            && spare.len() < SPARE
+        {
+            spare.push(columns);
+        }
+    }
+}
+
+impl Gathered {
+    /// How many.
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The rows' order by a column, and before that by a place, of which each row has one; rows alike in both stay as
+    /// they came. And where the rows of each place end.
+    pub fn order(
+        &self,
+        sort_by: Option<&str>,
+        places: Option<&[u32]>,
+    ) -> Result<(Order, Vec<usize>), ArrowError> {
+        let mut order = Order::of(self.rows);
+        let mut ends = vec![self.rows];
+        if let Some(name) = sort_by {
+            let at = self.schema.index_of(name)?;
+            let ranks = self.columns.get(at).and_then(|column| column.ranks());
+            let (ranks, count) = ranks.ok_or_else(|| {
+                ArrowError::SchemaError(format!(
+                    "rows cannot be sorted by {name}, which is no text that repeats"
+                ))
+            })?;
+            order.by(&ranks, count);
+        }
+        if let Some(places) = places {
+            let count = places.iter().max().map_or(0, |&most| most as usize + 1);
+            ends = order.by(places, count);
+        }
+        Ok((order, ends))
+    }
+
+    /// Rows of an order, of these columns, of all where none is named.
+    pub fn block(
+        &self,
+        order: &Order,
+        part: Range<usize>,
+        names: Option<&[String]>,
+    ) -> Result<RecordBatch, ArrowError> {
+        let rows = order.rows.get(part).unwrap_or_default();
+        let all = || (0..self.columns.len()).collect();
+        let named =
+            |names: &[String]| names.iter().map(|name| self.schema.index_of(name)).collect();
+        let chosen: Vec<usize> = names.map_or_else(|| Ok(all()), named)?;
+        let schema = self.schema.project(&chosen)?;
+        let columns = chosen.iter().filter_map(|&at| self.columns.get(at));
+        let columns = columns.map(|column| column.gather(rows)).collect::<Result<_, _>>()?;
+        RecordBatch::try_new(schema.into(), columns)
+    }
+}
