@@ -31,10 +31,9 @@ def _may_be_any() -> bool:
 
 
 def _may_hold(place: str) -> bool:
-    folder = Path(place or ".")
-    if folder.is_file():
+    if os.path.isfile(place):  # noqa: PTH113  Path's own raises where it may not look
         return True  # an archive, of which importlib.metadata knows how to read it
-    return any(_GROUPS in text for text in _lists(folder))
+    return any(_GROUPS in text for text in _lists(Path(place or ".")))
 
 
 def _lists(folder: Path) -> Iterator[bytes]:

@@ -149,17 +149,17 @@ def read_all(connection: socket.socket) -> http.client.HTTPResponse:
 
 
 @pytest.mark.parametrize(
-    "sent",
+    ("sent", "status"),
     [
-        b"this is no HTTP\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
-        b"GET /health HTTP/1.1\r\nX: " + b"x" * 66_000,  # all of it is read before the answer
-        b"GET /health HTTP/1.1\r\n\r\n",
+        (b"this is no HTTP\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (b"GET /health HTTP/1.1\r\nX: " + b"x" * 66_000, 431),  # all of it is read before the answer
+        (b"GET /health HTTP/1.1\r\n\r\n", 400),
     ],
     ids=["no HTTP", "two lengths", "a long head", "no host"],
 )
 def test_the_answer_to_what_is_no_http_has_them_too(
-    secured: Deployment, authority: Authority, sent: bytes
+    secured: Deployment, authority: Authority, sent: bytes, status: int
 ) -> None:
     address = secured.server("source", "http").address
     context: ssl.SSLContext = client_context(authority.stranger)
@@ -169,7 +169,7 @@ def test_the_answer_to_what_is_no_http_has_them_too(
     ):
         connection.sendall(sent)
         answer = read_all(connection)
-        assert (answer.status, faults(answer.headers)) == (400, [])
+        assert (answer.status, faults(answer.headers)) == (status, [])
 
 
 def test_an_unexpected_error_has_them_too_and_tells_nothing_of_it() -> None:

@@ -50,7 +50,7 @@ def test_what_is_read_is_what_h11_reads(target: bytes, lines: list[tuple[bytes, 
     assert isinstance(request, h11.Request)
     assert isinstance(conn.next_event(), h11.EndOfMessage)
     assert conn.trailing_data == (b"", False)
-    assert found == (request.target, [*request.headers], conn.our_state is h11.MUST_CLOSE)
+    assert found == (request.target, [*request.headers], conn.their_state is h11.MUST_CLOSE)
 
 
 @pytest.mark.parametrize(

@@ -202,7 +202,6 @@ class TestParquetSink(FileContract, FlatContract):
             patch.setattr(Parquet, "block", 7)
             patch.setattr(runs, "SORTED", runs.Length(rows=30, text=20_000))
             patch.setattr(runs, "_BLOCK", 11)
-            patch.setattr(runs, "_LOOSE", 3)
             edges = sorted({100, *cuts, 140})
             written = []
             for name, ranges in (
