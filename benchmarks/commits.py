@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -40,6 +41,15 @@ FIRST = 100_000
 KINDS = ("parquet", "delta", "iceberg", "duckdb", "kafka", "clickhouse")
 
 
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Milliseconds of each commit, of the clock and of the processor."""
+
+    clock: list[float]
+    cpu: list[float]
+    peak_mb: float
+
+
 @contextmanager
 def place(kind: str, folder: Path) -> Iterator[str]:
     """Start what a sink needs; yield its address."""
@@ -56,8 +66,8 @@ def place(kind: str, folder: Path) -> Iterator[str]:
         yield f"{kind}:{folder}/out" + (".db" if kind == "duckdb" else "")
 
 
-def follow(kind: str, folder: Path, commits: int) -> dict[str, object]:
-    """Commit ledger after ledger; return the milliseconds, of the clock and of the processor, of each."""
+def follow(kind: str, folder: Path, commits: int) -> Took:
+    """Commit ledger after ledger; the first, which makes tables, does not count."""
     made = list(islice(clickhouse.batches(MADE, LEDGER_BYTES, FIRST), MADE))
     options = registry.SinkOptions.of(DecodeOptions(network=Network.of("synthetic")))
     clock, cpu = [], []
@@ -70,15 +80,15 @@ def follow(kind: str, folder: Path, commits: int) -> dict[str, object]:
             clock.append(1_000 * (time.perf_counter() - began))
             cpu.append(1_000 * (time.process_time() - used))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"clock": clock[1:], "cpu": cpu[1:], "peak_mb": peak}  # the first makes tables
+    return Took(clock[1:], cpu[1:], peak)
 
 
 def p95(found: list[float]) -> float:
     return statistics.quantiles(found, n=20)[-1]
 
 
-def line(kind: str, found: dict[str, object]) -> str:
-    clock, cpu = found["clock"], found["cpu"]
+def line(kind: str, found: Took) -> str:
+    clock, cpu = found.clock, found.cpu
     span = min(SPAN, len(clock) // 2)
     first, last = clock[:span], clock[-span:]
     used = [statistics.mean(one) for one in (cpu[:span], cpu[-span:])]
@@ -86,7 +96,7 @@ def line(kind: str, found: dict[str, object]) -> str:
     return (
         f"| {kind} | {len(clock):,} | {statistics.median(first):.0f} | {p95(first):.0f}"
         f" | {statistics.median(last):.0f} | {p95(last):.0f} | {verdict} {GOAL_MS} | {max(clock):,.0f}"
-        f" | {used[0]:.1f} | {used[1]:.1f} | {found['peak_mb']:,.0f} |"
+        f" | {used[0]:.1f} | {used[1]:.1f} | {found.peak_mb:,.0f} |"
     )
 
 
@@ -98,7 +108,7 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.kind:
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(follow(asked.kind, Path(folder), asked.commits)))
+            print(json.dumps(asdict(follow(asked.kind, Path(folder), asked.commits))))
         return
     print(" · ".join(f"{name} {value}" for name, value in machine.describe().items()))
     print(
@@ -112,7 +122,7 @@ def main() -> None:
         argv = [sys.executable, __file__, "--kind", kind, "--commits", str(asked.commits)]
         env = lakehouse.environment(kind)
         done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, check=True)
-        print(line(kind, json.loads(done.stdout.splitlines()[-1])), flush=True)
+        print(line(kind, Took(**json.loads(done.stdout.splitlines()[-1]))), flush=True)
     print(f"\nload after: {machine.load()}")
 
 
