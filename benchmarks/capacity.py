@@ -194,10 +194,15 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def replaced(text: str, begin: str, made: str, end: str) -> str:
+    """Return a page with what was made between two marks."""
+    before, _, rest = text.partition(begin)
+    return before + begin + made + end + rest.partition(end)[2]
+
+
 def page(text: str, found: dict[str, Any]) -> str:
     """Return the page with the figures in it."""
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + table(found) + END + rest.partition(END)[2]
+    return replaced(text, BEGIN, table(found), END)
 
 
 def main() -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import machine
-from capacity import PAGE
+from capacity import PAGE, replaced
 from player import cores, pinned
 
 import stellarrow as sa
@@ -307,8 +307,8 @@ def of_the_machine(found: dict[str, Any]) -> list[str]:
 
 
 def page(text: str, found: dict[str, Any]) -> str:
-    before, _, rest = text.partition(BEGIN)
-    return before + BEGIN + table(found) + END + rest.partition(END)[2]
+    """Return the page with the figures in it."""
+    return replaced(text, BEGIN, table(found), END)
 
 
 def main() -> None:
