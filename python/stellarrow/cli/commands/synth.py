@@ -33,7 +33,7 @@ Examples:
 @click.option(
     "--out", required=True, metavar="PLACE", help="A folder for a lake, or a file (.zst compresses)."
 )
-@click.option("--size", metavar="SIZE", help="Of a ledger, about, such as 4KB, 1.7MB or 14.5MiB.")
+@click.option("--size", metavar="SIZE", help="Of a ledger, about, from 4KB to 16MB.")
 @click.option("--contracts", type=click.IntRange(1), default=2_000, help="How many.  [2000]")
 @click.option("--seed", type=click.IntRange(0), default=1, help="The same seed makes the same bytes.  [1]")
 @click.option("--first", type=click.IntRange(2, LAST_POSSIBLE), default=2, help="The first sequence.  [2]")
