@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import json
 import sys
+import time
+from contextlib import closing
 from typing import Any
 
 import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
+_SETTLE_SECONDS = 5.0
 SCHEMA = pa.schema(
     [
         ("partition", pa.int32()),
@@ -24,8 +27,8 @@ SCHEMA = pa.schema(
 )
 
 
-def messages(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
-    consumer = Consumer(
+def consumer_of(brokers: str, isolation: str) -> Consumer:
+    return Consumer(
         {
             "bootstrap.servers": brokers,
             "group.id": "anybody",
@@ -36,12 +39,35 @@ def messages(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
             "fetch.wait.max.ms": 10,
         }
     )
+
+
+def settle(brokers: str, consumer: Consumer, places: list[TopicPartition]) -> None:
+    """Wait until what was committed can be read: a broker answers a commit before it marks each partition.
+
+    A transaction that nobody ends is waited for no longer than a moment.
+    """
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    with closing(consumer_of(brokers, "read_uncommitted")) as every:
+        for place in places:
+            while True:
+                _, committed = consumer.get_watermark_offsets(place, timeout=30, cached=False)
+                _, written = every.get_watermark_offsets(place, timeout=30, cached=False)
+                if committed >= written or time.monotonic() > deadline:
+                    break
+                time.sleep(0.02)
+
+
+def messages(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
+    consumer = consumer_of(brokers, isolation)
     found = []
     try:
         known = consumer.list_topics(topic, timeout=30).topics[topic]
         left = set() if known.error else set(known.partitions)
         if left:
-            consumer.assign([TopicPartition(topic, partition, 0) for partition in left])
+            places = [TopicPartition(topic, partition, 0) for partition in left]
+            if isolation == "read_committed":
+                settle(brokers, consumer, places)
+            consumer.assign(places)
         while left:
             message = consumer.poll(60)
             if message is None:
