@@ -77,6 +77,7 @@ class Options:
         decoded: bool = False,
         transfers: str = "derive",
         verify_chain: bool = True,
+        dictionaries: bool = False,
     ) -> Options: ...
 
 @final
@@ -156,6 +157,9 @@ def csv_text(batch: Any) -> Text | None:
 
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
+
+def text_size(batch: Any) -> int:
+    """Return how many bytes of text and binary values rows hold; of dictionaries as many as plain ones would."""
 
 @final
 class Gatherer:

@@ -52,6 +52,7 @@ impl Request {
                 diagnostics: false,
                 decoded: false,
                 transfers: Transfers::Derive,
+                dictionaries: false,
             },
             passphrase: passphrase.to_owned(),
             framing: None,
@@ -94,6 +95,12 @@ impl Request {
     /// Make the columns too that are made only on request, such as values in JSON.
     pub fn decoded(mut self, decoded: bool) -> Self {
         self.settings.decoded = decoded;
+        self
+    }
+
+    /// Hand texts that repeat over as dictionaries, each text once.
+    pub fn dictionaries(mut self, dictionaries: bool) -> Self {
+        self.settings.dictionaries = dictionaries;
         self
     }
 

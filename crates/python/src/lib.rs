@@ -24,7 +24,7 @@ use stellarrow_core::values::{describe, escape};
 
 use convert::{CoreError, Data, refused};
 use figures::Figures;
-use gathered::{PyGathered, PyGatherer, PyOrder};
+use gathered::{PyGathered, PyGatherer, PyOrder, text_size};
 use handover::py_stream;
 use options::Options;
 use runs::PyRun;
@@ -141,7 +141,7 @@ mod _core {
         CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
         Synth, TextFilters, TypedPlan, crc32, csv_text, event_words, framing, json_text, keys,
         may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json,
-        spec_status, tables, unescape, write,
+        spec_status, tables, text_size, unescape, write,
     };
 
     #[pymodule_init]
