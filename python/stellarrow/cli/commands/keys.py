@@ -135,9 +135,7 @@ def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([to_dict(key) for key in held]))
     elif not held:
-        click.echo(
-            f"there is no API key in {settings.state_dir}: stellarrow keys create NAME --role reader makes one"
-        )
+        click.echo(f"there is no API key in {settings.state_dir}: stellarrow keys create NAME --role reader")
     else:
         _draw(held)
     if damaged:
