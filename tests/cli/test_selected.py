@@ -29,7 +29,7 @@ def place(request: pytest.FixtureRequest, stellarrow: Run, make_lake: Lake, tmp_
     choice = ("--tables", "contract_events", "--select", "transaction_hash, event_type")
     done = stellarrow("extract", make_lake(), *choice, "--to", location)
     assert done.code == 0, done.err
-    return location.partition("?")[0]
+    return str(location.partition("?")[0])
 
 
 def test_coverage_says_nothing_of_when_a_ledger_closed_that_no_column_tells(
