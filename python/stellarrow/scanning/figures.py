@@ -29,7 +29,7 @@ from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.analysis.reads.stored import StoredTable
+    from stellarrow.analysis.reads.stored_table import StoredTable
     from stellarrow.scanning.sunk import SunkTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
@@ -100,6 +100,8 @@ def analytics(
     wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     if sunk := _sunk(source, NAMES[name].table):
         _count_sunk(made, sunk, wanted)
+        if said := sunk.lacking(sunk.read_ledgers(wanted) if isinstance(wanted, str) else wanted):
+            warnings.warn(said, LedgersUnextracted, stacklevel=2)
     elif stored := _stored(source, NAMES[name].table):
         return _answered_stored(made, stored, wanted, request)
     else:
