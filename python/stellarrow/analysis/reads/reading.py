@@ -19,7 +19,8 @@ from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
 from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
-from stellarrow.analysis.reads.stored import Stored, StoredTable
+from stellarrow.analysis.reads.stored import Stored
+from stellarrow.analysis.reads.stored_table import StoredTable
 from stellarrow.core.tables import is_typed, schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
