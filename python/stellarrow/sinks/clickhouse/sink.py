@@ -168,7 +168,7 @@ class ClickHouseSink:
         )
 
     def _attempt(self) -> None:
-        """Write rows as a batch of their own, see that they are all there, and let them count."""
+        """Write rows as a batch of their own, and let them count where they are all there."""
         batch = secrets.randbits(63)
         missing = {kept.asked: self._missing(kept) for kept in self._tables}
         due = [kept for kept in self._tables if missing[kept.asked]]
@@ -185,15 +185,14 @@ class ClickHouseSink:
             for kept in due
         ]
         try:
-            strangers = self._rows.check(parts)
-            while not self._commits.enter(parts):
+            while (strangers := self._commits.enter(parts, self._rows)) is None:
                 self._check_makings()
                 if any(part.ledgers & self._commits.covered(part.table) for part in parts):
                     raise _Overtaken
         except _Overtaken:
             self._rows.remove(parts, [batch])
             raise
-        self._rows.remove(parts, strangers)  # no writer can commit them any more
+        self._rows.remove(parts, dict.fromkeys(strangers))
 
     def _missing(self, kept: _Kept) -> LedgerSet:
         return self._buffer.ledgers - self._commits.covered(kept.table.name)
