@@ -100,8 +100,6 @@ def analytics(
     wanted = LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
     if sunk := _sunk(source, NAMES[name].table):
         _count_sunk(made, sunk, wanted)
-        if said := sunk.lacking(sunk.read_ledgers(wanted) if isinstance(wanted, str) else wanted):
-            warnings.warn(said, LedgersUnextracted, stacklevel=2)
     elif stored := _stored(source, NAMES[name].table):
         return _answered_stored(made, stored, wanted, request)
     else:
@@ -150,6 +148,8 @@ def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None)
                 made.add({name: rows.cast(sunk.schema)}, LedgerRange(last, last), closed)
     if due:
         made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+    if said := sunk.lacking(sunk.read_ledgers(asked) if isinstance(asked, str) else asked):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
 
 
 def _answered_stored(

@@ -131,6 +131,8 @@ class Snapshot:
 
     def answer_schema(self, asked: Sequence[str]) -> pa.Schema:
         """Return the schema of the columns asked for."""
+        if not asked:
+            return self.schema
         return pa.schema([self.schema.field(one) for one in self.columns(asked)], self.schema.metadata)
 
     def read(
@@ -182,7 +184,7 @@ class Snapshot:
                 )
             for rows in found:
                 if rows.num_rows and (meant := conditions.compute(rows)).num_rows:
-                    chosen = meant.select(columns)
+                    chosen = meant if meant.schema.names == columns else meant.select(columns)
                     yield chosen if for_text else self._alike(chosen)
 
     def _warm(

@@ -85,14 +85,16 @@ class StoredTable:
         be dictionaries.
         """
         needed = self._needed(columns)
-        schema = pa.schema([self.schema.field(name) for name in needed], self.schema.metadata)
         with still_there():
             found = self._within(ledgers, columns, conditions, descending=descending, is_page=is_page)
             if not self._is_by_runs(conditions):
                 yield from found
-            else:
-                for rows in found:
-                    yield rows if for_text and rows.schema.names == needed else plain(rows, schema)
+                return
+            for rows in found:
+                yield rows if for_text and rows.schema.names == needed else self._plain(rows, needed)
+
+    def _plain(self, rows: pa.RecordBatch, names: Sequence[str]) -> pa.RecordBatch:
+        return plain(rows, pa.schema([self.schema.field(name) for name in names], self.schema.metadata))
 
     def _is_by_runs(self, conditions: Compiled) -> bool:
         """Tell whether rows are read run by run, as they lie there."""
@@ -158,9 +160,8 @@ class StoredTable:
         return self.held[at] if has_all else None
 
     def _needed(self, columns: Sequence[str]) -> list[str]:
-        return [
-            one for one in self.schema.names if one in {*columns, *key_of(self.listing.shape.facts["table"])}
-        ]
+        wanted = {*columns, *key_of(self.listing.shape.facts["table"])}
+        return [one for one in self.schema.names if one in wanted]
 
     def _part(
         self,
