@@ -1,18 +1,16 @@
 """Which batches of rows count: a list of commits, each of which takes the next number, or is none.
 
-A commit is one INSERT of one block, so it is there whole or not at all, and not where rows are missing. Of
-those that want a number only the first gets it: its token is the number, and a server drops what comes with a
-token that it had before. Who is too late by more tokens than a server remembers asks for a number that is no
-longer the next.
+A commit is one INSERT of one block, so it is there whole or not at all. Of those that want a number only the
+first gets it: its token is the number, and a server drops what comes with a token that it had before. Who is
+too late by more tokens than a server remembers asks for a number that is no longer the next.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -72,19 +70,6 @@ class Part:
             ) from error
 
 
-class Rows(Protocol):
-    """The rows that a commit lets count."""
-
-    def whole(self, parts: Sequence[Part]) -> str:
-        """Return the condition that all rows are there, once."""
-
-    def strangers(self, parts: Sequence[Part]) -> str:
-        """Return the query which other batches have rows of these ledgers."""
-
-    def check(self, parts: Sequence[Part]) -> None:
-        """Raise SinkUnavailable where not all rows are there, once."""
-
-
 class Commits:
     """What the list said when it was read last; to be read on from there."""
 
@@ -108,50 +93,39 @@ class Commits:
         """Return what a table was made from, None where nothing was written to it."""
         return self._makings.get(table)
 
-    def refresh(self) -> None:
-        """Read what was committed since."""
-        with suppress(Absent):
-            self._read_on()
-
-    def _read_on(self, strangers: str = "") -> tuple[set[int], list[int]]:
-        """Read what was committed since; return its batches, and what a query of further batches finds."""
-        query = (
-            f"SELECT seq, batch, table, firsts, lasts, rows, making FROM {self._list}"
-            f" WHERE seq >= {self._next}"
-        )
-        if strangers:
-            query += f" UNION ALL SELECT 0, batch, '', [], [], 0, '' FROM ({strangers})"
-        rows = self._server.rows(f"SELECT * FROM ({query}) ORDER BY seq")
-        found = [row for row in rows if row["seq"]]
+    def refresh(self) -> set[int]:
+        """Read what was committed since, and return the batches."""
+        try:
+            found = self._server.rows(
+                f"SELECT seq, batch, table, firsts, lasts, rows, making FROM {self._list}"
+                f" WHERE seq >= {self._next} ORDER BY seq"
+            )
+        except Absent:
+            found = []
         for row in found:
             part = Part.of(row)
             self._covered[part.table] = self.covered(part.table) | part.ledgers
             self._makings[part.table] = part.making
             self._next = max(self._next, row["seq"] + 1)
-        return {row["batch"] for row in found}, [row["batch"] for row in rows if not row["seq"]]
+        return {row["batch"] for row in found}
 
     def parts(self, table: str) -> list[Part]:
         """Return all that was committed of a table."""
         query = f"SELECT * FROM {self._list} WHERE table = {quoted(table)} ORDER BY seq"
         return [Part.of(row) for row in self._server.rows(query)]
 
-    def enter(self, parts: Sequence[Part], rows: Rows) -> list[int] | None:
-        """Commit, as the next after all that this list knows of; None where another came first.
-
-        Returns other batches that have rows of these ledgers, which nobody can commit any more.
-        """
+    def enter(self, parts: Sequence[Part]) -> bool:
+        """Commit, as the next after all that this list knows of; False where another came first."""
         for number in range(self._next, self._next + _LOST_TOKENS):
-            self._insert(number, parts, rows.whole(parts))
-            found, strangers = self._read_on(rows.strangers(parts))
-            if found:
-                return strangers if parts[0].batch in found else None
-            rows.check(parts)
+            self._insert(number, parts)
+            if found := self.refresh():
+                return parts[0].batch in found
         raise SinkError(
             f"{self._server.address} takes INSERTs into {ddl.COMMITS}, but shows none: write to one server,"
             " not to replicas in turn"
         )
 
-    def _insert(self, number: int, parts: Sequence[Part], whole: str) -> None:
+    def _insert(self, number: int, parts: Sequence[Part]) -> None:
         values = ", ".join(part.value() for part in parts)
         batch = parts[0].batch
         self._server.do(
@@ -160,7 +134,7 @@ class Commits:
             " max_threads = 1"
             f" SELECT {number}, {batch}, c1, c2, c3, c4, c5"
             f" FROM values('c1 String, c2 Array(UInt32), c3 Array(UInt32), c4 UInt64, c5 String', {values})"
-            f" WHERE (SELECT count() FROM {self._list} WHERE seq >= {self._next}) = 0 AND {whole}"
+            f" WHERE (SELECT count() FROM {self._list} WHERE seq >= {self._next}) = 0"
         )
 
 

@@ -67,35 +67,22 @@ class RowStore:
             self._server.insert(into, marked.slice(start, _MOST_ROWS).replace_schema_metadata(None))
         return int(rows.num_rows)
 
-    def whole(self, parts: Sequence[Part]) -> str:
-        """Return the condition that all rows are there, once."""
-        return " AND ".join(f"({self._count(part)}) = {part.rows}" for part in parts)
-
-    def _count(self, part: Part) -> str:
-        """Return the query how many rows of a batch are there."""
-        return (
-            f"SELECT count() FROM {ddl.rows_table(self._database, part.table)}"
-            f" WHERE {within(part.ledgers)} AND {ddl.BATCH} = {part.batch}"
-        )
-
-    def strangers(self, parts: Sequence[Part]) -> str:
-        """Return the query which other batches have rows of these ledgers."""
-        return " UNION ALL ".join(
-            f"SELECT DISTINCT {ddl.BATCH} AS batch FROM {ddl.rows_table(self._database, part.table)}"
-            f" WHERE {within(part.ledgers)} AND {ddl.BATCH} != {part.batch}"
+    def check(self, parts: Sequence[Part]) -> list[int]:
+        """See that all rows are there, once; return other batches that have rows of these ledgers."""
+        asked = " UNION ALL ".join(
+            f"SELECT '{part.table}' AS name, {ddl.BATCH} AS batch, count() AS rows"
+            f" FROM {ddl.rows_table(self._database, part.table)} WHERE {within(part.ledgers)} GROUP BY batch"
             for part in parts
         )
-
-    def check(self, parts: Sequence[Part]) -> None:
-        """See that all rows are there, once; SinkUnavailable where they are not, to be written again."""
-        counts = ", ".join(f"({self._count(part)}) AS part{at}" for at, part in enumerate(parts))
-        (found,) = self._server.rows(f"SELECT {counts}")
-        for part, counted in zip(parts, found.values(), strict=True):
+        found = {(text(row["name"]), row["batch"]): row["rows"] for row in self._server.rows(asked)}
+        for part in parts:
+            counted = found.get((part.table, part.batch), 0)
             if counted != part.rows:
                 raise SinkUnavailable(
                     f"{self._server.address} has {counted} rows of {part.rows} that were written to"
                     f" {part.table}_rows: writing them again"
                 )
+        return sorted({batch for _, batch in found} - {part.batch for part in parts})
 
     def remove(self, parts: Sequence[Part], batches: Iterable[int]) -> None:
         """Remove rows of batches that never count. Where that fails they stay, and no view shows them."""

@@ -63,6 +63,8 @@ _PASSING: Final = frozenset(
 _LAYOUT: Final = frozenset(("10", "16", "27", "47", "53", "349", "386"))  # columns, and what they hold
 NO_DATABASE: Final = "81"
 NO_TABLE: Final = "60"
+# Views that are fed wait for their disk at the same time; when it answers, all of them have their rows.
+_INSERT: Final = "async_insert = 0, parallel_view_processing = 1"
 _ARROW: Final = (
     "output_format_arrow_string_as_string = 0, output_format_arrow_low_cardinality_as_dictionary = 0"
 )
@@ -114,7 +116,7 @@ class Server:
         with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
             stream.write_table(rows)
         names = ", ".join(f"`{name}`" for name in rows.schema.names)
-        statement = f"INSERT INTO {into} ({names}) SETTINGS async_insert=0 FORMAT ArrowStream"
+        statement = f"INSERT INTO {into} ({names}) SETTINGS {_INSERT} FORMAT ArrowStream"
         with self._translated("write to"):
             self._connected().command(statement, data=sink.getvalue().to_pybytes(), use_database=False)
 

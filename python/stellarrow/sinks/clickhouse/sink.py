@@ -168,7 +168,7 @@ class ClickHouseSink:
         )
 
     def _attempt(self) -> None:
-        """Write rows as a batch of their own, and let them count where they are all there."""
+        """Write rows as a batch of their own, see that they are all there, and let them count."""
         batch = secrets.randbits(63)
         missing = {kept.asked: self._missing(kept) for kept in self._tables}
         due = [kept for kept in self._tables if missing[kept.asked]]
@@ -185,14 +185,15 @@ class ClickHouseSink:
             for kept in due
         ]
         try:
-            while (strangers := self._commits.enter(parts, self._rows)) is None:
+            strangers = self._rows.check(parts)
+            while not self._commits.enter(parts):
                 self._check_makings()
                 if any(part.ledgers & self._commits.covered(part.table) for part in parts):
                     raise _Overtaken
         except _Overtaken:
             self._rows.remove(parts, [batch])
             raise
-        self._rows.remove(parts, dict.fromkeys(strangers))
+        self._rows.remove(parts, strangers)  # no writer can commit them any more
 
     def _missing(self, kept: _Kept) -> LedgerSet:
         return self._buffer.ledgers - self._commits.covered(kept.table.name)
