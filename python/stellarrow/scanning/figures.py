@@ -29,7 +29,7 @@ from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.analysis.reads.stored import StoredTable
+    from stellarrow.analysis.reads.stored_table import StoredTable
     from stellarrow.scanning.sunk import SunkTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
@@ -148,6 +148,8 @@ def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None)
                 made.add({name: rows.cast(sunk.schema)}, LedgerRange(last, last), closed)
     if due:
         made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+    if said := sunk.lacking(sunk.read_ledgers(asked) if isinstance(asked, str) else asked):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
 
 
 def _answered_stored(
