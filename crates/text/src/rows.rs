@@ -87,10 +87,8 @@ struct Before {
 impl Before {
     /// Copy what a row begins with like the one before; how many columns that is.
     fn repeat(&mut self, columns: &[Column<'_>], row: usize, out: &mut Vec<u8>) -> usize {
-        let alike = match row {
-            0 => 0,
-            _ => columns.iter().take(ALIKE).take_while(|column| column.repeats(row)).count(),
-        };
+        let like = |column: &&Column<'_>| row > 0 && column.repeats(row);
+        let alike = columns.iter().take(ALIKE).take_while(like).count();
         let start = std::mem::replace(&mut self.start, out.len());
         let ended = alike.checked_sub(1).and_then(|last| self.ends.get(last));
         if let Some(size) = ended {

@@ -168,13 +168,7 @@ impl Builder {
         }
         columns.change_index.push(index);
         columns.change_type.word(change.kind.word());
-        match scval::contract(data.contract) {
-            Some(id) => columns.contract_id.strkey(row, id, &mut self.contracts),
-            None => {
-                let address = strkey::address(data.contract).unwrap_or_default();
-                columns.contract_id.set(row, address.as_bytes());
-            }
-        }
+        columns.contract(row, data, &mut self.contracts);
         columns.contract_key_type.word(row, scval::type_name(data.key));
         columns.contract_durability.word(row, durability(data));
         columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
@@ -195,6 +189,16 @@ impl Builder {
 }
 
 impl Columns {
+    fn contract(&mut self, row: usize, data: &ContractData<'_>, contracts: &mut strkey::Recent) {
+        match scval::contract(data.contract) {
+            Some(id) => self.contract_id.strkey(row, id, contracts),
+            None => {
+                let address = strkey::address(data.contract).unwrap_or_default();
+                self.contract_id.set(row, address.as_bytes());
+            }
+        }
+    }
+
     /// What the value says beyond its bytes.
     fn value(
         &mut self,
