@@ -10,15 +10,14 @@ from dataclasses import replace
 
 from stellarrow.analysis.reads.indexes import Indexes
 from stellarrow.analysis.reads.kept import MOST_BYTES, KeptRows
+from stellarrow.analysis.reads.served import ServedTables
 from stellarrow.analysis.reads.stored_table import StoredTable
-from stellarrow.core.tables import is_typed
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.departed import Departed, records_folder, table_of_record
 from stellarrow.sinks.files.departures import KnownRecords
 from stellarrow.sinks.files.lacking import Reach
 from stellarrow.sinks.files.location import Place, open_existing
-from stellarrow.sinks.files.reading import Unreadable, found_tables
 from stellarrow.storage.files import FileStore, Found
 
 
@@ -31,9 +30,13 @@ class Stored:
         tables: Sequence[str] | None = None,
         *,
         may_come: bool = False,
+        in_order: bool = False,
         most_bytes: int = MOST_BYTES,
     ) -> None:
-        """Open a place; one that `may_come` need not be there yet. So much is kept of rows for pages."""
+        """Open a place; one that `may_come` need not be there yet. So much is kept of rows for pages.
+
+        What cannot be read `in_order` is not there; refused where it is named.
+        """
         self._store: FileStore = Place.parse(location).open() if may_come else open_existing(location)
         self._tables: dict[str, StoredTable] = {}
         self._kept = KeptRows(most_bytes)
@@ -41,6 +44,7 @@ class Stored:
         self._records = KnownRecords()
         self._reach = Reach()
         self._wanted = None if tables is None else frozenset(tables)
+        self._served = ServedTables(self._store, self._wanted, in_order=in_order)
         self.look()
 
     def __str__(self) -> str:
@@ -95,17 +99,8 @@ class Stored:
         }
 
     def _find(self) -> dict[str, StoredTable]:
-        found: dict[str, StoredTable] = {}
-        for one in found_tables(self._store, departed=True):
-            if isinstance(one, Unreadable):
-                continue
-            name = one.shape.facts["table"]
-            if is_typed(name) or (self._wanted is not None and name not in self._wanted):
-                continue  # a typed table has no key, in whose order its rows would be told
-            if name in found:
-                raise ConfigError(f"{self} holds {name} twice: name the folder of one of them")
-            found[name] = StoredTable.look(one, self._kept, self._indexes)
-        return found
+        found = self._served.find().items()
+        return {name: StoredTable.look(one, self._kept, self._indexes) for name, one in found}
 
     def close(self) -> None:
         self._store.close()

@@ -17,6 +17,7 @@ from stellarrow.analysis.reads.kept import KeptRows
 from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, blocks, in_order, key_of, sliced, turned
 from stellarrow.analysis.reads.refusals import still_there
+from stellarrow.core.rows import chosen_columns
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed
 from stellarrow.sinks.files.departures import Departures, KnownRecords
@@ -82,6 +83,7 @@ class StoredTable:
         Of a page more is decoded than is read: that is kept for the next. `for_text`, texts that repeat may
         be dictionaries.
         """
+        chosen_columns(self.schema, key_of(self.listing.shape.facts["table"]), self.listing)
         needed = self._needed(columns)
         with still_there():
             found = self._within(ledgers, columns, conditions, descending=descending, is_page=is_page)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stellarrow.core.rows import between
+from stellarrow.core.rows import between, chosen_columns
 from stellarrow.core.tables import as_schema, stored_table, written
 from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError, Damaged, SinkError
@@ -168,8 +168,10 @@ def rows_of(
 ) -> Iterator[pa.RecordBatch]:
     """Yield a table's rows, each ledger once; files one after the other, each in ledger order.
 
-    Where columns are named, ledger_sequence among them, only those. `held` is as of `pieces`.
+    Where columns are named, ledger_sequence among them, only those; SinkError where the table has not all.
+    `held` is as of `pieces`.
     """
+    chosen_columns(listing.shape.schema, columns or (), listing)
     for due, path, file in pieces(listing, wanted, held=held):
         with readable(listing.store, path):
             for rows in listing.shape.format.read(file, listing.shape.schema, columns):
@@ -189,6 +191,7 @@ def runs_of(
     Texts that repeat are dictionaries still: `plain` makes the table's rows, of as many as are needed. `held`
     is as of `pieces`.
     """
+    chosen_columns(listing.shape.schema, by, listing)
     keys = [(name, "ascending") for name in by]
     for due, path, file in pieces(listing, wanted, held=held):
         with readable(listing.store, path):
