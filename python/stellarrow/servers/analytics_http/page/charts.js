@@ -44,6 +44,15 @@ function inUtc(_, moments) {
   });
 }
 
+/** Room for the first and the last bar where each has the same: x are places then. */
+const besideEach = (_, low, high) => [low - 0.5, high + 0.5];
+
+/** Places that are named on such an axis. */
+function wholes(_, __, low, high, step) {
+  const by = Math.max(1, Math.round(step));
+  return Array.from({ length: Math.floor((high - Math.ceil(low)) / by) + 1 }, (_value, at) => Math.ceil(low) + at * by);
+}
+
 /** Room for the first and the last bar. */
 function beside(plot, low, high) {
   const xs = plot.data[0];
@@ -101,11 +110,11 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     return {
       width: wide(),
       height: HEIGHT,
-      scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}), ...(x === "time" && hasBars ? { range: beside } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
+      scales: { x: { time: x === "time", ...(even ? { distr: 2, range: besideEach } : {}), ...(x === "time" && hasBars ? { range: beside } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [
-        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90 },
+        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90, ...(even ? { splits: wholes } : {}) },
         { ...axis, size: 56, values: (_, values) => values.map(write) },
       ],
       series: [
