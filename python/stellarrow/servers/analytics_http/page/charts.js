@@ -114,11 +114,12 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [
-        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90, ...(even ? { splits: wholes } : {}) },
+        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one === undefined || one % 1 ? "" : one.toLocaleString("en"))), space: 90, ...(even ? { splits: wholes } : {}) },
         { ...axis, size: 56, values: (_, values) => values.map(write) },
       ],
       series: [
-        x === "time" ? { label: "time (UTC)", value: (_, value) => (value === null ? "—" : time(value * 1_000)) } : { label: "ledger", value: (_, value) => (value === null ? "—" : value.toLocaleString("en")) },
+        // Of no rows there is no last one: its value is undefined, not null.
+        x === "time" ? { label: "time (UTC)", value: (_, value) => ((value ?? null) === null ? "—" : time(value * 1_000)) } : { label: "ledger", value: (_, value) => value?.toLocaleString("en") ?? "—" },
         ...series.map((one, place) => {
           const stroke = colour(COLOURS[place % COLOURS.length]);
           const bars = one.kind === "bars" ? { paths: globalThis.uPlot.paths.bars({ size: [0.8, 40] }), fill: stroke } : {};
