@@ -34,10 +34,11 @@ class HeldFile:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A row group: an open file, and between which ledgers the rows are."""
+    """A row group: an open file with its columns, and between which ledgers the rows are."""
 
     path: str
     file: pq.ParquetFile
+    names: frozenset[str]
     group: int
     first: int
     last: int
@@ -96,7 +97,7 @@ def _pieces(held: HeldFile, open_file: Opener, names: Sequence[str], opened: Exi
         for group in range(footer.num_row_groups):
             if rows := footer.row_group(group).num_rows:
                 first, last = bounds(footer, group) or (held.first, held.last)
-                yield _Piece(held.path, file, group, first, last, rows)
+                yield _Piece(held.path, file, frozenset(kept.names), group, first, last, rows)
 
 
 def _parts(pieces: Sequence[_Piece], due: LedgerRange) -> Iterator[LedgerRange]:
@@ -115,7 +116,7 @@ def _rows(
     found = []
     near = [one for one in pieces if one.first <= part.end and part.first <= one.last]
     for piece in near:
-        names = [name for name in wanted.names if name in piece.file.schema_arrow.names]
+        names = [name for name in wanted.names if name in piece.names]
         with damage_told(piece.path):
             rows = piece.file.read_row_group(piece.group, names, use_threads=False)
         if piece.first < part.first or part.end < piece.last:
