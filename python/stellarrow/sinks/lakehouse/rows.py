@@ -19,6 +19,7 @@ from stellarrow.sinks.lakehouse.data_file import bounds
 
 _LEDGER: Final = "ledger_sequence"
 _AT_ONCE: Final = 400_000  # rows
+_WHOLE: Final = 1 << 18  # bytes of a file that is read at once: each of its columns is a call otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +87,8 @@ def _clusters(ordered: Sequence[Spanned]) -> Iterator[list[Spanned]]:
 def _pieces(held: HeldFile, open_file: Opener, names: Sequence[str], opened: ExitStack) -> Iterator[_Piece]:
     with damage_told(held.path):
         native = opened.enter_context(open_file(held.path))
+        if native.size() <= _WHOLE:
+            native = opened.enter_context(pa.BufferReader(native.read_buffer()))
         footer = pq.read_metadata(native)
         kept = footer.schema.to_arrow_schema()
         texts = [
