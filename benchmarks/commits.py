@@ -16,7 +16,6 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 
 import machine
@@ -28,9 +27,11 @@ import kafka
 import lakehouse
 
 import stellarrow as sa
+from fakes.postgres import open_folder
 from stellarrow import registry
 from stellarrow.core.options import DecodeOptions
 from stellarrow.ledgers import Network
+from stellarrow.sinks.postgres.embedded import PrivateServer
 
 TABLES = ("contract_data", "contract_events", "token_transfers")
 LEDGER_BYTES = 60_000
@@ -38,7 +39,7 @@ MADE = 50  # ledgers, whose rows come again and again as those of later ones
 SPAN = 500  # commits at either end
 GOAL_MS = 100
 FIRST = 100_000
-KINDS = ("parquet", "delta", "iceberg", "duckdb", "kafka", "clickhouse")
+KINDS = ("parquet", "delta", "iceberg", "duckdb", "postgres", "kafka", "clickhouse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,9 @@ def place(kind: str, folder: Path) -> Iterator[str]:
     elif kind == "clickhouse":
         with clickhouse.server(folder) as address:
             yield f"clickhouse://{address}/bench"
+    elif kind == "postgres":
+        with open_folder() as place, PrivateServer(place) as server:
+            yield server.url
     elif kind == "iceberg":
         lakehouse.name_catalog(folder)
         yield "iceberg:bench/stellar"
@@ -66,9 +70,9 @@ def place(kind: str, folder: Path) -> Iterator[str]:
         yield f"{kind}:{folder}/out" + (".db" if kind == "duckdb" else "")
 
 
-def follow(kind: str, folder: Path, commits: int) -> Took:
+def follow(kind: str, folder: Path, commits: int, ledger_bytes: int) -> Took:
     """Commit ledger after ledger; the first, which makes tables, does not count."""
-    made = list(islice(clickhouse.batches(MADE, LEDGER_BYTES, FIRST), MADE))
+    made = clickhouse.batches(MADE, ledger_bytes, FIRST)
     options = registry.SinkOptions.of(DecodeOptions(network=Network.of("synthetic")))
     clock, cpu = [], []
     with place(kind, folder) as url, closing(registry.open_sink(url, TABLES, options)) as sink:
@@ -103,12 +107,13 @@ def line(kind: str, found: Took) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--commits", type=int, default=5_000, help="of one ledger each")
+    parser.add_argument("--ledger-bytes", type=int, default=LEDGER_BYTES, help="of XDR")
     parser.add_argument("--only", choices=KINDS, help="one kind of sink alone")
     parser.add_argument("--kind", choices=KINDS, help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.kind:
         with tempfile.TemporaryDirectory() as folder:
-            print(json.dumps(asdict(follow(asked.kind, Path(folder), asked.commits))))
+            print(json.dumps(asdict(follow(asked.kind, Path(folder), asked.commits, asked.ledger_bytes))))
         return
     print(" · ".join(f"{name} {value}" for name, value in machine.describe().items()))
     print(
@@ -120,6 +125,7 @@ def main() -> None:
             print(f"PyIceberg is not in {lakehouse.SITE}: make servers fetches it")
             continue
         argv = [sys.executable, __file__, "--kind", kind, "--commits", str(asked.commits)]
+        argv += ["--ledger-bytes", str(asked.ledger_bytes)]
         env = lakehouse.environment(kind)
         done = subprocess.run(argv, env=env, stdout=subprocess.PIPE, text=True, check=True)
         print(line(kind, Took(**json.loads(done.stdout.splitlines()[-1]))), flush=True)

@@ -152,8 +152,12 @@ def test_rows_of_ledgers_that_left_are_410_with_where_they_are_and_what_to_do(le
     told = answer.json()
     assert of(told["gaps"]) == [(105, 109, "deleted"), (110, 115, "archived")]
     assert told["gaps"][1]["archive"] == str(left.aged.old)
-    assert f"stellarrow sql --data {left.aged.old}" in told["detail"]
-    assert "extract them from a source" in told["detail"]
+    deleted, archived = told["detail"].split("; ")
+    assert deleted.startswith("ledgers 105 to 109 of contract_data were deleted: to have them again, extract")
+    assert archived == (
+        f"ledgers 110 to 115 of contract_data were archived to {left.aged.old}: read them there, such as with"
+        f" stellarrow sql --data {left.aged.old}"
+    )
 
 
 def test_rows_of_ledgers_of_which_some_left_name_those(left: Place) -> None:

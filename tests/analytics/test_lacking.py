@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,10 +11,13 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pyarrow import flight
 
 import stellarrow as sa
 from analytics.conftest import PORTS, Serve, Served
+from analytics.sockets import connected
 from analytics.test_departed import flown, of, until
+from analytics.test_stream import Events
 from analytics.test_uneven_tables import written
 from lifecycle.aged import DAY, Aged
 from stellarrow.analysis.reads.figures import KeptFigures
@@ -27,6 +31,7 @@ from stellarrow.sinks.files.lacking import Reach, lacking
 ROWS = "/v1/tables/contract_data/rows"
 HOLE = (110, 119, "missing")
 TAIL = (130, 139, "missing")
+WHY = "ledgers 110 to 119 of contract_data are not here: extract what is missing from a source"
 SQL = "select count(*) as n from contract_data"
 
 
@@ -124,9 +129,47 @@ def test_summaries_name_what_is_missing(served: Served, place: Aged) -> None:
     assert (before["rows"], before["as_of_ledger"], of(before["gaps"])) == ([], 129, [(1, 5, "missing")])
 
 
+def test_an_event_stream_says_that_a_gap_is_missing(served: Served) -> None:
+    path = "/v1/stream/contract_data"
+    with served.client.stream("GET", path, params={"from": "earliest"}) as answer:
+        kind, gap = next(one for one in Events(answer.iter_lines()) if one[0] != "rows")
+    assert (kind, of([gap]), gap["table"]) == ("gap", [HOLE], "contract_data")
+    assert gap["why"] == WHY
+
+
+def test_a_socket_says_that_a_gap_is_missing(served: Served) -> None:
+    with connected(served) as client:
+        client.subscribe(channel="contract_data", **{"from": "earliest"})
+        gap = client.next_of("gap")
+    assert (of([gap]), gap["id"], gap["why"]) == ([HOLE], "t", WHY)
+
+
+@pytest.mark.parametrize(
+    ("asked", "gaps", "left"),
+    [
+        ({}, [HOLE, TAIL], [HOLE, TAIL]),
+        ({"start_ledger": 105, "end_ledger": 125}, [HOLE], [HOLE]),
+        ({"start_ledger": 112, "end_ledger": 115}, [(112, 115)], [(112, 115, "missing")]),
+        ({"start_ledger": 130, "end_ledger": 150}, [(130, 150)], [TAIL]),  # the rest is yet to come
+        ({"start_ledger": 95, "end_ledger": 104}, [(95, 99)], [(95, 99, "missing")]),
+        ({"start_ledger": 100, "end_ledger": 109}, [], []),
+    ],
+)
+def test_rows_over_flight_name_what_is_missing_of_what_they_are_asked_for(
+    served: Served, asked: dict[str, int], gaps: list[Any], left: list[Any]
+) -> None:
+    told = [one for _, one in flown(served, table="contract_data", follow=False, **asked)]
+    assert [part for one in told for part in one.get("gaps", [])] == [[*gap[:2]] for gap in gaps]
+    assert of([part for one in told for part in one.get("left", [])]) == left
+    command = json.dumps({"table": "contract_data", **asked}).encode()
+    with flight.connect(f"grpc://{served.service.flight.address}") as client:
+        info = client.get_flight_info(flight.FlightDescriptor.for_command(command))
+    assert of(json.loads(info.app_metadata).get("left", [])) == left
+
+
 def test_flight_names_a_range_before_all_that_is_here(served: Served) -> None:
     ((rows, told),) = flown(served, table="contract_data", start_ledger=1, end_ledger=5)
-    assert (rows, told["gaps"]) == (0, [[1, 5]])
+    assert (rows, told["gaps"], of(told["left"])) == (0, [[1, 5]], [(1, 5, "missing")])
 
 
 @pytest.mark.parametrize("form", ["", "parquet:"])
@@ -159,6 +202,9 @@ def test_what_left_and_what_never_was_here_are_told_together(
     answer = served.get(ROWS, start=90, end=105)
     gone = [(90, 99, "missing"), (100, 105, "deleted")]
     assert (answer.status_code, of(answer.json()["gaps"])) == (410, gone)
+    missing, deleted = answer.json()["detail"].split("; ")
+    assert missing == "ledgers 90 to 99 of contract_data are not here: extract what is missing from a source"
+    assert deleted.startswith("ledgers 100 to 105 of contract_data were deleted: to have them again, extract")
     before = served.get(ROWS, start="2020-01-01", end="2020-01-02")
     assert (before.status_code, of(before.json()["gaps"])) == (200, [(1, 99, "missing")])
     within = served.get(ROWS, start="2020-01-01", end=shown(aged.closed[105]))

@@ -325,3 +325,19 @@ def test_a_folder_whose_name_looks_like_a_pattern_is_that_folder(
     assert (done.code, done.out.splitlines()[1]) == (0, "40"), done.err
     done = stellarrow("sql", "--data", data, "--csv", 'select sum(a) from "foreign"')
     assert (done.code, done.out.splitlines()[1]) == (0, "3"), done.err
+
+
+@pytest.mark.parametrize(
+    ("form", "codec"),
+    [("jsonl", "lz4"), ("jsonl", "brotli"), ("csv", "lz4"), ("csv", "brotli"), ("csv", "gzip")],
+)
+def test_text_of_every_codec_is_asked_alike(
+    stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path, form: str, codec: str
+) -> None:
+    out = tmp_path / "out"
+    to = f"{form}:{out}?codec={codec}&ledgers=20"
+    assert stellarrow("extract", make_lake(), "--tables", "contract_events", "--to", to).code == 0
+    query = "select count(*) as n, max(ledger_sequence) as top, min(closed_at) as first from contract_events"
+    done = stellarrow("sql", query, "--data", out, "--csv")
+    assert (done.code, done.err) == (0, "")
+    assert done.out == stellarrow("sql", query, "--source", make_lake(), "--csv").out

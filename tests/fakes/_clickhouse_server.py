@@ -65,7 +65,8 @@ class Engine:
         try:
             yield
         finally:
-            self._do("USE default")
+            if params.get("database"):
+                self._do("USE default")
             for name in chosen:
                 self._do(f"SET {name} = DEFAULT")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 
 import h11
 import pytest
@@ -100,6 +101,10 @@ async def with_two_lines(_: Request) -> Response:
     return answer
 
 
+async def measured(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
 ROUTES = {"/sized": sized, "/parts": in_parts, "/unchanged": unchanged, "/broken": broken}
 
 
@@ -107,6 +112,7 @@ ROUTES = {"/sized": sized, "/parts": in_parts, "/unchanged": unchanged, "/broken
 def server() -> Iterator[HealthServer]:
     ready = threading.Event()
     routes = [Route(path, answer) for path, answer in {**ROUTES, "/lines": with_two_lines}.items()]
+    routes.append(Route("/measured", measured, methods=["POST"]))
     with closing(HealthServer(Address("127.0.0.1", 0), ready=ready, routes=routes)) as made:
         made.start()
         yield made
@@ -159,6 +165,52 @@ def test_requests_of_one_connection_are_answered_in_turn_however_they_are_read(s
     assert talked(server, first[:9], first[9:], second, count=2) == expected
     posted = b"POST /sized HTTP/1.1\r\n" + HOST + b"Content-Length: 2\r\n\r\nab"
     assert [one[0] for one in talked(server, first, posted, second, count=3)] == [200, 405, 200]
+
+
+POSTED = b"POST /measured HTTP/1.1\r\n" + HOST + b"Content-Length: 5\r\n\r\n"
+
+
+@pytest.mark.parametrize("first", [asked("/parts"), POSTED + b"abcde"])
+def test_a_body_that_comes_after_the_answer_before_it_is_waited_for(
+    server: HealthServer, first: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=60) as client:
+        client.sendall(first + POSTED + b"ab")
+        came = b""
+        while not came.endswith((b"0\r\n\r\n", b"\r\n\r\n5")):
+            came += client.recv(65_536)
+        time.sleep(0.6)  # longer than an answer to what has not arrived is held open
+        client.sendall(b"cde" + asked("/sized", b"Connection: close"))
+        while data := client.recv(65_536):
+            came += data
+    assert came.count(b"HTTP/1.1 200") == 3
+    assert came.endswith(b"/sized ")
+
+
+def test_a_body_that_never_comes_after_the_answer_before_it_is_let_go_of(
+    server: HealthServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_limits, "REQUEST_SECONDS", 0.2)
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=60) as client:
+        client.sendall(asked("/sized") + POSTED + b"ab")
+        came = b""
+        with suppress(ConnectionResetError):
+            while data := client.recv(65_536):
+                came += data
+    assert came.count(b"HTTP/1.1 200") == 1
+
+
+def test_a_caller_that_leaves_before_its_body_has_come_is_no_fault_of_the_service(
+    server: HealthServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=60) as client:
+        client.sendall(POSTED + b"ab")
+    assert talked(server, asked("/broken"))[0][0] == 500
+    deadline = time.monotonic() + 60
+    while not (faults := [one.exc_info for one in caplog.records if one.exc_info]):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert [fault[0] for fault in faults] == [RuntimeError]
 
 
 def test_a_header_of_two_lines_is_not_sent(server: HealthServer) -> None:

@@ -15,7 +15,7 @@ import stellarrow as sa
 from sinks.stepping import Unlocked
 from sinks.test_writing_beside import at, keep, ledgers, merge, opened
 from stellarrow.analysis.reads.conditions import Compiled
-from stellarrow.analysis.reads.stored import StoredTable
+from stellarrow.analysis.reads.stored_table import StoredTable
 from stellarrow.cli.query import views
 from stellarrow.cli.query.database import Database
 from stellarrow.errors import SinkError, Unavailable

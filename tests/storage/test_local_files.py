@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stellarrow.errors import ConfigError
 from stellarrow.storage.local_files import LocalFiles
 
 
@@ -27,3 +29,12 @@ def test_closing_while_another_thread_closes_ends_what_is_there_once(
     begun.discard()
     assert closed
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_refused_and_its_files_are_not_called_damaged(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / os.fsdecode(b"not-\xff")
+    with pytest.raises(ConfigError, match=r"not-\\xff' is no name in UTF-8: rename it"):
+        LocalFiles(folder)
+    assert not folder.exists()

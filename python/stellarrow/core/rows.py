@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 
 _UINT32: Final = 32  # bits; files may have signed ones, of 64
@@ -53,3 +54,13 @@ def _validity(values: Sequence[object]) -> pa.Buffer | None:
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:
     """Return a batch without rows; pyarrow's own ways to one import pandas where it is installed (0.3 s)."""
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], schema=schema)
+
+
+def chosen_columns(schema: pa.Schema, names: Sequence[str], where: object) -> pa.Schema:
+    """Return the schema of some columns of a table; SinkError where it was extracted without one of them."""
+    if absent := [name for name in names if name not in schema.names]:
+        raise SinkError(
+            f"{where} was extracted without {', '.join(absent)}, which this needs: extract it into another"
+            f" place with {'that column' if len(absent) == 1 else 'those columns'}"
+        )
+    return pa.schema([schema.field(name) for name in names], schema.metadata)

@@ -42,6 +42,8 @@ class Moment:
 
 def without_spaces(text: str) -> str:
     """Write a range without spaces; one between a day and its time becomes a T."""
+    if text.isdigit():
+        return text
     return re.sub(r"\s+", "", _SPACED.sub(r"\1T", text))
 
 

@@ -202,7 +202,16 @@ class LedgerSet:
     ranges: tuple[LedgerRange, ...]
 
     def __init__(self, ranges: Iterable[LedgerRange] = ()) -> None:
-        object.__setattr__(self, "ranges", tuple(_merged(ranges)))
+        held = tuple(ranges)
+        is_simple = not held or (len(held) == 1 and held[0].last != LAST_POSSIBLE)
+        object.__setattr__(self, "ranges", held if is_simple else tuple(_merged(held)))
+
+    @classmethod
+    def _sorted(cls, ranges: Iterable[LedgerRange]) -> LedgerSet:
+        """Return the set of ranges that are in order, and neither touch nor overlap."""
+        made = object.__new__(cls)
+        object.__setattr__(made, "ranges", tuple(ranges))
+        return made
 
     @classmethod
     def parse(
@@ -248,13 +257,15 @@ class LedgerSet:
                 yield LedgerRange(first, min(part.end, first + ledgers - 1))
 
     def __or__(self, other: LedgerSet) -> LedgerSet:
+        if not self.ranges or not other.ranges:
+            return self if self.ranges else other
         return LedgerSet((*self.ranges, *other.ranges))
 
     def __sub__(self, other: LedgerSet) -> LedgerSet:
-        return LedgerSet(_without(self.ranges, other.ranges))
+        return LedgerSet._sorted(_without(self.ranges, other.ranges))
 
     def __and__(self, other: LedgerSet) -> LedgerSet:
-        return LedgerSet(_common(self.ranges, other.ranges))
+        return LedgerSet._sorted(_common(self.ranges, other.ranges))
 
     def __contains__(self, ledger: int) -> bool:
         return any(ledger in part for part in self.ranges)

@@ -10,7 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.rows import between
+from stellarrow.core.rows import between, chosen_columns
 from stellarrow.errors import Damaged, LedgerMissing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.pipeline.close_times import CloseTimes
@@ -91,7 +91,9 @@ class _Rows:
 
 
 def moments(listing: Listing, held: LedgerRange, due: LedgerRange) -> Iterator[pa.RecordBatch]:
-    """Yield ledger_sequence and closed_at of a range's rows, proven."""
+    """Yield ledger_sequence and closed_at of a range's rows, proven; nothing of a table without these."""
+    if not {*_COLUMNS} <= {*listing.shape.schema.names}:
+        return
     for kept in held_files(listing, held):
         path = f"{listing.shape.folder}/{kept.path}"
         with readable(listing.store, path), proven_file(listing, held, kept) as file:
@@ -114,7 +116,8 @@ class Ages:
         """Return the last ledger that is known to have closed; None where none is."""
         clock = self._clocks.get(table.listing.shape.facts["network"])
         known = [self._asked(clock, second)] if clock else []
-        if clock is None or LedgerSet(table.parts) - LedgerSet(clock.parts):
+        can_tell = _COLUMNS[1] in table.listing.shape.schema.names
+        if clock is None or (can_tell and LedgerSet(table.parts) - LedgerSet(clock.parts)):
             known.append(self._asked(table, second))
         return max((one for one in known if one is not None), default=None)
 
@@ -123,6 +126,7 @@ class Ages:
         if key not in self._known:
             self._known[key] = None
             if table.parts:
+                chosen_columns(table.listing.shape.schema, _COLUMNS, table.listing)
                 with suppress(LedgerMissing):  # it has no row that tells
                     self._known[key] = table.times.closed_by(second)
         return self._known[key]

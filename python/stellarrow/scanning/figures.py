@@ -14,7 +14,7 @@ from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES, Analytics
 from stellarrow.core.arguments import check
 from stellarrow.core.decode import Decoder
-from stellarrow.core.rows import no_rows
+from stellarrow.core.rows import chosen_columns, no_rows
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ledgers.dates import read_moment
@@ -29,7 +29,7 @@ from stellarrow.scanning.unbroken import unbroken_ledgers
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
-    from stellarrow.analysis.reads.stored import StoredTable
+    from stellarrow.analysis.reads.stored_table import StoredTable
     from stellarrow.scanning.sunk import SunkTable
 
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
@@ -140,6 +140,7 @@ def _stored(source: str | os.PathLike[str] | Source, table: str) -> StoredTable 
 
 def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None) -> None:
     name, due = sunk.held.name, sunk.wanted_ledgers(asked)
+    chosen_columns(sunk.schema, ("ledger_sequence", "closed_at"), f"{name} in {sunk.place}")
     rows, closed = pa.RecordBatch.from_pylist([], sunk.schema), 0
     for part in due:
         for rows in sunk.held.read(sunk.schema.names, part):
@@ -148,6 +149,8 @@ def _count_sunk(made: Analytics, sunk: SunkTable, asked: LedgerSet | str | None)
                 made.add({name: rows.cast(sunk.schema)}, LedgerRange(last, last), closed)
     if due:
         made.add({name: rows.cast(sunk.schema).slice(0, 0)}, LedgerRange(due.last, due.last), closed)
+    if said := sunk.lacking(sunk.read_ledgers(asked) if isinstance(asked, str) else asked):
+        warnings.warn(said, LedgersUnextracted, stacklevel=3)
 
 
 def _answered_stored(
@@ -186,6 +189,7 @@ def _count_stored(made: Analytics, stored: StoredTable, asked: LedgerSet | str |
 
     wanted = ExtractedTable(stored.listing).read_ledgers(asked) if isinstance(asked, str) else asked
     name = stored.listing.shape.facts["table"]
+    chosen_columns(stored.schema, ("ledger_sequence", "closed_at"), stored.listing)
     due = stored.coverage if wanted is None else stored.coverage & wanted
     said = stored.departures.said(asked, wanted)
     if said and not due:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow import registry
+from stellarrow.core.tables import is_typed
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -17,6 +18,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.protocols import HeldTable, Readable, Typed
 from stellarrow.sinks.files.departures import Departures
+from stellarrow.sinks.files.lacking import warning_of
 from stellarrow.sql import compile_sql
 from stellarrow.storage.paths import local_path
 
@@ -35,6 +37,8 @@ class SunkTable:
     place: str
     held: HeldTable
     schema: pa.Schema
+    beside: tuple[HeldTable, ...] = ()  # the other tables of the place
+    again: Callable[[], LedgerSet] | None = None  # what it covers by now
 
     @property
     def ledgers(self) -> LedgerSet:
@@ -46,9 +50,14 @@ class SunkTable:
         """Nothing: no lifecycle archives or deletes what is in it."""
         return Departures()
 
-    def lacking(self, wanted: LedgerSet | None) -> str:  # noqa: ARG002  as files'
-        """Say nothing: holes of tables that are no files are told by `stellarrow coverage` alone."""
-        return ""
+    def lacking(self, wanted: LedgerSet | None) -> str:
+        """Say what is lacking where all is asked for, or all from a ledger on; empty where nothing is."""
+        reach = max((one.ledgers.last for one in self.beside if one.ledgers), default=0)
+        said = warning_of(self.held.name, self.held.ledgers, wanted, reach=reach)
+        if not said or self.again is None:
+            return said
+        # Who writes may have been between two tables just now: what others had then it has by now.
+        return warning_of(self.held.name, self.again(), wanted, reach=reach)
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""
@@ -124,11 +133,21 @@ def find_sunk(place: str, table: str) -> SunkTable | None:
         if one.name == name and isinstance(one, Typed):
             if version and one.version != version:
                 raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
-            return SunkTable(shown, one, one.schema)
+            return SunkTable(shown, one, one.schema, _beside(one, held), lambda: _covered(kind, place, name))
     others = ", ".join(one.name for one in held)
     raise SourceError(
         f"{shown} has no {name}: {f'it has {others}' if others else 'extract something into it first'}"
     )
+
+
+def _beside(table: HeldTable, held: Sequence[HeldTable]) -> tuple[HeldTable, ...]:
+    """Return the tables that are to have the same ledgers; typed ones are of a contract's alone."""
+    others = (one for one in held if one.name != table.name and one.network == table.network)
+    return tuple(one for one in others if not is_typed(one.name))
+
+
+def _covered(kind: Readable, place: str, name: str) -> LedgerSet:
+    return next((one.ledgers for one in kind.held(place) if one.name == name), LedgerSet())
 
 
 def _chosen(rows: pa.RecordBatch, where: Filter) -> pa.RecordBatch:

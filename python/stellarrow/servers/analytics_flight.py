@@ -146,7 +146,7 @@ class _Analytics(GuardedFlight):
                 snapshot = self._answers.tables.snapshot(command.question.table)
                 told["as_of_ledger"] = snapshot.as_of
                 left = snapshot.absences(LedgerSet([command.question.ledgers]))
-                told |= _left(left)
+                told |= _left(snapshot.gaps(command.question.ledgers))
                 command = command.until(snapshot.known.last if left else snapshot.as_of)
             if network := self._answers.tables.network:
                 told["network"] = network.passphrase
@@ -225,7 +225,7 @@ class _Analytics(GuardedFlight):
 
 
 def _left(gaps: Sequence[Absence]) -> dict[str, Any]:
-    """Return what app_metadata says of ledgers that left; nothing where none did."""
+    """Return what app_metadata says of ledgers that left or are missing; nothing where none is."""
     return {"left": [one.to_dict() for one in gaps[:_LEFT]]} if gaps else {}
 
 

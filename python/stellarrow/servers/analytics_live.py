@@ -90,6 +90,9 @@ class Following(Protocol):
     def parts(self, after: int, *, until: int = LAST_POSSIBLE) -> Iterator[Part]:
         """Yield what is here behind a ledger."""
 
+    def gap(self, first: int, last: int) -> Part:
+        """Return what tells of ledgers that are not here any more."""
+
     def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return rows as JSON has them."""
 
@@ -181,7 +184,7 @@ class Channel:
                 position = made.part.last
                 yield made
             if not found and until == self.position:
-                gone = Part(position + 1, until, is_gap=True)  # it had them, and nothing newer is here
+                gone = self.tail.gap(position + 1, until)  # it had them, and nothing newer is here
                 yield Delivery(gone, b"", self.tail.token(until))
                 position = until
             # Where nothing was found, a hole begins here: what is behind it tells how far it goes.

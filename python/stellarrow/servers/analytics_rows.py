@@ -14,7 +14,7 @@ from stellarrow.analysis.reads.reading import Tables
 from stellarrow.analysis.reads.tailing import EARLIEST, LATEST, Part, Tail
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import ConfigError
-from stellarrow.ledgers import LAST_POSSIBLE
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange
 from stellarrow.processor.reads.cursor import Cursor, Place
 from stellarrow.servers.analytics_commands import RowsCommand
 
@@ -37,7 +37,7 @@ class RowStream:
     _place: Place = field(init=False)
     _silent_from: int = field(init=False, default=0)  # the first ledger that no batch tells of
     _gaps: list[list[int]] = field(init=False, default_factory=list)
-    _left: list[dict[str, Any]] = field(init=False, default_factory=list)  # where ledgers of gaps went
+    _left: list[dict[str, Any]] = field(init=False, default_factory=list)  # of gaps: what became of them
     _told: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
@@ -76,9 +76,12 @@ class RowStream:
 
     def _note_what_is_beyond(self) -> None:
         """Name what was asked for and lies before or behind all that is here: an empty answer would not."""
-        last = self.command.question.ledgers.last
-        if last is not None and self._place.after < last:
-            self._gaps.append([self._place.after + 1, last])
+        last, after = self.command.question.ledgers.last, self._place.after
+        if last is not None and last <= after:
+            return
+        told = self.tables.snapshot(self.command.question.table).gaps(LedgerRange(after + 1, last))
+        self._left += [one.to_dict() for one in told]
+        self._gaps += [[after + 1, last]] if last is not None else [[one.first, one.last] for one in told]
 
     def _as_of(self, end: int) -> int:
         return min(end, self._tail.last())
@@ -105,8 +108,7 @@ class RowStream:
             if part.is_gap:
                 yield from self._rest()
                 self._gaps.append([part.first, part.last])
-                if part.absence:
-                    self._left.append(part.absence.to_dict())
+                self._left += [part.absence.to_dict()] if part.absence else []
             else:
                 yield from self._part(part)
             self._place = Place(part.last)

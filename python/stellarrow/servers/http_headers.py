@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
+from contextlib import suppress
 from typing import Final
 
 from stellarrow.extras import needing
 
 with needing("HTTP", "servers"):
+    from starlette.requests import ClientDisconnect
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -60,4 +62,5 @@ class Headers:
                 message["headers"] = [*message.get("headers", ()), *own]
             await send(message)
 
-        await self._app(scope, receive, sending)
+        with suppress(ClientDisconnect):  # before the body had come: nobody is left to answer
+            await self._app(scope, receive, sending)

@@ -130,11 +130,14 @@ class BoundedProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.conn.their_state is h11.SEND_BODY:
+        is_whole = self.conn.their_state is not h11.SEND_BODY
+        super().on_response_complete()  # may begin the next request, of which a part has come
+        if not is_whole:
             # It was answered before it had arrived whole: what is still to come is not even read.
             self.transport.pause_reading()
             self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        elif self.conn.their_state is h11.SEND_BODY and not self._is_upgraded:
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._rest()

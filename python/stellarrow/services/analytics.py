@@ -116,7 +116,8 @@ class AnalyticsService:
         wanted = None if is_all else self._names()
         within = self._is_within
         kept = settings.page_bytes(is_within=within)
-        return stack.enter_context(closing(Stored(settings.data, wanted, may_come=within, most_bytes=kept)))
+        stored = Stored(settings.data, wanted, may_come=within, in_order=True, most_bytes=kept)
+        return stack.enter_context(closing(stored))
 
     def _ages(self, stack: ExitStack) -> AgingPlace | None:
         settings = self._settings

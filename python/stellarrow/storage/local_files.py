@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.errors import ConfigError
 from stellarrow.protocols import Health
 from stellarrow.storage.atomic import make_folders, place, sync_folder
 from stellarrow.storage.exclusive import put_new
@@ -38,6 +39,11 @@ class LocalFiles:
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         self._folder = local_path(folder)
+        try:
+            str(self._folder).encode()
+        except UnicodeEncodeError as error:  # Arrow opens no such file, which would be taken for damage
+            name = os.fsencode(self._folder)
+            raise ConfigError(f"{name!r} is no name in UTF-8: rename it, or choose another folder") from error
         self._aside: Path | None = None
         self._lock = -1
         self._beginning = threading.Lock()

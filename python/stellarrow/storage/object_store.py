@@ -37,6 +37,12 @@ class CloudStore:
     """A bucket, or the part of it below a prefix."""
 
     def __init__(self, url: str, options: StoreOptions) -> None:
+        scheme, _, rest = url.partition("://")
+        if rest.startswith("/") or not rest:
+            what = "HOST/PATH" if scheme.startswith("http") else "BUCKET/PREFIX"
+            raise ConfigError(
+                f"{redacted_url(url)} names no {what.partition('/')[0].lower()}: write {scheme}://{what}"
+            )
         self._url = url.rstrip("/")
         self.where = redacted_url(self._url).partition("?")[0]
         self._is_azure = self._url.startswith("az://")

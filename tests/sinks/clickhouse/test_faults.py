@@ -184,12 +184,12 @@ def test_rows_that_a_server_lost_are_written_again_before_they_count(
 
 
 def test_a_condition_of_very_many_ranges_is_of_these_ledgers_and_no_other(reader: Reader) -> None:
-    ledgers = sa.LedgerSet.of(range(1_000, 9_000, 2))
+    ledgers = sa.LedgerSet.of(range(1_000, 5_000, 2))  # as many as a commit has at most
     found = reader.ask(
         f"SELECT count() AS n, sum(ledger_sequence % 2) AS odd FROM (SELECT toUInt32(number) AS"
-        f" ledger_sequence FROM numbers(20000)) WHERE {within(ledgers)}"
+        f" ledger_sequence FROM numbers(6000)) WHERE {within(ledgers)}"
     )
-    assert (found[0]["n"], found[0]["odd"]) == (4_000, 0)
+    assert (found[0]["n"], found[0]["odd"]) == (2_000, 0)
 
 
 def test_rows_of_a_writer_that_came_second_and_died_go_by_compaction_and_those_of_a_living_one_stay(

@@ -12,6 +12,7 @@ import pytest
 import stellarrow as sa
 from fakes.clickhouse import PASSWORD
 from sinks.clickhouse.test_faults import Database
+from sinks.holes import assert_told, hole_told
 
 Run = Callable[..., Any]
 
@@ -38,8 +39,13 @@ def expected(ledgers: tuple[bytes, ...], table: str, ranges: list[tuple[int, int
     ]
 
 
+def test_every_way_to_read_tells_of_a_hole(written: str, stellarrow: Run) -> None:
+    assert_told(written, stellarrow)
+
+
 def test_scan_reads_rows_in_the_order_of_ledgers(written: str, ledgers: tuple[bytes, ...]) -> None:
-    scan = sa.scan(written, table="contract_data")
+    with hole_told("contract_data"):
+        scan = sa.scan(written, table="contract_data")
     assert scan.schema.equals(sa.schema("contract_data"))
     assert scan.to_table().to_pylist() == expected(ledgers, "contract_data", [(100, 119), (130, 139)])
     some = sa.scan(written, table="contract_data", start=110, end=114, columns=["ledger_sequence", "balance"])
@@ -47,7 +53,8 @@ def test_scan_reads_rows_in_the_order_of_ledgers(written: str, ledgers: tuple[by
         {name: row[name] for name in ("ledger_sequence", "balance")}
         for row in expected(ledgers, "contract_data", [(110, 114)])
     ]
-    filtered = sa.scan(written, table="ledgers", where="ledger_sequence % 2 = 0").to_table()
+    with hole_told("ledgers"):
+        filtered = sa.scan(written, table="ledgers", where="ledger_sequence % 2 = 0").to_table()
     assert filtered.column("ledger_sequence").to_pylist() == [*range(100, 120, 2), *range(130, 140, 2)]
     with pytest.raises(sa.LedgerMissing, match="has 100:119, 130:139, but not 120:129"):
         sa.scan(written, table="ledgers", start=100, end=139)

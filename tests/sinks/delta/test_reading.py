@@ -11,6 +11,7 @@ import pytest
 
 import stellarrow as sa
 from sinks.delta.made import plain_files, plain_rows
+from sinks.holes import assert_told, hole_told
 from sinks.kept import in_order
 
 Run = Callable[..., Any]
@@ -47,7 +48,8 @@ def expected(ledgers: tuple[bytes, ...], table: str, ranges: list[tuple[int, int
 def test_scan_gives_what_was_written_with_the_tables_own_types(
     written: Path, ledgers: tuple[bytes, ...], table: str
 ) -> None:
-    found = sa.scan(f"delta:{written}", table=table)
+    with hole_told(table):
+        found = sa.scan(f"delta:{written}", table=table)
     assert found.schema == sa.schema(table)
     due = expected(ledgers, table, [(100, 119), (130, 139)])
     rows = found.to_table().to_pylist()
@@ -55,6 +57,24 @@ def test_scan_gives_what_was_written_with_the_tables_own_types(
     assert [row["ledger_sequence"] for row in rows] == sorted(row["ledger_sequence"] for row in rows)
     part = sa.scan(f"delta:{written}", table=table, ledgers="105:112", columns=["ledger_sequence"])
     assert {row["ledger_sequence"] for row in part.to_table().to_pylist()} <= {*range(105, 113)}
+
+
+def test_every_way_to_read_tells_of_a_hole(written: Path, stellarrow: Run) -> None:
+    assert_told(f"delta:{written}", stellarrow)
+
+
+def test_what_other_tables_have_behind_a_tables_last_ledger_is_told(
+    written: Path, lake: Path, stellarrow: Run
+) -> None:
+    words = ("--tables", "ledgers", "--ledgers", "120:129", "--to", f"delta:{written}")
+    assert stellarrow("extract", lake, *words).code == 0
+    sa.scan(f"delta:{written}", table="ledgers")  # has all that there is: a warning would be an error
+    behind = f"delta:{written.parent}/behind"
+    for tables, ledgers in (("ledgers,contract_data", "100:119"), ("ledgers", "120:129")):
+        done = stellarrow("extract", lake, "--tables", tables, "--ledgers", ledgers, "--to", behind)
+        assert done.code == 0, done.err
+    with hole_told("contract_data"):
+        sa.scan(behind, table="contract_data")
 
 
 def test_a_table_or_ledgers_that_are_not_there_are_told(written: Path) -> None:

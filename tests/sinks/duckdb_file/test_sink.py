@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from sinks.holes import assert_told
 from sinks.kept import in_order
 from sinks.lasting import FlatContract, Work, count_methods, without
 from sinks.shared import SharedSinkContract
@@ -169,6 +170,10 @@ def written(tmp_path: Path, stellarrow: Run, make_lake: Callable[..., Path]) -> 
         )
         assert done.code == 0, done.err
     return url
+
+
+def test_every_way_to_read_tells_of_a_hole(written: str, stellarrow: Run) -> None:
+    assert_told(written, stellarrow)
 
 
 def test_scan_coverage_and_sql_read_it_back(

@@ -62,6 +62,7 @@ class IcebergContract(SharedSinkContract, LastingContract):
             "from pathlib import Path\n"
             "from sinks.iceberg.opening import opened\n"
             "from sinks.iceberg.stepping import step_through\n"
+            "import stellarrow.sinks.iceberg.book, stellarrow.sinks.iceberg.upkeep\n"
             "step_through(step)\n"
             f"sink = opened(Path({str(self.folder)!r}), {self.tables!r})"
         )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import random
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -17,7 +18,7 @@ import pytest
 pytest.importorskip("pyiceberg", reason="tests/sinks/test_iceberg.py runs these where PyIceberg is")
 
 import stellarrow as sa
-from fakes.lakehouse import packages
+from fakes.lakehouse import IcebergJudge
 from sinks.delta.opening import options
 from sinks.delta.test_others import batch, due
 from sinks.iceberg.made import URL, table_of
@@ -26,8 +27,6 @@ from sinks.killing import kill_four_at_once
 from stellarrow.sinks.iceberg import IcebergSink
 
 FIRST, LAST = 100, 139
-_JUDGE = Path(__file__).with_name("judge.py")
-_SECONDS = 300.0  # for what takes one
 Places = Callable[[int], tuple[dict[str, str], str]]  # the settings of a catalog, and a place in it
 
 
@@ -53,52 +52,64 @@ def covered(place: str) -> sa.LedgerSet:
         return sink.coverage()
 
 
-def rows_by_duckdb(metadata: str) -> dict[int, int]:
-    argv = [sys.executable, "-W", "ignore", str(_JUDGE), str(packages("duckdb")), metadata]
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=_SECONDS)
-    assert done.returncode == 0, done.stderr[-2_000:]
-    return {int(ledger): rows for ledger, rows in json.loads(done.stdout).items()}
+@dataclass(frozen=True)
+class Killing:
+    """Kills writers; a reader that is not ours judges, which finds a bucket's objects in a folder."""
+
+    forks: subprocess.Popen[str]
+    judge: IcebergJudge
+    ledgers: tuple[bytes, ...]
+    bucket: Path | None = None
+
+    def kill_four_writers(self, places: Places, times: int) -> int:
+        """Kill four writers of the same ledgers at once, again and again; return how many died in commits."""
+        dice = random.Random(times)  # noqa: S311
+        inside = 0
+        for at in range(times):
+            settings, place = places(at)
+            name_catalog(settings)
+            opening = (
+                "from sinks.delta.opening import options\n"
+                "from sinks.iceberg.opening import name_catalog\n"
+                "from sinks.iceberg.stepping import step_through\n"
+                "from stellarrow.sinks.iceberg import IcebergSink\n"
+                "import stellarrow.sinks.iceberg.book, stellarrow.sinks.iceberg.upkeep\n"
+                "step_through(step)\n"
+                f"name_catalog({settings!r})\n"
+                f"sink = IcebergSink({place!r}, {TABLES!r}, options=options())"
+            )
+            inside += kill_four_at_once(self.forks, dice, opening, TABLES, range(FIRST, LAST + 1))
+            self.assert_right(place)
+            bring(place, self.ledgers)
+            assert str(covered(place)) == f"{FIRST}:{LAST}"
+            self.assert_right(place)
+        return inside
+
+    def assert_right(self, place: str) -> None:
+        """Check that what is covered is there once in both tables, and no row of any other."""
+        held = covered(place)
+        for name in TABLES:
+            if (table := table_of(name, place)) is None:
+                assert not held
+                continue
+            found = Counter(table.scan(selected_fields=("ledger_sequence",)).to_arrow()[0].to_pylist())
+            alone = sa.LedgerSet.of(found)  # of a table that came further than the other
+            assert not held - alone
+            assert dict(found) == due(self.ledgers, name, alone)
+            assert self._by_duckdb(table) == dict(found)
+
+    def _by_duckdb(self, table: Any) -> dict[int, int]:
+        """Ask DuckDB, which reads a bucket as the folder that its server keeps it in."""
+        if self.bucket is None:
+            return self.judge.rows(table.metadata_location.removeprefix("file://"))
+        local = (urlsplit(one).path.lstrip("/") for one in (table.metadata_location, table.location()))
+        metadata, place = (str(self.bucket / one) for one in local)
+        return self.judge.rows(metadata, place)
 
 
-def assert_right(place: str, ledgers: tuple[bytes, ...], *, by_duckdb: bool = False) -> None:
-    """Check that what is covered is there once in both tables, and nothing beside what one of them covers."""
-    held = covered(place)
-    for name in TABLES:
-        if (table := table_of(name, place)) is None:
-            assert not held
-            continue
-        found = Counter(table.scan(selected_fields=("ledger_sequence",)).to_arrow()[0].to_pylist())
-        alone = sa.LedgerSet.of(found)  # of a table that came further than the other
-        assert not held - alone
-        assert dict(found) == due(ledgers, name, alone)
-        if by_duckdb:
-            assert rows_by_duckdb(table.metadata_location.removeprefix("file://")) == dict(found)
-
-
-def kill_four_writers(
-    places: Places, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str], times: int
-) -> int:
-    """Kill four writers of the same ledgers at once, again and again; return how many died in commits."""
-    dice = random.Random(times)  # noqa: S311
-    inside = 0
-    for at in range(times):
-        settings, place = places(at)
-        name_catalog(settings)
-        opening = (
-            "from sinks.delta.opening import options\n"
-            "from sinks.iceberg.opening import name_catalog\n"
-            "from sinks.iceberg.stepping import step_through\n"
-            "from stellarrow.sinks.iceberg import IcebergSink\n"
-            "step_through(step)\n"
-            f"name_catalog({settings!r})\n"
-            f"sink = IcebergSink({place!r}, {TABLES!r}, options=options())"
-        )
-        inside += kill_four_at_once(forks, dice, opening, TABLES, range(FIRST, LAST + 1))
-        assert_right(place, ledgers)
-        bring(place, ledgers)
-        assert str(covered(place)) == f"{FIRST}:{LAST}"
-        assert_right(place, ledgers, by_duckdb="S3__ENDPOINT" not in settings)
-    return inside
+@pytest.fixture
+def killing(forks: subprocess.Popen[str], iceberg_judge: IcebergJudge, ledgers: tuple[bytes, ...]) -> Killing:
+    return Killing(forks, iceberg_judge, ledgers)
 
 
 def in_sqlite(folder: Path) -> Places:
@@ -119,22 +130,20 @@ def in_postgres(folder: Path, database: str) -> Places:
     return made
 
 
-def test_four_writers_killed_at_once_leave_each_ledger_once(
-    tmp_path: Path, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str]
-) -> None:
-    assert kill_four_writers(in_sqlite(tmp_path), ledgers, forks, 2) >= 2
+def test_four_writers_killed_at_once_leave_each_ledger_once(tmp_path: Path, killing: Killing) -> None:
+    assert killing.kill_four_writers(in_sqlite(tmp_path), 2) >= 2
 
 
 @pytest.mark.slow
 def test_four_writers_killed_at_fifty_moments_leave_each_ledger_once(
-    tmp_path: Path, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str]
+    tmp_path: Path, killing: Killing
 ) -> None:
-    print(f"{kill_four_writers(in_sqlite(tmp_path), ledgers, forks, 50)} writers died within a commit")
+    print(f"{killing.kill_four_writers(in_sqlite(tmp_path), 50)} writers died within a commit")
 
 
 @pytest.mark.slow
 def test_four_writers_with_a_catalog_in_postgres_killed_at_fifty_moments_leave_each_ledger_once(
-    tmp_path: Path, database: str, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str]
+    tmp_path: Path, database: str, killing: Killing
 ) -> None:
     places = in_postgres(tmp_path, database)
-    print(f"{kill_four_writers(places, ledgers, forks, 50)} writers died within a commit")
+    print(f"{killing.kill_four_writers(places, 50)} writers died within a commit")

@@ -11,10 +11,11 @@ import pytest
 pytest.importorskip("pyiceberg", reason="tests/sinks/test_iceberg.py runs these where PyIceberg is")
 
 import stellarrow as sa
+from fakes.lakehouse import IcebergJudge
 from fakes.nessie import Nessie
 from sinks.delta.test_others import batch, due
 from sinks.iceberg.opening import TABLES, name_catalog
-from sinks.iceberg.test_kills import kill_four_writers, opened
+from sinks.iceberg.test_kills import Killing, opened
 from sinks.lasting import together
 from stellarrow.sinks.iceberg import IcebergSink
 
@@ -67,10 +68,12 @@ def test_tables_with_partitions_are_made_followed_merged_and_read_back(
 
 
 def test_four_writers_killed_at_twenty_moments_leave_each_ledger_once(
-    nessie: Nessie, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str]
+    nessie: Nessie,
+    ledgers: tuple[bytes, ...],
+    forks: subprocess.Popen[str],
+    iceberg_judge: IcebergJudge,
 ) -> None:
     settings, run = nessie.catalog(), token_hex(4)
-    inside = kill_four_writers(
-        lambda at: (settings, f"iceberg:test/n{run}_{at}?ledgers=10"), ledgers, forks, 20
-    )
+    killing = Killing(forks, iceberg_judge, ledgers, nessie.folder)
+    inside = killing.kill_four_writers(lambda at: (settings, f"iceberg:test/n{run}_{at}?ledgers=10"), 20)
     print(f"{inside} writers died within a commit")

@@ -12,10 +12,11 @@ import pytest
 pytest.importorskip("pyiceberg", reason="tests/sinks/test_iceberg.py runs these where PyIceberg is")
 
 from fakes.engines import SparkSession
+from fakes.lakehouse import IcebergJudge
 from sinks.delta.test_others import batch
 from sinks.iceberg.made import URL
 from sinks.iceberg.opening import PREFIX, TABLES, catalog_in, name_catalog
-from sinks.iceberg.test_kills import FIRST, LAST, bring, covered, in_sqlite, kill_four_writers, opened
+from sinks.iceberg.test_kills import FIRST, LAST, Killing, bring, covered, in_sqlite, opened
 from sinks.spark_judge import SparkJudge, assert_read_alike
 
 pytestmark = pytest.mark.slow
@@ -49,9 +50,13 @@ def places(folder: Path) -> Iterator[Path]:
 
 
 def test_spark_reads_what_killed_writers_left_and_others_brought_after_them(
-    judge: SparkJudge, tmp_path: Path, ledgers: tuple[bytes, ...], forks: subprocess.Popen[str]
+    judge: SparkJudge,
+    iceberg_judge: IcebergJudge,
+    tmp_path: Path,
+    ledgers: tuple[bytes, ...],
+    forks: subprocess.Popen[str],
 ) -> None:
-    kill_four_writers(in_sqlite(tmp_path), ledgers, forks, 5)
+    Killing(forks, iceberg_judge, ledgers).kill_four_writers(in_sqlite(tmp_path), 5)
     for place in places(tmp_path):
         assert_alike(judge, place)
         assert str(covered(URL)) == f"{FIRST}:{LAST}"

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 import stellarrow as sa
 from fakes.kafka import Broker
+from sinks.holes import assert_told, hole_told
 
 Run = Callable[..., Any]
 
@@ -44,8 +45,13 @@ def expected(ledgers: tuple[bytes, ...], table: str, ranges: list[tuple[int, int
     ]
 
 
+def test_every_way_to_read_tells_of_a_hole(written: str, stellarrow: Run) -> None:
+    assert_told(written, stellarrow)
+
+
 def test_scan_reads_rows_in_the_order_of_ledgers(written: str, ledgers: tuple[bytes, ...]) -> None:
-    scan = sa.scan(written, table="contract_data")
+    with hole_told("contract_data"):
+        scan = sa.scan(written, table="contract_data")
     assert scan.schema.equals(sa.schema("contract_data"))
     assert scan.to_table().to_pylist() == expected(ledgers, "contract_data", [(100, 119), (130, 139)])
     some = sa.scan(written, table="contract_data", start=110, end=114, columns=["ledger_sequence", "balance"])
@@ -53,7 +59,8 @@ def test_scan_reads_rows_in_the_order_of_ledgers(written: str, ledgers: tuple[by
         {name: row[name] for name in ("ledger_sequence", "balance")}
         for row in expected(ledgers, "contract_data", [(110, 114)])
     ]
-    filtered = sa.scan(written, table="ledgers", where="ledger_sequence % 2 = 0").to_table()
+    with hole_told("ledgers"):
+        filtered = sa.scan(written, table="ledgers", where="ledger_sequence % 2 = 0").to_table()
     assert filtered.column("ledger_sequence").to_pylist() == [*range(100, 120, 2), *range(130, 140, 2)]
     with pytest.raises(sa.LedgerMissing, match="has 100:119, 130:139, but not 120:129"):
         sa.scan(written, table="ledgers", start=100, end=139)
@@ -96,7 +103,8 @@ def test_check_says_what_retention_removed_and_that_it_cannot_be_repaired(
 ) -> None:
     sound = stellarrow("check", written)
     assert (sound.code, "2 tables of 2 sound" in sound.out) == (0, True)
-    rows = sum(sa.scan(written, table=table).to_table().num_rows for table in ("ledgers", "contract_data"))
+    with hole_told("ledgers"), hole_told("contract_data"):
+        rows = sum(sa.scan(written, table=name).to_table().num_rows for name in ("ledgers", "contract_data"))
     assert f" {rows} rows in all" in sound.out
     prefix = written.partition("topic_prefix=")[2].partition("&")[0]
     client = AdminClient({"bootstrap.servers": kafka.address})

@@ -25,8 +25,8 @@ _SECONDS = 120.0  # that the broker's cleaner may take
 class TestKafkaSink(KafkaContract, SharedSinkContract):
     """Arrow IPC, a ledger a message."""
 
-    longest = 2.0
-    stride = 9  # each takes more than a second
+    longest = 1.0
+    stride = 13  # each takes more than a second
 
     def opening(self) -> str:
         return (
@@ -46,6 +46,12 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
         client = AdminClient({"bootstrap.servers": self.kafka.address})
         for done in client.incremental_alter_configs([topic]).values():
             done.result(30)
+
+    @pytest.mark.parametrize("commit_each", [True])
+    def test_killed_before_any_step_it_resumes(
+        self, forks: subprocess.Popen[str], *, commit_each: bool
+    ) -> None:
+        super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("each", [False, True])

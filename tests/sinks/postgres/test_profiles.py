@@ -15,8 +15,10 @@ import stellarrow as sa
 from fakes.postgres import url_of
 from sinks.postgres.made import asked
 from sinks.postgres.test_writers import assert_whole, bring, together
-from stellarrow.sinks.postgres import PostgresSink
+from stellarrow.sinks.postgres import PostgresSink, catalog
+from stellarrow.sinks.postgres.ddl import layouts
 from stellarrow.sinks.postgres.embedded import PrivateServer
+from stellarrow.sinks.postgres.migrations import LOCK
 
 PARTS = list(range(0, 96, 4))
 LEAN = {
@@ -146,6 +148,75 @@ def test_a_change_that_was_interrupted_is_known_and_goes_on_when_called_again(
     assert indexes(database) == indexes(another)
     assert asked(database, "SELECT profile FROM stellar.kept_tables") == [{"profile": "full"}]
     assert left_out(database) == 0
+
+
+def test_a_change_that_was_interrupted_is_taken_back_without_a_trace(database: str) -> None:
+    make(database, "contract_data", profile="lean", partition_ledgers=32)
+    bring(database, PARTS)
+    before = indexes(database)
+    with psycopg.connect(database) as other:
+        other.execute("LOCK TABLE contract_data.entries_64 IN ROW EXCLUSIVE MODE")
+        with pytest.raises(psycopg.Error, match="lock timeout"):
+            call(database, "full", wait="300ms")
+    assert indexes(database) != before
+    call(database, "lean")
+    assert indexes(database) == before
+
+
+@pytest.mark.parametrize(
+    "made", ["INDEX {name} ON {place}", "INDEX {name} ON ONLY {place}", "INDEX mine ON {place}"]
+)
+def test_indexes_that_somebody_made_again_by_hand_are_no_hindrance(
+    database: str, another: str, made: str
+) -> None:
+    for place in (database, another):
+        make(place, "contract_data", partition_ledgers=32)
+        bring(place, PARTS)
+    call(database, "lean")
+    with psycopg.connect(database, autocommit=True) as connection:
+        for place, name, body in (
+            ("contract_data.entries", "entries_key", "hash (ledger_key_hash)"),
+            (
+                "contract_data.current_states",
+                "current_states_contract",
+                "btree (contract_id, balance DESC NULLS LAST)",
+            ),
+        ):
+            begun = made.format(name=name, place=place)
+            connection.execute(f"CREATE {begun} USING {body}".replace("mine", f"mine_{name}").encode())
+    call(database, "full")
+    assert indexes(database) == indexes(another)
+    assert left_out(database) == 0
+    assert not asked(database, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+
+
+@pytest.mark.parametrize("profile", ["full", "lean"])
+def test_a_table_that_is_made_while_the_profile_changes_is_as_the_others(
+    database: str, another: str, profile: str
+) -> None:
+    before = "lean" if profile == "full" else "full"
+    make(another, "transactions", profile=profile)
+    make(database, "contract_data", profile=before)
+    (layout,) = layouts(["transactions"])
+    with psycopg.connect(database) as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        catalog._make(other, layout, catalog.Making("synthetic", "", False, "derive"), 32)
+        if before == "lean":
+            other.execute("SELECT stellar.make_lean(%s)", [layout.place])
+        changing = threading.Thread(target=call, args=(database, profile))
+        changing.start()
+        while changing.is_alive() and not waiting(database):
+            changing.join(0.01)
+        other.commit()
+    changing.join(60)
+    assert indexes(database)["stellar.transactions"] == indexes(another)["stellar.transactions"]
+    found = asked(database, "SELECT DISTINCT profile FROM stellar.kept_tables")
+    assert found == [{"profile": profile}]
+
+
+def waiting(database: str) -> bool:
+    """Tell whether somebody waits for a lock that makers of tables hold."""
+    return bool(asked(database, "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
 
 
 @pytest.mark.parametrize("mode", ["live", "backfill"])

@@ -73,7 +73,7 @@ class FiguresTail:
         if found.ledgers is None or found.ledgers.end <= after:
             return
         if after and kept.rows.num_rows and (first := _first(kept.rows)) > after + 1:
-            yield Part(after + 1, first - 1, is_gap=True)
+            yield self.gap(after + 1, first - 1)
             after = first - 1
         changed = found.rows.filter(pc.greater(found.rows["last_ledger"], after)).combine_chunks()
         rows: list[Any] = changed.to_batches()
@@ -87,6 +87,10 @@ class FiguresTail:
             return None
         rows: list[Any] = found.rows.combine_chunks().to_batches()
         return Part(found.ledgers.first, found.ledgers.end, rows[0] if rows else None, is_recount=True)
+
+    def gap(self, first: int, last: int) -> Part:
+        """Return what tells of ledgers whose windows are kept no more."""
+        return Part(first, last, is_gap=True)
 
     def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return rows as REST writes them."""

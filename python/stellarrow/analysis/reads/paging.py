@@ -90,7 +90,8 @@ def page(
     following = taken.following
     token = None if following is None else following.token()
     gaps = _passed(snapshot, question, mark if cursor else None, following)
-    return Page([rows.select(columns) for rows in taken.batches], mark.as_of, token, gaps)
+    batches = [rows if rows.schema.names == columns else rows.select(columns) for rows in taken.batches]
+    return Page(batches, mark.as_of, token, gaps)
 
 
 def refuse_departed(snapshot: Snapshot, ledgers: LedgerRange) -> None:

@@ -19,7 +19,8 @@ from stellarrow.analysis.reads.conditions import Compiled, Conditions, compiled
 from stellarrow.analysis.reads.hot import Hot, Picture
 from stellarrow.analysis.reads.order import key_of, turned
 from stellarrow.analysis.reads.refusals import NotFound, Refused
-from stellarrow.analysis.reads.stored import Stored, StoredTable
+from stellarrow.analysis.reads.stored import Stored
+from stellarrow.analysis.reads.stored_table import StoredTable
 from stellarrow.core.tables import is_typed, schema
 from stellarrow.errors import nearest
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
@@ -130,6 +131,8 @@ class Snapshot:
 
     def answer_schema(self, asked: Sequence[str]) -> pa.Schema:
         """Return the schema of the columns asked for."""
+        if not asked:
+            return self.schema
         return pa.schema([self.schema.field(one) for one in self.columns(asked)], self.schema.metadata)
 
     def read(
@@ -181,7 +184,7 @@ class Snapshot:
                 )
             for rows in found:
                 if rows.num_rows and (meant := conditions.compute(rows)).num_rows:
-                    chosen = meant.select(columns)
+                    chosen = meant if meant.schema.names == columns else meant.select(columns)
                     yield chosen if for_text else self._alike(chosen)
 
     def _warm(

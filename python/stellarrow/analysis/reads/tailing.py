@@ -16,7 +16,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LAST_POSSIBLE, LedgerRange, LedgerSet
 from stellarrow.net.redaction import shortened
 from stellarrow.processor.reads.cursor import Cursor, OfAnotherQuestion, Place
-from stellarrow.sinks.files.departures import Absence
+from stellarrow.sinks.files.departures import MISSING, Absence
 
 EARLIEST: Final = "earliest"
 LATEST: Final = "latest"
@@ -31,7 +31,7 @@ class Part:
     last: int
     rows: pa.RecordBatch | None = field(default=None, repr=False)
     is_gap: bool = False
-    absence: Absence | None = None  # where ledgers of a gap went, if that is known
+    absence: Absence | None = None  # of rows' gaps: where the ledgers went, or that they are missing
     is_recount: bool = (
         False  # of figures that were counted again: all windows there are, in place of all before
     )
@@ -78,6 +78,10 @@ class Tail:
             return False
         return after == 0 or after >= snapshot.as_of or after + 1 in snapshot.coverage
 
+    def gap(self, first: int, last: int) -> Part:
+        """Return what tells of ledgers that are not here, and are not known to have left."""
+        return Part(first, last, is_gap=True, absence=Absence(self.question.table, first, last, MISSING))
+
     def for_json(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         """Return rows as JSON has them: as they are."""
         return rows
@@ -101,7 +105,7 @@ class Tail:
         left = {LedgerRange(one.first, one.last): one for one in snapshot.absences(due)}
         for part in sorted([*(snapshot.coverage & due), *left]):
             if part.first > after + 1 and after > 0:
-                yield Part(after + 1, part.first - 1, is_gap=True)
+                yield self.gap(after + 1, part.first - 1)
             if part in left:
                 yield Part(part.first, part.end, is_gap=True, absence=left[part])
             else:

@@ -18,7 +18,8 @@ from rich.text import Text
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.setting_flags import state_options
 from stellarrow.config import Processor, find_file, read
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, UnknownApiKey
+from stellarrow.net.redaction import shortened
 from stellarrow.security.api_keys import DEFAULT_DAYS, ApiKey, read_span, to_dict
 from stellarrow.security.audit_log import Event
 from stellarrow.security.key_store import FILE, KeyStore
@@ -41,18 +42,26 @@ def command() -> None:
     """
 
 
-@contextmanager
-def _opened(config: str | None, state_dir: str | None) -> Iterator[KeyStore]:
-    settings = read(Processor, {"state_dir": state_dir}, file=find_file(config))
-    with closing(KeyStore(settings.state_dir / FILE)) as store:
-        yield store
+def _settings(config: str | None, state_dir: str | None) -> Processor:
+    return read(Processor, {"state_dir": state_dir}, file=find_file(config))
+
+
+def _require(settings: Processor, key_id: str) -> None:
+    """Refuse to look for a key where none was ever made: opening a store makes its folder."""
+    if not (settings.state_dir / FILE).exists():
+        raise UnknownApiKey(
+            f"there is no API key {shortened(key_id)!r}: none was ever made in the state folder "
+            f"{settings.state_dir}; name the folder of the service with --state-dir"
+        )
 
 
 @contextmanager
-def _noted(config: str | None, state_dir: str | None, event: str, key_id: str) -> Iterator[KeyStore]:
+def _noted(settings: Processor, event: str, key_id: str) -> Iterator[KeyStore]:
     """Open the store for a change, of which the audit log has a line."""
-    settings = read(Processor, {"state_dir": state_dir}, file=find_file(config))
-    with closing(open_audit(settings, settings.state_dir)) as audit, _opened(config, state_dir) as store:
+    with (
+        closing(open_audit(settings, settings.state_dir)) as audit,
+        closing(KeyStore(settings.state_dir / FILE)) as store,
+    ):
         result = "ok"
         try:
             yield store
@@ -101,7 +110,7 @@ def create(
 ) -> None:
     """Make a key and print it. It is shown once: only a digest is kept."""
     ends = None if expires == _NEVER else time.time() + read_span(expires, "--expires")
-    with _noted(config, state_dir, "key created", key_id) as store:
+    with _noted(_settings(config, state_dir), "key created", key_id) as store:
         key, text = store.create(
             key_id,
             roles,
@@ -117,12 +126,16 @@ def create(
 @state_options
 def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
     """List the keys, revoked and expired ones too."""
-    with _opened(config, state_dir) as store:
-        held, damaged = store.entries(), store.damaged
+    settings = _settings(config, state_dir)
+    held: Sequence[ApiKey] = ()
+    damaged: Sequence[str] = ()
+    if (settings.state_dir / FILE).exists():
+        with closing(KeyStore(settings.state_dir / FILE)) as store:
+            held, damaged = store.entries(), store.damaged
     if as_json:
         click.echo(json.dumps([to_dict(key) for key in held]))
     elif not held:
-        click.echo("there is no API key: stellarrow keys create NAME --role reader")
+        click.echo(f"there is no API key in {settings.state_dir}: stellarrow keys create NAME --role reader")
     else:
         _draw(held)
     if damaged:
@@ -148,7 +161,9 @@ def _draw(held: Sequence[ApiKey]) -> None:
 @state_options
 def show(key_id: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Show all that is known of a key; its text is known to nobody."""
-    with _opened(config, state_dir) as store:
+    settings = _settings(config, state_dir)
+    _require(settings, key_id)
+    with closing(KeyStore(settings.state_dir / FILE)) as store:
         report = to_dict(store.get(key_id))
     click.echo(json.dumps(report, indent=None if as_json else 2))
 
@@ -159,7 +174,9 @@ def show(key_id: str, config: str | None, state_dir: str | None, as_json: bool) 
 @state_options
 def rotate(key_id: str, overlap: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """Give a key a new secret and print it; the old one works for a while more."""
-    with _noted(config, state_dir, "key rotated", key_id) as store:
+    settings = _settings(config, state_dir)
+    _require(settings, key_id)
+    with _noted(settings, "key rotated", key_id) as store:
         key, text = store.rotate(key_id, overlap=read_span(overlap, "--overlap"))
     _show_new(key, text, as_json=as_json)
 
@@ -169,7 +186,9 @@ def rotate(key_id: str, overlap: str, config: str | None, state_dir: str | None,
 @state_options
 def revoke(key_id: str, config: str | None, state_dir: str | None, as_json: bool) -> None:
     """End a key for good: calls with it are refused, streams with it end within seconds."""
-    with _noted(config, state_dir, "key revoked", key_id) as store:
+    settings = _settings(config, state_dir)
+    _require(settings, key_id)
+    with _noted(settings, "key revoked", key_id) as store:
         key = store.revoke(key_id)
     click.echo(json.dumps(to_dict(key)) if as_json else f"{key_id} is revoked")
 

@@ -30,6 +30,7 @@ from stellarrow.sinks.files.quarantine import is_quarantined
 from stellarrow.sinks.files.reading import Unreadable, found_tables
 from stellarrow.storage.local_files import LocalFiles
 
+_UNKNOWN_CODECS: Final = ("lz4", "brotli")  # to DuckDB, of text
 _TYPES: Final = {
     pa.uint32(): "uinteger",
     pa.uint64(): "ubigint",
@@ -132,8 +133,7 @@ def _describe(view: View, listing: Listing, number: int) -> None:
         elif paths:
             cut.append((part, paths))
     queries = []
-    is_text = listing.shape.format.name != "parquet" and is_typed(listing.shape.facts["table"])
-    if is_text and (whole or cut):
+    if _is_read_by_us(listing) and (whole or cut):
         whole, cut = [*whole, *(path for _, paths in cut for path in paths)], []  # it reads each ledger once
     for at, (due, paths) in enumerate([(None, whole), *cut] if whole else cut):
         read = _read(view, listing, [f"{listing.store}/{path}" for path in paths], f"files_{number}_{at}")
@@ -170,7 +170,7 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
             filesystem=LocalFileSystem(),
         )
         return name
-    if is_typed(listing.shape.facts["table"]):
+    if _is_read_by_us(listing):
         view.datasets[name] = _rows_of(listing)
         return name
     columns = ", ".join(f"{_text(one.name)}: {_text(_type(one.type))}" for one in listing.shape.schema)
@@ -184,8 +184,15 @@ def _read(view: View, listing: Listing, paths: Sequence[str], name: str) -> str:
     return f"read_csv({_list(paths)}, header = true, delim = ',', quote = '\"', escape = '\"', {text})"
 
 
+def _is_read_by_us(listing: Listing) -> bool:
+    """Tell whether text is read without DuckDB: files of a contract's table may have different columns."""
+    shape = listing.shape
+    is_packed = shape.format.codec in _UNKNOWN_CODECS
+    return shape.format.name != "parquet" and (is_typed(shape.facts["table"]) or is_packed)
+
+
 def _rows_of(listing: Listing) -> Scan:
-    """Return the rows of a contract's table kept as text: its files may have different columns."""
+    """Return the rows of a table kept as text."""
     from stellarrow.sinks.files.dataset import ExtractedTable  # noqa: PLC0415  slow to load
 
     rows = ExtractedTable(listing).batches(Filter(), None)

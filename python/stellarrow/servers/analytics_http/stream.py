@@ -45,7 +45,6 @@ PARAMETERS: Final = (
     *(of.TABLE, _FROM, of.COLUMNS, of.CONTRACT_IDS, of.ACCOUNTS, of.ASSETS),
     *(of.EVENT_TYPES, of.EVENT_NAMES, of.WHERE),
 )
-_WHY_MISSING: Final = "these ledgers are not here: extract them, or ask a source for them"
 _LISTS: Final = ("contract_ids", "accounts", "assets", "event_types", "event_names")
 
 
@@ -192,7 +191,7 @@ class _Events:
         now = self._spoken = time.monotonic()
         head = {"first_ledger": made.part.first, "last_ledger": made.part.last}
         if made.part.is_gap:
-            went = made.part.absence.to_dict() if made.part.absence else {"why": _WHY_MISSING}
+            went = made.part.absence.to_dict() if made.part.absence else {}
             return _written("gap", made.resume, json.dumps({**went, **head}).encode())
         if made.body:
             self._told = now

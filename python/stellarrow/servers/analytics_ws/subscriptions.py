@@ -16,7 +16,7 @@ from stellarrow.sinks.files.departures import Absence
 
 _PROGRESS_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
-_WHY_GONE: Final = "these ledgers are not here: ask REST or Flight of a server that has them"
+_WHY_NO_WINDOWS: Final = "windows of these ledgers are kept no more: ask SQL over the stored tables"
 _WHY_SLOW: Final = "the client was too slow: ask for them again from an earlier resume, or over REST"
 
 
@@ -211,6 +211,6 @@ class Subscription:
 
 def _went(absence: Absence | None) -> dict[str, str]:
     if absence is None:
-        return {"why": _WHY_GONE}
+        return {"why": _WHY_NO_WINDOWS}
     where = {"archive": absence.archive} if absence.archive else {}
     return {"state": absence.state, **where, "why": absence.why}

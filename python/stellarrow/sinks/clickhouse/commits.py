@@ -134,7 +134,7 @@ class Commits:
             " max_threads = 1"
             f" SELECT {number}, {batch}, c1, c2, c3, c4, c5"
             f" FROM values('c1 String, c2 Array(UInt32), c3 Array(UInt32), c4 UInt64, c5 String', {values})"
-            f" WHERE (SELECT max(seq) FROM {self._list}) < {self._next}"
+            f" WHERE (SELECT count() FROM {self._list} WHERE seq >= {self._next}) = 0"
         )
 
 

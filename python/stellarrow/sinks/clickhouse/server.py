@@ -24,6 +24,7 @@ CONNECT_SECONDS: Final = 10
 ANSWER_SECONDS: Final = 300
 _OLDEST: Final = (24, 8)  # lightweight deletes, views with arguments and tokens in INSERT SELECT work
 _LONGEST_QUERY: Final = 16 << 20  # bytes: a commit may name many ranges
+_LONG: Final = 200_000  # characters, from which on a server must be told: its own limit is 256 KiB
 _AWAY: Final = "start the server or check the address, then run the same again"
 _REMEDIES: Final = {
     "516": "set the right user and password",
@@ -62,10 +63,11 @@ _PASSING: Final = frozenset(
 _LAYOUT: Final = frozenset(("10", "16", "27", "47", "53", "349", "386"))  # columns, and what they hold
 NO_DATABASE: Final = "81"
 NO_TABLE: Final = "60"
-_ARROW: Final = {
-    "output_format_arrow_string_as_string": 0,
-    "output_format_arrow_low_cardinality_as_dictionary": 0,
-}
+# Views that are fed wait for their disk at the same time; when it answers, all of them have their rows.
+_INSERT: Final = "async_insert = 0, parallel_view_processing = 1"
+_ARROW: Final = (
+    "output_format_arrow_string_as_string = 0, output_format_arrow_low_cardinality_as_dictionary = 0"
+)
 
 
 class Absent(SinkError):
@@ -87,7 +89,7 @@ class Server:
     def do(self, statement: str) -> None:
         """Run a statement that answers nothing."""
         with self._translated("write to"):
-            self._connected().command(statement, use_database=False)
+            self._connected().command(statement, settings=_room_for(statement), use_database=False)
 
     def rows(self, query: str) -> list[dict[str, Any]]:
         """Return what a query answers."""
@@ -97,7 +99,7 @@ class Server:
         """Yield what a query answers as it comes; texts are UTF-8."""
         with self._translated("read"):
             answer: Any = self._connected().raw_stream(
-                query, fmt="ArrowStream", settings=_ARROW, use_database=False
+                f"{query} SETTINGS {_ARROW}", fmt="ArrowStream", settings=_room_for(query), use_database=False
             )
             with closing(answer):
                 try:
@@ -114,7 +116,7 @@ class Server:
         with pa.ipc.new_stream(sink, rows.schema, options=options) as stream:
             stream.write_table(rows)
         names = ", ".join(f"`{name}`" for name in rows.schema.names)
-        statement = f"INSERT INTO {into} ({names}) SETTINGS async_insert=0 FORMAT ArrowStream"
+        statement = f"INSERT INTO {into} ({names}) SETTINGS {_INSERT} FORMAT ArrowStream"
         with self._translated("write to"):
             self._connected().command(statement, data=sink.getvalue().to_pybytes(), use_database=False)
 
@@ -149,7 +151,6 @@ class Server:
                 query_retries=0,  # a Guard tries again
                 autogenerate_session_id=False,
                 client_name="stellarrow",
-                settings={"max_query_size": _LONGEST_QUERY},
                 **choices,
             )
         return self._client
@@ -185,6 +186,11 @@ class Server:
                 f"{sentence}: its tables are not as stellarrow makes them: name another database"
             )
         return SinkError(f"{sentence}: {_REMEDIES.get(code, 'see what the server says in its log')}")
+
+
+def _room_for(query: str) -> dict[str, int]:
+    """Return the setting that a long query needs: every other request is shorter without it."""
+    return {"max_query_size": _LONGEST_QUERY} if len(query) > _LONG else {}
 
 
 def text(value: Any) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby, islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -61,17 +63,42 @@ _SCHEMA: Final = pa.schema(
     }
 )
 _MAPS: Final = ("partitionValues", "tags", "configuration", "options")
-_BLOCK: Final = 4_096  # actions
+_BLOCK: Final = 4_096  # actions that are read at once
+_MINUTE: Final = 60_000  # milliseconds
+_KEPT_BLOCK: Final = 1_000  # actions of one kind that are made columns of together
 
 
-def written(snapshot: Snapshot) -> tuple[pa.Buffer, int]:
-    """Return a state as a checkpoint's bytes, and how many actions it has."""
-    out = pa.BufferOutputStream()
-    rows = [_row(kind, told) for kind, told in _actions(snapshot)]
-    with pq.ParquetWriter(out, _SCHEMA, compression="snappy", store_schema=False) as writer:
-        for at in range(0, len(rows), _BLOCK):
-            writer.write_table(pa.Table.from_pylist(rows[at : at + _BLOCK], _SCHEMA))
-    return out.getvalue(), len(rows)
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Actions of one kind, and what they are as rows of a checkpoint."""
+
+    actions: Sequence[Action]
+    rows: pa.RecordBatch
+
+
+@dataclass(slots=True)
+class Checkpoints:
+    """Writes a table's checkpoints one after another.
+
+    Between two of them few files come and go: of those that stay, the columns stay, too, so that a checkpoint
+    takes as long for thousands of files that were replaced as for none.
+    """
+
+    _kept: dict[tuple[int, ...], _Block] = field(default_factory=dict)
+
+    def written(self, snapshot: Snapshot) -> tuple[pa.Buffer, int]:
+        """Return a state as a checkpoint's bytes, and how many actions it has."""
+        few = [_columns(kind, [told]) for kind, told in _actions(snapshot)]
+        kept: dict[tuple[int, ...], _Block] = {}
+        for kind, blocks in (("remove", _by_removal(snapshot)), ("add", _in_blocks(snapshot))):
+            for told in blocks:
+                same = tuple(map(id, told))  # the actions themselves, which a block holds
+                kept[same] = self._kept.get(same) or _Block(told, _columns(kind, told))
+        self._kept = kept
+        state = pa.Table.from_batches([*few, *(one.rows for one in kept.values())], _SCHEMA)
+        out = pa.BufferOutputStream()
+        pq.write_table(state, out, compression="snappy", store_schema=False)
+        return out.getvalue(), state.num_rows
 
 
 def _actions(snapshot: Snapshot) -> Iterator[tuple[str, Action]]:
@@ -80,20 +107,37 @@ def _actions(snapshot: Snapshot) -> Iterator[tuple[str, Action]]:
         yield "metaData", snapshot.metadata
     for told in snapshot.transactions.values():
         yield "txn", told
-    for told in snapshot.removed.values():
-        yield "remove", {**told, "dataChange": False}
-    for told in snapshot.files.values():
-        yield "add", {**told, "dataChange": False}
 
 
-def _row(kind: str, told: Action) -> dict[str, Any]:
+def _by_removal(snapshot: Snapshot) -> Iterator[Sequence[Action]]:
+    """Yield the files that were replaced, those of one minute together: they expire together, too."""
+    removed = snapshot.removed.values()
+    for _, told in groupby(removed, lambda one: (one.get("deletionTimestamp") or 0) // _MINUTE):
+        yield [*told]
+
+
+def _in_blocks(snapshot: Snapshot) -> Iterator[Sequence[Action]]:
+    """Yield the table's files; merging takes the last away, so that the blocks before them stay alike."""
+    files = iter(snapshot.files.values())
+    while block := [*islice(files, _KEPT_BLOCK)]:
+        yield block
+
+
+def _columns(kind: str, actions: Sequence[Action]) -> pa.RecordBatch:
+    """Return actions of one kind as rows of a checkpoint."""
     known = _SCHEMA.field(kind).type
-    return {kind: {known.field(at).name: _as_arrow(told, known.field(at)) for at in range(known.num_fields)}}
+    fields = [known.field(at) for at in range(known.num_fields)]
+    parts = [pa.array([_as_arrow(told, one) for told in actions], one.type) for one in fields]
+    made = pa.StructArray.from_arrays(parts, fields=fields)
+    columns = [made if one.name == kind else pa.nulls(len(actions), one.type) for one in _SCHEMA]
+    return pa.record_batch(columns, _SCHEMA)
 
 
-def _as_arrow(told: Mapping[str, Any], field: pa.Field) -> Any:
-    value = told.get(field.name)
-    if isinstance(value, Mapping) and pa.types.is_map(field.type):
+def _as_arrow(told: Mapping[str, Any], known: pa.Field) -> Any:
+    value = told.get(known.name)
+    if known.name == "dataChange":
+        return False  # what a checkpoint tells is no news
+    if isinstance(value, Mapping) and pa.types.is_map(known.type):
         return list(value.items())
     if isinstance(value, Mapping):
         return {one: list(held.items()) if isinstance(held, Mapping) else held for one, held in value.items()}

@@ -10,12 +10,14 @@ import json
 import re
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stellarrow.core.version import __version__
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.sinks.delta import checkpoint
+from stellarrow.sinks.delta.checkpoint import Checkpoints
 from stellarrow.sinks.delta.snapshot import SHA256, Action, Snapshot
 from stellarrow.sinks.delta.statistics import statistics
 from stellarrow.sinks.lakehouse.data_file import Written
@@ -26,6 +28,7 @@ CHECKPOINT_EVERY: Final = 50  # commits
 _COMMIT: Final = re.compile(r"(\d{20})\.json")
 _LAST: Final = "_last_checkpoint"
 _CHANCES: Final = 20  # to read a log that others clean up meanwhile
+_BY_NUMBER_SECONDS: Final = 600.0  # after a look, in which nobody cleans up what came after it
 
 
 @dataclass(slots=True)
@@ -35,6 +38,8 @@ class DeltaLog:
     store: FileStore
     folder: str
     snapshot: Snapshot = field(init=False)
+    _looked: float = -_BY_NUMBER_SECONDS
+    _checkpoints: Checkpoints = field(default_factory=Checkpoints)
 
     def __post_init__(self) -> None:
         self.snapshot = Snapshot(self.where)
@@ -53,15 +58,29 @@ class DeltaLog:
         """Read what was committed since."""
         for _ in range(_CHANCES):
             try:
-                self._read_on()
+                if not self._read_by_number():
+                    self._read_on()
             except Gone:  # cleaned up just now: a checkpoint tells what these commits did
                 self.snapshot = Snapshot(self.where)
                 continue
             return self.snapshot
         raise SinkError(f"{self.path} changes faster than it can be read: do this again later")
 
+    def _read_by_number(self) -> bool:
+        """Read the commits that follow without a listing, which is as long as the log; False for none."""
+        began, known = time.monotonic(), self.snapshot.version
+        if known < 0 or began - self._looked > _BY_NUMBER_SECONDS:
+            return False
+        with suppress(Gone):
+            while True:
+                due = self.snapshot.version + 1
+                self.snapshot.apply(due, self._commit(due))
+        if self.snapshot.version > known:
+            self._looked = began
+        return self.snapshot.version > known
+
     def _read_on(self) -> None:
-        known = self.snapshot.version
+        began, known = time.monotonic(), self.snapshot.version
         names = self._names(f"{known:020d}.json" if known >= 0 else self._last())
         if known < 0 and not _newest_checkpoint(names):
             names = self._names("")  # what was told last is gone, or there was nothing
@@ -78,6 +97,7 @@ class DeltaLog:
             if known >= 0:  # others cleaned up what we had not read
                 raise Gone(f"{self.path} begins later by now")
             raise Damaged(f"{self.path} lacks commit {due}, and has later ones: restore it")
+        self._looked = began
 
     def _names(self, after: str) -> list[str]:
         return [one.path.rpartition("/")[2] for one in self.store.list(self.path, after=after)]
@@ -137,7 +157,7 @@ class DeltaLog:
         """Write the state that was read last as a checkpoint."""
         snapshot = self.snapshot
         snapshot.expire()
-        data, size = checkpoint.written(snapshot)
+        data, size = self._checkpoints.written(snapshot)
         self.put(f"{self.path}/{snapshot.version:020d}.checkpoint.parquet", data)
         told = {"version": snapshot.version, "size": size}
         self.put(f"{self.path}/{_LAST}", json.dumps(told).encode())

@@ -8,6 +8,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import chosen_columns
 from stellarrow.core.tables import tables
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
 from stellarrow.sinks.delta.book import read_coverage
@@ -33,7 +34,7 @@ class HeldDelta(Held):
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order; none twice, where files are merged meanwhile."""
         known = self.schema
-        wanted = pa.schema([known.field(name) for name in columns])
+        wanted = chosen_columns(known, columns, self.log.where)
         names = list(dict.fromkeys([*columns, _LEDGER]))
         begin = ledgers.first
         for chance in reversed(range(_CHANCES)):

@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import chosen_columns
 from stellarrow.core.tables import keys, schema
 from stellarrow.errors import Damaged
 from stellarrow.filter import Filter
@@ -51,7 +52,7 @@ class HeldRows:
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order."""
         known = self.schema
-        wanted = pa.schema([known.field(name) for name in columns])
+        wanted = chosen_columns(known, columns, self.name)
         shown = ", ".join(f'"{name}"' for name in columns)
         order = ", ".join(f'"{name}"' for name in keys(self.name) if name in known.names)
         query = (

@@ -19,8 +19,8 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.sinks.files.delta_beside import is_delta, refuse_database, refuse_delta, refuse_other_sinks
 from stellarrow.sinks.files.departed import LIFECYCLE
-from stellarrow.sinks.files.departures import Departures, sentence
-from stellarrow.sinks.files.lacking import absent, lacking, reach_of, worth_a_warning
+from stellarrow.sinks.files.departures import Departures
+from stellarrow.sinks.files.lacking import reach_of, warning_of
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.location import open_existing, open_files
 from stellarrow.sinks.files.pieces import pieces
@@ -63,13 +63,9 @@ class ExtractedTable:
 
     def lacking(self, wanted: LedgerSet | None) -> str:
         """Say what is lacking where all is asked for, or all from a ledger on; empty where nothing is."""
-        asked = LedgerRange(0) if wanted is None else wanted.ranges[-1] if wanted else LedgerRange(0, 0)
-        if asked.last is not None:
-            return ""
         known = self.ledgers | self.listing.departed().ledgers
         table = self.listing.shape.facts["table"]
-        missing = lacking(known, asked, reach=reach_of(self.beside))
-        return sentence(absent(table, worth_a_warning(missing, known)))
+        return warning_of(table, known, wanted, reach=reach_of(self.beside))
 
     def read_ledgers(self, text: str) -> LedgerSet:
         """Read which ledgers are asked for, by number or by when they closed."""

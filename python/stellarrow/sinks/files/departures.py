@@ -95,14 +95,14 @@ class Absence:
 
 
 def sentence(absences: Sequence[Absence]) -> str:
-    """Say what left, where it is, and what was never here, and how to have it."""
-    if not absences:
-        return ""
-    parts = [f"{one.which} {one.went}" for one in absences[:_TOLD]]
+    """Say what left, where it is, and what was never here, each with how to have it."""
+    found: dict[str, list[str]] = {}
+    for one in absences[:_TOLD]:
+        found.setdefault(one.remedy, []).append(f"{one.which} {one.went}")
+    parts = [f"{', '.join(told)}: {remedy}" for remedy, told in found.items()]
     if len(absences) > _TOLD:
         parts.append(f"and {len(absences) - _TOLD} more ranges")
-    remedies = dict.fromkeys(one.remedy for one in absences[:_TOLD])
-    return f"{', '.join(parts)}; {'; '.join(remedies)}"
+    return "; ".join(parts)
 
 
 class KnownRecords:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.files.departures import MISSING, Absence
+from stellarrow.sinks.files.departures import MISSING, Absence, sentence
 from stellarrow.sinks.files.listing import Listing
 
 
@@ -37,6 +37,17 @@ def absent(table: str, ledgers: LedgerSet) -> tuple[Absence, ...]:
 def worth_a_warning(missing: LedgerSet, known: LedgerSet) -> LedgerSet:
     """Return what is missing, nothing where it is more than is known: such a table is a choice of ledgers."""
     return missing if missing and missing.count <= known.count else LedgerSet()
+
+
+def warning_of(table: str, known: LedgerSet, wanted: LedgerSet | None, *, reach: int) -> str:
+    """Say what a table lacks where all is asked for, or all from a ledger on; empty where nothing is.
+
+    Ranges that end are refused where not all of them is there: nothing needs to be said.
+    """
+    asked = LedgerRange(0) if wanted is None else wanted.ranges[-1] if wanted else LedgerRange(0, 0)
+    if asked.last is not None:
+        return ""
+    return sentence(absent(table, worth_a_warning(lacking(known, asked, reach=reach), known)))
 
 
 class Reach:

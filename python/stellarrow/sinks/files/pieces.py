@@ -31,19 +31,21 @@ def pieces(
     listing: Listing,
     wanted: LedgerRange | None = None,
     *,
+    held: LedgerRange | None = None,
     is_asked: Asked = every,
     descending: bool = False,
 ) -> Iterator[Piece]:
     """Yield the ledgers due, and the path and the opened file, proven, that has them, with others maybe.
 
-    A file that is not asked for is passed over. Descending, ranges come from the last to the first.
+    A file that is not asked for is passed over. Descending, ranges come from the last to the first. `held`
+    has all that is wanted, as a listing told before: while it is there, nothing is listed again.
     """
     with listing.store.reading(listing.entries_folder):
-        found = _within(listing, wanted)
-        if wanted and wanted.last is not None:
+        found = [(held, wanted)] if held and wanted else _within(listing, wanted)
+        if wanted and wanted.last is not None and not held:
             _refuse_departed(listing, LedgerSet([wanted]) - LedgerSet(part for _, part in found))
-        for held, part in reversed(found) if descending else found:
-            yield from _Files(listing, is_asked, descending=descending).within(held, part, set(), CHANCES)
+        for name, part in reversed(found) if descending else found:
+            yield from _Files(listing, is_asked, descending=descending).within(name, part, set(), CHANCES)
 
 
 def by_range(listing: Listing, wanted: LedgerSet) -> Iterator[tuple[LedgerRange, Iterator[Piece]]]:

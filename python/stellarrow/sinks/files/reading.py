@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from stellarrow.core.rows import between
+from stellarrow.core.rows import between, chosen_columns
 from stellarrow.core.tables import as_schema, stored_table, written
 from stellarrow.core.typed_columns import united
 from stellarrow.errors import ConfigError, Damaged, SinkError
@@ -160,36 +160,51 @@ def format_of(name: str, codec: str | None = None) -> Format:
 
 
 def rows_of(
-    listing: Listing, wanted: LedgerRange | None = None, columns: Sequence[str] | None = None
+    listing: Listing,
+    wanted: LedgerRange | None = None,
+    columns: Sequence[str] | None = None,
+    *,
+    held: LedgerRange | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield a table's rows, each ledger once; files one after the other, each in ledger order.
 
-    Where columns are named, ledger_sequence among them, only those.
+    Where columns are named, ledger_sequence among them, only those; SinkError where the table has not all.
+    `held` is as of `pieces`.
     """
-    for due, path, file in pieces(listing, wanted):
+    chosen_columns(listing.shape.schema, columns or (), listing)
+    for due, path, file in pieces(listing, wanted, held=held):
         with readable(listing.store, path):
             for rows in listing.shape.format.read(file, listing.shape.schema, columns):
                 yield between(rows, due)
 
 
 def runs_of(
-    listing: Listing, wanted: LedgerRange, columns: Sequence[str], by: Sequence[str]
+    listing: Listing,
+    wanted: LedgerRange,
+    columns: Sequence[str],
+    by: Sequence[str],
+    *,
+    held: LedgerRange | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """Yield these columns of a table of Parquet files run by run, each in order by some of them.
 
-    Texts that repeat are dictionaries still: `plain` makes the table's rows, of as many as are needed.
+    Texts that repeat are dictionaries still: `plain` makes the table's rows, of as many as are needed. `held`
+    is as of `pieces`.
     """
+    chosen_columns(listing.shape.schema, by, listing)
     keys = [(name, "ascending") for name in by]
-    for due, path, file in pieces(listing, wanted):
+    for due, path, file in pieces(listing, wanted, held=held):
         with readable(listing.store, path):
             for run in Parquet().runs(file, listing.shape.schema, columns, due):
                 order = pc.sort_indices(run.select([*by]), sort_keys=keys)
                 yield between(run.take(order), due)
 
 
-def runs_within(listing: Listing, wanted: LedgerRange) -> Iterator[LedgerRange]:
-    """Yield which of the ledgers each run of a table of Parquet files has."""
-    for due, path, file in pieces(listing, wanted):
+def runs_within(
+    listing: Listing, wanted: LedgerRange, *, held: LedgerRange | None = None
+) -> Iterator[LedgerRange]:
+    """Yield which of the ledgers each run of a table of Parquet files has; `held` is as of `pieces`."""
+    for due, path, file in pieces(listing, wanted, held=held):
         with readable(listing.store, path):
             for first, last, _ in ledger_runs(pq.read_metadata(file)):
                 if first <= due.end and due.first <= last:

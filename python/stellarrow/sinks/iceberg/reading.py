@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.core.rows import chosen_columns
 from stellarrow.core.tables import tables
 from stellarrow.errors import SinkError
 from stellarrow.extras import needing
@@ -41,7 +42,7 @@ class HeldIceberg(Held):
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order, of the snapshot that was found."""
         known = self.schema
-        wanted = pa.schema([known.field(name) for name in columns])
+        wanted = chosen_columns(known, columns, self.where)
         files = held_files(self.where, self.table)
         for rows in in_order(files, self.open_file, signed(known), columns, ledgers):
             yield rows.cast(wanted)

@@ -12,6 +12,7 @@ from typing import Final
 import pyarrow as pa
 from confluent_kafka import Message
 
+from stellarrow.core.rows import chosen_columns
 from stellarrow.core.tables import schema
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.filter import Filter
@@ -54,7 +55,7 @@ class HeldTopic:
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order."""
         known = self.schema
-        wanted = pa.schema([known.field(name) for name in columns])
+        wanted = chosen_columns(known, columns, self.name)
         for window in self.log.windows(self.name, ledgers):
             due = window.ledgers & LedgerSet([ledgers])
             for value in self._in_order(window, due):

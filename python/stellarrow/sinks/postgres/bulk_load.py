@@ -1,6 +1,7 @@
 """Backfill: a new partition is loaded as a bare table, then indexed and attached in one transaction.
 
 Until then its rows are durable, and `stellar.loading` says which ledgers they are, but no query sees them.
+Where a connection is free meanwhile, it makes the indexes while states are brought up.
 Locks are taken in one order, so that loaders and live writers never wait for each other in a ring: the bare
 table, its row in `stellar.loading`, rows of `ledger_coverage`, rows of assets. Partitions are made under a
 lock of their own (`partitions.reserve`), so that one load can begin while another is being finished.
@@ -15,7 +16,7 @@ from datetime import UTC, datetime
 import psycopg
 
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
-from stellarrow.sinks.postgres import coverage, partitions, written_rows
+from stellarrow.sinks.postgres import coverage, indexing, partitions, written_rows
 from stellarrow.sinks.postgres.copy import copy_rows
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.flush import Overtaken, Writing, advance_states, note
@@ -114,33 +115,43 @@ def finish(writing: Writing, kept: Layout, first: int, *, wait: bool) -> None:
 
     Without `wait`, one that another living loader works on is left to that.
     """
-    connection, size = writing.connection, writing.partition_ledgers
+    connection, name = writing.connection, kept.partition(first)
     if first not in under_way(connection, kept.place):
         return
     with connection.transaction():
         if not (wait or _is_alone(connection, kept, first)):
             return
-        connection.execute(f"LOCK TABLE {kept.partition(first)} IN SHARE ROW EXCLUSIVE MODE".encode())
+        indexing.reserve(connection, name)
+        connection.execute(f"LOCK TABLE {name} IN SHARE MODE".encode())
         loaded = _loaded(connection, kept, first, lock=True)
         if loaded is None:
             return
-        partitions.index(connection, kept, first)
+
+        def states() -> None:
+            covered = coverage.read(connection, [kept.place], lock=True)[kept.place]
+            if kept.is_entries and loaded:
+                # The partition holds nothing else, so its holes need no care.
+                whole = LedgerSet([LedgerRange(loaded.first, loaded.last)])
+                advance_states(connection, name, whole, covered)
+
+        indexing.build(connection, kept, first, spare=writing.spare, states=states)
         partitions.analyze(connection, kept, first)
-        covered = coverage.read(connection, [kept.place], lock=True)[kept.place]
-        partitions.attach(connection, kept, first, size=size)
+        _attach(writing, kept, first, loaded)
+
+
+def _attach(writing: Writing, kept: Layout, first: int, loaded: LedgerSet) -> None:
+    connection, size = writing.connection, writing.partition_ledgers
+    partitions.attach(connection, kept, first, size=size)
+    connection.execute(
+        "DELETE FROM stellar.loading WHERE table_name = %s AND first_ledger = %s", [kept.place, first]
+    )
+    if kept.is_entries and loaded:
         connection.execute(
-            "DELETE FROM stellar.loading WHERE table_name = %s AND first_ledger = %s", [kept.place, first]
+            "UPDATE contract_data.ingestion_progress SET status = 'completed', completed_at = now()"
+            " WHERE status = 'processing' AND start_ledger >= %s AND end_ledger < %s",
+            [first, first + size],
         )
-        if kept.is_entries and loaded:
-            # The partition holds nothing else, so its holes need no care.
-            whole = LedgerSet([LedgerRange(loaded.first, loaded.last)])
-            advance_states(connection, kept.partition(first), whole, covered)
-            connection.execute(
-                "UPDATE contract_data.ingestion_progress SET status = 'completed', completed_at = now()"
-                " WHERE status = 'processing' AND start_ledger >= %s AND end_ledger < %s",
-                [first, first + size],
-            )
-        coverage.add(connection, kept.place, loaded)
+    coverage.add(connection, kept.place, loaded)
 
 
 def _loaded(connection: psycopg.Connection, kept: Layout, first: int, *, lock: bool) -> LedgerSet | None:

@@ -20,6 +20,7 @@ from stellarrow.ledgers import LedgerBatch, LedgerSet
 from stellarrow.sinks.postgres import assets, coverage, partitions, written_rows
 from stellarrow.sinks.postgres.copy import copy_rows
 from stellarrow.sinks.postgres.ddl import Layout
+from stellarrow.sinks.postgres.indexing import Spare
 from stellarrow.sinks.postgres.rows import rows_of
 
 Wanted = Mapping[Layout, LedgerSet]
@@ -35,12 +36,16 @@ class Overtaken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What every write through one connection shares; `partitions` are those known to be there."""
+    """What every write through one connection shares; `partitions` are those known to be there.
+
+    `spare` lends another connection while nobody writes through it.
+    """
 
     connection: psycopg.Connection
     assets: assets.Assets
     partition_ledgers: int
     partitions: set[str]
+    spare: Spare
 
     def keep_assets(self, rows: Mapping[str, Sequence[pa.RecordBatch]]) -> None:
         found: dict[str, assets.Asset] = {}

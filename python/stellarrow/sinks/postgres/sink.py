@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from queue import Empty
 from typing import ClassVar, Final
 
 import psycopg
@@ -54,10 +55,9 @@ class PostgresSink:
     """Keep tables in a PostgreSQL database. Rows, states, coverage and progress move in one transaction.
 
     A flush begins when `batch_rows` are there, and goes on in the background; `writers` connections share
-    the work. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and
-    attached when they are complete or on close; until then their rows are durable, but no query sees them.
-    `live` loads none that way, `backfill` all that are new. Of the `profile` lean, a new database has few
-    indexes. The URL may say both, as `?mode=live&profile=lean`.
+    it. In mode `auto`, partitions that will get many of the `expected` ledgers are loaded bare, and attached
+    when they are complete or on close; until then their rows are durable, but no query sees them. `live`
+    loads none that way, `backfill` all that are new. Of the `profile` lean, a new database has few indexes.
     Opening it asks nothing of the server; coverage reads there, and only write and commit make and change
     tables. A server that is away is waited for as `policy` has it, the first time only where one is given.
     """
@@ -230,6 +230,7 @@ class PostgresSink:
                 set_up=self._set_up,
                 is_bare=self._is_worth_loading,
                 joins=lambda: self._mode != "live",
+                spare=self._spare,
             )
             for _ in range(count)
         ]
@@ -275,6 +276,15 @@ class PostgresSink:
         if callable(self._expected):
             self._expected = self._expected()
         return LedgerSet(part for part in self._expected or () if part.last is not None)
+
+    def _spare(self) -> tuple[psycopg.Connection, Callable[[], None]] | None:
+        """Lend the connection of a writer that has nothing to do."""
+        with suppress(Empty):
+            writer = self._free.get_nowait()
+            with suppress(SinkError):
+                return writer.connection(), lambda: self._free.put(writer)
+            self._free.put(writer)
+        return None
 
     @contextmanager
     def _borrowed(self) -> Iterator[Writer]:

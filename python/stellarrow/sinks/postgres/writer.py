@@ -16,6 +16,7 @@ from stellarrow.sinks.postgres import bulk_load, flush, partitions
 from stellarrow.sinks.postgres.assets import Assets
 from stellarrow.sinks.postgres.ddl import Layout
 from stellarrow.sinks.postgres.flush import Writing
+from stellarrow.sinks.postgres.indexing import Spare
 from stellarrow.sinks.postgres.rows import span
 from stellarrow.sinks.postgres.server import Server
 
@@ -23,7 +24,8 @@ from stellarrow.sinks.postgres.server import Server
 class Writer:
     """Stores batches; one thread at a time. `is_bare` says whether a partition to be made is loaded bare.
 
-    Without `joins`, what others are loading bare is finished first: who is live wants rows seen.
+    Without `joins`, what others are loading bare is finished first: who is live wants rows seen. A `spare`
+    connection, where there is one, helps to finish loads.
     """
 
     def __init__(
@@ -35,6 +37,7 @@ class Writer:
         set_up: Callable[[psycopg.Connection], int],
         is_bare: Callable[[int], bool],
         joins: Callable[[], bool],
+        spare: Spare,
     ) -> None:
         self._server = server
         self._tables = tables
@@ -42,6 +45,7 @@ class Writer:
         self._set_up = set_up
         self._is_worth_loading = is_bare
         self._joins = joins
+        self._spare = spare
         self._bare: dict[tuple[Layout, int], bool] = {}
         self._connection: psycopg.Connection | None = None
         self._writing: Writing | None = None
@@ -75,7 +79,7 @@ class Writer:
             except SinkError:
                 connection.close()
                 raise
-            self._writing = Writing(connection, self._assets, size, set())
+            self._writing = Writing(connection, self._assets, size, set(), self._spare)
         return self._writing
 
     def store(self, batches: Sequence[LedgerBatch]) -> int:

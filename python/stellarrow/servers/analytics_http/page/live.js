@@ -15,7 +15,10 @@ const PAUSE = 8; // seconds without one after which nobody is catching up any mo
  */
 export const live = { status: null, state: "connecting", since: 0, problem: null };
 
+const LEDGERS = "ledger_sequence,closed_at,protocol_version,transaction_count,successful_transaction_count";
+
 const listeners = new Set();
+const hearers = new Set();
 let failures = 0;
 let timer = 0;
 let toldAt = -Infinity; // when the last event came
@@ -30,6 +33,12 @@ export function watch(callback) {
   listeners.add(callback);
   if (live.status || live.problem) callback(live, false);
   return () => listeners.delete(callback);
+}
+
+/** Call back with the rows of ledgers as an event brings them, before the status tells of them; returns what ends that. */
+export function hear(callback) {
+  hearers.add(callback);
+  return () => hearers.delete(callback);
 }
 
 /** Return the last status, or the one that is being asked for; a Problem where there is none. */
@@ -50,10 +59,12 @@ export function start() {
 async function listen() {
   for (let wait = 1_000; ; wait = Math.min(LONGEST, wait * 2)) {
     try {
-      await events("/v1/stream/ledgers", { columns: "ledger_sequence" }, (data) => {
+      await events("/v1/stream/ledgers", { columns: LEDGERS }, (data) => {
         wait = 1_000;
         toldAt = performance.now();
-        newest = Math.max(newest, JSON.parse(data).last_ledger ?? 0);
+        const told = JSON.parse(data);
+        newest = Math.max(newest, told.last_ledger ?? 0);
+        for (const hearer of told.rows ? [...hearers] : []) hearer(told.rows);
         if (!gathering || pause > GATHER) gather(GATHER);
       });
     } catch (error) {

@@ -10,6 +10,10 @@ CREATE TABLE IF NOT EXISTS stellar.left_out_indexes (
     PRIMARY KEY (table_name, definition)
 );
 
+-- What an index is of: its definition without its name and its table's.
+CREATE OR REPLACE FUNCTION stellar.index_body(definition text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$ SELECT regexp_replace(definition, '^.* ON (ONLY )?\S+ USING ', '') $$;
+
 -- Take from a table what lean tables are without: all but its key, its index by contract and the one by time.
 CREATE OR REPLACE FUNCTION stellar.make_lean(p_table text) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -41,6 +45,17 @@ BEGIN
             INSERT INTO stellar.left_out_indexes VALUES (place, unwanted.definition) ON CONFLICT DO NOTHING;
             EXECUTE format('DROP INDEX %s', unwanted.name);
         END LOOP;
+        -- Those of partitions, where `full` was interrupted before the table itself had the index.
+        FOR unwanted IN
+            SELECT i.indexrelid::regclass AS name
+            FROM pg_inherits part
+            JOIN pg_index i ON i.indrelid = part.inhrelid
+            JOIN stellar.left_out_indexes missing ON missing.table_name = place
+            WHERE part.inhparent = place::regclass
+                AND stellar.index_body(pg_get_indexdef(i.indexrelid)) = stellar.index_body(missing.definition)
+        LOOP
+            EXECUTE format('DROP INDEX %s', unwanted.name);
+        END LOOP;
     END LOOP;
     UPDATE stellar.kept_tables SET profile = 'lean' WHERE table_name = p_table;
 END $$;
@@ -50,9 +65,9 @@ END $$;
 CREATE OR REPLACE PROCEDURE stellar.make_full()
 LANGUAGE plpgsql AS $$
 DECLARE
-    cut constant text := '^.* ON (ONLY )?\S+ USING ';
     missing stellar.left_out_indexes;
     part regclass;
+    alike record;
 BEGIN
     LOOP
         SELECT * INTO missing FROM stellar.left_out_indexes ORDER BY table_name, definition LIMIT 1;
@@ -62,15 +77,25 @@ BEGIN
             WHERE inhparent = missing.table_name::regclass AND NOT EXISTS (
                 SELECT FROM pg_index i
                 WHERE i.indrelid = inhrelid
-                    AND regexp_replace(pg_get_indexdef(i.indexrelid), cut, '')
-                    = regexp_replace(missing.definition, cut, '')
+                    AND stellar.index_body(pg_get_indexdef(i.indexrelid)) = stellar.index_body(missing.definition)
             )
             ORDER BY inhrelid LIMIT 1;
             EXIT WHEN NOT FOUND;
-            EXECUTE regexp_replace(missing.definition, cut, format('CREATE INDEX ON %s USING ', part));
+            EXECUTE format('CREATE INDEX ON %s USING %s', part, stellar.index_body(missing.definition));
             COMMIT;
         END LOOP;
-        EXECUTE replace(missing.definition, ' ON ONLY ', ' ON ');
+        -- Somebody may have made it by hand; what was made ON ONLY the table is valid for nobody.
+        SELECT i.indexrelid::regclass AS name, i.indisvalid AS is_valid INTO alike
+        FROM pg_index i
+        WHERE i.indrelid = missing.table_name::regclass
+            AND stellar.index_body(pg_get_indexdef(i.indexrelid)) = stellar.index_body(missing.definition)
+        ORDER BY i.indisvalid DESC LIMIT 1;
+        IF FOUND AND NOT alike.is_valid THEN
+            EXECUTE format('DROP INDEX %s', alike.name);
+        END IF;
+        IF alike.is_valid IS NOT TRUE THEN
+            EXECUTE replace(missing.definition, ' ON ONLY ', ' ON ');
+        END IF;
         DELETE FROM stellar.left_out_indexes
         WHERE table_name = missing.table_name AND definition = missing.definition;
         COMMIT;
@@ -88,13 +113,27 @@ BEGIN
             USING HINT = 'write CALL stellar.use_profile(''full'') or CALL stellar.use_profile(''lean'')';
     END IF;
     IF p_profile = 'full' THEN
-        CALL stellar.make_full();
+        LOOP
+            CALL stellar.make_full();
+            -- Whoever makes a table, as the others are until then, holds this lock.
+            PERFORM pg_advisory_xact_lock(6004500397190894162);
+            EXIT WHEN NOT EXISTS (SELECT FROM stellar.left_out_indexes);
+            COMMIT;
+        END LOOP;
         UPDATE stellar.kept_tables SET profile = 'full';
         DROP INDEX IF EXISTS contract_data.current_states_lean;
         ALTER TABLE contract_data.current_states RESET (fillfactor);
         RETURN;
     END IF;
     FOR place IN SELECT table_name FROM stellar.kept_tables ORDER BY table_name LOOP
+        PERFORM stellar.make_lean(place);
+        COMMIT;
+    END LOOP;
+    LOOP  -- those that were made meanwhile
+        PERFORM pg_advisory_xact_lock(6004500397190894162);
+        SELECT table_name INTO place FROM stellar.kept_tables
+        WHERE profile = 'full' ORDER BY table_name LIMIT 1;
+        EXIT WHEN NOT FOUND;
         PERFORM stellar.make_lean(place);
         COMMIT;
     END LOOP;

@@ -4,12 +4,13 @@ import { go } from "../app.js";
 import { chart } from "../charts.js";
 import { card, figure, fill, h, tr } from "../dom.js";
 import { ago, assetOf, charted, contract, count, shortened, time } from "../format.js";
-import { current, watch } from "../live.js";
+import { current, hear, watch } from "../live.js";
 import { rowKey, TRANSFER_COLUMNS, transferCells, transferTable } from "./transfers.js";
 
 const STRIP = 90; // ledgers
 const WINDOW = 60; // ledgers that the charts and lists are of
 const FEED = 15; // rows
+const PACE = 100; // ms between drawing ledgers as they are told; those that come faster wait for the next look
 const COLUMNS = "ledger_sequence,event_type,asset_type,asset_code,asset_issuer,contract_id,amount_raw";
 
 export async function view(page, _words, signal) {
@@ -55,6 +56,10 @@ export async function view(page, _words, signal) {
     busy = false;
   }
   await update(status);
+  signal.addEventListener("abort", hear((rows) => {
+    if (signal.aborted || !take(state, rows)) return;
+    drawNewest(state, parts);
+  }));
   signal.addEventListener("abort", watch(({ status: now, state: how }) => {
     if (now) update(now);
     parts.strip.classList.toggle("dim", how === "lost");
@@ -71,7 +76,8 @@ async function bring(state, status, has, signal, begun) {
   // Where little is new, all of it is asked for at once.
   const isNear = state.reach && last - state.reach < WINDOW;
   const [newest, near] = await Promise.all([asking, isNear && rowsSince(state.reach + 1, last, has, asked)]);
-  state.ledgers = [...state.ledgers, ...newest.rows.reverse()].slice(-STRIP);
+  const known = newestOf(state);
+  state.ledgers = [...state.ledgers, ...newest.rows.reverse().filter((one) => one.ledger_sequence > known)].slice(-STRIP);
   state.from = has("ledgers") ? state.ledgers.at(-WINDOW)?.ledger_sequence ?? state.ledgers[0]?.ledger_sequence ?? last : last - WINDOW + 1;
   if (!near && state.ledgers.length) begun();
   const [transfers, events, feed] = near || await rowsSince(Math.max(state.reach + 1, state.from), last, has, asked);
@@ -84,12 +90,26 @@ async function bring(state, status, has, signal, begun) {
   state.reach = last;
 }
 
-/** The ledgers since the last time, of which those asked for ahead may be all. */
+const newestOf = (state) => state.ledgers.at(-1)?.ledger_sequence ?? 0;
+
+/** Take in ledgers that follow on those that are shown; tell whether they are to be drawn. */
+function take(state, rows) {
+  const known = newestOf(state);
+  const fresh = rows.filter((one) => one.ledger_sequence > known);
+  const now = performance.now();
+  if (!state.reach || fresh[0]?.ledger_sequence !== known + 1 || now - (state.toldAt ?? -PACE) < PACE) return false;
+  state.toldAt = now;
+  state.ledgers = [...state.ledgers, ...fresh].slice(-STRIP);
+  return true;
+}
+
+/** The ledgers since the last time, of which those asked for ahead, or told of since, may be all. */
 async function newestLedgers(state, last, asked) {
   const early = await state.early;
   state.early = null;
   if (early && !state.reach) return { rows: early.rows.filter((one) => one.ledger_sequence <= last) };
-  return json("/v1/ledgers", { start: state.reach + 1, end: last, limit: STRIP, order: "desc" }, asked);
+  const start = Math.max(state.reach, newestOf(state)) + 1;
+  return start > last ? { rows: [] } : json("/v1/ledgers", { start, end: last, limit: STRIP, order: "desc" }, asked);
 }
 
 function rowsSince(start, end, has, asked) {
@@ -153,16 +173,20 @@ function drawLedgers(state, status, parts, has) {
     seconds !== null && figure("A ledger every", `${seconds.toFixed(1)} s`),
     seconds > 0 && figure("Transactions a second", (transactions / (seconds * (ledgers.length - 1))).toFixed(1)),
     newest && figure("Protocol", newest.protocol_version));
-  if (has("ledgers")) {
-    const most = drawStrip(parts.strip, ledgers);
-    parts.strip.setAttribute("aria-label", `Transactions in the last ${ledgers.length} ledgers, ${count(most)} at most`);
-    fill(parts.ends, h("span", {}, ledgers.length ? count(ledgers[0].ledger_sequence) : ""), h("span", {}, "transactions in each ledger"), h("span", {}, newest ? count(newest.ledger_sequence) : ""));
-    const recent = ledgers.slice(-WINDOW);
-    parts.rate.draw([
-      recent.map((one) => one.ledger_sequence), recent.map((one) => one.transaction_count),
-      recent.map((one) => one.transaction_count - one.successful_transaction_count),
-    ]);
-  }
+  if (has("ledgers")) drawNewest(state, parts);
+}
+
+/** Draw what the rows of ledgers alone tell. */
+function drawNewest({ ledgers }, parts) {
+  const newest = ledgers.at(-1);
+  const most = drawStrip(parts.strip, ledgers);
+  parts.strip.setAttribute("aria-label", `Transactions in the last ${ledgers.length} ledgers, ${count(most)} at most`);
+  fill(parts.ends, h("span", {}, ledgers.length ? count(ledgers[0].ledger_sequence) : ""), h("span", {}, "transactions in each ledger"), h("span", {}, newest ? count(newest.ledger_sequence) : ""));
+  const recent = ledgers.slice(-WINDOW);
+  parts.rate.draw([
+    recent.map((one) => one.ledger_sequence), recent.map((one) => one.transaction_count),
+    recent.map((one) => one.transaction_count - one.successful_transaction_count),
+  ]);
 }
 
 /** Bring the strip to these ledgers: what stands there already stays as it is. */
