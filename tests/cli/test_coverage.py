@@ -183,3 +183,13 @@ def test_a_table_that_lost_every_file_is_a_gap_and_not_an_error(stellarrow: Run,
     done = stellarrow("coverage", out, "--json")
     assert tables(done)["contract_events"]["ledgers"] == ""
     assert stellarrow("coverage", out).code == done.code
+
+
+@pytest.mark.parametrize("verb", ["coverage", "check", "compact"])
+def test_a_file_is_not_said_to_be_missing_where_a_folder_is_meant(
+    stellarrow: Run, tmp_path: Path, verb: str
+) -> None:
+    (tmp_path / "file").write_text("no table")
+    done = stellarrow(verb, tmp_path / "file")
+    assert done.code == 1
+    assert f"{tmp_path}/file is a file: name the folder that extract wrote to" in done.err

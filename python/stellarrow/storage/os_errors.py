@@ -35,7 +35,8 @@ def unreadable(path: Path, error: OSError) -> SourceError:
     """Return the error of a file or folder that a source cannot read."""
     if is_passing(error):
         return SourceUnavailable(f"{path} cannot be read now ({reason(error)}): try again later")
-    return SourceError(f"{path} cannot be read ({reason(error)}): check its permissions")
+    what = "check its permissions" if error.errno in (errno.EACCES, errno.EPERM) else "choose another"
+    return SourceError(f"{path} cannot be read ({reason(error)}): {what}")
 
 
 def remedy(error: OSError, other: str = "choose another place") -> str:

@@ -84,7 +84,8 @@ def open_existing(text: str) -> FileStore:
     if "://" not in place.location:
         refuse_other_sinks(local_path(place.location))
     if "://" not in place.location and not local_path(place.location).is_dir():
-        raise SinkUnavailable(f"{place.location} does not exist: name the folder that extract wrote to")
+        what = "is a file" if local_path(place.location).exists() else "does not exist"
+        raise SinkUnavailable(f"{place.location} {what}: name the folder that extract wrote to")
     return place.open()
 
 
