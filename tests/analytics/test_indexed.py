@@ -14,6 +14,7 @@ import stellarrow as sa
 from stellarrow.analysis.reads.conditions import Conditions
 from stellarrow.analysis.reads.hot import Hot
 from stellarrow.analysis.reads.indexes import Indexes
+from stellarrow.analysis.reads.matching import Looked
 from stellarrow.analysis.reads.paging import page, whole
 from stellarrow.analysis.reads.reading import Question, Tables
 from stellarrow.analysis.reads.stored import Stored
@@ -21,6 +22,7 @@ from stellarrow.sinks.files import pieces, proof, runs
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.indexing import reindex
 from stellarrow.sinks.files.proof import held_files
+from stellarrow.storage.local_files import LocalFiles
 
 TABLE = "token_transfers"
 PLACES = ("ledger_sequence", "event_index")
@@ -141,6 +143,43 @@ def test_what_the_indexes_rule_out_is_not_opened(out: Path, monkeypatch: pytest.
     paths.clear()
     assert answer(tables, accounts=("never",), limit=10) == []
     assert paths == []
+
+
+def test_an_answer_over_many_files_lists_no_folder_again(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, listed = opened(out), list[str]()
+    listing = LocalFiles.list
+
+    def noting(store: LocalFiles, folder: str, **how: Any) -> Any:
+        listed.append(folder)
+        return listing(store, folder, **how)
+
+    monkeypatch.setattr(LocalFiles, "list", noting)
+    assert answer(tables)
+    assert answer(tables, descending=True, limit=20)
+    assert answer(tables, accounts=("never",)) == []
+    assert listed == []
+
+
+def test_of_files_without_an_index_all_columns_are_read_only_where_a_row_is_meant(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for path in wrong_indexes(out):
+        path.unlink()
+    read: list[list[int]] = []
+    of_groups = Looked._of_groups
+
+    def noting(looked: Looked, whole: Any, wanted: Any) -> Any:
+        read.append([*wanted])
+        return of_groups(looked, whole, wanted)
+
+    monkeypatch.setattr(Looked, "_of_groups", noting)
+    assert answer(opened(out), accounts=("never",)) == []
+    assert read
+    assert not any(read)
+    read.clear()
+    lists, expected = next(one for one in asked(out) if len(one[1]) == 1)
+    assert answer(opened(out), **lists) == expected
+    assert sum(map(len, read)) == 1
 
 
 def test_indexes_are_let_go_of_when_they_are_many_or_their_files_gone(out: Path) -> None:

@@ -10,9 +10,11 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 
 from stellarrow.sinks.files.dataset import verifying
 from stellarrow.sinks.files.formats.parquet import run_groups
+from stellarrow.sinks.files.group_index import Probe, sections_of
 
 _BATCH: Final = 1 << 15  # rows
 # Of a run of which so much is read for a page, all is decoded and kept: the next asks for another account.
@@ -26,14 +28,15 @@ Keep = Callable[[int, Callable[[], Batches]], Sequence[pa.RecordBatch]]
 class Looked:
     """What is looked for in a file: rows of which an expression is true, these columns of them.
 
-    `groups` are the row groups that may hold such; None leaves that to their statistics. `keep` returns the
-    rows of a run by its number, those it kept or decoded now: of a page only.
+    `groups` are the row groups that may hold such; where None tells nothing, the columns of `probe` are read
+    first. `keep` returns the rows of a run by its number, those it kept or decoded now: of a page only.
     """
 
     schema: pa.Schema
     columns: Sequence[str]
     expression: pc.Expression
     groups: Sequence[int] | None = None
+    probe: Probe = ()
     descending: bool = False
     keep: Keep | None = None
 
@@ -43,6 +46,8 @@ class Looked:
         due = {group.id for group in whole.subset(self.expression, schema=self.schema).row_groups}
         if self.groups is not None:
             due &= set(self.groups)
+        elif self.probe:
+            due &= {group for group in due if self._may_have(file, whole.metadata, group)}
         runs = [*enumerate(run_groups(whole.metadata))]
         for number, run in reversed(runs) if self.descending else runs:
             wanted = [group for group in run if group in due]
@@ -52,6 +57,22 @@ class Looked:
                 found = self._of_groups(whole, wanted)
             if batches := [rows for rows in found if rows.num_rows]:
                 yield pa.concat_batches(batches) if len(batches) > 1 else batches[0]
+
+    def _may_have(self, file: pa.NativeFile, metadata: pq.FileMetaData, group: int) -> bool:
+        """Tell whether a row group has what is looked for, by the few columns that say so."""
+        sections, there = sections_of(self.schema), metadata.schema.to_arrow_schema().names
+        asked = {section for term in self.probe for wanted in term for section, _ in wanted}
+        names = [name for section in asked for name in sections.get(section, ()) if name in there]
+        held = pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True)
+        rows = held.read_row_group(group, names, use_threads=False)
+
+        def has(section: str, text: str) -> bool:
+            if section not in sections:
+                return True  # nothing tells
+            columns = [rows[name] for name in sections[section] if name in there]
+            return any(pc.index(column, text).as_py() >= 0 for column in columns)
+
+        return all(any(all(has(*one) for one in wanted) for wanted in term) for term in self.probe)
 
     def _of_groups(self, whole: ds.ParquetFileFragment, wanted: Sequence[int]) -> Batches:
         if wanted:

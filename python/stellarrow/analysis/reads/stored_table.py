@@ -18,7 +18,6 @@ from stellarrow.analysis.reads.matching import Batches, Looked
 from stellarrow.analysis.reads.order import LEDGER, blocks, in_order, key_of, sliced, turned
 from stellarrow.analysis.reads.refusals import still_there
 from stellarrow.core.rows import chosen_columns
-from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.departed import Departed
 from stellarrow.sinks.files.departures import Departures, KnownRecords
@@ -27,7 +26,6 @@ from stellarrow.sinks.files.layout import trusted
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile
 from stellarrow.sinks.files.pieces import pieces
-from stellarrow.sinks.files.proof import held_files
 from stellarrow.sinks.files.reading import rows_of, runs_of, runs_within
 from stellarrow.storage.files import Found
 
@@ -230,8 +228,6 @@ class StoredTable:
         expression = conditions.expression
         if expression is None:
             return
-        if self._is_ruled_out(part, conditions):
-            return
         due_of: dict[str, tuple[KeptFile, list[int] | None]] = {}
 
         def is_asked(held: LedgerRange, kept: KeptFile) -> bool:
@@ -250,22 +246,12 @@ class StoredTable:
                 columns=columns,
                 expression=within & expression,
                 groups=groups,
+                probe=conditions.probe,
                 descending=descending,
                 keep=partial(self._run, part, kept.sha256) if is_page and kept.sha256 else None,
             )
             with readable(self.listing.store, path):
                 yield from looked.within(file)
-
-    def _is_ruled_out(self, part: LedgerRange, conditions: Compiled) -> bool:
-        """Tell from the entry and the index alone whether none of a part's rows is meant."""
-        held = self._held(part)
-        if not conditions.probe or held is None:
-            return False
-        try:
-            files = held_files(self.listing, held)
-        except SinkError:
-            return False  # merged just now, or damaged: who opens it finds out
-        return all(self.indexes.groups(self.listing, held, kept, conditions.probe) == [] for kept in files)
 
     def _run(
         self, part: LedgerRange, sha256: str, number: int, decode: Callable[[], Batches]
