@@ -28,7 +28,7 @@ use gathered::{PyGathered, PyGatherer, PyOrder, text_size};
 use handover::py_stream;
 use options::Options;
 use runs::PyRun;
-use streams::{Splitter, Synth, write};
+use streams::{Splitter, Synth, cut, write};
 use text::{TextFilters, csv_text, json_text, may_hold};
 use typed::{PyKnowledge, TypedPlan};
 
@@ -139,7 +139,7 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
-        Synth, TextFilters, TypedPlan, crc32, csv_text, event_words, framing, json_text, keys,
+        Synth, TextFilters, TypedPlan, crc32, csv_text, cut, event_words, framing, json_text, keys,
         may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json,
         spec_status, tables, text_size, unescape, write,
     };
