@@ -36,6 +36,7 @@ __all__ = [
     "spec_status",
     "stream",
     "tables",
+    "text_size",
     "unescape",
 ]
 
