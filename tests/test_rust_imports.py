@@ -35,7 +35,7 @@ FLOORS = {
         ("analytics",),
     ),
     "runs": (
-        ("bits", "chunks", "column", "order"),
+        ("bits", "chunks", "column", "order", "sizes"),
         ("distinct",),
         ("codes", "fixed", "lists", "loose", "texts"),
         ("kinds",),

@@ -42,6 +42,7 @@ from .pipeline.loop import Progress, Report
 from .protocols import (
     Aged,
     Checked,
+    Coding,
     Compacting,
     Configured,
     Counted,
@@ -81,6 +82,7 @@ __all__ = [
     "BackfillReport",
     "ChainBroken",
     "Checked",
+    "Coding",
     "Compacting",
     "ConfigError",
     "Configured",

@@ -20,6 +20,7 @@ __all__ = [
     "__version__",
     "crc32",
     "csv_text",
+    "cut",
     "decode",
     "describe",
     "event_words",
@@ -77,6 +78,7 @@ class Options:
         decoded: bool = False,
         transfers: str = "derive",
         verify_chain: bool = True,
+        dictionaries: bool = False,
     ) -> Options: ...
 
 @final
@@ -108,6 +110,13 @@ def decode(
 
 def sequences(data: Any, framing: str = "auto") -> list[int]:
     """Return the sequence of each ledger in the data, in the order they lie there, without decoding them."""
+
+def cut(data: Any, framing: str = "auto") -> tuple[Any | None, str, list[tuple[int, int, int]]]:
+    """Return where ledgers lie, none copied.
+
+    That is what they lie in, with the buffer protocol, None where it is the data itself, its framing, and each
+    ledger's sequence, begin and end there.
+    """
 
 def framing(data: Any) -> str:
     """Return the framing found in the data, such as "batch" or "record-marked"."""
@@ -157,6 +166,9 @@ def csv_text(batch: Any) -> Text | None:
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
 
+def text_size(batch: Any) -> int:
+    """Return how many bytes of text and binary values rows hold; of dictionaries as many as plain ones would."""
+
 @final
 class Gatherer:
     """Takes batches in, whose rows are put in another order; columns of dictionaries take plain texts, too."""
@@ -192,8 +204,8 @@ class TextFilters:
 class Splitter:
     """Cut a stream of stored bytes into pieces of whole ledgers without holding more than one piece: feed, then finish."""
     def __new__(cls, framing: str = "auto", piece_bytes: int = 33554432) -> Splitter: ...
-    def feed(self, data: bytes) -> list[bytes]: ...
-    def finish(self) -> list[bytes]: ...
+    def feed(self, data: bytes) -> list[Any]: ...  # each with the buffer protocol
+    def finish(self) -> list[Any]: ...
     framing: str  # of the pieces
 
 @final

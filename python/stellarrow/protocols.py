@@ -84,6 +84,15 @@ class Sink(Protocol):
         """Let go of everything; what was not committed may be lost, never half kept. Twice is harmless."""
 
 
+@runtime_checkable
+class Coding(Protocol):
+    """A sink that may take texts that repeat as dictionaries."""
+
+    @property
+    def takes_dictionaries(self) -> bool:
+        """Whether it does; any other sink gets plain texts."""
+
+
 @dataclass(frozen=True, slots=True)
 class Health:
     """What a sink found of its place: `message` says what, and where it is not well also what to do."""

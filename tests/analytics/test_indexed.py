@@ -22,6 +22,7 @@ from stellarrow.sinks.files import pieces, proof, runs
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.indexing import reindex
 from stellarrow.sinks.files.proof import held_files
+from stellarrow.storage.local_files import LocalFiles
 
 TABLE = "token_transfers"
 PLACES = ("ledger_sequence", "event_index")
@@ -142,6 +143,21 @@ def test_what_the_indexes_rule_out_is_not_opened(out: Path, monkeypatch: pytest.
     paths.clear()
     assert answer(tables, accounts=("never",), limit=10) == []
     assert paths == []
+
+
+def test_an_answer_over_many_files_lists_no_folder_again(out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, listed = opened(out), list[str]()
+    listing = LocalFiles.list
+
+    def noting(store: LocalFiles, folder: str, **how: Any) -> Any:
+        listed.append(folder)
+        return listing(store, folder, **how)
+
+    monkeypatch.setattr(LocalFiles, "list", noting)
+    assert answer(tables)
+    assert answer(tables, descending=True, limit=20)
+    assert answer(tables, accounts=("never",)) == []
+    assert listed == []
 
 
 def test_of_files_without_an_index_all_columns_are_read_only_where_a_row_is_meant(

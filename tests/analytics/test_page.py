@@ -259,6 +259,24 @@ def test_new_ledgers_appear_by_themselves(
         assert "\nledgers_received_total 30.0\n" in received
 
 
+def test_a_ledger_is_drawn_from_the_event_that_tells_of_it(
+    browser: Browser, serve: Serve, tmp_path: Path
+) -> None:
+    growing = tmp_path / "lake"
+    made = list(islice(synthetic(20, first=100, ledger_bytes=20_000), 21))
+    write_lake(growing, iter(made[:20]), first=100, network=Network.of("synthetic"))
+    served = serve(source=str(growing), network="synthetic")
+    served.wait_for(119)
+    with browser.tab(served.url) as tab:
+        with tab.page.expect_response(lambda answer: "/v1/stream/ledgers" in answer.url):
+            tab.open("/")
+        tab.page.route(
+            re.compile("/v1/(status|ledgers)"), lambda _: None
+        )  # none of these is answered any more
+        write_lake(growing, iter(made[20:]), first=120, network=Network.of("synthetic"))
+        tab.page.locator('.strip span[data-ledger="120"]').wait_for()
+
+
 def test_an_open_page_says_that_the_service_is_away_and_goes_on_when_it_is_back(
     browser: Browser, serve: Serve, lake: Path
 ) -> None:

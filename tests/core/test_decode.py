@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from stellarrow.core.framing import frame, framing, sequences, split
+from stellarrow.core.framing import frame, framing, opened, sequences, split
 from stellarrow.core.projection import Batches
 
 ISSUER = "GBRPYHIL2CI3FNQ4BXLFMNDLFJUNPU2HY3ZMFSHONUCEOASW7QC7OX2H"
@@ -166,6 +166,31 @@ def test_a_split_stream_loses_nothing(ledgers: tuple[bytes, ...], kind: str, lev
     pieces = list(split(blocks, piece_bytes=20_000))
     assert len(pieces) > 1
     assert [one for piece, kind in pieces for one in sequences(piece, kind)] == list(range(100, 140))
+
+
+@pytest.mark.parametrize("kind", ["batch", "record-marked", "base64-lines"])
+@pytest.mark.parametrize("level", [None, 1])
+def test_ledgers_lie_in_their_opened_chunk_where_they_are_decoded_from(
+    ledgers: tuple[bytes, ...], kind: str, level: int | None
+) -> None:
+    framed = frame(ledgers, kind, compression_level=level)
+    chunk, held = opened(sa.LedgerChunk(framed, "auto", 103, 112, "here"))
+    assert [*map(bytes, held)] == [*ledgers[3:13]]
+    whole = pa.py_buffer(chunk.data)
+    assert all(whole.address <= one.address < whole.address + whole.size for one in map(pa.py_buffer, held))
+    assert sequences(chunk.data, chunk.framing) == list(range(100, 140))
+
+
+def test_a_single_ledger_that_is_compressed_is_opened(ledgers: tuple[bytes, ...]) -> None:
+    data = frame(ledgers[:1], "single", compression_level=1)
+    chunk, held = opened(sa.LedgerChunk(data, "single", 100, 100, "here"))
+    assert [bytes(chunk.data), *map(bytes, held)] == [ledgers[0]] * 2
+
+
+def test_a_chunk_that_is_broken_is_a_decode_error_that_names_the_place(ledgers: tuple[bytes, ...]) -> None:
+    data = frame(ledgers, "batch", compression_level=1)[:-20]
+    with pytest.raises(sa.DecodeError, match=r"^here: "):
+        opened(sa.LedgerChunk(data, "auto", 100, 139, "here"))
 
 
 def test_a_cut_stream_is_a_decode_error_that_names_the_place(stream: bytes) -> None:

@@ -27,8 +27,14 @@ class Given:
 
 processor = Processor(Given, Options(state_dir=Path(sys.argv[1])))
 processor.start(100, 104)
-for table in ("contract_data", "contract_events", "token_transfers"):
-    asked = parse(b'{"table": "%s"}' % table.encode())
+for asked in (
+    b'{"table": "contract_data"}',
+    b'{"table": "contract_data", "version": "1.0"}',
+    b'{"table": "contract_events"}',
+    b'{"table": "contract_events", "event_names": ["transfer"]}',
+    b'{"table": "token_transfers", "enriched": true}',
+):
+    asked = parse(asked)
     stream = of_sessions(processor, asked, cancelled=lambda: False)
     assert sum(sent.rows.num_rows for sent, _ in stream)
 processor.close()

@@ -21,6 +21,7 @@ class SharedSinkContract(LastingContract):
 
     longest = 0.25  # seconds within which a writer is killed
     stride = 1  # of the steps before which it is killed
+    span = 3  # ledgers of a commit, where two processes bring the same 39
 
     def move(self, name: str) -> None:
         """Let what follows go to another place, empty so far."""
@@ -61,7 +62,7 @@ class SharedSinkContract(LastingContract):
         self.assert_holds("100:116")
 
     def test_two_processes_at_once_leave_each_row_once(self, forks: subprocess.Popen[str]) -> None:
-        ranges = tuple((ledger, ledger + 2) for ledger in range(100, 139, 3))
+        ranges = tuple((ledger, ledger + self.span - 1) for ledger in range(100, 139, self.span))
         openings = [self.opening()] * 2
         assert self.in_another_process(forks, ranges, openings=openings, commit_each=True) == 0
         self.assert_holds("100:138")

@@ -55,6 +55,13 @@ def test_a_range_arrives_whole(service: RawLedgersFlight, connect: Connect) -> N
     assert service.asked == [103]
 
 
+def test_a_ledger_lies_where_it_was_received(connect: Connect, ledgers: tuple[bytes, ...]) -> None:
+    chunks = list(connect().read(sa.LedgerRange(103, 131)))
+    assert [bytes(chunk.data) for chunk in chunks] == [*ledgers[3:32]]
+    assert not any(pa.py_buffer(chunk.data).is_mutable for chunk in chunks)  # or each decoding copied it
+    assert {type(chunk.data) for chunk in chunks} == {pa.Buffer}
+
+
 @pytest.mark.parametrize("fault", ["break", "end", "internal"])
 def test_a_broken_stream_goes_on_after_the_last_good_ledger(
     service: RawLedgersFlight, connect: Connect, fault: str

@@ -1,5 +1,6 @@
 //! Ledgers in, record batches out: framing, integrity, walk and tables put together.
 
+mod cutting;
 mod faults;
 mod room;
 pub mod typed;
@@ -20,6 +21,7 @@ pub use crate::tables::Rows;
 use crate::tables::{Settings, Table, Tables, Transfers};
 use crate::xdr::layout::LedgerCloseMeta;
 use crate::xdr::{between, skip};
+pub use cutting::{Cut, cut, sequences};
 use faults::{fault, misplaced, refused, trailing};
 use room::Learned;
 
@@ -52,6 +54,7 @@ impl Request {
                 diagnostics: false,
                 decoded: false,
                 transfers: Transfers::Derive,
+                dictionaries: false,
             },
             passphrase: passphrase.to_owned(),
             framing: None,
@@ -94,6 +97,12 @@ impl Request {
     /// Make the columns too that are made only on request, such as values in JSON.
     pub fn decoded(mut self, decoded: bool) -> Self {
         self.settings.decoded = decoded;
+        self
+    }
+
+    /// Hand texts that repeat over as dictionaries, each text once.
+    pub fn dictionaries(mut self, dictionaries: bool) -> Self {
+        self.settings.dictionaries = dictionaries;
         self
     }
 
@@ -149,22 +158,6 @@ pub fn decode(data: &[u8], request: &Request) -> Result<(Vec<RecordBatch>, Optio
     let mut decoder = Decoder::new(request)?;
     decoder.push(data)?;
     decoder.finish()
-}
-
-/// The sequence number of each ledger in the data, in the order they lie there.
-pub fn sequences(data: &[u8], framing: Option<Framing>) -> Result<Vec<u32>> {
-    let opened = frame::open(data, framing)?;
-    let mut frames = opened.frames();
-    let mut sequences = Vec::new();
-    while let Some(frame) = frames.advance()? {
-        let (ledger, _) = header::read(frame.bytes).ok_or_else(|| fault(None, &frame))?;
-        sequences.push(ledger.sequence);
-        if !frame.exact {
-            let rest = skip::<LedgerCloseMeta>(frame.bytes);
-            frames.consumed(rest.ok_or_else(|| fault(Some(ledger.sequence), &frame))?);
-        }
-    }
-    Ok(sequences)
 }
 
 impl<'r> Decoder<'r> {

@@ -23,6 +23,12 @@ impl Word {
         self.length
     }
 
+    /// The word.
+    #[inline(always)]
+    pub fn text(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
     /// The word and its padding.
     #[inline(always)]
     pub const fn padded(&self) -> &[u8; Word::MAX] {

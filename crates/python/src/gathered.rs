@@ -8,12 +8,18 @@ use arrow_schema::ArrowError;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3_arrow::{PyRecordBatch, PySchema};
-use stellarrow_runs::{Gathered, Gatherer, Order};
+use stellarrow_runs::{self as runs, Gathered, Gatherer, Order};
 
 use crate::convert::batch_of;
 
 fn refused(error: ArrowError) -> PyErr {
     PyValueError::new_err(error.to_string())
+}
+
+#[pyfunction]
+pub fn text_size(py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<usize> {
+    let batch = batch_of(batch)?;
+    Ok(py.detach(|| runs::text_size(&batch)))
 }
 
 /// Takes batches in; see `_core.pyi`.

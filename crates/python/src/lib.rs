@@ -24,11 +24,11 @@ use stellarrow_core::values::{describe, escape};
 
 use convert::{CoreError, Data, refused};
 use figures::Figures;
-use gathered::{PyGathered, PyGatherer, PyOrder};
+use gathered::{PyGathered, PyGatherer, PyOrder, text_size};
 use handover::py_stream;
 use options::Options;
 use runs::PyRun;
-use streams::{Splitter, Synth, write};
+use streams::{Splitter, Synth, cut, write};
 use text::{TextFilters, csv_text, json_text, may_hold};
 use typed::{PyKnowledge, TypedPlan};
 
@@ -139,9 +139,9 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
-        Synth, TextFilters, TypedPlan, crc32, csv_text, event_words, framing, json_text, keys,
+        Synth, TextFilters, TypedPlan, crc32, csv_text, cut, event_words, framing, json_text, keys,
         may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json,
-        spec_status, tables, unescape, write,
+        spec_status, tables, text_size, unescape, write,
     };
 
     #[pymodule_init]

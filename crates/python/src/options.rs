@@ -18,7 +18,8 @@ impl Options {
     #[pyo3(signature = (tables, *, passphrase,
         contract_ids = vec![], asset_codes = vec![], asset_issuers = vec![], event_names = vec![],
         event_types = vec![], accounts = vec![], include_deleted = true, diagnostics = false,
-        decoded = false, transfers = "derive", verify_chain = true))]
+        decoded = false, transfers = "derive", verify_chain = true,
+        dictionaries = false))]
     #[allow(clippy::too_many_arguments)] // keywords of one Python call
     fn new(
         tables: Vec<String>,
@@ -34,6 +35,7 @@ impl Options {
         decoded: bool,
         transfers: &str,
         verify_chain: bool,
+        dictionaries: bool,
     ) -> PyResult<Self> {
         let exclude_deleted = !include_deleted;
         let wanted = Wanted {
@@ -52,7 +54,8 @@ impl Options {
                 .diagnostics(diagnostics)
                 .decoded(decoded)
                 .transfers(Transfers::parse(transfers)?)
-                .verify_chain(verify_chain))
+                .verify_chain(verify_chain)
+                .dictionaries(dictionaries))
         };
         request().map(Self).map_err(|error| refused(&error))
     }

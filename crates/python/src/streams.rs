@@ -1,7 +1,10 @@
 //! Streams of ledgers: cut into pieces, put into framings, made up.
 
+use arrow_buffer::Buffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3_arrow::buffer::PyArrowBuffer;
+use stellarrow_core::decode;
 use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::synth::{self, Recipe};
 
@@ -11,8 +14,8 @@ use crate::convert::{CoreError, Data, refused};
 #[pyclass]
 pub struct Splitter(frame::Splitter);
 
-fn pieces(py: Python<'_>, pieces: Vec<Vec<u8>>) -> Vec<Bound<'_, PyBytes>> {
-    pieces.iter().map(|piece| PyBytes::new(py, piece)).collect()
+fn pieces(pieces: Vec<Vec<u8>>) -> Vec<PyArrowBuffer> {
+    pieces.into_iter().map(|piece| PyArrowBuffer::new(Buffer::from_vec(piece))).collect()
 }
 
 #[pymethods]
@@ -24,15 +27,13 @@ impl Splitter {
         Ok(Self(frame::Splitter::new(framing, piece_bytes)))
     }
 
-    fn feed<'py>(&mut self, py: Python<'py>, data: Data<'_>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+    fn feed(&mut self, py: Python<'_>, data: Data<'_>) -> PyResult<Vec<PyArrowBuffer>> {
         let data = data.as_slice();
-        let cut = py.detach(|| self.0.feed(data)).map_err(|error| refused(&error))?;
-        Ok(pieces(py, cut))
+        py.detach(|| self.0.feed(data)).map(pieces).map_err(|error| refused(&error))
     }
 
-    fn finish<'py>(&mut self, py: Python<'py>) -> PyResult<Vec<Bound<'py, PyBytes>>> {
-        let cut = py.detach(|| self.0.finish()).map_err(|error| refused(&error))?;
-        Ok(pieces(py, cut))
+    fn finish(&mut self, py: Python<'_>) -> PyResult<Vec<PyArrowBuffer>> {
+        py.detach(|| self.0.finish()).map(pieces).map_err(|error| refused(&error))
     }
 
     /// The framing of the pieces.
@@ -40,6 +41,21 @@ impl Splitter {
     fn framing(&self) -> &'static str {
         Framing::RecordMarked.name()
     }
+}
+
+/// What ledgers lie in where that is not the data, its framing, and each ledger's sequence, begin and end there.
+type Places = (Option<PyArrowBuffer>, &'static str, Vec<(u32, usize, usize)>);
+
+/// Find each ledger in the data, decompressed where need be; see `_core.pyi`.
+#[pyfunction]
+#[pyo3(signature = (data, framing = "auto"))]
+pub fn cut(py: Python<'_>, data: Data<'_>, framing: &str) -> PyResult<Places> {
+    let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
+    let data = data.as_slice();
+    let cut = py.detach(|| decode::cut(data, framing)).map_err(|error| refused(&error))?;
+    let bytes = cut.bytes.map(|bytes| PyArrowBuffer::new(Buffer::from_vec(bytes)));
+    let places = cut.ledgers.into_iter().map(|(ledger, place)| (ledger, place.start, place.end));
+    Ok((bytes, cut.framing.name(), places.collect()))
 }
 
 /// An endless run of synthetic ledgers; see `_core.pyi`.
@@ -79,11 +95,11 @@ impl Synth {
 #[pyo3(name = "frame", signature = (ledgers, framing, compression_level = None))]
 pub fn write<'py>(
     py: Python<'py>,
-    ledgers: Vec<Bound<'py, PyBytes>>,
+    ledgers: Vec<Data<'py>>,
     framing: &str,
     compression_level: Option<i32>,
 ) -> PyResult<Bound<'py, PyBytes>> {
-    let ledgers: Vec<&[u8]> = ledgers.iter().map(|ledger| ledger.as_bytes()).collect();
+    let ledgers: Vec<&[u8]> = ledgers.iter().map(Data::as_slice).collect();
     let write = || {
         let framing = Framing::parse(framing)?.unwrap_or(Framing::RecordMarked);
         let framed = frame::write(&ledgers, framing)?;

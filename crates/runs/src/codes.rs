@@ -39,20 +39,23 @@ impl Codes {
         let texts: &StringArray =
             values.values().as_string_opt().ok_or_else(|| mismatched(values))?;
         let mut codes = vec![NONE; texts.len()];
-        for key in values.keys() {
-            let place = key.and_then(|key| usize::try_from(key).ok()).unwrap_or(usize::MAX);
+        let keys = values.keys();
+        let mut rows = Vec::with_capacity(keys.len());
+        for (row, &key) in keys.values().iter().enumerate() {
+            let place = usize::try_from(key).unwrap_or(usize::MAX);
             let code = match codes.get_mut(place) {
-                Some(code) => {
+                Some(code) if keys.is_valid(row) => {
                     if *code == NONE && texts.is_valid(place) {
                         *code = self.texts.number(texts.value(place).as_bytes())?;
                     }
                     *code
                 }
-                None => NONE,
+                _ => NONE,
             };
             self.is_missing |= code == NONE;
-            self.rows.push(code);
+            rows.push(code);
         }
+        self.rows.extend(&rows);
         Ok(())
     }
 

@@ -12,7 +12,9 @@ pub mod kinds;
 pub mod lists;
 pub mod loose;
 pub mod order;
+pub mod sizes;
 pub mod texts;
 
 pub use gatherer::{Gathered, Gatherer};
 pub use order::Order;
+pub use sizes::text_size;

@@ -9,6 +9,11 @@ use crate::moments::Moments;
 use crate::numbers::Numbers;
 use crate::texts::Texts;
 
+/// Bytes of a text's quotes, of most numbers, and of a time.
+const QUOTES: usize = 2;
+const NUMBER: usize = 12;
+const MOMENT: usize = 22;
+
 /// A column's values.
 pub enum Cells<'a> {
     /// Texts.
@@ -46,12 +51,37 @@ impl<'a> Cells<'a> {
         }
     }
 
+    /// Whether a row's value is that of another; lists are not compared.
+    pub fn is_same(&self, row: usize, other: usize) -> bool {
+        match self {
+            Self::Text(held) => held.is_same(row, other),
+            Self::Coded(keys, _) => keys.value(row) == keys.value(other),
+            Self::Texts(..) => false,
+            Self::Truth(held) => held.value(row) == held.value(other),
+            Self::Number(held) => held.is_same(row, other),
+            Self::Moment(held) => held.is_same(row, other),
+        }
+    }
+
+    /// What so many rows take, more or less, without what stands before each.
+    pub fn size(&self, rows: usize) -> usize {
+        match self {
+            Self::Text(texts) => texts.bytes() + QUOTES * rows,
+            Self::Coded(_, texts) => (texts.bytes() / texts.len().max(1) + QUOTES) * rows,
+            Self::Texts(_, texts) => texts.bytes() + 2 * QUOTES * (texts.len() + rows),
+            Self::Truth(_) | Self::Number(_) => NUMBER * rows,
+            Self::Moment(_) => MOMENT * rows,
+        }
+    }
+
     /// Append a row's value as JSON.
     pub fn json(&self, row: usize, out: &mut Vec<u8>) {
         match self {
             Self::Text(held) => held.json(row, out),
             Self::Coded(keys, texts) => texts.json(number(keys, row), out),
-            Self::Texts(lists, texts) => list(lists, texts, row, out),
+            Self::Texts(lists, texts) => {
+                list(places(lists, row), [b"[", b"]"], out, |at, out| texts.json(at, out));
+            }
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) if held.is_long() => quoted(out, |out| held.write(row, out)),
             Self::Number(held) => held.write(row, out),
@@ -64,7 +94,11 @@ impl<'a> Cells<'a> {
         match self {
             Self::Text(held) => held.csv(row, out),
             Self::Coded(keys, texts) => texts.csv(number(keys, row), out),
-            Self::Texts(lists, texts) => csv_list(lists, texts, row, out),
+            // Within quotes, its own are doubled.
+            Self::Texts(lists, texts) => {
+                let write = |at, out: &mut Vec<u8>| texts.json_in_csv(at, out);
+                list(places(lists, row), [b"\"[", b"]\""], out, write);
+            }
             Self::Truth(held) => truth(held.value(row), out),
             Self::Number(held) => held.write(row, out),
             Self::Moment(held) => quoted(out, |out| held.write(row, out)),
@@ -93,25 +127,19 @@ fn places(lists: &ListArray, row: usize) -> std::ops::Range<usize> {
     place(row)..place(row + 1)
 }
 
-fn list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
-    out.push(b'[');
-    for (number, at) in places(lists, row).enumerate() {
+/// A list between brackets, each of its texts written by its place.
+fn list(
+    places: std::ops::Range<usize>,
+    [open, close]: [&[u8]; 2],
+    out: &mut Vec<u8>,
+    write: impl Fn(usize, &mut Vec<u8>),
+) {
+    out.extend_from_slice(open);
+    for (number, at) in places.enumerate() {
         if number > 0 {
             out.push(b',');
         }
-        texts.json(at, out);
+        write(at, out);
     }
-    out.push(b']');
-}
-
-/// A list as JSON within quotes, its own quotes doubled.
-fn csv_list(lists: &ListArray, texts: &Texts<'_>, row: usize, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"[");
-    for (number, at) in places(lists, row).enumerate() {
-        if number > 0 {
-            out.push(b',');
-        }
-        texts.json_in_csv(at, out);
-    }
-    out.extend_from_slice(b"]\"");
+    out.extend_from_slice(close);
 }

@@ -42,6 +42,11 @@ impl<'a> Moments<'a> {
         all.then(|| Self { values, a_second, last: RefCell::new((0, text(0))) })
     }
 
+    /// Whether a row has the same as another.
+    pub fn is_same(&self, row: usize, other: usize) -> bool {
+        self.values.get(row) == self.values.get(other)
+    }
+
     /// Append a row's time.
     pub fn write(&self, row: usize, out: &mut Vec<u8>) {
         let second = self.values.get(row).copied().unwrap_or_default() / self.a_second;

@@ -55,6 +55,11 @@ impl<'a> Numbers<'a> {
         matches!(self, Self::I64(_) | Self::U64(_) | Self::Decimal(_))
     }
 
+    /// Whether a row has the same as another.
+    pub fn is_same(&self, row: usize, other: usize) -> bool {
+        self.value(row) == self.value(other)
+    }
+
     fn value(&self, row: usize) -> i128 {
         match self {
             Self::I8(held) => held.value(row).into(),
@@ -86,16 +91,27 @@ fn digits(value: u128, out: &mut Vec<u8>) {
     }
 }
 
+/// Two digits each.
+const PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[b'0'; 2]; 100];
+    let (mut left, mut number) = (pairs.as_mut_slice(), 0);
+    while let Some((pair, rest)) = left.split_first_mut() {
+        *pair = [b'0' + number / 10, b'0' + number % 10];
+        (left, number) = (rest, number + 1);
+    }
+    pairs
+};
+
 fn short(mut value: u64, out: &mut Vec<u8>) {
-    let mut held = [0u8; DIGITS];
-    let mut start = DIGITS;
-    for (place, digit) in held.iter_mut().enumerate().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-        start = place;
+    let mut held = [[0u8; 2]; DIGITS / 2];
+    let mut start = 0;
+    for (place, pair) in held.iter_mut().enumerate().rev() {
+        *pair = PAIRS.get((value % 100) as usize).copied().unwrap_or_default();
+        start = 2 * place + usize::from(value < 10);
+        value /= 100;
         if value == 0 {
             break;
         }
     }
-    out.extend_from_slice(held.split_at(start).1);
+    out.extend_from_slice(held.as_flattened().get(start..).unwrap_or_default());
 }

@@ -11,6 +11,8 @@ const BLOCK: usize = 4_096;
 /// Texts, and what they hold.
 pub struct Texts<'a> {
     held: &'a StringArray,
+    /// All of them, one behind the other.
+    used: &'a [u8],
     /// Whether one of them has what JSON escapes, quotes among that.
     is_escaped: bool,
 }
@@ -22,7 +24,7 @@ impl<'a> Texts<'a> {
         let place = |end: Option<&i32>| end.and_then(|&one| usize::try_from(one).ok()).unwrap_or(0);
         let used = place(offsets.first())..place(offsets.last());
         let used = held.value_data().get(used).unwrap_or_default();
-        Self { held, is_escaped: used.chunks(BLOCK).any(has_escaped) }
+        Self { held, used, is_escaped: used.chunks(BLOCK).any(has_escaped) }
     }
 
     /// Append a text as JSON's string.
@@ -54,11 +56,27 @@ impl<'a> Texts<'a> {
         }
     }
 
+    /// Whether a row has the same as another.
+    pub fn is_same(&self, row: usize, other: usize) -> bool {
+        self.text(row) == self.text(other)
+    }
+
+    /// Bytes of all texts.
+    pub fn bytes(&self) -> usize {
+        self.used.len()
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.held.len()
+    }
+
     /// A text by its place; what a dictionary's number leads past is none.
     fn text(&self, row: usize) -> &str {
         if row < self.held.len() { self.held.value(row) } else { "" }
     }
 
+    #[inline(always)]
     fn plain(&self, row: usize, quote: &[u8], out: &mut Vec<u8>) {
         out.extend_from_slice(quote);
         out.extend_from_slice(self.text(row).as_bytes());

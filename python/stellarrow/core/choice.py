@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, Final
 
@@ -44,6 +44,8 @@ class Choice:
         self._computations = {name: one for name, one in computed.items() if one}
         # What one table may drop before, all must be able to spare: they share the walk.
         pushed = {one.filter for one in self._computations.values()}
+        if self._computations:
+            options = replace(options, dictionaries=False)
         self._options = _core_options(self._names, options, pushed.pop() if len(pushed) == 1 else chosen)
 
     def decode(
@@ -149,6 +151,7 @@ def _core_options(names: Sequence[str], options: DecodeOptions, where: Filter) -
             decoded=options.decoded,
             transfers=options.transfers,
             verify_chain=options.verify_chain,
+            dictionaries=options.dictionaries,
         )
     except _core.CoreError as error:
         raise translate(error) from error

@@ -159,7 +159,7 @@ class Decoder:
 
     The arguments are those of `decode`, but the network must be named; `verify_hashes` None verifies chunks
     that came over a network. `keeps_counted` hands on what figures are counted from, `typed` makes typed
-    tables. A wrong argument is a ConfigError.
+    tables, `dictionaries` is as DecodeOptions has it. A wrong argument is a ConfigError.
     """
 
     def __init__(
@@ -174,6 +174,7 @@ class Decoder:
         verify_hashes: bool | None = None,
         keeps_counted: bool = False,
         typed: TypedTables | None = None,
+        dictionaries: bool = False,
     ) -> None:
         self._verify_hashes = verify_hashes
         self._keeps_counted = keeps_counted
@@ -184,6 +185,7 @@ class Decoder:
             transfers=transfers,
             verify_chain=verify_chain,
             typed=typed,
+            dictionaries=dictionaries,
         )
         self._choice = Choice(tables, options)
 
@@ -199,6 +201,7 @@ class Decoder:
             verify_chain=options.verify_chain,
             verify_hashes=options.verify_hashes,
             typed=options.typed,
+            dictionaries=options.dictionaries,
         )
 
     def __call__(self, chunk: LedgerChunk) -> LedgerBatch:

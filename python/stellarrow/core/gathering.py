@@ -9,6 +9,11 @@ import pyarrow as pa
 from stellarrow import _core
 
 
+def text_size(rows: pa.RecordBatch) -> int:
+    """Return how many bytes of text rows hold, those of dictionaries as often as rows have them."""
+    return _core.text_size(rows)
+
+
 class Gathered:
     """Rows of batches, in the order they came until `arranged`."""
 

@@ -18,7 +18,8 @@ class DecodeOptions:
 
     The first four decide which rows there are and what is in them: a sink keeps them with its tables, and
     refuses rows made otherwise. Where `verify_hashes` is None, chunks that came over a network are verified.
-    `typed` makes the tables whose columns contracts declare.
+    `typed` makes the tables whose columns contracts declare. `dictionaries` lets batches have dictionaries of
+    texts that repeat, the values the same; rows that an expression in SQL makes are plain.
     """
 
     network: Network
@@ -29,3 +30,4 @@ class DecodeOptions:
     verify_chain: bool = True
     verify_hashes: bool | None = None
     typed: TypedTables | None = None
+    dictionaries: bool = False

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 import pyarrow as pa
@@ -24,6 +26,29 @@ def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:
     start = bisect_left(numbers, ledgers.first)
     stop = bisect_left(numbers, ledgers.end + 1, lo=start)
     return rows.slice(start, stop - start)
+
+
+def texts_of(values: Iterable[str | None]) -> pa.Array:
+    """Return an array of texts; `pa.array` and `pa.scalar` import pandas where it is installed (0.3 s)."""
+    held = [None if value is None else value.encode() for value in values]
+    ends = accumulate((len(value or b"") for value in held), initial=0)
+    buffers = [_validity(held), pa.py_buffer(array("i", ends)), pa.py_buffer(b"".join(filter(None, held)))]
+    return pa.Array.from_buffers(pa.string(), len(held), buffers)
+
+
+def numbers_of(values: Iterable[int | None]) -> pa.Array:
+    """Return an array of int64, likewise."""
+    held = [*values]
+    numbers = array("q", (value or 0 for value in held))
+    return pa.Array.from_buffers(pa.int64(), len(held), [_validity(held), pa.py_buffer(numbers)])
+
+
+def _validity(values: Sequence[object]) -> pa.Buffer | None:
+    """Return the bits that tell which values are there, the lowest first; None where all are."""
+    if None not in values:
+        return None
+    bits = sum(1 << place for place, value in enumerate(values) if value is not None)
+    return pa.py_buffer(bits.to_bytes(-(-len(values) // 8), "little"))
 
 
 def no_rows(schema: pa.Schema) -> pa.RecordBatch:

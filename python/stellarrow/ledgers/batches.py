@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class LedgerChunk:
-    """Consecutive ledgers as they are stored, untouched.
+    """Consecutive ledgers as they are stored, untouched: bytes, or where they lie in what was received.
 
     `data` may hold more ledgers than first to last; `where` names the place for people. `fetched` says that
     they came over a network: a Decoder then verifies what their headers commit to, unless told not to.
     `trace` is the chunk's, a traceparent, where one is recorded.
     """
 
-    data: bytes = field(repr=False)
+    data: bytes | pa.Buffer = field(repr=False)
     framing: str
     first: int
     last: int

@@ -32,7 +32,7 @@ from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import Outcome, apart, outcomes
 from stellarrow.pipeline.parallel import Ordered, ordered
 from stellarrow.pipeline.traced import fetched
-from stellarrow.protocols import Refetching, Sink, Source
+from stellarrow.protocols import Coding, Refetching, Sink, Source
 from stellarrow.telemetry import tracing
 
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
@@ -129,7 +129,7 @@ def run(
     end = None if is_open(wanted) else missing.count
     loop = _Loop(
         source=source,
-        decoder=decoder or Decoder.of(tables, options),
+        decoder=decoder or Decoder.of(tables, replace(options, dictionaries=_take_dictionaries(sinks))),
         tables=tables,
         sinks=sinks,
         verify_chain=options.verify_chain,
@@ -141,6 +141,10 @@ def run(
     )
     loop.bring(missing)
     return loop.report(time.monotonic() - began, gaps=wanted.holes if ledgers is None else LedgerSet())
+
+
+def _take_dictionaries(sinks: Sequence[Sink]) -> bool:
+    return bool(sinks) and all(isinstance(one, Coding) and one.takes_dictionaries for one in sinks)
 
 
 def wanted_ledgers(source: Source, ledgers: LedgerSet | LedgerRange | str | None) -> LedgerSet:

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any, Final
 
 import pyarrow as pa
@@ -215,13 +216,13 @@ class _Stream:
                 raise SourceUnavailable(f"{self._source.name} sent nothing for {self._timeout:g} s")
 
     def _opened(self, chunk: flight.FlightStreamChunk) -> Iterator[StreamedLedger]:
-        batch, traces = chunk.data, _traces_of(chunk)
+        traces = _traces_of(chunk)
         others = "" if traces is None else tracing.NOT_RECORDED
-        for sequence, xdr in zip(
-            batch.column(_SEQUENCE).to_pylist(), batch.column(_XDR).to_pylist(), strict=True
-        ):
-            if not isinstance(sequence, int) or not isinstance(xdr, bytes):
-                raise SourceError(f"{self._source.name} sends rows that are no ledgers: name another service")
+        sequences, ledgers = chunk.data.column(_SEQUENCE), chunk.data.column(_XDR)
+        are_bytes = pa.types.is_integer(sequences.type) and ledgers.type.equals(pa.binary())
+        if not are_bytes or sequences.null_count or ledgers.null_count:
+            raise SourceError(f"{self._source.name} sends rows that are no ledgers: name another service")
+        for sequence, xdr in zip(sequences.to_pylist(), _values(ledgers), strict=True):
             yield StreamedLedger(sequence, xdr, (traces or {}).get(sequence, others))
 
     def _pump(self) -> None:
@@ -247,6 +248,14 @@ class _Stream:
                 self._came.put(came, timeout=_WAKE_SECONDS)
                 return True
         return False
+
+
+def _values(column: pa.Array) -> Iterator[pa.Buffer]:
+    """Yield the bytes of each row where they lie; Arrow's own scalars, and Python's bytes, are copies."""
+    _, places, data = column.buffers()
+    ends = memoryview(places).cast("i")[column.offset : column.offset + len(column) + 1]
+    for begin, end in pairwise(ends):
+        yield data.slice(begin, end - begin)
 
 
 def _traces_of(chunk: flight.FlightStreamChunk) -> dict[int, str] | None:

@@ -7,13 +7,16 @@ import threading
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from stellarrow.errors import LedgerMissing, SourceUnavailable, Stopped
 from stellarrow.ledgers import LedgerChunk, LedgerRange
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.sources.chunking import read_again
 from stellarrow.telemetry.metrics import Metrics
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _log: Final = logging.getLogger(__name__)
 
@@ -23,7 +26,7 @@ class StreamedLedger:
     """A ledger as a service sends it: its sequence, its LedgerCloseMeta in XDR, and its chunk's trace."""
 
     sequence: int
-    xdr: bytes = field(repr=False)
+    xdr: bytes | pa.Buffer = field(repr=False)
     trace: str = ""
 
 

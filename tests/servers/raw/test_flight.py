@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from pyarrow import flight
 
 import stellarrow as sa
 from fakes.rpc import RpcNode
-from servers.raw.relayed import ANYWHERE, MakeRelay, until
+from memory import MemorySource
+from servers.raw.relayed import ANYWHERE, MakeRelay, Relayed, until
 from stellarrow.core.synthetic import synthetic
 from stellarrow.registry import open_source
 from stellarrow.servers.raw.flight import SCHEMA, RawLedgerFlight
@@ -119,3 +121,19 @@ def test_the_source_over_flight_gives_what_the_relay_has(
         assert source.available().first == 100
         chunks = list(source.read(sa.LedgerRange(100, 139)))
     assert [bytes(chunk.data) for chunk in chunks] == list(ledgers)
+
+
+def test_large_ledgers_are_sent_alone(tmp_path: Path) -> None:
+    large = list(islice(synthetic(20, first=100, ledger_bytes=300_000), 3))
+    with closing(Relayed(MemorySource(dict(enumerate(large, 100))), tmp_path)) as relayed:
+        served = RawLedgerFlight(ANYWHERE, relayed.relay, source_type="memory", source_url="memory")
+        with closing(served) as server, closing(flight.connect(f"grpc://{server.address}")) as client:
+            chunks = list(client.do_get(ticket(start_ledger=100, end_ledger=102)))
+    sent = [chunk.data.column("ledger_close_meta_xdr").to_pylist() for chunk in chunks]
+    assert sent == [[one] for one in large]
+
+
+def test_small_ledgers_are_sent_together(flown: flight.FlightClient) -> None:
+    chunks = list(flown.do_get(ticket(start_ledger=100, end_ledger=139)))
+    assert sum(chunk.data.num_rows for chunk in chunks) == 40
+    assert len(chunks) < 40

@@ -13,6 +13,7 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
 
     longest = 2.0
     stride = 7  # each takes a second
+    span = 13  # who comes second waits, and writes again
 
     def opening(self) -> str:
         return (

@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("pyiceberg", reason="tests/sinks/test_iceberg.py runs these where PyIceberg is")
 
+from pyiceberg.exceptions import CommitFailedException, ServerError
 from pyiceberg.expressions import EqualTo
 
 import stellarrow as sa
@@ -21,6 +22,7 @@ from sinks.lasting import FlatContract
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.iceberg import IcebergSink
+from stellarrow.sinks.iceberg.book import IcebergBook
 from stellarrow.sinks.iceberg.location import Location
 
 
@@ -92,6 +94,27 @@ class TestIcebergSink(IcebergContract, FlatContract):
         sink.commit()
         sink.close()
         self.assert_holds("100:111")
+
+    @pytest.mark.parametrize("refusal", [CommitFailedException, ServerError])
+    def test_a_commit_that_was_taken_before_it_was_refused_is_not_taken_back(
+        self, monkeypatch: pytest.MonkeyPatch, refusal: type[Exception]
+    ) -> None:
+        """As where a proxy repeats a commit whose answer was lost, and others commit meanwhile."""
+        self.keep((100, 104))
+        commits = IcebergBook._committed
+        refused = list[str]()
+
+        def committed(book: IcebergBook, *given: Any) -> None:
+            commits(book, *given)
+            if book._meant.name not in refused:
+                refused.append(book._meant.name)
+                self.keep((105, 109))
+                raise refusal("Requirement failed: branch main has changed")
+
+        monkeypatch.setattr(IcebergBook, "_committed", committed)
+        self.keep((110, 114))
+        assert len(refused) == len(self.tables)
+        self.assert_holds("100:114")
 
     def test_a_range_that_is_full_is_merged_beside_the_writers(self) -> None:
         sink = self.open()

@@ -27,6 +27,7 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
 
     longest = 1.0
     stride = 13  # each takes more than a second
+    span = 13  # two writers take turns, about half a second each
 
     def opening(self) -> str:
         return (

@@ -127,6 +127,16 @@ impl Opened<'_> {
         self.bytes.len()
     }
 
+    /// The uncompressed data where it is not what was opened, and how ledgers lie in it.
+    pub fn into_parts(mut self) -> (Option<Vec<u8>>, Framing) {
+        let is_marked = self.from_base64 || self.framing == Framing::RecordMarked;
+        let framing = if is_marked { Framing::RecordMarked } else { self.framing };
+        match std::mem::take(&mut self.bytes) {
+            Cow::Owned(bytes) => (Some(bytes), framing),
+            Cow::Borrowed(_) => (None, framing),
+        }
+    }
+
     /// The ledgers from the first on.
     pub fn frames(&self) -> Frames<'_> {
         Frames {
@@ -155,13 +165,15 @@ impl<'a> Frames<'a> {
         self.rest = rest;
     }
 
-    fn offset(&self) -> usize {
+    /// Where what follows the ledger last handed out begins in the uncompressed data.
+    pub fn offset(&self) -> usize {
         self.total - self.rest.len()
     }
 
     fn single(&mut self) -> Result<Option<Frame<'a>>> {
         let done = std::mem::replace(&mut self.done, true);
-        Ok((!done).then_some(Frame { bytes: self.rest, base: 0, exact: true, sequence: None }))
+        let bytes = std::mem::take(&mut self.rest);
+        Ok((!done).then_some(Frame { bytes, base: 0, exact: true, sequence: None }))
     }
 
     fn in_batch(&mut self) -> Result<Option<Frame<'a>>> {

@@ -147,7 +147,7 @@ impl Splitter {
     }
 
     fn cut(&mut self, last: bool) -> Result<()> {
-        let bytes = std::mem::take(self.input.bytes());
+        let mut bytes = std::mem::take(self.input.bytes());
         if self.framing.is_none() && !bytes.is_empty() && (last || bytes.len() >= HEAD) {
             self.framing = Some(detect(&bytes)?);
         }
@@ -169,7 +169,9 @@ impl Splitter {
                 None => break,
             }
         }
-        *self.input.bytes() = rest.to_vec();
+        let taken = bytes.len() - rest.len();
+        bytes.drain(..taken);
+        *self.input.bytes() = bytes;
         Ok(())
     }
 

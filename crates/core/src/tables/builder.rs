@@ -24,6 +24,8 @@ pub struct Settings {
     pub decoded: bool,
     /// What `token_transfers` are read from.
     pub transfers: Transfers,
+    /// Whether texts that repeat are handed over as dictionaries.
+    pub dictionaries: bool,
 }
 
 /// What `token_transfers` are read from.

@@ -35,6 +35,8 @@ impl Size {
 pub trait Column: Default {
     /// The Arrow type of the column.
     fn data_type() -> DataType;
+    /// Make a dictionary of texts that repeat, from now on; other columns stay as they are.
+    fn code(&mut self) {}
     /// Forget everything from this row on.
     fn truncate(&mut self, rows: usize);
     /// How much it holds.

@@ -28,8 +28,13 @@ macro_rules! columns {
         }
 
         impl Columns {
-            fn new(decoded: bool) -> Self {
-                Self { decoded, ..Self::default() }
+            fn new(decoded: bool, dictionaries: bool) -> Self {
+                use $crate::tables::column::Column;
+                let mut columns = Self { decoded, ..Self::default() };
+                if dictionaries {
+                    $(columns.$field.code();)*
+                }
+                columns
             }
 
             fn fields(decoded: bool) -> Vec<arrow_schema::Field> {

@@ -44,7 +44,10 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded), filter: settings.filter.clone() }
+        Self {
+            columns: Columns::new(settings.decoded, settings.dictionaries),
+            filter: settings.filter.clone(),
+        }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
 use super::columns::{columns, field};
+use super::repeated::Repeated;
 use super::table::{Older, Table};
 use super::text::{NullableText, Text};
 use crate::fixed_text::{Word, hex};
@@ -39,17 +40,17 @@ columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",
     closed_at: required Timestamp = "When the ledger closed.",
     transaction_index: required UInt32 = "Place of the transaction in the order of application, from 1.",
-    transaction_hash: required Text = "Hash of the transaction, hex.",
+    transaction_hash: required Repeated<Text> = "Hash of the transaction, hex.",
     operation_index: optional NullableUInt32 = "Index of the operation, from 0; null for changes of the whole transaction.",
     change_index: required UInt32 = "Place among the transaction's changes of contract data, from 0.",
     change_type: required Text = "created, updated, removed or restored.",
-    contract_id: required Text = "Contract the entry belongs to, strkey.",
-    contract_key_type: required Text = "Type of the key's ScVal, such as ScValTypeScvVec.",
-    contract_durability: required Text = "ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.",
+    contract_id: required Repeated<Text> = "Contract the entry belongs to, strkey.",
+    contract_key_type: required Repeated<Text> = "Type of the key's ScVal, such as ScValTypeScvVec.",
+    contract_durability: required Repeated<Text> = "ContractDataDurabilityPersistent or ContractDataDurabilityTemporary.",
     asset_code: optional NullableText = "Code of the asset, in the instance entry of its genuine contract.",
-    asset_issuer: optional NullableText = "Issuer of the asset, in the instance entry of its genuine contract.",
-    asset_type: optional NullableText = "Type of the asset, such as AssetTypeAssetTypeNative, in the instance entry of its genuine contract.",
-    balance_holder: optional NullableText = "Contract that holds the balance, strkey.",
+    asset_issuer: optional Repeated<NullableText> = "Issuer of the asset, in the instance entry of its genuine contract.",
+    asset_type: optional Repeated<NullableText> = "Type of the asset, such as AssetTypeAssetTypeNative, in the instance entry of its genuine contract.",
+    balance_holder: optional Repeated<NullableText> = "Contract that holds the balance, strkey.",
     balance: optional NullableDecimal = "Balance; null where it needs a 39th digit.",
     balance_text: optional NullableText = "Balance, exact.",
     last_modified_ledger: required UInt32 = "Ledger the shown state was written in.",
@@ -94,15 +95,17 @@ pub(super) struct Builder {
     columns: Columns,
     settings: Settings,
     contracts: strkey::Recent,
+    holders: strkey::Recent,
     /// (key hash, live until) the transaction at hand wrote, ordered by hash, the last one last.
     ttls: Vec<([u8; 32], u32)>,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        let contracts = strkey::Recent::new(strkey::CONTRACT);
-        let settings = settings.clone();
-        Self { columns: Columns::new(settings.decoded), settings, contracts, ttls: Vec::new() }
+        let columns = Columns::new(settings.decoded, settings.dictionaries);
+        let recent = || strkey::Recent::new(strkey::CONTRACT);
+        let (contracts, holders) = (recent(), recent());
+        Self { columns, settings: settings.clone(), contracts, holders, ttls: Vec::new() }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<Field> {
@@ -157,10 +160,6 @@ impl Builder {
         let hash = key_hash(data.ledger_key);
         let live_until = self.live_until(&hash);
         let asset = self.asset(data);
-        let contract = match scval::contract(data.contract) {
-            Some(id) => self.contracts.encode(id).as_slice(),
-            None => &strkey::address(data.contract).unwrap_or_default().into_bytes(),
-        };
         let columns = &mut self.columns;
         let row = columns.rows;
         columns.rows += 1;
@@ -169,9 +168,9 @@ impl Builder {
         }
         columns.change_index.push(index);
         columns.change_type.word(change.kind.word());
-        columns.contract_id.push(contract);
-        columns.contract_key_type.word(scval::type_name(data.key));
-        columns.contract_durability.word(durability(data));
+        columns.contract(row, data, &mut self.contracts);
+        columns.contract_key_type.word(row, scval::type_name(data.key));
+        columns.contract_durability.word(row, durability(data));
         columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         columns.deleted.push(change.kind == Kind::Removed);
         columns.ledger_key_hash.hex(&hash);
@@ -184,19 +183,35 @@ impl Builder {
         }
         if let Some(val) = data.val {
             columns.val_xdr.set_base64(row, val);
-            columns.value(row, data, val, asset);
+            columns.value(row, (data, val), asset, &mut self.holders);
         }
     }
 }
 
 impl Columns {
+    fn contract(&mut self, row: usize, data: &ContractData<'_>, contracts: &mut strkey::Recent) {
+        match scval::contract(data.contract) {
+            Some(id) => self.contract_id.strkey(row, id, contracts),
+            None => {
+                let address = strkey::address(data.contract).unwrap_or_default();
+                self.contract_id.set(row, address.as_bytes());
+            }
+        }
+    }
+
     /// What the value says beyond its bytes.
-    fn value(&mut self, row: usize, data: &ContractData<'_>, val: &[u8], asset: Option<Asset>) {
+    fn value(
+        &mut self,
+        row: usize,
+        (data, val): (&ContractData<'_>, &[u8]),
+        asset: Option<Asset>,
+        holders: &mut strkey::Recent,
+    ) {
         if self.decoded {
             self.val_json.set_with(row, |out| xdr_json::append(val, out));
         }
         if let Some((holder, amount)) = balance::read(data, val) {
-            self.balance_holder.set(row, &strkey::encode(strkey::CONTRACT, holder));
+            self.balance_holder.strkey(row, holder, holders);
             if amount < 10i128.pow(38) {
                 self.balance.set(row, amount);
             }
@@ -270,7 +285,7 @@ impl super::builder::Builder for Builder {
             columns.ledger_sequence.fill(rows, ledger.sequence);
             columns.closed_at.fill(rows, ledger.closed_at());
             columns.transaction_index.fill(rows, transaction.index);
-            columns.transaction_hash.fill(rows, &hex(transaction.hash));
+            columns.transaction_hash.fill_hex(rows, transaction.hash);
         }
     }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableUInt32, Timestamp, UInt32};
 use super::columns::columns;
+use super::repeated::{Repeated, RepeatedList};
 use super::table::Table;
 use super::text::{NullableText, Text, TextList};
 use crate::filter::Filter;
-use crate::fixed_text::{Word, hex};
+use crate::fixed_text::Word;
 use crate::ledger::event::{Event, Events, STAGES};
 use crate::ledger::header::Ledger;
 use crate::ledger::visitor::{Needs, Transaction};
@@ -27,15 +28,15 @@ columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",
     closed_at: required Timestamp = "When the ledger closed.",
     transaction_index: required UInt32 = "Place of the transaction in the order of application, from 1.",
-    transaction_hash: required Text = "Hash of the transaction, hex.",
+    transaction_hash: required Repeated<Text> = "Hash of the transaction, hex.",
     transaction_successful: required Boolean = "Whether the transaction took effect.",
     operation_index: optional NullableUInt32 = "Index of the operation, from 0; null for events of the whole transaction.",
     stage: optional NullableText = "When an event of the whole transaction arose: before_all_txs, after_tx or after_all_txs.",
     event_index: required UInt32 = "Place among the events of the operation, or of the transaction.",
     event_type: required Text = "contract, system or diagnostic.",
-    contract_id: optional NullableText = "Contract that emitted the event, strkey.",
+    contract_id: optional Repeated<NullableText> = "Contract that emitted the event, strkey.",
     event_name: optional NullableText = r"First topic, if it is a symbol; \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN.",
-    topics_xdr: required TextList = "Topics, each an ScVal as base64 XDR.",
+    topics_xdr: required RepeatedList = "Topics, each an ScVal as base64 XDR.",
     data_xdr: required Text = "Data, an ScVal as base64 XDR.",
     topics_json: on_request TextList = "Topics, each an ScVal as XDR-JSON (SEP-51).",
     data_json: on_request NullableText = "Data, an ScVal as XDR-JSON (SEP-51).",
@@ -54,8 +55,10 @@ pub(super) struct Builder {
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let (settings, filter) = (settings.clone(), settings.filter.clone());
-        let (columns, contracts) =
-            (Columns::new(settings.decoded), strkey::Recent::new(strkey::CONTRACT));
+        let (columns, contracts) = (
+            Columns::new(settings.decoded, settings.dictionaries),
+            strkey::Recent::new(strkey::CONTRACT),
+        );
         Self { columns, settings, filter, contracts }
     }
 
@@ -99,7 +102,7 @@ impl Builder {
             _ => diagnostic,
         });
         if let Some(contract) = event.contract {
-            columns.contract_id.set(row, self.contracts.encode(contract));
+            columns.contract_id.strkey(row, contract, &mut self.contracts);
         }
         if let Some(name) = topics.first().and_then(|topic| scval::symbol(topic)) {
             columns.event_name.set(row, escape::text(name).as_bytes());
@@ -139,7 +142,7 @@ impl super::builder::Builder for Builder {
         columns.ledger_sequence.fill(rows, ledger.sequence);
         columns.closed_at.fill(rows, ledger.closed_at());
         columns.transaction_index.fill(rows, transaction.index);
-        columns.transaction_hash.fill(rows, &hex(transaction.hash));
+        columns.transaction_hash.fill_hex(rows, transaction.hash);
         columns.transaction_successful.fill(rows, transaction.successful);
     }
 

@@ -37,7 +37,7 @@ pub(super) struct Builder(Columns);
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self(Columns::new(settings.decoded))
+        Self(Columns::new(settings.decoded, settings.dictionaries))
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {

@@ -6,10 +6,13 @@ pub(crate) mod columns;
 mod contract_code;
 mod contract_data;
 mod contract_events;
+mod distinct;
 mod evictions;
 mod ledgers;
+mod repeated;
 mod table;
 pub(crate) mod text;
+mod texts;
 mod token_transfer_anomalies;
 mod token_transfers;
 mod transactions;
@@ -256,12 +259,27 @@ impl Visitor for Tables {
 }
 
 impl Output {
+    /// The schema, with dictionaries where the columns are some.
+    fn typed(&self, columns: &[ArrayRef]) -> SchemaRef {
+        let is_coded =
+            |(field, column): (&Arc<Field>, &ArrayRef)| field.data_type() != column.data_type();
+        let fields = self.schema.fields();
+        if !fields.iter().zip(columns).any(is_coded) {
+            return self.schema.clone();
+        }
+        let field = |(field, column): (&Arc<Field>, &ArrayRef)| {
+            field.as_ref().clone().with_data_type(column.data_type().clone())
+        };
+        let fields: Vec<_> = fields.iter().zip(columns).map(field).collect();
+        Arc::new(Schema::new_with_metadata(fields, self.schema.metadata().clone()))
+    }
+
     fn batch(&self, made: &[Vec<ArrayRef>]) -> std::result::Result<RecordBatch, ArrowError> {
         let newest = made.get(self.builder).map_or(&[][..], Vec::as_slice);
         let columns = match self.table.older() {
             Some(older) => (older.columns)(&newest_fields(&self.table, false), newest),
             None => newest.to_vec(),
         };
-        RecordBatch::try_new(self.schema.clone(), columns)
+        RecordBatch::try_new(self.typed(&columns), columns)
     }
 }

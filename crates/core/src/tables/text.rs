@@ -2,64 +2,22 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, ListArray, StringArray};
-use arrow_buffer::{NullBuffer, NullBufferBuilder, OffsetBuffer};
+use arrow_array::{ArrayRef, BinaryArray, ListArray};
+use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
 use super::column::{Column, Size};
+use super::texts::Texts;
 use crate::fixed_text::{Word, hex};
 
-/// Where each text ends, and all texts in one piece. Arrow checks their UTF-8 once, at the end.
-struct Texts {
-    ends: Vec<i32>,
-    bytes: Vec<u8>,
-}
-
-impl Default for Texts {
-    fn default() -> Self {
-        Self { ends: vec![0], bytes: Vec::new() }
-    }
-}
-
-impl Texts {
-    #[inline(always)]
-    fn len(&self) -> usize {
-        self.ends.len() - 1
-    }
-
-    /// The cast cannot wrap unseen: `oversized` is asked after every ledger.
-    #[inline(always)]
-    fn end(&mut self) {
-        self.ends.push(self.bytes.len() as i32);
-    }
-
-    fn truncate(&mut self, rows: usize) {
-        self.ends.truncate(rows + 1);
-        self.bytes.truncate(self.ends.last().map_or(0, |end| *end as usize));
-    }
-
-    fn size(&self) -> Size {
-        Size { rows: self.len(), bytes: self.bytes.len(), ..Size::default() }
-    }
-
-    fn reserve(&mut self, size: Size) {
-        self.ends.reserve((size.rows + 1).saturating_sub(self.ends.len()));
-        // A word is written with its padding.
-        self.bytes.reserve((size.bytes + Word::MAX).saturating_sub(self.bytes.len()));
-    }
-
-    fn oversized(&self) -> bool {
-        self.bytes.len() > i32::MAX as usize
-    }
-
-    fn pad(&mut self, rows: usize) {
-        self.ends.resize(rows + 1, self.bytes.len() as i32);
-    }
-
-    fn take(&mut self, nulls: Option<NullBuffer>) -> Result<StringArray, ArrowError> {
-        let Self { ends, bytes } = std::mem::take(self);
-        StringArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)
-    }
+/// A column of texts, written as they are.
+pub trait Plain: Column {
+    /// Let `write` append a row's text.
+    fn put(&mut self, row: usize, write: impl FnOnce(&mut Vec<u8>));
+    /// Set a row's text to a word.
+    fn put_word(&mut self, row: usize, word: &Word);
+    /// Give all rows up to this one, that have no value yet, the same hash.
+    fn put_all(&mut self, rows: usize, hash: &[u8; 64]);
 }
 
 /// Texts, none of them null.
@@ -121,6 +79,25 @@ impl Text {
     pub fn fill(&mut self, rows: usize, text: &[u8]) {
         for _ in self.0.len()..rows {
             self.push(text);
+        }
+    }
+}
+
+impl Plain for Text {
+    #[inline(always)]
+    fn put(&mut self, _row: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.0.put(write);
+    }
+
+    #[inline(always)]
+    fn put_word(&mut self, _row: usize, word: &Word) {
+        self.word(word);
+    }
+
+    #[inline]
+    fn put_all(&mut self, rows: usize, hash: &[u8; 64]) {
+        for _ in self.0.len()..rows {
+            self.0.put(|out| out.extend_from_slice(hash));
         }
     }
 }
@@ -196,6 +173,23 @@ impl NullableText {
         if held < rows {
             self.valid.append_n_nulls(rows - held);
             self.texts.pad(rows);
+        }
+    }
+}
+
+impl Plain for NullableText {
+    #[inline]
+    fn put(&mut self, row: usize, write: impl FnOnce(&mut Vec<u8>)) {
+        self.set_with(row, write);
+    }
+
+    fn put_word(&mut self, row: usize, word: &Word) {
+        self.set(row, word.text());
+    }
+
+    fn put_all(&mut self, rows: usize, hash: &[u8; 64]) {
+        for row in self.texts.len()..rows {
+            self.set(row, hash);
         }
     }
 }

@@ -56,7 +56,11 @@ type Place = (Option<u32>, Option<u32>, u32);
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let native = Asset::Native.contract_id(&settings.network_id);
-        Self { columns: Columns::new(settings.decoded), filter: settings.filter.clone(), native }
+        Self {
+            columns: Columns::new(settings.decoded, settings.dictionaries),
+            filter: settings.filter.clone(),
+            native,
+        }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {

@@ -77,7 +77,7 @@ pub(super) struct Builder {
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded), refusal: None }
+        Self { columns: Columns::new(settings.decoded, settings.dictionaries), refusal: None }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {

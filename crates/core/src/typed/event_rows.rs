@@ -55,7 +55,7 @@ pub struct Found<'r> {
 impl EventRows {
     /// None yet.
     pub fn new() -> Self {
-        Self(Columns::new(false))
+        Self(Columns::new(false, false))
     }
 
     /// How much each column holds.

@@ -82,7 +82,7 @@ pub struct StorageRows(Columns);
 impl StorageRows {
     /// None yet.
     pub fn new() -> Self {
-        Self(Columns::new(false))
+        Self(Columns::new(false, false))
     }
 
     /// How much each column holds.

@@ -93,6 +93,14 @@ impl Recent {
         Self { version, slots: vec![([0; 32], encode(version, &[0; 32])); 256] }
     }
 
+    /// What a strkey is made of.
+    #[inline]
+    pub fn raw(&self, payload: &[u8; 32]) -> [u8; 33] {
+        let mut raw = [self.version; 33];
+        raw[1..].copy_from_slice(payload);
+        raw
+    }
+
     /// Write a 32-byte payload as a strkey.
     #[inline]
     pub fn encode(&mut self, payload: &[u8; 32]) -> &[u8; LENGTH] {

@@ -16,12 +16,17 @@ use crate::structured;
 
 const CASES: u64 = if cfg!(debug_assertions) { 300 } else { 6_000 };
 
-/// The rows of one ledger, all tables, diagnostics among the events.
+/// The rows of one ledger, all tables, diagnostics among the events; dictionaries hold the same texts.
 pub fn ours(bytes: &[u8]) -> Vec<Vec<Row>> {
-    let request = request().framing(Some(Framing::Single)).diagnostics(true);
-    let mut decoder = Decoder::new(&request).unwrap();
-    decoder.push(bytes).unwrap();
-    held(&mut decoder, &TABLES)
+    let [plain, coded] = [false, true].map(|dictionaries| {
+        let request = request().framing(Some(Framing::Single)).diagnostics(true);
+        let request = request.dictionaries(dictionaries);
+        let mut decoder = Decoder::new(&request).unwrap();
+        decoder.push(bytes).unwrap();
+        held(&mut decoder, &TABLES)
+    });
+    assert_eq!(plain, coded);
+    plain
 }
 
 /// The rows of one sealed ledger, once it is sure that the official crate would make the same.

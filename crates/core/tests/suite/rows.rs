@@ -3,9 +3,11 @@
 use std::sync::LazyLock;
 
 use arrow_array::cast::AsArray;
-use arrow_array::types::{Decimal128Type, Int64Type, TimestampMicrosecondType, UInt32Type};
+use arrow_array::types::{
+    Decimal128Type, Int32Type, Int64Type, TimestampMicrosecondType, UInt32Type,
+};
 use arrow_array::{Array, ArrayRef, RecordBatch};
-use arrow_schema::DataType;
+use arrow_schema::{DataType, Field, Schema};
 use stellarrow_core::decode::{Decoder, Request};
 use stellarrow_core::filter::Wanted;
 use stellarrow_core::tables::{self, Table};
@@ -58,10 +60,17 @@ fn value(column: &ArrayRef, row: usize) -> Value {
         }
         DataType::Utf8 => Value::Text(column.as_string::<i32>().value(row).to_owned()),
         DataType::Binary => Value::Bytes(column.as_binary::<i32>().value(row).to_vec()),
+        DataType::Dictionary(..) => {
+            let held = column.as_dictionary::<Int32Type>();
+            value(held.values(), held.key(row).unwrap())
+        }
         DataType::List(_) => {
             let list = column.as_list::<i32>().value(row);
-            let texts = list.as_string::<i32>().iter();
-            Value::List(texts.map(|text| text.unwrap().to_owned()).collect())
+            let texts = (0..list.len()).map(|at| match value(&list, at) {
+                Value::Text(text) => text,
+                other => panic!("{other:?} is no text"),
+            });
+            Value::List(texts.collect())
         }
         other => panic!("no table has a column of {other}"),
     }
@@ -72,6 +81,24 @@ pub fn request() -> Request {
     Request::new(&TABLES, PASSPHRASE, &Wanted::default()).unwrap().decoded(true)
 }
 
+/// The schema with plain texts in the place of dictionaries.
+fn plain(schema: &Schema) -> Schema {
+    fn of(kind: &DataType) -> DataType {
+        match kind {
+            DataType::Dictionary(_, value) => value.as_ref().clone(),
+            DataType::List(item) => {
+                let item = Field::clone(item).with_data_type(of(item.data_type()));
+                DataType::List(item.into())
+            }
+            other => other.clone(),
+        }
+    }
+    let field =
+        |field: &std::sync::Arc<Field>| Field::clone(field).with_data_type(of(field.data_type()));
+    let fields: Vec<_> = schema.fields().iter().map(field).collect();
+    Schema::new_with_metadata(fields, schema.metadata().clone())
+}
+
 /// What a decoder of `request` holds, table by table, checked to be sound Arrow of the schema.
 pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
     let (batches, _) = decoder.finish().unwrap();
@@ -80,7 +107,7 @@ pub fn held(decoder: &mut Decoder<'_>, tables: &[Table]) -> Vec<Vec<Row>> {
         .iter()
         .zip(tables)
         .map(|(batch, table)| {
-            assert_eq!(batch.schema(), table.schema(true));
+            assert_eq!(plain(&batch.schema()), *table.schema(true));
             for column in batch.columns() {
                 column.to_data().validate_full().unwrap();
             }

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.decode import Decoder
+from stellarrow.core.rows import texts_of
 from stellarrow.core.tables import schema
 from stellarrow.enrichment.tokens import Tokens
 from stellarrow.enrichment.transfers import enriched
@@ -40,7 +41,7 @@ def picker(command: Command, tokens: Tokens) -> Pick:
     Decoder([command.table], network="pubnet", where=where)  # a bad contract is refused here as by a range
     whole = schema(command.table)
     lists = {
-        column: pa.array(wanted, pa.string())
+        column: texts_of(wanted)
         for column, wanted in (("contract_id", where.contract_ids), ("event_name", where.event_names))
         if wanted
     }

@@ -8,6 +8,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from stellarrow.core.rows import numbers_of
 from stellarrow.core.tables import is_typed, schema, table
 
 _INT64: Final = (-(2**63), 2**63 - 1)
@@ -47,6 +48,6 @@ def _as_type(column: pa.Array, wanted: pa.DataType) -> pa.Array:
     """Return a column of exact integers in a narrower type, null where one does not fit."""
     if column.type == wanted:
         return column
-    lowest, highest = (pa.scalar(end, column.type) for end in _INT64)
+    lowest, highest = numbers_of(_INT64).cast(column.type)
     fits = pc.and_(pc.greater_equal(column, lowest), pc.less_equal(column, highest))
-    return pc.if_else(fits, column, pa.scalar(None, column.type)).cast(wanted)
+    return pc.if_else(fits, column, pa.nulls(1, column.type)[0]).cast(wanted)

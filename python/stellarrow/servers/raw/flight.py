@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import flight
 
+from stellarrow.core.rows import texts_of
 from stellarrow.core.tables import schema
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import Network
@@ -27,24 +30,21 @@ from stellarrow.servers.flight_base import (
 )
 from stellarrow.servers.flight_errors import answering
 from stellarrow.servers.raw.relay import Relay
-from stellarrow.servers.raw.verified import Ledger
+from stellarrow.servers.raw.verified import HEADER, Ledger
 from stellarrow.telemetry import tracing
 
 TABLE: Final = "raw_ledgers"
 # Clients of gRPC take messages of at most 4 MiB unless told otherwise.
 _MESSAGE_BYTES: Final = 3 << 20
+_ALONE_BYTES: Final = 256 << 10  # from which on another message costs less than a copy
 _ROW_BYTES: Final = 1 << 10  # of a row beside its XDR, the source's URL included
 _DIGITS: Final = 10  # of the last ledger that can be
 _COMMAND_BYTES: Final = 4 << 10
 _ENDPOINTS: Final = 4  # a bounded range is read in so many parts at once
 _PART: Final = 64  # ledgers of a part at least
-_HEADER: Final = (
-    *("ledger_sequence", "ledger_hash", "previous_ledger_hash"),
-    *("closed_at", "protocol_version", "transaction_count"),
-)
 SCHEMA: Final = pa.schema(
     [
-        *(schema("ledgers").field(name).remove_metadata() for name in _HEADER),
+        *(schema("ledgers").field(name).remove_metadata() for name in HEADER),
         pa.field("ledger_close_meta_xdr", pa.binary(), nullable=False),
         pa.field("source_type", pa.string(), nullable=False),
         pa.field("source_url", pa.string(), nullable=False),
@@ -200,20 +200,11 @@ class _RawLedgers(GuardedFlight):
 
     def _batch(self, ledgers: list[Ledger]) -> pa.RecordBatch:
         count = len(ledgers)
-        source_type, source_url = self._origin
-        columns = [
-            [ledger.sequence for ledger in ledgers],
-            [ledger.hash for ledger in ledgers],
-            [ledger.previous_hash for ledger in ledgers],
-            [ledger.closed_at for ledger in ledgers],
-            [ledger.protocol_version for ledger in ledgers],
-            [ledger.transaction_count for ledger in ledgers],
-            [ledger.xdr for ledger in ledgers],
-            [source_type] * count,
-            [source_url] * count,
-        ]
-        arrays = [pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)]
-        return pa.record_batch(arrays, schema=SCHEMA)
+        headers = [one.header.columns for one in ledgers]
+        columns = [pa.concat_arrays(column) for column in zip(*headers, strict=True)]
+        columns.append(_binary([one.xdr for one in ledgers]))
+        columns += [texts_of([told] * count) for told in self._origin]
+        return pa.RecordBatch.from_arrays(columns, schema=SCHEMA)
 
 
 def _asked(descriptor: flight.FlightDescriptor) -> Command:
@@ -238,18 +229,26 @@ def _parts(command: Command) -> list[Command]:
 
 
 def _fitting(ledgers: list[Ledger]) -> Iterator[list[Ledger]]:
-    """Split ledgers into what a message holds; a larger one is alone."""
+    """Split ledgers into what a message holds; a large one is alone, and sent from where it lies."""
     group: list[Ledger] = []
     held = 0
     for ledger in ledgers:
         size = len(ledger.xdr) + _ROW_BYTES
-        if group and held + size > _MESSAGE_BYTES:
+        if group and held + size > (_MESSAGE_BYTES if size < _ALONE_BYTES else 0):
             yield group
             group, held = [], 0
         group.append(ledger)
-        held += size
+        held += size if size < _ALONE_BYTES else _MESSAGE_BYTES
     if group:
         yield group
+
+
+def _binary(values: Sequence[bytes | pa.Buffer]) -> pa.Array:
+    """Return an array of bytes: of one value where it lies, of several in a copy."""
+    sizes = [len(value) for value in values]
+    offsets = pa.py_buffer(array("i", accumulate(sizes, initial=0)))
+    data = values[0] if len(values) == 1 else b"".join(values)
+    return pa.Array.from_buffers(pa.binary(), len(sizes), [None, offsets, pa.py_buffer(data)])
 
 
 def _metadata(ledgers: list[Ledger]) -> pa.Buffer:

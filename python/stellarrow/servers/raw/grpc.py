@@ -78,7 +78,7 @@ class RawLedgerServer(RpcServer):
                 for ledger in ledgers:
                     yield messages.RawLedger(
                         sequence=ledger.sequence,
-                        ledger_close_meta_xdr=ledger.xdr,
+                        ledger_close_meta_xdr=bytes(ledger.xdr),
                         traceparent=ledger.trace,
                     )
         finally:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from stellarrow.core.decode import Decoder
-from stellarrow.core.framing import ledgers_of, plain_bytes
+from stellarrow.core.framing import opened, plain_bytes
 from stellarrow.errors import ChainBroken, LedgerMissing, LedgerUnsound, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, Network
 from stellarrow.pipeline.dead_letters import DeadLetters
@@ -21,7 +21,10 @@ from stellarrow.pipeline.traced import fetched
 from stellarrow.protocols import Refetching, Source
 from stellarrow.telemetry import tracing
 
-_HEADER: Final = {  # of the table ledgers, and what it is here
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+HEADER: Final = {  # of the table ledgers, and what it is here
     "ledger_sequence": "sequence",
     "ledger_hash": "hash",
     "previous_ledger_hash": "previous_hash",
@@ -34,7 +37,7 @@ _log: Final = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """One sound ledger: its LedgerCloseMeta, and what its header says."""
+    """One sound ledger: its LedgerCloseMeta, and what its header says, also as a row of the table ledgers."""
 
     sequence: int
     hash: str
@@ -42,7 +45,8 @@ class Ledger:
     closed_at: datetime
     protocol_version: int
     transaction_count: int
-    xdr: bytes = field(repr=False)
+    xdr: bytes | pa.Buffer = field(repr=False)
+    header: pa.RecordBatch = field(repr=False, compare=False)
     where: str
     trace: str = field(default="", repr=False, compare=False)  # of the chunk that begins with it
 
@@ -153,7 +157,7 @@ class SoundLedgers:
 
     def _proven(self, chunk: LedgerChunk) -> _Checked:
         try:
-            return _Checked(self._ledgers(chunk, ledgers_of(chunk)))
+            return _Checked(self._ledgers(*opened(chunk)))
         except StellarrowError as error:
             whole = error
         if chunk.first == chunk.last:
@@ -164,7 +168,7 @@ class SoundLedgers:
         """Find the first ledger that is not sound; a chunk that cannot be cut is unsound as a whole."""
         sound: list[Ledger] = []
         try:
-            raw = ledgers_of(chunk)
+            _, raw = opened(chunk)
         except StellarrowError:
             return _Checked([], chunk, whole)
         for number, xdr in enumerate(raw, chunk.first):
@@ -178,18 +182,18 @@ class SoundLedgers:
             sound.append(ledger)
         return _Checked([], chunk, whole)
 
-    def _ledgers(self, chunk: LedgerChunk, raw: Sequence[bytes]) -> list[Ledger]:
+    def _ledgers(self, chunk: LedgerChunk, raw: Sequence[bytes | pa.Buffer]) -> list[Ledger]:
         plain = replace(chunk, data=raw[0], framing="single") if len(raw) == 1 else chunk
-        table = self._decoder(plain).tables["ledgers"]
-        rows = table.select(list(_HEADER)).to_pylist()
+        headers = self._decoder(plain).tables["ledgers"].select(list(HEADER))
         return [
             Ledger(
-                **{_HEADER[name]: value for name, value in row.items()},
+                **{HEADER[name]: value for name, value in row.items()},
+                header=headers.slice(number, 1),
                 xdr=xdr,
                 where=chunk.where,
                 trace=chunk.trace if number == 0 or not chunk.trace else tracing.NOT_RECORDED,
             )
-            for number, (row, xdr) in enumerate(zip(rows, raw, strict=True))
+            for number, (row, xdr) in enumerate(zip(headers.to_pylist(), raw, strict=True))
         ]
 
     def _quarantine(self, due: int, checked: _Checked) -> LedgerUnsound:

@@ -11,13 +11,12 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from struct import unpack_from
 from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.core.gathering import Gathered, Gatherer
+from stellarrow.core.gathering import Gathered, Gatherer, text_size
 from stellarrow.core.rows import no_rows
 from stellarrow.sinks.files.dictionaries import decoded, encoded_schema
 from stellarrow.sinks.files.layout import Partition
@@ -106,14 +105,15 @@ class Runs:
         self._text = 0
 
     def add(self, rows: pa.RecordBatch) -> Iterator[Run]:
-        """Take rows of whole ledgers, and yield the runs they complete."""
+        """Take rows of whole ledgers, texts plain or in dictionaries, and yield the runs they complete."""
+        rows = rows if self._gatherer else decoded(rows, self._schema)
         while rows.num_rows:
-            text = _text_size(rows)
+            text = text_size(rows)
             if not self._fills(rows.num_rows, text):
                 self._keep(rows, text)
                 return
             ends = pc.run_end_encode(rows.column("ledger_sequence")).run_ends.to_pylist()
-            stop = ends[bisect_left(ends, True, key=lambda end: self._fills(end, _text_size(rows[:end])))]
+            stop = ends[bisect_left(ends, True, key=lambda end: self._fills(end, text_size(rows[:end])))]
             self._keep(rows[:stop], text)
             yield self.rest()
             rows = rows[stop:]
@@ -141,18 +141,6 @@ def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
     if len(batches) < 2:
         return batches[0] if batches else no_rows(schema)
     return pa.concat_batches(batches)
-
-
-def _text_size(rows: pa.RecordBatch) -> int:
-    size = 0
-    for column in rows.columns:
-        texts = column.flatten() if pa.types.is_list(column.type) else column
-        if len(texts) and (pa.types.is_string(texts.type) or pa.types.is_binary(texts.type)):
-            # The offsets' ends tell the same as adding up every length.
-            offsets = texts.buffers()[1]
-            first, last = (unpack_from("=i", offsets, 4 * (texts.offset + at))[0] for at in (0, len(texts)))
-            size += last - first
-    return size
 
 
 def in_ledger_order(run: pa.RecordBatch, schema: pa.Schema) -> Iterator[pa.RecordBatch]:

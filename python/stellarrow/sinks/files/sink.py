@@ -56,6 +56,7 @@ class FileSink:
         if not tables:
             raise ConfigError(f"the {format.name} sink has no table: name at least one")
         self._name = format.name
+        self._takes_dictionaries = format.takes_dictionaries
         self._store = open_files(place) if isinstance(place, str | os.PathLike) else place
         self._compactions = Worker("stellarrow-compact", waiting=0)
         facts = {
@@ -138,6 +139,11 @@ class FileSink:
     def ledgers_per_part(self) -> int:
         """How many ledgers a file holds at most."""
         return self._ledgers_per_file
+
+    @property
+    def takes_dictionaries(self) -> bool:
+        """Whether its format is made of dictionaries anyway; signed numbers are made of plain rows."""
+        return self._takes_dictionaries and not self._signed
 
     @property
     def files_written(self) -> int:

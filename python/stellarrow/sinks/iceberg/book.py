@@ -144,7 +144,7 @@ class IcebergBook:
                 self._committed(table, placed, ledgers, text, old)
         except SinkError as error:
             self._refresh()
-            landed = self._known().properties.get(COVERAGE) == text
+            landed = self._known().properties.get(COVERAGE) == text or self._has(placed)
             is_beaten = isinstance(error.__cause__, CommitFailedException) or _is_locked(error)
             if not landed and not is_beaten and not self._are_gone(old):
                 raise
@@ -153,6 +153,13 @@ class IcebergBook:
             self._load()
         self._after_commit(ledgers)
         return True
+
+    def _has(self, placed: Sequence[_Placed]) -> bool:
+        """Tell whether the table has files of a commit that was taken, then refused when repeated."""
+        paths = {one.path for one in placed}
+        with told(self.where):
+            held = self._known().scan().plan_files() if paths else ()
+            return any(task.file.file_path in paths for task in held)
 
     def _are_gone(self, snapshots: Sequence[int]) -> bool:
         """Tell whether another let snapshots expire that were to expire with a commit, which fails then."""

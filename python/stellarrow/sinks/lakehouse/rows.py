@@ -19,6 +19,7 @@ from stellarrow.sinks.lakehouse.data_file import bounds
 
 _LEDGER: Final = "ledger_sequence"
 _AT_ONCE: Final = 400_000  # rows
+_WHOLE: Final = 1 << 18  # bytes of a file that is read at once: each of its columns is a call otherwise
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,11 @@ class HeldFile:
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A row group: an open file, and between which ledgers the rows are."""
+    """A row group: an open file with its columns, and between which ledgers the rows are."""
 
     path: str
     file: pq.ParquetFile
+    names: frozenset[str]
     group: int
     first: int
     last: int
@@ -85,6 +87,8 @@ def _clusters(ordered: Sequence[Spanned]) -> Iterator[list[Spanned]]:
 def _pieces(held: HeldFile, open_file: Opener, names: Sequence[str], opened: ExitStack) -> Iterator[_Piece]:
     with damage_told(held.path):
         native = opened.enter_context(open_file(held.path))
+        if native.size() <= _WHOLE:
+            native = opened.enter_context(pa.BufferReader(native.read_buffer()))
         footer = pq.read_metadata(native)
         kept = footer.schema.to_arrow_schema()
         texts = [
@@ -96,7 +100,7 @@ def _pieces(held: HeldFile, open_file: Opener, names: Sequence[str], opened: Exi
         for group in range(footer.num_row_groups):
             if rows := footer.row_group(group).num_rows:
                 first, last = bounds(footer, group) or (held.first, held.last)
-                yield _Piece(held.path, file, group, first, last, rows)
+                yield _Piece(held.path, file, frozenset(kept.names), group, first, last, rows)
 
 
 def _parts(pieces: Sequence[_Piece], due: LedgerRange) -> Iterator[LedgerRange]:
@@ -115,7 +119,7 @@ def _rows(
     found = []
     near = [one for one in pieces if one.first <= part.end and part.first <= one.last]
     for piece in near:
-        names = [name for name in wanted.names if name in piece.file.schema_arrow.names]
+        names = [name for name in wanted.names if name in piece.names]
         with damage_told(piece.path):
             rows = piece.file.read_row_group(piece.group, names, use_threads=False)
         if piece.first < part.first or part.end < piece.last:

@@ -49,7 +49,7 @@ impl Builder {
         let filter = settings.filter.clone();
         let tokens = Tokens::new(settings.network_id, filter.clone());
         let journal = Journal::new(tokens, filter);
-        let (transfers, writer) = (settings.transfers, Writer::new(settings.decoded));
+        let (transfers, writer) = (settings.transfers, Writer::new(settings));
         Self { transfers, journal, writer, refusal: None }
     }
 

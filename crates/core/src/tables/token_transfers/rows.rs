@@ -9,8 +9,10 @@ use crate::fixed_text::Word;
 use crate::ledger::header::Ledger;
 use crate::ledger::operation::OPERATION_NAMES;
 use crate::ledger::token_event::Kind;
+use crate::tables::Settings;
 use crate::tables::column::{Boolean, NullableDecimal, NullableUInt32, Size, Timestamp, UInt32};
 use crate::tables::columns::columns;
+use crate::tables::repeated::Repeated;
 use crate::tables::text::{NullableText, Text};
 use crate::values::address::{Address, Kind as Holder};
 use crate::values::{escape, strkey};
@@ -19,18 +21,18 @@ columns! {
     ledger_sequence: required UInt32 = "Sequence number of the ledger.",
     closed_at: required Timestamp = "When the ledger closed.",
     transaction_index: required UInt32 = "Place of the transaction in the order of application, from 1.",
-    transaction_hash: required Text = "Hash of the transaction, hex.",
+    transaction_hash: required Repeated<Text> = "Hash of the transaction, hex.",
     transaction_successful: required Boolean = "Whether the transaction took effect.",
     operation_index: optional NullableUInt32 = "Index of the operation, from 0; null for fees.",
     event_index: required UInt32 = "Place among the ledger's movements, from 0.",
     event_type: required Text = "transfer, mint, burn, clawback or fee.",
-    operation_type: optional NullableText = "Type of the operation, such as payment; null for fees.",
-    contract_id: required Text = "Contract of the token, strkey.",
-    asset_type: optional NullableText = "native, credit_alphanum4 or credit_alphanum12; null for a custom token.",
+    operation_type: optional Repeated<NullableText> = "Type of the operation, such as payment; null for fees.",
+    contract_id: required Repeated<Text> = "Contract of the token, strkey.",
+    asset_type: optional Repeated<NullableText> = "native, credit_alphanum4 or credit_alphanum12; null for a custom token.",
     asset_code: optional NullableText = r"Code of the asset; \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN.",
-    asset_issuer: optional NullableText = "Issuer of the asset, strkey.",
-    from: optional NullableText = "Whose it was, strkey; null for a mint.",
-    to: optional NullableText = "Whose it is, strkey; null for a burn, clawback or fee.",
+    asset_issuer: optional Repeated<NullableText> = "Issuer of the asset, strkey.",
+    from: optional Repeated<NullableText> = "Whose it was, strkey; null for a mint.",
+    to: optional Repeated<NullableText> = "Whose it is, strkey; null for a burn, clawback or fee.",
     to_muxed_type: optional NullableText = "text, id or hash, where the receiver is told apart by more than the address.",
     to_muxed: optional NullableText = r"A text with \, NUL and bytes that are no UTF-8 written \\, \0 and \xNN; an id in digits; a hash in hex.",
     amount_raw: optional NullableDecimal = "Amount in the token's smallest unit; null where it needs a 39th digit.",
@@ -53,9 +55,9 @@ pub struct Writer {
 
 impl Writer {
     /// A writer of no rows yet.
-    pub fn new(decoded: bool) -> Self {
+    pub fn new(settings: &Settings) -> Self {
         let accounts = strkey::Recent::new(strkey::ACCOUNT);
-        Self { columns: Columns::new(decoded), accounts }
+        Self { columns: Columns::new(settings.decoded, settings.dictionaries), accounts }
     }
 
     /// The table's columns.
@@ -81,7 +83,7 @@ impl Writer {
             if let (Some(seen), Some(token)) = (transaction, journal.tokens.get(row.token)) {
                 let columns = &mut self.columns;
                 columns.transaction_index.push(seen.index);
-                columns.transaction_hash.hex(&seen.hash);
+                columns.transaction_hash.hex(columns.rows, &seen.hash);
                 columns.transaction_successful.push(seen.successful);
                 columns.event_index.push(first + row.position);
                 self.row(journal, row, token);
@@ -148,10 +150,15 @@ impl Writer {
     }
 }
 
-fn holder(column: &mut NullableText, at: usize, address: &Address, accounts: &mut strkey::Recent) {
+fn holder(
+    column: &mut Repeated<NullableText>,
+    at: usize,
+    address: &Address,
+    accounts: &mut strkey::Recent,
+) {
     let Address { kind, key, muxed } = address;
     match (kind, muxed) {
-        (Holder::Account, None) => column.set(at, accounts.encode(key)),
+        (Holder::Account, None) => column.strkey(at, key, accounts),
         (Holder::Account, Some(id)) => column.set(at, strkey::muxed_account(key, *id).as_bytes()),
         (Holder::Contract, None) => column.set(at, &strkey::encode(strkey::CONTRACT, key)),
         (Holder::Contract, Some(id)) => column.set(at, strkey::muxed_contract(key, *id).as_bytes()),
@@ -162,7 +169,7 @@ fn holder(column: &mut NullableText, at: usize, address: &Address, accounts: &mu
 
 impl Columns {
     fn token(&mut self, at: usize, token: &Token) {
-        self.contract_id.push(&token.contract);
+        self.contract_id.set(at, &token.contract);
         let Some(asset) = &token.asset else { return };
         self.asset_type.set(at, asset.type_name().as_bytes());
         if let Some(code) = asset.code() {

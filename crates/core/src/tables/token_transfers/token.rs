@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use ahash::RandomState;
+
 use crate::filter::Filter;
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::strkey;
@@ -34,8 +36,8 @@ pub struct Tokens {
     network_id: [u8; 32],
     filter: Arc<Filter>,
     known: Vec<Token>,
-    by_asset: HashMap<RawAsset, TokenId>,
-    by_contract: HashMap<([u8; 32], bool), TokenId>,
+    by_asset: HashMap<RawAsset, TokenId, RandomState>,
+    by_contract: HashMap<([u8; 32], bool), TokenId, RandomState>,
     native: TokenId,
 }
 
@@ -46,8 +48,8 @@ impl Tokens {
             network_id,
             filter,
             known: Vec::new(),
-            by_asset: HashMap::new(),
-            by_contract: HashMap::new(),
+            by_asset: HashMap::default(),
+            by_contract: HashMap::default(),
             native: TokenId(0),
         };
         tokens.native = tokens.of_asset(RawAsset::Native);

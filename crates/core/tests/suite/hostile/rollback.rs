@@ -48,8 +48,8 @@ fn broken(meta: &LedgerCloseMeta, dice: &mut Dice) -> Vec<u8> {
 
 #[test]
 fn a_bad_ledger_leaves_the_rows_of_those_before_it() {
-    let request = request().diagnostics(true);
     for seed in 0..CASES {
+        let request = request().diagnostics(true).dictionaries(seed % 2 == 1);
         let mut dice = Dice::new(seed);
         let metas = chain(&mut dice);
         let bad = dice.below(metas.len());
@@ -70,8 +70,8 @@ fn a_bad_ledger_leaves_the_rows_of_those_before_it() {
 
 #[test]
 fn decoding_goes_on_after_a_bad_ledger_as_if_it_had_not_been() {
-    let request = request().diagnostics(true);
     for seed in 0..CASES {
+        let request = request().diagnostics(true).dictionaries(seed % 2 == 1);
         let mut dice = Dice::new(seed);
         let metas = chain(&mut dice);
         let mut decoder = Decoder::new(&request).unwrap();
@@ -102,7 +102,7 @@ fn synthetic() -> Vec<Vec<u8>> {
 #[test]
 fn no_table_keeps_rows_of_a_bad_ledger() {
     let request = Request::new(TABLES_OF_ALL, PASSPHRASE, &Wanted::default()).unwrap();
-    let request = request.decoded(true);
+    let request = request.decoded(true).dictionaries(true);
     let after = |ledgers: &[Vec<u8>]| {
         let mut decoder = Decoder::new(&request).unwrap();
         ledgers.iter().for_each(|ledger| decoder.push(ledger).unwrap());

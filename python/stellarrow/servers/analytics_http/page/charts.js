@@ -44,6 +44,15 @@ function inUtc(_, moments) {
   });
 }
 
+/** Room for the first and the last bar where each has the same: x are places then. */
+const besideEach = (_, low, high) => [low - 0.5, high + 0.5];
+
+/** Places that are named on such an axis. */
+function wholes(_, __, low, high, step) {
+  const by = Math.max(1, Math.round(step));
+  return Array.from({ length: Math.floor((high - Math.ceil(low)) / by) + 1 }, (_value, at) => Math.ceil(low) + at * by);
+}
+
 /** Room for the first and the last bar. */
 function beside(plot, low, high) {
   const xs = plot.data[0];
@@ -101,15 +110,16 @@ export function chart({ label, series, x = "ledger", even = false, write = compa
     return {
       width: wide(),
       height: HEIGHT,
-      scales: { x: { time: x === "time", ...(even ? { distr: 2 } : {}), ...(x === "time" && hasBars ? { range: beside } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
+      scales: { x: { time: x === "time", ...(even ? { distr: 2, range: besideEach } : {}), ...(x === "time" && hasBars ? { range: beside } : {}) }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), high > 0 ? high * 1.05 : 1] } },
       cursor: { points: { size: 7 }, drag: { x: false, y: false } },
       legend: { live: true },
       axes: [
-        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one % 1 ? "" : one.toLocaleString("en"))), space: 90 },
+        { ...axis, values: x === "time" ? inUtc : (_, values) => values.map((one) => (one === undefined || one % 1 ? "" : one.toLocaleString("en"))), space: 90, ...(even ? { splits: wholes } : {}) },
         { ...axis, size: 56, values: (_, values) => values.map(write) },
       ],
       series: [
-        x === "time" ? { label: "time (UTC)", value: (_, value) => (value === null ? "—" : time(value * 1_000)) } : { label: "ledger", value: (_, value) => (value === null ? "—" : value.toLocaleString("en")) },
+        // Of no rows there is no last one: its value is undefined, not null.
+        x === "time" ? { label: "time (UTC)", value: (_, value) => ((value ?? null) === null ? "—" : time(value * 1_000)) } : { label: "ledger", value: (_, value) => value?.toLocaleString("en") ?? "—" },
         ...series.map((one, place) => {
           const stroke = colour(COLOURS[place % COLOURS.length]);
           const bars = one.kind === "bars" ? { paths: globalThis.uPlot.paths.bars({ size: [0.8, 40] }), fill: stroke } : {};

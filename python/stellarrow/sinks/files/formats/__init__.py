@@ -29,6 +29,7 @@ class Format(Protocol):
     codec: str
     suffix: str  # of what it writes
     suffixes: tuple[str, ...]  # of all that it reads: lines may have been compressed since they were written
+    takes_dictionaries: bool  # whether rows may come with texts that repeat as dictionaries
     block: int | None  # rows that are written at once; None where that does not show in the bytes
 
     def sort_by(self, schema: pa.Schema) -> str | None:

@@ -45,6 +45,7 @@ class Parquet:
     """The format Parquet, compressed with zstd unless told."""
 
     name = "parquet"
+    takes_dictionaries = True
     block: int | None = _ROWS_A_GROUP
 
     def __init__(self, codec: str | None = None, *, level: int = _ZSTD_LEVEL) -> None:

@@ -28,6 +28,7 @@ class TextFormat:
     """
 
     name: str
+    takes_dictionaries = False
     block: int | None = None
 
     def __init__(self, codec: str | None, *, suffix: str, told: str, is_packed: bool = False) -> None:

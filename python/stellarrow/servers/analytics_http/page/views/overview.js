@@ -92,14 +92,15 @@ async function bring(state, status, has, signal, begun) {
 
 const newestOf = (state) => state.ledgers.at(-1)?.ledger_sequence ?? 0;
 
-/** Take in ledgers that follow on those that are shown; tell whether they are to be drawn. */
+/** Take in ledgers that follow on those that are here; tell whether they are to be drawn now. */
 function take(state, rows) {
   const known = newestOf(state);
   const fresh = rows.filter((one) => one.ledger_sequence > known);
-  const now = performance.now();
-  if (!state.reach || fresh[0]?.ledger_sequence !== known + 1 || now - (state.toldAt ?? -PACE) < PACE) return false;
-  state.toldAt = now;
+  if (!state.reach || fresh[0]?.ledger_sequence !== known + 1) return false;
   state.ledgers = [...state.ledgers, ...fresh].slice(-STRIP);
+  const now = performance.now();
+  if (now - (state.drawnAt ?? -PACE) < PACE) return false;
+  state.drawnAt = now;
   return true;
 }
 
