@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -31,6 +32,15 @@ def test_mints_before_protocol_23_go_to_whom_they_went_and_not_to_the_admin() ->
     }
     for row in mints:
         assert (describe(row["topics_xdr"][2]), describe(row["data_xdr"])) == (row["to"], row["amount_text"])
+
+
+def test_typed_tables_stay_readable_when_a_later_reader_of_the_same_contract_has_ended(
+    tmp_path: Path,
+) -> None:
+    tables = sa.typed(KALE, LEDGER, network="pubnet")
+    sa.run(LEDGER, tables=[f"typed:{KALE}"], sinks=f"parquet:{tmp_path}/out", network="pubnet")
+    gc.collect()  # what the run made is gone
+    assert tables["events/mint"].to_table().num_rows == 12
 
 
 def test_a_contracts_tables_have_every_event_and_change_of_its_own() -> None:

@@ -49,7 +49,7 @@ class Service:
             return answer.status, answer.data
 
     def await_ready(self) -> None:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while self.get("/ready")[0] != 200:
             assert time.monotonic() < deadline
             time.sleep(0.02)

@@ -127,7 +127,7 @@ class Screen:
         os.write(self.keyboard, key.encode())
 
     def await_shown(self, text: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while text not in self.written.decode(errors="replace"):
             assert time.monotonic() < deadline, self.written
             time.sleep(0.02)

@@ -213,7 +213,7 @@ def test_following_writes_each_file_when_it_is_whole(source: FileSource, tmp_pat
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     bring(writer(open_store(str(lake))), source)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while came[-1:] != [135] and time.monotonic() < deadline:
         time.sleep(0.01)
     following.close()

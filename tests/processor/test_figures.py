@@ -333,7 +333,7 @@ def long_lake(tmp_path: Path) -> Path:
 
 
 def test_figures_survive_kills(long_lake: Path, tmp_path: Path) -> None:
-    kill_and_check(long_lake, held_in(long_lake), tmp_path / "state", 5, seed=1)
+    kill_and_check(long_lake, held_in(long_lake), tmp_path / "state", 3, seed=1)
 
 
 @pytest.mark.slow

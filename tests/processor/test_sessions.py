@@ -21,7 +21,7 @@ Expected = Callable[..., list[dict[str, Any]]]
 
 
 def until(happened: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)

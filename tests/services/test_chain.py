@@ -238,7 +238,7 @@ def test_a_chain_killed_at_fifty_places_ends_with_every_row_once(
 
 
 def test_a_chain_killed_at_random_places_ends_with_every_row_once(chain: Make, tmp_path: Path) -> None:
-    killed_synthetic(chain, tmp_path, times=20, seed=17)
+    killed_synthetic(chain, tmp_path, times=8, seed=17)
 
 
 def killed_synthetic(chain: Make, folder: Path, *, times: int, seed: int) -> None:

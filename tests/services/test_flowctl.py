@@ -42,7 +42,7 @@ def register() -> Iterator[Callable[[int], Registration]]:
 
 
 def until(happened: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + 60
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.01)

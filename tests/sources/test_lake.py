@@ -233,7 +233,7 @@ def follow(source: LakeSource, first: int) -> tuple[list[int], Callable[[], None
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.005)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import pyarrow as pa
 
@@ -57,14 +59,26 @@ class TypedTable(Table):
         return self.name
 
 
-# Sinks and readers find a table by its name alone. These are made for what is read, and end with it.
-_OPENED: WeakValueDictionary[str, TypedTable] = WeakValueDictionary()
+# Sinks and readers find a table by its name alone. These are made for what is read, and end with it; where
+# several readers have made tables of one name, the newest that is still there is meant.
+_OPENED: Final[dict[str, list[ref[TypedTable]]]] = {}
+_OPENING: Final = RLock()  # one that is collected meanwhile asks for it again
 
 
 def open_typed(opened: Iterable[TypedTable]) -> None:
     """Let typed tables be found by their names, for as long as they live."""
     for one in opened:
-        _OPENED[one.name] = one
+        with _OPENING:
+            _OPENED.setdefault(one.name, []).append(ref(one, partial(_forget, one.name)))
+
+
+def _forget(name: str, ended: ref[TypedTable]) -> None:
+    with _OPENING:
+        held = [one for one in _OPENED.get(name, ()) if one is not ended]
+        if held:
+            _OPENED[name] = held
+        else:
+            _OPENED.pop(name, None)
 
 
 def is_typed(name: str) -> bool:
@@ -91,12 +105,14 @@ def folder_of(name: str) -> str:
 
 
 def _typed(name: str) -> TypedTable:
-    if (found := _OPENED.get(name.removesuffix("@1.0"))) is None:
+    with _OPENING:
+        held = [found for one in _OPENED.get(name.removesuffix("@1.0"), ()) if (found := one())]
+    if not held:
         raise ConfigError(
             f"the columns of {shortened(name)!r} are not known here: typed tables are made for the ledgers"
             " that are read, by decode, scan, typed, run and extract"
         )
-    return found
+    return held[-1]
 
 
 def maker_of(name: str) -> Any:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from sinks.delta.opening import options
 from sinks.lasting import FlatContract, together
 from stellarrow.core.framing import frame
 from stellarrow.sinks.delta import DeltaSink
+from stellarrow.sinks.delta.log import DeltaLog
 from stellarrow.storage.cloud_files import CloudFiles
 from stellarrow.storage.files import FileStore
 
@@ -23,6 +25,25 @@ class TestDeltaSink(DeltaContract, FlatContract):
 
     def widen(self) -> None:
         self.ledgers_per_file = 1_000
+
+    def test_a_commit_whose_answer_was_lost_and_that_others_built_on_is_not_taken_back(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        self.keep((100, 104))
+        put, lost = DeltaLog.put, list[str]()
+
+        def losing(log: DeltaLog, path: str, data: Any, *, new: bool = False) -> bool:
+            done = put(log, path, data, new=new)
+            if not (done and new and "_delta_log/0" in path) or log.folder in lost:
+                return done
+            lost.append(log.folder)
+            self.keep((105, 109))
+            return False  # as a store answers, that is asked again
+
+        monkeypatch.setattr(DeltaLog, "put", losing)
+        self.keep((110, 114))
+        assert len(lost) == len(self.tables)
+        self.assert_holds("100:114")
 
     @pytest.mark.slow
     @pytest.mark.parametrize("each", [False, True])

@@ -124,7 +124,7 @@ def test_who_holds_a_lock_that_a_writer_waits_for_is_named(
         other.execute("SELECT FROM contract_data.ledger_coverage FOR UPDATE")
         with caplog.at_level(logging.WARNING):
             writing = pool.submit(bring, database)
-            deadline = time.monotonic() + 20
+            deadline = time.monotonic() + 60
             while not caplog.messages and time.monotonic() < deadline:
                 time.sleep(0.05)
             assert not writing.done()

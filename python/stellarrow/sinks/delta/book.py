@@ -116,11 +116,15 @@ class DeltaBook:
             self._coverage, self._number = grown, number
         else:
             self._refresh()
-        landed = self._number == number  # by now, or by a commit whose answer was lost
+        # By now, or by a commit whose answer was lost, on which others may have built.
+        landed = self._number == number or self._has(placed)
         gone = before if landed else number
         if gone is not None:
             self._store.remove([coverage_path(self.log.folder, gone)])
         return landed
+
+    def _has(self, placed: _Placed | None) -> bool:
+        return placed is not None and placed.action["add"]["path"] in self.log.snapshot.files
 
     def _actions(self, number: int) -> list[Action]:
         """Return what a commit does beside adding a file: the table itself, new columns, the coverage."""
