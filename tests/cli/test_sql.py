@@ -102,6 +102,14 @@ def test_two_queries_at_once_are_refused_as_only_one_is_answered(stellarrow: Run
     assert done.out == "two\n2\n"
 
 
+def test_a_query_that_is_no_text_is_one_line(stellarrow: Run, data: Path) -> None:
+    done = stellarrow(
+        "sql", "select '\udcff'", "--data", data
+    )  # as Python reads an argument that is no UTF-8
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "which is no text: write it in UTF-8" in done.err
+
+
 def test_no_data_is_a_failure_with_a_remedy(stellarrow: Run, tmp_path: Path) -> None:
     done = stellarrow("sql", "select 1", "--data", tmp_path)
     assert (done.code, "extract something into it first" in done.err) == (1, True)

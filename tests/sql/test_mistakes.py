@@ -37,6 +37,7 @@ LEDGER = Path(sa.__file__).parent / "data" / "ledgers" / "pubnet-58752000.xdr.zs
         ("1 = 1 group by asset_code", "holds more than a condition: write what follows WHERE alone"),
         ("1 = 1; drop table x", "holds more than one statement: write one expression"),
         ("closed_at > 'yesterday'", "'yesterday' is no time such as 2024-02-29"),
+        ("asset_code = '\udcff'", "the SQL has '\\udcff' at character 15, which is no text"),
         ("amount_raw::money = 1", "a value is cast to one of bigint, "),
         ("case when true then true end", "says nothing of other rows: add ELSE"),
         ("substr(asset_code, 0) = 'a'", "start, from 1, and length must be numbers"),

@@ -267,6 +267,11 @@ def test_a_text_that_is_too_long_is_not_even_sent(box: Sandbox) -> None:
         box.answer(" " * 200_000)
 
 
+def test_what_is_no_text_is_refused_with_its_place(box: Sandbox) -> None:
+    with pytest.raises(ConfigError, match="at character 9, which is no text"):
+        box.answer("select '\ud800'")
+
+
 def test_rows_that_cannot_be_read_are_an_error_and_not_the_end() -> None:
     def broken() -> Iterator[pa.RecordBatch]:
         yield from ROWS.to_batches(1_000)

@@ -24,7 +24,18 @@ from stellarrow.filter import Filter
 if TYPE_CHECKING:
     from stellarrow.sql.computation import Computation
 
-__all__ = ["compile_sql", "explained"]
+__all__ = ["check_text", "compile_sql", "explained"]
+
+
+def check_text(query: str) -> None:
+    """Refuse, as ConfigError, what no engine takes as text: bytes that are no UTF-8, half a surrogate pair."""
+    try:
+        query.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"the SQL has {error.object[error.start]!r} at character {error.start + 1}, which is no text: "
+            "write it in UTF-8"
+        ) from error
 
 
 def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Schema) -> Computation | None:
@@ -36,6 +47,8 @@ def compile_sql(table: str, columns: pa.Schema, where: Filter, *, whole: pa.Sche
         return None
     from stellarrow.sql.computation import computation  # noqa: PLC0415  an extra
 
+    for text in (where.where, where.select):
+        check_text(text)
     with explained():
         return computation(table, columns, whole, where)
 

@@ -23,6 +23,7 @@ import pyarrow as pa
 
 from stellarrow.errors import ConfigError, StellarrowError, Unavailable
 from stellarrow.extras import require
+from stellarrow.sql import check_text
 from stellarrow.sql.bounds import TookTooLong, TooLarge
 from stellarrow.sql.sandbox_channel import receive, send
 
@@ -93,6 +94,7 @@ class Sandbox:
                 f"the query has {len(text):,} characters, at most {limits.text_characters:,} are read:"
                 " write it shorter"
             )
+        check_text(text)
         try:
             json.dumps(params)
         except (TypeError, ValueError) as error:

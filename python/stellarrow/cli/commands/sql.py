@@ -24,6 +24,7 @@ from stellarrow.net.redaction import redacted_url
 from stellarrow.scanning import scan
 from stellarrow.scanning.spec_places import pairs
 from stellarrow.sinks.files.delta_beside import refuse_database
+from stellarrow.sql import check_text
 from stellarrow.sql.saved_queries import is_list, listed
 from stellarrow.verification.stored_tables import StoredTable, stored_tables
 
@@ -83,6 +84,7 @@ def command(
     """
     if sum((as_json, as_csv, expanded, out is not None)) > 1:
         raise click.UsageError("only one of --json, --csv, --expanded and --out can be meant: choose one")
+    check_text(query or "")
     source = ledgers.pop("source")
     known = catalogue(find_file(ledgers.pop("config")))
     if query and is_list(query):
