@@ -28,7 +28,7 @@ __all__ = ["check_text", "compile_sql", "explained"]
 
 
 def check_text(query: str) -> None:
-    """Refuse, as ConfigError, what no engine takes as text: bytes that are no UTF-8, half a surrogate pair."""
+    """Refuse, as ConfigError, what no engine takes as text: bytes that are no UTF-8, half a surrogate."""
     try:
         query.encode()
     except UnicodeEncodeError as error:
