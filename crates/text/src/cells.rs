@@ -67,8 +67,8 @@ impl<'a> Cells<'a> {
     pub fn size(&self, rows: usize) -> usize {
         match self {
             Self::Text(texts) => texts.bytes() + QUOTES * rows,
-            Self::Coded(_, texts) => (texts.bytes() / texts.len().max(1) + QUOTES) * rows,
-            Self::Texts(_, texts) => texts.bytes() + 2 * QUOTES * (texts.len() + rows),
+            Self::Coded(_, texts) => (texts.bytes() / texts.count().max(1) + QUOTES) * rows,
+            Self::Texts(_, texts) => texts.bytes() + 2 * QUOTES * (texts.count() + rows),
             Self::Truth(_) | Self::Number(_) => NUMBER * rows,
             Self::Moment(_) => MOMENT * rows,
         }

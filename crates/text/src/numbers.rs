@@ -94,7 +94,8 @@ fn digits(value: u128, out: &mut Vec<u8>) {
 /// Two digits each.
 const PAIRS: [[u8; 2]; 100] = {
     let mut pairs = [[b'0'; 2]; 100];
-    let (mut left, mut number) = (pairs.as_mut_slice(), 0);
+    let mut left: &mut [[u8; 2]] = &mut pairs;
+    let mut number = 0;
     while let Some((pair, rest)) = left.split_first_mut() {
         *pair = [b'0' + number / 10, b'0' + number % 10];
         (left, number) = (rest, number + 1);
