@@ -16,6 +16,7 @@ import pyarrow as pa
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 _SETTLE_SECONDS = 5.0
+_PATIENCE_SECONDS = 60.0
 SCHEMA = pa.schema(
     [
         ("partition", pa.int32()),
@@ -58,10 +59,24 @@ def settle(brokers: str, consumer: Consumer, places: list[TopicPartition]) -> No
 
 
 def messages(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
+    """Read a topic, from its beginning again while its broker is starting."""
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        try:
+            return messages_at_once(brokers, topic, isolation)
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def messages_at_once(brokers: str, topic: str, isolation: str) -> list[dict[str, Any]]:
     consumer = consumer_of(brokers, isolation)
     found = []
     try:
         known = consumer.list_topics(topic, timeout=30).topics[topic]
+        if known.error and known.error.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+            raise KafkaException(known.error)
         left = set() if known.error else set(known.partitions)
         if left:
             places = [TopicPartition(topic, partition, 0) for partition in left]
