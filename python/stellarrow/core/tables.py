@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -145,17 +145,23 @@ def tables() -> list[Table]:
 
     docs/tables has a page for each: its columns, their types and what they mean.
     """
-    return [Table(*row) for row in _core.tables()]
+    return [*dict.fromkeys(_by_name().values())]
+
+
+@cache
+def _by_name() -> dict[str, Table]:
+    """Return the tables by `name@version`, and the newest of each by its name alone, behind the others."""
+    versions = [Table(*row) for row in _core.tables()]
+    return {str(one): one for one in versions} | {one.name: one for one in versions}
 
 
 def table(name: str) -> Table:
     """Return the table meant by `name` or `name@version`; the newest version by default."""
     if is_typed(name):
         return _typed(name)
+    if found := _by_name().get(name):
+        return found
     known = tables()
-    for one in reversed(known):
-        if name in (one.name, str(one)):
-            return one
     names = list(dict.fromkeys([one.name for one in known] + [str(one) for one in known]))
     remedy = nearest(name, names, f"choose among {', '.join(sorted(names))}", show=repr)
     raise ConfigError(f"there is no table {shortened(name)!r}: {remedy}")

@@ -24,7 +24,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class Tokens:
-    """By contract; the latest ledger counts. Any thread may call. Without a path nothing is kept.
+    """By contract; the latest ledger counts. Any thread may call. What is saved outlives the process.
 
     It is a memory of what the ledgers say, so a damaged file is begun anew.
     """
@@ -32,6 +32,7 @@ class Tokens:
     def __init__(self, path: Path | None = None) -> None:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[int, Token]] = {}
+        self._unsaved: dict[str, tuple[int, Token]] = {}
         self._seen: dict[str, int] = {}  # the hash of each contract's last instance
         self._database = _opened(path) if path else None
         if self._database:
@@ -62,16 +63,23 @@ class Tokens:
             if token and not (known and (known[0] > ledger or known[1] == token)):
                 learned[contract] = (ledger, token)
         if learned:
-            self._keep(learned)
+            self._note(learned)
         return len(learned)
 
-    def _keep(self, learned: dict[str, tuple[int, Token]]) -> None:
+    def _note(self, learned: dict[str, tuple[int, Token]]) -> None:
         with self._lock:
             self._known |= learned
+            self._unsaved |= learned
             for memory in (self._known, self._seen):
-                for oldest in list(memory)[: max(0, len(memory) - _MOST)]:
-                    del memory[oldest]
-            if not self._database:
+                if len(memory) > _MOST:
+                    for oldest in list(memory)[: len(memory) - _MOST]:
+                        del memory[oldest]
+
+    def save(self) -> None:
+        """Make what was learned durable: once for many ledgers, as the disk is waited for."""
+        with self._lock:
+            learned, self._unsaved = self._unsaved, {}
+            if not self._database or not learned:
                 return
             rows = [
                 (contract, ledger, one.decimals, one.name, one.symbol)
@@ -84,6 +92,7 @@ class Tokens:
                 _log.warning("what tokens are called is not kept over a restart: %s", error)
 
     def close(self) -> None:
+        self.save()
         if self._database:
             with self._lock:
                 self._database.close()
