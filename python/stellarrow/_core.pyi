@@ -122,7 +122,7 @@ def cut(data: Any, framing: str = "auto") -> tuple[Any | None, str, list[tuple[i
 def framing(data: Any) -> str:
     """Return the framing found in the data, such as "batch" or "record-marked"."""
 
-def crc32(data: Any) -> int:
+def crc32(data: Any, value: int = 0) -> int:
     """Return the CRC-32 of bytes or of an Arrow array of uint8, as zlib.crc32 does, without a copy."""
 
 def tables() -> list[tuple[str, str, str]]:

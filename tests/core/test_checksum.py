@@ -19,6 +19,12 @@ def test_it_is_that_of_zlib_for_bytes_and_buffers_wherever_they_begin(size: int)
     assert crc32(data) == crc32(held.slice(3)) == crc32(pa.py_buffer(data)) == zlib.crc32(data)
 
 
+@pytest.mark.parametrize("cut", [0, 1, 64, 999, 1_000])
+def test_it_goes_on_behind_what_came_before(cut: int) -> None:
+    data = hashlib.shake_128(b"seed").digest(1_000)
+    assert crc32(pa.py_buffer(data).slice(cut), crc32(data[:cut])) == zlib.crc32(data)
+
+
 def test_what_arrow_serialized_has_it_too() -> None:
     message = pa.record_batch({"a": pa.array(range(1_000))}).serialize()
     assert crc32(message) == zlib.crc32(message)

@@ -71,11 +71,17 @@ fn framing(py: Python<'_>, data: Data<'_>) -> PyResult<&'static str> {
     opened.map(Framing::name).map_err(|error| refused(&error))
 }
 
-/// The CRC-32 of zip and PNG, as Python's zlib has it, at the speed of the processor's own instructions.
+/// The CRC-32 of zip and PNG, as Python's zlib has it, at the speed of the processor's own instructions;
+/// `value` is that of what lies before the data.
 #[pyfunction]
-fn crc32(py: Python<'_>, data: Data<'_>) -> u32 {
+#[pyo3(signature = (data, value = 0))]
+fn crc32(py: Python<'_>, data: Data<'_>, value: u32) -> u32 {
     let data = data.as_slice();
-    py.detach(|| crc32fast::hash(data))
+    py.detach(|| {
+        let mut hasher = crc32fast::Hasher::new_with_initial(value);
+        hasher.update(data);
+        hasher.finalize()
+    })
 }
 
 #[pyfunction]

@@ -8,6 +8,6 @@ from stellarrow import _core
 from stellarrow.core.errors import as_array
 
 
-def crc32(data: bytes | pa.Buffer) -> int:
-    """Return the checksum of bytes that nobody changes meanwhile, without a copy of them."""
-    return _core.crc32(data if isinstance(data, bytes) else as_array(data))
+def crc32(data: bytes | pa.Buffer, value: int = 0) -> int:
+    """Return the checksum of bytes that nobody changes now, without a copy; `value` is of those before it."""
+    return _core.crc32(data if isinstance(data, bytes) else as_array(data), value)
