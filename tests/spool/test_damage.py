@@ -271,17 +271,18 @@ spool = Spool(sys.argv[1], ["ledgers", "contract_data"], network="synthetic", se
 print("ready", flush=True)
 for at in range(2, 62, 3):
     spool.write(decoder(sa.LedgerChunk(data, "auto", at, at + 2, "memory")))
-    spool.commit()
-    print(at + 2, flush=True)
+    if (at + 1) // 3 % int(sys.argv[2]) == 0:
+        spool.commit()
+        print(at + 2, flush=True)
 """
 
 
-@pytest.mark.parametrize("after", ["ready", "13", "40"])
+@pytest.mark.parametrize(("after", "at_once"), [("ready", 1), ("13", 1), ("40", 1), ("13", 4), ("37", 4)])
 def test_a_killed_writer_has_lost_nothing_it_committed(
-    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], after: str
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], after: str, at_once: int
 ) -> None:
     writer = subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", WRITER, str(tmp_path), str(at_once)], stdout=subprocess.PIPE, text=True
     )
     assert writer.stdout
     with writer:

@@ -247,7 +247,7 @@ class SessionWorker:
                 options=DecodeOptions(network=network),
                 limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
-                decoder=lambda chunk: spool.prepared(decoder(chunk)),
+                decoder=decoder,
                 dead_letters=self._shared.letters(self.session.id, network, partial(self._leave_out, output)),
                 stop=self._stop,
             )
@@ -301,6 +301,7 @@ class SessionWorker:
         with self._lock:
             self.session = replace(self.session, ahead=marks)
             self._shared.store.save_marks(self.session)
+        self._shared.tokens.save()  # what is committed is not read again
 
     def _note(self, kept: Committed) -> None:
         self._has_worked = True

@@ -1,10 +1,13 @@
 """Append-only Arrow IPC files with one index by ledger: a crash leaves what was committed, of every table.
 
-A segment is a folder. `<table>.arrows` is an IPC stream any Arrow reader opens: the schema, then batches as
-they came. `index` has an entry for each batch of ledgers, with its place in every table's file. Data is
-durable before its entry is, so an entry never promises too much. What lies behind the last whole one of the
-newest segment, behind the last ledger known to be committed, is what a crash left of a commit under
-way: it is written over. Anything else that is not whole is damage, and left as it is.
+A segment is a folder. `<table>.arrows` is an IPC stream any Arrow reader opens: the schema, then pieces.
+`index` has an entry for each piece, with its place in every table's file. A piece is what one commit made
+durable, or some megabytes of it: one ledger at the live edge, many in bulk. Its rows are joined once,
+before they are written, so that each reader takes slices of the mapped file, and copies nothing.
+
+Data is durable before its entry is, so an entry never promises too much. What lies behind the last whole
+one of the newest segment, behind the last ledger known to be committed, is what a crash left of a commit
+under way: it is written over. Anything else that is not whole is damage, and left as it is.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from stellarrow.errors import SinkError
-from stellarrow.spool.table_file import Packed, Part, TableFile, appendable, damaged, readable
+from stellarrow.spool.gathering import Gathered
+from stellarrow.spool.table_file import Part, TableFile, appendable, damaged, readable
 from stellarrow.storage.atomic import sync_folder, write_all
 from stellarrow.storage.private import private_file, private_folder
 
@@ -34,6 +38,7 @@ _MAGIC: Final = b"SAINDEX1"
 _LEDGERS: Final = Struct("<IIQ")  # first, last, unix milliseconds
 _PART: Final = Struct("<QQII")  # offset, length, rows, crc32 of the bytes
 _CHECK: Final = Struct("<I")  # crc32 of the entry before it
+_PIECE_BYTES: Final = 8 << 20  # of rows; beyond that, joining more makes no reader faster
 _log: Final = logging.getLogger(__name__)
 
 
@@ -74,7 +79,8 @@ class Segment:
         self.path = path
         self.entries: list[Entry] = []  # committed; only ever grows
         self._tables = list(schemas)
-        self._pending: list[Entry] = []
+        self._pending: list[Entry] = []  # written, but not committed
+        self._gathered = Gathered()  # appended, but not written
         self._index: BinaryIO | None = None
         self._files = [TableFile(path / _file_of(name), schema) for name, schema in schemas.items()]
 
@@ -108,34 +114,52 @@ class Segment:
     @property
     def first(self) -> int:
         """The first ledger committed or appended."""
-        return (self.entries or self._pending)[0].first
+        return self._begun.first
+
+    @property
+    def _begun(self) -> Entry | Gathered:
+        written = self.entries or self._pending
+        return written[0] if written else self._gathered
 
     @property
     def last(self) -> int:
         """The last ledger committed or appended."""
-        return (self._pending or self.entries)[-1].last
+        return self._gathered.last or (self._pending or self.entries)[-1].last
 
     @property
     def size_bytes(self) -> int:
-        return sum(file.end for file in self._files)
+        return sum(file.end for file in self._files) + self._gathered.size_bytes
 
     @property
     def written_at(self) -> int:
         """When the first ledgers came, in unix milliseconds."""
-        return (self.entries or self._pending)[0].written_at
+        return self._begun.written_at
 
     @property
     def is_pending(self) -> bool:
         """Tell whether something waits for the next commit."""
-        return bool(self._pending)
+        return bool(self._pending or self._gathered)
 
-    def append(self, packed: Mapping[str, Packed], first: int, last: int, *, now: int) -> None:
+    def append(self, rows: Mapping[str, pa.RecordBatch], first: int, last: int, *, now: int) -> None:
         """Add the rows of ledgers, which count from the next commit on; `now` is unix milliseconds."""
-        parts = tuple(file.append(packed[name]) for name, file in zip(self._tables, self._files, strict=True))
-        self._pending.append(Entry(first, last, now, parts))
+        if not self._gathered.takes(rows, first):
+            self._write()
+        self._gathered.add({name: rows[name] for name in self._tables}, first, last, now=now)
+        if self._gathered.size_bytes >= _PIECE_BYTES:
+            self._write()
+
+    def _write(self) -> None:
+        """Write what is gathered as one piece."""
+        piece, self._gathered = self._gathered, Gathered()
+        if piece:
+            parts = (
+                file.append(piece.joined(name)) for name, file in zip(self._tables, self._files, strict=True)
+            )
+            self._pending.append(Entry(piece.first, piece.last, piece.written_at, tuple(parts)))
 
     def commit(self) -> None:
         """Make what was appended durable, then known."""
+        self._write()
         if not self._pending:
             return
         for file in self._files:
@@ -149,7 +173,7 @@ class Segment:
 
     def rollback(self) -> None:
         """Forget what was appended since the last commit; a disk that refuses writing need not be asked."""
-        self._pending = []
+        self._pending, self._gathered = [], Gathered()
         self.close()
         for file, part in zip(self._files, self.entries[-1].parts, strict=True):
             file.end = part.end

@@ -25,10 +25,8 @@ from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.spool.metadata import Facts
 from stellarrow.spool.opening import open_segments
 from stellarrow.spool.os_errors import translate_os_errors
-from stellarrow.spool.packing import PackedBatch, packed
 from stellarrow.spool.retention import Readers, Retention
 from stellarrow.spool.segment import Segment
-from stellarrow.spool.table_file import Packed
 from stellarrow.storage.paths import local_path
 
 _POLL_SECONDS: Final = 0.2  # seconds between looks whether to stop waiting
@@ -100,11 +98,6 @@ class Spool:
             with suppress(OSError):  # without room, the next start does it
                 self._note(replace(self._facts, sealed=sealed))
 
-    def prepared(self, batch: LedgerBatch) -> LedgerBatch:
-        """Do beforehand, in any thread, what write() would do in its own."""
-        made = {name: Packed.of(batch.tables[name]) for name in self._schemas}
-        return PackedBatch(batch.first, batch.last, batch.tables, batch.run, made, counted=batch.counted)
-
     def write(self, batch: LedgerBatch) -> None:
         """Append what is not covered; wait while the spool is full of what its readers need."""
         with self._writing:
@@ -113,7 +106,7 @@ class Spool:
             known = self.coverage() | LedgerSet(LedgerRange(one.first, one.last) for one in newest)
             with translate_os_errors(self._folder, self._rollback):
                 for part in LedgerSet([LedgerRange(batch.first, batch.last)]) - known:
-                    rows = {name: packed(batch, name, part) for name in self._schemas}
+                    rows = {name: _of(batch, name, part) for name in self._schemas}
                     now = int(self._clock() * 1000)
                     self._writable(part.first).append(rows, part.first, part.end, now=now)
 
@@ -347,3 +340,9 @@ class Spool:
 
 def _behind(rows: pa.RecordBatch, after: int) -> pa.RecordBatch:
     return between(rows, LedgerRange(after + 1))
+
+
+def _of(batch: LedgerBatch, name: str, part: LedgerRange) -> pa.RecordBatch:
+    """Return a table's rows of a part of a batch."""
+    rows = batch.tables[name]
+    return rows if (part.first, part.end) == (batch.first, batch.last) else between(rows, part)

@@ -14,6 +14,7 @@ import pyarrow as pa
 from stellarrow.core.checksum import crc32
 from stellarrow.core.rows import no_rows
 from stellarrow.errors import Damaged, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.spool.message import Messages, checksum_of, write_parts
 from stellarrow.storage.atomic import write_all
 from stellarrow.storage.private import private_file
 
@@ -34,20 +35,6 @@ class Part:
         return self.offset + self.length
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """Rows as they are stored; making them takes most of the time that appending them does."""
-
-    message: pa.Buffer
-    rows: int
-    checksum: int
-
-    @classmethod
-    def of(cls, rows: pa.RecordBatch) -> Packed:
-        message = rows.serialize() if rows.num_rows else pa.py_buffer(b"")
-        return cls(message, rows.num_rows, crc32(message))
-
-
 class TableFile:
     """One table's batches in one file."""
 
@@ -56,6 +43,7 @@ class TableFile:
         self._path = path
         self._schema = schema
         self._file: BinaryIO | None = None
+        self._messages = Messages()
 
     def begin(self) -> None:
         self._file = private_file(self._path, "wb", buffering=0)
@@ -72,14 +60,14 @@ class TableFile:
             raise SchemaMismatch(f"{self._path} was written with other columns: start a new session")
         self.end = end
 
-    def append(self, packed: Packed) -> Part:
+    def append(self, rows: pa.RecordBatch) -> Part:
         offset = self.end
-        if packed.message.size:
+        message = self._messages.parts_of(rows) if rows.num_rows else []
+        if message:
             if self._file is None:
                 self._file = appendable(self._path, self.end)
-            write_all(self._file, packed.message)
-            self.end += packed.message.size
-        return Part(offset, packed.message.size, packed.rows, packed.checksum)
+            self.end += write_parts(self._file, message)
+        return Part(offset, self.end - offset, rows.num_rows, checksum_of(message))
 
     def sync(self) -> None:
         if self._file:
