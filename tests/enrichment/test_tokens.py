@@ -127,6 +127,18 @@ def test_the_latest_ledger_counts_and_is_known_after_a_restart(tmp_path: Path) -
     anew.close()
 
 
+def test_what_is_saved_outlives_a_process_that_is_killed(tmp_path: Path) -> None:
+    path, (one, other) = tmp_path / "tokens.sqlite3", CONTRACTS
+    tokens = Tokens(path)
+    tokens.learn(rows_of((5, one, False, instance(metadata(7, b"One", b"O")))))
+    tokens.save()
+    tokens.learn(rows_of((6, other, False, instance(metadata(6, b"Other", b"T")))))
+    after_a_kill = Tokens(path)
+    assert (after_a_kill.get(one), after_a_kill.get(other)) == (Token(7, "One", "O"), None)
+    tokens.save()
+    assert Tokens(path).get(other) == Token(6, "Other", "T")
+
+
 @given(amounts=st.lists(st.integers(-(10**39), 10**39), min_size=1), decimals=st.integers(0, 76))
 def test_amounts_are_scaled_exactly(amounts: list[int], decimals: int) -> None:
     made = scaled(pa.array(list(map(str, amounts))), decimals).to_pylist()

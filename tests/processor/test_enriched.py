@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from enrichment.test_tokens import instance, metadata, rows_of
+from stellarrow.enrichment.instance import Token
 from stellarrow.enrichment.tokens import Tokens
 from stellarrow.enrichment.transfers import COLUMNS, enriched
 
@@ -48,6 +49,24 @@ def test_what_is_kept_teaches_what_tokens_are_called(start: Start, monkeypatch: 
     service = start(tables=("token_transfers", "contract_data@1.0", "contract_data@2.0"))
     service.finished(service.processor.start(100, 139).id)
     assert sum(seen) == service.tables.path("contract_data").num_rows
+
+
+def test_what_a_session_learned_is_on_the_disk_before_it_is_committed(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def learned(tokens: Tokens, rows: pa.RecordBatch) -> int:
+        ledger = rows["ledger_sequence"][0].as_py()
+        tokens._unsaved["C" * 56] = (ledger, Token(7, str(ledger), "T"))
+        return 1
+
+    monkeypatch.setattr(Tokens, "learn", learned)
+    service = start(tables=("contract_data",))
+    work = service.processor.work(service.processor.start(100, 139).id)
+    while not work.session.status.is_final:
+        committed = work.session.current
+        saved = Tokens(service.processor.options.state_dir / "tokens.sqlite3").get("C" * 56)
+        assert committed <= (int(str(saved.name)) if saved else 0)
+    assert work.session.current == 139
 
 
 @pytest.mark.parametrize(
