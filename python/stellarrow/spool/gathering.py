@@ -35,4 +35,7 @@ class Gathered:
     def joined(self, name: str) -> pa.RecordBatch:
         """Return a table's rows as one batch, a copy only where there are several."""
         parts = [rows[name] for rows in self._rows]
-        return parts[0] if len(parts) == 1 else pa.concat_batches(parts)
+        if len(parts) == 1:
+            return parts[0]
+        # The system keeps the room for the next piece; Arrow's own allocator has its pages cleared each time.
+        return pa.concat_batches(parts, memory_pool=pa.system_memory_pool())
