@@ -35,6 +35,7 @@ class Length:
 
 SORTED: Final = Length(rows=262_144, text=96 << 20)
 AS_IT_COMES: Final = Length(rows=65_536, text=24 << 20)
+_AT_ONCE: Final = Length(rows=_FEW, text=2 << 20)
 
 
 class Run:
@@ -96,10 +97,11 @@ class Run:
 class Runs:
     """Rows in, in ledger order; runs out. Of those to be sorted, long texts are dictionaries."""
 
-    def __init__(self, schema: pa.Schema, *, sort_by: str | None) -> None:
+    def __init__(self, schema: pa.Schema, *, sort_by: str | None, at_once: bool = False) -> None:
+        """Make runs that are short where rows are to be written `at_once`: it must not show in the bytes."""
         self._schema = encoded_schema(schema) if sort_by else schema
         self._gatherer = Gatherer(self._schema, sort_by=sort_by) if sort_by else None
-        self._length = SORTED if sort_by else AS_IT_COMES
+        self._length = SORTED if sort_by else _AT_ONCE if at_once else AS_IT_COMES
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._text = 0
