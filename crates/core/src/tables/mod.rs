@@ -239,6 +239,7 @@ impl Visitor for Tables {
                 diagnostics: all.diagnostics || one.diagnostics,
                 envelopes: all.envelopes || one.envelopes,
                 meta: all.meta || one.meta,
+                fees: all.fees || one.fees,
                 unified: all.unified || one.unified,
                 evictions: all.evictions || one.evictions,
             },

@@ -122,14 +122,13 @@ fn fee_charged(
     if ledger.protocol >= 21 || !envelope.soroban || envelope.fee_bump.is_none() {
         return Some(outcome.fee_charged);
     }
-    let changes = [transaction.meta.changes_after, transaction.refund_changes];
-    outcome.fee_charged.checked_sub(fee::rise(&changes, envelope.fee_account().key)?)
+    outcome.fee_charged.checked_sub(fee::rise(transaction.settled, envelope.fee_account().key)?)
 }
 
 impl Columns {
-    fn envelope(&mut self, row: usize, envelope: &Envelope<'_>) {
+    fn envelope(&mut self, row: usize, envelope: &Envelope<'_>, accounts: &mut strkey::Recent) {
         let Muxed { key, id } = envelope.source;
-        self.account.push(&strkey::encode(strkey::ACCOUNT, key));
+        self.account.push(accounts.encode(key));
         if let Some(id) = id {
             self.account_muxed.set(row, strkey::muxed_account(key, id).as_bytes());
         }
@@ -171,7 +170,7 @@ impl Columns {
 
 impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
-        Needs { envelopes: true, meta: true, ..Needs::default() }
+        Needs { envelopes: true, fees: true, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
