@@ -8,6 +8,7 @@ mod contract_data;
 mod contract_events;
 mod distinct;
 mod evictions;
+mod lane;
 mod ledgers;
 mod repeated;
 mod table;
@@ -214,9 +215,11 @@ impl Rows for Tables {
     }
 
     fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
+        let mut first = 0;
         for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
             let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
-            builder.get_mut().reserve(&sizes);
+            builder.get_mut().reserve(&sizes, first);
+            first += sizes.len();
         }
     }
 

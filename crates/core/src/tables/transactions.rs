@@ -72,12 +72,14 @@ static RESULT_CODES: [Word; 20] = [
 
 pub(super) struct Builder {
     columns: Columns,
+    accounts: strkey::Recent,
     refusal: Option<Refusal>,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded, settings.dictionaries), refusal: None }
+        let columns = Columns::new(settings.decoded, settings.dictionaries);
+        Self { columns, accounts: strkey::Recent::new(strkey::ACCOUNT), refusal: None }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
@@ -103,7 +105,7 @@ impl Builder {
         columns.fee_charged.push(fee_charged);
         columns.successful.push(transaction.successful);
         columns.result_code.word(code);
-        columns.envelope(row, envelope);
+        columns.envelope(row, envelope, &mut self.accounts);
         if let Some(hash) = outcome.inner_hash {
             columns.inner_transaction_hash.set(row, &hex(hash));
         }
@@ -142,7 +144,7 @@ impl Columns {
         };
         match bump.account {
             Muxed { key, id: None } => {
-                self.fee_account.set(row, &strkey::encode(strkey::ACCOUNT, key));
+                self.fee_account.set(row, accounts.encode(key));
             }
             Muxed { key, id: Some(id) } => {
                 self.fee_account.set(row, strkey::muxed_account(key, id).as_bytes());

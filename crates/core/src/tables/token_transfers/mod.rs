@@ -206,8 +206,8 @@ impl super::builder::Builder for Builder {
         self.writer.sizes()
     }
 
-    fn reserve(&mut self, sizes: &[Size]) {
-        self.writer.reserve(sizes);
+    fn reserve(&mut self, sizes: &[Size], first: usize) {
+        self.writer.reserve(sizes, first);
     }
 
     fn oversized(&self) -> Option<&'static str> {
