@@ -178,3 +178,23 @@ def test_event_types_and_assets_come_from_flags_the_environment_and_the_file(tom
     settings = read(Processor, environ={"EVENT_TYPES": "fee,transfer"}, file=file)
     assert (settings.event_types, settings.include_assets) == (("fee", "transfer"), ("XLM", "USDC"))
     assert read(Processor, {"include_assets": "EURC"}, environ={}).include_assets == ("EURC",)
+
+
+def test_a_file_that_begins_with_a_mark_of_its_encoding_is_read(tmp_path: Path) -> None:
+    (tmp_path / "s.toml").write_bytes(b'\xef\xbb\xbfnetwork = "testnet"\n')
+    assert read(Source, environ={}, file=tmp_path / "s.toml").network == "testnet"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (b"a = " + b"[" * 100_000, "is no TOML"),
+        ("network = 'testnet'".encode("utf-16"), "is no TOML"),
+        (b"extract = 3", r"extract a value, but it is a section: write \[extract\]"),
+        (b"[[extract]]", r"extract a value, but it is a section: write \[extract\]"),
+    ],
+)
+def test_a_file_that_cannot_be_settings_is_refused(tmp_path: Path, text: bytes, told: str) -> None:
+    (tmp_path / "s.toml").write_bytes(text)
+    with pytest.raises(sa.ConfigError, match=told):
+        read(Source, environ={}, file=tmp_path / "s.toml")

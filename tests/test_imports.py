@@ -20,7 +20,8 @@ MODULES = {
 # The floors of the house, lowest first. A room imports rooms of lower floors, and nothing else but itself.
 # A room is a module at the package's root, or a folder; a folder named here stands apart from its parent.
 FLOORS = (
-    ("net.redaction", "storage.paths"),
+    ("net.printable", "storage.paths"),
+    ("net.redaction",),
     ("errors",),
     ("ledgers", "filter", "extras", "plugged"),
     ("telemetry",),

@@ -95,7 +95,9 @@ def run(
         SinkError: Rows cannot be kept.
     """
     check(
+        source=source,
         tables=tables,
+        filter=filter,
         network=network,
         ledgers=ledgers,
         columns=columns,

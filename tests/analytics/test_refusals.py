@@ -68,6 +68,13 @@ def test_a_filter_that_no_row_can_fit_is_refused_by_every_face(served: Served, n
         ),
         ("GET /v1/ws HTTP/1.1", f"{UPGRADE}{KEY}Sec-WebSocket-Version: 12\r\n", 400, "Version"),
         ("POST /v1/ws HTTP/1.1", f"{UPGRADE}Content-Length: 0\r\n", 405, "POST"),
+        (
+            "GET /v1/ws HTTP/1.1",
+            f"{UPGRADE}{KEY}Sec-WebSocket-Version: 13\r\nContent-Length: 5\r\n\r\nhello",
+            400,
+            "valid HTTP request",
+        ),
+        ("GET /v1/ws HTTP/1.1", f"{UPGRADE}{KEY}X: {'a' * 9_000}\r\n", 400, "no more than 8192 bytes"),
         ("nonsense", "", 400, "Invalid HTTP request"),
     ],
 )

@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from stellarrow import extras
 from stellarrow.backfilling.plan import cut, ledgers_per_part, weights
 from stellarrow.backfilling.work import Done, Task
+from stellarrow.core.arguments import check
 from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -127,6 +128,7 @@ def backfill(
     """
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 
+    check(source=source, tables=tables, network=network, ledgers=ledgers, workers=workers)
     places = [sinks] if isinstance(sinks, str) else [*sinks]
     stop = stop or threading.Event()
     began = time.monotonic()

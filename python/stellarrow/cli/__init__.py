@@ -11,6 +11,8 @@ from typing import Any, Final
 import click
 
 from stellarrow import extras
+from stellarrow.cli import standard_streams
+from stellarrow.cli.output.said import say
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import redacted_text
 from stellarrow.storage.os_errors import reason, remedy
@@ -29,6 +31,7 @@ def main() -> None:
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its own lines of log, beside the error that we tell
     # Rows come and go by the megabyte: clearing pages of 2 MB for them took an eighth of an extract's time.
     os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
+    standard_streams.prepare()
     sys.exit(invoke(sys.argv[1:]))
 
 
@@ -59,7 +62,7 @@ def invoke(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.ctx.get_help() if error.ctx else error.format_message())
+        say(error.ctx.get_help() if error.ctx else error.format_message())
     except ModuleNotFoundError as error:
         lacking = extras.explained("this command", error)
         if lacking is None or debug:
@@ -80,7 +83,7 @@ def _refused(error: OSError) -> str:
 
 def _failed(error: click.ClickException | StellarrowError, arguments: Sequence[str]) -> int:
     if "--json" in arguments:
-        click.echo(json.dumps({"error": _fields(error)}), err=True)
+        say(json.dumps({"error": _fields(error)}), err=True)
     else:
         _tell(_message(error))
     return WRONG_USAGE if isinstance(error, click.UsageError | ConfigError) else FAILED
@@ -107,5 +110,5 @@ def _said(error: click.ClickException) -> str:
 
 
 def _tell(message: str) -> None:
-    click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-    click.echo(" ".join(message.split()), err=True)
+    say("error: ", fg="red", bold=True, err=True, nl=False)
+    say(" ".join(message.split()), err=True)

@@ -7,6 +7,7 @@ from importlib import import_module
 import click
 
 from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output.said import say
 from stellarrow.core.version import __version__
 
 _VERBS = (
@@ -72,4 +73,4 @@ class _Lazy(Verbs):
 def stellarrow(context: click.Context) -> None:
     """Stellar ledgers to Apache Arrow, fast and exactly. --debug shows where an error came from."""
     if context.invoked_subcommand is None:
-        click.echo(context.get_help())
+        say(context.get_help())

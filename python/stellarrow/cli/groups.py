@@ -6,6 +6,7 @@ from collections import Counter
 
 import click
 
+from stellarrow.cli.output.said import say
 from stellarrow.errors import nearest
 
 
@@ -40,4 +41,4 @@ def _tell_repeated(command: click.Command, name: str | None, args: list[str], pa
     for one, count in Counter(single).items():
         if count > 1:
             flag = max(one.opts, key=len)
-            click.echo(f"warning: {flag} is given {count} times: the last one counts", err=True)
+            say(f"warning: {flag} is given {count} times: the last one counts", err=True)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from stellarrow import registry
+from stellarrow.cli.output.said import say
 from stellarrow.storage.paths import local_path
 
 _ALL = "stellarrow.help_all"
@@ -50,7 +51,7 @@ class Paged(click.Command):
 def _show_all(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:  # noqa: ARG001  click gives it
     if wanted:
         context.meta[_ALL] = True
-        click.echo(context.get_help())
+        say(context.get_help())
         context.exit()
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Final, NoReturn
 
-import click
+from stellarrow.cli.output.said import say
 
 _PATIENCE: Final = 9.0  # seconds from the signal to the end, come what may
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
@@ -76,7 +76,7 @@ def stopping(late: str = _BATCH, *, starting: bool = False) -> Iterator[Stop]:
     except KeyboardInterrupt:
         if not interrupted:
             raise
-        click.echo("error: interrupted", err=True)
+        say("error: interrupted", err=True)
         end_process(128 + interrupted[0])
     finally:
         for one, handler in before.items():
@@ -104,9 +104,7 @@ def _watch(signals: socket.socket, stop: Stop) -> None:
             stop.signal = come[0]
             stop.event.set()
             if stop.late == LATE and sys.stderr.isatty():
-                click.echo(
-                    "stopping: what is in hand is finished first; the same again ends it at once", err=True
-                )
+                say("stopping: what is in hand is finished first; the same again ends it at once", err=True)
     signals.settimeout(_PATIENCE)
     try:
         while come := signals.recv(1):
@@ -114,5 +112,5 @@ def _watch(signals: socket.socket, stop: Stop) -> None:
                 os._exit(128 + come[0])
     except TimeoutError:
         # What is durable stays whole, as after a crash.
-        click.echo(f"error: {stop.late}", err=True)
+        say(f"error: {stop.late}", err=True)
         os._exit(stop.exit_code)

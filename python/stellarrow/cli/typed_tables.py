@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
+from stellarrow.cli.output.said import say
 from stellarrow.config import Extract
 from stellarrow.core.strkey import is_contract
 from stellarrow.core.tables import is_typed, table_names
@@ -70,4 +69,4 @@ def telling() -> Iterator[None]:
         warnings.simplefilter("always", SpecUnknown)
         yield
     for message in dict.fromkeys(str(warning.message) for warning in told):
-        click.echo(f"warning: {message}", err=True)
+        say(f"warning: {message}", err=True)

@@ -124,7 +124,7 @@ def _variables(one: Setting, environ: Mapping[str, str]) -> Iterator[tuple[str, 
             yield name, environ[name]
         if one.kind.is_secret and (path := environ.get(f"{name}_FILE")):
             try:
-                yield f"{name}_FILE", local_path(path).read_text().strip()
+                yield f"{name}_FILE", local_path(path).read_text("utf-8-sig").strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(
                     f"{name}_FILE names {path}, which cannot be read ({error}): name the file with the secret"
@@ -137,13 +137,23 @@ def _variable(name: str) -> str:
 
 def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str, ...], str]]:
     """Yield what the file says to a service: what stands at the top, then its own section."""
-    from stellarrow.config.security import Listening  # noqa: PLC0415  as above
-
     held = _renamed(parsed(path))
     held.pop(QUERIES, None)
+    _refuse_unknown(held, path)
+    own = settings_of(_services()[service])
+    top = {key: value for key, value in held.items() if not isinstance(value, dict)}
+    named = ((held.get(section, {}), f"{path} [{section}]") for section in (SHARED, service))
+    for content, place in ((top, f"{path}"), *named):
+        for key, value in content.items():
+            if _key(key) in own:
+                yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
+
+
+def _refuse_unknown(held: Mapping[str, Any], path: Path) -> None:
+    from stellarrow.config.security import Listening  # noqa: PLC0415  as above
+
     services = _services()
     everywhere = sorted({key for one in services.values() for key in settings_of(one)})
-    own = settings_of(services[service])
     sections = {**services, SHARED: Listening}
     for section, content in held.items():
         if isinstance(content, dict):
@@ -154,13 +164,9 @@ def _from_file(path: Path, service: str) -> Iterator[tuple[str, str | tuple[str,
                 if _key(key) not in known:
                     raise _unknown(f"{path}, section [{section}], has {key!r}", "setting", key, sorted(known))
         elif _key(section) not in everywhere:
+            if section in sections:
+                raise ConfigError(f"{path} gives {section} a value, but it is a section: write [{section}]")
             raise _unknown(f"{path} has {section!r}", "setting", section, [*everywhere, *services])
-    top = {key: value for key, value in held.items() if not isinstance(value, dict)}
-    named = ((held.get(section, {}), f"{path} [{section}]") for section in (SHARED, service))
-    for content, place in ((top, f"{path}"), *named):
-        for key, value in content.items():
-            if _key(key) in own:
-                yield _key(key), _plain(value, f"{key} in {place}"), f"{key} in {place}"
 
 
 def is_yaml(path: Path) -> bool:
@@ -202,12 +208,12 @@ def _key(written: str) -> str:
 def parsed(path: Path) -> dict[str, Any]:
     """Return what a settings file holds; ConfigError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text())
+        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editors begin a file with a mark
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read ({os.strerror(error.errno or 0)}): fix that or leave it out"
         ) from error
-    except ValueError as error:  # not TOML, or not UTF-8
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested without end
         raise ConfigError(f"{path} is no TOML ({error}): fix it, or leave it out") from error
 
 

@@ -9,11 +9,13 @@ import ssl
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Final
 
 import pyarrow as pa
 from pyarrow import ipc
 
+from stellarrow.core.arguments import check
 from stellarrow.errors import (
     ConfigError,
     PermissionDenied,
@@ -23,6 +25,7 @@ from stellarrow.errors import (
     Unauthenticated,
 )
 from stellarrow.extras import needing
+from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.redaction import redacted_url
 
 _SUBPROTOCOL: Final = "stellarrow.v1"
@@ -52,7 +55,7 @@ class Subscription:
         self.recounted = False
         self._url = _with_path(url)
         self._asked = dict(asked)
-        self._ca = ca
+        self._ca = Path(ca) if ca else None
         self._headers = {"Authorization": f"Bearer {token}"} if token else {}
         self._schema: pa.Schema | None = None
         self._socket: Any = None
@@ -95,7 +98,7 @@ class Subscription:
         from websockets.typing import Subprotocol  # noqa: PLC0415  an extra
 
         is_secure = self._url.startswith("wss:")
-        context = ssl.create_default_context(cafile=self._ca) if is_secure else None
+        context = ClientTls(ca=self._ca).context() if is_secure else None
         with connect(
             self._url,
             subprotocols=[Subprotocol(_SUBPROTOCOL)],
@@ -217,13 +220,17 @@ def subscribe(
         ConfigError: The address is none, or the service does not understand what was asked.
         Unauthenticated: The service does not know the token.
     """
+    check(url=url, table=table)
     if not url.startswith(("ws://", "wss://")):
         raise ConfigError(f"{redacted_url(url)!r} is no WebSocket: write ws://HOST:8080 or wss://HOST")
     asked: dict[str, Any] = {"channel": table, "mode": mode}
     lists = (contract_ids, accounts, assets, event_types, event_names, columns)
     given = dict(zip(_LISTS, lists, strict=True))
-    if wrong := next((name for name, values in given.items() if isinstance(values, str)), None):
-        raise ConfigError(f"{wrong} is the text {given[wrong]!r}: give a list, as [{given[wrong]!r}]")
+    for name, values in given.items():
+        if isinstance(values, str):
+            raise ConfigError(f"{name} is the text {values!r}: give a list, as [{values!r}]")
+        if not (isinstance(values, Sequence) and all(isinstance(one, str) for one in values)):
+            raise ConfigError(f"{name} is {values!r}: give a list of texts")
     asked |= {name: list(values) for name, values in given.items() if values}
     texts = {"where": where, "window": window, "asset": asset, "contract": contract}
     asked |= {name: value for name, value in texts.items() if value}

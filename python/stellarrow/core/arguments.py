@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -11,25 +13,42 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 _SWITCHES = ("decoded", "diagnostics", "verify_chain")
 _MANY = LedgerSet([LedgerRange(0, 1 << 31)])
 _LEAST = {"workers": 1, "budget_mb": 1, "start": 0, "end": 0}
+_TEXTS = ("framing", "transfers", "table", "select", "name", "url", "text")
+_NEEDED = ("source", "tables", "table", "framing", "transfers", "budget_mb", "name", "url", "text")
 
 
 def check(**given: Any) -> None:
-    """Refuse, as ConfigErrors, arguments of a wrong type or range, each by its name; None is left out."""
+    """Refuse, as ConfigErrors, arguments of a wrong type or range, each by its name; most may be None."""
     for name, value in given.items():
         if name in _SWITCHES or (name == "verify_hashes" and value is not None):
             _require(isinstance(value, bool), name, value, "True or False")
-        elif value is None:
-            continue
-        elif name in _LEAST:
-            number(name, value, least=_LEAST[name])
-        elif name == "ledgers":
-            _ledgers(value)
-        elif name == "network":
-            _require(isinstance(value, str | Network), name, value, "a name such as pubnet, or a passphrase")
-        elif name in ("tables", "columns"):
-            texts(name, value, such_as="contract_events" if name == "tables" else "closed_at")
-        elif name in ("framing", "transfers", "table", "select"):
-            _require(isinstance(value, str), name, value, "a text")
+        elif value is not None or name in _NEEDED:
+            _check_given(name, value)
+
+
+def _check_given(name: str, value: Any) -> None:
+    if name in _LEAST:
+        number(name, value, least=_LEAST[name])
+    elif name == "ledgers":
+        _ledgers(value)
+    elif name == "network":
+        _require(isinstance(value, str | Network), name, value, "a name such as pubnet, or a passphrase")
+    elif name in ("tables", "columns"):
+        texts(name, value, such_as="contract_events" if name == "tables" else "closed_at")
+    elif name in _TEXTS:
+        _require(_is_text(value), name, value, "a text")
+    elif name in ("filter", "projection"):
+        named = [value] if isinstance(value, str) else value
+        if not (isinstance(named, Sequence) and not named):
+            texts(name, named, such_as="large_amounts")
+    elif name == "source":
+        is_source = hasattr(value, "read") and hasattr(value, "network")
+        _require(is_source or isinstance(value, str | os.PathLike), name, value, "a path, a URL or a Source")
+
+
+def _is_text(value: Any) -> bool:
+    """Tell a text that UTF-8 can say: half of a surrogate pair is none."""
+    return isinstance(value, str) and value == value.encode("utf-8", "replace").decode()
 
 
 def _require(allowed: bool, name: str, value: Any, meant: str) -> None:
@@ -44,10 +63,11 @@ def texts(name: str, value: Any, *, such_as: str) -> None:
     _require(sound, name, value, f"a list of names, such as [{such_as!r}]")
 
 
-def number(name: str, value: Any, *, least: int) -> None:
-    """Refuse what is no whole number of at least so much; True is none either."""
-    sound = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    _require(sound, name, value, f"a whole number of at least {least}")
+def number(name: str, value: Any, *, least: int, most: int = sys.maxsize) -> None:
+    """Refuse what is no whole number of at least, and at most, so much; True is none either."""
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    _require(is_whole and value >= least, name, value, f"a whole number of at least {least}")
+    _require(value <= most, name, value, f"a whole number of at most {most}")
 
 
 def seconds(name: str, value: Any) -> None:

@@ -91,6 +91,7 @@ def decode(
     """
     check(
         tables=tables,
+        filter=filter,
         network=network,
         framing=framing,
         ledgers=ledgers,

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
+from typing import Final
 
 from stellarrow import _core
 from stellarrow.core.arguments import check, number
 from stellarrow.core.errors import translate
 from stellarrow.core.framing import frame
-from stellarrow.ledgers import Network
+from stellarrow.ledgers import LAST_POSSIBLE, Network
+
+_MOST: Final = 2**32 - 1
+_MOST_SEED: Final = 2**64 - 1
 
 
 def synth(
@@ -37,7 +41,8 @@ def synth(
     Raises:
         ConfigError: A number is out of range.
     """
-    number("ledgers", ledgers, least=0)
+    number("first", first, least=2, most=LAST_POSSIBLE)
+    number("ledgers", ledgers, least=0, most=LAST_POSSIBLE - first + 1)
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
     return frame(list(islice(endless, ledgers)), "record-marked")
 
@@ -52,13 +57,13 @@ def synthetic(
 ) -> Iterator[bytes]:
     """Return an endless run of valid LedgerCloseMeta values, about `ledger_bytes` each."""
     check(network=network)
-    number("contracts", contracts, least=1)
-    number("seed", seed, least=0)
-    number("first", first, least=2)
+    number("contracts", contracts, least=1, most=_MOST)
+    number("seed", seed, least=0, most=_MOST_SEED)
+    number("first", first, least=2, most=LAST_POSSIBLE)
     if ledger_bytes is not None:
-        number("ledger_bytes", ledger_bytes, least=1)
+        number("ledger_bytes", ledger_bytes, least=1, most=_MOST)
     try:
-        passphrase = Network.of(network).passphrase
+        passphrase = Network.of("" if network is None else network).passphrase
         return _core.Synth(
             seed=seed, first=first, contracts=contracts, ledger_bytes=ledger_bytes, passphrase=passphrase
         )

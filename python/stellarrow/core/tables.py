@@ -14,6 +14,7 @@ from weakref import ref
 import pyarrow as pa
 
 from stellarrow import _core
+from stellarrow.core.arguments import check
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.net.redaction import shortened
@@ -176,6 +177,7 @@ def schema(name: str, *, decoded: bool = False, where: Filter | str | None = Non
     Raises:
         ConfigError: There is no such table, or the SQL does not fit it.
     """
+    check(name=name, decoded=decoded)
     return columns_of(table(name), Filter.of(where), decoded=decoded)
 
 

@@ -61,7 +61,7 @@ class Positions:
 def _loaded(path: Path) -> dict[str, dict[str, dict[str, int]]]:
     """Return what was noted; of a file that is cut, nothing: all is pushed again."""
     try:
-        held = json.loads(path.read_text())
+        held = json.loads(path.read_text("utf-8"))
         return {
             str(endpoint): {
                 str(table): {str(session): int(ledger) for session, ledger in sessions.items()}

@@ -11,6 +11,8 @@ from stellarrow.errors import ConfigError
 if TYPE_CHECKING:
     import ssl
 
+_PEM: Final = "name the file that has -----BEGIN lines"
+
 
 @dataclass(frozen=True, slots=True)
 class ClientTls:
@@ -37,7 +39,10 @@ class ClientTls:
         import ssl  # noqa: PLC0415  slow to load
 
         self.pem()
-        context = ssl.create_default_context(cafile=self.ca)
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except ssl.SSLError as error:
+            raise ConfigError(f"{self.ca} holds no certificate that can be read: {_PEM}") from error
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             if self.certificate:
@@ -55,6 +60,9 @@ NO_TLS: Final = ClientTls()
 
 def _read(path: Path | None) -> bytes | None:
     try:
-        return path.read_bytes() if path else None
+        held = path.read_bytes() if path else None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read ({error.strerror}): name the PEM file") from error
+        raise ConfigError(f"{path} cannot be read ({error.strerror}): {_PEM}") from error
+    if held is not None and b"-----BEGIN " not in held:
+        raise ConfigError(f"{path} is no PEM file: {_PEM}")
+    return held

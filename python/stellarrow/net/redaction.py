@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from stellarrow.net.printable import printable
+
 MASK: Final = "********"
 
 # What follows a scheme belongs to the URL, up to a space, a quotation mark or the end of a sentence.
@@ -65,7 +67,7 @@ def redacted_url(url: str, *, rpc: bool = False) -> str:
     In the path of an RPC node's address (`rpc`, or a scheme that begins with rpc+) all but well-known words
     count as a key; in other web addresses, what looks like one.
     """
-    return ",".join(_redacted(one, rpc=rpc) for one in _BETWEEN.split(url))
+    return printable(",".join(_redacted(one, rpc=rpc) for one in _BETWEEN.split(url)))
 
 
 def shortened(text: str, longest: int = 100) -> str:
@@ -78,7 +80,7 @@ def redacted_text(text: str, *, longest: int = 100_000) -> str:
 
     Where it is longer than `longest`, its middle is left out: it may hold what a client sent, of any length.
     """
-    text = _without_middle(text, longest)
+    text = printable(_without_middle(text, longest))
     text = _QUOTED.sub(lambda found: f"{found['quote']}{redacted_url(found['url'])}{found['quote']}", text)
     return _loose(_IN_TEXT.sub(lambda found: _in_sentence(found[0]), text))
 

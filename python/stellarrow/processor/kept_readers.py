@@ -162,7 +162,7 @@ def places_of(reader: KeptReader) -> dict[str, int]:
 
 def _loaded(path: Path) -> dict[tuple[str, str], KeptReader]:
     try:
-        text = path.read_text()
+        text = path.read_text("utf-8")
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:

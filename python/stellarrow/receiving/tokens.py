@@ -19,7 +19,7 @@ class Tokens:
         self._path = path
         self._lock = threading.Lock()
         try:
-            held = json.loads(path.read_text())
+            held = json.loads(path.read_text("utf-8"))
             self._held = {str(name): str(token) for name, token in held.items()}
         except (OSError, ValueError, AttributeError):
             self._held = {}  # none yet, or one that is cut: all comes again, and is dropped

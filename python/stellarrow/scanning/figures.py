@@ -82,7 +82,7 @@ def analytics(
         ConfigError: An argument makes no sense.
         SourceError: The ledgers, the tables or the processor cannot be read.
     """
-    check(ledgers=ledgers, network=network, workers=workers)
+    check(source=source, name=name, ledgers=ledgers, network=network, workers=workers)
     given = {"window": window, "asset": asset, "contract": contract, "top": top, "by": by, "session": session}
     given |= {"from": start, "to": end}
     request = FiguresRequest.of(name, given)

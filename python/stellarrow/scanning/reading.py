@@ -107,7 +107,10 @@ def scan(
         SourceError: A folder that was extracted has not the table, or not all of the ledgers.
     """
     check(
+        source=source,
         table=table,
+        filter=filter,
+        projection=projection,
         ledgers=ledgers,
         network=network,
         columns=columns,

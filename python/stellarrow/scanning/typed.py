@@ -103,7 +103,9 @@ def typed(
         ConfigError: An argument makes no sense.
         SourceError: Ledgers cannot be read.
     """
-    check(ledgers=ledgers, network=network, workers=workers)
+    check(source=source, ledgers=ledgers, network=network, workers=workers)
+    if specs is not None and not isinstance(specs, Mapping):
+        raise ConfigError(f"specs is {specs!r}: give a mapping of contracts to their code")
     said = {**(specs or {}), **({contract: spec} if spec is not None else {})}
     choices: Any = {"ledgers": ledgers, "network": network, "workers": workers}
     return found_typed(contract, source, said, None, **choices)

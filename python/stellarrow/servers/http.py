@@ -39,6 +39,7 @@ with needing("HTTP", "servers"):
     from stellarrow.servers.http_access import calls_of, grant_of
     from stellarrow.servers.http_headers import Headers
     from stellarrow.servers.http_limits import CONNECTIONS, HEAD_BYTES, BoundedLoop, BriefFaults, bounded
+    from stellarrow.servers.one_reading import OneReading
     from stellarrow.servers.origins import ChangesOfOwnPages, OwnNames
     from stellarrow.servers.problems import answered_exception
 
@@ -173,7 +174,7 @@ class HealthServer:
             routes=routes, middleware=guards, exception_handlers={HTTPException: answered_exception}
         )
         made.router.redirect_slashes = False  # it would name the host that the caller named
-        return Headers(made, tls=tls is not None)
+        return Headers(OneReading(made), tls=tls is not None)
 
     def _checks(self) -> list[Check]:
         own = [component.check() for component in self._components]

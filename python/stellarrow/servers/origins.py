@@ -94,6 +94,8 @@ class OwnNames:
 
 def _name_of(host: str) -> str | None:
     """Return a host's name without its port, as it is compared; None where it is none."""
+    if "@" in host or "/" in host:
+        return None
     is_address = host.count(":") > 1 and not host.startswith("[")
     try:
         name = urlsplit(f"//[{host}]" if is_address else f"//{host}").hostname

@@ -61,6 +61,6 @@ def _keep(path: Path, known: dict[str, str]) -> None:
 
 def _known(path: Path) -> dict[str, str]:
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(path.read_text("utf-8")))
     except (OSError, ValueError, TypeError):
         return {}  # none yet, or one that is cut: the source is asked again

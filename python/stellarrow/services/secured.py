@@ -133,7 +133,7 @@ def bootstrap(store: KeyStore, path: Path | None) -> None:
         return
     choices: dict[str, Any] = {"created_by": str(path), "description": "the first administrator's"}
     try:
-        if path.exists() and (text := path.read_text().strip()):
+        if path.exists() and (text := path.read_text("utf-8").strip()):
             store.create(BOOTSTRAP, ["admin"], text=text, **choices)
             return
         private_folder(path.parent)

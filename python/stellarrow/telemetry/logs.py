@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 import threading
 import time
@@ -13,11 +12,11 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from stellarrow.net.printable import one_line
 from stellarrow.net.redaction import redacted_text
 from stellarrow.telemetry import tracing
 
 _OURS: Final = "stellarrow"
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _QUIET_SECONDS: Final = 60.0  # between two lines of a library that say the same
 
 
@@ -92,15 +91,11 @@ class _Plain(logging.Formatter):
         return redacted_text(super().format(record)) + fields
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  logging's name
-        record.message = _CONTROL.sub(_escaped, record.message)
+        record.message = one_line(record.message)
         return super().formatMessage(record)
 
     def formatException(self, ei: Any) -> str:  # noqa: N802  logging's name
-        return "\n".join(_CONTROL.sub(_escaped, line) for line in super().formatException(ei).split("\n"))
-
-
-def _escaped(found: re.Match[str]) -> str:
-    return found[0].encode("unicode_escape").decode()
+        return "\n".join(one_line(line) for line in super().formatException(ei).split("\n"))
 
 
 class _Json(logging.Formatter):

@@ -85,3 +85,10 @@ def test_tables_that_cannot_be_kept_are_refused_before_anything_is_connected() -
     ):
         with pytest.raises(sa.ConfigError, match=told):
             ClickHouseSink("clickhouse://127.0.0.1:1", tables, network="synthetic")
+
+
+def test_a_password_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "password").write_bytes(b"\xff\xfe")
+    monkeypatch.setenv("CLICKHOUSE_PASSWORD_FILE", str(tmp_path / "password"))
+    with pytest.raises(sa.ConfigError, match="is no text in UTF-8"):
+        Address.parse("clickhouse://somebody@host/d")

@@ -11,11 +11,11 @@ import pytest
 
 import stellarrow as sa
 from sinks.delta.made import plain_files, plain_rows
-from sinks.holes import assert_told, hole_told
+from sinks.holes import hole_told
 from sinks.kept import in_order
+from sinks.read_back import PARTS, TABLES, ReadBack, expected, write_parts
 
 Run = Callable[..., Any]
-TABLES = ("--tables", "ledgers,contract_data")
 
 
 @pytest.fixture
@@ -27,40 +27,16 @@ def lake(make_lake: Callable[..., Path]) -> Path:
 def written(tmp_path: Path, stellarrow: Run, lake: Path) -> Path:
     """A folder with ledgers 100 to 119 and 130 to 139, in files of ten."""
     folder = tmp_path / "tables"
-    for ledgers in ("100:119", "130:139"):
-        done = stellarrow(
-            "extract", lake, *TABLES, "--ledgers", ledgers, "--to", f"delta:{folder}?ledgers=10"
-        )
-        assert done.code == 0, done.err
+    write_parts(f"delta:{folder}?ledgers=10", stellarrow, lake)
     return folder
 
 
-def expected(ledgers: tuple[bytes, ...], table: str, ranges: list[tuple[int, int]]) -> list[dict[str, Any]]:
-    return [
-        row
-        for first, last in ranges
-        for ledger in ledgers[first - 100 : last - 99]
-        for row in sa.decode(ledger, tables=[table], network="synthetic")[table].to_pylist()
-    ]
+class TestDelta(ReadBack):
+    is_sorted_otherwise = True
 
-
-@pytest.mark.parametrize("table", ["ledgers", "contract_data"])
-def test_scan_gives_what_was_written_with_the_tables_own_types(
-    written: Path, ledgers: tuple[bytes, ...], table: str
-) -> None:
-    with hole_told(table):
-        found = sa.scan(f"delta:{written}", table=table)
-    assert found.schema == sa.schema(table)
-    due = expected(ledgers, table, [(100, 119), (130, 139)])
-    rows = found.to_table().to_pylist()
-    assert in_order(table, rows) == in_order(table, due)
-    assert [row["ledger_sequence"] for row in rows] == sorted(row["ledger_sequence"] for row in rows)
-    part = sa.scan(f"delta:{written}", table=table, ledgers="105:112", columns=["ledger_sequence"])
-    assert {row["ledger_sequence"] for row in part.to_table().to_pylist()} <= {*range(105, 113)}
-
-
-def test_every_way_to_read_tells_of_a_hole(written: Path, stellarrow: Run) -> None:
-    assert_told(f"delta:{written}", stellarrow)
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return f"delta:{tmp_path}/tables?ledgers=10"
 
 
 def test_what_other_tables_have_behind_a_tables_last_ledger_is_told(
@@ -75,36 +51,6 @@ def test_what_other_tables_have_behind_a_tables_last_ledger_is_told(
         assert done.code == 0, done.err
     with hole_told("contract_data"):
         sa.scan(behind, table="contract_data")
-
-
-def test_a_table_or_ledgers_that_are_not_there_are_told(written: Path) -> None:
-    with pytest.raises(sa.SourceError, match="has no ttl: it has contract_data, ledgers"):
-        sa.scan(f"delta:{written}", table="ttl")
-    with pytest.raises(sa.SourceError, match="but not 120:129"):
-        sa.scan(f"delta:{written}", table="ledgers", ledgers="110:135").to_table()
-
-
-def test_coverage_shows_what_is_there_and_verifies_it(written: Path, stellarrow: Run) -> None:
-    done = stellarrow("coverage", f"delta:{written}", "--verify", "--json")
-    assert done.code == 0, done.out
-    found = {one["table"]: one for one in json.loads(done.out)["tables"]}
-    assert {name: one["ledgers"] for name, one in found.items()} == {
-        "contract_data": "100:119, 130:139",
-        "ledgers": "100:119, 130:139",
-    }
-    assert (found["ledgers"]["missing"], found["ledgers"]["rows"]) == ("120:129", 30)
-    assert found["contract_data"]["faults"] == []
-
-
-def test_extract_compares_what_is_there_with_the_source(written: Path, stellarrow: Run, lake: Path) -> None:
-    done = stellarrow("extract", lake, *TABLES, "--to", f"delta:{written}?ledgers=10", "--verify")
-    assert done.code == 0, done.err
-
-
-def test_sql_asks_the_tables(written: Path, stellarrow: Run) -> None:
-    query = "select count(*) as n, max(ledger_sequence) as last from ledgers"
-    done = stellarrow("sql", query, "--data", f"delta:{written}", "--json")
-    assert (json.loads(done.out), done.code) == ({"n": 30, "last": 139}, 0)
 
 
 def data_of(written: Path, ledgers: str) -> Path:
@@ -123,8 +69,6 @@ def test_check_finds_a_damaged_file_and_repair_has_its_ledgers_written_again(
     written: Path, stellarrow: Run, lake: Path, ledgers: tuple[bytes, ...], harm: Callable[[Path], object]
 ) -> None:
     place = f"delta:{written}"
-    sound = stellarrow("check", place)
-    assert (sound.code, "2 tables of 2 sound" in sound.out) == (0, True)
     harm(data_of(written, "110:119"))
     told = json.loads(stellarrow("check", place, "--json").out)
     assert [(one["table"], one["ledgers"]) for one in told["faults"]] == [("contract_data", "110:119")]
@@ -134,7 +78,7 @@ def test_check_finds_a_damaged_file_and_repair_has_its_ledgers_written_again(
     done = stellarrow("extract", lake, *TABLES, "--ledgers", "100:119", "--to", f"{place}?ledgers=10")
     assert done.code == 0, done.err
     assert stellarrow("check", place).code == 0
-    due = expected(ledgers, "contract_data", [(100, 119), (130, 139)])
+    due = expected(ledgers, "contract_data", PARTS)
     assert in_order("contract_data", plain_rows(written / "contract_data")) == in_order("contract_data", due)
 
 
@@ -161,7 +105,7 @@ def test_compact_merges_what_following_left_and_changes_no_row(
     done = stellarrow("compact", f"delta:{place}", "--json")
     assert json.loads(done.out) == {"merged": 8}
     assert len(plain_files(place / "contract_data")) == 1
-    due = expected(ledgers, "contract_data", [(100, 102), (104, 104)])
+    due = expected(ledgers, "contract_data", ((100, 102), (104, 104)))
     assert in_order("contract_data", plain_rows(place / "contract_data")) == in_order("contract_data", due)
     assert "nothing to merge" in stellarrow("compact", f"delta:{place}").out
     assert stellarrow("check", f"delta:{place}").code == 0
@@ -175,13 +119,6 @@ def test_what_tidies_up_by_itself_is_told_to_need_no_compact(stellarrow: Run) ->
 def test_doctor_looks_at_the_place_and_makes_nothing(tmp_path: Path, stellarrow: Run) -> None:
     assert "writable" in stellarrow("doctor", "--to", f"delta:{tmp_path}/new").out
     assert not (tmp_path / "new").exists()
-
-
-def test_a_place_without_a_table_says_so(tmp_path: Path, stellarrow: Run) -> None:
-    place = f"delta:{tmp_path}"
-    for words in (("coverage", place), ("sql", "select 1", "--data", place), ("check", place)):
-        done = stellarrow(*words)
-        assert (done.code in (1, 2), "holds no table" in done.err) == (True, True), done.err
 
 
 @pytest.mark.parametrize(

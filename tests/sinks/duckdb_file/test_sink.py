@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,9 +12,9 @@ import pyarrow as pa
 import pytest
 
 import stellarrow as sa
-from sinks.holes import assert_told
 from sinks.kept import in_order
 from sinks.lasting import FlatContract, Work, count_methods, without
+from sinks.read_back import ReadBack, write_parts
 from sinks.shared import SharedSinkContract
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.duckdb_file import DuckDbSink, sink
@@ -159,50 +158,20 @@ class TestDuckDbSink(SharedSinkContract, FlatContract):
         self.assert_holds("100:109")
 
 
+class TestReadBack(ReadBack):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return f"duckdb:{tmp_path}/stellar.db"
+
+
 @pytest.fixture
 def written(tmp_path: Path, stellarrow: Run, make_lake: Callable[..., Path]) -> str:
-    """A file with ledgers 100 to 119 and 130 to 139."""
-    url = f"duckdb:{tmp_path}/stellar.db"
-    for ledgers in ("100:119", "130:139"):
-        done = stellarrow(
-            *("extract", make_lake(name=ledgers.replace(":", "-")), "--tables", "ledgers,contract_data"),
-            *("--ledgers", ledgers, "--to", url),
-        )
-        assert done.code == 0, done.err
-    return url
-
-
-def test_every_way_to_read_tells_of_a_hole(written: str, stellarrow: Run) -> None:
-    assert_told(written, stellarrow)
-
-
-def test_scan_coverage_and_sql_read_it_back(
-    written: str, stellarrow: Run, ledgers: tuple[bytes, ...]
-) -> None:
-    scan = sa.scan(written, table="contract_data", start=105, end=114)
-    assert scan.schema.equals(sa.schema("contract_data"))
-    assert scan.to_table().to_pylist() == [
-        row
-        for ledger in ledgers[5:15]
-        for row in sa.decode(ledger, tables=["contract_data"], network="synthetic")[
-            "contract_data"
-        ].to_pylist()
-    ]
-    told = json.loads(stellarrow("coverage", written, "--verify", "--json").out)
-    assert {one["table"]: (one["ledgers"], one["faults"]) for one in told["tables"]} == {
-        "contract_data": ("100:119, 130:139", []),
-        "ledgers": ("100:119, 130:139", []),
-    }
-    query = "select count(*) as n, max(ledger_sequence) as last from ledgers"
-    done = stellarrow("sql", query, "--data", written, "--json")
-    assert (json.loads(done.out), done.code) == ({"n": 30, "last": 139}, 0)
+    return write_parts(f"duckdb:{tmp_path}/stellar.db", stellarrow, make_lake())
 
 
 def test_check_finds_rows_that_are_gone_and_repairs_them(
     written: str, stellarrow: Run, make_lake: Callable[..., Path]
 ) -> None:
-    sound = stellarrow("check", written)
-    assert (sound.code, "2 tables of 2 sound" in sound.out) == (0, True), sound.out
     with duckdb.connect(written.removeprefix("duckdb:")) as connection:
         connection.execute("DELETE FROM ledgers WHERE ledger_sequence = 135")
     told = stellarrow("check", written)

@@ -101,3 +101,21 @@ def test_a_table_that_is_not_decoded_is_named(ledgers: tuple[bytes, ...]) -> Non
     sink = KafkaSink("kafka://127.0.0.1:9", ["contract_data"], network="synthetic")
     with pytest.raises(sa.ConfigError, match="contract_data, which is not decoded"):
         sink.write(batch)
+
+
+@pytest.mark.parametrize(
+    ("options", "held", "told"),
+    [
+        ("tls=yes&ca", b"no PEM", "ssl.ca.location failed"),
+        ("settings", b"foo.bar=1", 'No such configuration property: "foo.bar"'),
+        ("settings", b"\xff\xfe", "is no text in UTF-8"),
+    ],
+)
+def test_a_file_of_which_no_client_can_be_made_is_a_sentence(
+    tmp_path: Path, options: str, held: bytes, told: str
+) -> None:
+    (tmp_path / "file").write_bytes(held)
+    with pytest.raises(sa.ConfigError, match=told):
+        KafkaSink(
+            f"kafka://127.0.0.1:9/?{options}={tmp_path}/file", ["ledgers"], network="synthetic"
+        ).coverage()

@@ -12,6 +12,7 @@ import click
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.security import audit_log
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow audit verify stellarrow-state/audit.jsonl"
@@ -34,6 +35,6 @@ def verify(file: Path, head: str | None, as_json: bool) -> None:
     """
     found = audit_log.verify(file, must_have=head)
     if as_json:
-        click.echo(json.dumps(asdict(found)))
+        say(json.dumps(asdict(found)))
     else:
-        click.echo(f"{formatting.many(found.lines, 'line')}, whole; the last has the digest {found.head}")
+        say(f"{formatting.many(found.lines, 'line')}, whole; the last has the digest {found.head}")

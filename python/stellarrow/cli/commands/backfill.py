@@ -14,6 +14,7 @@ from stellarrow.backfilling.backfill import ENGINES, BackfillReport, backfill
 from stellarrow.cli import signals
 from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
 
@@ -68,14 +69,14 @@ def command(
             transfers=settings.transfers,
             decoded=settings.decoded,
         )
-    click.echo(json.dumps(asdict(report)) if as_json else _summary(report))
+    say(json.dumps(asdict(report)) if as_json else _summary(report))
     return stop.exit_code if report.stopped else 0
 
 
 def _progressed(report: BackfillReport) -> None:
     rest = report.eta_seconds
     share = report.ledgers / report.total
-    click.echo(
+    say(
         f"{share:6.1%}  {formatting.count(report.ledgers)} of {formatting.many(report.total, 'ledger')}"
         f"  {formatting.size(report.bytes)} of XDR"
         + (f"  {formatting.seconds(round(rest))} left" if rest is not None and sys.stderr.isatty() else ""),

@@ -11,6 +11,7 @@ import click
 
 from stellarrow.cli.database_check import check_database
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.delta_beside import refuse_delta
@@ -73,7 +74,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
     """
     if is_no_folder(place):
         done = check_database(place, forgetting(place), is_repair=is_repair)
-        click.echo(json.dumps(done.report) if as_json else done.told)
+        say(json.dumps(done.report) if as_json else done.told)
         return done.exit_code
     refuse_delta(root_of(place))
     tables, unreadable = opened(place)
@@ -95,7 +96,7 @@ def command(place: str, is_repair: bool, as_json: bool) -> int:
     if not (tables or unreadable or found.aside or departed(place)):
         raise SinkError(f"{place} holds no tables: name the folder that extract wrote to")
     if as_json:
-        click.echo(json.dumps(found.to_dict()))
+        say(json.dumps(found.to_dict()))
     else:
         _tell(found, is_repair=is_repair)
     return 1 if found.faults and not is_repair else 0
@@ -125,22 +126,22 @@ def _foreign(store: FileStore, tables: Sequence[Listing]) -> list[Foreign]:
 def _tell(found: _Found, *, is_repair: bool) -> None:
     rows, stored = sum(one.rows for one in found.sound), sum(one.bytes for one in found.sound)
     files = formatting.many(len(found.sound), "file")
-    click.echo(f"{files} sound: {formatting.count(rows)} rows, {formatting.size(stored)}")
+    say(f"{files} sound: {formatting.count(rows)} rows, {formatting.size(stored)}")
     for fault in found.faults:
-        click.secho(f"{fault.path}: {fault.what}", fg="red")
+        say(f"{fault.path}: {fault.what}", fg="red")
     for foreign in found.foreign[:_NAMED]:
-        click.echo(f"{foreign.path}: {foreign.what}; no reader reads it: remove it")
+        say(f"{foreign.path}: {foreign.what}; no reader reads it: remove it")
     if len(found.foreign) > _NAMED:
-        click.echo(f"… and {formatting.many(len(found.foreign) - _NAMED, 'such file')} more")
+        say(f"… and {formatting.many(len(found.foreign) - _NAMED, 'such file')} more")
     for repaired in found.repaired:
         for path in repaired.moved:
-            click.echo(f"moved {path} to {repaired.folder}/")
+            say(f"moved {path} to {repaired.folder}/")
     if found.aside:
         size = formatting.size(sum(one.bytes for one in found.aside))
         many = formatting.many(len(found.aside), "file")
-        click.echo(f"{QUARANTINE}/ has {many}, {size}, that no reader reads: remove them when you like")
+        say(f"{QUARANTINE}/ has {many}, {size}, that no reader reads: remove them when you like")
     if found.faults:
-        click.echo(_remedy(found, is_repair=is_repair))
+        say(_remedy(found, is_repair=is_repair))
 
 
 def _remedy(found: _Found, *, is_repair: bool) -> str:

@@ -11,6 +11,7 @@ import click
 
 from stellarrow import registry
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.protocols import Compacting
@@ -48,12 +49,12 @@ def command(place: str, ledgers_per_file: int, lease: str | None, as_json: bool)
             else:
                 gone = _files(place, ledgers_per_file, confirm)
     except LeaseHeld as error:
-        click.echo(str(error), err=as_json)
+        say(str(error), err=as_json)
         return
     if as_json:
-        click.echo(json.dumps({"merged": gone}))
+        say(json.dumps({"merged": gone}))
         return
-    click.echo(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")
+    say(f"{formatting.many(gone, 'range')} merged into others" if gone else "nothing to merge")
 
 
 def _files(place: str, ledgers_per_file: int, confirm: Confirm) -> int:

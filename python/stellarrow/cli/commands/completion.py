@@ -7,6 +7,8 @@ from typing import Final
 import click
 from click.shell_completion import get_completion_class
 
+from stellarrow.cli.output.said import say
+
 _EXAMPLE: Final = """\b
 Examples:
   stellarrow completion bash > ~/.local/share/bash-completion/completions/stellarrow
@@ -23,4 +25,4 @@ def command(context: click.Context, shell: str) -> None:
     if made is None:
         raise click.UsageError(f"there is no completion for {shell}")
     root = context.find_root()
-    click.echo(made(root.command, {}, "stellarrow", "_STELLARROW_COMPLETE").source())
+    say(made(root.command, {}, "stellarrow", "_STELLARROW_COMPLETE").source())

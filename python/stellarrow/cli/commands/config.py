@@ -6,11 +6,12 @@ import json
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import SERVICES, Settings, find_file, read
 from stellarrow.config.reading import OLDER_COMPONENTS
@@ -48,9 +49,9 @@ def show(service: str | None, config: str | None, as_json: bool) -> None:
     held = {name: read(SERVICES[name], file=file) for name in names}
     catalogue(file)
     if as_json:
-        click.echo(json.dumps({name: _plain(settings) for name, settings in held.items()}))
+        say(json.dumps({name: _plain(settings) for name, settings in held.items()}))
         return
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     for name, settings in held.items():
         console.print(_drawn(name, settings), markup=False)
         console.print()
@@ -66,7 +67,7 @@ def convert(old: str, service: str | None, output: str | None) -> None:
     path = local_path(old)
     text = converted(path, service or service_of(path))
     if output is None:
-        click.echo(text, nl=False)
+        say(text, nl=False)
         return
     try:
         with private_file(local_path(output), "x") as file:

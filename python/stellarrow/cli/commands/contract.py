@@ -9,6 +9,7 @@ from typing import Any, Final
 import click
 
 from stellarrow.cli.options import LocalPath, list_option
+from stellarrow.cli.output.said import say
 from stellarrow.contracts.interface import signatures
 from stellarrow.core.contract import meta_json, spec_json, spec_status
 from stellarrow.core.strkey import is_contract
@@ -59,7 +60,7 @@ def command(contract: str, data: Path, as_json: bool, source: str | None, **aske
         from stellarrow.cli.contract_report import report  # noqa: PLC0415  loads sources
 
         for line in report(contract, source, **asked):
-            click.echo(line)
+            say(line)
         return
     if asked["spec"] or asked["specs"]:
         raise ConfigError("--spec and --specs say how to read ledgers: give those with --source")
@@ -68,12 +69,12 @@ def command(contract: str, data: Path, as_json: bool, source: str | None, **aske
     if spec is None:
         raise SourceError(f"{contract} {_LACKS[spec_status(code)] if code[:4] == _WASM else _NO_CODE}")
     if as_json:
-        click.echo(spec)
+        say(spec)
         return
     for entry in json.loads(meta_json(code) or "[]"):
-        click.echo(f"// {entry['sc_meta_v0']['key']}: {entry['sc_meta_v0']['val']}")
+        say(f"// {entry['sc_meta_v0']['key']}: {entry['sc_meta_v0']['val']}")
     for line in signatures(spec):
-        click.echo(line)
+        say(line)
 
 
 def _extracted(contract: str, data: Path) -> bytes:

@@ -10,12 +10,13 @@ from datetime import datetime
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
@@ -78,11 +79,11 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     ]
     lost = [str(one.error) for one in unreadable(sink)]
     if as_json:
-        click.echo(json.dumps({**_plain(sink, wanted, seen), **({"unreadable": lost} if lost else {})}))
+        say(json.dumps({**_plain(sink, wanted, seen), **({"unreadable": lost} if lost else {})}))
     else:
         _show(wanted, seen)
         for answer in lost:
-            click.secho(answer, fg="red")
+            say(answer, fg="red")
     return 1 if lost or any(one.audit and one.audit.faults for one in seen) else 0
 
 
@@ -155,7 +156,7 @@ def _plain(sink: str, wanted: LedgerSet, seen: Sequence[_Seen]) -> dict[str, Any
 
 
 def _show(wanted: LedgerSet, seen: Sequence[_Seen]) -> None:
-    console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+    console = Page(highlight=False, width=None if sys.stdout.isatty() else 120)
     span = _span(wanted)
     drawn = Table(box=None, padding=(0, 2, 0, 0))
     for heading in ("table", "ledgers", "missing", "last closed"):

@@ -20,6 +20,7 @@ from stellarrow.cli.commands.synth import lake_path, write_lake
 from stellarrow.cli.invocation import typed_program
 from stellarrow.cli.options import LocalPath
 from stellarrow.cli.output import events, formatting, progress_bar, result_table
+from stellarrow.cli.output.page import Page
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
@@ -43,7 +44,7 @@ _FIRST: Final = 2
 @click.option("--to", metavar="URL", help="A PostgreSQL of yours, postgres://…, instead of a private one.")
 def command(data: Path, to: str | None) -> None:
     """Extract two real and a few hundred synthetic ledgers into files and PostgreSQL, and look at them."""
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     with as_file(files("stellarrow") / "data" / "ledgers") as bundled:
         real = _extract("two pubnet ledgers", bundled, data / "pubnet", "pubnet")
     _made_up(data / "ledgers-synthetic", console)

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stellarrow import registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import state_options
 from stellarrow.config import Extract, find_file, read
 from stellarrow.core.options import DecodeOptions
@@ -76,17 +77,17 @@ def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
 def _draw(letters: DeadLetters, *, as_json: bool) -> None:
     held = letters.entries()
     if as_json:
-        click.echo(json.dumps([_plain(one) for one in held]))
+        say(json.dumps([_plain(one) for one in held]))
         return
     if not held:
-        click.echo(f"no ledger was quarantined in {letters.folder}" if not letters.damaged() else "")
+        say(f"no ledger was quarantined in {letters.folder}" if not letters.damaged() else "")
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0))
     for heading, style in (("ledger", "bold"), ("size", ""), ("when", "dim"), ("error", "")):
         drawn.add_column(heading, style=style, no_wrap=heading != "error", overflow="fold")
     for one in held:
         drawn.add_row(*map(Text, (_name(one), formatting.size(one.size), _when(one), one.message)))
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     console.print(drawn)
     many = formatting.many(_ledgers(held).count, "ledger")
     console.print(f"{many} in {letters.folder}: stellarrow dlq retry", markup=False, soft_wrap=True)
@@ -112,9 +113,9 @@ def show(ledger: int, config: str | None, state_dir: str | None, as_json: bool) 
     letters = _open(config, state_dir)
     chosen = _chosen(letters, str(ledger))
     if as_json:
-        click.echo(json.dumps([_plain(one) for one in chosen]))
+        say(json.dumps([_plain(one) for one in chosen]))
         return
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     for one in chosen:
         drawn = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
         drawn.add_column(style="bold")
@@ -152,11 +153,11 @@ def retry(
     results = [_tried(letters, one, to or tuple(one.job.get("to", ()))) for one in chosen]
     failed = [one for one in results if one.error]
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in results]))
+        say(json.dumps([asdict(one) for one in results]))
     else:
         for one in failed:
-            click.echo(f"still failing: {one.ledgers}: {one.error}")
-        click.echo(f"{len(results) - len(failed)} of {formatting.many(len(results), 'letter')} closed")
+            say(f"still failing: {one.ledgers}: {one.error}")
+        say(f"{len(results) - len(failed)} of {formatting.many(len(results), 'letter')} closed")
     return 1 if failed else 0
 
 
@@ -231,4 +232,4 @@ def drop(ledgers: str, config: str | None, state_dir: str | None, as_json: bool)
     for one in chosen:
         letters.forget(one)
     report = {"dropped": [_name(one) for one in chosen]}
-    click.echo(json.dumps(report) if as_json else f"{formatting.many(len(chosen), 'letter')} dropped")
+    say(json.dumps(report) if as_json else f"{formatting.many(len(chosen), 'letter')} dropped")

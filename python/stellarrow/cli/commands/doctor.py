@@ -14,6 +14,7 @@ import click
 from stellarrow import extras
 from stellarrow.cli import diagnostics, production_findings, security_findings
 from stellarrow.cli.diagnostics import Finding
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.cli.shared_findings import shared_records
 from stellarrow.config import Consumer, Extract, Processor, find_file, read
@@ -70,9 +71,9 @@ def command(
             _tell(finding)
     broken = sum(finding.state == "broken" for finding in found)
     if as_json:
-        click.echo(json.dumps({"healthy": not broken, "findings": [asdict(finding) for finding in found]}))
+        say(json.dumps({"healthy": not broken, "findings": [asdict(finding) for finding in found]}))
     elif not (locations or shared_state):
-        click.echo("no source was looked at: name some, such as ./lake or --rpc https://host")
+        say("no source was looked at: name some, such as ./lake or --rpc https://host")
     return 1 if broken else 0
 
 
@@ -147,6 +148,6 @@ def _tell(finding: Finding) -> None:
         *([f"{finding.latency_ms:.1f} ms"] if finding.latency_ms is not None else []),
         *([f"{finding.mb_per_s:,.0f} MB/s"] if finding.mb_per_s is not None else []),
     ]
-    click.secho(f"{mark:>6} ", fg=colour, nl=False)
+    say(f"{mark:>6} ", fg=colour, nl=False)
     subject = "" if finding.message.startswith(finding.subject) else f"{finding.subject}: "
-    click.echo(f"{subject}{finding.message}" + (f" ({', '.join(measured)})" if measured else ""))
+    say(f"{subject}{finding.message}" + (f" ({', '.join(measured)})" if measured else ""))

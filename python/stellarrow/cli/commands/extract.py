@@ -12,6 +12,7 @@ import click
 from stellarrow import extras, registry
 from stellarrow.cli.extraction import Job
 from stellarrow.cli.options import Paged, list_option, option
+from stellarrow.cli.output.said import say
 from stellarrow.config import Extract, find_file, read
 from stellarrow.config.settings import settings_of
 from stellarrow.core.tables import tables
@@ -188,5 +189,5 @@ def command(config: str | None, verify: bool, dry_run: bool, as_json: bool, **fl
         sinks = [stack.enter_context(closing(job.open_sink(place))) for place in settings.to]
         job.choose_shard(sinks)
         done = job.estimate(sinks) if dry_run else job.verify(sinks) if verify else job.run(sinks)
-    click.echo(json.dumps(done.report) if as_json else done.told)
+    say(json.dumps(done.report) if as_json else done.told)
     return done.exit_code

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +17,8 @@ from stellarrow import registry
 from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
 from stellarrow.cli.output.findings import Findings
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.core.framing import framing, split
 from stellarrow.errors import ConfigError, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
@@ -82,7 +83,7 @@ def command(
 def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:
     if as_json:
         there = None if held is None else str(held)
-        click.echo(json.dumps({"source": place, "held": there, **found.to_dict()}))
+        say(json.dumps({"source": place, "held": there, **found.to_dict()}))
     else:
         _show(place, _facts(found, held))
 
@@ -154,7 +155,7 @@ def _show(place: str, facts: Iterator[tuple[str, str]]) -> None:
     drawn.add_column(style="bold")
     for name, answer in facts:
         drawn.add_row(name, answer)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    console = Page(width=None if sys.stdout.isatty() else 120)
     console.print(Text(place, style="bold"), soft_wrap=True)
     console.print(drawn, highlight=False)
 

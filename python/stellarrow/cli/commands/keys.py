@@ -11,11 +11,12 @@ from datetime import UTC, datetime
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.groups import Verbs
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import state_options
 from stellarrow.config import Processor, find_file, read
 from stellarrow.errors import ConfigError, UnknownApiKey
@@ -133,9 +134,9 @@ def list_(config: str | None, state_dir: str | None, as_json: bool) -> None:
         with closing(KeyStore(settings.state_dir / FILE)) as store:
             held, damaged = store.entries(), store.damaged
     if as_json:
-        click.echo(json.dumps([to_dict(key) for key in held]))
+        say(json.dumps([to_dict(key) for key in held]))
     elif not held:
-        click.echo(f"there is no API key in {settings.state_dir}: stellarrow keys create NAME --role reader")
+        say(f"there is no API key in {settings.state_dir}: stellarrow keys create NAME --role reader")
     else:
         _draw(held)
     if damaged:
@@ -153,7 +154,7 @@ def _draw(held: Sequence[ApiKey]) -> None:
         )
         cells = (key.key_id, ", ".join(key.roles), key.state(), ends, key.last_used or "-", key.description)
         drawn.add_row(*map(Text, cells))
-    Console(highlight=False).print(drawn)
+    Page(highlight=False).print(drawn)
 
 
 @command.command(short_help="Show all that is known of one.", epilog=_EXAMPLE + "show dashboard")
@@ -165,7 +166,7 @@ def show(key_id: str, config: str | None, state_dir: str | None, as_json: bool) 
     _require(settings, key_id)
     with closing(KeyStore(settings.state_dir / FILE)) as store:
         report = to_dict(store.get(key_id))
-    click.echo(json.dumps(report, indent=None if as_json else 2))
+    say(json.dumps(report, indent=None if as_json else 2))
 
 
 @command.command(short_help="Give one a new secret.", epilog=_EXAMPLE + "rotate dashboard --overlap 24h")
@@ -190,12 +191,12 @@ def revoke(key_id: str, config: str | None, state_dir: str | None, as_json: bool
     _require(settings, key_id)
     with _noted(settings, "key revoked", key_id) as store:
         key = store.revoke(key_id)
-    click.echo(json.dumps(to_dict(key)) if as_json else f"{key_id} is revoked")
+    say(json.dumps(to_dict(key)) if as_json else f"{key_id} is revoked")
 
 
 def _show_new(key: ApiKey, text: str, *, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps({**to_dict(key), "api_key": text}))
+        say(json.dumps({**to_dict(key), "api_key": text}))
         return
-    click.echo(text)
-    click.echo("keep it now: it is not shown again", err=True)
+    say(text)
+    say("keep it now: it is not shown again", err=True)

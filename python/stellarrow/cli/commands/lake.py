@@ -13,6 +13,7 @@ import click
 from stellarrow import registry
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.output import formatting, progress_bar
+from stellarrow.cli.output.said import say
 from stellarrow.errors import ConfigError, DecodeError, SinkUnavailable, SourceError
 from stellarrow.lake.layout import MAX_LEDGERS_PER_FILE, Layout
 from stellarrow.lake.verify import Fault, LakeCheck
@@ -98,7 +99,7 @@ def write(source: str, to: str, network: str | None, endpoint: str | None, **opt
     )
     if report["left_out"]:
         text += f"\nleft out, for they make no whole file: {formatting.ranges(wanted - whole)}"
-    click.echo(json.dumps(report) if options["as_json"] else text)
+    say(json.dumps(report) if options["as_json"] else text)
 
 
 def _access(options: dict[str, Any]) -> SourceAccess:
@@ -156,7 +157,7 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
         faults += different
         report |= {"compared": str(compared), "not_compared": str(wanted - compared)}
         report["faults"] = [*map(asdict, faults)]
-    click.echo(json.dumps(report) if options["as_json"] else _summary(report, faults, redacted_url(place)))
+    say(json.dumps(report) if options["as_json"] else _summary(report, faults, redacted_url(place)))
     return 1 if faults else 0
 
 

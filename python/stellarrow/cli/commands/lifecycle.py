@@ -16,6 +16,7 @@ import click
 from stellarrow.cli.groups import Verbs
 from stellarrow.cli.options import Paged, option
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import Stop, stopping
 from stellarrow.config import Lifecycle as Settings
@@ -99,17 +100,17 @@ def _run(lifecycle: Lifecycle, place: str, stop: Stop, lease: str | None, *, as_
             alone = replace(lifecycle, confirm=confirm)
             report = alone.run(_silent if as_json else _say, stopped=stop.event.is_set)
     except LeaseHeld as error:
-        click.echo(str(error), err=as_json)
+        say(str(error), err=as_json)
         return 0
     if as_json:
-        click.echo(json.dumps({"place": redacted_url(place), **report.to_dict()}))
+        say(json.dumps({"place": redacted_url(place), **report.to_dict()}))
         return 1 if report.problems else 0
     for problem in report.problems:
-        click.secho(problem, fg="red")
+        say(problem, fg="red")
     steps = formatting.many(len(report.done), "range")
     if report.in_use:
-        click.secho(f"{len(report.in_use)} in use, taken next time", fg="yellow")
-    click.echo(
+        say(f"{len(report.in_use)} in use, taken next time", fg="yellow")
+    say(
         f"{steps} done, {formatting.size(report.freed)} freed"
         if report.done or report.problems or report.in_use
         else "nothing is due"
@@ -126,7 +127,7 @@ def _warn(lifecycle: Lifecycle, steps: Sequence[Step]) -> None:
     due = [step for step in lifecycle.plan().steps if step.action == DELETE_ARCHIVED]
     if due:
         many, size = formatting.many(len(due), "range"), formatting.size(sum(step.bytes for step in due))
-        click.secho(
+        say(
             f"{many} in the archive ({size}) are old enough to be deleted: the next run does it, unless the"
             " policy keeps them, such as --parquet-policy 'archive 90d'",
             fg="yellow",
@@ -143,12 +144,12 @@ def status_command(settings: Settings, place: str, as_json: bool) -> int:
         found, problems = status_of(lifecycle)
     if as_json:
         report = {"place": redacted_url(place), "tables": [one.to_dict() for one in found]}
-        click.echo(json.dumps({**report, "problems": problems}))
+        say(json.dumps({**report, "problems": problems}))
     else:
         for one in found:
             _show_status(one)
         for problem in problems:
-            click.secho(problem, fg="red")
+            say(problem, fg="red")
     return 1 if problems else 0
 
 
@@ -166,27 +167,27 @@ def _show_plan(plan: Plan, place: str, *, as_json: bool) -> int:
     if as_json:
         steps = [step.to_dict() for step in plan.steps]
         report = {"steps": steps, "problems": plan.problems, "waiting": plan.waiting}
-        click.echo(json.dumps({"place": redacted_url(place), **report}))
+        say(json.dumps({"place": redacted_url(place), **report}))
         return 1 if plan.problems else 0
     for step in plan.steps:
         for file in step.files or (f"{step.table}: the entry of ledgers {step.ledgers}",):
-            click.echo(f"{step.action}: {file}")
+            say(f"{step.action}: {file}")
     for problem in plan.problems:
-        click.secho(problem, fg="red")
+        say(problem, fg="red")
     many, size = formatting.many(len(plan.steps), "range"), sum(step.bytes for step in plan.steps)
-    click.echo(f"{many} due, {formatting.size(size)}" if plan.steps or plan.problems else "nothing is due")
+    say(f"{many} due, {formatting.size(size)}" if plan.steps or plan.problems else "nothing is due")
     _say_waiting(plan.waiting)
     return 1 if plan.problems else 0
 
 
 def _say_waiting(waiting: Mapping[str, str]) -> None:
     for table, why in waiting.items():
-        click.echo(f"{table}: {why}")
+        say(f"{table}: {why}")
 
 
 def _say(step: Step, error: SinkError | None) -> None:
     if error is None:
-        click.echo(f"{step.action}: {step.table} {step.ledgers}, {formatting.size(step.bytes)}")
+        say(f"{step.action}: {step.table} {step.ledgers}, {formatting.size(step.bytes)}")
 
 
 def _silent(step: Step, error: SinkError | None) -> None:
@@ -207,4 +208,4 @@ def _show_status(one: TableStatus) -> None:
         parts.append(since if is_due else f"the next is due at {moment} or later")
     if one.waiting:
         parts.append(one.waiting)
-    click.echo(f"{one.table}: {'; '.join(map(str, parts))}")
+    say(f"{one.table}: {'; '.join(map(str, parts))}")

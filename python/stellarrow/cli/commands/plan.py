@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from typing import Any, Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from stellarrow import extras, registry
@@ -16,6 +15,8 @@ from stellarrow.backfilling.plan import Shard, ledgers_per_part, plan
 from stellarrow.cli.extraction import Job
 from stellarrow.cli.options import list_option
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.config import Extract, find_file, read
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerSet
@@ -66,7 +67,7 @@ def command(shards: int, config: str | None, as_json: bool, **flags: Any) -> Non
         size = ledgers_per_part(sinks, job.wanted(), shards)
         found = plan(opened, sinks, job.wanted(), covered_ledgers(sinks), shards=shards)
     if as_json:
-        click.echo(json.dumps({"ledgers_per_part": size, "shards": [_to_dict(one) for one in found]}))
+        say(json.dumps({"ledgers_per_part": size, "shards": [_to_dict(one) for one in found]}))
     else:
         _show(found, size)
 
@@ -91,11 +92,11 @@ def _show(found: Sequence[Shard], size: int) -> None:
         stored = "" if one.stored_bytes is None else formatting.size(one.stored_bytes)
         counts = formatting.count(one.ledgers.count), formatting.count(one.missing.count)
         table.add_row(str(one.number), _ranges(one.ledgers), *counts, stored)
-    Console(soft_wrap=True).print(table)
+    Page(soft_wrap=True).print(table)
     missing = sum(one.missing.count for one in found)
     if absent := LedgerSet(part for one in found for part in one.absent):
-        click.echo(f"the source does not have {formatting.ranges(absent)}: an extraction fails there")
-    click.echo(f"{formatting.many(missing, 'ledger')} missing, cut where a ledger is a multiple of {size:,}")
+        say(f"the source does not have {formatting.ranges(absent)}: an extraction fails there")
+    say(f"{formatting.many(missing, 'ledger')} missing, cut where a ledger is a multiple of {size:,}")
 
 
 def _ranges(ledgers: LedgerSet) -> str:

@@ -10,11 +10,12 @@ from urllib.error import URLError
 from urllib.parse import quote
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from stellarrow.cli.options import Paged
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import options
 from stellarrow.config import Client
 from stellarrow.errors import StellarrowError, Unavailable
@@ -38,7 +39,7 @@ def readers(settings: Client, *, at: str, as_json: bool) -> None:
     """
     found = _decoded(_asked("GET", at, settings, "readers"), at)
     if as_json:
-        click.echo(json.dumps(found, indent=2))
+        say(json.dumps(found, indent=2))
         return
     table = Table(box=None, pad_edge=False)
     for heading in ("reader", "table"):
@@ -50,7 +51,7 @@ def readers(settings: Client, *, at: str, as_json: bool) -> None:
         ago = formatting.seconds(max(0.0, time.time() - one["seen_at"]))
         lost = "some of what it needs is gone" if one["lost"] else ""
         table.add_row(one["name"], one["table"], f"{one['behind']:,}", f"{ago} ago", lost)
-    Console().print(table if found else "no reader has a name")
+    Page().print(table if found else "no reader has a name")
 
 
 @click.command(
@@ -72,7 +73,7 @@ def remove_reader(settings: Client, *, name: str, at: str, table: str, as_json: 
         raise StellarrowError(f"no reader{of_table} is called {name!r}: see stellarrow processor readers")
     if answer.status != 204:
         raise StellarrowError(f"the processor at {at} refuses ({answer.status}): its log says why")
-    click.echo(json.dumps({"removed": name}) if as_json else f"removed {name}")
+    say(json.dumps({"removed": name}) if as_json else f"removed {name}")
 
 
 def _asked(method: str, at: str, settings: Client, path: str) -> Answer:

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.text import Text
 
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import config_option
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
@@ -31,9 +32,9 @@ def command(config: str | None, as_json: bool) -> None:
     """
     known = list(catalogue(find_file(config)))
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in known]))
+        say(json.dumps([asdict(one) for one in known]))
         return
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     for one in known:
         console.print(Text(one.name, style="bold"), Text(f"{one.kind} of {one.table}, {one.origin}"))
         for line in (one.description, one.expression):

@@ -8,10 +8,11 @@ from typing import Any, Final
 
 import click
 import pyarrow as pa
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.core.tables import keys, schema, table, tables
 
 _EXAMPLE: Final = """\b
@@ -38,7 +39,7 @@ def command(name: str, as_json: bool) -> None:
     columns = list(_columns(name))
     if as_json:
         report = {"table": meant.name, "version": meant.version, "description": meant.description}
-        click.echo(json.dumps({**report, "keys": keys(name), "columns": columns}))
+        say(json.dumps({**report, "keys": keys(name), "columns": columns}))
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("column", "type", "null", "meaning"):
@@ -47,7 +48,7 @@ def command(name: str, as_json: bool) -> None:
         request = " (with --decoded)" if one["on_request"] else ""
         can_be_null = "yes" if one["nullable"] else "no"
         drawn.add_row(one["name"], one["type"], can_be_null, Text(f"{one['description']}{request}"))
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     console.print(Text(f"{meant}: {meant.description}", style="bold"), soft_wrap=True)
     console.print(drawn)
     console.print(f"\na row is unique by {', '.join(keys(name))}", markup=False, soft_wrap=True)

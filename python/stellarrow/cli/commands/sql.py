@@ -10,8 +10,10 @@ import click
 import pyarrow as pa
 
 from stellarrow import extras, registry
+from stellarrow.cli import standard_streams
 from stellarrow.cli.options import Data, LocalPath, list_option
 from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.output.said import say
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
@@ -137,10 +139,11 @@ def _show(
     """Write or print rows as they are asked for."""
     if out:
         written = result_table.write(rows, out)
-        click.echo(f"{formatting.many(written, 'row')} in {out}")
+        say(f"{formatting.many(written, 'row')} in {out}")
     elif as_json:
         result_table.write_json(rows, sys.stdout)
     elif as_csv:
-        result_table.write_csv(rows, sys.stdout)
+        with standard_streams.exact():
+            result_table.write_csv(rows, sys.stdout)
     else:
         result_table.show(rows, expanded=expanded)

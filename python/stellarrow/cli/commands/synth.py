@@ -11,6 +11,7 @@ from typing import Final
 import click
 
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.said import say
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.errors import ConfigError, SinkError
@@ -67,9 +68,9 @@ def command(
         raise SinkError(f"cannot write to {out} ({error.strerror}): choose another place") from error
     if as_json:
         report = {"ledgers": ledgers, "first": first, "last": first + ledgers - 1, "out": out}
-        click.echo(json.dumps({**report, "network": meant.passphrase, "stored_bytes": stored}))
+        say(json.dumps({**report, "network": meant.passphrase, "stored_bytes": stored}))
         return
-    click.echo(f"{formatting.many(ledgers, 'ledger')} from {first} in {out}, {formatting.size(stored)}")
+    say(f"{formatting.many(ledgers, 'ledger')} from {first} in {out}, {formatting.size(stored)}")
 
 
 def write_lake(folder: Path, ledgers: Iterator[bytes], *, first: int, network: Network) -> int:

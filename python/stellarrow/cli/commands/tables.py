@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Final
 
 import click
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.core.tables import tables
 
 _EXAMPLE: Final = "\b\nExample:\n  stellarrow tables"
@@ -25,7 +26,7 @@ def command(as_json: bool) -> None:
     """
     known = tables()
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in known]))
+        say(json.dumps([asdict(one) for one in known]))
         return
     drawn = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("table", "versions", "a row is"):
@@ -33,6 +34,6 @@ def command(as_json: bool) -> None:
     for name in dict.fromkeys(one.name for one in known):
         versions = [one for one in known if one.name == name]
         drawn.add_row(Text(name), ", ".join(one.version for one in versions), Text(versions[-1].description))
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     console.print(drawn)
     console.print("\nstellarrow schema NAME shows a table's columns", markup=False, soft_wrap=True)

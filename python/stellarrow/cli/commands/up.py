@@ -11,11 +11,12 @@ from importlib.resources import as_file, files
 from typing import Final, TypeVar
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from stellarrow import extras, registry
 from stellarrow.cli.options import Paged
+from stellarrow.cli.output.page import Page
+from stellarrow.cli.output.said import say
 from stellarrow.cli.setting_flags import options
 from stellarrow.cli.signals import LATE, end_process, stopping
 from stellarrow.config import Analytics, Listening, Processor, Settings, Source, find_file, read
@@ -83,7 +84,7 @@ def command(settings: Processor, to: tuple[str, ...], services: bool) -> None:
             announce=partial(_announce, analytics),
             begin=stop.begin,
         )
-    click.echo("stopped: what was read is kept, and the next start goes on from there", err=True)
+    say("stopped: what was read is kept, and the next start goes on from there", err=True)
     end_process(0)
 
 
@@ -133,10 +134,10 @@ def _announce(analytics: Analytics, services: dict[str, str]) -> None:
     """Show where all of it is reached, and what to do next."""
     _show(services)
     rest = services["analytics"].removeprefix("REST ").partition(",")[0]
-    click.echo(f"Open http{'s' if analytics.tls_certificate else ''}://{rest}/ in a browser. Ctrl-C stops.")
+    say(f"Open http{'s' if analytics.tls_certificate else ''}://{rest}/ in a browser. Ctrl-C stops.")
 
 
 def _show(services: dict[str, str]) -> None:
-    console = Console(highlight=False)
+    console = Page(highlight=False)
     for name, where in services.items():
         console.print(Text(f"{name:<11}", style="bold") + Text(where), soft_wrap=True)

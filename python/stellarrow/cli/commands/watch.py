@@ -23,6 +23,7 @@ from rich.text import Text
 
 from stellarrow.cli.options import Paged
 from stellarrow.cli.output import figures_page, sessions_page
+from stellarrow.cli.output.page import Page
 from stellarrow.cli.setting_flags import options
 from stellarrow.config import Client
 from stellarrow.errors import StellarrowError, Unavailable
@@ -54,9 +55,9 @@ def command(
     The page analytics shows figures over time windows: transactions, transfers, accounts, fees, events, and
     the foremost assets and contracts. On a terminal ids are shortened, s and a change the page, and q quits.
     """
-    console = Console()
+    console = Page()
     if not console.is_terminal:
-        console = Console(width=_UNBOUNDED)
+        console = Page(width=_UNBOUNDED)
     draw = partial(_drawn, Address.parse(at), settings, console)
     try:
         if once or not console.is_terminal:

@@ -33,12 +33,12 @@ def shown(title: str, stop: Event | None = None) -> Iterator[Report]:
 
 @contextmanager
 def _bar(title: str, stop: Event) -> Iterator[Report]:
-    from rich.console import Console  # noqa: PLC0415  slow to load
-    from rich.progress import Progress  # noqa: PLC0415  as above
+    from rich.progress import Progress  # noqa: PLC0415  slow to load
 
+    from stellarrow.cli.output.page import Page  # noqa: PLC0415  as above
     from stellarrow.cli.output.progress_columns import columns  # noqa: PLC0415  as above
 
-    console = Console(stderr=True)
+    console = Page(stderr=True)
     if not console.is_terminal:
         yield _lines(stop)
         return

@@ -20,7 +20,9 @@ from rich.table import Table
 from rich.text import Text
 
 from stellarrow.cli.output import formatting
+from stellarrow.cli.output.page import Page
 from stellarrow.errors import ConfigError, SinkError
+from stellarrow.net.printable import one_line
 from stellarrow.sql import parquet_amounts
 from stellarrow.storage.atomic import written_aside
 
@@ -30,8 +32,6 @@ _INDENT: Final = "    "
 _NARROW: Final = 10  # characters a column of text needs to say anything
 _UNKNOWN_WIDTH: Final = 80  # of a terminal that does not tell its width
 _ID: Final = re.compile(r"[GCMBLTXP][A-Z2-7]{55,}|[0-9a-f]{64}")  # strkeys and hashes
-_CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f]")
-_ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _QUOTED: Final = re.compile(r'[",\r\n]')  # what a field of CSV cannot hold bare
 _ENDINGS: Final = (".parquet", ".csv", ".jsonl", ".json")
 
@@ -42,7 +42,7 @@ def show(rows: pa.RecordBatchReader, *, expanded: bool = False) -> None:
     On a terminal long values are cut with `…`; elsewhere all are whole, row by row where a line is too long.
     """
     width = _terminal_width()
-    console = Console(width=width or _WIDTH, highlight=False)
+    console = Page(width=width or _WIDTH, highlight=False)
     shown, total = [], 0
     for row in _each(rows):
         total += 1
@@ -159,11 +159,6 @@ def _short(text: str) -> str:
     return formatting.address(text) if _ID.fullmatch(text) else text
 
 
-def one_line(text: str) -> str:
-    """Write what would break the line, or steer the terminal, as escapes."""
-    return _CONTROL.sub(lambda found: _ESCAPES.get(found[0], f"\\x{ord(found[0]):02x}"), text)
-
-
 def _show_one_by_one(
     names: list[str], shown: list[list[str]], console: Console, *, on_terminal: bool
 ) -> None:
@@ -195,7 +190,7 @@ def write(rows: pa.RecordBatchReader, path: Path) -> int:
 
 def _write(rows: pa.RecordBatchReader, path: Path, ending: str) -> int:
     if ending != ".parquet":
-        with path.open("w", newline="") as file:
+        with path.open("w", newline="", encoding="utf-8") as file:
             return write_csv(rows, file) if ending == ".csv" else write_json(rows, file)
     written = 0
     with pq.ParquetWriter(path, rows.schema, compression="zstd") as writer:

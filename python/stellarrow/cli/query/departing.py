@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-import click
-
+from stellarrow.cli.output.said import say
 from stellarrow.scanning import Scan, scan
 from stellarrow.scanning.result import LedgersAbsent
 from stellarrow.sinks.files.dataset import ExtractedTable, beside
@@ -19,7 +18,7 @@ from stellarrow.verification.stored_tables import departed
 def warn(said: str) -> None:
     """Write a warning, if there is something to say."""
     if said:
-        click.echo(f"warning: {said}", err=True)
+        say(f"warning: {said}", err=True)
 
 
 def scanned(source: Any, table: str) -> tuple[Scan, str]:

@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, Protocol
 
-import click
 import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
+from stellarrow.cli.output.said import say
 from stellarrow.errors import StellarrowError
 from stellarrow.sql.named import NamedQuery
 from stellarrow.sql.saved_queries import is_list, listed, queries
@@ -48,7 +48,7 @@ class Answering(Protocol):
 
 def ask(database: Answering, *, expanded: bool = False, named: Sequence[NamedQuery] = ()) -> None:
     """Ask for queries until there are no more; a query ends with a semicolon, and `named` ones have names."""
-    click.echo(
+    say(
         f"tables: {', '.join(database.tables())}\nA query ends with ; and @ lists those that are ready-made,"
         " .help tells the rest."
     )
@@ -58,7 +58,7 @@ def ask(database: Answering, *, expanded: bool = False, named: Sequence[NamedQue
             try:
                 if text == ".expanded":
                     expanded = not expanded
-                    click.echo("row by row" if expanded else "one line a row")
+                    say("row by row" if expanded else "one line a row")
                 elif text.startswith("."):
                     _obey(text, database, last)
                 elif is_list(text):
@@ -67,10 +67,10 @@ def ask(database: Answering, *, expanded: bool = False, named: Sequence[NamedQue
                     last = text
                     result_table.show(database.rows(text), expanded=expanded)
             except StellarrowError as error:
-                click.secho("error: ", fg="red", bold=True, err=True, nl=False)
-                click.echo(str(error), err=True)
+                say("error: ", fg="red", bold=True, err=True, nl=False)
+                say(str(error), err=True)
             except KeyboardInterrupt:
-                click.echo("interrupted", err=True)
+                say("interrupted", err=True)
 
 
 def _queries() -> Iterator[str]:
@@ -80,11 +80,11 @@ def _queries() -> Iterator[str]:
         try:
             line = input("     ...> " if lines else "stellar=> ")
         except KeyboardInterrupt:
-            click.echo()
+            say()
             lines = []
             continue
         except EOFError:
-            click.echo()
+            say()
             return
         if not lines and line.strip() in (".quit", ".exit", "quit", "exit"):
             return
@@ -98,20 +98,20 @@ def _queries() -> Iterator[str]:
 def _obey(text: str, database: Answering, last: str) -> None:
     name, _, argument = text.partition(" ")
     if name == ".tables":
-        click.echo("\n".join(database.tables()))
+        say("\n".join(database.tables()))
     elif name == ".schema":
         for table in [argument.strip()] if argument.strip() else database.tables():
-            click.secho(table, bold=True)
+            say(table, bold=True)
             columns = database.schema(table)
             width = max(len(column) for column, _ in columns)
-            click.echo("\n".join(f"  {column:<{width}}  {kind}" for column, kind in columns))
+            say("\n".join(f"  {column:<{width}}  {kind}" for column, kind in columns))
     elif name == ".out" and argument.strip() and last:
         written = result_table.write(database.rows(last), local_path(argument.strip()))
-        click.echo(f"{formatting.many(written, 'row')} in {argument.strip()}")
+        say(f"{formatting.many(written, 'row')} in {argument.strip()}")
     elif name == ".out":
-        click.echo("ask something first, then write .out FILE")
+        say("ask something first, then write .out FILE")
     else:
-        click.echo("\n".join(f"{one:<13}  {answer}" for one, answer in _COMMANDS.items()))
+        say("\n".join(f"{one:<13}  {answer}" for one, answer in _COMMANDS.items()))
 
 
 def words(database: Answering, named: Sequence[NamedQuery] = ()) -> list[str]:

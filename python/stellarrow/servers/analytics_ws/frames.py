@@ -20,6 +20,8 @@ with needing("WebSocket", "analytics"):
 
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
+_MOST_PARTS: Final = 4_096  # of a message of 64 KB
+_MOST_WAITING: Final = 64 << 10  # bytes
 _LONGEST_REASON: Final = 200  # characters of why a request is none: it may hold what the client sent
 
 
@@ -102,6 +104,25 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.request.headers.clear()
             self.response.headers.clear()
             await self.session(receive)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            self._refuse(HTTPStatus.BAD_REQUEST, "")  # as with a body: of such, no event tells
+
+    def handle_ping(self) -> None:
+        """Answer; to who sends pings and reads nothing, the newest alone counts (RFC 6455, 5.5.3)."""
+        pongs = b"".join(self.conn.data_to_send())
+        if self.waiting < _MOST_WAITING:
+            self.transport.write(pongs)
+
+    def handle_cont(self, event: Frame) -> None:
+        """Take a part of a message, of which there may be so many, as those without a byte cost, too."""
+        super().handle_cont(event)
+        if len(self.frames) > _MOST_PARTS:
+            self.frames = []
+            self.conn.fail(1009, f"a message has {_MOST_PARTS:,} parts at most")
+            self.handle_parser_exception()
 
     def handle_connect(self, event: Request) -> None:
         """Take a request to connect; one that is none is answered as all that is wrong."""

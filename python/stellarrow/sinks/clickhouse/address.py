@@ -105,7 +105,7 @@ def _client(user: str, password: str, options: Mapping[str, str], *, tls: bool) 
 
 def _password() -> str:
     if file := os.environ.get("CLICKHOUSE_PASSWORD_FILE"):
-        return _readable(file, "CLICKHOUSE_PASSWORD_FILE").read_text().strip()
+        return _text_of(_readable(file, "CLICKHOUSE_PASSWORD_FILE")).strip()
     return os.environ.get("CLICKHOUSE_PASSWORD", "")
 
 
@@ -116,3 +116,10 @@ def _readable(name: str, what: str) -> Path:
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read ({error.strerror}): name a file that can") from error
     return path
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: write it anew") from error

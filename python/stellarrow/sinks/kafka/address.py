@@ -158,7 +158,7 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
 
 def _password() -> str:
     if file := os.environ.get("KAFKA_PASSWORD_FILE"):
-        return _readable(file, "KAFKA_PASSWORD_FILE").read_text().strip()
+        return _text_of(_readable(file, "KAFKA_PASSWORD_FILE")).strip()
     if password := os.environ.get("KAFKA_PASSWORD"):
         return password
     raise ConfigError("the Kafka user has no password: set KAFKA_PASSWORD or KAFKA_PASSWORD_FILE")
@@ -167,7 +167,7 @@ def _password() -> str:
 def _settings_file(name: str) -> dict[str, str]:
     made = {}
     path = _readable(name, "settings")
-    for number, line in enumerate(path.read_text().splitlines(), 1):
+    for number, line in enumerate(_text_of(path).splitlines(), 1):
         text = line.strip()
         setting, equals, value = (part.strip() for part in text.partition("="))
         if not text or text.startswith(("#", "!")):
@@ -187,3 +187,10 @@ def _readable(name: str, what: str) -> Path:
     except OSError as error:
         raise ConfigError(f"{what} {path} cannot be read ({error.strerror}): name a file that can") from error
     return path
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is no text in UTF-8: write it anew") from error

@@ -25,6 +25,7 @@ from stellarrow.sinks.kafka.failures import (
     Heard,
     to_error,
     translated,
+    unusable,
 )
 
 TIMEOUT: Final = 20.0  # seconds for one question
@@ -122,7 +123,8 @@ class Cluster:
     def producer(self, *, message_bytes: int, batch_bytes: int) -> tuple[Producer, Heard]:
         """Return a producer of transactions, and what it hears; sizes are those that every topic takes."""
         heard = Heard()
-        made = Producer(
+        made = self._made(
+            Producer,
             {
                 "compression.type": "zstd",
                 "linger.ms": "5",
@@ -133,7 +135,7 @@ class Cluster:
                 "transaction.timeout.ms": str(TRANSACTION_SECONDS * 1000),
                 "message.max.bytes": str(message_bytes),
                 "partitioner": "murmur2_random",  # as Java's clients have it
-            }
+            },
         )
         return made, heard
 
@@ -236,11 +238,12 @@ class Cluster:
 
     def _client(self) -> AdminClient:
         if self._admin is None:
-            self._admin = AdminClient(self._settings(self._heard))
+            self._admin = self._made(AdminClient, self._settings(self._heard))
         return self._admin
 
     def _consumer(self, *, isolation: str = "read_committed") -> Consumer:
-        return Consumer(
+        made: Consumer = self._made(
+            Consumer,
             {
                 "fetch.wait.max.ms": "20",
                 "fetch.error.backoff.ms": "100",
@@ -251,8 +254,16 @@ class Cluster:
                 "enable.partition.eof": "true",
                 "auto.offset.reset": "earliest",
                 "isolation.level": isolation,
-            }
+            },
         )
+        return made
+
+    def _made(self, kind: Callable[[Any], Any], settings: Mapping[str, Any]) -> Any:
+        """Make a client; librdkafka reads files, and checks settings and their values, before it connects."""
+        try:
+            return kind(settings)
+        except KafkaException as error:
+            raise unusable(str(self.address), error) from error
 
     def _settings(self, heard: Callable[[KafkaError], None]) -> dict[str, Any]:
         return {

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
 from confluent_kafka import KafkaError, KafkaException
 
-from stellarrow.errors import LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
 
 TIMED_OUT: Final = KafkaError._TIMED_OUT
 FATAL: Final = KafkaError._FATAL  # says only that something said what went wrong before
@@ -103,6 +104,12 @@ def translated(name: str, transactional_id: str, doing: str, heard: Heard | None
         yield
     except (KafkaException, SystemError) as error:
         raise to_error(name, transactional_id, doing, kafka_error(error), heard) from error
+
+
+def unusable(name: str, error: KafkaException) -> ConfigError:
+    """Return our error for settings of which librdkafka makes no client."""
+    told = re.sub(r"^(Failed to create \w+( client)?: )+", "", _reason(error.args[0]))
+    return ConfigError(f"{name} cannot be asked ({told}): fix the URL, or what it and the environment name")
 
 
 def kafka_error(error: BaseException) -> Any:

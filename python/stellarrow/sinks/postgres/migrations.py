@@ -31,7 +31,7 @@ def known() -> list[Migration]:
     for file in folder.iterdir():
         if file.name.endswith(".sql"):
             number, _, name = file.name.removesuffix(".sql").partition("_")
-            found.append(Migration(int(number), name, file.read_text()))
+            found.append(Migration(int(number), name, file.read_text("utf-8")))
     return sorted(found, key=lambda migration: migration.version)
 
 
