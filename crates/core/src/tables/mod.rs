@@ -43,26 +43,26 @@ macro_rules! tables {
 
         /// A builder of any table.
         enum AnyBuilder {
-            $($name($module::$builder),)*
+            $($name(Box<$module::$builder>),)*
         }
 
         impl AnyBuilder {
             fn new(table: &Table, settings: &Settings) -> Result<Self> {
                 $(if [$($module::$table),+].contains(table) {
-                    return Ok(Self::$name($module::$builder::new(settings)));
+                    return Ok(Self::$name(Box::new($module::$builder::new(settings))));
                 })*
                 Err(unknown(table.name))
             }
 
             fn get(&self) -> &dyn Builder {
                 match self {
-                    $(Self::$name(builder) => builder,)*
+                    $(Self::$name(builder) => builder.as_ref(),)*
                 }
             }
 
             fn get_mut(&mut self) -> &mut dyn Builder {
                 match self {
-                    $(Self::$name(builder) => builder,)*
+                    $(Self::$name(builder) => builder.as_mut(),)*
                 }
             }
         }
