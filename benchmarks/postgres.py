@@ -250,7 +250,7 @@ def _live_rate(url: str, profile: str) -> float:
 CLIENT = """
 import sys
 from stellarrow.cli import invoke
-invoke(["extract", sys.argv[1], "--tables", "contract_data", "--to", sys.argv[2]])
+assert not invoke(["extract", sys.argv[1], "--tables", "contract_data", "--to", sys.argv[2]])
 status = open("/proc/self/status").read()
 print(int(status.partition("VmHWM:")[2].split()[0]) / 1024)
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -23,6 +24,10 @@ pytest_plugins = [
     for path in Path(__file__).with_name("fakes").glob("*.py")
     if not path.name.startswith(("_", "test_"))
 ]
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # As a shell's job in the background: the commands that tests start would hear no Ctrl-C either.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("calm", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("calm")

@@ -173,9 +173,11 @@ def text_size(batch: Any) -> int:
 @final
 class Gatherer:
     """Takes batches in, whose rows are put in another order; columns of dictionaries take plain texts, too."""
-    def __new__(cls, schema: Any) -> Gatherer: ...
+    def __new__(cls, schema: Any, sort_by: str | None = None) -> Gatherer: ...
     def append(self, batch: Any) -> None:
         """Take in a batch's rows; ValueError where it has other columns."""
+    def fit(self, batch: Any, rows: int, text: int) -> int | None:
+        """Take in fewer rows, of less text than so many bytes, and return how many bytes; None where they are not."""
     def take(self) -> Gathered:
         """Hand over all rows, and begin anew."""
 

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from itertools import islice
 from pathlib import Path
 
@@ -210,12 +211,13 @@ def test_a_long_query_ends_at_once_with_ctrl_c(tmp_path: Path) -> None:
     path.write_bytes(frame(list(islice(synthetic(1, first=100), 2)), "batch"))
     command = [sys.executable, "-m", "stellarrow.cli", "sql", query]
     command += ["--source", str(path), "--network", "synthetic"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    until = time.monotonic() + 60
-    while "_duckdb" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < until:
-        time.sleep(0.1)
-    time.sleep(1)  # it may have begun by now; if not, it ends the same way
-    assert process.poll() is None
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=10)
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process, ExitStack() as ending:
+        ending.callback(process.kill)
+        until = time.monotonic() + 60
+        while "_duckdb" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < until:
+            time.sleep(0.1)
+        time.sleep(1)  # it may have begun by now; if not, it ends the same way
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=30)
     assert (process.returncode, said.strip()) == (130, "error: interrupted")

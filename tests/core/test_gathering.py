@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from itertools import groupby, pairwise
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stellarrow.core.gathering import Gathered, Gatherer
+from stellarrow.core.gathering import Gathered, Gatherer, text_size
 
 _DICTIONARY = pa.dictionary(pa.int32(), pa.string())
 _STRUCT = pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))])
@@ -121,6 +121,32 @@ def test_the_order_of_arrival_makes_no_difference_to_blocks(batches: list[pa.Rec
         assert plain(left) == plain(right)
 
 
+@given(batches=arrivals())
+def test_rows_that_are_kept_together_come_as_those_that_are_kept_as_they_came(
+    batches: list[pa.RecordBatch],
+) -> None:
+    apart, together = Gatherer(CODED), Gatherer(CODED, sort_by="contract_id")
+    for _ in range(2):  # the second time in the room of the first
+        for batch in batches:
+            apart.append(batch)
+            text = together.fit(batch, count=batch.num_rows + 1, text=1 << 20)
+            assert text == text_size(batch)
+            assert together.fit(batch, count=batch.num_rows, text=1 << 20) is None
+            assert together.fit(batch, count=batch.num_rows + 1, text=text) is None
+        one, other = apart.take(), together.take()
+        for (_, left), (_, right) in zip(
+            one.arranged("contract_id", None, 3), other.arranged("contract_id", None, 3), strict=True
+        ):
+            right.validate(full=True)
+            assert left.equals(right)
+    held = other.batch()
+    at = 0
+    for batch in batches:
+        contracts = held.column("contract_id").to_pylist()[at : at + batch.num_rows]
+        at += batch.num_rows
+        assert len([*groupby(contracts)]) == len({*contracts})
+
+
 def test_rows_of_many_chunks_keep_their_values() -> None:
     count, contracts = 40_000, 300
     numbers = range(count)
@@ -141,17 +167,20 @@ def test_rows_of_many_chunks_keep_their_values() -> None:
         }
     )
     cuts = [0, 1, 16_383, 16_384, 16_385, 39_000, count]
-    gatherer = Gatherer(schema)
+    gatherer, together = Gatherer(schema), Gatherer(schema, sort_by="contract_id")
     for _ in range(3):  # the second and third time in the room of those before
         for start, end in pairwise(cuts):
             gatherer.append(whole.slice(start, end - start))
-        held = gatherer.take()
+            together.append(whole.slice(start, end - start))
+        held, alike = gatherer.take(), together.take()
         assert held.batch().cast(whole.schema).equals(whole)
         parts = [rows.cast(whole.schema) for _, rows in held.arranged("contract_id", None, 16_384)]
         assert [part.num_rows for part in parts] == [16_384, 16_384, count - 32_768]
         order = pc.sort_indices(whole, sort_keys=[("contract_id", "ascending")])
         assert pa.concat_batches(parts).equals(whole.take(order))
-        del held
+        parts = [rows.cast(whole.schema) for _, rows in alike.arranged("contract_id", None, 16_384)]
+        assert pa.concat_batches(parts).equals(whole.take(order))
+        del held, alike
 
 
 def test_batches_of_another_table_are_refused() -> None:

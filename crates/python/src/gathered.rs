@@ -29,13 +29,25 @@ pub struct PyGatherer(Gatherer);
 #[pymethods]
 impl PyGatherer {
     #[new]
-    fn new(schema: PySchema) -> Self {
-        Self(Gatherer::new(schema.into_inner()))
+    #[pyo3(signature = (schema, sort_by = None))]
+    fn new(schema: PySchema, sort_by: Option<&str>) -> PyResult<Self> {
+        Gatherer::new(schema.into_inner(), sort_by).map(Self).map_err(refused)
     }
 
     fn append(&mut self, py: Python<'_>, batch: &Bound<'_, PyAny>) -> PyResult<()> {
         let batch = batch_of(batch)?;
         py.detach(|| self.0.append(&batch)).map_err(refused)
+    }
+
+    fn fit(
+        &mut self,
+        py: Python<'_>,
+        batch: &Bound<'_, PyAny>,
+        rows: usize,
+        text: usize,
+    ) -> PyResult<Option<usize>> {
+        let batch = batch_of(batch)?;
+        py.detach(|| self.0.fit(&batch, rows, text)).map_err(refused)
     }
 
     fn take(&mut self) -> PyGathered {

@@ -1,7 +1,9 @@
 //! Which rows have a value.
 
 use arrow_array::Array;
-use arrow_buffer::{BooleanBuffer, NullBuffer, NullBufferBuilder};
+use arrow_buffer::{BooleanBuffer, BooleanBufferBuilder, NullBuffer, NullBufferBuilder};
+
+use crate::order::Span;
 
 /// Which of the rows that came have a value.
 pub struct Valid(NullBufferBuilder);
@@ -13,25 +15,35 @@ impl Default for Valid {
 }
 
 impl Valid {
-    /// Take in those of an array.
-    pub fn append(&mut self, array: &dyn Array) {
-        match array.nulls().filter(|nulls| nulls.null_count() > 0) {
-            Some(nulls) => self.0.append_buffer(nulls),
-            None => self.0.append_n_non_nulls(array.len()),
+    /// Take in those of an array, in an order or as they are.
+    pub fn append(&mut self, array: &dyn Array, order: Option<&[u32]>) {
+        match (array.nulls().filter(|nulls| nulls.null_count() > 0), order) {
+            (Some(nulls), None) => self.0.append_buffer(nulls),
+            (Some(nulls), Some(order)) => {
+                self.0.append_buffer(&NullBuffer::new(ordered(nulls.inner(), order)));
+            }
+            (None, _) => self.0.append_n_non_nulls(array.len()),
         }
     }
 
     /// Those of some rows; none where all have a value.
-    pub fn gather(&self, rows: &[u32]) -> Option<NullBuffer> {
+    pub fn gather(&self, rows: &[Span]) -> Option<NullBuffer> {
         let held = self.0.as_slice()?;
-        let is_set = |row: usize| held.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1);
-        nulls(rows, |row| is_set(row as usize))
+        Some(NullBuffer::new(gathered(held, rows))).filter(|nulls| nulls.null_count() > 0)
     }
 }
 
-/// Which of some rows have a value; none where all have one.
-pub fn nulls(rows: &[u32], is_valid: impl Fn(u32) -> bool) -> Option<NullBuffer> {
-    let at = |at: usize| rows.get(at).is_some_and(|&row| is_valid(row));
-    Some(NullBuffer::new(BooleanBuffer::collect_bool(rows.len(), at)))
-        .filter(|nulls| nulls.null_count() > 0)
+/// Bits in another order.
+pub fn ordered(bits: &BooleanBuffer, order: &[u32]) -> BooleanBuffer {
+    let at = |at: usize| order.get(at).is_some_and(|&row| bits.value(row as usize));
+    BooleanBuffer::collect_bool(order.len(), at)
+}
+
+/// The bits of some rows.
+pub fn gathered(bits: &[u8], rows: &[Span]) -> BooleanBuffer {
+    let mut found = BooleanBufferBuilder::new(rows.iter().map(|span| span.count).sum());
+    for span in rows {
+        found.append_packed_range(span.first..span.first + span.count, bits);
+    }
+    found.finish()
 }

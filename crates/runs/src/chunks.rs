@@ -1,5 +1,9 @@
 //! Values in chunks: what grows is never copied, and what was used once is used again.
 
+use std::ops::Range;
+
+use crate::order::Span;
+
 /// Values in a chunk, as a power of two.
 const BITS: u32 = 14;
 const CHUNK: usize = 1 << BITS;
@@ -65,11 +69,44 @@ impl<T: Copy> Chunks<T> {
         self.chunks.iter().flatten()
     }
 
+    /// Values that were kept one behind the other, in the pieces that they lie in.
+    pub fn slices(&self, span: Span) -> impl Iterator<Item = &[T]> {
+        pieces(span).filter_map(|(chunk, part)| self.chunks.get(chunk)?.get(part))
+    }
+
+    /// Forget the values from this one on.
+    pub fn truncate(&mut self, len: usize) {
+        let after = self.chunks.iter_mut().enumerate().skip(len >> BITS);
+        after.for_each(|(at, chunk)| chunk.truncate(len.saturating_sub(at << BITS)));
+        self.len = self.len.min(len);
+    }
+
     /// Forget the values, and keep their room.
     pub fn clear(&mut self) {
         self.chunks.iter_mut().for_each(Vec::clear);
         self.len = 0;
     }
+}
+
+/// The chunks that rows lie in, and where in each.
+fn pieces(span: Span) -> impl Iterator<Item = (usize, Range<usize>)> {
+    let (mut at, end) = (span.first, span.first + span.count);
+    std::iter::from_fn(move || {
+        let (chunk, start) = (at >> BITS, at & (CHUNK - 1));
+        let stop = (start + end - at).min(CHUNK);
+        at += stop - start;
+        (start < stop).then_some((chunk, start..stop))
+    })
+}
+
+/// Texts that lie one behind the other.
+pub struct Piece<'a> {
+    /// All of them.
+    pub bytes: &'a [u8],
+    /// Where the first begins, as the ends count.
+    pub start: u32,
+    /// Where each ends.
+    pub ends: &'a [u32],
 }
 
 /// Texts, one after the other.
@@ -97,6 +134,17 @@ impl Texts {
         let end = self.ends.get(at)? as usize;
         let start = if at & (CHUNK - 1) == 0 { 0 } else { self.ends.get(at - 1)? as usize };
         self.bytes.get(at >> BITS)?.get(start..end)
+    }
+
+    /// Texts that were kept one behind the other, in the pieces that they lie in.
+    pub fn pieces(&self, span: Span) -> impl Iterator<Item = Piece<'_>> {
+        pieces(span).filter_map(|(chunk, part)| {
+            let held = self.ends.chunks.get(chunk)?;
+            let before = part.start.checked_sub(1).and_then(|at| held.get(at));
+            let (start, ends) = (before.copied().unwrap_or(0), held.get(part)?);
+            let bytes = self.bytes.get(chunk)?.get(start as usize..*ends.last()? as usize)?;
+            Some(Piece { bytes, start, ends })
+        })
     }
 
     /// Add a text; false where a chunk has no room for it, which is of 4 GB.

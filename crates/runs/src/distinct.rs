@@ -2,7 +2,7 @@
 
 use ahash::RandomState;
 use arrow_array::StringArray;
-use arrow_buffer::{NullBuffer, OffsetBuffer};
+use arrow_buffer::OffsetBuffer;
 use arrow_schema::ArrowError;
 use hashbrown::HashTable;
 
@@ -69,7 +69,15 @@ impl Distinct {
 
     /// Texts by their numbers.
     pub fn gather(&self, numbers: &[u32]) -> Result<StringArray, ArrowError> {
-        gathered(&self.texts, numbers, None)
+        let chosen = numbers.iter().map(|&number| self.text(number));
+        let mut bytes = Vec::with_capacity(chosen.clone().map(<[u8]>::len).sum());
+        let mut ends = Vec::with_capacity(numbers.len() + 1);
+        ends.push(0);
+        for text in chosen {
+            bytes.extend_from_slice(text);
+            ends.push(offset(bytes.len())?);
+        }
+        StringArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), None)
     }
 
     /// For each number its place among the texts in order.
@@ -91,23 +99,6 @@ impl Distinct {
         self.texts.clear();
         self.last = 0;
     }
-}
-
-/// Some of many texts.
-pub fn gathered(
-    texts: &Texts,
-    numbers: &[u32],
-    nulls: Option<NullBuffer>,
-) -> Result<StringArray, ArrowError> {
-    let chosen = numbers.iter().map(|&number| texts.get(number as usize).unwrap_or_default());
-    let mut bytes = Vec::with_capacity(chosen.clone().map(<[u8]>::len).sum());
-    let mut ends = Vec::with_capacity(numbers.len() + 1);
-    ends.push(0);
-    for text in chosen {
-        bytes.extend_from_slice(text);
-        ends.push(offset(bytes.len())?);
-    }
-    StringArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)
 }
 
 /// An end as Arrow's 32-bit offsets have it.

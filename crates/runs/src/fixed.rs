@@ -4,12 +4,12 @@ use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::types::ArrowPrimitiveType;
 use arrow_array::{Array, ArrayRef, BooleanArray, PrimitiveArray};
-use arrow_buffer::BooleanBuffer;
 use arrow_schema::{ArrowError, DataType};
 
-use crate::bits::Valid;
+use crate::bits::{self, Valid};
 use crate::chunks::Chunks;
 use crate::column::{Column, mismatched, whole};
+use crate::order::Span;
 
 /// Numbers, times and the like.
 pub struct Numbers<T: ArrowPrimitiveType> {
@@ -26,16 +26,25 @@ impl<T: ArrowPrimitiveType> Numbers<T> {
 }
 
 impl<T: ArrowPrimitiveType> Column for Numbers<T> {
-    fn append(&mut self, values: &dyn Array) -> Result<(), ArrowError> {
+    fn append(&mut self, values: &dyn Array, order: Option<&[u32]>) -> Result<(), ArrowError> {
         let values = values.as_primitive_opt::<T>().ok_or_else(|| mismatched(values))?;
-        self.values.extend(values.values());
-        self.valid.append(values);
+        match order {
+            None => self.values.extend(values.values()),
+            Some(order) => {
+                let value = |row: &u32| values.values().get(*row as usize).copied();
+                let ordered: Vec<_> = order.iter().filter_map(value).collect();
+                self.values.extend(&ordered);
+            }
+        }
+        self.valid.append(values, order);
         Ok(())
     }
 
-    fn gather(&self, rows: &[u32]) -> Result<ArrayRef, ArrowError> {
-        let value = |&row: &u32| self.values.get(row as usize).unwrap_or_default();
-        let values: Vec<_> = rows.iter().map(value).collect();
+    fn gather(&self, rows: &[Span]) -> Result<ArrayRef, ArrowError> {
+        let mut values = Vec::with_capacity(rows.iter().map(|span| span.count).sum());
+        for part in rows.iter().flat_map(|&span| self.values.slices(span)) {
+            values.extend_from_slice(part);
+        }
         let array = PrimitiveArray::<T>::try_new(values.into(), self.valid.gather(rows))?;
         Ok(whole(array.with_data_type(self.kind.clone())))
     }
@@ -59,18 +68,18 @@ impl Default for Truth {
 }
 
 impl Column for Truth {
-    fn append(&mut self, values: &dyn Array) -> Result<(), ArrowError> {
+    fn append(&mut self, values: &dyn Array, order: Option<&[u32]>) -> Result<(), ArrowError> {
         let values = values.as_boolean_opt().ok_or_else(|| mismatched(values))?;
-        self.values.append_buffer(values.values());
-        self.valid.append(values);
+        match order {
+            None => self.values.append_buffer(values.values()),
+            Some(order) => self.values.append_buffer(&bits::ordered(values.values(), order)),
+        }
+        self.valid.append(values, order);
         Ok(())
     }
 
-    fn gather(&self, rows: &[u32]) -> Result<ArrayRef, ArrowError> {
-        let held = self.values.as_slice();
-        let is_set = |row: usize| held.get(row / 8).is_some_and(|byte| byte >> (row % 8) & 1 == 1);
-        let at = |at: usize| rows.get(at).is_some_and(|&row| is_set(row as usize));
-        let values = BooleanBuffer::collect_bool(rows.len(), at);
+    fn gather(&self, rows: &[Span]) -> Result<ArrayRef, ArrowError> {
+        let values = bits::gathered(self.values.as_slice(), rows);
         Ok(whole(BooleanArray::new(values, self.valid.gather(rows))))
     }
 

@@ -8,7 +8,8 @@ use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::column::Column;
 use crate::kinds::column;
-use crate::order::Order;
+use crate::order::{Order, spans};
+use crate::sizes::text_size;
 
 /// Columns that were used and are free.
 type Spare = Arc<Mutex<Vec<Vec<Box<dyn Column>>>>>;
@@ -17,8 +18,12 @@ type Spare = Arc<Mutex<Vec<Vec<Box<dyn Column>>>>>;
 const SPARE: usize = 2;
 
 /// Takes batches in. Columns go round: fresh memory costs as much as filling it.
+///
+/// Rows of a batch that have the same value of the column they will be sorted by are kept together, in their order:
+/// then a sorted block is copied in pieces, and not row by row from all over.
 pub struct Gatherer {
     schema: SchemaRef,
+    sort_by: Option<usize>,
     columns: Vec<Box<dyn Column>>,
     rows: usize,
     spare: Spare,
@@ -29,10 +34,12 @@ fn columns_of(schema: &SchemaRef) -> Vec<Box<dyn Column>> {
 }
 
 impl Gatherer {
-    /// Rows of a schema; where it has dictionaries, the batches may have plain texts.
-    pub fn new(schema: SchemaRef) -> Self {
+    /// Rows of a schema, to be sorted by a column where one is named; where it has dictionaries, the batches may have
+    /// plain texts.
+    pub fn new(schema: SchemaRef, sort_by: Option<&str>) -> Result<Self, ArrowError> {
         let columns = columns_of(&schema);
-        Self { schema, columns, rows: 0, spare: Spare::default() }
+        let sort_by = sort_by.map(|name| schema.index_of(name)).transpose()?;
+        Ok(Self { schema, sort_by, columns, rows: 0, spare: Spare::default() })
     }
 
     /// Take in the rows of a batch.
@@ -43,11 +50,37 @@ impl Gatherer {
                 "a batch of another table, or too many rows".into(),
             ));
         }
-        for (column, values) in self.columns.iter_mut().zip(batch.columns()) {
-            column.append(values)?;
+        let order = self.bring_together(batch)?;
+        for (at, (column, values)) in self.columns.iter_mut().zip(batch.columns()).enumerate() {
+            if Some(at) != self.sort_by {
+                column.append(values, order.as_deref())?;
+            }
         }
         self.rows = rows;
         Ok(())
+    }
+
+    /// Take in the rows of a batch that are fewer than so many, of less text than so many bytes, and say how many bytes
+    /// they have. None where they are not, and stay out.
+    pub fn fit(
+        &mut self,
+        batch: &RecordBatch,
+        rows: usize,
+        text: usize,
+    ) -> Result<Option<usize>, ArrowError> {
+        if batch.num_rows() >= rows {
+            return Ok(None);
+        }
+        let held = Some(text_size(batch)).filter(|&held| held < text);
+        held.map(|held| self.append(batch).map(|()| held)).transpose()
+    }
+
+    /// Take in the values that rows will be sorted by; the order in which the others follow.
+    fn bring_together(&mut self, batch: &RecordBatch) -> Result<Option<Vec<u32>>, ArrowError> {
+        let Some(at) = self.sort_by else { return Ok(None) };
+        let Some(column) = self.columns.get_mut(at) else { return Ok(None) };
+        column.append(batch.column(at), None)?;
+        Ok(column.bring_together(self.rows))
     }
 
     /// Hand over all rows, and begin anew.
@@ -129,7 +162,8 @@ impl Gathered {
         let chosen: Vec<usize> = names.map_or_else(|| Ok(all()), named)?;
         let schema = self.schema.project(&chosen)?;
         let columns = chosen.iter().filter_map(|&at| self.columns.get(at));
-        let columns = columns.map(|column| column.gather(rows)).collect::<Result<_, _>>()?;
+        let spans = spans(rows);
+        let columns = columns.map(|column| column.gather(&spans)).collect::<Result<_, _>>()?;
         RecordBatch::try_new(schema.into(), columns)
     }
 }

@@ -9,6 +9,7 @@ use crate::bits::Valid;
 use crate::chunks::Chunks;
 use crate::column::{Column, mismatched, whole};
 use crate::distinct::offset;
+use crate::order::Span;
 
 /// A column of lists.
 pub struct Lists {
@@ -26,14 +27,17 @@ impl Lists {
         Self { item, items, ends: Chunks::default(), count: 0, valid: Valid::default() }
     }
 
-    fn places(&self, row: u32) -> std::ops::Range<u32> {
-        let end = |at: usize| self.ends.get(at).unwrap_or_default();
-        (row as usize).checked_sub(1).map_or(0, end)..end(row as usize)
+    /// The items of lists that were kept one behind the other.
+    fn items(&self, span: Span) -> Span {
+        let end = |at: usize| self.ends.get(at).unwrap_or_default() as usize;
+        let before = |at: usize| at.checked_sub(1).map_or(0, end);
+        let first = before(span.first);
+        Span { first, count: before(span.first + span.count) - first }
     }
 }
 
 impl Column for Lists {
-    fn append(&mut self, values: &dyn Array) -> Result<(), ArrowError> {
+    fn append(&mut self, values: &dyn Array, order: Option<&[u32]>) -> Result<(), ArrowError> {
         let values: &ListArray = values.as_list_opt().ok_or_else(|| mismatched(values))?;
         let place = |end: &i32| usize::try_from(*end).unwrap_or_default();
         let offsets = values.value_offsets();
@@ -43,22 +47,35 @@ impl Column for Lists {
         if before + count >= u32::MAX as usize {
             return Err(ArrowError::OffsetOverflowError(before + count));
         }
-        self.items.append(&values.values().slice(start, count))?;
-        for end in offsets.iter().skip(1) {
-            self.ends.push((before + place(end) - start) as u32);
+        let items = values.values().slice(start, count);
+        if let Some(order) = order {
+            let mut held = Vec::with_capacity(count);
+            for &row in order {
+                let place = |at: usize| offsets.get(at).map_or(start, place) - start;
+                held.extend(place(row as usize) as u32..place(row as usize + 1) as u32);
+                self.ends.push((before + held.len()) as u32);
+            }
+            self.items.append(&items, Some(&held))?;
+        } else {
+            self.items.append(&items, None)?;
+            for end in offsets.iter().skip(1) {
+                self.ends.push((before + place(end) - start) as u32);
+            }
         }
         self.count += count;
-        self.valid.append(values);
+        self.valid.append(values, order);
         Ok(())
     }
 
-    fn gather(&self, rows: &[u32]) -> Result<ArrayRef, ArrowError> {
-        let mut items = Vec::new();
-        let mut ends = Vec::with_capacity(rows.len() + 1);
+    fn gather(&self, rows: &[Span]) -> Result<ArrayRef, ArrowError> {
+        let items: Vec<_> = rows.iter().map(|&span| self.items(span)).collect();
+        offset(items.iter().map(|span| span.count).sum())?;
+        let mut ends = Vec::with_capacity(1 + rows.iter().map(|span| span.count).sum::<usize>());
         ends.push(0);
-        for &row in rows {
-            items.extend(self.places(row));
-            ends.push(offset(items.len())?);
+        for (&span, held) in rows.iter().zip(&items) {
+            let begun = ends.last().copied().unwrap_or_default();
+            let end = |end: &u32| begun + (*end as usize - held.first) as i32;
+            ends.extend(self.ends.slices(span).flatten().map(end));
         }
         let (ends, items) = (OffsetBuffer::new(ends.into()), self.items.gather(&items)?);
         Ok(whole(ListArray::try_new(self.item.clone(), ends, items, self.valid.gather(rows))?))

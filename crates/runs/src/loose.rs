@@ -6,6 +6,7 @@ use arrow_select::interleave::interleave;
 use arrow_select::take::take;
 
 use crate::column::{Column, mismatched};
+use crate::order::Span;
 
 /// A column that knows for each row where its value lies.
 pub struct Loose {
@@ -24,13 +25,14 @@ impl Loose {
 }
 
 impl Column for Loose {
-    fn append(&mut self, values: &dyn Array) -> Result<(), ArrowError> {
+    fn append(&mut self, values: &dyn Array, order: Option<&[u32]>) -> Result<(), ArrowError> {
         if *values.data_type() != self.kind {
             return Err(mismatched(values));
         }
         if !values.is_empty() {
             // A copy: what it lies in may be a whole batch of other columns.
-            let rows = UInt32Array::from_iter_values(0..values.len() as u32);
+            let as_they_are = || (0..values.len() as u32).collect();
+            let rows = UInt32Array::from(order.map_or_else(as_they_are, <[u32]>::to_vec));
             self.parts.push(take(values, &rows, None)?);
             self.firsts.push(self.rows);
             self.rows += values.len();
@@ -38,15 +40,16 @@ impl Column for Loose {
         Ok(())
     }
 
-    fn gather(&self, rows: &[u32]) -> Result<ArrayRef, ArrowError> {
+    fn gather(&self, rows: &[Span]) -> Result<ArrayRef, ArrowError> {
         if rows.is_empty() {
             return Ok(new_empty_array(&self.kind));
         }
-        let place = |&row: &u32| {
-            let part = self.firsts.partition_point(|&first| first <= row as usize).max(1) - 1;
-            (part, row as usize - self.firsts.get(part).copied().unwrap_or_default())
+        let place = |row: usize| {
+            let part = self.firsts.partition_point(|&first| first <= row).max(1) - 1;
+            (part, row - self.firsts.get(part).copied().unwrap_or_default())
         };
-        let places: Vec<_> = rows.iter().map(place).collect();
+        let rows = rows.iter().flat_map(|span| span.first..span.first + span.count);
+        let places: Vec<_> = rows.map(place).collect();
         let parts: Vec<&dyn Array> = self.parts.iter().map(AsRef::as_ref).collect();
         interleave(&parts, &places)
     }

@@ -1,5 +1,21 @@
 //! Rows put in order by small numbers, those of the same number as they were.
 
+/// Rows that were kept one behind the other.
+#[derive(Clone, Copy)]
+pub struct Span {
+    /// The first of them.
+    pub first: usize,
+    /// How many.
+    pub count: usize,
+}
+
+/// Rows as spans: what lies together is copied at once.
+pub fn spans(rows: &[u32]) -> Vec<Span> {
+    let parts = rows.chunk_by(|row, next| row.checked_add(1) == Some(*next));
+    let span = |part: &[u32]| part.first().map(|&first| (first as usize, part.len()));
+    parts.filter_map(span).map(|(first, count)| Span { first, count }).collect()
+}
+
 /// Rows in an order.
 #[derive(Default)]
 pub struct Order {

@@ -15,7 +15,7 @@ def text_size(rows: pa.RecordBatch) -> int:
 
 
 class Gathered:
-    """Rows of batches, in the order they came until `arranged`."""
+    """Rows of batches, in the order they are kept in until `arranged`."""
 
     def __init__(self, schema: pa.Schema, rows: _core.Gathered) -> None:
         self.schema = schema
@@ -23,7 +23,7 @@ class Gathered:
         self._rows = rows
 
     def batch(self, names: list[str] | None = None) -> pa.RecordBatch:
-        """Return all rows as they came, of all columns or some."""
+        """Return all rows as they are kept, of all columns or some."""
         return pa.record_batch(self._rows.order().block(0, self.num_rows, names))
 
     def arranged(
@@ -44,15 +44,26 @@ class Gathered:
 
 
 class Gatherer:
-    """Takes batches in. Where its schema has dictionaries of texts, the batches may have plain ones."""
+    """Takes batches in. Where its schema has dictionaries of texts, the batches may have plain ones.
 
-    def __init__(self, schema: pa.Schema) -> None:
+    Where the column is named by which rows will be sorted, those of a batch that are alike in it are kept
+    together: they are `arranged` sooner, and `batch` has them so.
+    """
+
+    def __init__(self, schema: pa.Schema, *, sort_by: str | None = None) -> None:
         self.schema = schema
-        self._rows = _core.Gatherer(schema)
+        self._rows = _core.Gatherer(schema, sort_by)
 
     def append(self, rows: pa.RecordBatch) -> None:
         """Take in rows, of which nothing is referred to afterwards."""
         self._rows.append(rows)
+
+    def fit(self, rows: pa.RecordBatch, *, count: int, text: int) -> int | None:
+        """Take in rows that are fewer, and of less text, than that; return how many bytes of text they have.
+
+        None where they are not: then none is taken.
+        """
+        return self._rows.fit(rows, max(0, count), max(0, text))
 
     def take(self) -> Gathered:
         """Hand over all rows, and begin anew."""

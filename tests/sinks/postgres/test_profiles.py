@@ -241,3 +241,11 @@ def test_writers_go_on_while_the_profile_changes(database: str, another: str, mo
     together(write, change)
     assert_whole(database)
     assert indexes(database) == indexes(another)
+
+
+def test_states_have_room_in_their_pages_whatever_the_profile(database: str) -> None:
+    make(database, "contract_data")
+    for profile in ("full", "lean", "full"):
+        call(database, profile)
+        found = asked(database, "SELECT reloptions FROM pg_class WHERE relname = 'current_states'")
+        assert found == [{"reloptions": ["fillfactor=80"]}]

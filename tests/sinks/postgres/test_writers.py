@@ -100,6 +100,18 @@ def test_sinks_in_any_order_leave_rows_once(database: str, mode: str) -> None:
     assert_whole(database)
 
 
+def test_sinks_whose_flushes_begin_and_end_elsewhere_do_not_wait_in_a_ring(database: str) -> None:
+    orders = [random.Random(seed).sample(range(0, LEDGERS, 4), LEDGERS // 4) for seed in range(3)]  # noqa: S311
+    made(database)
+    together(
+        *(
+            lambda order=order, rows=rows: bring(database, order, mode="live", batch_rows=rows)
+            for order, rows in zip(orders, (240, 400, 640), strict=True)
+        )
+    )
+    assert_whole(database)
+
+
 @pytest.mark.parametrize("mode", ["live", "backfill"])
 def test_ranges_in_parallel_make_the_whole(database: str, mode: str) -> None:
     quarter = LEDGERS // 4
@@ -153,6 +165,14 @@ os._exit(9)
     assert asked(database, "SELECT DISTINCT status FROM contract_data.ingestion_progress") == [
         {"status": "completed"}
     ]
+
+
+def test_what_is_stored_is_not_held_until_the_next_flush(database: str) -> None:
+    with closing(PostgresSink(database, ["contract_data"], network="synthetic", batch_rows=60)) as sink:
+        sink.write(batch(0, 3, ROWS))
+        flush, held = sink._flushes[0]
+        flush.result(60)
+        assert held == []
 
 
 def test_a_loaded_partition_has_statistics_of_what_is_searched(database: str) -> None:

@@ -3,7 +3,7 @@
 use crate::fixed_text::Word;
 use crate::xdr::discriminants::{LedgerEntryChangeType, LedgerEntryType};
 use crate::xdr::layout::{
-    ContractCodeEntryExt, ContractDataDurability, LedgerEntryChange, LedgerEntryData,
+    ContractCodeEntryExt, ContractDataDurability, LedgerEntry, LedgerEntryChange, LedgerEntryData,
     LedgerEntryExt, LedgerKey, SCAddress, SCVal,
 };
 use crate::xdr::{self, Input, between, skip};
@@ -138,36 +138,44 @@ pub fn read<'a>(
 ) -> Option<Input<'a>> {
     let (count, mut bytes) = xdr::u32(bytes)?;
     let first = changes.len();
-    let mut before: Option<Change<'a>> = None;
+    // The LedgerEntry before a change: only a removal makes its reading worth while.
+    let mut before: Option<Input<'a>> = None;
     for _ in 0..count {
         let (arm, body) = xdr::u32(bytes)?;
-        let kind = match arm {
-            LedgerEntryChangeType::CREATED => Some(Kind::Created),
-            LedgerEntryChangeType::UPDATED => Some(Kind::Updated),
-            LedgerEntryChangeType::REMOVED => Some(Kind::Removed),
-            LedgerEntryChangeType::STATE => None,
-            LedgerEntryChangeType::RESTORED => Some(Kind::Restored),
-            _ => return None,
+        let Some(kind) = kind(arm)? else {
+            before = Some(body);
+            bytes = skip::<LedgerEntry>(body)?;
+            continue;
         };
-        let (entry, rest) = match kind {
-            Some(Kind::Removed) => removed(body, wanted, before)?,
-            _ => entry(body, wanted)?,
+        let found = match kind {
+            Kind::Removed => removed(body, wanted, &mut before)?,
+            _ => {
+                before = Some(body);
+                entry(body, wanted)?
+            }
         };
-        bytes = rest;
-        before = entry.map(|(last_modified, entry)| Change {
-            kind: kind.unwrap_or(Kind::Updated),
-            operation,
-            last_modified,
-            entry,
-        });
-        if let (Some(change), Some(_)) = (before, kind) {
-            changes.push(change);
+        bytes = found.1;
+        if let Some((last_modified, entry)) = found.0 {
+            changes.push(Change { kind, operation, last_modified, entry });
         }
     }
     if let Some(group) = changes.get_mut(first..) {
         order(group);
     }
     Some(bytes)
+}
+
+/// What happened, by LedgerEntryChangeType; nothing where only a state is told.
+#[inline(always)]
+fn kind(arm: u32) -> Option<Option<Kind>> {
+    Some(match arm {
+        LedgerEntryChangeType::CREATED => Some(Kind::Created),
+        LedgerEntryChangeType::UPDATED => Some(Kind::Updated),
+        LedgerEntryChangeType::REMOVED => Some(Kind::Removed),
+        LedgerEntryChangeType::STATE => None,
+        LedgerEntryChangeType::RESTORED => Some(Kind::Restored),
+        _ => return None,
+    })
 }
 
 /// The changes whose entries `pick` takes, each with its place among them: a table's change_index.
@@ -219,11 +227,11 @@ fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
     Some((entry.map(|entry| (Some(last_modified), entry)), rest))
 }
 
-/// A removal carries only a key; the entry is the one just before it.
+/// A removal carries only a key; the entry is the one just before it, which is forgotten where it is another.
 fn removed<'a>(
     bytes: Input<'a>,
     wanted: EntryTypes,
-    before: Option<Change<'a>>,
+    before: &mut Option<Input<'a>>,
 ) -> Option<Found<'a>> {
     let (entry_type, body) = xdr::u32(bytes)?;
     let (entry, rest) = match entry_type {
@@ -239,11 +247,17 @@ fn removed<'a>(
             let (key_hash, rest) = xdr::array(body)?;
             (Entry::Ttl(Ttl { key_hash, live_until: None }), rest)
         }
-        _ => return Some((None, skip::<LedgerKey>(bytes)?)),
+        _ => {
+            *before = None;
+            return Some((None, skip::<LedgerKey>(bytes)?));
+        }
     };
-    let last = before.filter(|before| before.entry.key() == entry.key());
-    let found = last.map_or((None, entry), |before| (before.last_modified, before.entry));
-    Some((Some(found), rest))
+    let last = before.and_then(|before| self::entry(before, wanted)?.0);
+    let found = last.filter(|(_, last)| last.key() == entry.key());
+    if found.is_none() {
+        *before = None;
+    }
+    Some((found.or(Some((None, entry))), rest))
 }
 
 fn contract_data_key(bytes: Input<'_>) -> Option<(ContractData<'_>, Input<'_>)> {

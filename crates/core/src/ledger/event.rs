@@ -53,6 +53,14 @@ impl<'a> Events<'a> {
         self.transaction.iter().chain(&self.operations).chain(&self.diagnostics)
     }
 
+    /// The events of an operation, in order.
+    pub fn of_operation(&self, operation: u32) -> &[Event<'a>] {
+        let from = self.operations.partition_point(|event| event.operation < Some(operation));
+        let rest = self.operations.get(from..).unwrap_or_default();
+        let count = rest.partition_point(|event| event.operation == Some(operation));
+        rest.get(..count).unwrap_or_default()
+    }
+
     /// An event's topics, each an SCVal.
     pub fn topics(&self, event: &Event<'a>) -> &[&'a [u8]] {
         self.topics.get(event.topics.clone()).unwrap_or_default()

@@ -1,21 +1,48 @@
 //! What a Soroban transaction paid and got back: its result has only the difference, the changes
 //! of the paying account have both.
 
-use crate::ledger::change::Kind;
-use crate::ledger::entry::{self, Pairs};
-use crate::xdr::Input;
+use crate::ledger::entry;
+use crate::xdr::discriminants::LedgerEntryChangeType;
+use crate::xdr::layout::{LedgerEntry, LedgerEntryChange};
+use crate::xdr::{self, Input, skip};
 
-/// How much an account's balance rose over some LedgerEntryChanges; `None` where the sum cannot be.
-pub fn rise(changes: &[Input<'_>], account: &[u8; 32]) -> Option<i64> {
+/// An entry that was written again, each side a LedgerEntry.
+#[derive(Debug, Clone, Copy)]
+pub struct Update<'a> {
+    before: Option<Input<'a>>,
+    after: Input<'a>,
+}
+
+/// Pass over LedgerEntryChanges and note what was written again.
+pub fn read<'a>(changes: Input<'a>, updates: &mut Vec<Update<'a>>) -> Option<Input<'a>> {
+    let (count, mut bytes) = xdr::u32(changes)?;
+    let mut before = None;
+    for _ in 0..count {
+        let (arm, body) = xdr::u32(bytes)?;
+        let last = before.take();
+        bytes = match arm {
+            LedgerEntryChangeType::STATE | LedgerEntryChangeType::RESTORED => {
+                before = Some(body);
+                skip::<LedgerEntry>(body)?
+            }
+            LedgerEntryChangeType::UPDATED => {
+                updates.push(Update { before: last, after: body });
+                skip::<LedgerEntry>(body)?
+            }
+            _ => skip::<LedgerEntryChange>(bytes)?,
+        };
+    }
+    Some(bytes)
+}
+
+/// How much an account's balance rose over some updates; `None` where the sum cannot be.
+pub fn rise(updates: &[Update<'_>], account: &[u8; 32]) -> Option<i64> {
     let (mut start, mut end) = (0i64, 0i64);
-    for pair in changes.iter().flat_map(|changes| Pairs::new(changes)) {
-        if pair.kind != Kind::Updated {
-            continue;
-        }
-        if let Some(balance) = balance(pair.before, account) {
+    for update in updates {
+        if let Some(balance) = balance(update.before, account) {
             start = balance;
         }
-        if let Some(balance) = balance(pair.after, account) {
+        if let Some(balance) = balance(Some(update.after), account) {
             end = balance;
         }
     }
@@ -23,6 +50,7 @@ pub fn rise(changes: &[Input<'_>], account: &[u8; 32]) -> Option<i64> {
 }
 
 fn balance(side: Option<Input<'_>>, account: &[u8; 32]) -> Option<i64> {
-    let (key, balance) = entry::account(side?)?;
+    // The ledger of its last change stands before the entry's data.
+    let (key, balance) = entry::account(side?.get(4..)?)?;
     (key == account).then_some(balance)
 }

@@ -51,21 +51,26 @@ pub struct Operation<'a> {
 pub struct Operations<'a> {
     left: u32,
     bytes: Input<'a>,
+    /// The OperationBody of the last one, which is passed over once another is asked for.
+    last: Option<Input<'a>>,
 }
 
 impl<'a> Operations<'a> {
     /// Go over an array of Operation.
     pub fn new(array: Input<'a>) -> Self {
         let (left, bytes) = xdr::u32(array).unwrap_or_default();
-        Self { left, bytes }
+        Self { left, bytes, last: None }
     }
 
     fn read(&mut self) -> Option<Operation<'a>> {
+        if let Some(body) = self.last.take() {
+            self.bytes = skip::<OperationBody>(body)?;
+        }
         let (source, body) = match xdr::present(self.bytes)? {
             (false, rest) => (None, rest),
             (true, rest) => Muxed::read(rest).map(|(source, rest)| (Some(source), rest))?,
         };
-        self.bytes = skip::<OperationBody>(body)?;
+        self.last = Some(body);
         let (kind, body) = xdr::u32(body)?;
         Some(Operation { source, kind, body })
     }

@@ -1,71 +1,15 @@
 //! Contract events read as events of a token: SEP-41, and CAP-67 for meta of version 4.
 
+use crate::ledger::event::Event;
 use crate::values::address::Address;
 use crate::values::scval;
 use crate::xdr::discriminants::{ContractEventType, SCValType};
-use crate::xdr::layout::{ExtensionPoint, SCVal};
-use crate::xdr::{self, Input, between, skip};
+use crate::xdr::layout::SCVal;
+use crate::xdr::{self, between, skip};
 
-/// The only arm of ContractEvent's body.
-const EVENT_VERSION: u32 = 0;
-
-/// A ContractEvent as it lies, its first topics at hand.
-#[derive(Debug, Clone, Copy)]
-pub struct RawEvent<'a> {
-    /// The contract's id.
-    pub contract: Option<&'a [u8; 32]>,
-    /// ContractEventType
-    pub event_type: u32,
-    /// SCVal<>
-    pub topics: &'a [u8],
-    /// How many topics there are.
-    pub topic_count: u32,
-    /// The first four topics, each an SCVal; empty where there are fewer.
-    pub first: [&'a [u8]; 4],
-    /// SCVal
-    pub data: &'a [u8],
-}
-
-impl<'a> RawEvent<'a> {
-    /// Read a ContractEvent.
-    #[inline]
-    pub fn read(bytes: Input<'a>) -> Option<(Self, Input<'a>)> {
-        let bytes = skip::<ExtensionPoint>(bytes)?;
-        let (contract, bytes) = match xdr::present(bytes)? {
-            (false, rest) => (None, rest),
-            (true, rest) => xdr::array(rest).map(|(id, rest)| (Some(id), rest))?,
-        };
-        let (event_type, bytes) = xdr::u32(bytes)?;
-        let topics = xdr::arm(bytes, EVENT_VERSION)?;
-        let (topic_count, mut bytes) = xdr::u32(topics)?;
-        let mut first: [&[u8]; 4] = [&[]; 4];
-        for index in 0..topic_count {
-            let rest = skip::<SCVal>(bytes)?;
-            if let Some(topic) = first.get_mut(index as usize) {
-                *topic = between(bytes, rest);
-            }
-            bytes = rest;
-        }
-        let rest = skip::<SCVal>(bytes)?;
-        let (topics, data) = (between(topics, bytes), between(bytes, rest));
-        Some((Self { contract, event_type, topics, topic_count, first, data }, rest))
-    }
-
-    /// All topics, each an SCVal.
-    pub fn topics(&self) -> impl Iterator<Item = &'a [u8]> {
-        let (count, mut bytes) = xdr::u32(self.topics).unwrap_or_default();
-        (0..count).map_while(move |_| {
-            let topic = bytes;
-            bytes = skip::<SCVal>(topic)?;
-            Some(between(topic, bytes))
-        })
-    }
-
-    /// What the event is called: its first topic, if that is a symbol.
-    pub fn name(&self) -> Option<&'a [u8]> {
-        let [name, ..] = self.first;
-        scval::symbol(name)
-    }
+/// What an event is called: its first topic, if that is a symbol.
+pub fn name<'a>(topics: &[&'a [u8]]) -> Option<&'a [u8]> {
+    topics.first().and_then(|topic| scval::symbol(topic))
 }
 
 /// What happened to a token.
@@ -132,43 +76,51 @@ impl<'a> Reading<'a> {
     /// Read an event of an operation. Its topics alone decide its shape, whatever the version of
     /// the meta: contracts built years apart are called in one ledger.
     #[inline]
-    pub fn of_operation(event: &RawEvent<'a>) -> Self {
-        let kind = match event.name() {
+    pub fn of_operation(event: &Event<'a>, topics: &[&'a [u8]]) -> Self {
+        let kind = match name(topics) {
             Some(b"transfer") => Kind::Transfer,
             Some(b"mint") => Kind::Mint,
             Some(b"burn") => Kind::Burn,
             Some(b"clawback") => Kind::Clawback,
             _ => return Self::Other,
         };
-        match token(event, kind) {
+        match token(event, topics, kind) {
             Ok(event) => Self::Token(event),
             Err(reason) => Self::Deviant(reason),
         }
     }
 
     /// Read an event of the whole transaction: a fee, if it is one of a token.
-    pub fn of_transaction(event: &RawEvent<'a>, native_contract: &[u8; 32]) -> Self {
-        if event.name() != Some(b"fee") {
+    pub fn of_transaction(
+        event: &Event<'a>,
+        topics: &[&'a [u8]],
+        native_contract: &[u8; 32],
+    ) -> Self {
+        if name(topics) != Some(b"fee") {
             return Self::Other;
         }
-        match fee(event, native_contract) {
+        match fee(event, topics, native_contract) {
             Ok(event) => Self::Token(event),
             Err(reason) => Self::Deviant(reason),
         }
     }
 }
 
-fn checked(event: &RawEvent<'_>) -> Result<(), &'static str> {
+fn checked(event: &Event<'_>) -> Result<(), &'static str> {
     match event {
-        RawEvent { contract: None, .. } => Err("no contract is named"),
-        RawEvent { event_type: ContractEventType::CONTRACT, .. } => Ok(()),
+        Event { contract: None, .. } => Err("no contract is named"),
+        Event { event_type: ContractEventType::CONTRACT, .. } => Ok(()),
         _ => Err("the event is not of type contract"),
     }
 }
 
-fn token<'a>(event: &RawEvent<'a>, kind: Kind) -> Result<TokenEvent<'a>, &'static str> {
+fn token<'a>(
+    event: &Event<'a>,
+    topics: &[&'a [u8]],
+    kind: Kind,
+) -> Result<TokenEvent<'a>, &'static str> {
     checked(event)?;
-    let Topics { addresses, asset } = Topics::read(event)?;
+    let Topics { addresses, asset } = Topics::read(topics)?;
     let (from, to) = match (kind, addresses) {
         (Kind::Transfer, (from, Some(to))) => (Some(from), Some(to)),
         // Up to CAP-67 the contract's administrator stood before the holder.
@@ -189,41 +141,43 @@ struct Topics<'a> {
 }
 
 impl<'a> Topics<'a> {
-    fn read(event: &RawEvent<'a>) -> Result<Self, &'static str> {
-        let [_, second, third, fourth] = event.first;
-        let first = match event.topic_count {
-            0 | 1 => return Err("there are too few topics"),
-            2..=4 => Address::of_value(second).ok_or("the second topic is not an address")?,
+    fn read(topics: &[&'a [u8]]) -> Result<Self, &'static str> {
+        let (second, others) = match topics {
+            [] | [_] => return Err("there are too few topics"),
+            [_, second, others @ ..] if others.len() <= 2 => (second, others),
             _ => return Err("there are too many topics"),
         };
-        let (addresses, asset) = match (event.topic_count, Address::of_value(third)) {
-            (2, _) => ((first, None), None),
-            (3, None) => {
-                let name = scval::string(third);
-                let name = name.ok_or("the third topic is neither an address nor a string")?;
-                ((first, None), Some(name))
-            }
-            (3, holder) => ((first, holder), None),
-            (_, None) => return Err("the third topic is not an address"),
-            (_, holder) => {
+        let first = Address::of_value(second).ok_or("the second topic is not an address")?;
+        let (second, asset) = match *others {
+            [] => (None, None),
+            [third] => match Address::of_value(third) {
+                None => {
+                    let name = scval::string(third);
+                    (None, Some(name.ok_or("the third topic is neither an address nor a string")?))
+                }
+                holder => (holder, None),
+            },
+            [third, fourth, ..] => {
+                let holder = Address::of_value(third).ok_or("the third topic is not an address")?;
                 let name = scval::string(fourth).ok_or("the fourth topic is not a string")?;
-                ((first, holder), Some(name))
+                (Some(holder), Some(name))
             }
         };
-        Ok(Self { addresses, asset })
+        Ok(Self { addresses: (first, second), asset })
     }
 }
 
-fn fee<'a>(event: &RawEvent<'a>, native: &[u8; 32]) -> Result<TokenEvent<'a>, &'static str> {
+fn fee<'a>(
+    event: &Event<'a>,
+    topics: &[&'a [u8]],
+    native: &[u8; 32],
+) -> Result<TokenEvent<'a>, &'static str> {
     checked(event)?;
-    let [_, second, ..] = event.first;
-    if event.topic_count != 2 {
-        return Err("there are not exactly two topics");
-    }
+    let [_, payer] = topics else { return Err("there are not exactly two topics") };
     if event.contract != Some(native) {
         return Err("the contract is not that of the native asset");
     }
-    let from = Address::of_value(second).ok_or("the second topic is not an address")?;
+    let from = Address::of_value(payer).ok_or("the second topic is not an address")?;
     let amount = amount(event.data).ok_or("the data is not an i128")?;
     let (from, memo) = (Some(from), Memo::None);
     Ok(TokenEvent { kind: Kind::Fee, from, to: None, amount, memo, asset: None })

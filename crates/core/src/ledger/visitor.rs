@@ -3,6 +3,7 @@
 use super::change::{Change, EntryTypes};
 use super::envelope::Envelope;
 use super::event::Events;
+use super::fee::Update;
 use super::header::Ledger;
 use super::meta::Meta;
 
@@ -48,10 +49,11 @@ pub struct Transaction<'w, 'a> {
     pub envelope: Option<&'w Envelope<'a>>,
     /// TransactionResult
     pub result: &'a [u8],
-    /// LedgerEntryChanges of charging the fee.
-    pub fee_changes: &'a [u8],
-    /// LedgerEntryChanges of paying fees back after all transactions; empty before protocol 23.
-    pub refund_changes: &'a [u8],
+    /// Entries that charging the fee wrote again, where the visitor wants that.
+    pub charged: &'w [Update<'a>],
+    /// Those written again after the operations, and, since protocol 23, by paying fees back after all
+    /// transactions; where the visitor wants that.
+    pub settled: &'w [Update<'a>],
     /// Where the parts of its meta lie, where the visitor wants that.
     pub meta: &'w Meta<'a>,
 }
@@ -69,6 +71,8 @@ pub struct Needs {
     pub envelopes: bool,
     /// Where the parts of the meta lie.
     pub meta: bool,
+    /// What fees and refunds wrote again.
+    pub fees: bool,
     /// Transactions with events of all they do: meta of version 4 (CAP-67), or an error.
     pub unified: bool,
     /// Keys of evicted entries.

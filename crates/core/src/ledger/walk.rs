@@ -6,8 +6,9 @@ use crate::ledger::change::{self, Change};
 use crate::ledger::contents::Contents;
 use crate::ledger::envelope::Envelopes;
 use crate::ledger::event::Events;
+use crate::ledger::fee::{self, Update};
 use crate::ledger::header::Ledger;
-use crate::ledger::meta::{Meta, OperationMeta};
+use crate::ledger::meta::Meta;
 use crate::ledger::operation;
 use crate::xdr::discriminants::TransactionResultCode;
 use crate::xdr::layout::{
@@ -25,6 +26,10 @@ pub struct Walk<'a> {
     changes: Vec<Change<'a>>,
     events: Events<'a>,
     meta: Meta<'a>,
+    /// Of charging the fee.
+    charged: Vec<Update<'a>>,
+    /// After the operations, and of paying fees back after all transactions.
+    settled: Vec<Update<'a>>,
     envelopes: Envelopes<'a>,
     /// The transaction set as it lies, until its envelopes are read.
     unread: Option<Input<'a>>,
@@ -44,10 +49,6 @@ struct Parts<'a> {
     /// TransactionResult
     result: &'a [u8],
     successful: bool,
-    /// LedgerEntryChanges
-    fee_changes: &'a [u8],
-    /// LedgerEntryChanges
-    refund_changes: &'a [u8],
     /// What follows.
     rest: Input<'a>,
 }
@@ -153,8 +154,7 @@ impl<'a> Walk<'a> {
         visitor: &mut impl Visitor,
     ) -> Option<(bool, Input<'a>)> {
         let left = bytes.len();
-        let Parts { hash, result, successful, fee_changes, refund_changes, rest } =
-            self.parts(ledger, bytes)?;
+        let Parts { hash, result, successful, rest } = self.parts(ledger, bytes)?;
         let demand = self.needs.envelopes
             || self.needs.unified && successful && operation::is_ambiguous(result);
         if demand && self.unread.is_some() {
@@ -169,8 +169,8 @@ impl<'a> Walk<'a> {
             events: &self.events,
             envelope: if demand { self.envelopes.find(hash) } else { None },
             result,
-            fee_changes,
-            refund_changes,
+            charged: &self.charged,
+            settled: &self.settled,
             meta: &self.meta,
         };
         if let Some(reason) = lack(self.needs.unified, demand, &transaction) {
@@ -200,22 +200,24 @@ impl<'a> Walk<'a> {
         if let Some(contents) = &mut self.contents {
             contents.add(between(bytes, fees));
         }
-        let meta = change::pass(fees)?;
+        self.charged.clear();
+        self.settled.clear();
+        let meta = updates(self.needs.fees, fees, &mut self.charged)?;
         // Up to protocol 12, what a transaction did before it met txINTERNAL_ERROR was left in its
         // meta although it was undone.
         let undone = ledger.protocol <= 12 && code == TransactionResultCode::INTERNAL_ERROR;
         let refunds = self.meta(meta, undone)?;
         let rest = match ledger.meta_version {
-            2 => change::pass(refunds)?,
+            2 => updates(self.needs.fees, refunds, &mut self.settled)?,
             _ => refunds,
         };
-        let (fee_changes, refund_changes) = (between(fees, meta), between(refunds, rest));
         let result = between(result, fees);
-        Some(Parts { hash, result, successful, fee_changes, refund_changes, rest })
+        Some(Parts { hash, result, successful, rest })
     }
 
     fn meta(&mut self, bytes: Input<'a>, undone: bool) -> Option<Input<'a>> {
-        if self.needs.entries == 0 && !self.needs.events && !self.needs.meta {
+        let Needs { entries, events, meta, fees, .. } = self.needs;
+        if entries == 0 && !events && !meta && !fees {
             return skip::<TransactionMeta>(bytes);
         }
         self.changes.clear();
@@ -231,8 +233,7 @@ impl<'a> Walk<'a> {
         };
         let kept = self.changes.len();
         let after = self.operations(bytes, version == 4)?;
-        let bytes = if version >= 2 { self.changes(after, None)? } else { after };
-        self.meta.changes_after = between(after, bytes);
+        let bytes = if version >= 2 { self.changes_after(after)? } else { after };
         if undone {
             self.changes.truncate(kept);
         }
@@ -251,6 +252,14 @@ impl<'a> Walk<'a> {
         change::read(bytes, self.needs.entries, operation, &mut self.changes)
     }
 
+    /// Changes after the operations, with fees that are paid back up to protocol 22.
+    fn changes_after(&mut self, bytes: Input<'a>) -> Option<Input<'a>> {
+        if self.needs.entries > 0 {
+            self.changes(bytes, None)?;
+        }
+        updates(self.needs.fees, bytes, &mut self.settled)
+    }
+
     /// OperationMeta, or OperationMetaV2 where `with_events`.
     fn operations(&mut self, bytes: Input<'a>, with_events: bool) -> Option<Input<'a>> {
         let (count, mut bytes) = xdr::u32(bytes)?;
@@ -261,8 +270,7 @@ impl<'a> Walk<'a> {
             let events = self.changes(bytes, Some(index))?;
             let rest = if with_events { self.operation_events(events, index)? } else { events };
             if self.needs.meta {
-                let (changes, events) = (between(bytes, events), between(events, rest));
-                self.meta.operations.push(OperationMeta { changes, events });
+                self.meta.operations.push(between(bytes, events));
             }
             bytes = rest;
         }
@@ -284,7 +292,6 @@ impl<'a> Walk<'a> {
             (true, rest) => skip::<SorobanTransactionMetaExt>(rest)?,
         };
         let rest = self.operation_events(bytes, 0)?;
-        self.meta.soroban_events = between(bytes, rest);
         self.diagnostics(skip::<SCVal>(rest)?)
     }
 
@@ -293,7 +300,6 @@ impl<'a> Walk<'a> {
             true => self.events.read_transaction(bytes)?,
             false => skip::<Array<TransactionEvent>>(bytes)?,
         };
-        self.meta.events = between(bytes, rest);
         self.diagnostics(rest)
     }
 
@@ -303,6 +309,12 @@ impl<'a> Walk<'a> {
             false => skip::<Array<DiagnosticEvent>>(bytes),
         }
     }
+}
+
+/// Pass over a group of changes, and note what was written again where fees are asked for.
+#[inline]
+fn updates<'a>(fees: bool, bytes: Input<'a>, updates: &mut Vec<Update<'a>>) -> Option<Input<'a>> {
+    if fees { fee::read(bytes, updates) } else { change::pass(bytes) }
 }
 
 /// What a transaction lacks of what the tables cannot do without.

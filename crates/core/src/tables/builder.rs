@@ -65,8 +65,8 @@ pub trait Builder {
     fn truncate(&mut self, rows: usize);
     /// How much each column holds.
     fn sizes(&self) -> Vec<Size>;
-    /// Make room for so much in each column.
-    fn reserve(&mut self, sizes: &[Size]);
+    /// Make room for so much in each column, given the place of the first in the batch.
+    fn reserve(&mut self, sizes: &[Size], first: usize);
     /// A column that has outgrown Arrow's offsets.
     fn oversized(&self) -> Option<&'static str>;
     /// Why the ledger at hand cannot become rows.
@@ -92,8 +92,8 @@ macro_rules! forward_to_columns {
             self.$columns.sizes()
         }
 
-        fn reserve(&mut self, sizes: &[crate::tables::column::Size]) {
-            self.$columns.reserve(sizes);
+        fn reserve(&mut self, sizes: &[crate::tables::column::Size], first: usize) {
+            self.$columns.reserve(sizes, first);
         }
 
         fn oversized(&self) -> Option<&'static str> {

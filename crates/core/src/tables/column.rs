@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use super::lane::Lane;
 use arrow_array::builder::BooleanBufferBuilder;
 use arrow_array::types::{
     ArrowPrimitiveType, Decimal128Type, Int64Type, TimestampMicrosecondType, UInt32Type,
 };
 use arrow_array::{ArrayRef, BooleanArray, PrimitiveArray};
-use arrow_buffer::{NullBuffer, NullBufferBuilder};
+use arrow_buffer::{NullBuffer, NullBufferBuilder, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType};
 
 /// How much columns hold: values, texts in lists, and bytes of text.
@@ -41,8 +42,8 @@ pub trait Column: Default {
     fn truncate(&mut self, rows: usize);
     /// How much it holds.
     fn size(&self) -> Size;
-    /// Make room for so much in all.
-    fn reserve(&mut self, size: Size);
+    /// Make room for so much in all; its place among the columns of the batch tells it apart.
+    fn reserve(&mut self, size: Size, place: usize);
     /// Whether the column has outgrown what Arrow's 32-bit offsets can address.
     fn oversized(&self) -> bool {
         false
@@ -52,7 +53,7 @@ pub trait Column: Default {
 }
 
 /// Numbers of an Arrow type, none of them null.
-pub struct Number<T: ArrowPrimitiveType>(Vec<T::Native>);
+pub struct Number<T: ArrowPrimitiveType>(Lane<T::Native>);
 
 /// uint32, never null.
 pub type UInt32 = Number<UInt32Type>;
@@ -70,7 +71,7 @@ pub type Utc = TimestampMicrosecondType;
 
 impl<T: ArrowPrimitiveType> Default for Number<T> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self(Lane::default())
     }
 }
 
@@ -98,10 +99,10 @@ fn number_type<T: ArrowPrimitiveType>() -> DataType {
 }
 
 fn numbers<T: ArrowPrimitiveType>(
-    values: Vec<T::Native>,
+    values: ScalarBuffer<T::Native>,
     nulls: Option<NullBuffer>,
 ) -> Result<ArrayRef, ArrowError> {
-    let array = PrimitiveArray::<T>::try_new(values.into(), nulls)?;
+    let array = PrimitiveArray::<T>::try_new(values, nulls)?;
     Ok(Arc::new(array.with_data_type(number_type::<T>())))
 }
 
@@ -118,24 +119,24 @@ impl<T: ArrowPrimitiveType> Column for Number<T> {
         Size { rows: self.0.len(), ..Size::default() }
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.0.reserve(size.rows.saturating_sub(self.0.len()));
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.0.reserve(size.rows, 2 * place);
     }
 
     fn finish(&mut self, _rows: usize) -> Result<ArrayRef, ArrowError> {
-        numbers::<T>(std::mem::take(&mut self.0), None)
+        numbers::<T>(self.0.take(), None)
     }
 }
 
 /// Numbers of an Arrow type, null where none was set.
 pub struct Nullable<T: ArrowPrimitiveType> {
-    values: Vec<T::Native>,
+    values: Lane<T::Native>,
     valid: NullBufferBuilder,
 }
 
 impl<T: ArrowPrimitiveType> Default for Nullable<T> {
     fn default() -> Self {
-        Self { values: Vec::new(), valid: NullBufferBuilder::new(0) }
+        Self { values: Lane::default(), valid: NullBufferBuilder::new(0) }
     }
 }
 
@@ -172,13 +173,17 @@ impl<T: ArrowPrimitiveType> Column for Nullable<T> {
         Size { rows: self.values.len(), ..Size::default() }
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.values.reserve(size.rows.saturating_sub(self.values.len()));
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.values.reserve(size.rows, 2 * place);
     }
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        if self.values.len() == 0 && rows > 0 {
+            let nulls = PrimitiveArray::<T>::new_null(rows);
+            return Ok(Arc::new(nulls.with_data_type(number_type::<T>())));
+        }
         self.pad(rows);
-        numbers::<T>(std::mem::take(&mut self.values), self.valid.finish())
+        numbers::<T>(self.values.take(), self.valid.finish())
     }
 }
 
@@ -220,7 +225,7 @@ impl Column for Boolean {
         Size { rows: self.0.len(), ..Size::default() }
     }
 
-    fn reserve(&mut self, size: Size) {
+    fn reserve(&mut self, size: Size, _place: usize) {
         self.0.reserve(size.rows.saturating_sub(self.0.len()));
     }
 

@@ -60,10 +60,12 @@ macro_rules! columns {
                 vec![$(self.$field.size(),)*]
             }
 
-            fn reserve(&mut self, sizes: &[$crate::tables::column::Size]) {
+            fn reserve(&mut self, sizes: &[$crate::tables::column::Size], first: usize) {
                 use $crate::tables::column::Column;
-                let mut sizes = sizes.iter();
-                $(self.$field.reserve(sizes.next().copied().unwrap_or_default());)*
+                let mut sizes = (first..).zip(sizes);
+                $(if let Some((place, size)) = sizes.next() {
+                    self.$field.reserve(*size, place);
+                })*
             }
 
             /// The first column that Arrow's offsets cannot address any more.

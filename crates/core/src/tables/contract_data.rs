@@ -7,7 +7,6 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::Decimal128Type;
 use arrow_array::{ArrayRef, Int64Array};
 use arrow_schema::{DataType, Field};
-use sha2::{Digest, Sha256};
 
 use super::builder::{Settings, forward_to_columns};
 use super::column::{Boolean, NullableDecimal, NullableUInt32, Timestamp, UInt32};
@@ -19,9 +18,9 @@ use crate::fixed_text::{Word, hex};
 use crate::ledger::balance;
 use crate::ledger::change::{self, CONTRACT_DATA, Change, ContractData, Entry, Kind, TTL};
 use crate::ledger::header::Ledger;
-use crate::ledger::visitor::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Totals, Transaction};
 use crate::values::asset::{Asset, RawAsset};
-use crate::values::{scval, strkey, xdr_json};
+use crate::values::{scval, sha256, strkey, xdr_json};
 use crate::xdr::discriminants::{ContractDataDurability, LedgerEntryType};
 
 const DESCRIPTION: &str = "A change of an entry in a contract's storage.";
@@ -157,7 +156,8 @@ impl Builder {
         change: &Change<'_>,
         data: &ContractData<'_>,
     ) {
-        let hash = key_hash(data.ledger_key);
+        // A LedgerKey: its type, then the entry's contract, key and durability as they lie.
+        let hash = sha256::of_tagged(LedgerEntryType::CONTRACT_DATA, data.ledger_key);
         let live_until = self.live_until(&hash);
         let asset = self.asset(data);
         let columns = &mut self.columns;
@@ -255,14 +255,6 @@ fn durability(data: &ContractData<'_>) -> &'static Word {
     }
 }
 
-/// sha256 of the LedgerKey: its type and the entry's contract, key and durability as they lie.
-fn key_hash(ledger_key: &[u8]) -> [u8; 32] {
-    Sha256::new_with_prefix(LedgerEntryType::CONTRACT_DATA.to_be_bytes())
-        .chain_update(ledger_key)
-        .finalize()
-        .into()
-}
-
 impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         Needs { entries: CONTRACT_DATA | TTL, ..Needs::default() }
@@ -282,11 +274,15 @@ impl super::builder::Builder for Builder {
         let columns = &mut self.columns;
         let rows = columns.rows;
         if rows > first {
-            columns.ledger_sequence.fill(rows, ledger.sequence);
-            columns.closed_at.fill(rows, ledger.closed_at());
             columns.transaction_index.fill(rows, transaction.index);
             columns.transaction_hash.fill_hex(rows, transaction.hash);
         }
+    }
+
+    fn ledger(&mut self, ledger: &Ledger<'_>, _totals: &Totals<'_, '_>) {
+        let columns = &mut self.columns;
+        columns.ledger_sequence.fill(columns.rows, ledger.sequence);
+        columns.closed_at.fill(columns.rows, ledger.closed_at());
     }
 
     forward_to_columns!(columns);

@@ -12,7 +12,7 @@ use crate::filter::Filter;
 use crate::fixed_text::Word;
 use crate::ledger::event::{Event, Events, STAGES};
 use crate::ledger::header::Ledger;
-use crate::ledger::visitor::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Totals, Transaction};
 use crate::values::asset::{Asset, RawAsset};
 use crate::values::{describe, escape, scval, strkey, xdr_json};
 use crate::xdr::discriminants::ContractEventType;
@@ -105,7 +105,7 @@ impl Builder {
             columns.contract_id.strkey(row, contract, &mut self.contracts);
         }
         if let Some(name) = topics.first().and_then(|topic| scval::symbol(topic)) {
-            columns.event_name.set(row, escape::text(name).as_bytes());
+            columns.event_name.set_with(row, |out| escape::append(name, out));
         }
         columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
@@ -131,7 +131,7 @@ impl super::builder::Builder for Builder {
         Needs { events: true, diagnostics: self.settings.diagnostics, ..Needs::default() }
     }
 
-    fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
+    fn transaction(&mut self, _ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
         let first = self.columns.rows;
         self.rows_of(transaction.events);
         let columns = &mut self.columns;
@@ -139,11 +139,15 @@ impl super::builder::Builder for Builder {
         if rows == first {
             return;
         }
-        columns.ledger_sequence.fill(rows, ledger.sequence);
-        columns.closed_at.fill(rows, ledger.closed_at());
         columns.transaction_index.fill(rows, transaction.index);
         columns.transaction_hash.fill_hex(rows, transaction.hash);
         columns.transaction_successful.fill(rows, transaction.successful);
+    }
+
+    fn ledger(&mut self, ledger: &Ledger<'_>, _totals: &Totals<'_, '_>) {
+        let columns = &mut self.columns;
+        columns.ledger_sequence.fill(columns.rows, ledger.sequence);
+        columns.closed_at.fill(columns.rows, ledger.closed_at());
     }
 
     forward_to_columns!(columns);

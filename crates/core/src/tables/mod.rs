@@ -8,6 +8,7 @@ mod contract_data;
 mod contract_events;
 mod distinct;
 mod evictions;
+mod lane;
 mod ledgers;
 mod repeated;
 mod table;
@@ -42,26 +43,26 @@ macro_rules! tables {
 
         /// A builder of any table.
         enum AnyBuilder {
-            $($name($module::$builder),)*
+            $($name(Box<$module::$builder>),)*
         }
 
         impl AnyBuilder {
             fn new(table: &Table, settings: &Settings) -> Result<Self> {
                 $(if [$($module::$table),+].contains(table) {
-                    return Ok(Self::$name($module::$builder::new(settings)));
+                    return Ok(Self::$name(Box::new($module::$builder::new(settings))));
                 })*
                 Err(unknown(table.name))
             }
 
             fn get(&self) -> &dyn Builder {
                 match self {
-                    $(Self::$name(builder) => builder,)*
+                    $(Self::$name(builder) => builder.as_ref(),)*
                 }
             }
 
             fn get_mut(&mut self) -> &mut dyn Builder {
                 match self {
-                    $(Self::$name(builder) => builder,)*
+                    $(Self::$name(builder) => builder.as_mut(),)*
                 }
             }
         }
@@ -214,9 +215,11 @@ impl Rows for Tables {
     }
 
     fn reserve(&mut self, sizes: &[Vec<Size>], times: f64) {
+        let mut first = 0;
         for (builder, sizes) in self.builders.iter_mut().zip(sizes) {
             let sizes: Vec<_> = sizes.iter().map(|size| size.times(times)).collect();
-            builder.get_mut().reserve(&sizes);
+            builder.get_mut().reserve(&sizes, first);
+            first += sizes.len();
         }
     }
 
@@ -239,6 +242,7 @@ impl Visitor for Tables {
                 diagnostics: all.diagnostics || one.diagnostics,
                 envelopes: all.envelopes || one.envelopes,
                 meta: all.meta || one.meta,
+                fees: all.fees || one.fees,
                 unified: all.unified || one.unified,
                 evictions: all.evictions || one.evictions,
             },

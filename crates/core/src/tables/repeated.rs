@@ -10,14 +10,15 @@ use arrow_schema::{ArrowError, DataType, Field};
 
 use super::column::{Column, Size};
 use super::distinct::Distinct;
+use super::lane::Lane;
 use super::text::{Plain, TextList};
 use super::texts::Texts;
 use crate::fixed_text::{Word, hex};
-use crate::values::strkey;
+use crate::values::{base64, strkey};
 
 /// A number a row, and the texts that they stand for.
 pub struct Coded {
-    keys: Vec<i32>,
+    keys: Lane<i32>,
     valid: NullBufferBuilder,
     texts: Texts,
     distinct: Distinct,
@@ -26,7 +27,7 @@ pub struct Coded {
 impl Default for Coded {
     fn default() -> Self {
         let (texts, distinct) = (Texts::default(), Distinct::default());
-        Self { keys: Vec::new(), valid: NullBufferBuilder::new(0), texts, distinct }
+        Self { keys: Lane::default(), valid: NullBufferBuilder::new(0), texts, distinct }
     }
 }
 
@@ -73,16 +74,16 @@ impl Coded {
         Size { rows: self.keys.len(), items: texts.rows, bytes: texts.bytes }
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.keys.reserve(size.rows.saturating_sub(self.keys.len()));
-        self.texts.reserve(Size { rows: size.items, ..size });
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.keys.reserve(size.rows, 2 * place);
+        self.texts.reserve(Size { rows: size.items, ..size }, place);
         self.distinct.reserve(size.items);
     }
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
         self.pad(rows);
-        let Self { keys, mut valid, mut texts, .. } = std::mem::take(self);
-        let keys = PrimitiveArray::<Int32Type>::try_new(keys.into(), valid.finish())?;
+        let Self { mut keys, mut valid, mut texts, .. } = std::mem::take(self);
+        let keys = PrimitiveArray::<Int32Type>::try_new(keys.take(), valid.finish())?;
         Ok(Arc::new(DictionaryArray::try_new(keys, Arc::new(texts.take(None)?))?))
     }
 }
@@ -171,10 +172,10 @@ impl<P: Plain> Column for Repeated<P> {
         self.coded.as_ref().map_or_else(|| self.plain.size(), |coded| coded.size())
     }
 
-    fn reserve(&mut self, size: Size) {
+    fn reserve(&mut self, size: Size, place: usize) {
         match &mut self.coded {
-            None => self.plain.reserve(size),
-            Some(coded) => coded.reserve(size),
+            None => self.plain.reserve(size, place),
+            Some(coded) => coded.reserve(size, place),
         }
     }
 
@@ -219,7 +220,7 @@ impl RepeatedList {
         };
         for value in values {
             items.set(items.keys.len(), value, |out| {
-                base64_simd::STANDARD.encode_append(value, out);
+                base64::append(value, out);
             });
         }
         ends.push(items.keys.len() as i32);
@@ -256,12 +257,12 @@ impl Column for RepeatedList {
         }
     }
 
-    fn reserve(&mut self, size: Size) {
+    fn reserve(&mut self, size: Size, place: usize) {
         match self.coded.as_deref_mut() {
-            None => self.plain.reserve(size),
+            None => self.plain.reserve(size, place),
             Some(CodedList { ends, items }) => {
                 ends.reserve((size.rows + 1).saturating_sub(ends.len()));
-                items.reserve(Size { rows: size.items, items: 0, bytes: size.bytes });
+                items.reserve(Size { rows: size.items, items: 0, bytes: size.bytes }, place);
             }
         }
     }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BinaryArray, ListArray};
+use arrow_array::{ArrayRef, BinaryArray, ListArray, StringArray};
 use arrow_buffer::{NullBufferBuilder, OffsetBuffer};
 use arrow_schema::{ArrowError, DataType, Field};
 
 use super::column::{Column, Size};
 use super::texts::Texts;
 use crate::fixed_text::{Word, hex};
+use crate::values::base64;
 
 /// A column of texts, written as they are.
 pub trait Plain: Column {
@@ -28,31 +29,29 @@ impl Text {
     /// Add a row.
     #[inline(always)]
     pub fn push(&mut self, text: &[u8]) {
-        self.0.bytes.extend_from_slice(text);
-        self.0.end();
+        self.0.put(|out| out.extend_from_slice(text));
     }
 
     /// Add a row that holds a word.
     #[inline(always)]
     pub fn word(&mut self, word: &Word) {
-        let end = self.0.bytes.len() + word.length();
-        self.0.bytes.extend_from_slice(word.padded());
-        self.0.bytes.truncate(end);
-        self.0.end();
+        self.0.put(|out| {
+            let end = out.len() + word.length();
+            out.extend_from_slice(word.padded());
+            out.truncate(end);
+        });
     }
 
     /// Add a row that holds these bytes in lower-case hex.
     #[inline(always)]
     pub fn hex(&mut self, bytes: &[u8; 32]) {
-        self.0.bytes.extend_from_slice(&hex(bytes));
-        self.0.end();
+        self.0.put(|out| out.extend_from_slice(&hex(bytes)));
     }
 
     /// Add a row that holds these bytes in base64.
     #[inline(always)]
     pub fn base64(&mut self, bytes: &[u8]) {
-        base64_simd::STANDARD.encode_append(bytes, &mut self.0.bytes);
-        self.0.end();
+        self.0.put(|out| base64::append(bytes, out));
     }
 
     /// Add a row that holds a number in digits.
@@ -68,10 +67,12 @@ impl Text {
                 break;
             }
         }
-        if number < 0 {
-            self.0.bytes.push(b'-');
-        }
-        self.push(digits.split_at(start).1);
+        self.0.put(|out| {
+            if number < 0 {
+                out.push(b'-');
+            }
+            out.extend_from_slice(digits.split_at(start).1);
+        });
     }
 
     /// Give all rows up to this one, that have no value yet, the same.
@@ -115,8 +116,8 @@ impl Column for Text {
         self.0.size()
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.0.reserve(size);
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.0.reserve(size, place);
     }
 
     fn oversized(&self) -> bool {
@@ -144,30 +145,29 @@ impl NullableText {
     /// Set a row's text; rows passed over are null.
     #[inline]
     pub fn set(&mut self, row: usize, text: &[u8]) {
-        self.pad(row);
-        self.texts.bytes.extend_from_slice(text);
-        self.texts.end();
-        self.valid.append_non_null();
+        self.set_with(row, |out| out.extend_from_slice(text));
     }
 
     /// Set a row's text to these bytes in base64; rows passed over are null.
     #[inline]
     pub fn set_base64(&mut self, row: usize, bytes: &[u8]) {
-        self.pad(row);
-        base64_simd::STANDARD.encode_append(bytes, &mut self.texts.bytes);
-        self.texts.end();
-        self.valid.append_non_null();
+        self.set_with(row, |out| base64::append(bytes, out));
     }
 
     /// Let `write` append a row's text; rows passed over are null. It must append UTF-8.
     #[inline]
     pub fn set_with(&mut self, row: usize, write: impl FnOnce(&mut Vec<u8>)) {
         self.pad(row);
-        write(&mut self.texts.bytes);
-        self.texts.end();
+        self.texts.put(write);
         self.valid.append_non_null();
     }
 
+    /// Whether none of so many rows was ever set.
+    fn is_unset(&self, rows: usize) -> bool {
+        self.texts.len() == 0 && rows > 0
+    }
+
+    #[inline]
     fn pad(&mut self, rows: usize) {
         let held = self.texts.len();
         if held < rows {
@@ -208,8 +208,8 @@ impl Column for NullableText {
         self.texts.size()
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.texts.reserve(size);
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.texts.reserve(size, place);
     }
 
     fn oversized(&self) -> bool {
@@ -217,6 +217,9 @@ impl Column for NullableText {
     }
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        if self.is_unset(rows) {
+            return Ok(Arc::new(StringArray::new_null(rows)));
+        }
         self.pad(rows);
         Ok(Arc::new(self.texts.take(self.valid.finish())?))
     }
@@ -246,8 +249,7 @@ impl TextList {
     #[inline]
     pub fn push_with(&mut self, values: &[&[u8]], write: impl Fn(&[u8], &mut Vec<u8>)) {
         for value in values {
-            write(value, &mut self.texts.0.bytes);
-            self.texts.0.end();
+            self.texts.0.put(|out| write(value, out));
         }
         self.ends.push(self.texts.0.len() as i32);
     }
@@ -272,9 +274,9 @@ impl Column for TextList {
         Size { rows: self.ends.len() - 1, items: texts.rows, bytes: texts.bytes }
     }
 
-    fn reserve(&mut self, size: Size) {
+    fn reserve(&mut self, size: Size, place: usize) {
         self.ends.reserve((size.rows + 1).saturating_sub(self.ends.len()));
-        self.texts.reserve(Size { rows: size.items, ..size });
+        self.texts.reserve(Size { rows: size.items, ..size }, place);
     }
 
     fn oversized(&self) -> bool {
@@ -313,8 +315,8 @@ impl Column for NullableBinary {
         self.0.size()
     }
 
-    fn reserve(&mut self, size: Size) {
-        self.0.reserve(size);
+    fn reserve(&mut self, size: Size, place: usize) {
+        self.0.reserve(size, place);
     }
 
     fn oversized(&self) -> bool {
@@ -322,9 +324,12 @@ impl Column for NullableBinary {
     }
 
     fn finish(&mut self, rows: usize) -> Result<ArrayRef, ArrowError> {
+        if self.0.is_unset(rows) {
+            return Ok(Arc::new(BinaryArray::new_null(rows)));
+        }
         self.0.pad(rows);
-        let Texts { ends, bytes } = std::mem::take(&mut self.0.texts);
+        let (ends, bytes) = self.0.texts.parts();
         let nulls = self.0.valid.finish();
-        Ok(Arc::new(BinaryArray::try_new(OffsetBuffer::new(ends.into()), bytes.into(), nulls)?))
+        Ok(Arc::new(BinaryArray::try_new(ends, bytes, nulls)?))
     }
 }

@@ -10,13 +10,12 @@ use super::table::Table;
 use super::text::{NullableText, Text, TextList};
 use crate::filter::Filter;
 use crate::fixed_text::hex;
-use crate::ledger::event::STAGES;
+use crate::ledger::event::{Event, STAGES};
 use crate::ledger::header::Ledger;
-use crate::ledger::token_event::{RawEvent, Reading};
+use crate::ledger::token_event::{self, Reading};
 use crate::ledger::visitor::{Needs, Transaction};
 use crate::values::asset::Asset;
 use crate::values::{describe, escape, strkey, xdr_json};
-use crate::xdr::{self, Input};
 
 pub(super) const TOKEN_TRANSFER_ANOMALIES: Table = Table {
     name: "token_transfer_anomalies",
@@ -50,9 +49,6 @@ pub(super) struct Builder {
     native: [u8; 32],
 }
 
-/// Where an event stands: its operation or its stage, and its place there.
-type Place = (Option<u32>, Option<u32>, u32);
-
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
         let native = Asset::Native.contract_id(&settings.network_id);
@@ -67,82 +63,62 @@ impl Builder {
         Columns::fields(decoded)
     }
 
-    /// TransactionEvent<>
-    fn of_transaction(&mut self, events: Input<'_>) -> Option<()> {
-        let (count, mut bytes) = xdr::u32(events)?;
-        for index in 0..count {
-            let (stage, body) = xdr::u32(bytes)?;
-            let (event, rest) = RawEvent::read(body)?;
-            if let Reading::Deviant(reason) = Reading::of_transaction(&event, &self.native) {
-                self.row(&event, (None, Some(stage), index), reason);
-            }
-            bytes = rest;
-        }
-        Some(())
-    }
-
-    /// ContractEvent<>
-    fn of_operation(&mut self, events: Input<'_>, operation: u32) -> Option<()> {
-        let (count, mut bytes) = xdr::u32(events)?;
-        for index in 0..count {
-            let (event, rest) = RawEvent::read(bytes)?;
-            if let Reading::Deviant(reason) = Reading::of_operation(&event) {
-                self.row(&event, (Some(operation), None, index), reason);
-            }
-            bytes = rest;
-        }
-        Some(())
-    }
-
-    fn wants(&self, event: &RawEvent<'_>) -> bool {
+    fn wants(&self, event: &Event<'_>, topics: &[&[u8]]) -> bool {
         self.filter.contract(event.contract)
-            && self.filter.event_name(event.name())
+            && self.filter.event_name(token_event::name(topics))
             && self.filter.event_type(event.event_type)
             && (!self.filter.has_assets()
                 || event.contract.is_some_and(|contract| self.filter.asset(contract, || None)))
     }
 
-    fn row(&mut self, event: &RawEvent<'_>, (operation, stage, index): Place, reason: &str) {
-        if !self.wants(event) {
+    fn row(&mut self, event: &Event<'_>, topics: &[&[u8]], reason: &str) {
+        if !self.wants(event, topics) {
             return;
         }
         let columns = &mut self.columns;
         let row = columns.rows;
         columns.rows += 1;
-        if let Some(operation) = operation {
+        if let Some(operation) = event.operation {
             columns.operation_index.set(row, operation);
         }
-        if let Some(stage) = stage.and_then(|stage| STAGES.get(stage as usize)) {
+        if let Some(stage) = event.stage.and_then(|stage| STAGES.get(stage as usize)) {
             columns.stage.set(row, stage.as_bytes());
         }
-        columns.event_index.push(index);
+        columns.event_index.push(event.index);
         if let Some(contract) = event.contract {
             columns.contract_id.set(row, &strkey::encode(strkey::CONTRACT, contract));
         }
-        columns.event_name.push(escape::text(event.name().unwrap_or_default()).as_bytes());
-        let topics: Vec<_> = event.topics().collect();
-        columns.topics_xdr.base64(&topics);
+        let name = token_event::name(topics).unwrap_or_default();
+        columns.event_name.push(escape::text(name).as_bytes());
+        columns.topics_xdr.base64(topics);
         columns.data_xdr.base64(event.data);
         columns.reason.push(reason.as_bytes());
         if columns.decoded {
-            columns.topics_json.push_with(&topics, xdr_json::append);
+            columns.topics_json.push_with(topics, xdr_json::append);
             columns.data_json.set_with(row, |out| xdr_json::append(event.data, out));
-            columns.event_text.set(row, describe::event(&topics, event.data).as_bytes());
+            columns.event_text.set(row, describe::event(topics, event.data).as_bytes());
         }
     }
 }
 
 impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
-        Needs { meta: true, ..Needs::default() }
+        Needs { events: true, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
-        let (first, meta) = (self.columns.rows, transaction.meta);
-        self.of_transaction(meta.events);
-        if transaction.successful {
-            for (operation, _) in (0..).zip(&meta.operations) {
-                self.of_operation(meta.events(operation), operation);
+        let (first, events) = (self.columns.rows, transaction.events);
+        for event in &events.transaction {
+            let topics = events.topics(event);
+            if let Reading::Deviant(reason) = Reading::of_transaction(event, topics, &self.native) {
+                self.row(event, topics, reason);
+            }
+        }
+        let done = if transaction.successful { events.operations.as_slice() } else { &[] };
+        for event in done {
+            let topics = events.topics(event);
+            if let Reading::Deviant(reason) = Reading::of_operation(event, topics) {
+                self.row(event, topics, reason);
             }
         }
         let columns = &mut self.columns;

@@ -72,12 +72,14 @@ static RESULT_CODES: [Word; 20] = [
 
 pub(super) struct Builder {
     columns: Columns,
+    accounts: strkey::Recent,
     refusal: Option<Refusal>,
 }
 
 impl Builder {
     pub(super) fn new(settings: &Settings) -> Self {
-        Self { columns: Columns::new(settings.decoded, settings.dictionaries), refusal: None }
+        let columns = Columns::new(settings.decoded, settings.dictionaries);
+        Self { columns, accounts: strkey::Recent::new(strkey::ACCOUNT), refusal: None }
     }
 
     pub(super) fn fields(decoded: bool) -> Vec<arrow_schema::Field> {
@@ -103,7 +105,7 @@ impl Builder {
         columns.fee_charged.push(fee_charged);
         columns.successful.push(transaction.successful);
         columns.result_code.word(code);
-        columns.envelope(row, envelope);
+        columns.envelope(row, envelope, &mut self.accounts);
         if let Some(hash) = outcome.inner_hash {
             columns.inner_transaction_hash.set(row, &hex(hash));
         }
@@ -122,14 +124,13 @@ fn fee_charged(
     if ledger.protocol >= 21 || !envelope.soroban || envelope.fee_bump.is_none() {
         return Some(outcome.fee_charged);
     }
-    let changes = [transaction.meta.changes_after, transaction.refund_changes];
-    outcome.fee_charged.checked_sub(fee::rise(&changes, envelope.fee_account().key)?)
+    outcome.fee_charged.checked_sub(fee::rise(transaction.settled, envelope.fee_account().key)?)
 }
 
 impl Columns {
-    fn envelope(&mut self, row: usize, envelope: &Envelope<'_>) {
+    fn envelope(&mut self, row: usize, envelope: &Envelope<'_>, accounts: &mut strkey::Recent) {
         let Muxed { key, id } = envelope.source;
-        self.account.push(&strkey::encode(strkey::ACCOUNT, key));
+        self.account.push(accounts.encode(key));
         if let Some(id) = id {
             self.account_muxed.set(row, strkey::muxed_account(key, id).as_bytes());
         }
@@ -143,7 +144,7 @@ impl Columns {
         };
         match bump.account {
             Muxed { key, id: None } => {
-                self.fee_account.set(row, &strkey::encode(strkey::ACCOUNT, key));
+                self.fee_account.set(row, accounts.encode(key));
             }
             Muxed { key, id: Some(id) } => {
                 self.fee_account.set(row, strkey::muxed_account(key, id).as_bytes());
@@ -171,7 +172,7 @@ impl Columns {
 
 impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
-        Needs { envelopes: true, meta: true, ..Needs::default() }
+        Needs { envelopes: true, fees: true, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {

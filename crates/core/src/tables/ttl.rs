@@ -10,7 +10,7 @@ use super::text::Text;
 use crate::filter::Filter;
 use crate::ledger::change::{self, Entry, Kind};
 use crate::ledger::header::Ledger;
-use crate::ledger::visitor::{Needs, Transaction};
+use crate::ledger::visitor::{Needs, Totals, Transaction};
 
 pub(super) const TTL: Table = Table {
     name: "ttl",
@@ -71,9 +71,13 @@ impl super::builder::Builder for Builder {
             }
             columns.last_modified_ledger.push(change.last_modified.unwrap_or(ledger.sequence));
         }
+        columns.transaction_index.fill(columns.rows, transaction.index);
+    }
+
+    fn ledger(&mut self, ledger: &Ledger<'_>, _totals: &Totals<'_, '_>) {
+        let columns = &mut self.columns;
         columns.ledger_sequence.fill(columns.rows, ledger.sequence);
         columns.closed_at.fill(columns.rows, ledger.closed_at());
-        columns.transaction_index.fill(columns.rows, transaction.index);
     }
 
     forward_to_columns!(columns);

@@ -65,7 +65,7 @@ impl EventRows {
 
     /// Make room for so much in each column.
     pub fn reserve(&mut self, sizes: &[Size]) {
-        self.0.reserve(sizes);
+        self.0.reserve(sizes, 0);
     }
 
     /// The fields of the columns.

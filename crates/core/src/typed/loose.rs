@@ -71,8 +71,8 @@ impl Loose<'_, '_> {
             events: self.events,
             envelope: None,
             result: &[],
-            fee_changes: &[],
-            refund_changes: &[],
+            charged: &[],
+            settled: &[],
             meta: &Meta::default(),
         };
         visitor.transaction(ledger, &transaction);

@@ -92,7 +92,7 @@ impl StorageRows {
 
     /// Make room for so much in each column.
     pub fn reserve(&mut self, sizes: &[Size]) {
-        self.0.reserve(sizes);
+        self.0.reserve(sizes, 0);
     }
 
     /// The fields of the columns.

@@ -11,6 +11,17 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Append what `text` makes of bytes.
+#[inline]
+pub fn append(bytes: &[u8], out: &mut Vec<u8>) {
+    let plain = |byte: &u8| byte.is_ascii() & (*byte != b'\\') & (*byte != 0);
+    if bytes.iter().fold(true, |all, byte| all & plain(byte)) {
+        out.extend_from_slice(bytes);
+    } else {
+        out.extend_from_slice(text(bytes).as_bytes());
+    }
+}
+
 fn escaped(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len() + 8);
     for chunk in bytes.utf8_chunks() {
@@ -60,7 +71,7 @@ fn push<'a>(bytes: &mut Vec<u8>, byte: u8, rest: &'a [u8]) -> &'a [u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{bytes, text};
+    use super::{append, bytes, text};
 
     #[test]
     fn only_backslashes_nuls_and_what_is_no_utf8_are_escaped() {
@@ -72,10 +83,13 @@ mod tests {
     }
 
     #[test]
-    fn all_pairs_of_bytes_come_back() {
+    fn all_pairs_of_bytes_come_back_and_are_appended_alike() {
         for pair in 0..=u16::MAX {
             let pair = pair.to_be_bytes();
             assert_eq!(bytes(&text(&pair)).as_deref(), Some(&pair[..]));
+            let mut appended = b"x".to_vec();
+            append(&pair, &mut appended);
+            assert_eq!(appended, format!("x{}", text(&pair)).into_bytes());
         }
         let long: Vec<u8> = (0..=255).rev().chain(*br"\xff\0\\").collect();
         assert_eq!(bytes(&text(&long)), Some(long));

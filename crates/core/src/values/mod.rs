@@ -2,10 +2,12 @@
 
 pub(crate) mod address;
 pub(crate) mod asset;
+pub(crate) mod base64;
 pub mod describe;
 pub mod escape;
 pub(crate) mod muxed;
 pub(crate) mod scval;
+pub(crate) mod sha256;
 pub(crate) mod strkey;
 pub(crate) mod xdr_json;
 

@@ -80,17 +80,23 @@ pub fn encode(version: u8, payload: &[u8; 32]) -> [u8; LENGTH] {
     out
 }
 
-/// The strkeys last written, by the first byte of their payload: the same few contracts come again
-/// and again.
+/// Slots for strkeys that were written, as a power of two.
+const RECENT: usize = 1 << 12;
+
+/// The strkeys last written, by the first bits of their payload: the same contracts and accounts come
+/// again and again. Memory grows with how many come.
 pub struct Recent {
     version: u8,
-    slots: Vec<([u8; 32], [u8; LENGTH])>,
+    /// Where in `written` a strkey is; at 0 lies that of zeros.
+    slots: Vec<u16>,
+    written: Vec<([u8; 32], [u8; LENGTH])>,
 }
 
 impl Recent {
     /// Strkeys of this version.
     pub fn new(version: u8) -> Self {
-        Self { version, slots: vec![([0; 32], encode(version, &[0; 32])); 256] }
+        let written = vec![([0; 32], encode(version, &[0; 32]))];
+        Self { version, slots: vec![0; RECENT], written }
     }
 
     /// What a strkey is made of.
@@ -104,11 +110,25 @@ impl Recent {
     /// Write a 32-byte payload as a strkey.
     #[inline]
     pub fn encode(&mut self, payload: &[u8; 32]) -> &[u8; LENGTH] {
-        let slot = &mut self.slots[payload[0] as usize];
-        if slot.0 != *payload {
-            *slot = (*payload, encode(self.version, payload));
+        let slot = usize::from(u16::from_le_bytes([payload[0], payload[1]])) % RECENT;
+        let mut place = usize::from(self.slots[slot]);
+        if self.written[place].0 != *payload {
+            place = self.write(slot, payload);
         }
-        &slot.1
+        &self.written[place].1
+    }
+
+    #[cold]
+    fn write(&mut self, slot: usize, payload: &[u8; 32]) -> usize {
+        let one = (*payload, encode(self.version, payload));
+        let place = usize::from(self.slots[slot]);
+        if place > 0 {
+            self.written[place] = one;
+            return place;
+        }
+        self.slots[slot] = self.written.len() as u16;
+        self.written.push(one);
+        self.written.len() - 1
     }
 }
 

@@ -38,6 +38,11 @@ class Shape:
         return self.format.sort_by(self.schema)
 
     @property
+    def is_written_as_it_comes(self) -> bool:
+        """Whether rows need wait for no others."""
+        return self.format.block is None and self.partition is None
+
+    @property
     def is_indexed(self) -> bool:
         """Whether its files get indexes: those in row groups, of accounts or assets."""
         return self.format.name == "parquet" and bool(sections_of(self.schema))

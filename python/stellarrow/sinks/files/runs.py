@@ -35,10 +35,11 @@ class Length:
 
 SORTED: Final = Length(rows=262_144, text=96 << 20)
 AS_IT_COMES: Final = Length(rows=65_536, text=24 << 20)
+_AT_ONCE: Final = Length(rows=_FEW, text=2 << 20)
 
 
 class Run:
-    """Rows of whole ledgers, in ledger order: gathered where they are to be sorted, or as they came."""
+    """Rows of whole ledgers: gathered where they are to be sorted, or as they came, in ledger order."""
 
     def __init__(self, schema: pa.Schema, rows: Gathered | Sequence[pa.RecordBatch]) -> None:
         self.schema = schema
@@ -96,10 +97,11 @@ class Run:
 class Runs:
     """Rows in, in ledger order; runs out. Of those to be sorted, long texts are dictionaries."""
 
-    def __init__(self, schema: pa.Schema, *, sort_by: str | None) -> None:
+    def __init__(self, schema: pa.Schema, *, sort_by: str | None, at_once: bool = False) -> None:
+        """Make runs that are short where rows are to be written `at_once`: it must not show in the bytes."""
         self._schema = encoded_schema(schema) if sort_by else schema
-        self._gatherer = Gatherer(self._schema) if sort_by else None
-        self._length = SORTED if sort_by else AS_IT_COMES
+        self._gatherer = Gatherer(self._schema, sort_by=sort_by) if sort_by else None
+        self._length = SORTED if sort_by else _AT_ONCE if at_once else AS_IT_COMES
         self._batches: list[pa.RecordBatch] = []
         self._rows = 0
         self._text = 0
@@ -107,14 +109,10 @@ class Runs:
     def add(self, rows: pa.RecordBatch) -> Iterator[Run]:
         """Take rows of whole ledgers, texts plain or in dictionaries, and yield the runs they complete."""
         rows = rows if self._gatherer else decoded(rows, self._schema)
-        while rows.num_rows:
-            text = text_size(rows)
-            if not self._fills(rows.num_rows, text):
-                self._keep(rows, text)
-                return
+        while rows.num_rows and not self._fits(rows):
             ends = pc.run_end_encode(rows.column("ledger_sequence")).run_ends.to_pylist()
             stop = ends[bisect_left(ends, True, key=lambda end: self._fills(end, text_size(rows[:end])))]
-            self._keep(rows[:stop], text)
+            self._keep(rows[:stop])
             yield self.rest()
             rows = rows[stop:]
 
@@ -128,13 +126,27 @@ class Runs:
     def _fills(self, rows: int, text: int) -> bool:
         return self._rows + rows >= self._length.rows or self._text + text >= self._length.text
 
-    def _keep(self, rows: pa.RecordBatch, text: int) -> None:
+    def _fits(self, rows: pa.RecordBatch) -> bool:
+        """Keep rows, unless they complete a run."""
+        if self._gatherer:
+            room = self._length.rows - self._rows, self._length.text - self._text
+            text = self._gatherer.fit(rows, count=room[0], text=room[1])
+        elif self._fills(rows.num_rows, size := text_size(rows)):
+            text = None
+        else:
+            self._batches.append(rows)
+            text = size
+        if text is None:
+            return False
+        self._rows += rows.num_rows
+        self._text += text
+        return True
+
+    def _keep(self, rows: pa.RecordBatch) -> None:
         if self._gatherer:
             self._gatherer.append(rows)
         else:
             self._batches.append(rows)
-        self._rows += rows.num_rows
-        self._text += text
 
 
 def _joined(batches: list[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:

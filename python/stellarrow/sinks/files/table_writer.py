@@ -41,7 +41,7 @@ class TableFiles:
         self._unentered: list[tuple[LedgerRange, KeptFile]] = []
         self._cleaned = False
         self._open: LedgerRange | None = None
-        self._runs = Runs(shape.schema, sort_by=shape.sort_by)
+        self._runs = Runs(shape.schema, sort_by=shape.sort_by, at_once=shape.is_written_as_it_comes)
         self._files: RangeFiles | None = None
         self._begun: list[RangeFiles] = []
         self.files_written = 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from stellarrow.core.rows import between
@@ -138,7 +139,7 @@ class _Bytes:
 
 def _counted(run: Run) -> Counter[int]:
     ledgers = run.column(_LEDGER)
-    first, last = ledgers[0].as_py(), ledgers[-1].as_py()
+    first, last = (one.as_py() for one in pc.min_max(ledgers).values())  # sorted rows are kept in no order
     if stride_of(first) == stride_of(last):
         return Counter({stride_of(first): run.num_rows})
     found = ledgers.value_counts().to_pylist()

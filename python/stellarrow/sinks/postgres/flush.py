@@ -2,7 +2,8 @@
 
 Rows are copied first, and the lock on the tables' coverage is taken after: writers copy side by side, and
 wait for each other only for the states. Who then finds that another has added the same ledgers starts again,
-this time with the lock taken first.
+this time with the lock taken first, once nobody copies who would then wait for it.
+Writers of the same ledgers wait for each other's keys: all copy in one order, of tables and of ledgers.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Final
 
 import psycopg
 import pyarrow as pa
@@ -24,6 +27,8 @@ from stellarrow.sinks.postgres.indexing import Spare
 from stellarrow.sinks.postgres.rows import rows_of
 
 Wanted = Mapping[Layout, LedgerSet]
+
+_COPYING: Final = 3  # a seed, so that the lock is one of its own
 
 
 class LoadedBare(Exception):
@@ -58,6 +63,8 @@ class Writing:
 
 def write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted) -> int:
     """Add the wanted ledgers of each table that it lacks, in one transaction, and return the rows."""
+    wanted = {kept: wanted[kept] for kept in sorted(wanted, key=attrgetter("place"))}
+    batches = sorted(batches, key=attrgetter("first"))
     for kept, ledgers in wanted.items():
         _make_partitions(writing, kept, ledgers)
     try:
@@ -86,6 +93,7 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
     connection, began, batch = writing.connection, datetime.now(UTC), uuid.uuid4()
     places = [kept.place for kept in wanted]
     with connection.transaction():
+        _take_turns(connection, places, alone=careful)
         covered = coverage.read(connection, places, lock=careful)
         missing = {kept: ledgers - covered[kept.place] for kept, ledgers in wanted.items()}
         counts = {
@@ -106,6 +114,15 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
             written_rows.add(connection, kept.place, ledgers, rows_of(batches, kept.asked, ledgers))
         writing.keep_assets({kept.name: rows_of(batches, kept.asked, part) for kept, part in missing.items()})
     return sum(counts.values())
+
+
+def _take_turns(connection: psycopg.Connection, places: Sequence[str], *, alone: bool) -> None:
+    """Copy while others do, or alone: who holds the coverage must not wait for keys of who waits for it."""
+    lock = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
+    connection.execute(
+        f"SELECT {lock}(hashtextextended(place, %s)) FROM unnest(%s::text[]) AS place".encode(),
+        [_COPYING, list(places)],
+    )
 
 
 def _refuse_loading(connection: psycopg.Connection, wanted: Wanted, size: int) -> None:

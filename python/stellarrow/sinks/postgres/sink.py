@@ -74,7 +74,7 @@ class PostgresSink:
         mode: str | None = None,
         profile: str | None = None,
         expected: LedgerSet | Callable[[], LedgerSet] | None = None,
-        batch_rows: int = 10_000,
+        batch_rows: int = 20_000,
         partition_ledgers: int = PARTITION_LEDGERS,
         writers: int = 2,
         policy: Policy | None = None,
@@ -90,8 +90,7 @@ class PostgresSink:
         self._making = Making(Network.of(network).passphrase, str(where or ""), decoded, transfers)
         self._expected = expected
         self._size = partition_ledgers
-        self._batch_rows = batch_rows
-        self._watch = watch
+        self._batch_rows, self._watch = batch_rows, watch
         self._guard = Guard(self._server.name, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
         self._buffer: list[LedgerBatch] = []
         self._buffered_rows = self._buffered_bytes = 0
@@ -348,3 +347,4 @@ class PostgresSink:
             self._free.put(writer)
         if self._watch:
             self._watch(Flush(span(batches), rows, time.monotonic() - began))
+        batches.clear()  # or they would be held until the next flush

@@ -2,33 +2,29 @@
 
 use super::journal::{Journal, Movement, Part};
 use super::step;
-use crate::ledger::token_event::{Kind, Memo, RawEvent, Reading, TokenEvent};
+use crate::ledger::event::Events;
+use crate::ledger::token_event::{Kind, Memo, Reading, TokenEvent};
 use crate::ledger::visitor::Transaction;
 use crate::values::asset::RawAsset;
-use crate::xdr::{self, Input};
 
 const NO_FEE: &str = "there is none; a node that emits no events for classic operations wrote the \
                       ledger, ask for derived transfers";
 
 /// Write down what the events of an operation tell; those not of a token are passed over, those
 /// that deviate are the rows of `token_transfer_anomalies`.
-pub fn operation(journal: &mut Journal, events: Input<'_>, operation: (u32, Option<u32>)) {
-    let (count, mut bytes) = xdr::u32(events).unwrap_or_default();
-    for _ in 0..count {
-        let Some((raw, rest)) = RawEvent::read(bytes) else { return };
-        bytes = rest;
-        if let (Reading::Token(event), Some(contract)) = (Reading::of_operation(&raw), raw.contract)
-        {
-            let token = journal.tokens.of_contract(contract, event.asset);
-            let event = match journal.tokens.get(token).and_then(|token| token.asset) {
-                Some(asset) => as_unified(event, asset),
-                None => event,
-            };
-            let TokenEvent { kind, from, to, amount, memo, .. } = event;
-            let operation = Some(operation);
-            let movement = Movement { kind, token, from, to, amount, memo, operation };
-            journal.record(Part::Operations, movement);
-        }
+pub fn operation(journal: &mut Journal, events: &Events<'_>, operation: (u32, Option<u32>)) {
+    for event in events.of_operation(operation.0) {
+        let reading = Reading::of_operation(event, events.topics(event));
+        let (Reading::Token(token), Some(contract)) = (reading, event.contract) else { continue };
+        let id = journal.tokens.of_contract(contract, token.asset);
+        let token = match journal.tokens.get(id).and_then(|known| known.asset) {
+            Some(asset) => as_unified(token, asset),
+            None => token,
+        };
+        let TokenEvent { kind, from, to, amount, memo, .. } = token;
+        let operation = Some(operation);
+        let movement = Movement { kind, token: id, from, to, amount, memo, operation };
+        journal.record(Part::Operations, movement);
     }
 }
 
@@ -54,14 +50,10 @@ pub fn fees(
     transaction: &Transaction<'_, '_>,
 ) -> Result<Option<Movement<'static>>, &'static str> {
     let native = journal.tokens.native_contract();
-    let (count, mut bytes) = xdr::u32(transaction.meta.events).unwrap_or_default();
+    let events = transaction.events;
     let mut found: [Option<Movement<'static>>; 2] = [None, None];
-    for _ in 0..count {
-        // TransactionEventStage stands before the event.
-        let read = bytes.get(4..).and_then(RawEvent::read);
-        let (raw, rest) = read.ok_or("its events are malformed")?;
-        bytes = rest;
-        let event = match Reading::of_transaction(&raw, &native) {
+    for event in &events.transaction {
+        let event = match Reading::of_transaction(event, events.topics(event), &native) {
             Reading::Token(event) => event,
             Reading::Deviant(reason) => return Err(reason),
             Reading::Other => continue,

@@ -25,7 +25,7 @@ pub fn charge(
     let charged = match envelope.soroban {
         false => outcome.fee_charged,
         // The result's fee is the one after the refund.
-        true => fee::rise(&[transaction.fee_changes], account)?.checked_neg()?,
+        true => fee::rise(transaction.charged, account)?.checked_neg()?,
     };
     if envelope.soroban && charged < 0 {
         return None;
@@ -45,9 +45,7 @@ pub fn refund(
         return Some(());
     }
     let account = envelope.fee_account().key;
-    // Up to protocol 22 it is among the changes after the operations, since then among its own.
-    let changes = [transaction.meta.changes_after, transaction.refund_changes];
-    let refunded = fee::rise(&changes, account)?;
+    let refunded = fee::rise(transaction.settled, account)?;
     if refunded > 0 {
         let movement = movement(journal, account, refunded.checked_neg()?);
         journal.record(refund_part(ledger), movement);

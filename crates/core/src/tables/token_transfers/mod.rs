@@ -109,9 +109,7 @@ impl Builder {
             return None;
         }
         if kind == OperationType::INVOKE_HOST_FUNCTION {
-            let meta = transaction.meta;
-            let events = meta.events(index);
-            contract::operation(&mut self.journal, events, (index, Some(kind)));
+            contract::operation(&mut self.journal, transaction.events, (index, Some(kind)));
             return Some(());
         }
         if !classic::moves(kind) {
@@ -137,12 +135,12 @@ impl Builder {
             let mut asked =
                 transaction.envelope.map(|envelope| Operations::new(envelope.operations));
             let mut results = Results::new(outcome.results);
-            for (index, meta) in (0..).zip(&transaction.meta.operations) {
+            for (index, _) in (0..).zip(&transaction.meta.operations) {
                 // The walk has the envelope where the result alone does not tell the type.
                 let told = results.next().flatten().map(|(kind, _)| kind);
                 let kind = asked.as_mut().and_then(Iterator::next).map(|operation| operation.kind);
                 let operation = (index, kind.or(told));
-                contract::operation(&mut self.journal, meta.events, operation);
+                contract::operation(&mut self.journal, transaction.events, operation);
             }
         }
         if let Some(refund) = refund {
@@ -172,7 +170,8 @@ impl Builder {
 impl super::builder::Builder for Builder {
     fn needs(&self) -> Needs {
         let unified = self.transfers == Transfers::Unified;
-        Needs { envelopes: !unified, meta: true, unified, ..Needs::default() }
+        let (envelopes, fees) = (!unified, !unified);
+        Needs { envelopes, events: true, meta: true, fees, unified, ..Needs::default() }
     }
 
     fn transaction(&mut self, ledger: &Ledger<'_>, transaction: &Transaction<'_, '_>) {
@@ -207,8 +206,8 @@ impl super::builder::Builder for Builder {
         self.writer.sizes()
     }
 
-    fn reserve(&mut self, sizes: &[Size]) {
-        self.writer.reserve(sizes);
+    fn reserve(&mut self, sizes: &[Size], first: usize) {
+        self.writer.reserve(sizes, first);
     }
 
     fn oversized(&self) -> Option<&'static str> {

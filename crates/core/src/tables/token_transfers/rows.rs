@@ -51,13 +51,15 @@ static KINDS: [Word; 5] = [
 pub struct Writer {
     columns: Columns,
     accounts: strkey::Recent,
+    contracts: strkey::Recent,
 }
 
 impl Writer {
     /// A writer of no rows yet.
     pub fn new(settings: &Settings) -> Self {
-        let accounts = strkey::Recent::new(strkey::ACCOUNT);
-        Self { columns: Columns::new(settings.decoded, settings.dictionaries), accounts }
+        let columns = Columns::new(settings.decoded, settings.dictionaries);
+        let recent = strkey::Recent::new;
+        Self { columns, accounts: recent(strkey::ACCOUNT), contracts: recent(strkey::CONTRACT) }
     }
 
     /// The table's columns.
@@ -112,7 +114,7 @@ impl Writer {
         columns.token(at, token);
         for (column, side) in [(&mut columns.from, row.from), (&mut columns.to, row.to)] {
             if let Some(address) = side {
-                holder(column, at, &address, &mut self.accounts);
+                holder(column, at, &address, (&mut self.accounts, &mut self.contracts));
             }
         }
         columns.memo(at, row.memo, journal);
@@ -134,9 +136,9 @@ impl Writer {
         self.columns.sizes()
     }
 
-    /// Make room for so much in each column.
-    pub fn reserve(&mut self, sizes: &[Size]) {
-        self.columns.reserve(sizes);
+    /// Make room for so much in each column, given the place of the first in the batch.
+    pub fn reserve(&mut self, sizes: &[Size], first: usize) {
+        self.columns.reserve(sizes, first);
     }
 
     /// A column that has outgrown Arrow's offsets.
@@ -154,13 +156,13 @@ fn holder(
     column: &mut Repeated<NullableText>,
     at: usize,
     address: &Address,
-    accounts: &mut strkey::Recent,
+    (accounts, contracts): (&mut strkey::Recent, &mut strkey::Recent),
 ) {
     let Address { kind, key, muxed } = address;
     match (kind, muxed) {
         (Holder::Account, None) => column.strkey(at, key, accounts),
         (Holder::Account, Some(id)) => column.set(at, strkey::muxed_account(key, *id).as_bytes()),
-        (Holder::Contract, None) => column.set(at, &strkey::encode(strkey::CONTRACT, key)),
+        (Holder::Contract, None) => column.strkey(at, key, contracts),
         (Holder::Contract, Some(id)) => column.set(at, strkey::muxed_contract(key, *id).as_bytes()),
         (Holder::ClaimableBalance, _) => column.set(at, strkey::claimable_balance(key).as_bytes()),
         (Holder::LiquidityPool, _) => column.set(at, &strkey::encode(strkey::LIQUIDITY_POOL, key)),
