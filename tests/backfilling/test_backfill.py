@@ -79,7 +79,7 @@ def test_a_task_that_cannot_be_done_is_told_with_its_ledgers(make_lake: Lake, tm
     ("choices", "word"),
     [
         ({"engine": "dask"}, "no engine"),
-        ({"workers": 0}, "at least one"),
+        ({"workers": 0}, "at least 1"),
         ({"address": "auto"}, "engine ray"),
         ({"ledgers": "100:"}, "has an end"),
     ],

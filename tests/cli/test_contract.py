@@ -70,6 +70,16 @@ def test_a_contract_nobody_extracted_is_told(stellarrow: Run, tmp_path: Path) ->
     assert "no instance of" in done.err
 
 
+def test_of_a_contract_whose_instance_is_not_there_the_rest_is_told(
+    stellarrow: Run, make_lake: Callable[..., Path]
+) -> None:
+    contract = "CDLZFC3SYJYDZT7K67VZ75HPJVIEUVNIXF47ZG2FB2RMQQVU2HHGCYSC"
+    done = stellarrow("contract", contract, "--source", make_lake())
+    assert done.code == 0
+    assert "//   not known: the contract's instance is not in these ledgers" in done.out
+    assert "//   no change in these ledgers" in done.out
+
+
 def test_a_contract_id_that_is_mistyped_is_refused(stellarrow: Run, tmp_path: Path) -> None:
     done = stellarrow("contract", f"C{'A' * 55}", "--data", tmp_path)
     assert (done.code, "neither a file nor a contract id" in done.err) == (2, True)

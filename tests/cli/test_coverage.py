@@ -61,6 +61,12 @@ def test_what_should_be_there_can_be_said(stellarrow: Run, out: Path) -> None:
     assert tables(stellarrow("coverage", out, "--json", "--ledgers", "125:"))["ledgers"]["missing"] == ""
 
 
+def test_a_range_behind_the_last_ledger_is_told(stellarrow: Run, out: Path) -> None:
+    done = stellarrow("coverage", out, "--ledgers", "5000:")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: nothing is here from ledger 5,000 on: the last ledger here is 129\n"
+
+
 def test_tables_in_folders_below_are_found(stellarrow: Run, out: Path) -> None:
     assert set(tables(stellarrow("coverage", out.parent, "--json"))) == {"out/ledgers", "out/contract_events"}
 

@@ -52,6 +52,23 @@ def test_a_faulty_lake_is_told_and_exits_with_1(stellarrow: Run, make_lake: Call
     assert (answer["ledgers"], [fault["kind"] for fault in answer["faults"]]) == (15, ["empty"])
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("90:104", "ledgers 90:99: the lake does not have them"),
+        ("130:200", "ledgers 140:200: the lake does not have them"),
+        ("5000:", "ledgers 5000:: the lake has none of them"),
+    ],
+)
+def test_ledgers_that_a_lake_should_have_and_has_not_are_a_fault(
+    stellarrow: Run, make_lake: Callable[..., Path], asked: str, told: str
+) -> None:
+    lake = make_lake()
+    done = stellarrow("lake", "check", lake, "--ledgers", asked)
+    assert (done.code, told in done.out) == (1, True), done.out
+    assert stellarrow("lake", "check", lake, "--ledgers", "105:").code == 0
+
+
 def test_what_makes_no_whole_file_is_said(
     stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path
 ) -> None:

@@ -27,6 +27,9 @@ def assert_told(place: str, stellarrow: Callable[..., Any]) -> None:
         assert sa.aggregate(place, "count(*) as n", table="ledgers").to_pylist() == [{"n": 30}]
     for behind in (sa.LedgerRange(130), "130:", "100:119"):
         assert sa.scan(place, table="ledgers", ledgers=behind).head(1).num_rows  # a warning would be an error
+    assert not sa.scan(place, table="ledgers", start=140).head(1).num_rows  # what comes next: as above
+    with pytest.warns(sa.LedgersUnextracted, match="nothing from ledger 150 on: the last ledger here is 139"):
+        assert not sa.scan(place, table="ledgers", start=150).head(1).num_rows
     for asked in ({"start": 110, "end": 135}, {"start": 105}):
         with pytest.raises(sa.LedgerMissing, match="but not 120:129"):
             sa.scan(place, table="ledgers", **asked)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ import stellarrow as sa
 from fakes.postgres import url_of
 from sinks.postgres.made import balance, batch
 from stellarrow.cli import invoke
+from stellarrow.core.framing import frame
 from stellarrow.sinks.files.reading import format_of
 from stellarrow.sinks.files.sink import FileSink
 from stellarrow.sinks.postgres import PostgresSink
@@ -221,3 +222,20 @@ def test_a_long_answer_comes_in_batches(held: tuple[Path, str]) -> None:
     assert one.to_pylist() == [{"l": ["a", None], "j": '{"a": 1}', "b": b"\x00\xff", "f": 1.5}]
     assert one.schema.field("l").type == pa.list_(pa.string())
     assert {"contract_data.entries", "balance_holder", "select"} <= set(database.words())
+
+
+def test_what_a_table_lacks_is_told_where_it_is_asked(
+    say: Say, postgres: PrivateServer, ledgers: tuple[bytes, ...], tmp_path: Path
+) -> None:
+    url = new_database(postgres)
+    (tmp_path / "all.xdr").write_bytes(frame(ledgers, "record-marked"))
+    for part, tables in (
+        ("100:119", ["ledgers", "ttl"]),
+        ("130:139", ["ledgers", "ttl"]),
+        ("120:129", ["ttl"]),
+    ):
+        sa.run(f"{tmp_path}/all.xdr", tables=tables, sinks=[url], ledgers=part, network="synthetic")
+    code, rows, told = say("select count(*) from stellar.ledgers", "--data", url, "--csv")
+    assert (code, rows.split()) == (0, ["count", "30"])
+    assert told.startswith("warning: ledgers 120 to 129 of ledgers are not here: ")
+    assert say("select count(*) from ttl", "--data", url, "--csv")[2] == ""

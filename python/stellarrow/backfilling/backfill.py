@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from stellarrow import extras
 from stellarrow.backfilling.plan import cut, ledgers_per_part, weights
 from stellarrow.backfilling.work import Done, Task
-from stellarrow.core.arguments import check
+from stellarrow.core.arguments import check, number
 from stellarrow.core.options import DecodeOptions
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -28,6 +28,7 @@ from stellarrow.pipeline.commits import covered_ledgers
 _log: Final = logging.getLogger(__name__)
 ENGINES: Final = ("local", "ray", "spark")
 _TASKS_OF_A_WORKER: Final = 16  # at least, where there are as many parts: the last ones end together
+_MOST_WORKERS: Final = 100_000
 _LEDGERS_ALONE: Final = 8_000  # of a task where there is one worker, so that progress is told
 _LEDGERS_OF_A_TASK: Final = 64_000  # at most, so that little is lost with a worker
 
@@ -128,7 +129,9 @@ def backfill(
     """
     from stellarrow import registry  # noqa: PLC0415  loads sources and sinks
 
-    check(source=source, tables=tables, network=network, ledgers=ledgers, workers=workers)
+    check(source=source, tables=tables, network=network, ledgers=ledgers)
+    if workers is not None:
+        number("workers", workers, least=1, most=_MOST_WORKERS)
     places = [sinks] if isinstance(sinks, str) else [*sinks]
     stop = stop or threading.Event()
     began = time.monotonic()
@@ -151,8 +154,6 @@ def backfill(
 
 def opened(engine: str, workers: int | None, address: str | None) -> Engine:
     """Return what runs tasks."""
-    if workers is not None and workers < 1:
-        raise ConfigError(f"workers is {workers}: there must be at least one")
     if engine == "local":
         from stellarrow.backfilling.local import LocalEngine  # noqa: PLC0415  one of several
 
@@ -219,7 +220,7 @@ def _planned(whole: Task, workers: int) -> _Planned:
         size = ledgers_per_part(sinks, missing, workers)
         # Of one worker no other waits for the last task: few, as each begins a process and opens the sinks.
         count = -(-missing.count // (_LEDGERS_ALONE if limit else _LEDGERS_OF_A_TASK))
-        count = max(1 if limit else workers * _TASKS_OF_A_WORKER, count)
+        count = max(1 if limit else min(workers * _TASKS_OF_A_WORKER, missing.count), count, 1)
         parts = cut(missing, count, size, weights(reading, missing, size))
     tasks = [
         replace(whole, ledgers=str(part), choices={**choices, "network": found.passphrase})

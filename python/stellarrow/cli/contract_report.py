@@ -108,6 +108,7 @@ def _declared_events(tables: TypedScans) -> Iterator[str]:
 def _history(ran: Sequence[Ran]) -> Iterator[str]:
     if not ran:
         yield "//   not known: the contract's instance is not in these ledgers"
+        return
     ends = [None if first is None else first - 1 for first, _ in ran[1:]]
     for (first, hash), end in zip(ran, [*ends, None], strict=True):
         since = "before these ledgers" if first is None else f"ledger {first}"

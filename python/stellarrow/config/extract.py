@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.config.parts import COUNT, ON_ERROR, Logged, Reached, Stored
+from stellarrow.config.parts import COUNT, ON_ERROR, THREADS, Logged, Reached, Stored
 from stellarrow.config.settings import setting
 from stellarrow.config.values import DURATION, LIST, RPC_URLS, TEXT, TRUTH, URL, URLS, choice
 
@@ -62,7 +62,7 @@ class Extract(Reached, Stored, Logged):
         help="Check transactions and results against headers; by default over a network.",
     )
     workers: int | None = setting(
-        COUNT, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
+        THREADS, None, "WORKER_COUNT", help="Decoding threads; one a core by default."
     )
     budget_mb: int = setting(COUNT, "64", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
     on_error: str = setting(ON_ERROR, "stop", help="At a bad ledger: stop, or put it aside.")

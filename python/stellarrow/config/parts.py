@@ -30,6 +30,7 @@ from stellarrow.net.client_tls import ClientTls
 from stellarrow.net.credentials import ClientCredentials, SourceAccess
 
 COUNT = number(1)
+THREADS = number(1, 1_024)
 ON_ERROR = choice(
     ("stop", "quarantine"),
     {

@@ -9,7 +9,17 @@ from stellarrow.config.analytics import Analytics
 from stellarrow.config.client import Client
 from stellarrow.config.extract import NAMES, SPEC, SPECS, Extract
 from stellarrow.config.lifecycle import Lifecycle
-from stellarrow.config.parts import COUNT, ON_ERROR, Filtered, Flowctl, Logged, Ranged, Reached, Stored
+from stellarrow.config.parts import (
+    COUNT,
+    ON_ERROR,
+    THREADS,
+    Filtered,
+    Flowctl,
+    Logged,
+    Ranged,
+    Reached,
+    Stored,
+)
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import Settings, setting
 from stellarrow.config.sink_server import SinkServer
@@ -81,7 +91,7 @@ class Processor(Listening, Flowctl, Reached, Filtered, Ranged, Logged):
         ADDRESS, ":8089", "HEALTH_PORT", help="Where HTTP listens: health and metrics."
     )
     batch_size: int = setting(COUNT, "1000", "BATCH_SIZE", help="Rows of a batch.")
-    worker_count: int = setting(COUNT, "4", "WORKER_COUNT", help="Decoding threads; a core stays free.")
+    worker_count: int = setting(THREADS, "4", "WORKER_COUNT", help="Decoding threads; a core stays free.")
     max_memory_mb: int = setting(COUNT, "1024", "MAX_MEMORY_MB", help="Memory for data in flight.")
     tables: tuple[str, ...] = setting(
         LIST,

@@ -13,6 +13,7 @@ from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 _SWITCHES = ("decoded", "diagnostics", "verify_chain")
 _MANY = LedgerSet([LedgerRange(0, 1 << 31)])
 _LEAST = {"workers": 1, "budget_mb": 1, "start": 0, "end": 0}
+_MOST = {"workers": 1_024}  # each is a thread
 _TEXTS = ("framing", "transfers", "table", "select", "name", "url", "text")
 _NEEDED = ("source", "tables", "table", "framing", "transfers", "budget_mb", "name", "url", "text")
 
@@ -28,7 +29,7 @@ def check(**given: Any) -> None:
 
 def _check_given(name: str, value: Any) -> None:
     if name in _LEAST:
-        number(name, value, least=_LEAST[name])
+        number(name, value, least=_LEAST[name], most=_MOST.get(name, sys.maxsize))
     elif name == "ledgers":
         _ledgers(value)
     elif name == "network":

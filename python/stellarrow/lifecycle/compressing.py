@@ -21,14 +21,11 @@ from stellarrow.records.singleton import Confirm
 from stellarrow.sinks.files.compaction import remade
 from stellarrow.sinks.files.departed import COMPRESSED, Record, record_path
 from stellarrow.sinks.files.entering import place_or_prove
-from stellarrow.sinks.files.formats import Format
-from stellarrow.sinks.files.formats.csv import Csv
-from stellarrow.sinks.files.formats.jsonl import JsonLines
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.files.formats.text import ZSTD
 from stellarrow.sinks.files.layout import named_range, nested, superseded, trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import Entry
+from stellarrow.sinks.files.packing import packed
 from stellarrow.sinks.files.proof import Contents, contents, held_files, is_there, proven_rows, row_digests
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.superseding import remove_replaced
@@ -130,11 +127,11 @@ def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm:
     if listing.shape.format.name != Parquet.name:
         _pack(listing, ledgers, confirm)
         return
-    packed = Listing(listing.store, replace(listing.shape, format=Parquet("zstd", level=LEVEL)))
+    anew = Listing(listing.store, replace(listing.shape, format=Parquet("zstd", level=LEVEL)))
     if len(held) > 1 or held[0] != ledgers:
-        _merge(packed, held, ledgers, confirm)
+        _merge(anew, held, ledgers, confirm)
     else:
-        _replace(packed, ledgers, confirm)
+        _replace(anew, ledgers, confirm)
     files = held_files(listing, ledgers)
     write_record(listing, Record(COMPRESSED, Entry(ledgers, listing.shape.facts, files), closed_by))
 
@@ -186,7 +183,7 @@ def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
     shape = listing.shape
     before = held_files(listing, ledgers)
     if any(kept.path.endswith(shape.format.suffix) for kept in before):
-        made = _written(listing, [ledgers], ledgers, replace(shape, format=_packed(shape.format)))
+        made = _written(listing, [ledgers], ledgers, replace(shape, format=packed(shape.format)))
         try:
             with listing.store.alone(shape.folder):
                 if _files_now(listing, ledgers) != before:
@@ -199,11 +196,6 @@ def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
             made.discard()
     confirm(f"remove {shape.folder} {ledgers} as it was written")
     remove_doubled(listing, ledgers)
-
-
-def _packed(format: Format) -> Format:
-    kind = Csv if format.name == Csv.name else JsonLines
-    return kind(ZSTD, is_packed=True)
 
 
 def remove_doubled(listing: Listing, ledgers: LedgerRange) -> None:

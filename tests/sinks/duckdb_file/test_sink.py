@@ -194,3 +194,36 @@ def test_what_is_no_database_is_refused_in_one_sentence(tmp_path: Path, stellarr
         assert (done.code in (1, 2), told in done.err) == (True, True), done.err
     assert not (tmp_path / "none.db").exists()
     assert "no file" in stellarrow("doctor", "--to", f"duckdb:{tmp_path}/none.db").out
+
+
+FULL_DISK = """
+import resource, signal, sys
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+import stellarrow as sa
+from stellarrow.sinks.duckdb_file import DuckDbSink
+data = sa.synth(50, 20, ledger_bytes=20_000)
+batch = sa.Decoder(["contract_data"], network="synthetic")(sa.LedgerChunk(data, "auto", 2, 51, "memory"))
+sink = DuckDbSink(f"duckdb:{sys.argv[1]}", ["contract_data"], network="synthetic")
+sink.write(batch)
+resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, resource.RLIM_INFINITY))
+try:
+    sink.commit()
+except sa.SinkError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+sink.commit()
+sink.close()
+"""
+
+
+def test_a_full_disk_is_told_as_such_and_the_rows_are_kept_when_there_is_room(tmp_path: Path) -> None:
+    file = tmp_path / "stellar.db"
+    told = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(file)], capture_output=True, text=True, check=True
+    ).stdout
+    assert told.startswith(f"cannot write to {file} ")
+    assert "make room" in told
+    with duckdb.connect(file) as connection:
+        assert connection.execute(
+            "SELECT count(DISTINCT ledger_sequence) > 40 FROM contract_data"
+        ).fetchone() == (True,)

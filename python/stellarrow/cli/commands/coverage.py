@@ -17,7 +17,7 @@ from stellarrow.cli.output import formatting
 from stellarrow.cli.output.coverage_bar import drawn_bar
 from stellarrow.cli.output.page import Page
 from stellarrow.cli.output.said import say
-from stellarrow.errors import SinkError
+from stellarrow.errors import LedgerMissing, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline.close_times import CloseTimes
@@ -66,7 +66,12 @@ def command(sink: str, ledgers: str | None, verify: bool, as_json: bool) -> int:
     every = LedgerSet(part for one in held for part in one.ledgers | left.get(one.table, LedgerSet()))
     wanted = _wanted(ledgers, every, held) if ledgers else LedgerSet([_span(every)])
     if wanted.ranges[-1].last is None:
+        first = wanted.first
         wanted &= LedgerSet([LedgerRange(0, every.last)])
+        if not wanted:
+            raise LedgerMissing(
+                f"nothing is here from ledger {first:,} on: the last ledger here is {every.last:,}"
+            )
     seen = [
         _Seen(
             one,

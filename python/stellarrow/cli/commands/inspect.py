@@ -20,7 +20,7 @@ from stellarrow.cli.output.findings import Findings
 from stellarrow.cli.output.page import Page
 from stellarrow.cli.output.said import say
 from stellarrow.core.framing import framing, split
-from stellarrow.errors import ConfigError, SourceError
+from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.redaction import redacted_url
 from stellarrow.pipeline import loop
@@ -71,6 +71,8 @@ def command(
         held = _available(opened, ledgers)
         found = Findings(registry.find_network(opened, network) if network else opened.network())
         wanted = _wanted(opened, held, ledgers)
+        if ledgers is not None and not wanted:
+            raise LedgerMissing(f"there is nothing of {ledgers!r}: {_told(held)}")
         if held and isinstance(opened, Measured):
             found.stored = opened.stored_bytes(wanted)
         for part in wanted:
@@ -78,6 +80,10 @@ def command(
                 found.add(chunk)
         name = opened.name if isinstance(opened, Named) else source or ""
     _tell(redacted_url(name), found, held, as_json=as_json)
+
+
+def _told(held: LedgerSet) -> str:
+    return f"the source has {formatting.ranges(held)}" if held else "the source has none"
 
 
 def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:

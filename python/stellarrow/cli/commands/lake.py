@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, replace
 from typing import Any, Final
@@ -143,13 +144,16 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
     files = checker.names(asked)
     faults = list(checker.manifest)
     sound: list[LedgerRange] = []
+    there: list[LedgerRange] = []
     number = stored = count = 0
     for file in files if options["names"] else checker.ledgers(files):
         number, stored = number + 1, stored + file.stored
         count += file.ledgers.count if file.ledgers else 0
         faults += file.faults
+        there += [file.ledgers] if file.ledgers else []
         if file.ledgers and not file.faults:
             sound.append(file.ledgers)
+    faults += _outside(asked, there)
     report = {"files": number, "ledgers": count, "stored_bytes": stored, "faults": [*map(asdict, faults)]}
     if against := options["against"]:
         wanted = LedgerSet(sound) & LedgerSet([asked or LedgerRange(0)])
@@ -159,6 +163,18 @@ def check(place: str, network: str | None, endpoint: str | None, **options: Any)
         report["faults"] = [*map(asdict, faults)]
     say(json.dumps(report) if options["as_json"] else _summary(report, faults, redacted_url(place)))
     return 1 if faults else 0
+
+
+def _outside(asked: LedgerRange | None, there: Sequence[LedgerRange]) -> list[Fault]:
+    """Tell which ledgers that were asked for lie before and behind all that the lake has of them."""
+    if asked is None:
+        return []
+    if not there:
+        return [Fault("missing", f"ledgers {asked}", "the lake has none of them")]
+    held = LedgerRange(min(one.first for one in there), max(one.end for one in there))
+    last = max(asked.first, held.end) if asked.last is None else asked.last
+    outside = LedgerSet([LedgerRange(max(asked.first, 1), last)]) - LedgerSet([held])
+    return [Fault("missing", f"ledgers {one}", "the lake does not have them") for one in outside]
 
 
 def _asked(ledgers: str, place: str, choices: StoreOptions) -> LedgerRange:

@@ -66,8 +66,8 @@ def readers(settings: Client, *, at: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def remove_reader(settings: Client, *, name: str, at: str, table: str, as_json: bool) -> None:
     """Keep nothing for a reader any more; should it come back, it begins anew."""
-    query = f"?table={quote(table)}" if table else ""
-    answer = _asked("DELETE", at, settings, f"readers/{quote(name, safe='')}{query}")
+    query = f"?table={quote(table, errors='replace')}" if table else ""
+    answer = _asked("DELETE", at, settings, f"readers/{quote(name, safe='', errors='replace')}{query}")
     if answer.status == 404:
         of_table = f" of {table}" if table else ""
         raise StellarrowError(f"no reader{of_table} is called {name!r}: see stellarrow processor readers")

@@ -10,10 +10,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.cli.query.computed import Asked
+from stellarrow.cli.query.departing import warn
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.errors import ConfigError, SourceError, nearest
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_url
+from stellarrow.sinks.files.lacking import warning_of
 from stellarrow.sql.saved_queries import ready_made
 
 with needing("PostgreSQL", "postgres"):
@@ -62,7 +64,9 @@ class PostgresDatabase:
     def __init__(self, url: str, asked: Asked | None = None) -> None:
         self._asked = asked or Asked(Catalogue())
         self._server = Server(choices.split(url)[0])
-        self._tables = [one.place for one in kept_tables(url)]
+        self._kept = kept_tables(url)
+        self._warned: set[str] = set()
+        self._tables = [one.place for one in self._kept]
         if not self._tables:
             raise SourceError(f"{redacted_url(url)} holds no table: extract something into it first")
 
@@ -87,10 +91,21 @@ class PostgresDatabase:
         """Answer a query, or what @NAME names: a ready-made question, or a named query."""
         if (named := self._asked.named(query)) is not None:
             known = {one.rpartition(".")[2]: one for one in self._tables}
-            batches = self._answer(self._asked.statement(named, known))
+            query = self._asked.statement(named, known)
         else:
-            batches = self._answer(ready_made(query, dialect="postgres"))
+            query = ready_made(query, dialect="postgres")
+        self._warn(query)
+        batches = self._answer(query)
         return pa.RecordBatchReader.from_batches(next(batches), batches)
+
+    def _warn(self, query: str) -> None:
+        """Tell once of each table that the query names, which of its ledgers are not here."""
+        reach = max((one.ledgers.last for one in self._kept if one.ledgers), default=0)
+        for one in self._kept:
+            name = re.escape(one.place.rpartition(".")[2])
+            if one.place not in self._warned and re.search(rf"\b{name}\b", query, re.IGNORECASE):
+                self._warned.add(one.place)
+                warn(warning_of(one.name, one.ledgers, None, reach=reach))
 
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""

@@ -19,6 +19,7 @@ from stellarrow.storage.paths import local_path
 
 _FORM: Final = "write duckdb:FILE, such as duckdb:./stellar.db"
 _BUSY_SECONDS: Final = 0.05  # between looks at a file that another process holds
+_SYSTEM: Final = re.compile(r"Could not \w+ file|No space left")  # in what a commit says, too
 _HOLDER: Final = re.compile(r"PID (\d+)")
 
 
@@ -77,7 +78,8 @@ class DuckDbFile:
                 self.commit()
             except BaseException as error:
                 self._roll_back()
-                if isinstance(error, duckdb.TransactionException | duckdb.ConstraintException):
+                is_late = isinstance(error, duckdb.TransactionException | duckdb.ConstraintException)
+                if is_late and not _SYSTEM.search(str(error)):
                     raise Conflict(str(error)) from error
                 raise
 

@@ -22,6 +22,7 @@ from stellarrow.sinks.files.entering import place_or_prove
 from stellarrow.sinks.files.layout import trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
 from stellarrow.sinks.files.manifest import KeptFile
+from stellarrow.sinks.files.packing import as_packed_as
 from stellarrow.sinks.files.proof import held_files, is_there, proven_rows, rows_by_ledger
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
 from stellarrow.sinks.files.runs import Runs
@@ -128,12 +129,13 @@ def _written(
     """Write the merged files, and compare how many rows of each ledger came in and lie in them."""
     counts: dict[str, Counter[int]] = {folder: Counter() for folder in folders}
     rows = (_rows(listing, files, counts[folder], stopped) for folder, files in folders.items())
-    merged = remade(listing.store, listing.shape, whole, rows)
+    shape = as_packed_as((kept for files in folders.values() for _, _, kept in files), listing.shape)
+    merged = remade(listing.store, shape, whole, rows)
     try:
         for folder, file in merged.written().items():
             found: Counter[int] = Counter()
-            with readable(listing.store, f"{listing.shape.folder}/{listing.shape.path(whole, folder)}"):
-                for part in listing.shape.format.read(file, listing.shape.schema, ["ledger_sequence"]):
+            with readable(listing.store, f"{shape.folder}/{shape.path(whole, folder)}"):
+                for part in shape.format.read(file, shape.schema, ["ledger_sequence"]):
                     found += rows_by_ledger(part)
             if found != counts.pop(folder, Counter()):
                 raise SinkError(f"{listing}: merging {whole} lost or doubled rows: nothing was changed")

@@ -42,11 +42,15 @@ def worth_a_warning(missing: LedgerSet, known: LedgerSet) -> LedgerSet:
 def warning_of(table: str, known: LedgerSet, wanted: LedgerSet | None, *, reach: int) -> str:
     """Say what a table lacks where all is asked for, or all from a ledger on; empty where nothing is.
 
-    Ranges that end are refused where not all of them is there: nothing needs to be said.
+    Ranges that end are refused where not all of them is there: nothing needs to be said. Nor is it of who
+    asks for what comes next.
     """
     asked = LedgerRange(0) if wanted is None else wanted.ranges[-1] if wanted else LedgerRange(0, 0)
     if asked.last is not None:
         return ""
+    last = max(reach, known.last if known else 0)
+    if last and asked.first > last + 1:
+        return f"{table} has nothing from ledger {asked.first:,} on: the last ledger here is {last:,}"
     return sentence(absent(table, worth_a_warning(lacking(known, asked, reach=reach), known)))
 
 
