@@ -191,6 +191,20 @@ def test_batches_of_another_table_are_refused() -> None:
         gatherer.append(pa.record_batch({"a": [1]}))
 
 
+@pytest.mark.parametrize("sort_by", [None, "key"])
+def test_rows_behind_a_batch_that_was_refused_are_paired_with_none_of_its_values(sort_by: str | None) -> None:
+    gatherer = Gatherer(pa.schema({"key": _DICTIONARY, "number": pa.int64()}), sort_by=sort_by)
+    good = pa.record_batch({"key": ["b", "a"], "number": [1, None]})
+    gatherer.append(good)
+    with pytest.raises(ValueError, match="values of Utf8"):
+        gatherer.append(pa.record_batch({"key": ["x", "y", "x"], "number": ["1", "2", "3"]}))
+    with pytest.raises(ValueError, match="was refused"):
+        gatherer.append(good)
+    assert gatherer.take().batch().to_pylist() == good.to_pylist()
+    gatherer.append(good)
+    assert gatherer.take().batch().to_pylist() == good.to_pylist()
+
+
 def test_rows_are_not_sorted_by_numbers() -> None:
     gatherer = Gatherer(pa.schema({"a": pa.int64()}))
     gatherer.append(pa.record_batch({"a": [1]}))

@@ -26,6 +26,8 @@ pub struct Gatherer {
     sort_by: Option<usize>,
     columns: Vec<Box<dyn Column>>,
     rows: usize,
+    /// Whether some columns hold values of a batch that others refused.
+    is_torn: bool,
     spare: Spare,
 }
 
@@ -39,10 +41,11 @@ impl Gatherer {
     pub fn new(schema: SchemaRef, sort_by: Option<&str>) -> Result<Self, ArrowError> {
         let columns = columns_of(&schema);
         let sort_by = sort_by.map(|name| schema.index_of(name)).transpose()?;
-        Ok(Self { schema, sort_by, columns, rows: 0, spare: Spare::default() })
+        Ok(Self { schema, sort_by, columns, rows: 0, is_torn: false, spare: Spare::default() })
     }
 
-    /// Take in the rows of a batch.
+    /// Take in the rows of a batch. Behind one that was refused nothing is taken in before all rows are handed over:
+    /// its values would be paired with those of others.
     pub fn append(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let rows = self.rows + batch.num_rows();
         if batch.num_columns() != self.columns.len() || rows >= u32::MAX as usize {
@@ -50,6 +53,10 @@ impl Gatherer {
                 "a batch of another table, or too many rows".into(),
             ));
         }
+        if self.is_torn {
+            return Err(ArrowError::SchemaError("a batch before this one was refused".into()));
+        }
+        self.is_torn = true;
         let order = self.bring_together(batch)?;
         for (at, (column, values)) in self.columns.iter_mut().zip(batch.columns()).enumerate() {
             if Some(at) != self.sort_by {
@@ -57,6 +64,7 @@ impl Gatherer {
             }
         }
         self.rows = rows;
+        self.is_torn = false;
         Ok(())
     }
 
@@ -87,6 +95,7 @@ impl Gatherer {
     pub fn take(&mut self) -> Gathered {
         let free = self.spare.lock().ok().and_then(|mut spare| spare.pop());
         let next = free.unwrap_or_else(|| columns_of(&self.schema));
+        self.is_torn = false;
         Gathered {
             schema: self.schema.clone(),
             columns: std::mem::replace(&mut self.columns, next),

@@ -138,19 +138,18 @@ pub fn read<'a>(
 ) -> Option<Input<'a>> {
     let (count, mut bytes) = xdr::u32(bytes)?;
     let first = changes.len();
-    // The LedgerEntry before a change: only a removal makes its reading worth while.
-    let mut before: Option<Input<'a>> = None;
+    let mut before: Option<Before<'a>> = None;
     for _ in 0..count {
         let (arm, body) = xdr::u32(bytes)?;
         let Some(kind) = kind(arm)? else {
-            before = Some(body);
+            before = Some(Before::Unread(body));
             bytes = skip::<LedgerEntry>(body)?;
             continue;
         };
         let found = match kind {
             Kind::Removed => removed(body, wanted, &mut before)?,
             _ => {
-                before = Some(body);
+                before = Some(Before::Unread(body));
                 entry(body, wanted)?
             }
         };
@@ -199,7 +198,17 @@ pub fn pass(bytes: Input<'_>) -> Option<Input<'_>> {
     skip::<xdr::schema::Array<LedgerEntryChange>>(bytes)
 }
 
-type Found<'a> = (Option<(Option<u32>, Entry<'a>)>, Input<'a>);
+/// The ledger of an entry's last change, and the entry.
+type State<'a> = (Option<u32>, Entry<'a>);
+type Found<'a> = (Option<State<'a>>, Input<'a>);
+
+/// The entry before a change. Only a removal makes its reading worth while, and that once: many may follow it.
+#[derive(Clone, Copy)]
+enum Before<'a> {
+    /// LedgerEntry
+    Unread(Input<'a>),
+    Read(State<'a>),
+}
 
 fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
     let (last_modified, data) = xdr::u32(bytes)?;
@@ -231,8 +240,9 @@ fn entry<'a>(bytes: Input<'a>, wanted: EntryTypes) -> Option<Found<'a>> {
 fn removed<'a>(
     bytes: Input<'a>,
     wanted: EntryTypes,
-    before: &mut Option<Input<'a>>,
+    before: &mut Option<Before<'a>>,
 ) -> Option<Found<'a>> {
+    let last = before.take();
     let (entry_type, body) = xdr::u32(bytes)?;
     let (entry, rest) = match entry_type {
         LedgerEntryType::CONTRACT_DATA if wanted & CONTRACT_DATA != 0 => {
@@ -247,16 +257,15 @@ fn removed<'a>(
             let (key_hash, rest) = xdr::array(body)?;
             (Entry::Ttl(Ttl { key_hash, live_until: None }), rest)
         }
-        _ => {
-            *before = None;
-            return Some((None, skip::<LedgerKey>(bytes)?));
-        }
+        _ => return Some((None, skip::<LedgerKey>(bytes)?)),
     };
-    let last = before.and_then(|before| self::entry(before, wanted)?.0);
+    let last = match last {
+        Some(Before::Unread(last)) => self::entry(last, wanted)?.0,
+        Some(Before::Read(last)) => Some(last),
+        None => None,
+    };
     let found = last.filter(|(_, last)| last.key() == entry.key());
-    if found.is_none() {
-        *before = None;
-    }
+    *before = found.map(Before::Read);
     Some((found.or(Some((None, entry))), rest))
 }
 
@@ -287,4 +296,54 @@ fn contract_code(bytes: Input<'_>) -> Option<(ContractCode<'_>, Input<'_>)> {
     let (hash, rest) = xdr::array(ext)?;
     let (code, rest) = xdr::opaque(rest)?;
     Some((ContractCode { hash, code: Some(code), costs }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{CONTRACT_DATA, Change, Entry, read};
+    use crate::xdr::discriminants::{
+        ContractDataDurability, LedgerEntryChangeType, LedgerEntryType, SCAddressType, SCValType,
+    };
+
+    fn numbers(numbers: &[u32]) -> Vec<u8> {
+        numbers.iter().flat_map(|number| number.to_be_bytes()).collect()
+    }
+
+    /// The state of an entry that holds so many values, and so many removals of it.
+    fn removed(times: u32, values: u32) -> Vec<u8> {
+        let contract = [&numbers(&[SCAddressType::CONTRACT])[..], &[7; 32]].concat();
+        let durability = numbers(&[SCValType::VOID, ContractDataDurability::PERSISTENT]);
+        let key = [contract, durability].concat();
+        let state = numbers(&[LedgerEntryChangeType::STATE, 77, LedgerEntryType::CONTRACT_DATA, 0]);
+        let held = numbers(&[SCValType::VEC, 1, values]);
+        let voids = numbers(&[SCValType::VOID]).repeat(values as usize);
+        let ext = numbers(&[0]);
+        let removal = numbers(&[LedgerEntryChangeType::REMOVED, LedgerEntryType::CONTRACT_DATA]);
+        let removals = [removal, key.clone()].concat().repeat(times as usize);
+        [numbers(&[1 + times]), state, key, held, voids, ext, removals].concat()
+    }
+
+    /// Read removals, and tell how long that took.
+    fn timed(group: &[u8], times: u32) -> Duration {
+        let (began, mut changes) = (Instant::now(), Vec::new());
+        assert_eq!(read(group, CONTRACT_DATA, None, &mut changes), Some(&[][..]));
+        assert_eq!(changes.len(), times as usize);
+        let is_whole = |change: &Change<'_>| {
+            matches!(change.entry, Entry::ContractData(data) if data.val.is_some())
+                && change.last_modified == Some(77)
+        };
+        assert!(changes.iter().all(is_whole));
+        began.elapsed()
+    }
+
+    #[test]
+    fn an_entry_that_is_removed_again_and_again_is_read_once() {
+        let values = 1 << 18;
+        let (once, often) = (removed(1, values), removed(500, values));
+        let once = (0..5).map(|_| timed(&once, 1)).min();
+        let often = (0..5).map(|_| timed(&often, 500)).min();
+        assert!(often < once.map(|once| 50 * once), "{often:?} after {once:?}");
+    }
 }
