@@ -35,7 +35,8 @@ FLOORS = {
         ("analytics",),
     ),
     "runs": (
-        ("bits", "chunks", "column", "order", "sizes"),
+        ("order", "sizes"),
+        ("bits", "chunks", "column"),
         ("distinct",),
         ("codes", "fixed", "lists", "loose", "texts"),
         ("kinds",),
