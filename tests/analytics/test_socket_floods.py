@@ -53,7 +53,12 @@ def test_a_ping_of_one_who_has_not_read_all_yet_is_answered(served: Served) -> N
     with upgraded(served) as client:
         (held,) = {*protocols} - before
         is_answered, handle = threading.Event(), held.handle_ping
-        held.handle_ping = lambda: (handle(), is_answered.set())
+
+        def answer() -> None:
+            handle()
+            is_answered.set()
+
+        held.handle_ping = answer
         held.loop.call_soon_threadsafe(held.write_frame, bytes(32 << 20))
         client.sendall(b"\x89\x84" + NO_MASK + b"here")
         assert is_answered.wait(30)
