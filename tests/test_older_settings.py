@@ -220,6 +220,15 @@ def test_what_is_converted_says_the_same(stellarrow: Run, tmp_path: Path, name: 
     assert (again.code, "is there already" in again.err) == (2, True)
 
 
+def test_what_would_steer_a_terminal_is_printed_as_toml_writes_it(
+    stellarrow: Run, yaml: File, tmp_path: Path
+) -> None:
+    done = stellarrow("config", "convert", yaml(f'{LAKE}storage_path: "./a\\x9b\\u202e\\x7f\\eé"\n'))
+    (tmp_path / "now.toml").write_text(done.out, "utf-8")
+    assert done.out.endswith('source = "./a\\u009b\\u202e\\u007f\\u001bé"\n')
+    assert read(Source, environ={}, file=tmp_path / "now.toml").source == "./a\x9b\u202e\x7f\x1bé"
+
+
 @pytest.mark.parametrize(
     ("content", "told"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,29 @@ def test_pings_of_one_who_reads_nothing_wait_for_no_pongs(served: Served) -> Non
                 break
         (held,) = {*protocols} - before
         assert held.waiting < 1 << 20
+
+
+def test_a_ping_of_one_who_has_not_read_all_yet_is_answered(served: Served) -> None:
+    protocols: set[Any] = served.service.rest._server.server_state.connections
+    before = {*protocols}
+    with upgraded(served) as client:
+        (held,) = {*protocols} - before
+        is_answered, handle = threading.Event(), held.handle_ping
+
+        def answer() -> None:
+            handle()
+            is_answered.set()
+
+        held.handle_ping = answer
+        held.loop.call_soon_threadsafe(held.write_frame, bytes(32 << 20))
+        client.sendall(b"\x89\x84" + NO_MASK + b"here")
+        assert is_answered.wait(30)
+        assert held.waiting > 1 << 20
+        found = b""
+        while not found.endswith(b"\x8a\x04here"):
+            piece = client.recv(1 << 20)
+            assert piece
+            found = found[-6:] + piece
 
 
 def test_a_message_of_endless_parts_without_a_byte_is_broken_off(served: Served) -> None:

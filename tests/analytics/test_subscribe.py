@@ -96,3 +96,9 @@ def test_what_the_server_refuses_is_an_error_at_once(serve_given: Start) -> None
 def test_a_text_where_a_list_is_meant_is_refused_and_not_taken_letter_by_letter() -> None:
     with pytest.raises(sa.ConfigError, match=r"assets is the text 'native': give a list, as \['native'\]"):
         sa.subscribe("ws://127.0.0.1:1", "token_transfers", assets="native")
+
+
+def test_a_list_may_be_any_texts_one_after_another_or_none_at_all() -> None:
+    for given in (["native"], {"native"}, (one for one in ("native",))):
+        asked = sa.subscribe("ws://127.0.0.1:1", "token_transfers", assets=given, accounts=None)  # type: ignore[arg-type]
+        assert (asked._asked["assets"], "accounts" in asked._asked) == (["native"], False)

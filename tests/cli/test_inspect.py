@@ -125,4 +125,4 @@ def test_what_is_no_ledger_is_one_line(stellarrow: Run, tmp_path: Path, content:
 def test_ledgers_behind_the_last_are_told(stellarrow: Run, make_lake: Callable[..., Path]) -> None:
     done = stellarrow("inspect", make_lake(), "--ledgers", "5000:")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "error: there is nothing of '5000:': the source has 100 to 139\n"
+    assert done.err == "error: the source has no ledger of '5000:': it has 100 to 139\n"

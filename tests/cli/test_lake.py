@@ -57,7 +57,7 @@ def test_a_faulty_lake_is_told_and_exits_with_1(stellarrow: Run, make_lake: Call
     [
         ("90:104", "ledgers 90:99: the lake does not have them"),
         ("130:200", "ledgers 140:200: the lake does not have them"),
-        ("5000:", "ledgers 5000:: the lake has none of them"),
+        ("5000:", "ledgers from 5000 on: the lake has none of them"),
     ],
 )
 def test_ledgers_that_a_lake_should_have_and_has_not_are_a_fault(

@@ -52,7 +52,7 @@ def test_what_an_encoding_cannot_say_is_refused_where_it_is_data(here: Path) -> 
     asked = 'sql "select chr(9731) snow from ledgers limit 1" --data out'
     code, said = run(here, f"{asked} --csv", PYTHONIOENCODING="latin-1")
     assert code == 1
-    assert r"the output cannot say '\u2603' in iso8859-1: set PYTHONIOENCODING=utf-8" in said
+    assert r"the output's encoding, iso8859-1, has no '\u2603': set PYTHONIOENCODING=utf-8" in said
     posix = {"LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert run(here, f"{asked} --out o.csv", **posix)[0] == 0
     assert (here / "o.csv").read_text("utf-8") == "snow\n☃\n"

@@ -108,6 +108,15 @@ def test_status_says_what_is_where(place: Path, run: Cli) -> None:
     assert "archived 100:139 in" in run("lifecycle", "status", "place")[1]
 
 
+def test_an_archive_may_have_any_name_and_what_steers_a_terminal_is_no_credential(
+    place: Path, run: Cli
+) -> None:
+    code, said = run("lifecycle", "run", "place", "--archive", "old\u200f\x9b")
+    assert (code, "4 ranges done" in said) == (0, True), said
+    assert "archived 100:139 in" in run("lifecycle", "status", "place")[1]
+    assert (place.parent / "old\u200f\x9b" / "ledgers").is_dir()
+
+
 def test_what_somebody_reads_is_counted_and_is_no_failure(place: Path, run: Cli) -> None:
     with LocalFiles(place).reading("ledgers/_manifest"):
         assert run("lifecycle", "run", "place", "--parquet-policy", "delete 30d") == (
@@ -124,6 +133,7 @@ def test_what_somebody_reads_is_counted_and_is_no_failure(place: Path, run: Cli)
     [
         (["--archive", "place/old"], "lie in each other"),
         (["--archive", "."], "lie in each other"),
+        (["--archive", "s3://somebody:secret@bucket/old"], "has a credential in its URL"),
         (["--archive", "s3://bucket/old?endpoint=http://127.0.0.1:9"], "AWS_ENDPOINT_URL"),
         (["--parquet-policy", "archive 9d, delete 3d"], "deletes before it archives"),
         (["--parquet-policy", "archive soon"], "write it as"),

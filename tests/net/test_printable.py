@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
 import stellarrow as sa
+from stellarrow.cli.output.page import Page
 from stellarrow.net.printable import one_line, printable
 
 Run = Callable[..., Any]
@@ -53,6 +57,15 @@ def test_a_file_that_others_named_steers_no_terminal(stellarrow: Run, tmp_path: 
     assert r"\x1b]0;title\x07" in done.out
     named = json.loads(stellarrow("check", tmp_path / "o", "--json").out)["foreign"]
     assert named == [f"ledgers/{STEERING}"]
+
+
+@pytest.mark.parametrize("kind", [str, Text])
+def test_a_cell_of_a_table_is_told_whole_though_escapes_are_longer(kind: type[str | Text]) -> None:
+    page, drawn = Page(file=StringIO(), width=60), Table(box=None)
+    drawn.add_column(overflow="fold")
+    drawn.add_row(kind("\x1b\x9b\u202e\u2066 and the end"))
+    page.print(drawn, highlight=False)
+    assert "".join(page.file.getvalue().split()) == r"\x1b\x9b\u202e\u2066andtheend"  # type: ignore[attr-defined]
 
 
 def test_commands_say_everything_in_one_place() -> None:

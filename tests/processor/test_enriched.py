@@ -66,7 +66,8 @@ def test_what_a_session_learned_is_on_the_disk_before_it_is_committed(
         committed = work.session.current
         saved = Tokens(service.processor.options.state_dir / "tokens.sqlite3").get("C" * 56)
         assert committed <= (int(str(saved.name)) if saved else 0)
-    assert work.session.current == 139
+    saved = Tokens(service.processor.options.state_dir / "tokens.sqlite3").get("C" * 56)
+    assert (work.session.current, str(saved and saved.name)) == (139, "139")
 
 
 @pytest.mark.parametrize(

@@ -224,6 +224,22 @@ def test_a_long_answer_comes_in_batches(held: tuple[Path, str]) -> None:
     assert {"contract_data.entries", "balance_holder", "select"} <= set(database.words())
 
 
+def test_a_table_that_was_written_after_the_others_lacks_nothing(
+    postgres: PrivateServer, ledgers: tuple[bytes, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    url = new_database(postgres)
+    (tmp_path / "all.xdr").write_bytes(frame(ledgers, "record-marked"))
+    source, network = f"{tmp_path}/all.xdr", "synthetic"
+    sa.run(source, tables=["ttl"], sinks=[url], ledgers="100:119", network=network)
+    sa.run(source, tables=["ledgers"], sinks=[url], ledgers="100:109", network=network)
+    from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
+
+    database = PostgresDatabase(url)
+    sa.run(source, tables=["ledgers"], sinks=[url], ledgers="110:119", network=network)
+    assert database.rows("select count(*) as n from ledgers").read_all().to_pylist() == [{"n": 20}]
+    assert capsys.readouterr().err == ""
+
+
 def test_what_a_table_lacks_is_told_where_it_is_asked(
     say: Say, postgres: PrivateServer, ledgers: tuple[bytes, ...], tmp_path: Path
 ) -> None:

@@ -39,7 +39,7 @@ def exact() -> Iterator[None]:
     try:
         yield
     except UnicodeEncodeError as error:
-        lacking = f"{error.object[error.start]!a} in {sys.stdout.encoding}"
+        lacking = f"{sys.stdout.encoding}, has no {error.object[error.start]!a}"
         raise SinkError(
-            f"the output cannot say {lacking}: set PYTHONIOENCODING=utf-8, or write a file by --out"
+            f"the output's encoding, {lacking}: set PYTHONIOENCODING=utf-8, or write a file with --out"
         ) from error

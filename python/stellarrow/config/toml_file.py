@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Final
 
 from stellarrow.config.older import Given, likeness
 from stellarrow.config.reading import OLDER_COMPONENTS, read, translated
 from stellarrow.config.services import SERVICES
 from stellarrow.errors import ConfigError
+
+_CONTROL: Final = re.compile("[\x7f-\x9f]")  # those that JSON has bare
 
 
 def service_of(path: Path) -> str:
@@ -56,5 +60,5 @@ def _written(value: Given) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write a basic string of TOML, of which JSON's are nearly all."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """Write a basic string of TOML, of which JSON's are nearly all; a terminal may be given it as it is."""
+    return _CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", json.dumps(text, ensure_ascii=False))

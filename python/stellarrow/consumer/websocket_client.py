@@ -7,7 +7,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -229,9 +229,13 @@ def subscribe(
     for name, values in given.items():
         if isinstance(values, str):
             raise ConfigError(f"{name} is the text {values!r}: give a list, as [{values!r}]")
-        if not (isinstance(values, Sequence) and all(isinstance(one, str) for one in values)):
+        if values is not None and not isinstance(values, Iterable):
             raise ConfigError(f"{name} is {values!r}: give a list of texts")
-    asked |= {name: list(values) for name, values in given.items() if values}
+        words = [*(values if values is not None else ())]
+        if not all(isinstance(one, str) for one in words):
+            raise ConfigError(f"{name} is {values!r}: give a list of texts")
+        if words:
+            asked[name] = words
     texts = {"where": where, "window": window, "asset": asset, "contract": contract}
     asked |= {name: value for name, value in texts.items() if value}
     return Subscription(url, asked, start, token, None if ca is None else os.fspath(ca))

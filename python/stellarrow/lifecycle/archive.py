@@ -9,6 +9,7 @@ from typing import Final
 
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.ledgers import LedgerRange
+from stellarrow.net.printable import printable
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.files.damage import damaged
 from stellarrow.sinks.files.group_index import index_path
@@ -25,7 +26,7 @@ _BLOCK: Final = 1 << 20
 def archive_location(text: str, place: str) -> str:
     """Return an archive's location as records keep it; a ConfigError where it lies in the place, or is it."""
     root, own = _root(text), _root(place)
-    if redacted_url(root) != root:
+    if redacted_url(root) != printable(root):
         raise ConfigError(
             f"the archive {redacted_url(root)} has a credential in its URL, which every record would keep:"
             " give credentials in the environment"

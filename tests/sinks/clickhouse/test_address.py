@@ -90,5 +90,5 @@ def test_tables_that_cannot_be_kept_are_refused_before_anything_is_connected() -
 def test_a_password_that_is_no_text_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "password").write_bytes(b"\xff\xfe")
     monkeypatch.setenv("CLICKHOUSE_PASSWORD_FILE", str(tmp_path / "password"))
-    with pytest.raises(sa.ConfigError, match="is no text in UTF-8"):
+    with pytest.raises(sa.ConfigError, match="is not UTF-8 text"):
         Address.parse("clickhouse://somebody@host/d")

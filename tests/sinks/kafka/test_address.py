@@ -108,7 +108,7 @@ def test_a_table_that_is_not_decoded_is_named(ledgers: tuple[bytes, ...]) -> Non
     [
         ("tls=yes&ca", b"no PEM", "ssl.ca.location failed"),
         ("settings", b"foo.bar=1", 'No such configuration property: "foo.bar"'),
-        ("settings", b"\xff\xfe", "is no text in UTF-8"),
+        ("settings", b"\xff\xfe", "is not UTF-8 text"),
     ],
 )
 def test_a_file_of_which_no_client_can_be_made_is_a_sentence(

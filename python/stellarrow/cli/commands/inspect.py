@@ -72,7 +72,9 @@ def command(
         found = Findings(registry.find_network(opened, network) if network else opened.network())
         wanted = _wanted(opened, held, ledgers)
         if ledgers is not None and not wanted:
-            raise LedgerMissing(f"there is nothing of {ledgers!r}: {_told(held)}")
+            raise LedgerMissing(
+                f"the source has no ledger of {ledgers!r}: it has {formatting.ranges(held) or 'none'}"
+            )
         if held and isinstance(opened, Measured):
             found.stored = opened.stored_bytes(wanted)
         for part in wanted:
@@ -80,10 +82,6 @@ def command(
                 found.add(chunk)
         name = opened.name if isinstance(opened, Named) else source or ""
     _tell(redacted_url(name), found, held, as_json=as_json)
-
-
-def _told(held: LedgerSet) -> str:
-    return f"the source has {formatting.ranges(held)}" if held else "the source has none"
 
 
 def _tell(place: str, found: Findings, held: LedgerSet | None = None, *, as_json: bool) -> None:

@@ -170,7 +170,8 @@ def _outside(asked: LedgerRange | None, there: Sequence[LedgerRange]) -> list[Fa
     if asked is None:
         return []
     if not there:
-        return [Fault("missing", f"ledgers {asked}", "the lake has none of them")]
+        wanted = f"ledgers from {asked.first} on" if asked.last is None else f"ledgers {asked}"
+        return [Fault("missing", wanted, "the lake has none of them")]
     held = LedgerRange(min(one.first for one in there), max(one.end for one in there))
     last = max(asked.first, held.end) if asked.last is None else asked.last
     outside = LedgerSet([LedgerRange(max(asked.first, 1), last)]) - LedgerSet([held])

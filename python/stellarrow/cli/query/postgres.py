@@ -64,6 +64,7 @@ class PostgresDatabase:
     def __init__(self, url: str, asked: Asked | None = None) -> None:
         self._asked = asked or Asked(Catalogue())
         self._server = Server(choices.split(url)[0])
+        self._url = url
         self._kept = kept_tables(url)
         self._warned: set[str] = set()
         self._tables = [one.place for one in self._kept]
@@ -105,7 +106,10 @@ class PostgresDatabase:
             name = re.escape(one.place.rpartition(".")[2])
             if one.place not in self._warned and re.search(rf"\b{name}\b", query, re.IGNORECASE):
                 self._warned.add(one.place)
-                warn(warning_of(one.name, one.ledgers, None, reach=reach))
+                if warning_of(one.name, one.ledgers, None, reach=reach):
+                    # Who writes may have been between two tables then: what others had, it has by now.
+                    by_now = {held.place: held.ledgers for held in kept_tables(self._url)}
+                    warn(warning_of(one.name, by_now.get(one.place, one.ledgers), None, reach=reach))
 
     def _answer(self, query: str) -> Iterator[Any]:
         """Yield the answer's schema, then its rows."""

@@ -88,6 +88,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
+        self._pong_bytes = 0  # behind much else that waits
         self.conn = Conversation(max_size=self.config.ws_max_size, logger=self.logger)
         self.queue = Inbox()  # type: ignore[assignment]  # as much of one as is used
         self.app_state = {**self.app_state, "socket": self}
@@ -111,9 +112,10 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self._refuse(HTTPStatus.BAD_REQUEST, "")  # as with a body: of such, no event tells
 
     def handle_ping(self) -> None:
-        """Answer; to who sends pings and reads nothing, the newest alone counts (RFC 6455, 5.5.3)."""
+        """Answer; to who sends pings and reads nothing, no longer once so many answers wait."""
         pongs = b"".join(self.conn.data_to_send())
-        if self.waiting < _MOST_WAITING:
+        self._pong_bytes = 0 if self.waiting < _MOST_WAITING else self._pong_bytes + len(pongs)
+        if self._pong_bytes < _MOST_WAITING:  # who is behind must hear them, or takes us for dead
             self.transport.write(pongs)
 
     def handle_cont(self, event: Frame) -> None:

@@ -193,4 +193,4 @@ def _text_of(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is no text in UTF-8: write it anew") from error
+        raise ConfigError(f"{path} is not UTF-8 text: save it as UTF-8") from error

@@ -109,7 +109,9 @@ def translated(name: str, transactional_id: str, doing: str, heard: Heard | None
 def unusable(name: str, error: KafkaException) -> ConfigError:
     """Return our error for settings of which librdkafka makes no client."""
     told = re.sub(r"^(Failed to create \w+( client)?: )+", "", _reason(error.args[0]))
-    return ConfigError(f"{name} cannot be asked ({told}): fix the URL, or what it and the environment name")
+    return ConfigError(
+        f"there is no Kafka client for {name} ({told}): fix the URL, or a file or variable it uses"
+    )
 
 
 def kafka_error(error: BaseException) -> Any:
