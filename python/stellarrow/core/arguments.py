@@ -9,6 +9,7 @@ from typing import Any
 
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.sql.named import NamedQuery
 
 _SWITCHES = ("decoded", "diagnostics", "verify_chain")
 _MANY = LedgerSet([LedgerRange(0, 1 << 31)])
@@ -38,7 +39,7 @@ def _check_given(name: str, value: Any) -> None:
         texts(name, value, such_as="contract_events" if name == "tables" else "closed_at")
     elif name in _TEXTS:
         _require(_is_text(value), name, value, "a text")
-    elif name in ("filter", "projection"):
+    elif name in ("filter", "projection") and not isinstance(value, NamedQuery):
         named = [value] if isinstance(value, str) else value
         if not (isinstance(named, Sequence) and not named):
             texts(name, named, such_as="large_amounts")
