@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, unquote
 
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.redaction import redacted_url
-from stellarrow.storage.paths import local_path
+from stellarrow.storage.given_files import readable_file, text_of
 
 OPTIONS: Final[Mapping[str, str]] = {
     "partition_ledgers": "how many ledgers a partition of a new table has, 1000000 by default",
@@ -97,7 +96,7 @@ def _client(user: str, password: str, options: Mapping[str, str], *, tls: bool) 
     }
     for name, choice in _FILES.items():
         if name in options:
-            made[choice] = str(_readable(options[name], name))
+            made[choice] = str(readable_file(options[name], name))
     if ("certificate" in options) != ("private_key" in options):
         raise ConfigError("certificate and private_key belong together: name both files, or neither")
     return made
@@ -105,21 +104,5 @@ def _client(user: str, password: str, options: Mapping[str, str], *, tls: bool) 
 
 def _password() -> str:
     if file := os.environ.get("CLICKHOUSE_PASSWORD_FILE"):
-        return _text_of(_readable(file, "CLICKHOUSE_PASSWORD_FILE")).strip()
+        return text_of(readable_file(file, "CLICKHOUSE_PASSWORD_FILE")).strip()
     return os.environ.get("CLICKHOUSE_PASSWORD", "")
-
-
-def _readable(name: str, what: str) -> Path:
-    path = local_path(name)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read ({error.strerror}): name a file that can") from error
-    return path
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: save it as UTF-8") from error

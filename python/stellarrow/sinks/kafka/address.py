@@ -6,13 +6,12 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote
 
 from stellarrow.errors import ConfigError, joined, nearest
 from stellarrow.net.redaction import redacted_url
-from stellarrow.storage.paths import local_path
+from stellarrow.storage.given_files import readable_file, text_of
 
 Encoding = Literal["arrow", "json"]
 Key = Literal["ledger", "contract"]
@@ -135,7 +134,7 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
     made = _settings_file(options["settings"]) if "settings" in options else {}
     for name, setting in _FILES.items():
         if name in options:
-            made[setting] = str(_readable(options[name], name))
+            made[setting] = str(readable_file(options[name], name))
     tls = options.get("tls") == "yes" or any(name in options for name in _FILES)
     user = user or os.environ.get("KAFKA_USERNAME", "")
     if user:
@@ -158,7 +157,7 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
 
 def _password() -> str:
     if file := os.environ.get("KAFKA_PASSWORD_FILE"):
-        return _text_of(_readable(file, "KAFKA_PASSWORD_FILE")).strip()
+        return text_of(readable_file(file, "KAFKA_PASSWORD_FILE")).strip()
     if password := os.environ.get("KAFKA_PASSWORD"):
         return password
     raise ConfigError("the Kafka user has no password: set KAFKA_PASSWORD or KAFKA_PASSWORD_FILE")
@@ -166,8 +165,8 @@ def _password() -> str:
 
 def _settings_file(name: str) -> dict[str, str]:
     made = {}
-    path = _readable(name, "settings")
-    for number, line in enumerate(_text_of(path).splitlines(), 1):
+    path = readable_file(name, "settings")
+    for number, line in enumerate(text_of(path).splitlines(), 1):
         text = line.strip()
         setting, equals, value = (part.strip() for part in text.partition("="))
         if not text or text.startswith(("#", "!")):
@@ -178,19 +177,3 @@ def _settings_file(name: str) -> dict[str, str]:
             raise ConfigError(f"{path}, line {number}: stellarrow sets {setting} itself, take it out")
         made[setting] = value
     return made
-
-
-def _readable(name: str, what: str) -> Path:
-    path = local_path(name)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise ConfigError(f"{what} {path} cannot be read ({error.strerror}): name a file that can") from error
-    return path
-
-
-def _text_of(path: Path) -> str:
-    try:
-        return path.read_text("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not UTF-8 text: save it as UTF-8") from error
