@@ -68,9 +68,10 @@ class ReadBack:
         some = sa.scan(written, table="contract_data", start=110, end=114, columns=names).to_table()
         due = expected(ledgers, "contract_data", ((110, 114),))
         assert some.column_names == names
-        assert sorted(some.to_pylist(), key=str) == sorted(
-            ({name: row[name] for name in names} for row in due), key=str
-        )
+        rows, kept = some.to_pylist(), [{name: row[name] for name in names} for row in due]
+        if self.is_sorted_otherwise:
+            rows, kept = sorted(rows, key=str), sorted(kept, key=str)
+        assert rows == kept
         with hole_told("ledgers"):
             filtered = sa.scan(written, table="ledgers", where="ledger_sequence % 2 = 0").to_table()
         assert filtered["ledger_sequence"].to_pylist() == [*range(100, 120, 2), *range(130, 140, 2)]
@@ -82,8 +83,9 @@ class ReadBack:
             sa.scan(written, table="ttl")
 
     def test_coverage_shows_what_is_there_and_verifies_it(self, written: str, stellarrow: Run) -> None:
-        told = json.loads(stellarrow("coverage", written, "--verify", "--json").out)
-        found = {one["table"]: one for one in told["tables"]}
+        done = stellarrow("coverage", written, "--verify", "--json")
+        assert done.code == 0, done.out
+        found = {one["table"]: one for one in json.loads(done.out)["tables"]}
         assert {name: one["ledgers"] for name, one in found.items()} == {
             "contract_data": "100:119, 130:139",
             "ledgers": "100:119, 130:139",
