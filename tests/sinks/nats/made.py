@@ -11,16 +11,19 @@ import pytest
 
 import stellarrow as sa
 from fakes.nats import NatsServer
+from sinks.contract import SinkContract
 from sinks.kept import in_order
-from sinks.lasting import LastingContract, Work, count_methods, without
+from sinks.lasting import Work, count_methods, without
 from sinks.nats.reader import PlainReader
 from stellarrow.sinks.nats import NatsSink
 from stellarrow.sinks.nats.connection import Connection
 from stellarrow.sinks.nats.stream import Stream
 
 
-class NatsContract(LastingContract):
+class NatsContract(SinkContract):
     """The NATS sink, on a stream of each test's own."""
+
+    patches: pytest.MonkeyPatch
 
     choices = ""  # of the URL
     below = ""  # what subjects of tables with contracts end in

@@ -21,7 +21,7 @@ class TestNatsSink(NatsContract, SharedSinkContract):
     """Arrow IPC, a ledger a message."""
 
     longest = 0.6
-    stride = 3
+    stride = 5
 
     def opening(self) -> str:
         return (
@@ -80,8 +80,10 @@ class TestNatsByContract(NatsContract):
             read = sa.scan(self.url, table=table).to_table().to_pylist()
             assert in_order(table, read) == self.expected(table, 100, 109)
 
-    def test_a_ledger_of_more_messages_than_a_batch_takes_is_refused_and_the_others_kept(self) -> None:
-        self.patches.setattr(batches, "BATCH_MESSAGES", 3)
+    def test_a_ledger_of_more_messages_than_a_batch_takes_is_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(batches, "BATCH_MESSAGES", 3)
         self.ledgers = (*self.ledgers[:3], *islice(synthetic(40, first=103, ledger_bytes=200_000), 1))
         sink = self.open()
         sink.write(self.batch(103, 103))

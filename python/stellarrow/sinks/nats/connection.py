@@ -125,7 +125,7 @@ class Connection:
         doing: str,
         work: Callable[[Client], Coroutine[Any, Any, _Answer]],
         *,
-        seconds: float = ANSWER_SECONDS,
+        seconds: float | None = None,
     ) -> _Answer:
         """Do work with the client in its thread; what goes wrong is an error of ours, and the end of it."""
         running = self._started()
@@ -137,7 +137,7 @@ class Connection:
                 running.heard = _Heard()
                 running.client = await _connected(self.address, running.heard)
                 doing = wanted
-            return await running.heard.instead_of(work(running.client), seconds)
+            return await running.heard.instead_of(work(running.client), seconds or 2 * ANSWER_SECONDS)
 
         future = asyncio.run_coroutine_threadsafe(done(), running.loop)
         try:
