@@ -20,7 +20,7 @@ from stellarrow.sinks.nats.failures import client_error
 
 ANSWER_SECONDS: Final = 20.0
 CONNECT_SECONDS: Final = 10.0
-_CLOSE_SECONDS: Final = 5.0
+_CLOSE_SECONDS: Final = 2.0
 _PENDING_BYTES: Final = 8 << 20  # on their way before a call waits
 _Answer = TypeVar("_Answer")
 
@@ -59,15 +59,13 @@ class _Heard:
 
     async def instead_of(self, work: Awaitable[_Answer], seconds: float) -> _Answer:
         """Return what the work does, unless something goes wrong meanwhile."""
-        doing, wrong = asyncio.ensure_future(work), asyncio.ensure_future(self._came.wait())
+        wrong = asyncio.ensure_future(self._came.wait())
         try:
-            await asyncio.wait((doing, wrong), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if doing.done():
-                return doing.result()
-            raise self.last or TimeoutError(f"no answer in {seconds:g} s")
+            return await _bounded(work, seconds, wrong)
+        except TimeoutError:
+            raise self.last or TimeoutError(f"no answer in {seconds:g} s") from None
         finally:
-            for task in (doing, wrong):
-                task.cancel()
+            wrong.cancel()
 
 
 @dataclass(slots=True)
@@ -183,12 +181,12 @@ def _end(running: _Running) -> None:
 async def _finish(running: _Running) -> None:
     try:
         if running.client is not None:
-            with suppress(Exception):
-                await asyncio.wait_for(running.client.close(), _CLOSE_SECONDS)
+            await _closed(running.client)
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if left:
+            await asyncio.wait(left, timeout=_CLOSE_SECONDS)
     finally:
         running.loop.stop()
 
@@ -207,7 +205,7 @@ async def _connected(address: Address, heard: _Heard) -> Client:
     client, login = Client(), address.login
     scheme = "tls" if login.tls else "nats"
     try:
-        await asyncio.wait_for(
+        await _bounded(
             client.connect(
                 [f"{scheme}://{one}" for one in address.servers],
                 name="stellarrow",
@@ -228,13 +226,30 @@ async def _connected(address: Address, heard: _Heard) -> Client:
             CONNECT_SECONDS,
         )
     except BaseException as error:
-        with suppress(Exception):
-            await client.close()
-        if heard.last and isinstance(error, Exception) and not isinstance(error, ssl.SSLError):
-            raise heard.last from error
+        last = heard.last
+        await _closed(client)
+        if last and isinstance(error, Exception) and not isinstance(error, ssl.SSLError):
+            raise last from error
         raise
     heard.forget()
     return client
+
+
+async def _bounded(work: Awaitable[_Answer], seconds: float, *others: asyncio.Future[Any]) -> _Answer:
+    """Wait so long, and not for work that heeds no end; TimeoutError also once one of `others` is done."""
+    doing = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait((doing, *others), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if doing.done():
+            return doing.result()
+        raise TimeoutError(f"no answer in {seconds:g} s")
+    finally:
+        doing.cancel()
+
+
+async def _closed(client: Client) -> None:
+    with suppress(Exception):
+        await _bounded(client.close(), _CLOSE_SECONDS)
 
 
 def _tls(files: Mapping[str, Any]) -> ssl.SSLContext:

@@ -18,7 +18,13 @@ from stellarrow.sinks.nats.coverage import CoverageLog, record_of, spanning
 from stellarrow.sinks.nats.reading import HeldSubject, held_subjects, is_apart
 from stellarrow.sinks.nats.stream import Message, State, Stream
 from stellarrow.sinks.transactional.ledger_messages import Encoder, Outgoing
-from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, Kept, MessageSink, kept_tables
+from stellarrow.sinks.transactional.message_sink import (
+    BUFFER_BYTES,
+    Kept,
+    MessageSink,
+    Overtaken,
+    kept_tables,
+)
 from stellarrow.sinks.transactional.windows import Window
 from stellarrow.telemetry.metrics import Metrics
 
@@ -151,6 +157,8 @@ class NatsSink(MessageSink):
             subject = self._address.subject(kept.table.name)
             for one in (subject, f"{subject}.*"):
                 if next(self._stream.messages(one, 1), None):
+                    if not self._is_behind:  # another writer's first batch may have come meanwhile
+                        raise Overtaken
                     raise SchemaMismatch(
                         f"subject {subject} of {self._stream} holds messages, but none of"
                         f" {self._address.coverage}.> tells their ledgers: purge the subject, or choose"
