@@ -173,9 +173,7 @@ STORES: Final = _listed(
 
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
-    return tuple(
-        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point) for point in points(group)
-    )
+    return tuple(Entry(one.name, f"{one.name}:LOCATION", one.value, point=one) for one in points(group))
 
 
 def sources() -> Mapping[str, Entry]:
@@ -319,9 +317,8 @@ def sink_entry(location: str) -> Entry:
             remedy = nearest(scheme, known, remedy, show=lambda name: known[name].form)
         raise ConfigError(f"{redacted_url(location)!r} is no sink: {remedy}")
     if not rest:
-        raise ConfigError(
-            f"{redacted_url(location)!r} names no folder or database: write {known[scheme].form}"
-        )
+        form = known[scheme].form
+        raise ConfigError(f"{redacted_url(location)!r} names no folder or database: write {form}")
     return known[scheme]
 
 

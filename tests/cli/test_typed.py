@@ -172,7 +172,8 @@ def test_contract_tells_of_an_extract_what_its_tables_have(stellarrow: Run, tmp_
 
 
 @pytest.mark.parametrize(
-    "sink", ["kafka://127.0.0.1:1", "clickhouse://127.0.0.1:1", "delta:d", "duckdb:d.db"]
+    "sink",
+    ["kafka://127.0.0.1:1", "nats://127.0.0.1:1", "clickhouse://127.0.0.1:1", "delta:d", "duckdb:d.db"],
 )
 def test_a_sink_without_columns_for_them_refuses_typed_tables_and_says_what_keeps_them(
     stellarrow: Run, sink: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

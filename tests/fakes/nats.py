@@ -37,7 +37,7 @@ def started(folder: Path, more: str = "") -> NatsServer:
     found = program("nats-server", remedy="make build installs it, of the extra dev")
     port, settings = free_port(), folder / "nats.conf"
     settings.write_text(_SETTINGS.format(port=port, folder=json.dumps(str(folder / "kept")), more=more))
-    argv = [found, "-c", settings]
+    argv: list[str | Path] = [found, "-c", settings]
     return NatsServer(Process(argv, port=port, log=folder / "log", patience=_START_SECONDS))
 
 

@@ -18,13 +18,13 @@ _SECONDS = 60.0  # for an answer, which takes milliseconds on a machine of its o
 _AT_ONCE = 200
 
 
-def asked(address: str, work: Callable[[JetStreamContext], Awaitable[Any]]) -> Any:
+def asked(address: str, work: Callable[[JetStreamContext], Awaitable[Any]], seconds: float = _SECONDS) -> Any:
     """Do something with JetStream, on a connection of its own."""
 
     async def done() -> Any:
         client: Client = await connect(f"nats://{address}", allow_reconnect=False)
         try:
-            return await work(client.jetstream(timeout=_SECONDS))
+            return await work(client.jetstream(timeout=seconds))
         finally:
             await client.close()
 

@@ -107,7 +107,9 @@ def test_a_token_and_a_credentials_file_let_in(
     host = start(made.settings).address
     assert str(bring(streams, f"nats://{host}/?credentials={file}")) == "100:104"
     file.write_text("nothing of the kind")
-    with pytest.raises(sa.StellarrowError, match="credentials"):
+    with pytest.raises(
+        sa.StellarrowError, match="holds no JWT and key of a user: name a file as nsc makes it"
+    ):
         bring(streams, f"nats://{host}/?credentials={file}")
 
 
@@ -261,8 +263,15 @@ def test_a_ledger_that_is_larger_than_a_message_comes_in_parts_and_a_row_that_is
 
 def test_a_stream_without_room_is_a_sentence_and_holds_what_it_covers(streams: Streams) -> None:
     streams.reader.make(name=streams.name, subjects=[f"{streams.name}.>"], max_bytes=60_000, discard="new")
-    told = refusal(streams, f"{streams.url()}&format=json")
-    assert "give the stream or the account more room (max_bytes, max_msgs)" in told
+    told = r"give the stream or the account more room \(max_bytes, max_msgs\)"
+    with closing(NatsSink(streams.url(), TABLES, network="synthetic", policy=ONCE)) as opened:
+        for ledger in range(100, 103):
+            opened.write(streams.batch(ledger, ledger))
+            opened.commit()
+        opened.write(streams.batch(103, 139))
+        with pytest.raises(sa.SinkError, match=told):
+            opened.commit()
+        assert str(opened.coverage()) == "100:102"
     streams.assert_right()
 
 
@@ -297,7 +306,7 @@ def test_health_says_what_is_there_and_changes_nothing(streams: Streams) -> None
 
 def test_a_server_without_jetstream_is_a_sentence(streams: Streams, tmp_path: Path) -> None:
     port = free_port()
-    argv = [program("nats-server"), "-a", "127.0.0.1", "-p", str(port)]
+    argv: list[str | Path] = [program("nats-server"), "-a", "127.0.0.1", "-p", str(port)]
     process = Process(argv, port=port, log=tmp_path / "log")
     try:
         assert "start the server with JetStream" in refusal(streams, f"nats://127.0.0.1:{port}")

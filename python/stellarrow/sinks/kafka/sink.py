@@ -20,7 +20,7 @@ from stellarrow.sinks.kafka.reading import HeldTopic, held_topics
 from stellarrow.sinks.kafka.topics import made_topics
 from stellarrow.sinks.kafka.transaction import Tag, Writer
 from stellarrow.sinks.transactional.ledger_messages import Encoder
-from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, MessageSink, kept_tables
+from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, MessageSink, Place
 from stellarrow.sinks.transactional.windows import Offsets, Window, window_of
 from stellarrow.telemetry.metrics import Metrics
 
@@ -58,25 +58,14 @@ class KafkaSink(MessageSink):
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._cluster = Cluster(Address.parse(url)) if isinstance(url, str) else url
-        address = self._cluster.address
-        kept = kept_tables(
+        super().__init__(
+            _place(self._cluster.address),
+            CoverageLog(self._cluster),
             tables,
-            Network.of(network),
-            where,
+            network=network,
+            where=where,
             decoded=decoded,
             transfers=transfers,
-            encoding=address.encoding,
-            key=address.key,
-            sink="the Kafka sink",
-            apart="topic: give each a topic_prefix of its own",
-        )
-        super().__init__(
-            kept,
-            CoverageLog(self._cluster),
-            sink="the Kafka sink",
-            server=str(address),
-            shared=f"topics {address.prefix}*",
-            prefix="topic_prefix",
             policy=policy,
             metrics=metrics,
             stop=stop,
@@ -179,3 +168,15 @@ class KafkaSink(MessageSink):
         if self._writer:
             self._writer.drop()
         self._writer = None
+
+
+def _place(address: Address) -> Place:
+    return Place(
+        "the Kafka sink",
+        str(address),
+        f"topics {address.prefix}*",
+        "topic_prefix",
+        "topic: give each a topic_prefix of its own",
+        address.encoding,
+        address.key,
+    )

@@ -14,7 +14,7 @@ from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_url
 from stellarrow.sinks.transactional.addresses import hosts_of, number_of, options_of, secret_of
 from stellarrow.sinks.transactional.ledger_messages import Encoding, Key
-from stellarrow.storage.given_files import readable_file
+from stellarrow.storage.given_files import readable_file, text_of
 
 OPTIONS: Final[Mapping[str, str]] = {
     "stream": "the stream's name, stellarrow by default",
@@ -119,11 +119,8 @@ def _login(login: str, options: Mapping[str, str], *, tls: bool) -> Login:
     if ("certificate" in files) != ("private_key" in files):
         raise ConfigError("certificate and private_key belong together: name both files, or neither")
     named = options.get("credentials") or ("" if login else os.environ.get("NATS_CREDS", ""))
-    made = Login(
-        credentials=readable_file(named, "credentials") if named else None,
-        tls=tls or bool(files),
-        files=files,
-    )
+    credentials = _credentials(named) if named else None
+    made = Login(credentials=credentials, tls=tls or bool(files), files=files)
     if named:
         if login:
             raise ConfigError("a user and a credentials file are two ways to log in: name one of them")
@@ -140,6 +137,14 @@ def _login(login: str, options: Mapping[str, str], *, tls: bool) -> Login:
             raise ConfigError("the NATS user has no password: set NATS_PASSWORD or NATS_PASSWORD_FILE")
         return _with(made, user=user, password=password)
     return _with(made, token=secret_of("NATS_TOKEN") or "")
+
+
+def _credentials(name: str) -> Path:
+    path = readable_file(name, "credentials")
+    text = text_of(path)
+    if "BEGIN NATS USER JWT" not in text or "BEGIN USER NKEY SEED" not in text:
+        raise ConfigError(f"credentials {path} holds no JWT and key of a user: name a file as nsc makes it")
+    return path
 
 
 def _with(made: Login, *, user: str = "", password: str = "", token: str = "") -> Login:

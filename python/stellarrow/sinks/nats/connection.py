@@ -18,7 +18,7 @@ from nats.errors import ConnectionClosedError
 from stellarrow.sinks.nats.address import Address
 from stellarrow.sinks.nats.failures import client_error
 
-ANSWER_SECONDS: Final = 20.0
+ANSWER_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 10.0
 _CLOSE_SECONDS: Final = 2.0
 _PENDING_BYTES: Final = 8 << 20  # on their way before a call waits

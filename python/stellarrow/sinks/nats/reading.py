@@ -30,7 +30,7 @@ class HeldSubject(HeldMessages):
                 where = f"at sequence {one.sequence} of {self.stream}"
                 yield HeldMessage.read(dict(one.headers), one.value, where)
 
-    def reason(self, window: Window) -> str:  # noqa: ARG002
+    def reason(self, window: Window) -> str:  # noqa: ARG002  Kafka needs it
         there = self.stream.state()
         if there and there.is_aging:
             return "its max_age removed the rest, which is not written again"

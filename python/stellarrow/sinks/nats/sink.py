@@ -23,7 +23,7 @@ from stellarrow.sinks.transactional.message_sink import (
     Kept,
     MessageSink,
     Overtaken,
-    kept_tables,
+    Place,
 )
 from stellarrow.sinks.transactional.windows import Window
 from stellarrow.telemetry.metrics import Metrics
@@ -55,24 +55,14 @@ class NatsSink(MessageSink):
         self._stream = Stream(Address.parse(url)) if isinstance(url, str) else url
         self._address = self._stream.address
         self._records = CoverageLog(self._stream)
-        kept = kept_tables(
+        super().__init__(
+            _place(self._address),
+            self._records,
             tables,
-            Network.of(network),
-            where,
+            network=network,
+            where=where,
             decoded=decoded,
             transfers=transfers,
-            encoding=self._address.encoding,
-            key=self._address.key,
-            sink="the NATS sink",
-            apart="subject: give each a subject_prefix of its own",
-        )
-        super().__init__(
-            kept,
-            self._records,
-            sink="the NATS sink",
-            server=str(self._address),
-            shared=f"subjects {self._address.prefix}.>",
-            prefix="subject_prefix",
             policy=policy,
             metrics=metrics,
             stop=stop,
@@ -222,3 +212,15 @@ class NatsSink(MessageSink):
                 name = kept.table.name
                 for window in self._records.grown(name, kept.making, part.covered, part.rows, {}):
                     yield window, part.places.get(window.first)
+
+
+def _place(address: Address) -> Place:
+    return Place(
+        "the NATS sink",
+        str(address),
+        f"subjects {address.prefix}.>",
+        "subject_prefix",
+        "subject: give each a subject_prefix of its own",
+        address.encoding,
+        address.key,
+    )

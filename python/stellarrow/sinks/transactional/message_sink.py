@@ -49,29 +49,53 @@ class Kept:
         ]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where messages go, and how they are made: words for people, but for the last two."""
+
+    sink: str
+    server: str
+    shared: str  # what writers share
+    prefix: str  # the option by which they do not
+    apart: str  # how two versions of one table are kept apart
+    encoding: Encoding
+    key: Key
+
+
 class MessageSink(ABC):
     """Keeps tables as messages. A sink of one kind of server says how a step is made, and where."""
 
     def __init__(
         self,
-        kept: Sequence[Kept],
+        place: Place,
         log: Windows,
+        tables: Sequence[str],
         *,
-        sink: str,
-        server: str,
-        shared: str,
-        prefix: str,
+        network: str | Network,
+        where: Filter | None,
+        decoded: bool,
+        transfers: str,
         policy: Policy | None,
         metrics: Metrics | None,
         stop: threading.Event | None,
         buffer_bytes: int,
     ) -> None:
-        """`shared` names what writers share, `prefix` the option by which they do not."""
-        self._tables = kept
+        self._tables = [
+            Kept(
+                asked,
+                meant,
+                Making(
+                    *making_texts(meant, Network.of(network), where, decoded=decoded, transfers=transfers),
+                    place.encoding,
+                    place.key,
+                ),
+            )
+            for asked, meant in meant_tables(tables, place.sink, apart=place.apart)
+        ]
         self._log = log
-        self._shared, self._prefix = f"{shared} of {server}", prefix
-        self._guard = Guard(server, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
-        self._buffer = BatchBuffer(sink, [one.asked for one in kept])
+        self._shared, self._prefix = f"{place.shared} of {place.server}", place.prefix
+        self._guard = Guard(place.server, policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
+        self._buffer = BatchBuffer(place.sink, [one.asked for one in self._tables])
         self._buffer_bytes = buffer_bytes
         self._waits = policy is not None
         self._reached = self._told_of_others = False
@@ -174,26 +198,3 @@ class MessageSink(ABC):
         if not self._told_of_others:
             _log.info("another writer writes to %s, too: taking turns with it", self._shared)
         self._told_of_others = True
-
-
-def kept_tables(
-    tables: Sequence[str],
-    network: Network,
-    where: Filter | None,
-    *,
-    decoded: bool,
-    transfers: str,
-    encoding: Encoding,
-    key: Key,
-    sink: str,
-    apart: str,
-) -> list[Kept]:
-    """Return how each table is written; `apart` says how two versions of one are kept apart."""
-    return [
-        Kept(
-            asked,
-            meant,
-            Making(*making_texts(meant, network, where, decoded=decoded, transfers=transfers), encoding, key),
-        )
-        for asked, meant in meant_tables(tables, sink, apart=apart)
-    ]
