@@ -13,8 +13,8 @@ import pytest
 import trustme
 
 import stellarrow as sa
+from fakes._nats_credentials import credentials
 from fakes.nats import NatsServer, started
-from fakes.nats_credentials import credentials
 from fakes.process import Process, free_port, program
 from sinks.kafka.test_faults import wait_for
 from sinks.nats.test_faults import TABLES, Streams

@@ -110,7 +110,7 @@ def kill_four_writers(streams: Streams, forks: subprocess.Popen[str], times: int
 def test_four_writers_killed_at_once_leave_each_ledger_once(
     streams: Streams, forks: subprocess.Popen[str]
 ) -> None:
-    assert kill_four_writers(streams, forks, 2) >= 2
+    assert kill_four_writers(streams, forks, 1)
 
 
 @pytest.mark.slow
@@ -121,9 +121,10 @@ def test_four_writers_killed_at_fifty_moments_leave_each_ledger_once(
 
 
 def test_three_writers_of_the_same_ledgers_at_once_leave_each_once(streams: Streams) -> None:
-    writers = [running(streams.bring) for _ in range(3)]
+    writers = [running(partial(streams.bring, ledgers=range(FIRST, FIRST + 15))) for _ in range(3)]
     for done in writers:
         done()
+    assert str(streams.covered()) == f"{FIRST}:{FIRST + 14}"
     streams.assert_right()
 
 
@@ -147,8 +148,8 @@ def test_a_server_that_is_killed_and_started_again_loses_and_doubles_nothing(str
 
 def _short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (connection, stream):
-        monkeypatch.setattr(module, "ANSWER_SECONDS", 2.0)
-    monkeypatch.setattr(connection, "CONNECT_SECONDS", 2.0)
+        monkeypatch.setattr(module, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(connection, "CONNECT_SECONDS", 1.0)
 
 
 def test_connections_that_are_cut_again_and_again_lose_and_double_nothing(
@@ -187,7 +188,7 @@ def test_an_answer_to_a_commit_that_never_comes_is_found_out_by_reading(
         sink.commit()
         sink.write(streams.batch(105, 109))
         proxied.add("timeout", timeout=0)  # what is asked arrives; nothing comes back
-        healing = threading.Timer(3.0, proxied.heal)
+        healing = threading.Timer(1.5, proxied.heal)
         healing.start()
         sink.commit()  # returns once the way is free again, and the outcome is known
         healing.join()

@@ -21,7 +21,7 @@ class TestNatsSink(NatsContract, SharedSinkContract):
     """Arrow IPC, a ledger a message."""
 
     longest = 0.6
-    stride = 5
+    stride = 11
 
     def opening(self) -> str:
         return (

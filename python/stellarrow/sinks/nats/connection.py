@@ -20,7 +20,7 @@ from stellarrow.sinks.nats.failures import client_error
 
 ANSWER_SECONDS: Final = 10.0
 CONNECT_SECONDS: Final = 10.0
-_CLOSE_SECONDS: Final = 2.0
+_CLOSE_SECONDS: Final = 1.0
 _PENDING_BYTES: Final = 8 << 20  # on their way before a call waits
 _Answer = TypeVar("_Answer")
 

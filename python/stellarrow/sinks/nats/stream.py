@@ -9,7 +9,6 @@ from secrets import token_hex
 from typing import Any, Final
 
 from nats.aio.client import Client
-from nats.errors import NoRespondersError
 
 from stellarrow.errors import SinkUnavailable
 from stellarrow.protocols import Health
@@ -24,6 +23,7 @@ _UNANSWERED_MESSAGES: Final = 250
 _READ_MESSAGES: Final = 500
 _READ_BYTES: Final = 8 << 20
 _NO_MESSAGE: Final = "404"
+_ALL_SENT: Final = "204"
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,18 +188,16 @@ class Stream:
                 "batch": _READ_MESSAGES,
                 "max_bytes": _READ_BYTES,
             }
-            is_more = False
-            for reply in self.connection.gather(subject, json.dumps(asked).encode()):
-                if reply.status == _NO_MESSAGE:
-                    return
-                if reply.status == "503":
-                    raise SinkUnavailable(
-                        f"cannot read {self} of {self.address} ({NoRespondersError()!s}): let it have"
-                        " allow_direct, then run the same again"
-                    )
-                if reply.status:
-                    is_more = int(reply.headers.get("Nats-Num-Pending", "0")) > 0
-                    continue
+            *found, last = self.connection.gather(subject, json.dumps(asked).encode())
+            if last.status == _NO_MESSAGE:
+                return
+            is_more = int(last.headers.get("Nats-Num-Pending", "0")) > 0
+            if last.status != _ALL_SENT or (is_more and not found):
+                said = f"{last.status} {last.headers.get('Description', '')}".strip()
+                raise SinkUnavailable(
+                    f"cannot read {self} of {self.address} ({said}): see that it has allow_direct, then run the same again"
+                )
+            for reply in found:
                 sequence = int(reply.headers["Nats-Sequence"])
                 if end is not None and sequence >= end:
                     return
