@@ -142,8 +142,8 @@ class TypedReadBack:
             known = Knowledge([f"typed:{CONTRACT}"], {CONTRACT: spec})
             known.seed(_columns(place))
             tables = known.tables()
-            rows = _of_ledger(tables.rows(CONTRACT, events=made)[MOVED], at)
-            _write(place, {MOVED: rows}, at)
+            rows = of_ledger(tables.rows(CONTRACT, events=made)[MOVED], at)
+            write(place, {MOVED: rows}, at)
             assert {*rows.column("spec_status").to_pylist()} == {"decoded"}
             back = sa.scan(place, table=MOVED, ledgers=f"{at}:{at}").to_table().select(rows.schema.names)
             assert back.to_pylist() == rows.to_pylist()
@@ -175,7 +175,7 @@ class TypedReadBack:
             sinks.append(_opened(place, [MOVED]))
             values = [u32(3) + u32(ledger), u32(0) + u32(1)]
             rows = held[-1].rows(CONTRACT, events=[event_of(values[: len(kinds)], 0)])[MOVED]
-            sinks[-1].write(_batch({MOVED: _of_ledger(rows, ledger)}, ledger))
+            sinks[-1].write(_batch({MOVED: of_ledger(rows, ledger)}, ledger))
         together(*(sink.commit for sink in sinks))
         for sink in sinks:
             sink.close()
@@ -189,7 +189,7 @@ class TypedReadBack:
             values = [u32(15) + text(b"word")]
             rows = held[-1].rows(CONTRACT, events=[event_of(values, 0)])[MOVED]
             with pytest.raises(sa.SchemaMismatch, match="column p0 as uint32 and as string"):
-                _keep(sink, _batch({MOVED: _of_ledger(rows, 3)}, 3))
+                _keep(sink, _batch({MOVED: of_ledger(rows, 3)}, 3))
 
     def test_every_command_reads_them_by_the_names_that_files_have(
         self, place: str, stellarrow: Run, make_lake: Callable[..., Path], tmp_path: Path
@@ -240,7 +240,7 @@ def _batch(tables: dict[str, pa.RecordBatch], ledger: int) -> sa.LedgerBatch:
     return sa.LedgerBatch(ledger, ledger, tables, sa.LedgerRun(1, ledger, ledger, 0, 0, "", "", 0, 0))
 
 
-def _write(place: str, tables: dict[str, pa.RecordBatch], ledger: int) -> None:
+def write(place: str, tables: dict[str, pa.RecordBatch], ledger: int) -> None:
     with closing(_opened(place, [*tables])) as sink:
         _keep(sink, _batch(tables, ledger))
 
@@ -250,6 +250,6 @@ def _keep(sink: sa.Sink, batch: sa.LedgerBatch) -> None:
     sink.commit()
 
 
-def _of_ledger(rows: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
+def of_ledger(rows: pa.RecordBatch, ledger: int) -> pa.RecordBatch:
     at = rows.schema.get_field_index("ledger_sequence")
     return rows.set_column(at, rows.schema.field(at), pa.array([ledger] * rows.num_rows, pa.uint32()))

@@ -35,11 +35,6 @@ class StoredColumns:
     stored: pa.Schema
 
     @classmethod
-    def plain(cls, schema: pa.Schema, stored: pa.Schema) -> StoredColumns:
-        """Return those of a table that keeps its names."""
-        return cls(schema, stored)
-
-    @classmethod
     def typed(cls, schema: pa.Schema, as_kept: AsKept = lambda kind: kind) -> StoredColumns:
         """Return those of a contract's table; `as_kept` is what a place makes of a type it takes."""
         own = [field.name for field in own_columns(schema)]
@@ -66,7 +61,9 @@ class StoredColumns:
         fields = [self.stored.field(one) for one in at]
         made = zip(rows.columns, (self.known.field(one) for one in at), fields, strict=True)
         columns = [_put(column, known, stored.type) for column, known, stored in made]
-        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, rows.schema.metadata))
+        is_whole = at == [*range(len(self.stored))]
+        schema = self.stored if is_whole else pa.schema(fields, rows.schema.metadata)
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def back(self, rows: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         """Make of columns as the place has them what they were."""
