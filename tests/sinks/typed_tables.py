@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,17 @@ class TypedReadBack:
     A test's place is the fixture `place`, which nobody has written to.
     """
 
+    latest: datetime | None = None  # time that the place has; what is later is null, beside its seconds
+
+    def expected(self, rows: pa.RecordBatch) -> list[dict[str, Any]]:
+        return [
+            {
+                name: None if isinstance(value, datetime) and self.latest and value > self.latest else value
+                for name, value in row.items()
+            }
+            for row in rows.to_pylist()
+        ]
+
     def test_values_of_every_type_and_of_any_name_come_back(self, place: str) -> None:
         kinds, values = all_kinds()
         events = [event_of([*one], 0) for one in values]
@@ -146,7 +158,7 @@ class TypedReadBack:
             write(place, {MOVED: rows}, at)
             assert {*rows.column("spec_status").to_pylist()} == {"decoded"}
             back = sa.scan(place, table=MOVED, ledgers=f"{at}:{at}").to_table().select(rows.schema.names)
-            assert back.to_pylist() == rows.to_pylist()
+            assert back.to_pylist() == self.expected(rows)
             assert _columns(place)[MOVED].equals(sa.schema(MOVED), check_metadata=True)
 
     def test_columns_come_with_new_code_and_rows_stay(
