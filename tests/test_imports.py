@@ -63,6 +63,7 @@ FAMILIES = {
     ("sinks", "sinks.files"),
     ("sinks.kafka", "sinks.files"),
     ("sinks.kafka", "sinks.transactional"),
+    ("sinks.transactional", "sinks.files"),
     ("sinks.lakehouse", "sinks.transactional"),
     ("sinks.clickhouse", "sinks.transactional"),
     ("sinks.duckdb_file", "sinks.transactional"),

@@ -10,11 +10,14 @@ from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
 
 
-def meant_tables(tables: Sequence[str], sink: str, *, apart: str) -> list[tuple[str, Table]]:
+def meant_tables(
+    tables: Sequence[str], sink: str, *, apart: str, takes_typed: bool = False
+) -> list[tuple[str, Table]]:
     """Return each name with the table it means; two versions of one table are refused, `apart` says why."""
     if not tables:
         raise ConfigError(f"{sink} has no table: name at least one")
-    refuse_typed(tables, sink)
+    if not takes_typed:
+        refuse_typed(tables, sink)
     found: dict[str, tuple[str, Table]] = {}
     for asked in tables:
         meant = table(asked)
