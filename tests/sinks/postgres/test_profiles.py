@@ -257,7 +257,8 @@ def test_a_writer_that_waits_for_a_table_holds_none_of_its_partitions(database: 
         changer.rollback()
         writing.result(60)
     assert {waited for waited, _ in waits} == {"contract_data.entries"}
-    assert not [held for _, all_held in waits for held in all_held if held.startswith("contract_data.entries_")]
+    held = [place for _, places in waits for place in places]
+    assert not [place for place in held if place.startswith("contract_data.entries_")]
     assert_whole(database)
 
 
