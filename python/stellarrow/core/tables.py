@@ -92,7 +92,7 @@ def refuse_typed(names: Iterable[str], sink: str) -> None:
     if found := next(filter(is_typed, names), None):
         raise ConfigError(
             f"{sink} does not keep typed tables such as {shortened(found)}, which have structs and lists:"
-            " write them to parquet:FOLDER, duckdb:FILE or postgres://…"
+            " write them to parquet:FOLDER, delta:FOLDER, duckdb:FILE, postgres://…, clickhouse://… or kafka://…"
         )
 
 

@@ -14,7 +14,6 @@ from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.iceberg.location import OPTIONS, Location
 from stellarrow.sinks.lakehouse.coverage import Kept, kept_tables
@@ -55,18 +54,18 @@ class IcebergSink:
             if ledgers.last == around.end and LedgerSet([around]) != ledgers:
                 self._upkeep.do(partial(merging.guarded, around, self._upkeep.stopped))
 
-        schema = signed(kept.making.columns(kept.meant))
+        stored = kept.stored
         book = IcebergBook(
             self._namespace,
             kept.meant,
             kept.making,
-            schema,
+            stored.stored,
             self._format,
             snapshots=self._location.snapshots,
             after_commit=after_commit,
         )
         size = self._location.ledgers
-        return Lane(kept.meant.name, book, schema, self._format, ledgers_per_file=size)
+        return Lane(kept.meant.name, book, stored, self._format, ledgers_per_file=size)
 
     options: ClassVar[Mapping[str, str]] = OPTIONS
 
