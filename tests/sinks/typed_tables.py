@@ -179,11 +179,11 @@ class TypedReadBack:
             True: False,
             False: True,
         }
-        kind: Any = sink_entry(place).load()
-        if isinstance(kind, Compacting):
-            kind.compact(place, 10)
-        if isinstance(kind, Forgetting):
-            kind.forget(place, TRANSFERS, sa.LedgerSet([sa.LedgerRange(101, 101)]))
+        sink: Any = sink_entry(place).load()
+        if isinstance(sink, Compacting):
+            sink.compact(place, 10)
+        if isinstance(sink, Forgetting):
+            sink.forget(place, TRANSFERS, sa.LedgerSet([sa.LedgerRange(101, 101)]))
             assert _covered(place) == "100, 102:105"
             specs = {COIN: transfer_spec("i128")}
             sa.run(lake, tables=[f"typed:{COIN}", "ledgers"], sinks=place, specs=specs, ledgers="101:101")
