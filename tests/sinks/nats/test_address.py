@@ -66,6 +66,12 @@ def test_an_address_that_cannot_be_meant_says_what_to_write(url: str, told: str)
     assert ":x@" not in str(refused.value)
 
 
+def test_contracts_own_tables_are_refused_with_where_to_write_them() -> None:
+    table = "typed:CB23WRDQWGSP6YPMY4UV5C4OW5CBTXKYN3XEATG7KJEZCXMJBYEHOUOV/events/mint"
+    with pytest.raises(sa.ConfigError, match=r"the NATS sink does not keep typed tables .*or to kafka://"):
+        NatsSink("nats://host", [table], network="synthetic")
+
+
 def test_two_versions_of_a_table_need_prefixes_of_their_own() -> None:
     tables = ["contract_data", "contract_data@1.0"]
     with pytest.raises(sa.ConfigError, match="give each a subject_prefix of its own"):

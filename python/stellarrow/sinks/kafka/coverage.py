@@ -1,14 +1,55 @@
-"""The topic of coverage: compacted, with a record for each thousand ledgers of a table."""
+"""The topic of coverage: compacted, with a record for each thousand ledgers of a table.
+
+Of a contract's own table another record tells the columns.
+"""
 
 from __future__ import annotations
 
+import json
+from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.errors import SchemaMismatch
+import pyarrow as pa
+
+from stellarrow.core.tables import as_schema, written
+from stellarrow.core.typed_columns import interfaces_of, united
+from stellarrow.errors import ConfigError, Damaged, SchemaMismatch
 from stellarrow.sinks.kafka.cluster import Cluster
-from stellarrow.sinks.transactional.windows import Offsets, Window, Windows
+from stellarrow.sinks.transactional.windows import Offsets, Window, Windows, newer
 
 REMEDY: Final = "choose another topic_prefix"
+_COLUMNS: Final = "columns"  # behind a table's name, in the key of the record that tells them
+_COLUMNS_FORMAT: Final = 2  # another, so that a release before says that it is too old
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that the rows of a contract's own table have by now."""
+
+    table: str
+    schema: pa.Schema
+
+    def record(self) -> tuple[bytes, bytes]:
+        """Return the key and the value of the record."""
+        told = {
+            "format": _COLUMNS_FORMAT,
+            "table": self.table,
+            "interfaces": interfaces_of(self.schema).split(","),
+            "columns": written(self.schema),
+        }
+        value = json.dumps(told, separators=(",", ":"), ensure_ascii=False)
+        return f"{self.table}/{_COLUMNS}".encode(), value.encode()
+
+    @classmethod
+    def decode(cls, topic: str, value: bytes) -> Columns:
+        """Read a record; what is none of ours is Damaged."""
+        try:
+            told: dict[str, Any] = json.loads(value)
+            if told["format"] != _COLUMNS_FORMAT:
+                raise newer(f"topic {topic}", REMEDY)
+            return cls(told["table"], as_schema(told["table"], told["columns"]))
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise Damaged(f"topic {topic} holds columns that no stellarrow wrote: {REMEDY}") from error
 
 
 class CoverageLog(Windows):
@@ -34,11 +75,25 @@ class CoverageLog(Windows):
         if end < self._next:  # somebody made it anew
             self.forget()
         for message in self._cluster.messages(self._topic, {0: (max(low, self._next), end)}):
-            if value := message.value():
-                key = (message.key() or b"").decode(errors="replace")
+            if not (value := message.value()):
+                continue
+            key = (message.key() or b"").decode(errors="replace")
+            if key.endswith(f"/{_COLUMNS}"):
+                self.learn(Columns.decode(self._topic, value))
+            else:
                 place = f"topic {self._topic}"
                 self.apply(Window.decode(key, value, _offsets, place=place, remedy=REMEDY))
         self._next = end
+
+    def learn(self, columns: Columns) -> None:
+        """Take over a record of columns that was committed."""
+        self.columns[columns.table] = columns.schema
+
+    def grown_columns(self, table: str, schema: pa.Schema) -> Columns | None:
+        """Return the record that a transaction writes where a table has not all of these columns yet."""
+        held = self.columns.get(table)
+        whole = schema if held is None else united([held, schema])
+        return None if held is not None and written(held) == written(whole) else Columns(table, whole)
 
     def forget(self) -> None:
         super().forget()

@@ -8,6 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import pyarrow as pa
+
+from stellarrow.errors import SchemaMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet, Network
 from stellarrow.net.resilience import Policy
@@ -15,12 +18,12 @@ from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.kafka.address import OPTIONS, Address
 from stellarrow.sinks.kafka.cluster import Cluster
-from stellarrow.sinks.kafka.coverage import CoverageLog, record_of
+from stellarrow.sinks.kafka.coverage import Columns, CoverageLog, record_of
 from stellarrow.sinks.kafka.reading import HeldTopic, held_topics
 from stellarrow.sinks.kafka.topics import made_topics
 from stellarrow.sinks.kafka.transaction import Tag, Writer
 from stellarrow.sinks.transactional.ledger_messages import Encoder
-from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, MessageSink, Place
+from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, Kept, MessageSink, Place
 from stellarrow.sinks.transactional.windows import Offsets, Window, window_of
 from stellarrow.telemetry.metrics import Metrics
 
@@ -58,9 +61,10 @@ class KafkaSink(MessageSink):
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._cluster = Cluster(Address.parse(url)) if isinstance(url, str) else url
+        self._records = CoverageLog(self._cluster)
         super().__init__(
             _place(self._cluster.address),
-            CoverageLog(self._cluster),
+            self._records,
             tables,
             network=network,
             where=where,
@@ -93,6 +97,13 @@ class KafkaSink(MessageSink):
         """Return the tables that topics hold, whoever wrote them."""
         return held_topics(Cluster(Address.parse(url)))
 
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in topics have."""
+        log = CoverageLog(Cluster(Address.parse(url)))
+        log.refresh()
+        return log.columns
+
     def health(self) -> Health:
         """Say whether brokers answer, without changing anything there."""
         return self._cluster.health()
@@ -116,14 +127,39 @@ class KafkaSink(MessageSink):
         missing = {kept.asked: self._missing(kept) for kept in self._tables}
         if not any(missing.values()):
             return
+        columns = [*self._grown_columns([kept for kept in self._tables if missing[kept.asked]])]
         writer.begin()
         sent = {asked: self._send(writer, asked, ledgers) for asked, ledgers in missing.items() if ledgers}
         grown = list(self._grown(sent, writer.sent()))
-        for window in grown:
-            writer.send(self._cluster.address.coverage, *record_of(window), [], None)
+        for key, value in (*map(record_of, grown), *(one.record() for one in columns)):
+            writer.send(self._cluster.address.coverage, key, value, [], None)
         writer.commit()
         for window in grown:
-            self._log.apply(window)
+            self._records.apply(window)
+        for one in columns:
+            self._records.learn(one)
+
+    def _grown_columns(self, due: Sequence[Kept]) -> Iterator[Columns]:
+        """Yield the records of columns that contracts' own tables get with what is to be sent."""
+        for kept in due:
+            schema = kept.columns
+            if schema is not None and (grown := self._records.grown_columns(kept.table.name, schema)):
+                yield grown
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self._check_topics()
+
+    def _check_topics(self) -> None:
+        """Refuse two of contracts' own tables whose short names, and so their topics, are one."""
+        found: dict[str, str] = {}
+        for name in (*self._records.tables, *(kept.table.name for kept in self._tables)):
+            topic = self._cluster.address.topic(name)
+            if (owner := found.setdefault(topic, name)) != name:
+                raise SchemaMismatch(
+                    f"topic {topic} is of {owner} already, and {name} would be it, too: leave one out, or"
+                    " give it a topic_prefix of its own"
+                )
 
     def _grown(self, sent: Mapping[str, _Sent], spans: Mapping[Tag, Offsets]) -> Iterator[Window]:
         """Yield the records of coverage that belong to what was sent."""

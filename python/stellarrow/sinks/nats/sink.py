@@ -6,9 +6,11 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar
 
-from stellarrow.errors import SchemaMismatch
+from stellarrow.core.tables import is_typed
+from stellarrow.errors import ConfigError, SchemaMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
+from stellarrow.net.redaction import shortened
 from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
@@ -52,6 +54,7 @@ class NatsSink(MessageSink):
         stop: threading.Event | None = None,
         buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
+        _refuse_typed(tables)
         self._stream = Stream(Address.parse(url)) if isinstance(url, str) else url
         self._address = self._stream.address
         self._records = CoverageLog(self._stream)
@@ -224,3 +227,12 @@ def _place(address: Address) -> Place:
         address.encoding,
         address.key,
     )
+
+
+def _refuse_typed(tables: Sequence[str]) -> None:
+    """Refuse contracts' own tables, whose columns grow: no record tells columns here."""
+    if found := next(filter(is_typed, tables), None):
+        raise ConfigError(
+            f"the NATS sink does not keep typed tables such as {shortened(found)}: write them to"
+            " parquet:FOLDER, to postgres://… or to kafka://…"
+        )

@@ -195,7 +195,8 @@ class Stream:
             if last.status != _ALL_SENT or (is_more and not found):
                 said = f"{last.status} {last.headers.get('Description', '')}".strip()
                 raise SinkUnavailable(
-                    f"cannot read {self} of {self.address} ({said}): see that it has allow_direct, then run the same again"
+                    f"cannot read {self} of {self.address} ({said}): see that it has allow_direct, then"
+                    " run the same again"
                 )
             for reply in found:
                 sequence = int(reply.headers["Nats-Sequence"])

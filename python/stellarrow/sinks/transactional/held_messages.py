@@ -76,6 +76,8 @@ class HeldMessages(ABC):
     @property
     def schema(self) -> pa.Schema:
         """The columns of its rows."""
+        if (own := self.log.columns.get(self.name)) is not None:
+            return own
         where = Filter(**json.loads(self.making.filter or "{}"))
         return schema(f"{self.name}@{self.version}", decoded=bool(self.making.decoded), where=where)
 

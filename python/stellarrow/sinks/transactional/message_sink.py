@@ -10,7 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stellarrow.core.tables import Table
+import pyarrow as pa
+
+from stellarrow.core.tables import Table, columns_of, is_typed
 from stellarrow.errors import LedgersRefused, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
@@ -38,6 +40,7 @@ class Kept:
     asked: str
     table: Table
     making: Making
+    columns: pa.Schema | None  # of a contract's own table
 
     def headers(self) -> Headers:
         """Return what every message of the table says of itself."""
@@ -89,6 +92,7 @@ class MessageSink(ABC):
                     place.encoding,
                     place.key,
                 ),
+                columns_of(meant, where or Filter(), decoded=decoded) if is_typed(asked) else None,
             )
             for asked, meant in meant_tables(tables, place.sink, apart=place.apart)
         ]

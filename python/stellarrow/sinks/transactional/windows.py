@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pyarrow as pa
+
 from stellarrow.errors import Damaged, SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.transactional.makings import check_made_alike
@@ -79,9 +81,7 @@ class Window:
         try:
             told: dict[str, Any] = json.loads(value)
             if told["format"] != _FORMAT:
-                raise SchemaMismatch(
-                    f"{place} was written by a newer stellarrow: update this one, or {remedy}"
-                )
+                raise newer(place, remedy)
             return cls(
                 told["table"],
                 int(re.split(r"[./]", key)[-1]),
@@ -96,12 +96,18 @@ class Window:
             ) from error
 
 
+def newer(place: str, remedy: str) -> SchemaMismatch:
+    """Return the refusal of a record in a format that is not known yet."""
+    return SchemaMismatch(f"{place} was written by a newer stellarrow: update this one, or {remedy}")
+
+
 class Windows(ABC):
     """What the records said when they were read last; to be read on from there."""
 
     def __init__(self) -> None:
         self._windows: dict[str, dict[int, Window]] = {}
         self._covered: dict[str, LedgerSet] = {}
+        self.columns: dict[str, pa.Schema] = {}  # of contracts' own tables, where a place keeps them
 
     @property
     def tables(self) -> list[str]:
@@ -114,7 +120,7 @@ class Windows(ABC):
 
     def forget(self) -> None:
         """Know nothing any more; the next refresh reads all."""
-        self._windows, self._covered = {}, {}
+        self._windows, self._covered, self.columns = {}, {}, {}
 
     def apply(self, window: Window) -> None:
         """Take over a record that was committed."""
