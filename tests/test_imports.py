@@ -63,14 +63,17 @@ FAMILIES = {
     ("sinks", "sinks.files"),
     ("sinks.kafka", "sinks.files"),
     ("sinks.kafka", "sinks.transactional"),
+    ("sinks.transactional", "sinks.files"),
     ("sinks.lakehouse", "sinks.transactional"),
     ("sinks.clickhouse", "sinks.transactional"),
     ("sinks.duckdb_file", "sinks.transactional"),
     ("sinks.lakehouse", "sinks.files"),
     ("sinks.delta", "sinks.files"),
     ("sinks.delta", "sinks.lakehouse"),
+    ("sinks.delta", "sinks.transactional"),
     ("sinks.iceberg", "sinks.files"),
     ("sinks.iceberg", "sinks.lakehouse"),
+    ("sinks.iceberg", "sinks.transactional"),
     ("servers.raw", "servers"),
 }
 BANNED_AT_IMPORT = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from stellarrow import _core
@@ -185,9 +186,11 @@ class Decoder:
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
+            verify_hashes=verify_hashes,
             typed=typed,
             dictionaries=dictionaries,
         )
+        self._made_of = tables, options, keeps_counted
         self._choice = Choice(tables, options)
         self.takes_several = not any(map(is_typed, tables))  # chunks in one call
 
@@ -205,6 +208,15 @@ class Decoder:
             typed=options.typed,
             dictionaries=options.dictionaries,
         )
+
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Sequence[str], DecodeOptions, bool]]:
+        """Send what it was made of to another process, which makes one anew."""
+        if self._made_of[1].typed:
+            raise TypeError(
+                "a Decoder of typed tables cannot be sent to another process, as it knows what ledgers told:"
+                " make one there, or decode in this process"
+            )
+        return _made_anew, self._made_of
 
     def __call__(self, chunk: LedgerChunk, *more: LedgerChunk) -> LedgerBatch:
         """Decode a chunk into one record batch a table, each row of which is of the chunk's ledgers.
@@ -230,6 +242,11 @@ class Decoder:
             )
         counted = _counted(made) if self._keeps_counted else {}
         return LedgerBatch(chunk.first, last, batches, run, counted=counted)
+
+
+def _made_anew(tables: Sequence[str], options: DecodeOptions, keeps_counted: bool) -> Decoder:
+    chosen = {one.name: getattr(options, one.name) for one in fields(options) if one.name != "diagnostics"}
+    return Decoder(tables, **chosen, keeps_counted=keeps_counted)
 
 
 def _counted(made: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from stellarrow import registry
 from stellarrow.core.tables import is_typed
+from stellarrow.core.typed import loose_name
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -129,19 +131,30 @@ def find_sunk(place: str, table: str) -> SunkTable | None:
         return None
     shown = redacted_url(place)
     name, _, version = table.partition("@")
-    for one in held:
-        if one.name == name and isinstance(one, Typed):
-            if version and one.version != version:
-                raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
-            return SunkTable(shown, one, one.schema, _beside(one, held), lambda: _covered(kind, place, name))
+    one = _named(held, name)
+    if one is not None and isinstance(one, Typed):
+        if version and one.version != version:
+            raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
+        again = partial(_covered, kind, place, one.name)
+        return SunkTable(shown, one, one.schema, _beside(one, held), again)
     others = ", ".join(one.name for one in held)
     raise SourceError(
         f"{shown} has no {name}: {f'it has {others}' if others else 'extract something into it first'}"
     )
 
 
+def _named(held: Sequence[HeldTable], name: str) -> HeldTable | None:
+    """Return the table of a name; case and underscores do not matter to typed ones."""
+    if found := next((one for one in held if one.name == name), None):
+        return found
+    alike = [one for one in held if is_typed(name) and loose_name(one.name) == loose_name(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _beside(table: HeldTable, held: Sequence[HeldTable]) -> tuple[HeldTable, ...]:
     """Return the tables that are to have the same ledgers; typed ones are of a contract's alone."""
+    if is_typed(table.name):
+        return ()
     others = (one for one in held if one.name != table.name and one.network == table.network)
     return tuple(one for one in others if not is_typed(one.name))
 

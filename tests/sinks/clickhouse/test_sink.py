@@ -6,6 +6,7 @@ import pytest
 
 from sinks.clickhouse.made import ClickHouseContract
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedTablesContract
 
 
 class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
@@ -41,3 +42,12 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
     ) -> None:
         self.stride = 1
         super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestClickHouseSink):
+    """A contract's own tables in ClickHouse."""
+
+    @property
+    def address(self) -> str:
+        return self.url

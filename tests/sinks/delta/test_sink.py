@@ -11,6 +11,7 @@ from fakes.versitygw import Bucket
 from sinks.delta.made import DeltaContract, plain_rows
 from sinks.delta.opening import options
 from sinks.lasting import FlatContract, together
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.framing import frame
 from stellarrow.sinks.delta import DeltaSink
 from stellarrow.sinks.delta.log import DeltaLog
@@ -52,6 +53,15 @@ class TestDeltaSink(DeltaContract, FlatContract):
     ) -> None:
         self.stride = 1
         self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestDeltaSink):
+    """A contract's own tables as Delta tables in a folder."""
+
+    @property
+    def address(self) -> str:
+        return f"delta:{self.folder}"
 
 
 @pytest.mark.slow

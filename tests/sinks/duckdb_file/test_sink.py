@@ -16,6 +16,7 @@ from sinks.kept import in_order
 from sinks.lasting import FlatContract, Work, count_methods, without
 from sinks.read_back import ReadBack, write_parts
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedReadBack, TypedTablesContract
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.duckdb_file import DuckDbSink, sink
 from stellarrow.sinks.duckdb_file.file import DuckDbFile
@@ -61,9 +62,8 @@ class TestDuckDbSink(SharedSinkContract, FlatContract):
     def held(self) -> list[str]:
         if not self.path.exists():
             return []
-        return [
-            row["name"] for row in self.asked("SELECT table_name AS name FROM duckdb_tables() ORDER BY 1")
-        ]
+        name = "if(schema_name = 'main', table_name, schema_name || '.' || table_name)"
+        return [row["name"] for row in self.asked(f"SELECT {name} AS name FROM duckdb_tables() ORDER BY 1")]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return in_order(table, self.rows_decoded(table))
@@ -162,6 +162,21 @@ class TestReadBack(ReadBack):
     @pytest.fixture
     def place(self, tmp_path: Path) -> str:
         return f"duckdb:{tmp_path}/stellar.db"
+
+
+class TestTypedReadBack(TypedReadBack):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return f"duckdb:{tmp_path}/stellar.db"
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestDuckDbSink):
+    """A contract's own tables in a DuckDB file."""
+
+    @property
+    def address(self) -> str:
+        return f"duckdb:{self.path}"
 
 
 @pytest.fixture

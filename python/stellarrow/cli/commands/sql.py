@@ -115,7 +115,7 @@ def _database(
     if isinstance(data, str) and not in_postgres:
         found = {one.table: scanned(data, one.table) for one in _tables(data)}
         gone = {table: said for table, (_, said) in found.items()}
-        return Database({table: rows for table, (rows, _) in found.items()}, asked, gone=gone)
+        return Database({table: rows for table, (rows, _) in found.items()}, asked, short, gone)
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
