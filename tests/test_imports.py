@@ -70,8 +70,10 @@ FAMILIES = {
     ("sinks.lakehouse", "sinks.files"),
     ("sinks.delta", "sinks.files"),
     ("sinks.delta", "sinks.lakehouse"),
+    ("sinks.delta", "sinks.transactional"),
     ("sinks.iceberg", "sinks.files"),
     ("sinks.iceberg", "sinks.lakehouse"),
+    ("sinks.iceberg", "sinks.transactional"),
     ("servers.raw", "servers"),
 }
 BANNED_AT_IMPORT = {

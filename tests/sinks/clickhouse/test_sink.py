@@ -6,6 +6,7 @@ import pytest
 
 from sinks.clickhouse.made import ClickHouseContract
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedTablesContract
 
 
 class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
@@ -33,3 +34,12 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
         self, forks: subprocess.Popen[str], *, commit_each: bool
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestClickHouseSink):
+    """A contract's own tables in ClickHouse."""
+
+    @property
+    def address(self) -> str:
+        return self.url

@@ -10,6 +10,7 @@ from fakes.versitygw import Bucket
 from sinks.delta.made import DeltaContract, plain_rows
 from sinks.delta.opening import options
 from sinks.lasting import FlatContract, together
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.framing import frame
 from stellarrow.sinks.delta import DeltaSink
 from stellarrow.sinks.delta.log import DeltaLog
@@ -43,6 +44,15 @@ class TestDeltaSink(DeltaContract, FlatContract):
         self.keep((110, 114))
         assert len(lost) == len(self.tables)
         self.assert_holds("100:114")
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestDeltaSink):
+    """A contract's own tables as Delta tables in a folder."""
+
+    @property
+    def address(self) -> str:
+        return f"delta:{self.folder}"
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ import stellarrow as sa
 from sinks.kafka.made import KafkaContract
 from sinks.kept import in_order
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.files.formats.jsonl import lines_of
 
@@ -68,6 +69,15 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
         assert {one["key"].decode().partition("/")[0] for one in records} == set(self.tables)
         sink.close()
         self.assert_holds(f"100:{ledger}")
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestKafkaSink):
+    """A contract's own tables in topics."""
+
+    @property
+    def address(self) -> str:
+        return self.url
 
 
 class TestKafkaByContract(KafkaContract):

@@ -58,7 +58,7 @@ class HeldRows:
         """Yield columns of a range's rows, in ledger order."""
         known = self.schema
         chosen_columns(known, columns, self.name)
-        stored = StoredColumns.plain(known, known) if self.typed is None else StoredColumns.typed(known)
+        stored = StoredColumns(known, known) if self.typed is None else StoredColumns.typed(known)
         shown = ", ".join(f'"{name}"' for name in stored.names(columns))
         key = order_of(known) if is_typed(self.name) else keys(self.name)
         order = ", ".join(f'"{name}"' for name in key if name in known.names)

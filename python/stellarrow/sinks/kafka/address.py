@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 from urllib.parse import parse_qsl, unquote
 
+from stellarrow.core.tables import is_typed
+from stellarrow.core.typed_names import short_name
 from stellarrow.errors import ConfigError, joined, nearest
 from stellarrow.net.redaction import redacted_url
 from stellarrow.storage.given_files import readable_file, text_of
@@ -74,8 +76,8 @@ class Address:
         return f"stellarrow-{self.prefix}"
 
     def topic(self, table: str) -> str:
-        """Return the topic of a table."""
-        return f"{self.prefix}{table}"
+        """Return the topic of a table; names of contracts' own ones have what no topic's may."""
+        return f"{self.prefix}typed.{short_name(table)}" if is_typed(table) else f"{self.prefix}{table}"
 
     @classmethod
     def parse(cls, url: str) -> Address:

@@ -1,7 +1,8 @@
 """Which ledgers a table has: a record for each thousand ledgers in a compacted topic, beside the rows.
 
 A record is written in the transaction of the rows it tells of, and replaces the one before it of its key. It
-also tells at which offsets these rows lie, so that a range can be read without reading all.
+also tells at which offsets these rows lie, so that a range can be read without reading all. Of a contract's
+own table another record tells the columns.
 """
 
 from __future__ import annotations
@@ -11,13 +12,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stellarrow.errors import Damaged, SchemaMismatch
+import pyarrow as pa
+
+from stellarrow.core.tables import as_schema, written
+from stellarrow.core.typed_columns import interfaces_of, united
+from stellarrow.errors import ConfigError, Damaged, SchemaMismatch
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.kafka.cluster import Cluster
 from stellarrow.sinks.transactional.makings import check_made_alike
 
 WINDOW: Final = 1_000  # ledgers that one record tells of
 _FORMAT: Final = 1
+_COLUMNS: Final = "columns"  # behind a table's name, in the key of the record that tells them
+_COLUMNS_FORMAT: Final = 2  # another, so that a release before says that it is too old
 
 Offsets = Mapping[int, tuple[int, int]]  # of a partition, the first and the one after the last
 
@@ -82,10 +89,7 @@ class Window:
         try:
             told: dict[str, Any] = json.loads(value)
             if told["format"] != _FORMAT:
-                raise SchemaMismatch(
-                    f"topic {topic} was written by a newer stellarrow: update this one, or choose another"
-                    " topic_prefix"
-                )
+                raise _newer(topic)
             return cls(
                 told["table"],
                 int(key.decode().rpartition("/")[2]),
@@ -101,6 +105,48 @@ class Window:
             ) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """The columns that the rows of a contract's own table have by now."""
+
+    table: str
+    schema: pa.Schema
+
+    @property
+    def key(self) -> bytes:
+        """The record's key."""
+        return f"{self.table}/{_COLUMNS}".encode()
+
+    def encode(self) -> bytes:
+        """Return the record."""
+        told = {
+            "format": _COLUMNS_FORMAT,
+            "table": self.table,
+            "interfaces": interfaces_of(self.schema).split(","),
+            "columns": written(self.schema),
+        }
+        return json.dumps(told, separators=(",", ":"), ensure_ascii=False).encode()
+
+    @classmethod
+    def decode(cls, topic: str, value: bytes) -> Columns:
+        """Read a record; what is none of ours is Damaged."""
+        try:
+            told: dict[str, Any] = json.loads(value)
+            if told["format"] != _COLUMNS_FORMAT:
+                raise _newer(topic)
+            return cls(told["table"], as_schema(told["table"], told["columns"]))
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
+            raise Damaged(
+                f"topic {topic} holds columns that no stellarrow wrote: choose another topic_prefix"
+            ) from error
+
+
+def _newer(topic: str) -> SchemaMismatch:
+    return SchemaMismatch(
+        f"topic {topic} was written by a newer stellarrow: update this one, or choose another topic_prefix"
+    )
+
+
 class CoverageLog:
     """What the topic of coverage said when it was read last; to be read on from there."""
 
@@ -110,6 +156,7 @@ class CoverageLog:
         self._next = 0  # offset
         self._windows: dict[str, dict[int, Window]] = {}
         self._covered: dict[str, LedgerSet] = {}
+        self.columns: dict[str, pa.Schema] = {}  # of contracts' own tables
 
     @property
     def tables(self) -> list[str]:
@@ -131,8 +178,13 @@ class CoverageLog:
         if end < self._next:  # somebody made it anew
             self._forget()
         for message in self._cluster.messages(self._topic, {0: (max(low, self._next), end)}):
-            if value := message.value():
-                self.apply(Window.decode(self._topic, message.key() or b"", value))
+            if not (value := message.value()):
+                continue
+            key = message.key() or b""
+            if key.endswith(f"/{_COLUMNS}".encode()):
+                self.learn(Columns.decode(self._topic, value))
+            else:
+                self.apply(Window.decode(self._topic, key, value))
         self._next = end
         return True
 
@@ -140,6 +192,16 @@ class CoverageLog:
         """Take over a record that was committed."""
         self._windows.setdefault(window.table, {})[window.first] = window
         self._covered[window.table] = self.covered(window.table) | window.ledgers
+
+    def learn(self, columns: Columns) -> None:
+        """Take over a record of columns that was committed."""
+        self.columns[columns.table] = columns.schema
+
+    def grown_columns(self, table: str, schema: pa.Schema) -> Columns | None:
+        """Return the record that a transaction writes where a table has not all of these columns yet."""
+        held = self.columns.get(table)
+        whole = schema if held is None else united([held, schema])
+        return None if held is not None and written(held) == written(whole) else Columns(table, whole)
 
     def covered(self, table: str) -> LedgerSet:
         """Return the ledgers that are there of a table."""
@@ -177,7 +239,7 @@ class CoverageLog:
 
     def _forget(self) -> None:
         self._next = 0
-        self._windows, self._covered = {}, {}
+        self._windows, self._covered, self.columns = {}, {}, {}
 
 
 def window_of(ledger: int) -> int:

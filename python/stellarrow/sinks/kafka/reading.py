@@ -33,6 +33,7 @@ class HeldTopic:
     making: Making
     ledgers: LedgerSet
     log: CoverageLog = field(repr=False, compare=False)
+    typed: pa.Schema | None = field(default=None, repr=False, compare=False)  # a contract's own columns
 
     @property
     def version(self) -> str:
@@ -49,6 +50,8 @@ class HeldTopic:
     @property
     def schema(self) -> pa.Schema:
         """The columns of its rows."""
+        if self.typed is not None:
+            return self.typed
         where = Filter(**json.loads(self.making.filter or "{}"))
         return schema(f"{self.name}@{self.version}", decoded=bool(self.making.decoded), where=where)
 
@@ -120,7 +123,7 @@ def held_topics(cluster: Cluster) -> list[HeldTopic]:
     log = CoverageLog(cluster)
     log.refresh()
     return [
-        HeldTopic(cluster, name, making, log.covered(name), log)
+        HeldTopic(cluster, name, making, log.covered(name), log, log.columns.get(name))
         for name in log.tables
         if (making := log.making(name))
     ]

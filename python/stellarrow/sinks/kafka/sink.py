@@ -10,8 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-from stellarrow.core.tables import Table
-from stellarrow.errors import LedgersRefused, SinkError, SinkUnavailable
+import pyarrow as pa
+
+from stellarrow.core.tables import Table, columns_of, is_typed
+from stellarrow.errors import LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
@@ -19,7 +21,7 @@ from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.kafka.address import OPTIONS, Address
 from stellarrow.sinks.kafka.cluster import Cluster
-from stellarrow.sinks.kafka.coverage import CoverageLog, Making, Offsets, Window, window_of
+from stellarrow.sinks.kafka.coverage import Columns, CoverageLog, Making, Offsets, Window, window_of
 from stellarrow.sinks.kafka.failures import Fenced
 from stellarrow.sinks.kafka.messages import Encoder, Headers
 from stellarrow.sinks.kafka.reading import HeldTopic, held_topics
@@ -42,6 +44,7 @@ class _Kept:
     asked: str
     table: Table
     making: Making
+    columns: pa.Schema | None  # of a contract's own table
 
 
 @dataclass(slots=True)
@@ -107,6 +110,13 @@ class KafkaSink:
     def held(cls, url: str) -> list[HeldTopic]:
         """Return the tables that topics hold, whoever wrote them."""
         return held_topics(Cluster(Address.parse(url)))
+
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in topics have."""
+        log = CoverageLog(Cluster(Address.parse(url)))
+        log.refresh()
+        return log.columns
 
     @property
     def guards(self) -> tuple[Guard, ...]:
@@ -183,14 +193,25 @@ class KafkaSink:
         missing = {kept.asked: self._missing(kept) for kept in self._tables}
         if not any(missing.values()):
             return
+        columns = [*self._grown_columns([kept for kept in self._tables if missing[kept.asked]])]
         writer.begin()
         sent = {asked: self._send(writer, asked, ledgers) for asked, ledgers in missing.items() if ledgers}
         grown = list(self._grown(sent, writer.sent()))
-        for window in grown:
-            writer.send(self._cluster.address.coverage, window.key, window.encode(), [], None)
+        records = [(one.key, one.encode()) for one in grown] + [(one.key, one.encode()) for one in columns]
+        for key, value in records:
+            writer.send(self._cluster.address.coverage, key, value, [], None)
         writer.commit()
         for window in grown:
             self._log.apply(window)
+        for one in columns:
+            self._log.learn(one)
+
+    def _grown_columns(self, due: Sequence[_Kept]) -> Iterator[Columns]:
+        """Yield the records of columns that contracts' own tables get with what is to be sent."""
+        for kept in due:
+            schema = kept.columns
+            if schema is not None and (grown := self._log.grown_columns(kept.table.name, schema)):
+                yield grown
 
     def _grown(self, sent: Mapping[str, _Sent], spans: Mapping[Tag, Offsets]) -> Iterator[Window]:
         """Yield the records of coverage that belong to what was sent."""
@@ -237,6 +258,18 @@ class KafkaSink:
         for kept in self._tables:
             if there := self._log.making(kept.table.name):
                 kept.making.check(self._cluster.address.topic(kept.table.name), there)
+        self._check_topics()
+
+    def _check_topics(self) -> None:
+        """Refuse two of contracts' own tables whose short names, and so their topics, are one."""
+        found: dict[str, str] = {}
+        for name in (*self._log.tables, *(kept.table.name for kept in self._tables)):
+            topic = self._cluster.address.topic(name)
+            if (owner := found.setdefault(topic, name)) != name:
+                raise SchemaMismatch(
+                    f"topic {topic} is of {owner} already, and {name} would be it, too: leave one out, or"
+                    " give it a topic_prefix of its own"
+                )
 
     def _covered(self) -> LedgerSet:
         first, *others = (self._log.covered(kept.table.name) for kept in self._tables)
@@ -277,6 +310,7 @@ def _kept(
                 address.encoding,
                 address.key,
             ),
+            columns_of(meant, where or Filter(), decoded=decoded) if is_typed(asked) else None,
         )
         for asked, meant in meant_tables(tables, "the Kafka sink", apart=apart)
     ]

@@ -35,21 +35,29 @@ class StoredColumns:
     stored: pa.Schema
 
     @classmethod
-    def plain(cls, schema: pa.Schema, stored: pa.Schema) -> StoredColumns:
-        """Return those of a table that keeps its names."""
-        return cls(schema, stored)
+    def typed(
+        cls,
+        schema: pa.Schema,
+        as_kept: AsKept = lambda kind: kind,
+        *,
+        hides: str = "",
+        has_nested: bool = True,
+    ) -> StoredColumns:
+        """Return those of a contract's table; `as_kept` is what a place makes of a type it takes.
 
-    @classmethod
-    def typed(cls, schema: pa.Schema, as_kept: AsKept = lambda kind: kind) -> StoredColumns:
-        """Return those of a contract's table; `as_kept` is what a place makes of a type it takes."""
+        Names that begin like what a place `hides` are none there. Where it has no nested columns that may be
+        null, a contract's own are kept as JSON.
+        """
         own = [field.name for field in own_columns(schema)]
         taken = {name.lower() for name in schema.names if name not in {*own}}
-        renamed = {name: _renamed(name, taken) for name in own}
-        fields = [
-            field.with_name(renamed.get(field.name, field.name)).with_type(_kept(field.type, as_kept))
-            for field in schema
-        ]
-        return cls(schema, pa.schema(fields, schema.metadata))
+        renamed = {name: _renamed(name, taken, hides) for name in own}
+
+        def kept(field: pa.Field) -> pa.Field:
+            is_json = not has_nested and field.name in renamed and pa.types.is_nested(field.type)
+            kind = pa.string() if is_json else _kept(field.type, as_kept)
+            return field.with_name(renamed.get(field.name, field.name)).with_type(kind)
+
+        return cls(schema, pa.schema([*map(kept, schema)], schema.metadata))
 
     def names(self, columns: Sequence[str]) -> list[str]:
         """Return what columns are called in the place."""
@@ -66,7 +74,9 @@ class StoredColumns:
         fields = [self.stored.field(one) for one in at]
         made = zip(rows.columns, (self.known.field(one) for one in at), fields, strict=True)
         columns = [_put(column, known, stored.type) for column, known, stored in made]
-        return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields, rows.schema.metadata))
+        is_whole = at == [*range(len(self.stored))]
+        schema = self.stored if is_whole else pa.schema(fields, rows.schema.metadata)
+        return pa.RecordBatch.from_arrays(columns, schema=schema)
 
     def back(self, rows: pa.RecordBatch, columns: Sequence[str]) -> pa.RecordBatch:
         """Make of columns as the place has them what they were."""
@@ -81,9 +91,12 @@ def order_of(schema: pa.Schema) -> list[str]:
     return [name for name in _ORDER if name in schema.names]
 
 
-def _renamed(name: str, taken: set[str]) -> str:
+def _renamed(name: str, taken: set[str], hides: str) -> str:
     """Return what a column is called; who comes first keeps a name that differs in its case alone."""
     plain = "_".join(_PLAIN.findall(name))
+    is_hidden = bool(hides) and name.startswith(hides)
+    if is_hidden:
+        plain = f"own{plain}"
     if plain != name or name.lower() in taken:
         plain = f"{plain}_{digest_of(name)}"
     taken.add(plain.lower())
@@ -119,5 +132,5 @@ def _put(column: pa.Array, known: pa.Field, stored: pa.DataType) -> pa.Array:
 
 def _back(column: pa.Array, known: pa.Field, stored: pa.DataType) -> pa.Array:
     if pa.types.is_nested(known.type) and not pa.types.is_nested(stored):
-        return parsed(column, known.type)
+        return parsed(column if column.type == stored else column.cast(stored), known.type)
     return column if column.type == known.type else column.cast(known.type)

@@ -28,6 +28,7 @@ _ENDPOINT: Final = "?endpoint="
 _CLOUDS: Final = ("s3", "gs", "az")
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
+_MOST_FETCHERS: Final = 1_024  # each is a thread
 _GRACE_POLLS: Final = 10  # how often to look for a file that newer ones are there without
 _IN_TURN: Final = 16  # files that several writers may bring in another order than that of ledgers
 _SLEEPY: Final = 60  # polls without anything new after which polling slows down
@@ -54,6 +55,8 @@ class LakeOptions:
         for name, value in (("fetchers", self.fetchers), ("budget_mb", self.budget_mb), ("poll", self.poll)):
             if value is not None and value <= 0:
                 raise ConfigError(f"{name} is {value}: it must be more than 0")
+        if (self.fetchers or 0) > _MOST_FETCHERS:
+            raise ConfigError(f"fetchers is {self.fetchers}: it must be {_MOST_FETCHERS} at most")
 
 
 class LakeSource:
