@@ -31,7 +31,7 @@ HEAD_BYTES: Final = 16 << 10  # of a request before its body
 _TOO_LONG: Final = 431  # what h11 hints at
 _LINGER_SECONDS: Final = 0.5  # for the answer to be read
 _QUIET_SECONDS: Final = 60.0  # between two lines that say the same
-_turns: Final = count()  # of those who ask: the loop's clock stands still while it takes what has come at once
+_turns: Final = count()  # of those who ask: for the clock, all that came at once came at one time
 _UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)
 _log: Final = logging.getLogger(__name__)
 

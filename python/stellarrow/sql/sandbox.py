@@ -156,7 +156,7 @@ class _Worker:
 
 
 class SandboxAnswer:
-    """The rows of one query, as they are computed; ConfigError where it is refused or goes beyond its bounds."""
+    """The rows of one query, as they are computed; ConfigError where it is refused or needs too much."""
 
     def __init__(
         self,
