@@ -85,14 +85,6 @@ class Sink(Protocol):
 
 
 @runtime_checkable
-class Joining(Protocol):
-    """A decoder that takes chunks that follow each other in one call, as each call has a price."""
-
-    def joins(self, taken: Sequence[LedgerChunk], chunk: LedgerChunk) -> bool:
-        """Tell whether it takes a chunk along with those taken before it."""
-
-
-@runtime_checkable
 class Coding(Protocol):
     """A sink that may take texts that repeat as dictionaries."""
 

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 from stellarrow.core.framing import plain_bytes
 from stellarrow.ledgers import LedgerChunk
 
 TOGETHER_BYTES: Final = 6 << 20  # of ledgers; beyond that, memory gets slower by more than is saved
 _MOST: Final = 64  # chunks
+
+
+@runtime_checkable
+class Joining(Protocol):
+    """A decoder that takes chunks that follow each other in one call, as each call has a price."""
+
+    def joins(self, taken: Sequence[LedgerChunk], chunk: LedgerChunk) -> bool:
+        """Tell whether it takes a chunk along with those taken before it."""
 
 
 def go_on(taken: Sequence[LedgerChunk], chunk: LedgerChunk, *, most: int = TOGETHER_BYTES) -> bool:

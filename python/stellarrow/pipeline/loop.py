@@ -30,9 +30,10 @@ from stellarrow.pipeline.commits import Commits, covered_ledgers
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import Outcome, apart, outcomes, together
+from stellarrow.pipeline.joining import Joining
 from stellarrow.pipeline.parallel import Ordered, ordered
 from stellarrow.pipeline.traced import fetched
-from stellarrow.protocols import Coding, Joining, Refetching, Sink, Source
+from stellarrow.protocols import Coding, Refetching, Sink, Source
 from stellarrow.telemetry import tracing
 
 _COLUMNS: Final = 2  # what ledgers and their columns take together, in ledgers
