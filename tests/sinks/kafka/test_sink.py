@@ -55,14 +55,6 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
-
     def test_coverage_survives_that_the_broker_throws_away_what_was_replaced(self) -> None:
         sink = self.open()
         sink.write(self.batch(100, 100))
