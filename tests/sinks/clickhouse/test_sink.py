@@ -40,6 +40,8 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
 class TestTypedTables(TypedTablesContract, TestClickHouseSink):
     """A contract's own tables in ClickHouse."""
 
+    stride = 5
+
     @property
     def address(self) -> str:
         return self.url

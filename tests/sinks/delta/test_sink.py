@@ -50,6 +50,8 @@ class TestDeltaSink(DeltaContract, FlatContract):
 class TestTypedTables(TypedTablesContract, TestDeltaSink):
     """A contract's own tables as Delta tables in a folder."""
 
+    stride = 13
+
     @property
     def address(self) -> str:
         return f"delta:{self.folder}"

@@ -225,8 +225,10 @@ def test_partitions_that_cannot_be_meant_are_a_sentence(words: str, told: str) -
 
 
 @pytest.mark.slow
-class TestTypedTables(TypedTablesContract, TestIcebergSink):
+class TestTypedTables(TypedTablesContract, IcebergContract):
     """A contract's own tables in Iceberg."""
+
+    stride = 5
 
     @property
     def address(self) -> str:

@@ -66,7 +66,7 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
             ledger += 1
             sink.write(self.batch(ledger, ledger))
             sink.commit()
-        assert {one["key"].decode().partition("/")[0] for one in records} == set(self.tables)
+        assert {one["key"].decode().rpartition("/")[0] for one in records} == set(self.tables)
         sink.close()
         self.assert_holds(f"100:{ledger}")
 
