@@ -90,10 +90,3 @@ class PlainReader:
             await jetstream.add_stream(**(kept | config))
 
         asked(self.address, made)
-
-    def last(self, stream: str) -> int:
-        async def told(jetstream: JetStreamContext) -> int:
-            return (await jetstream.stream_info(stream)).state.last_seq
-
-        found: int = asked(self.address, told)
-        return found
