@@ -169,11 +169,3 @@ def test_contract_tells_of_an_extract_what_its_tables_have(stellarrow: Run, tmp_
     assert (code, error) == (0, "")
     assert kept.partition("// storage")[2] == told.partition("// storage")[2]
     assert "//   from ledger 58752000: the Stellar Asset Contract" in kept
-
-
-def test_iceberg_refuses_typed_tables_and_says_what_keeps_them(stellarrow: Run) -> None:
-    pytest.importorskip("pyiceberg")
-    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", "iceberg:catalog/stellar")
-    told = " ".join(error.split())
-    assert (code, "the Iceberg sink does not keep typed tables" in told) == (2, True)
-    assert "write them to parquet:FOLDER, delta:FOLDER, duckdb:FILE, postgres://" in told

@@ -19,6 +19,7 @@ import stellarrow as sa
 from sinks.lasting import together
 from stellarrow.core.typed import Knowledge, TypedTables
 from stellarrow.core.typed_columns import own_columns
+from stellarrow.protocols import Compacting, Forgetting
 from stellarrow.registry import SinkOptions, open_sink, sink_entry
 from typed_specs import CONTRACT, SCALARS, Kind, event_of, interface, text, transfer_spec, u32, value_of
 
@@ -178,7 +179,16 @@ class TypedReadBack:
             True: False,
             False: True,
         }
-        assert str(next(one.ledgers for one in _held(place) if one.name == TRANSFERS)) == "100:105"
+        sink: Any = sink_entry(place).load()
+        if isinstance(sink, Compacting):
+            sink.compact(place, 10)
+        if isinstance(sink, Forgetting):
+            sink.forget(place, TRANSFERS, sa.LedgerSet([sa.LedgerRange(101, 101)]))
+            assert _covered(place) == "100, 102:105"
+            specs = {COIN: transfer_spec("i128")}
+            sa.run(lake, tables=[f"typed:{COIN}", "ledgers"], sinks=place, specs=specs, ledgers="101:101")
+        assert _covered(place) == "100:105"
+        assert rows == in_order(TRANSFERS, sa.scan(place, table=TRANSFERS).to_table().to_pylist())
 
     def test_two_that_begin_at_once_with_other_columns_have_both_in_one_table(self, place: str) -> None:
         sinks, held = [], []
@@ -215,6 +225,17 @@ class TypedReadBack:
         found = {one["table"]: one for one in json.loads(told.out)["tables"]}
         assert (told.code, {*found}) == (0, names), told.err
         assert {(one["ledgers"], len(one["faults"])) for one in found.values()} == {("100:102", 0)}
+        words = (
+            "--tables",
+            f"typed:{COIN}",
+            "--spec",
+            f"{COIN}={tmp_path / 'coin.spec'}",
+            "--network",
+            "synthetic",
+        )
+        (tmp_path / "coin.spec").write_bytes(transfer_spec("i128"))
+        done = stellarrow("extract", lake, *words, "--to", place, "--verify")
+        assert done.code == 0, done.err + done.out
         sound = stellarrow("check", place)
         assert (sound.code, f"{len(names)} tables of {len(names)} sound" in sound.out) == (0, True), sound.out
         loose = sa.scan(place, table=f"{EVENTS}/transfer", where="amount > 0", columns=["to", "amount"])
@@ -237,6 +258,10 @@ class TypedReadBack:
 def _held(place: str) -> list[Any]:
     kind: Any = sink_entry(place).load()
     return list(kind.held(place))
+
+
+def _covered(place: str) -> str:
+    return str(next(one.ledgers for one in _held(place) if one.name == TRANSFERS))
 
 
 def _columns(place: str) -> dict[str, pa.Schema]:

@@ -118,29 +118,51 @@ def is_no_file(location: str) -> bool:
     return bool(colon) and known and not local_path(location).exists()
 
 
+def sunk_tables(place: str) -> list[SunkTable] | None:
+    """Return all tables of a sink; None where the place is none that rows can be scanned in."""
+    found = _Found.look(place)
+    return None if found is None else [found.table(one) for one in found.held]
+
+
 def find_sunk(place: str, table: str) -> SunkTable | None:
     """Find a table in a sink; None where the place is none that rows can be scanned in."""
-    scheme = place.partition(":")[0]
-    if scheme in registry.sources() or scheme not in registry.sinks():
-        return None
-    kind = registry.sink_entry(place).load()
-    if not isinstance(kind, Readable):
-        return None
-    held = kind.held(place)
-    if held and not isinstance(held[0], Typed):
+    if (found := _Found.look(place)) is None:
         return None
     shown = redacted_url(place)
     name, _, version = table.partition("@")
-    one = _named(held, name)
-    if one is not None and isinstance(one, Typed):
+    if (one := _named(found.held, name)) is not None:
         if version and one.version != version:
             raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
-        again = partial(_covered, kind, place, one.name)
-        return SunkTable(shown, one, one.schema, _beside(one, held), again)
-    others = ", ".join(one.name for one in held)
+        return found.table(one)
+    others = ", ".join(one.name for one in found.held)
     raise SourceError(
         f"{shown} has no {name}: {f'it has {others}' if others else 'extract something into it first'}"
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The tables of a sink, looked at once."""
+
+    kind: Readable
+    place: str
+    held: Sequence[HeldTable]
+
+    @classmethod
+    def look(cls, place: str) -> _Found | None:
+        scheme = place.partition(":")[0]
+        if scheme in registry.sources() or scheme not in registry.sinks():
+            return None
+        kind = registry.sink_entry(place).load()
+        if not isinstance(kind, Readable):
+            return None
+        held = kind.held(place)
+        return None if held and not isinstance(held[0], Typed) else cls(kind, place, held)
+
+    def table(self, one: HeldTable) -> SunkTable:
+        assert isinstance(one, Typed)  # noqa: S101  for the type checker: all tables of a sink are of a kind
+        again = partial(_covered, self.kind, self.place, one.name)
+        return SunkTable(redacted_url(self.place), one, one.schema, _beside(one, self.held), again)
 
 
 def _named(held: Sequence[HeldTable], name: str) -> HeldTable | None:

@@ -111,14 +111,6 @@ class TestDuckDbSink(SharedSinkContract, FlatContract):
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
-
     def test_folders_above_the_file_are_made_by_the_first_commit_and_not_by_asking(self) -> None:
         self.path = self.folder / "not" / "there" / "stellar.db"
         made = self.open()

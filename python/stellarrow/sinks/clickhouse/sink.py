@@ -254,7 +254,7 @@ def _kept(
 ) -> list[_Kept]:
     found: list[_Kept] = []
     apart = "table: give each a database of its own"
-    for asked, meant in meant_tables(tables, "the ClickHouse sink", apart=apart, takes_typed=True):
+    for asked, meant in meant_tables(tables, "the ClickHouse sink", apart=apart):
         columns = columns_of(meant, where or Filter(), decoded=decoded)
         if "ledger_sequence" not in columns.names:
             raise ConfigError(f"the ClickHouse sink needs ledger_sequence of {asked}: name it in select, too")

@@ -51,7 +51,7 @@ class DeltaSink:
         self._ledgers_per_file = ledgers_per_file
         self._format = Parquet(codec)
         self._upkeep = Worker("stellarrow-upkeep", waiting=0)
-        self._kept = kept_tables(tables, "the Delta sink", options, takes_typed=True)
+        self._kept = kept_tables(tables, "the Delta sink", options)
         self._lanes = {one.asked: self._lane(one) for one in self._kept}
 
     def _lane(self, kept: Kept) -> Lane:

@@ -51,7 +51,9 @@ def is_delta(folder: Path) -> bool:
 
 def place_of(delta: Path) -> Path:
     """Return the folder that a Delta table is a table of: a contract's own one lies deeper."""
-    return delta.parents[3] if delta.parents[2].name == _TYPED else delta.parent
+    above = [*delta.parents]
+    is_typed_one = len(above) > 3 and above[2].name == _TYPED
+    return above[3] if is_typed_one else delta.parent
 
 
 def _folder(name: str) -> str:

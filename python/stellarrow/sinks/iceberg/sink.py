@@ -8,6 +8,8 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+import pyarrow as pa
+
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.protocols import Health
@@ -40,7 +42,8 @@ class IcebergSink:
         self._namespace = Namespace(self._location)
         self._format = Parquet(self._location.codec)
         self._upkeep = Worker("stellarrow-upkeep", waiting=0)
-        self._lanes = {one.asked: self._lane(one) for one in kept_tables(tables, "the Iceberg sink", options)}
+        kept = kept_tables(tables, "the Iceberg sink", options)
+        self._lanes = {one.asked: self._lane(one) for one in kept}
 
     def _lane(self, kept: Kept) -> Lane:
         from stellarrow.sinks.iceberg.book import IcebergBook  # noqa: PLC0415  an extra
@@ -59,7 +62,7 @@ class IcebergSink:
             self._namespace,
             kept.meant,
             kept.making,
-            stored.stored,
+            stored,
             self._format,
             snapshots=self._location.snapshots,
             after_commit=after_commit,
@@ -87,6 +90,15 @@ class IcebergSink:
 
         with closing(Namespace(Location.parse(url))) as namespace:
             return held_tables(namespace)  # which read files, and ask the catalog nothing more
+
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a namespace have."""
+        from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.reading import held_typed  # noqa: PLC0415  an extra
+
+        with closing(Namespace(Location.parse(url))) as namespace:
+            return {one.name: one.schema for one in held_typed(namespace)}
 
     @classmethod
     def compact(cls, url: str, ledgers_per_file: int) -> int:

@@ -312,5 +312,5 @@ def _kept(
             ),
             columns_of(meant, where or Filter(), decoded=decoded) if is_typed(asked) else None,
         )
-        for asked, meant in meant_tables(tables, "the Kafka sink", apart=apart, takes_typed=True)
+        for asked, meant in meant_tables(tables, "the Kafka sink", apart=apart)
     ]

@@ -65,9 +65,7 @@ class Kept:
         return stored_columns(self.making.columns(self.meant), is_typed=is_typed(self.meant.name))
 
 
-def kept_tables(
-    tables: Sequence[str], sink: str, options: SinkOptions, *, takes_typed: bool = False
-) -> list[Kept]:
+def kept_tables(tables: Sequence[str], sink: str, options: SinkOptions) -> list[Kept]:
     """Return what a sink keeps; two versions of one table are refused."""
     decoded, transfers = options.decoded, options.transfers
 
@@ -76,7 +74,7 @@ def kept_tables(
         return Making(meant.name, *texts)
 
     apart = "name: extract them to two places"
-    found = meant_tables(tables, sink, apart=apart, takes_typed=takes_typed)
+    found = meant_tables(tables, sink, apart=apart)
     return [Kept(asked, meant, making(meant)) for asked, meant in found]
 
 
