@@ -80,8 +80,7 @@ class Progress:
         """Count a batch that the sinks have taken."""
         self.ledgers += batch.run.count
         self.bytes += batch.run.size_bytes
-        self.last = batch.last
-        self.last_closed_at = batch.run.last_closed_at
+        self.last, self.last_closed_at = batch.last, batch.run.last_closed_at
         for name in batch.tables:
             self.rows[name] = self.rows.get(name, 0) + as_made(batch.tables, name).num_rows
 
