@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import stellarrow as sa
-from stellarrow.config import SERVICES, Consumer, Extract, Processor, Source, find_file, read
+from stellarrow.config import SERVICES, Analytics, Consumer, Extract, Processor, Source, find_file, read
 from stellarrow.net.address import Address
 from stellarrow.net.redaction import redacted_url
 
@@ -198,3 +199,44 @@ def test_a_file_that_cannot_be_settings_is_refused(tmp_path: Path, text: bytes, 
     (tmp_path / "s.toml").write_bytes(text)
     with pytest.raises(sa.ConfigError, match=told):
         read(Source, environ={}, file=tmp_path / "s.toml")
+
+
+@pytest.mark.parametrize(
+    "wrong", ["", "s3://bucket/state", "postgres://u:secret@host/state", "a\0b"], ids=repr
+)
+@pytest.mark.parametrize("name", ["state_dir", "tls_key"])
+def test_a_path_of_this_machine_is_no_url_and_no_password_of_one_is_shown(
+    toml: File, name: str, wrong: str
+) -> None:
+    kind = "folder" if name == "state_dir" else "file"
+    file = toml(f"{name} = {json.dumps(wrong)}\n")
+    with pytest.raises(sa.ConfigError, match=f"{name} in .* must be a {kind} of this machine") as refused:
+        read(Source, environ={}, file=file)
+    assert "secret@" not in str(refused.value)
+
+
+def test_a_path_of_this_machine_may_begin_with_a_home(monkeypatch: pytest.MonkeyPatch, toml: File) -> None:
+    monkeypatch.setenv("HOME", "/home/somebody")
+    file = toml('state_dir = "~/state"\ntls_key = "~/key.pem"\n')
+    settings = read(Source, {"bootstrap_admin_key_file": "~/admin"}, environ={}, file=file)
+    paths = (settings.state_dir, settings.tls_key, settings.bootstrap_admin_key_file)
+    assert paths == tuple(Path("/home/somebody", name) for name in ("state", "key.pem", "admin"))
+
+
+@pytest.mark.parametrize("wrong", ["99999999999h", f"{'9' * 400}s"], ids=["long", "endless"])
+def test_a_duration_that_no_thread_can_wait_for_is_refused(wrong: str) -> None:
+    with pytest.raises(sa.ConfigError, match="must be a duration"):
+        read(Source, {"flowctl_heartbeat_interval": wrong}, environ={})
+
+
+def test_more_threads_than_any_machine_has_are_refused() -> None:
+    for service, name in ((Source, "fetchers"), (Extract, "fetchers"), (Analytics, "worker_count")):
+        with pytest.raises(sa.ConfigError, match="from 1 to 1024"):
+            read(service, {name: "1025"}, environ={})
+
+
+def test_a_file_without_an_end_is_not_read() -> None:
+    with pytest.raises(sa.ConfigError, match="File too large"):
+        read(Source, environ={"RPC_TOKEN_FILE": "/dev/zero"})
+    with pytest.raises(sa.ConfigError, match="File too large"):
+        read(Source, environ={}, file=Path("/dev/zero"))

@@ -34,6 +34,7 @@ FLOORS = (
     ("lake", "consumer", "processor"),
     (
         *("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka"),
+        "sinks.nats",
         *(
             "sinks.transactional",
             "sinks.lakehouse",
@@ -61,16 +62,19 @@ FAMILIES = {
     ("sources.rpc", "sources"),
     ("sources.lake", "sources"),
     ("sinks", "sinks.files"),
-    ("sinks.kafka", "sinks.files"),
     ("sinks.kafka", "sinks.transactional"),
+    ("sinks.nats", "sinks.transactional"),
+    ("sinks.transactional", "sinks.files"),
     ("sinks.lakehouse", "sinks.transactional"),
     ("sinks.clickhouse", "sinks.transactional"),
     ("sinks.duckdb_file", "sinks.transactional"),
     ("sinks.lakehouse", "sinks.files"),
     ("sinks.delta", "sinks.files"),
     ("sinks.delta", "sinks.lakehouse"),
+    ("sinks.delta", "sinks.transactional"),
     ("sinks.iceberg", "sinks.files"),
     ("sinks.iceberg", "sinks.lakehouse"),
+    ("sinks.iceberg", "sinks.transactional"),
     ("servers.raw", "servers"),
 }
 BANNED_AT_IMPORT = {

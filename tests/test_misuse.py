@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 
 import stellarrow as sa
+from stellarrow.core import arguments
 
 PLACE = "/nowhere"
 CONTRACT = "CDLZFC3SYJYDZT7K67VZ75HPJVIEUVNIXF47ZG2FB2RMQQVU2HHGCYSC"
@@ -48,3 +50,17 @@ def test_an_argument_of_a_wrong_type_is_named(call: str, name: str, wrong: objec
     with pytest.raises(sa.ConfigError) as refused:
         function(**{**sound, name: wrong})
     assert name in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [np.int64(2), np.uint8(2), np.array(2)], ids=repr)
+def test_a_whole_number_of_another_library_is_one(value: Any) -> None:
+    assert sa.LedgerRange(value, value) == sa.LedgerRange(2, 2)
+    assert type(sa.LedgerRange(0, value).last) is int
+    assert sa.synth(value, seed=value) == sa.synth(2, seed=2)
+    assert arguments.number("rows", value, least=0) == arguments.workers_of(value) == 2
+
+
+@pytest.mark.parametrize("value", [True, 2.0, np.float64(2), np.True_, "2", None, np.array([2, 3])], ids=repr)
+def test_what_is_no_whole_number_is_no_ledger(value: Any) -> None:
+    with pytest.raises(sa.ConfigError, match="is no ledger: give a whole number"):
+        sa.LedgerRange(value)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import numpy as np
+import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
@@ -249,3 +252,39 @@ def test_a_hole_in_a_lake_is_an_error_however_the_lake_is_written(make_lake: Mak
 def test_files_that_somebody_put_side_by_side_may_leave_ledgers_out() -> None:
     place = Path(sa.__file__).parent / "data" / "ledgers"
     assert sa.scan(place, table="ledgers").to_table().num_rows == 2
+
+
+@pytest.mark.parametrize("asked", [{"start": 150}, {"ledgers": "150:"}, {"ledgers": "100:102,150:"}], ids=str)
+def test_who_asks_for_what_begins_behind_the_last_ledger_is_told(
+    make_lake: Make, tmp_path: Path, asked: dict[str, Any]
+) -> None:
+    lake = make_lake()
+    for place in (lake, f"file://{lake}", extract(lake, tmp_path / "out", "ledgers")):
+        with pytest.warns(sa.LedgersAbsent, match="nothing from ledger 150 on: the last ledger here is 139"):
+            sa.scan(place, table="ledgers", **asked).to_table()
+    with pytest.warns(sa.LedgersAbsent, match="nothing from ledger 150 on"):
+        sa.analytics(lake, "events", ledgers=sa.LedgerRange(150))
+
+
+def test_who_asks_for_what_comes_next_is_told_nothing(make_lake: Make) -> None:
+    assert sa.scan(make_lake(), table="ledgers", start=140).to_table().num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        (np.int64(102), np.uint16(103)),
+        (np.datetime64("2023-11-14T22:13:30.000000000"), np.datetime64("2023-11-14T22:13:35")),
+        (pd.Timestamp("2023-11-14T22:13:30Z"), pd.Timestamp("2023-11-14T22:13:35")),
+    ],
+    ids=str,
+)
+def test_ends_may_be_numbers_and_times_of_numpy_and_pandas(make_lake: Make, start: Any, end: Any) -> None:
+    rows = sa.scan(make_lake(), table="ledgers", start=start, end=end).to_table()
+    assert rows["ledger_sequence"].to_pylist() == [102, 103]
+
+
+@pytest.mark.parametrize("wrong", [np.datetime64("2023"), np.datetime64("NaT"), pd.NaT, np.True_], ids=repr)
+def test_what_could_be_a_year_or_a_ledger_or_nothing_is_refused(wrong: Any) -> None:
+    with pytest.raises(sa.ConfigError, match="start is"):
+        sa.scan("/nowhere", table="ledgers", start=wrong)

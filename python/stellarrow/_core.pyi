@@ -104,7 +104,7 @@ def decode(
     ledgers: tuple[int, int] | None = None,
     verify_hashes: bool = False,
 ) -> tuple[list[RecordBatch], Run | None]:
-    """Decode bytes-like data to one batch a table, in the order the options name them.
+    """Decode bytes-like data, or a list of such, to one batch a table, in the order the options name them.
 
     Only ledgers from the first to the last of `ledgers` are decoded; None when none was in range. `verify_hashes`
     checks transaction sets and results against what the headers commit to.

@@ -9,7 +9,7 @@ from contextlib import ExitStack, closing, contextmanager
 from functools import cache
 from typing import Any
 
-from stellarrow.core.arguments import as_select, check, seconds
+from stellarrow.core.arguments import as_select, check, number, seconds, workers_of
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
 from stellarrow.core.tables import is_typed, schema
@@ -106,10 +106,9 @@ def run(
         transfers=transfers,
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
-        workers=workers,
-        budget_mb=budget_mb,
     )
-    seconds("commit_every", commit_every)
+    budget = number("budget_mb", budget_mb, least=1)
+    limits = Limits(workers_of(workers), budget, seconds("commit_every", commit_every))
     sinks = _listed(sinks)
     made = None
     if any(map(is_typed, tables)):
@@ -137,7 +136,7 @@ def run(
             tables=tables,
             sinks=_sinks(sinks, tables, options, wanted, stack),
             options=options,
-            limits=Limits(workers, budget_mb, commit_every),
+            limits=limits,
             ledgers=None if ledgers is None else wanted(),
             dead_letters=dead_letters,
             stop=stop,

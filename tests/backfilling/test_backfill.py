@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import stellarrow as sa
@@ -204,3 +206,29 @@ def test_a_task_whose_place_does_not_answer_is_tried_again_and_one_that_is_wrong
     faults += [sa.SinkUnavailable("away")] * 3
     with pytest.raises(sa.SinkUnavailable):
         work(task)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"wher": "ledger_sequence > 5"}, "no argument 'wher': did you mean where?"),
+        ({"dead_letters": object()}, "no argument 'dead_letters'"),
+        ({"budget_mb": "64"}, "budget_mb is '64': give a whole number"),
+        ({"commit_every": 0}, "commit_every is 0"),
+        ({"decoded": 7}, "decoded is 7"),
+        ({"where": 7}, "where is 7"),
+        ({"sinks": 7}, "sinks is 7"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_meant_is_told_before_a_worker_begins(wrong: dict[str, Any], told: str) -> None:
+    sound: dict[str, Any] = {"tables": ["ledgers"], "sinks": "parquet:/nowhere"}
+    with pytest.raises(sa.ConfigError, match=re.escape(told)):
+        sa.backfill("/nowhere", **{**sound, **wrong})
+
+
+def test_workers_are_told_a_filter_and_the_numbers_of_numpy(make_lake: Lake, tmp_path: Path) -> None:
+    place, chosen = tmp_path / "out", sa.Filter(where="ledger_sequence < 103")
+    numbers: dict[str, Any] = {"workers": np.int64(1), "budget_mb": np.int64(8)}
+    sa.backfill(make_lake(100, 105), tables=["ledgers"], sinks=f"parquet:{place}", where=chosen, **numbers)
+    assert held(place) == [100, 101, 102]

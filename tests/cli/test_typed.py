@@ -169,24 +169,3 @@ def test_contract_tells_of_an_extract_what_its_tables_have(stellarrow: Run, tmp_
     assert (code, error) == (0, "")
     assert kept.partition("// storage")[2] == told.partition("// storage")[2]
     assert "//   from ledger 58752000: the Stellar Asset Contract" in kept
-
-
-@pytest.mark.parametrize(
-    "sink", ["kafka://127.0.0.1:1", "clickhouse://127.0.0.1:1", "delta:d", "duckdb:d.db"]
-)
-def test_a_sink_without_columns_for_them_refuses_typed_tables_and_says_what_keeps_them(
-    stellarrow: Run, sink: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", sink)
-    told = " ".join(error.split())
-    assert code == 2, told
-    assert "does not keep typed tables" in told
-    assert "write them to parquet:FOLDER, or to postgres://" in told
-    assert not [*tmp_path.iterdir()]
-
-
-def test_iceberg_refuses_typed_tables_and_says_what_keeps_them(stellarrow: Run) -> None:
-    pytest.importorskip("pyiceberg")
-    code, _, error = stellarrow(*EXTRACT, f"typed:{KALE}/events/mint", "--to", "iceberg:catalog/stellar")
-    assert (code, "the Iceberg sink does not keep typed tables" in " ".join(error.split())) == (2, True)

@@ -126,3 +126,7 @@ def test_a_duration_is_read_in_any_units() -> None:
 def test_a_moment_is_told_from_a_number() -> None:
     assert not any(map(is_moment, ("2024", "58_752_000", "latest", "+1d")))
     assert read_moment(without_spaces("2024-07-01 00:00")) == Moment(EPOCH, EPOCH)
+
+
+def test_a_duration_of_any_length_is_one() -> None:
+    assert read_duration("9" * 400 + "d") == read_duration("9" * 300 + "w") == 1 << 62

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stellarrow.cli import invoke
+from stellarrow.lifecycle import compressing
 from stellarrow.records.in_folder import FolderRecords
 from stellarrow.records.lease import Lease, Renewed
 from stellarrow.security import audit_log
@@ -178,3 +179,13 @@ def test_who_comes_while_another_holds_the_lease_says_so_and_does_nothing(
     assert (code, said.startswith("the other is at it just now")) == (0, True), said
     assert sorted(place.rglob("*")) == before
     assert "is at it" not in run(*argv)[1]
+
+
+def test_what_becomes_no_smaller_is_said_to_stay(
+    place: Path, run: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compressing, "LEVEL", -7)
+    monkeypatch.setattr(compressing, "MERGED_LEDGERS", 10)
+    code, said = run("lifecycle", "run", str(place), "--parquet-policy", "compress 1d")
+    assert code == 0
+    assert "ledgers 100:109 stays as it was, as it becomes no smaller" in said

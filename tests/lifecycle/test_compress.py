@@ -195,3 +195,15 @@ def test_a_damaged_file_is_not_compressed_and_is_told(aged: Aged) -> None:
 def test_a_policy_that_cannot_be_meant_is_a_sentence(text: str, sentence: str) -> None:
     with pytest.raises(ConfigError, match=sentence):
         Policy.parse(text, "the policy")
+
+
+def test_a_range_that_becomes_no_smaller_stays_as_it_was_and_is_not_tried_again(
+    aged: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compressing, "MERGED_LEDGERS", 10)
+    monkeypatch.setattr(compressing, "LEVEL", -7)
+    before = {file: file.read_bytes() for file in aged.place.rglob("*.parquet")}
+    report = aged.run()
+    assert [(step.action, step.stays, step.bytes) for step in report.done] == [(COMPRESS, True, 0)] * 2
+    assert {file: file.read_bytes() for file in aged.place.rglob("*.parquet")} == before
+    assert (aged.run().done, aged.faults()) == ([], [])

@@ -245,3 +245,13 @@ def test_a_disk_that_is_full_from_any_step_on_changes_no_row(
         assert aged.run().problems == []
         assert (rows(aged), aged.faults()) == (aged.expected(), [])
     assert step > 4
+
+
+def test_lines_that_become_no_smaller_stay_as_they_were_and_are_not_tried_again(
+    aged: Aged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stellarrow.lifecycle.compressing._size", lambda files: len([*files]))
+    before = names(aged)
+    assert [step.stays for step in aged.run().done] == [True, True]
+    assert names(aged) == before
+    assert (aged.run().done, aged.faults()) == ([], [])

@@ -88,7 +88,7 @@ def test_an_archive_on_the_same_disk_loses_its_oldest_first(
     assert aged.covered() == "100:139"
 
 
-@pytest.mark.parametrize("text", ["", "lots", "10", "-1GB", "100%", "11MB"])
+@pytest.mark.parametrize("text", ["", "lots", "10", "-1GB", "100%", "11MB", f"{'9' * 400}GB"])
 def test_what_is_no_room_is_a_sentence(aged: Aged, text: str) -> None:
     with pytest.raises(ConfigError, match="min_free"):
         Room.of(text, "min_free", aged.place, None)

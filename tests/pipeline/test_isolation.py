@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 
 import stellarrow as sa
 from stellarrow.core.framing import frame
-from stellarrow.pipeline.isolation import Outcome, apart, outcomes
+from stellarrow.pipeline.isolation import Outcome, apart, outcomes, together
+from stellarrow.pipeline.joining import go_on
 
 DECODER = sa.Decoder(["ledgers"], network="synthetic")
 
@@ -117,3 +119,40 @@ def test_what_is_bad_where_it_lies_or_gone_is_fetched_once_and_told(ten: list[by
 def test_ledgers_can_be_taken_one_by_one(ten: list[bytes]) -> None:
     found = list(apart(chunk(ten), DECODER))
     assert [one.chunk.first for one in found] == good(found) == list(range(100, 110))
+
+
+def singles(ledgers: list[bytes], *, level: int | None = None) -> list[sa.LedgerChunk]:
+    data = [frame([one], "single", compression_level=level) for one in ledgers]
+    return [sa.LedgerChunk(one, "single", 100 + at, 100 + at, "here") for at, one in enumerate(data)]
+
+
+@pytest.mark.parametrize("level", [None, 3])
+def test_chunks_decoded_together_have_the_rows_of_all(ten: list[bytes], level: int | None) -> None:
+    found = together(singles(ten, level=level), DECODER)
+    assert found
+    assert found.batch
+    assert (found.chunk.first, found.chunk.last, found.batch.run.count) == (100, 109, 10)
+    (whole,) = outcomes(chunk(ten), DECODER)
+    assert whole.batch
+    assert found.batch.tables == whole.batch.tables
+    assert found.batch.run == whole.batch.run
+
+
+def test_chunks_of_which_one_is_bad_are_not_decoded_together(ten: list[bytes]) -> None:
+    ten[4] = damaged(ten[4])
+    assert together(singles(ten), DECODER) is None
+
+
+def test_chunks_that_lack_a_ledger_between_are_not_decoded_together(ten: list[bytes]) -> None:
+    made = singles(ten)
+    assert together([*made[:4], *made[5:]], DECODER) is None
+
+
+def test_chunks_go_together_where_they_are_alike_and_go_on_from_each_other(ten: list[bytes]) -> None:
+    first, second, third, *_ = singles(ten)
+    assert go_on([first], second)
+    assert not go_on([first], third)
+    assert not go_on([first], replace(second, fetched=True))
+    assert not go_on([first], replace(second, framing="auto"))
+    assert not go_on([first], replace(second, trace="00-1-2-01"))
+    assert not go_on([first], replace(second, data=bytes(8 << 20)))

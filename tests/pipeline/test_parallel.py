@@ -129,3 +129,46 @@ def test_closing_does_not_wait_for_a_source_that_sleeps() -> None:
 
 def test_nothing_in_is_nothing_out() -> None:
     assert list(ordered([], str, workers=2, budget=1, cost=lambda _: 1)) == []
+
+
+@given(st.lists(st.integers(0, 9), max_size=60), st.integers(1, 4), st.integers(1, 20))
+def test_items_that_go_together_have_one_result_in_their_turn(
+    costs: list[int], workers: int, budget: int
+) -> None:
+    def work(*items: tuple[int, int]) -> tuple[tuple[int, int], ...]:
+        return items
+
+    results = ordered(
+        enumerate(costs),
+        work,
+        workers=workers,
+        budget=budget,
+        cost=lambda item: item[1],
+        joins=lambda taken, _: len(taken) < 3,
+    )
+    found = list(results)
+    assert [item for items in found for item in items] == list(enumerate(costs))
+    assert all(len(items) <= 3 for items in found)
+
+
+def test_what_waits_is_worked_off_at_once_and_fails_at_once() -> None:
+    fed = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield from range(6)
+        fed.set()
+
+    def work(*taken: int) -> tuple[int, ...]:
+        assert fed.wait(60)
+        if 4 in taken:
+            raise LookupError(taken)
+        return taken
+
+    results = ordered(
+        items(), work, workers=1, budget=9, cost=lambda _: 1, joins=lambda taken, _: len(taken) < 2
+    )
+    seen: list[int] = []
+    with pytest.raises(LookupError, match="4"):
+        seen.extend(item for done in results for item in done)
+    assert seen == list(range(len(seen)))
+    assert len(seen) in (3, 4)  # the first may have been alone when it was taken

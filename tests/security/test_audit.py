@@ -208,3 +208,18 @@ def test_a_caller_with_addresses_without_number_fills_neither_the_log_nor_the_me
     for number in range(11_000):
         access.admit(Call("POST /v1/tickets", {"name": str(number)}, "192.0.2.1"))
     assert len(access._logins._noted) == 10_000
+
+
+def test_a_log_that_is_a_url_is_refused_and_one_in_a_home_lies_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(sa.ConfigError, match="s3://bucket/audit is a URL"):
+        AuditLog("s3://bucket/audit")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    AuditLog("~/audit.jsonl").close()
+    assert (tmp_path / "audit.jsonl").exists()
+
+
+def test_a_file_that_is_one_endless_line_is_no_log() -> None:
+    with pytest.raises(sa.Damaged, match="line 1 was cut off"):
+        verify(Path("/dev/zero"))

@@ -114,10 +114,10 @@ def answers(server: Server, authority: Authority, key: str) -> Iterator[tuple[st
         ["TRACE", "/"],
         ["OPTIONS", "/metrics"],
     ]
+    context = client_context(authority.stranger)
     for method, path in requests:
         for headers in SHOWN:
             shown = {name: value.format(key) for name, value in headers.items()}
-            context = client_context(authority.stranger)
             connection = http.client.HTTPSConnection(
                 server.address.host, server.address.port, timeout=30, context=context
             )

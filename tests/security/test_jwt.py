@@ -370,3 +370,8 @@ def test_settings_that_would_let_anybody_in_are_refused(
 ) -> None:
     with pytest.raises(sa.ConfigError, match=told):
         Secured(read(Processor, flags, environ={}), tmp_path, Metrics())
+
+
+def test_a_file_without_an_end_holds_no_key() -> None:
+    with pytest.raises(sa.ConfigError, match="File too large"):
+        FileKeys(Path("/dev/zero"), symmetric=True)

@@ -173,3 +173,11 @@ def test_a_key_admits_from_its_networks_alone() -> None:
         "x": False,
     }
     assert {address: key.admits(address) for address in where} == where
+
+
+def test_the_first_key_is_not_looked_for_in_a_file_without_an_end(tmp_path: Path) -> None:
+    with (
+        closing(KeyStore(tmp_path / "keys.sqlite3")) as store,
+        pytest.raises(sa.ConfigError, match="too large"),
+    ):
+        bootstrap(store, Path("/dev/zero"))

@@ -174,7 +174,16 @@ class FileContract(FormatContract, SharedSinkContract):
     """The same, killed and shared by writers: what depends on layout and store, not on format."""
 
     def test_compaction_that_dies_at_any_step_loses_and_doubles_nothing(self) -> None:
-        for step in range(1, 100):
+        self.let_compaction_die(self.stride)
+
+    @pytest.mark.slow
+    def test_compaction_that_dies_at_every_single_step_loses_and_doubles_nothing(self) -> None:
+        if self.stride == 1:
+            pytest.skip("another test tries each step")
+        self.let_compaction_die(1)
+
+    def let_compaction_die(self, stride: int) -> None:
+        for step in range(1, 100, stride):
             self.move(f"compaction-{step}")
             for ledger in range(100, 104):
                 self.keep((ledger, ledger))

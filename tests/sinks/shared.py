@@ -71,8 +71,20 @@ class SharedSinkContract(LastingContract):
     def test_killed_before_any_step_it_resumes(
         self, forks: subprocess.Popen[str], *, commit_each: bool
     ) -> None:
+        self.kill_before_steps(forks, self.stride, commit_each=commit_each)
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("each", [False, True])
+    def test_killed_before_every_single_step_it_resumes(
+        self, forks: subprocess.Popen[str], *, each: bool
+    ) -> None:
+        if self.stride == 1:
+            pytest.skip("another test tries each step")
+        self.kill_before_steps(forks, 1, commit_each=each)
+
+    def kill_before_steps(self, forks: subprocess.Popen[str], stride: int, *, commit_each: bool) -> None:
         ranges = ((103, 108), (109, 109), (110, 121))
-        for step in range(1, 200, self.stride):
+        for step in range(1, 200, stride):
             self.move(f"step-{step}")
             code = self.in_another_process(forks, ranges, step=step, commit_each=commit_each)
             if code == 0:
@@ -83,7 +95,7 @@ class SharedSinkContract(LastingContract):
             self.assert_holds("103:121")
         else:
             pytest.fail("200 steps were not enough")
-        assert step > 3 * self.stride  # or nothing was tried
+        assert step > 3 * stride  # or nothing was tried
 
     def test_killed_at_any_moment_it_resumes(self, forks: subprocess.Popen[str]) -> None:
         self.kill_and_resume(forks, 4)

@@ -17,7 +17,7 @@ _SECONDS = 3_000.0  # for what takes a hundredth of it on a machine of its own
 QUICK = (
     "two_first or is_committed or snapshot_tells or read_back or new_version or full_is_merged or divided"
     " or killed_at_once or cannot_be_meant or just_after_snapshots or nothing_to_warn or same_moment"
-    " or taken_back"
+    " or taken_back or TestTypedTables or contracts_own"
 )
 
 

@@ -24,6 +24,7 @@ class TestParquetInS3(FileContract):
 
     tables = ("ledgers", "contract_data")
     longest = 1.0
+    stride = 4
 
     @pytest.fixture(autouse=True)
     def _bucket(self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:

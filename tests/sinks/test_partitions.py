@@ -17,6 +17,7 @@ class TestByContract(FileContract):
 
     tables = ("ledgers", "contract_data")
     partition = "contract_id:4"
+    stride = 4
 
     def test_rows_lie_in_the_folder_of_their_contract(self) -> None:
         self.keep((100, 119))

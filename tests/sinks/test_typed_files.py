@@ -17,7 +17,9 @@ from stellarrow.core.typed import Knowledge
 from stellarrow.core.typed_columns import own_columns, united
 from stellarrow.sinks.files.formats.csv import Csv
 from stellarrow.sinks.files.formats.jsonl import JsonLines
-from typed_specs import CONTRACT, KINDS, event_of, interface, transfer_spec, value_of
+from stellarrow.sinks.files.reading import format_of
+from stellarrow.sinks.files.sink import FileSink
+from typed_specs import CONTRACT, KINDS, Kind, event_of, interface, transfer_spec, u32, value_of
 
 FORMATS = ("parquet", "jsonl", "csv")
 
@@ -129,3 +131,16 @@ def test_two_that_did_not_know_of_each_other_are_told() -> None:
         assert tables.names
     with pytest.raises(sa.SchemaMismatch, match=r"the column amount as decimal128\(38, 0\) and as uint64"):
         united(schemas)
+
+
+def test_rows_none_of_which_has_an_item_in_a_list_of_structs_are_kept(tmp_path: Path) -> None:
+    kinds = [Kind("map", (Kind("symbol"), Kind("u64")))]
+    tables = Knowledge([f"typed:{CONTRACT}"], {CONTRACT: interface(kinds, 0)}).tables()
+    nothing = u32(17) + u32(1) + u32(0)
+    name = f"typed:{CONTRACT}/events/Moved"
+    rows = tables.rows(CONTRACT, events=[event_of([nothing], 0)] * 2)[name]
+    sink = FileSink(tmp_path, [name], format=format_of("parquet"), network="synthetic")
+    sink.write(sa.LedgerBatch(0, 0, {name: rows}, sa.LedgerRun(1, 0, 0, 0, 0, "", "", 0, 0)))
+    sink.commit()
+    sink.close()
+    assert [row["p0"] for row in sa.scan(tmp_path, table=name).to_table().to_pylist()] == [[], []]

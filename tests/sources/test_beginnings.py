@@ -21,6 +21,7 @@ from stellarrow.net.resilience import Guard
 from stellarrow.protocols import Source
 from stellarrow.registry import open_source
 from stellarrow.sources.files import FileSource
+from stellarrow.sources.lake import LakeSource
 from stellarrow.sources.stdin import StdinSource
 from stellarrow.storage.opening import open_store
 
@@ -108,3 +109,21 @@ def test_a_dry_run_says_where_a_source_begins(make_lake: Callable[..., Path], tm
     done = subprocess.run(argv, capture_output=True, text=True, check=True)
     assert "missing in the source: 90 to 99 (10 ledgers)" in done.stdout
     assert "the source begins with ledger 100: start there, with 100:" in done.stdout
+
+
+def test_who_follows_from_before_a_lake_is_told_at_once(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    followed = open_source(f"file://{make(Layout())}")
+
+    def waited(due: sa.LedgerRange) -> None:
+        raise AssertionError(f"waited for {due}")
+
+    monkeypatch.setattr(LakeSource, "_followed", lambda _, due: waited(due))
+    assert "begins with ledger 2, so there is no ledger 1" in refused(followed, "1:")
+
+
+def test_who_follows_a_lake_that_has_just_begun_waits_for_its_first_files(
+    make_lake: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    followed = open_source(f"file://{make_lake(101, 103)}")
+    monkeypatch.setattr(LakeSource, "_followed", lambda lake, _: (lake.close(), iter(()))[1])
+    assert list(followed.read(sa.LedgerRange(100))) == []

@@ -151,16 +151,17 @@ def test_a_segment_that_is_gone_is_told(
     assert rows(opened(tmp_path, committed=61)) == expected(batches)
 
 
+@pytest.mark.parametrize("stride", [7, pytest.param(1, marks=pytest.mark.slow)])
 def test_no_flipped_bit_of_the_facts_changes_what_is_kept(
-    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]
+    opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch], stride: int
 ) -> None:
     spool = bring(opened(tmp_path, retention=Retention(size_bytes=250_000)), batches[:-1])
     spool.leave_out(sa.LedgerRange(59, 61))
     spool.close()
     path = tmp_path / "spool.json"
     sound, before = path.read_bytes(), stored(tmp_path)
-    refused = 0
-    for bit in range(len(sound) * 8):
+    refused, flipped = 0, range(0, len(sound) * 8, stride)
+    for bit in flipped:
         data = bytearray(sound)
         data[bit // 8] ^= 1 << bit % 8
         path.write_bytes(data)
@@ -170,7 +171,7 @@ def test_no_flipped_bit_of_the_facts_changes_what_is_kept(
             refused += 1
         path.write_bytes(sound)
         assert stored(tmp_path) == before, bit
-    assert refused >= len(sound) * 8 - 8
+    assert refused >= len(flipped) - 8
 
 
 def test_another_network_is_refused(opened: Opener, tmp_path: Path, batches: list[sa.LedgerBatch]) -> None:

@@ -150,13 +150,23 @@ pub struct Decoder<'r, R = Tables> {
     network_proven: bool,
     /// Bytes of XDR taken in since the last batches were handed over.
     taken: usize,
+    /// How many data like the first are to come, that one among them.
+    expected: usize,
 }
 
 /// Decode all ledgers of the data: a batch a table in the order they were asked for, and which
 /// ledgers they are of; `None` where no ledger was in range.
 pub fn decode(data: &[u8], request: &Request) -> Result<(Vec<RecordBatch>, Option<Run>)> {
+    decode_all(&[data], request)
+}
+
+/// The same of data after data, whose ledgers go on from each other.
+pub fn decode_all(pieces: &[&[u8]], request: &Request) -> Result<(Vec<RecordBatch>, Option<Run>)> {
     let mut decoder = Decoder::new(request)?;
-    decoder.push(data)?;
+    decoder.expected = pieces.len();
+    for data in pieces {
+        decoder.push(data)?;
+    }
     decoder.finish()
 }
 
@@ -177,7 +187,7 @@ impl<'r> Decoder<'r> {
 impl<'r, R: Rows> Decoder<'r, R> {
     /// A decoder that shows ledgers to others than the tables asked for.
     pub fn with(request: &'r Request, tables: R) -> Self {
-        Self { request, tables, run: None, network_proven: false, taken: 0 }
+        Self { request, tables, run: None, network_proven: false, taken: 0, expected: 1 }
     }
 
     /// What was shown the ledgers, and which they were.
@@ -203,7 +213,7 @@ impl<'r, R: Rows> Decoder<'r, R> {
             }
             if !reserved {
                 let read = frame.bytes.len() - if frame.exact { 0 } else { rest.len() };
-                let times = opened.size() as f64 / read.max(1) as f64 * SPARE;
+                let times = self.awaited(opened.size()) / read.max(1) as f64;
                 self.tables.reserve(&self.tables.sizes(), times);
                 reserved = true;
             }
@@ -216,9 +226,14 @@ impl<'r, R: Rows> Decoder<'r, R> {
     fn reserve_as_learned(&mut self, bytes: usize) -> bool {
         let Some((before, sizes)) = self.request.learned.last() else { return false };
         if self.taken == 0 {
-            self.tables.reserve(&sizes, bytes as f64 / before as f64 * SPARE);
+            self.tables.reserve(&sizes, self.awaited(bytes) / before as f64);
         }
         true
+    }
+
+    /// Bytes to make room for where the first data has so many.
+    fn awaited(&self, bytes: usize) -> f64 {
+        bytes as f64 * self.expected as f64 * SPARE
     }
 
     /// Take in one ledger, whole or not at all.

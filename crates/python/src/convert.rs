@@ -6,7 +6,7 @@ use arrow_array::{Array, PrimitiveArray, RecordBatch};
 use pyo3::buffer::PyBuffer;
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 use pyo3_arrow::{PyArray, PyRecordBatch};
 use stellarrow_core::error::Error;
 
@@ -72,6 +72,20 @@ impl<'py> FromPyObject<'_, 'py> for Data<'py> {
             return bytes.cloned().map(Self::Array).ok_or_else(refused);
         }
         PyBuffer::<u8>::get(&object)?.to_vec(object.py()).map(Self::Copied)
+    }
+}
+
+/// Bytes-like data, one or a list of them.
+pub struct Pieces<'py>(pub Vec<Data<'py>>);
+
+impl<'py> FromPyObject<'_, 'py> for Pieces<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        match object.cast::<PyList>() {
+            Ok(list) => list.iter().map(|one| one.extract()).collect::<PyResult<_>>().map(Self),
+            Err(_) => Ok(Self(vec![object.extract()?])),
+        }
     }
 }
 

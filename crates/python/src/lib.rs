@@ -23,7 +23,7 @@ use stellarrow_core::frame::{self, Framing};
 use stellarrow_core::tables::{TABLES, Table};
 use stellarrow_core::values::{describe, escape};
 
-use convert::{CoreError, Data, refused};
+use convert::{CoreError, Data, Pieces, refused};
 use figures::Figures;
 use gathered::{PyGathered, PyGatherer, PyOrder, text_size};
 use handover::py_stream;
@@ -43,7 +43,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 #[pyo3(name = "decode", signature = (data, options, framing = "auto", ledgers = None, verify_hashes = false))]
 fn py_decode(
     py: Python<'_>,
-    data: Data<'_>,
+    data: Pieces<'_>,
     options: &Bound<'_, Options>,
     framing: &str,
     ledgers: Option<(u32, u32)>,
@@ -52,8 +52,8 @@ fn py_decode(
     let framing = Framing::parse(framing).map_err(|error| refused(&error))?;
     let request = options.get().0.clone();
     let request = request.framing(framing).ledgers(ledgers).verify_hashes(verify_hashes);
-    let data = data.as_slice();
-    let decoded = py.detach(|| decode::decode(data, &request));
+    let pieces: Vec<_> = data.0.iter().map(Data::as_slice).collect();
+    let decoded = py.detach(|| decode::decode_all(&pieces, &request));
     let (batches, run) = decoded.map_err(|error| refused(&error))?;
     Ok((batches.into_iter().map(PyRecordBatch::new).collect(), run.map(PyRun::from)))
 }

@@ -41,15 +41,15 @@ impl Column for Loose {
     }
 
     fn gather(&self, rows: &[Span]) -> Result<ArrayRef, ArrowError> {
-        if rows.is_empty() {
-            return Ok(new_empty_array(&self.kind));
-        }
         let place = |row: usize| {
             let part = self.firsts.partition_point(|&first| first <= row).max(1) - 1;
             (part, row - self.firsts.get(part).copied().unwrap_or_default())
         };
         let rows = rows.iter().flat_map(|span| span.first..span.first + span.count);
         let places: Vec<_> = rows.map(place).collect();
+        if places.is_empty() {
+            return Ok(new_empty_array(&self.kind)); // of lists without items there are no parts either
+        }
         let parts: Vec<&dyn Array> = self.parts.iter().map(AsRef::as_ref).collect();
         interleave(&parts, &places)
     }

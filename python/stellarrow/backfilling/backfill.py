@@ -17,9 +17,9 @@ from typing import Any, Final, Protocol, runtime_checkable
 from stellarrow import extras
 from stellarrow.backfilling.plan import cut, ledgers_per_part, weights
 from stellarrow.backfilling.work import Done, Task
-from stellarrow.core.arguments import check, number
+from stellarrow.core.arguments import check, number, seconds, texts
 from stellarrow.core.options import DecodeOptions
-from stellarrow.errors import ConfigError
+from stellarrow.errors import ConfigError, nearest
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerSet
 from stellarrow.pipeline import loop
@@ -30,6 +30,18 @@ ENGINES: Final = ("local", "ray", "spark")
 _TASKS_OF_A_WORKER: Final = 16  # at least, where there are as many parts: the last ones end together
 _MOST_WORKERS: Final = 100_000
 _LEDGERS_ALONE: Final = 8_000  # of a task where there is one worker, so that progress is told
+_CHOICES: Final = (
+    *(
+        "where",
+        "select",
+        "decoded",
+        "transfers",
+        "verify_chain",
+        "verify_hashes",
+        "budget_mb",
+        "commit_every",
+    ),
+)
 _LEDGERS_OF_A_TASK: Final = 64_000  # at most, so that little is lost with a worker
 
 
@@ -131,8 +143,10 @@ def backfill(
 
     check(source=source, tables=tables, network=network, ledgers=ledgers)
     if workers is not None:
-        number("workers", workers, least=1, most=_MOST_WORKERS)
-    places = [sinks] if isinstance(sinks, str) else [*sinks]
+        workers = number("workers", workers, least=1, most=_MOST_WORKERS)
+    choices = _checked(choices)
+    places = [sinks] if isinstance(sinks, str) else sinks
+    texts("sinks", places, such_as="parquet:./out")
     stop = stop or threading.Event()
     began = time.monotonic()
     extras.require("this backfill", *registry.extras_of(os.fspath(source), sinks=places))
@@ -150,6 +164,21 @@ def backfill(
     report.seconds = time.monotonic() - began
     report.stopped = stop.is_set() and report.ledgers < report.total
     return report
+
+
+def _checked(choices: dict[str, Any]) -> dict[str, Any]:
+    """Return the further arguments of sa.run, looked at before a worker is."""
+    for name in choices:
+        if name not in _CHOICES:
+            remedy = nearest(name, _CHOICES, f"there are {', '.join(_CHOICES)}")
+            raise ConfigError(f"a backfill has no argument {name!r}: {remedy}")
+    numbers: dict[str, Callable[[Any], float]] = {
+        "budget_mb": lambda value: number("budget_mb", value, least=1),
+        "commit_every": lambda value: seconds("commit_every", value),
+    }
+    check(**{name: value for name, value in choices.items() if name not in ("where", *numbers)})
+    Filter.of(choices.get("where"))
+    return {name: numbers[name](value) if name in numbers else value for name, value in choices.items()}
 
 
 def opened(engine: str, workers: int | None, address: str | None) -> Engine:

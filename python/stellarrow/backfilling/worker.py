@@ -12,6 +12,7 @@ from typing import Final
 
 from stellarrow.backfilling.work import Task, work
 from stellarrow.errors import StellarrowError
+from stellarrow.filter import Filter
 
 FAILED: Final = 3  # the exit code of one that said why
 
@@ -22,6 +23,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal tells all processes; who drives decides
     told = json.load(sys.stdin)
+    if isinstance(where := told["choices"].get("where"), dict):
+        told["choices"]["where"] = Filter(**where)
     task = Task(**{**told, "tables": tuple(told["tables"]), "sinks": tuple(told["sinks"])})
     try:
         done = work(task, stop)

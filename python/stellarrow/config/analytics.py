@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stellarrow.config.lifecycle import Aging
-from stellarrow.config.parts import COUNT, Logged, Ranged, Reached
+from stellarrow.config.parts import COUNT, THREADS, Logged, Ranged, Reached
 from stellarrow.config.security import Listening
 from stellarrow.config.settings import setting
 from stellarrow.config.sink_server import Exported
@@ -62,7 +62,7 @@ class Analytics(Exported, Listening, Reached, Ranged, Logged, Aging):
     export_age: float = setting(
         PERIOD, "24h", "EXPORT_AGE", help="How long an export that has ended is kept."
     )
-    worker_count: int = setting(COUNT, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
+    worker_count: int = setting(THREADS, "2", "WORKER_COUNT", help="Decoding threads, of a source.")
     max_memory_mb: int = setting(COUNT, "256", "MAX_MEMORY_MB", help="Memory for ledgers in flight.")
 
     def page_bytes(self, *, is_within: bool) -> int:

@@ -155,7 +155,7 @@ class Stored(Settings):
 
     endpoint: str | None = setting(URL, None, "S3_ENDPOINT", help="The S3-compatible store of s3:// places.")
     fetchers: int | None = setting(
-        COUNT, None, "FETCHERS", help="Files of a lake fetched at once; it finds out by itself."
+        THREADS, None, "FETCHERS", help="Files of a lake fetched at once; it finds out by itself."
     )
 
 

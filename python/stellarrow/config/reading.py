@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from stellarrow.config.settings import Setting, Settings, settings_of
 from stellarrow.errors import ConfigError, nearest
 from stellarrow.net.redaction import redacted_text
-from stellarrow.storage.paths import local_path
+from stellarrow.storage.paths import given_text, local_path
 
 if TYPE_CHECKING:
     from stellarrow.config.older import Translated
@@ -124,7 +124,7 @@ def _variables(one: Setting, environ: Mapping[str, str]) -> Iterator[tuple[str, 
             yield name, environ[name]
         if one.kind.is_secret and (path := environ.get(f"{name}_FILE")):
             try:
-                yield f"{name}_FILE", local_path(path).read_text("utf-8-sig").strip()
+                yield f"{name}_FILE", given_text(local_path(path)).strip()
             except (OSError, UnicodeDecodeError) as error:
                 raise ConfigError(
                     f"{name}_FILE names {path}, which cannot be read ({error}): name the file with the secret"
@@ -208,7 +208,7 @@ def _key(written: str) -> str:
 def parsed(path: Path) -> dict[str, Any]:
     """Return what a settings file holds; ConfigError where it cannot be read."""
     try:
-        return tomllib.loads(path.read_text("utf-8-sig"))  # Windows' editors begin a file with a mark
+        return tomllib.loads(given_text(path))
     except OSError as error:
         raise ConfigError(
             f"{path} cannot be read ({os.strerror(error.errno or 0)}): fix that or leave it out"

@@ -17,11 +17,13 @@ from stellarrow.ledgers.dates import is_moment, read_moment, without_spaces
 from stellarrow.net.address import Address
 from stellarrow.net.credentials import ClientCredentials, Header, split_headers
 from stellarrow.net.redaction import MASK, redacted_url
+from stellarrow.storage.paths import local_path
 
 Value = TypeVar("Value")
 
 _DURATION: Final = re.compile(r"(?:\d+(?:\.\d+)?(?:ms|s|m|h))+", re.ASCII)
 _SECONDS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_LONGEST: Final = 100 * 365 * 86_400.0  # seconds: threads cannot wait for three times as many
 _TRUTH: Final = {
     **dict.fromkeys(("true", "t", "1", "yes", "y", "on", "enabled", "enable"), True),
     **dict.fromkeys(("false", "f", "0", "no", "n", "off", "disabled", "disable"), False),
@@ -55,7 +57,10 @@ def _read_duration(text: str) -> float:
     if not _DURATION.fullmatch(compact):
         raise ValueError(text)
     parts = re.findall(r"([\d.]+)(ms|s|m|h)", compact)
-    return sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    seconds = sum(float(amount) * _SECONDS[unit] for amount, unit in parts)
+    if seconds > _LONGEST:
+        raise ValueError(text)
+    return seconds
 
 
 def _read_period(text: str) -> float:
@@ -187,6 +192,13 @@ def _read_endpoint(text: str) -> str:
     return f"{scheme}://{Address.parse(rest)}"
 
 
+def _read_path(text: str) -> Path:
+    """Read a path, in which `~` is a home; a URL would become folders with the password of its user."""
+    if not text or "://" in text or "\0" in text:
+        raise ValueError(text)
+    return local_path(text)
+
+
 TEXT: Final = Kind(str, "text", "TEXT")
 NETWORK: Final = Kind(_read_network, "a network's name or passphrase", "TEXT", explains=True)
 URL: Final = Kind(str, "a URL", "URL", redacted_url)
@@ -200,8 +212,8 @@ HEADERS: Final = Kind(
     is_secret=True,
 )
 TOKEN: Final = Kind(_read_token, "a token in plain ASCII", "TEXT", lambda _: MASK, is_secret=True)
-FILE: Final = Kind(Path, "a file", "FILE")
-FOLDER: Final = Kind(Path, "a folder", "FOLDER")
+FILE: Final = Kind(_read_path, "a file of this machine, not a URL", "FILE", redacted_url)
+FOLDER: Final = Kind(_read_path, "a folder of this machine, not a URL", "FOLDER", redacted_url)
 ADDRESS: Final = Kind(Address.parse, "host:port or :port, with a port from 0 to 65535", "ADDRESS")
 ENDPOINT: Final = Kind(
     _read_endpoint,

@@ -5,18 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any
 
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
+from stellarrow.ledgers.numbers import whole
 from stellarrow.sql.named import NamedQuery
 
 _SWITCHES = ("decoded", "diagnostics", "verify_chain")
 _MANY = LedgerSet([LedgerRange(0, 1 << 31)])
-_LEAST = {"workers": 1, "budget_mb": 1, "start": 0, "end": 0}
-_MOST = {"workers": 1_024}  # each is a thread
+_MOST_WORKERS = 1_024  # each is a thread
 _TEXTS = ("framing", "transfers", "table", "select", "name", "url", "text")
-_NEEDED = ("source", "tables", "table", "framing", "transfers", "budget_mb", "name", "url", "text")
+_NEEDED = ("source", "tables", "table", "framing", "transfers", "name", "url", "text")
 
 
 def check(**given: Any) -> None:
@@ -29,9 +30,7 @@ def check(**given: Any) -> None:
 
 
 def _check_given(name: str, value: Any) -> None:
-    if name in _LEAST:
-        number(name, value, least=_LEAST[name], most=_MOST.get(name, sys.maxsize))
-    elif name == "ledgers":
+    if name == "ledgers":
         _ledgers(value)
     elif name == "network":
         _require(isinstance(value, str | Network), name, value, "a name such as pubnet, or a passphrase")
@@ -65,17 +64,26 @@ def texts(name: str, value: Any, *, such_as: str) -> None:
     _require(sound, name, value, f"a list of names, such as [{such_as!r}]")
 
 
-def number(name: str, value: Any, *, least: int, most: int = sys.maxsize) -> None:
-    """Refuse what is no whole number of at least, and at most, so much; True is none either."""
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    _require(is_whole and value >= least, name, value, f"a whole number of at least {least}")
-    _require(value <= most, name, value, f"a whole number of at most {most}")
+def number(name: str, value: Any, *, least: int, most: int = sys.maxsize) -> int:
+    """Return a whole number of at least, and at most, so much; any library's is one, and True is none."""
+    found = whole(value)
+    if found is None or found < least:
+        raise ConfigError(f"{name} is {value!r}: give a whole number of at least {least}")
+    _require(found <= most, name, value, f"a whole number of at most {most}")
+    return found
 
 
-def seconds(name: str, value: Any) -> None:
-    """Refuse what is no positive number."""
-    sound = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
+def workers_of(given: Any) -> int | None:
+    """Return how many threads are to decode; None leaves it open."""
+    return None if given is None else number("workers", given, least=1, most=_MOST_WORKERS)
+
+
+def seconds(name: str, value: Any) -> float:
+    """Return a positive number."""
+    is_number: bool = isinstance(value, Real) and not isinstance(value, bool)
+    sound = is_number and value > 0
     _require(sound, name, value, "a number of seconds above 0")
+    return value if isinstance(value, int | float) else float(value)
 
 
 class _AnyTimes:

@@ -54,10 +54,14 @@ class Choice:
         framing: str,
         ledgers: LedgerRange | None,
         *,
+        more: Sequence[Any] = (),
         place: str | None = None,
         verify_hashes: bool = False,
     ) -> tuple[Batches, LedgerRun | None, dict[str, Any]]:
-        """Decode whole ledgers: a batch under each name asked, their ledgers, and the core's own."""
+        """Decode whole ledgers: a batch under each name asked, their ledgers, and the core's own.
+
+        `more` are data whose ledgers go on from those; of typed tables there may be none.
+        """
         wanted = (ledgers.first, ledgers.end) if ledgers else None
         made: dict[str, pa.RecordBatch] = {}
         of_core: dict[str, Any] = {}
@@ -65,7 +69,8 @@ class Choice:
             made, run = self._typed.decode(data, framing, wanted, place=place, verify_hashes=verify_hashes)
         if self._names:
             try:
-                batches, run = _core.decode(bytes_like(data), self._options, framing, wanted, verify_hashes)
+                pieces = [bytes_like(data), *map(bytes_like, more)]
+                batches, run = _core.decode(pieces, self._options, framing, wanted, verify_hashes)
             except _core.CoreError as error:
                 raise translate(error, place) from error
             of_core = dict(zip(self._names, batches, strict=True))

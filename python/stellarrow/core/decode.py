@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from stellarrow import _core
@@ -185,10 +186,13 @@ class Decoder:
             decoded=decoded,
             transfers=transfers,
             verify_chain=verify_chain,
+            verify_hashes=verify_hashes,
             typed=typed,
             dictionaries=dictionaries,
         )
+        self._made_of = tables, options, keeps_counted
         self._choice = Choice(tables, options)
+        self.takes_several = not any(map(is_typed, tables))  # chunks in one call
 
     @classmethod
     def of(cls, tables: Sequence[str], options: DecodeOptions) -> Decoder:
@@ -205,27 +209,44 @@ class Decoder:
             dictionaries=options.dictionaries,
         )
 
-    def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
+    def __reduce__(self) -> tuple[Callable[..., Decoder], tuple[Sequence[str], DecodeOptions, bool]]:
+        """Send what it was made of to another process, which makes one anew."""
+        if self._made_of[1].typed:
+            raise TypeError(
+                "a Decoder of typed tables cannot be sent to another process, as it knows what ledgers told:"
+                " make one there, or decode in this process"
+            )
+        return _made_anew, self._made_of
+
+    def __call__(self, chunk: LedgerChunk, *more: LedgerChunk) -> LedgerBatch:
         """Decode a chunk into one record batch a table, each row of which is of the chunk's ledgers.
 
-        A SourceError where the chunk does not hold exactly the ledgers it says; the errors of `decode` where
-        its bytes are not sound, with the chunk's place in front.
+        `more` are chunks that follow it, stored in the same way. A SourceError where the chunks do not hold
+        exactly the ledgers they say; the errors of `decode` where their bytes are not sound, with the first
+        one's place in front.
         """
-        wanted = LedgerRange(chunk.first, chunk.last)
+        last = more[-1].last if more else chunk.last
+        wanted = LedgerRange(chunk.first, last)
         batches, run, made = self._choice.decode(
             chunk.data,
             chunk.framing,
             wanted,
+            more=[one.data for one in more],
             place=chunk.where,
             verify_hashes=chunk.fetched if self._verify_hashes is None else self._verify_hashes,
         )
-        if run is None or (run.first, run.last, run.count) != (chunk.first, chunk.last, wanted.count):
+        if run is None or (run.first, run.last, run.count) != (chunk.first, last, wanted.count):
             held = f"{run.count} ledgers from {run.first} to {run.last}" if run else "none of them"
             raise SourceError(
                 f"{chunk.where} should hold the ledgers {wanted} but holds {held}: fetch it again"
             )
         counted = _counted(made) if self._keeps_counted else {}
-        return LedgerBatch(chunk.first, chunk.last, batches, run, counted=counted)
+        return LedgerBatch(chunk.first, last, batches, run, counted=counted)
+
+
+def _made_anew(tables: Sequence[str], options: DecodeOptions, keeps_counted: bool) -> Decoder:
+    chosen = {one.name: getattr(options, one.name) for one in fields(options) if one.name != "diagnostics"}
+    return Decoder(tables, **chosen, keeps_counted=keeps_counted)
 
 
 def _counted(made: Mapping[str, Any]) -> dict[str, Any]:

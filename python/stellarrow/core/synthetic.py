@@ -41,8 +41,8 @@ def synth(
     Raises:
         ConfigError: A number is out of range.
     """
-    number("first", first, least=2, most=LAST_POSSIBLE)
-    number("ledgers", ledgers, least=0, most=LAST_POSSIBLE - first + 1)
+    first = number("first", first, least=2, most=LAST_POSSIBLE)
+    ledgers = number("ledgers", ledgers, least=0, most=LAST_POSSIBLE - first + 1)
     endless = synthetic(contracts, seed=seed, first=first, ledger_bytes=ledger_bytes, network=network)
     return frame(list(islice(endless, ledgers)), "record-marked")
 
@@ -57,11 +57,11 @@ def synthetic(
 ) -> Iterator[bytes]:
     """Return an endless run of valid LedgerCloseMeta values, about `ledger_bytes` each."""
     check(network=network)
-    number("contracts", contracts, least=1, most=_MOST)
-    number("seed", seed, least=0, most=_MOST_SEED)
-    number("first", first, least=2, most=LAST_POSSIBLE)
+    contracts = number("contracts", contracts, least=1, most=_MOST)
+    seed = number("seed", seed, least=0, most=_MOST_SEED)
+    first = number("first", first, least=2, most=LAST_POSSIBLE)
     if ledger_bytes is not None:
-        number("ledger_bytes", ledger_bytes, least=1, most=_MOST)
+        ledger_bytes = number("ledger_bytes", ledger_bytes, least=1, most=_MOST)
     try:
         passphrase = Network.of("" if network is None else network).passphrase
         return _core.Synth(

@@ -87,15 +87,6 @@ def is_typed(name: str) -> bool:
     return name.startswith(TYPED)
 
 
-def refuse_typed(names: Iterable[str], sink: str) -> None:
-    """Refuse typed tables where a sink has no columns for structs and lists of any kind."""
-    if found := next(filter(is_typed, names), None):
-        raise ConfigError(
-            f"{sink} does not keep typed tables such as {shortened(found)}, which have structs and lists:"
-            " write them to parquet:FOLDER, or to postgres://…"
-        )
-
-
 def folder_of(name: str) -> str:
     """Return the folder a table's files are in: a typed table's name may have any characters."""
     if not is_typed(name):

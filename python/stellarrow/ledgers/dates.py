@@ -11,6 +11,7 @@ from typing import Final
 from stellarrow.errors import ConfigError
 
 _DAY: Final = 86_400
+_LONGEST: Final = float(1 << 62)  # seconds: every ledger lies within
 _UNITS: Final = {"w": 7 * _DAY, "d": _DAY, "h": 3600, "m": 60, "s": 1}
 _UNIT: Final = r"(?:w|weeks?|d|days?|h|hours?|m|mins?|minutes?|s|secs?|seconds?)"
 _ZONE: Final = r"(?:z|[+-]\d{2}(?::?\d{2})?)"
@@ -74,7 +75,8 @@ def read_moment(text: str) -> Moment:
 
 def read_duration(text: str) -> int:
     """Return the seconds of `90s`, `1h30m`, `2d` or `1w`."""
-    return round(sum(float(amount) * _UNITS[unit[0].lower()] for amount, unit in _PARTS.findall(text)))
+    seconds = sum(float(amount) * _UNITS[unit[0].lower()] for amount, unit in _PARTS.findall(text))
+    return round(min(seconds, _LONGEST))
 
 
 def shown(second: int) -> str:

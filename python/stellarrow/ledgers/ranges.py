@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from stellarrow.errors import ConfigError, LedgerMissing
 from stellarrow.ledgers.dates import (
@@ -17,6 +17,7 @@ from stellarrow.ledgers.dates import (
     shown,
     without_spaces,
 )
+from stellarrow.ledgers.numbers import whole
 
 LAST_POSSIBLE: Final = 2**32 - 1  # a ledger's sequence is a uint32 (Stellar-ledger.x, LedgerHeader.ledgerSeq)
 
@@ -39,6 +40,9 @@ class LedgerRange:
     last: int | None = None
 
     def __post_init__(self) -> None:
+        if type(self.first) is not int or not (self.last is None or type(self.last) is int):
+            object.__setattr__(self, "first", _sequence(self.first))
+            object.__setattr__(self, "last", None if self.last is None else _sequence(self.last))
         for number in (self.first, self.last):
             if number is not None and not 0 <= number <= LAST_POSSIBLE:
                 raise ConfigError(f"{number} is no ledger: sequences go from 0 to {LAST_POSSIBLE}")
@@ -325,6 +329,12 @@ def _common(left: tuple[LedgerRange, ...], right: tuple[LedgerRange, ...]) -> It
             one += 1
         else:
             other += 1
+
+
+def _sequence(given: Any) -> int:
+    if (number := whole(given)) is None:
+        raise ConfigError(f"{given!r} is no ledger: give a whole number")
+    return number
 
 
 def _number(written: str) -> int:

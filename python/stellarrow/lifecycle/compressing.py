@@ -24,7 +24,7 @@ from stellarrow.sinks.files.entering import place_or_prove
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import named_range, nested, superseded, trusted, window
 from stellarrow.sinks.files.listing import Listing, readable
-from stellarrow.sinks.files.manifest import Entry
+from stellarrow.sinks.files.manifest import Entry, KeptFile
 from stellarrow.sinks.files.packing import packed
 from stellarrow.sinks.files.proof import Contents, contents, held_files, is_there, proven_rows, row_digests
 from stellarrow.sinks.files.range_writer import RangeFiles, Shape
@@ -96,7 +96,7 @@ def _unpacked(table: AgingTable, reach: int, leaving: Set[LedgerRange]) -> Itera
         return
     for one in sorted({*table.parts} - superseded(table.parts) - leaving - table.departed.archived):
         written = any(named_range(file.path, suffixes[0]) for file in table.files.get(one, ()))
-        if one.end <= reach and written:
+        if one.end <= reach and written and one not in table.compressed:
             yield one
 
 
@@ -111,8 +111,11 @@ def _neighbours(ranges: Iterable[LedgerRange]) -> Iterator[list[LedgerRange]]:
         yield group
 
 
-def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm: Confirm) -> None:
-    """Make one compressed range of what is there of some ledgers; Busy, Merged, or another SinkError."""
+def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm: Confirm) -> bool:
+    """Make one compressed range of what is there of some ledgers; Busy, Merged, or another SinkError.
+
+    False where a file stays as it was, because it is no smaller at the high level.
+    """
     confirm(f"compress {listing.shape.folder} {ledgers}")
     remove_replaced(listing)
     parts = [
@@ -125,13 +128,22 @@ def compress(listing: Listing, ledgers: LedgerRange, *, closed_by: int, confirm:
     held = [one for one, _ in parts]
     _check_unread(listing, ledgers)
     if listing.shape.format.name != Parquet.name:
-        _pack(listing, ledgers, confirm)
-        return
+        if _pack(listing, ledgers, confirm):
+            return True
+        _record(listing, ledgers, closed_by)
+        return False
     anew = Listing(listing.store, replace(listing.shape, format=Parquet("zstd", level=LEVEL)))
+    is_anew = True
     if len(held) > 1 or held[0] != ledgers:
         _merge(anew, held, ledgers, confirm)
     else:
-        _replace(anew, ledgers, confirm)
+        is_anew = _replace(anew, ledgers, confirm)
+    _record(listing, ledgers, closed_by)
+    return is_anew
+
+
+def _record(listing: Listing, ledgers: LedgerRange, closed_by: int) -> None:
+    """Note that a range is as small as it becomes."""
     files = held_files(listing, ledgers)
     write_record(listing, Record(COMPRESSED, Entry(ledgers, listing.shape.facts, files), closed_by))
 
@@ -160,10 +172,13 @@ def _merge(listing: Listing, held: list[LedgerRange], whole: LedgerRange, confir
         raise Busy(f"{listing} is being read just now: the next run continues")
 
 
-def _replace(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
+def _replace(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> bool:
+    """Put a range compressed in its own place; False where that is no smaller: then it stays."""
     before = held_files(listing, ledgers)
     made = _written(listing, [ledgers], ledgers)
     try:
+        if _size(made.kept(ledgers)) >= _size(before) > 0:
+            return False
         with listing.store.alone(listing.shape.folder):
             if _files_now(listing, ledgers) != before:
                 raise Merged(f"{listing}: ledgers {ledgers} were merged just now: the next run looks again")
@@ -176,15 +191,22 @@ def _replace(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
             raise Merged(f"{listing}: ledgers {ledgers} changed just now: the next run looks again")
     finally:
         made.discard()
+    return True
 
 
-def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
-    """Compress a range of lines under another name, and remove the one it had."""
+def _size(files: Iterable[KeptFile]) -> int:
+    return sum(kept.bytes for kept in files)
+
+
+def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> bool:
+    """Compress a range of lines under another name, and remove the one it had; False where it stays."""
     shape = listing.shape
     before = held_files(listing, ledgers)
     if any(kept.path.endswith(shape.format.suffix) for kept in before):
         made = _written(listing, [ledgers], ledgers, replace(shape, format=packed(shape.format)))
         try:
+            if _size(made.kept(ledgers)) >= _size(before) > 0:
+                return False
             with listing.store.alone(shape.folder):
                 if _files_now(listing, ledgers) != before:
                     raise Merged(
@@ -196,6 +218,7 @@ def _pack(listing: Listing, ledgers: LedgerRange, confirm: Confirm) -> None:
             made.discard()
     confirm(f"remove {shape.folder} {ledgers} as it was written")
     remove_doubled(listing, ledgers)
+    return True
 
 
 def remove_doubled(listing: Listing, ledgers: LedgerRange) -> None:

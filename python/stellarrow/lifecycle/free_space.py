@@ -47,10 +47,10 @@ class Room:
             raise ConfigError(f"{name} is {text[:40]!r}: write it as 50GB or 10%")
         amount, unit = float(match[1]), match[2].upper()
         total = shutil.disk_usage(folder).total
-        least = int(total * amount / 100 if unit == "%" else amount * _UNITS[unit])
+        least = total * amount / 100 if unit == "%" else amount * _UNITS[unit]
         if least >= total:
             raise ConfigError(f"{name} is {text}, and the disk of {folder} has not so much: write less")
-        return cls(folder, least, archive is not None and _is_one_disk(folder, archive))
+        return cls(folder, int(least), archive is not None and _is_one_disk(folder, archive))
 
     @property
     def lacking(self) -> int:

@@ -26,7 +26,8 @@ FINISH: Final = "finish"  # what was archived or deleted, and whose files did no
 class Step:
     """One range of a table, and what is to be done with its files; `closed_by` is unix seconds.
 
-    One that `is_early` is taken for want of room, and only as long as that lasts.
+    One that `is_early` is taken for want of room, and only as long as that lasts. Of one that was taken
+    `stays` says that its files stay as they were: compressed anew they are no smaller.
     """
 
     action: str
@@ -36,6 +37,7 @@ class Step:
     bytes: int
     closed_by: int
     is_early: bool = False
+    stays: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -45,6 +47,7 @@ class Step:
             "files": list(self.files),
             "bytes": self.bytes,
             "early": self.is_early,
+            "stays": self.stays,
         }
 
 

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 from stellarrow.errors import Damaged, SinkError
@@ -190,14 +190,14 @@ class Lifecycle:
         """Take a step; return it with the bytes that it freed."""
         target = f"{self.store}/{step.table} {step.ledgers}"
         try:
-            freed = steps.take(step, table)
+            done = steps.take(step, table)
         except LeaseLost:
             raise
         except SinkError as error:
             self._note(_EVENTS[step.action], target, f"{type(error).__name__}: {error}")
             return step, error
         self._note(_EVENTS[step.action], target, "ok")
-        return replace(step, bytes=freed), None
+        return done, None
 
     def _tidy(self, names: set[str]) -> None:
         for table in self.tables()[0] if names else ():

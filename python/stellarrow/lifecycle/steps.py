@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from stellarrow.errors import SinkError
@@ -72,8 +72,8 @@ class Steps:
     stopped: Callable[[], bool] = lambda: False
     confirm: Confirm = unconfirmed
 
-    def take(self, step: Step, table: AgingTable) -> int:
-        """Take a step, return the bytes that it freed; SinkError where it could not be: nothing is lost."""
+    def take(self, step: Step, table: AgingTable) -> Step:
+        """Take a step, return it with the bytes it freed; a SinkError where it could not be loses nothing."""
         wait = _FIRST_WAIT
         while True:
             try:
@@ -84,11 +84,12 @@ class Steps:
             time.sleep(wait)
             wait = min(2 * wait, _LONGEST_WAIT)
 
-    def _take(self, step: Step, table: AgingTable) -> int:
+    def _take(self, step: Step, table: AgingTable) -> Step:
         if step.action == COMPRESS:
-            compress(table.listing, step.ledgers, closed_by=step.closed_by, confirm=self.confirm)
+            is_anew = compress(table.listing, step.ledgers, closed_by=step.closed_by, confirm=self.confirm)
             after = held_files(table.listing, step.ledgers)
-            return max(0, step.bytes - sum(kept.bytes for kept in after))
+            freed = max(0, step.bytes - sum(kept.bytes for kept in after))
+            return replace(step, bytes=freed, stays=not is_anew)
         if step.action == FINISH:
             self.confirm(f"{step.action} {step.table} {step.ledgers}")
             if step.ledgers in table.parts:
@@ -100,7 +101,7 @@ class Steps:
             _check_unread(table.listing)
             _clear_replaced(table, step.ledgers, self.confirm)
             self._leave(table.listing, step)
-        return step.bytes
+        return step
 
     def _leave(self, listing: Listing, step: Step) -> None:
         entry = Entry(step.ledgers, listing.shape.facts, proven_files(listing, step.ledgers))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from stellarrow.errors import ConfigError
+from stellarrow.storage.paths import given_bytes
 
 if TYPE_CHECKING:
     import ssl
@@ -49,8 +50,8 @@ class ClientTls:
                 context.load_cert_chain(self.certificate, self.key)
         except ssl.SSLError as error:
             raise ConfigError(
-                f"{self.certificate} and {self.key} make no TLS identity ({error.reason}): give a PEM"
-                " certificate and the key that belongs to it"
+                f"{self.certificate} and {self.key} make no TLS identity ({error.reason or 'no PEM'}): give"
+                " a PEM certificate and the key that belongs to it"
             ) from error
         return context
 
@@ -60,7 +61,7 @@ NO_TLS: Final = ClientTls()
 
 def _read(path: Path | None) -> bytes | None:
     try:
-        held = path.read_bytes() if path else None
+        held = given_bytes(path) if path else None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): {_PEM}") from error
     if held is not None and b"-----BEGIN " not in held:

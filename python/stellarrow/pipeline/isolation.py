@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -10,7 +10,7 @@ from stellarrow.core.framing import framing, sequences, split
 from stellarrow.errors import ChainBroken, DecodeError, SourceError, StellarrowError
 from stellarrow.ledgers import LedgerBatch, LedgerChunk
 
-Decode = Callable[[LedgerChunk], LedgerBatch]
+Decode = Callable[..., LedgerBatch]
 # What another fetch, or leaving ledgers out, may help against; of another network are all or none.
 _FAULTS = (ChainBroken, DecodeError, SourceError)
 _BLOCK: Final = 256  # bytes
@@ -41,6 +41,15 @@ def outcomes(
     if refetch and fetches and (fresh := _fetched_again(chunk, refetch)):
         return outcomes(fresh, decode, refetch, fetches=fetches - 1)
     return list(apart(chunk, decode, fault))
+
+
+def together(chunks: Sequence[LedgerChunk], decode: Decode) -> Outcome | None:
+    """Decode chunks that follow each other at once; None where that fails: each alone tells which is bad."""
+    try:
+        batch = decode(*chunks)
+    except StellarrowError:
+        return None
+    return Outcome(replace(chunks[0], data=b"", last=chunks[-1].last), batch)
 
 
 def refetching(decode: Decode, refetch: Callable[[LedgerChunk], LedgerChunk]) -> Decode:

@@ -29,7 +29,8 @@ from stellarrow.pipeline.close_times import CloseTimes
 from stellarrow.pipeline.commits import Commits, covered_ledgers
 from stellarrow.pipeline.dead_letters import DeadLetters
 from stellarrow.pipeline.hash_chain import Chain
-from stellarrow.pipeline.isolation import Outcome, apart, outcomes
+from stellarrow.pipeline.isolation import Outcome, apart, outcomes, together
+from stellarrow.pipeline.joining import Joining
 from stellarrow.pipeline.parallel import Ordered, ordered
 from stellarrow.pipeline.traced import fetched
 from stellarrow.protocols import Coding, Refetching, Sink, Source
@@ -232,6 +233,7 @@ class _Loop:
             workers=self.limits.workers or os.cpu_count() or 1,
             budget=self.limits.budget_mb << 20,
             cost=weight,
+            joins=self.decoder.joins if isinstance(self.decoder, Joining) and not singly else None,
         )
         with closing(results):
             for outcome in self._linked(self._arriving(results, follows=part.last is None), part):
@@ -259,9 +261,12 @@ class _Loop:
             if has_moved:
                 self._tell()
 
-    def _outcomes(self, chunk: LedgerChunk) -> list[Outcome]:
-        with tracing.span("decode", chunk.trace):
-            return outcomes(chunk, self.decoder, self.refetch)
+    def _outcomes(self, *chunks: LedgerChunk) -> list[Outcome]:
+        with tracing.span("decode", chunks[0].trace):
+            if len(chunks) > 1 and (joined := together(chunks, self.decoder)):
+                return [joined]
+            each = [outcomes(chunk, self.decoder, self.refetch) for chunk in chunks]
+        return [outcome for found in each for outcome in found]
 
     def _singly(self, chunk: LedgerChunk) -> list[Outcome]:
         with tracing.span("decode", chunk.trace):

@@ -50,19 +50,21 @@ class Ordered(Generic[Result]):
 
 def ordered(
     items: Iterable[Item],
-    work: Callable[[Item], Result],
+    work: Callable[..., Result],
     *,
     workers: int,
     budget: int,
     cost: Callable[[Item], int],
+    joins: Callable[[Sequence[Item], Item], bool] | None = None,
 ) -> Ordered[Result]:
     """Return work(item) for every item, in their order, computed ahead on threads.
 
     Items whose results were not yet taken cost at most `budget` together; a dearer one travels alone, and
     one more waits at the door. An error of `items` or `work` is raised in its turn, after everything before
-    it.
+    it. Where `joins` says of items that the one waiting behind them goes with them, they are worked off at
+    once, as work(item, *others), and have one result.
     """
-    flow = _Flow[Item, Result](work, budget, cost)
+    flow = _Flow[Item, Result](work, budget, cost, joins)
     threads = [threading.Thread(target=flow.feed, args=(items,), name="stellarrow-feed", daemon=True)]
     threads += [
         threading.Thread(target=flow.labour, name=f"stellarrow-work-{number}", daemon=True)
@@ -72,27 +74,38 @@ def ordered(
 
 
 class _Slot(Generic[Item, Result]):
-    """One item's place in the order, and what became of it."""
+    """One item's place in the order, and what became of it; one that is `joined` has no result of its own."""
 
-    __slots__ = ("cost", "done", "error", "item", "result")
+    __slots__ = ("cost", "done", "error", "item", "joined", "result")
 
     item: Item
     result: Result
 
     def __init__(self, cost: int) -> None:
         self.cost = cost
-        self.done = False
+        self.done = self.joined = False
         self.error: BaseException | None = None
 
 
 class _Flow(Generic[Item, Result]):
     """What the feeder, the workers and the consumer share, under one lock."""
 
-    def __init__(self, work: Callable[[Item], Result], budget: int, cost: Callable[[Item], int]) -> None:
+    def __init__(
+        self,
+        work: Callable[..., Result],
+        budget: int,
+        cost: Callable[[Item], int],
+        joins: Callable[[Sequence[Item], Item], bool] | None,
+    ) -> None:
         self._work = work
+        self._joins = joins
         self._budget = budget
         self._cost = cost
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        # Who waits for what: each is woken for that alone, as waking takes the interpreter away from others.
+        self._room = threading.Condition(lock)  # the feeder
+        self._work_there = threading.Condition(lock)  # the workers
+        self._first_done = threading.Condition(lock)  # the consumer
         self._order: deque[_Slot[Item, Result]] = deque()
         self._waiting: deque[_Slot[Item, Result]] = deque()
         self._in_flight = 0
@@ -111,28 +124,29 @@ class _Flow(Generic[Item, Result]):
             self._append(_failed(error))
         finally:
             self._close(source)
-            with self._changed:
+            with self._work_there:
                 self._fed = True
-                self._changed.notify_all()
+                self._work_there.notify_all()
+                self._first_done.notify_all()
 
     def _admit(self, item: Item) -> bool:
         slot = _Slot[Item, Result](self._cost(item))
         slot.item = item
-        with self._changed:
+        with self._room:
             while self._in_flight and self._in_flight + slot.cost > self._budget and not self._stopped:
-                self._changed.wait()
+                self._room.wait()
             if self._stopped:
                 return False
             self._in_flight += slot.cost
             self._waiting.append(slot)
             self._order.append(slot)
-            self._changed.notify_all()
+            self._work_there.notify()
         return True
 
     def _append(self, slot: _Slot[Item, Result]) -> None:
-        with self._changed:
+        with self._first_done:
             self._order.append(slot)
-            self._changed.notify_all()
+            self._first_done.notify_all()
 
     def _close(self, source: Iterator[Item]) -> None:
         """Close a generator here: while it runs, no other thread may."""
@@ -147,46 +161,60 @@ class _Flow(Generic[Item, Result]):
     def labour(self) -> None:
         """Work slots off until there will be no more."""
         while True:
-            with self._changed:
+            with self._work_there:
                 while not self._waiting and not self._fed and not self._stopped:
-                    self._changed.wait()
+                    self._work_there.wait()
                 if self._stopped or not self._waiting:
                     return
                 slot = self._waiting.popleft()
+                items = self._joined(slot)
             try:
-                slot.result = self._work(slot.item)
+                slot.result = self._work(*items)
             except BaseException as error:
                 slot.error = error
-            del slot.item
-            with self._changed:
+            del slot.item, items
+            with self._first_done:
                 slot.done = True
-                self._changed.notify_all()
+                if self._order and self._order[0] is slot:
+                    self._first_done.notify_all()
             del slot
+
+    def _joined(self, slot: _Slot[Item, Result]) -> list[Item]:
+        """Return the item of a slot, and those that go with it."""
+        items = [slot.item]
+        while self._joins and self._waiting and self._joins(items, self._waiting[0].item):
+            other = self._waiting.popleft()
+            items.append(other.item)
+            del other.item
+            slot.cost, other.cost, other.joined = slot.cost + other.cost, 0, True
+        return items
 
     def take(self) -> _Slot[Item, Result] | None:
         """Wait for the next result in order; None after the last."""
-        with self._changed:
-            while not self._is_ready():
-                self._changed.wait()
+        with self._first_done:
+            self._first_done.wait_for(self._is_ready)
             if self._stopped or not self._order:
                 return None
             slot = self._order.popleft()
+            while self._order and self._order[0].joined:
+                self._order.popleft()
             self._in_flight -= slot.cost
-            self._changed.notify_all()
+            self._room.notify()
             return slot
 
     def ready(self, within: float) -> bool:
-        with self._changed:
-            return self._changed.wait_for(self._is_ready, within)
+        with self._first_done:
+            return self._first_done.wait_for(self._is_ready, within)
 
     def _is_ready(self) -> bool:
         return self._stopped or (self._order[0].done if self._order else self._fed)
 
     def stop(self) -> None:
-        with self._changed:
+        with self._room:
             self._stopped = True
             self._waiting.clear()
-            self._changed.notify_all()
+            for waited in (self._room, self._work_there, self._first_done):
+                waited.notify_all()
 
 
 def _failed(error: BaseException) -> _Slot[Item, Result]:

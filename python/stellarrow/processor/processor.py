@@ -145,7 +145,6 @@ class Processor:
             slots=self.slots,
             ways=Ways(for_figures=options.figures_mb > 0),
             figures=FiguresRoom(options.figures_mb),
-            workers=options.workers,
             budget_mb=options.share_mb,
             retention=options.retention,
             dead_letters=options.dead_letters,

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from stellarrow.core.tables import table
 from stellarrow.enrichment.tokens import Tokens
@@ -13,6 +14,7 @@ from stellarrow.errors import SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, Network
 from stellarrow.pipeline.dead_letters import DeadLetter, DeadLetters
+from stellarrow.pipeline.joining import TOGETHER_BYTES
 from stellarrow.processor.kept_readers import KeptReaders
 from stellarrow.processor.session_decoder import Filtered, Slots, Ways
 from stellarrow.processor.session_figures import FiguresRoom
@@ -24,6 +26,8 @@ from stellarrow.spool.retention import Retention
 from stellarrow.spool.spool import Spool
 from stellarrow.telemetry.metrics import Metrics
 from stellarrow.telemetry.rates import Recent
+
+_ROOM_SHARE: Final = 64  # of a spool, its writer looks for room this often at least
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +44,6 @@ class SessionContext:
     slots: Slots
     ways: Ways
     figures: FiguresRoom
-    workers: int
     budget_mb: int
     retention: Retention
     dead_letters: Path | None
@@ -73,7 +76,13 @@ class SessionContext:
         """Return a session's decoder, whose filter holds from its first ledger on."""
         follower = self.typed.follower(folder, tables, network) if self.typed else None
         return Filtered(
-            tables, network=network, where=where, slots=self.slots, ways=self.ways, follower=follower
+            tables,
+            network=network,
+            where=where,
+            slots=self.slots,
+            ways=self.ways,
+            follower=follower,
+            together=min(TOGETHER_BYTES, self.retention.size_bytes // _ROOM_SHARE),
         )
 
     def learn(self, batch: LedgerBatch) -> None:

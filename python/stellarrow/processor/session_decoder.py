@@ -20,6 +20,7 @@ from stellarrow.core.typed import TypedTables
 from stellarrow.errors import ConfigError, NetworkMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, Network
+from stellarrow.pipeline.joining import TOGETHER_BYTES, go_on
 from stellarrow.pipeline.noted_source import noting
 from stellarrow.pipeline.spec_following import SpecFollower
 from stellarrow.processor.thread_priority import lower_priority
@@ -64,17 +65,19 @@ class Slots:
         self.took = Recent()
         # The last core is for those that write and those that answer clients: taking it too makes sessions
         # a tenth faster at most, and control calls wait twice as long.
-        self._free = threading.Semaphore(min(count, max(1, (os.cpu_count() or count) - 1)))
+        self.count = min(count, max(1, (os.cpu_count() or count) - 1))
+        self._free = threading.Semaphore(self.count)
         self._metrics = metrics.processing_duration.labels(kind, "decode")
 
-    def decode(self, decoder: Decoder, chunk: LedgerChunk) -> LedgerBatch:
+    def decode(self, decoder: Decoder, *chunks: LedgerChunk) -> LedgerBatch:
         lower_priority()
         with self._free:
             began = time.perf_counter()
-            batch = decoder(chunk)
-        took = time.perf_counter() - began
+            batch = decoder(*chunks)
+        took = (time.perf_counter() - began) / len(chunks)
         self.took.add(took)
-        self._metrics.observe(took)
+        for _ in chunks:
+            self._metrics.observe(took)
         return batch
 
 
@@ -94,7 +97,9 @@ class Filtered:
         slots: Slots,
         ways: Ways,
         follower: SpecFollower | None = None,
+        together: int = TOGETHER_BYTES,
     ) -> None:
+        """Make one that decodes at most so many bytes of ledgers `together`."""
         self._tables = tuple(tables)
         self._network = network
         self._slots = slots
@@ -103,6 +108,7 @@ class Filtered:
         self._skipped: dict[int, int] = {}  # by the first ledger of a chunk
         self._where = where
         self._follower = follower
+        self._together = together
         self._next = self._way()
         self._switches: list[tuple[int, _Way]] = []
 
@@ -127,11 +133,23 @@ class Filtered:
         if not self._switches or self._switches[-1][1] is not self._next:
             self._switches.append((chunk.first, self._next))
 
-    def __call__(self, chunk: LedgerChunk) -> LedgerBatch:
+    def joins(self, taken: Sequence[LedgerChunk], chunk: LedgerChunk) -> bool:
+        """Tell whether a chunk is decoded along with those before it: it waits, and is small and alike."""
+        way = self._way_of(taken[0])
+        return (
+            way.decoder.takes_several
+            and go_on(taken, chunk, most=self._together)
+            and way is self._way_of(chunk)
+        )
+
+    def _way_of(self, chunk: LedgerChunk) -> _Way:
         at = bisect_right(self._switches, chunk.first, key=itemgetter(0)) - 1
-        way = self._switches[max(at, 0)][1]
-        batch = self._slots.decode(way.decoder, chunk)
-        every = self._slots.decode(way.unfiltered, chunk) if way.unfiltered else batch
+        return self._switches[max(at, 0)][1]
+
+    def __call__(self, chunk: LedgerChunk, *more: LedgerChunk) -> LedgerBatch:
+        way = self._way_of(chunk)
+        batch = self._slots.decode(way.decoder, chunk, *more)
+        every = self._slots.decode(way.unfiltered, chunk, *more) if way.unfiltered else batch
         if way.drops_deleted:
             batch = replace(batch, tables={name: _kept(rows) for name, rows in batch.tables.items()})
         if every is not batch and self._counts_from and self._counts_from in every.tables:

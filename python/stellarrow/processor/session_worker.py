@@ -245,7 +245,7 @@ class SessionWorker:
                 tables=self._stored,
                 sinks=[output],
                 options=DecodeOptions(network=network),
-                limits=loop.Limits(self._shared.workers, self._shared.budget_mb, _COMMIT_SECONDS),
+                limits=loop.Limits(self._shared.slots.count, self._shared.budget_mb, _COMMIT_SECONDS),
                 ledgers=self.session.ledgers,
                 decoder=decoder,
                 dead_letters=self._shared.letters(self.session.id, network, partial(self._leave_out, output)),

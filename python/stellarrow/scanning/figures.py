@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import date
 from typing import TYPE_CHECKING, Final
 
 import pyarrow as pa
 
 from stellarrow.analysis.request import FiguresRequest
 from stellarrow.analysis.windows import NAMES, Analytics
-from stellarrow.core.arguments import check
+from stellarrow.core.arguments import check, workers_of
 from stellarrow.core.decode import Decoder
 from stellarrow.core.rows import chosen_columns, no_rows
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ledgers.dates import read_moment
+from stellarrow.ledgers.numbers import moment, whole
 from stellarrow.net.redaction import redacted_url
-from stellarrow.pipeline.contract_specs import ending
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Source
 from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted
-from stellarrow.scanning.unbroken import unbroken_ledgers
+from stellarrow.scanning.unbroken import ledgers_there
 from stellarrow.storage.paths import local_path
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ def analytics(
     contract: str | None = None,
     top: int | None = None,
     by: str | None = None,
-    start: str | None = None,
-    end: str | None = None,
+    start: str | date | None = None,
+    end: str | date | None = None,
     ledgers: LedgerSet | LedgerRange | str | None = None,
     network: str | Network | None = None,
     session: str | None = None,
@@ -82,10 +83,10 @@ def analytics(
         ConfigError: An argument makes no sense.
         SourceError: The ledgers, the tables or the processor cannot be read.
     """
-    check(source=source, name=name, ledgers=ledgers, network=network, workers=workers)
+    check(source=source, name=name, ledgers=ledgers, network=network)
+    workers = workers_of(workers)
     given = {"window": window, "asset": asset, "contract": contract, "top": top, "by": by, "session": session}
-    given |= {"from": start, "to": end}
-    request = FiguresRequest.of(name, given)
+    request = FiguresRequest.of(name, _plain({**given, "from": start, "to": end}))
     if isinstance(source, str) and source.partition("://")[0] in _FLIGHT:
         return _asked(source, request, token, ledgers, network)
     if session or token:
@@ -105,6 +106,12 @@ def analytics(
     else:
         _count_ledgers(made, source, name, wanted, network=network, workers=workers)
     return request.answer(made).rows
+
+
+def _plain(given: Mapping[str, object]) -> dict[str, object]:
+    """Write numbers and times of any library as commands have them."""
+    read = {name: whole(value) if name == "top" else moment(value) for name, value in given.items()}
+    return {name: value if read[name] is None else read[name] for name, value in given.items()}
 
 
 def _sunk(source: str | os.PathLike[str] | Source, table: str) -> SunkTable | None:
@@ -230,7 +237,7 @@ def _count_ledgers(
     with _opened(source) as reading:
         known = find_network(reading, network)
         decoder = Decoder([NAMES[name].table], network=known, keeps_counted=True)
-        for part in ending(unbroken_ledgers(reading, asked), reading):
+        for part in ledgers_there(reading, asked):
             chain = Chain(part, verify=True)
             chunks = reading.read(part)
             made_ahead = ordered(chunks, decoder, workers=threads, budget=_BUDGET, cost=weight)

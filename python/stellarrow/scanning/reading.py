@@ -7,12 +7,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Any, Final
 
 import pyarrow as pa
 
-from stellarrow.core.arguments import as_select, check
+from stellarrow.core.arguments import as_select, check, number, workers_of
 from stellarrow.core.decode import Decoder
 from stellarrow.core.named_queries import Catalogue
 from stellarrow.core.options import DecodeOptions
@@ -22,15 +22,16 @@ from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, Network
 from stellarrow.ledgers.dates import is_moment, without_spaces
-from stellarrow.pipeline.contract_specs import Ledgers, Place, ending, learned
+from stellarrow.ledgers.numbers import moment
+from stellarrow.pipeline.contract_specs import Ledgers, Place, learned
 from stellarrow.pipeline.hash_chain import Chain
 from stellarrow.pipeline.isolation import refetching
 from stellarrow.pipeline.loop import weight
 from stellarrow.pipeline.parallel import ordered
 from stellarrow.protocols import Refetching, Source
-from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted, Scan
+from stellarrow.scanning.result import LedgersDeparted, LedgersUnextracted, Scan, sendable
 from stellarrow.scanning.state_tables import is_state, scan_state
-from stellarrow.scanning.unbroken import unbroken_ledgers
+from stellarrow.scanning.unbroken import ledgers_there
 from stellarrow.sql import compile_sql
 from stellarrow.sql.named import NamedQuery
 from stellarrow.storage.paths import local_path
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 _BUDGET: Final = 64 << 20  # bytes that ledgers in flight and their rows may take
 
 
+@sendable
 def scan(
     source: Place | Source,
     *,
@@ -118,8 +120,8 @@ def scan(
         transfers=transfers,
         verify_chain=verify_chain,
         verify_hashes=verify_hashes,
-        workers=workers,
     )
+    workers = workers_of(workers)
     asked = _asked(start, end, ledgers)
     if is_state(table):
         if where is not None or filter or columns is not None or projection:
@@ -198,9 +200,9 @@ def _extracted(
     wanted = folder.read_ledgers(asked) if isinstance(asked, str) else asked
     batches = folder.batches(picked.where, wanted)
     if said := folder.departures.said(asked, wanted):
-        warnings.warn(said, LedgersDeparted, stacklevel=3)
+        warnings.warn(said, LedgersDeparted, stacklevel=4)
     if said := folder.lacking(wanted):
-        warnings.warn(said, LedgersUnextracted, stacklevel=3)
+        warnings.warn(said, LedgersUnextracted, stacklevel=4)
     return Scan(table, str(source), picked.schema, lambda: picked.batches(batches()))
 
 
@@ -229,27 +231,21 @@ def _asked(
         if start is not None or end is not None:
             raise ConfigError("start and end say what ledgers says: give one of them")
         return LedgerSet([ledgers]) if isinstance(ledgers, LedgerRange) else ledgers
-    for name, given in (("start", start), ("end", end)):
-        if not _is_time(given):
-            check(**{name: given})
-    if _is_time(start) or _is_time(end):
-        return f"{_written(start)}:{_written(end)}"
-    if start is None:
-        return None if end is None else f":{end}"
-    assert not isinstance(start, str | date)  # noqa: S101  for the type checker
-    assert not isinstance(end, str | date)  # noqa: S101  as above
-    return LedgerSet([LedgerRange(start, end)])
+    first, last = _end("start", start), _end("end", end)
+    if isinstance(first, str) or isinstance(last, str) or (first is None and last is not None):
+        return f"{'' if first is None else first}:{'' if last is None else last}"
+    return None if first is None else LedgerSet([LedgerRange(first, last)])
 
 
-def _is_time(given: object) -> bool:
-    """Tell whether it is a date or a datetime, or the text of one, as the command line takes it."""
-    return isinstance(given, date) or (isinstance(given, str) and is_moment(without_spaces(given)))
-
-
-def _written(end: int | str | date | None) -> str:
-    if isinstance(end, datetime):
-        return (end if end.tzinfo else end.replace(tzinfo=UTC)).isoformat(timespec="seconds")
-    return "" if end is None else str(end)
+def _end(name: str, given: Any) -> int | str | None:
+    """Read one end: a ledger, a date or a datetime, or the text of one, as the command line takes it."""
+    if given is None:
+        return None
+    if (written := moment(given)) is not None:
+        return written
+    if isinstance(given, str) and is_moment(without_spaces(given)):
+        return given
+    return number(name, given, least=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +302,7 @@ class _Reading:
 
         network = find_network(source, self.network)
         decoder = Decoder.of([self.table], replace(self.options, network=network))
-        for part in ending(unbroken_ledgers(source, self.asked), source):
+        for part in ledgers_there(source, self.asked):
             yield from self._part(source, decoder, part)
 
     def _part(self, source: Source, decoder: Decoder, part: LedgerRange) -> Iterator[pa.RecordBatch]:

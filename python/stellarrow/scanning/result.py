@@ -5,8 +5,9 @@ from __future__ import annotations
 import html
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from functools import partial, wraps
+from typing import TYPE_CHECKING, Any, Final, ParamSpec
 
 import pyarrow as pa
 
@@ -20,12 +21,13 @@ if TYPE_CHECKING:
     import polars as pl
     from duckdb import DuckDBPyConnection, DuckDBPyRelation
 
+Given = ParamSpec("Given")
 _SHOWN: Final = 10  # rows of a table in HTML
 _LONGEST: Final = 60  # characters of a value there
 
 
 class LedgersAbsent(UserWarning):
-    """An answer has no rows of ledgers of a stored table, which are not here."""
+    """An answer has no rows of ledgers that are not here, of a stored table or of a source of ledgers."""
 
 
 class LedgersUnextracted(LedgersAbsent):
@@ -53,6 +55,22 @@ class Scan(pa.lib._Weakrefable):  # type: ignore[misc]  # noqa: SLF001  pyarrow 
     schema: pa.Schema
     _batches: Callable[[], Iterator[pa.RecordBatch]]
     _errors: list[StellarrowError] = field(default_factory=list)
+    _asked: Callable[[], Scan] | None = None  # the call that makes it, for who sends it to another process
+
+    def __reduce__(self) -> tuple[Callable[[], Scan], tuple[()]]:
+        """Send the call that made it: where it arrives, that is made again, and the place is read anew."""
+        if self._asked is None:
+            raise TypeError(
+                f"this scan of {self.table} cannot be sent to another process, as what it reads is open in"
+                " this one: send the arguments (a place as text), and call scan or typed there"
+            )
+        return self._asked, ()
+
+    def __copy__(self) -> Scan:
+        return replace(self, _errors=[])
+
+    def __deepcopy__(self, memo: object) -> Scan:
+        return replace(self, _errors=[])
 
     @property
     def error(self) -> StellarrowError | None:
@@ -107,10 +125,9 @@ class Scan(pa.lib._Weakrefable):  # type: ignore[misc]  # noqa: SLF001  pyarrow 
 
     def head(self, rows: int = 5) -> pa.Table:
         """Read the first rows, at most so many, as a pyarrow Table, and no more ledgers than that takes."""
-        arguments.number("rows", rows, least=0)
+        left = arguments.number("rows", rows, least=0)
         taken: list[pa.RecordBatch] = []
         with closing(iter(self)) as batches:  # type: ignore[type-var]  # it is a generator
-            left = rows
             while left and (batch := next(batches, None)) is not None:
                 taken.append(batch.slice(0, left))
                 left -= taken[-1].num_rows
@@ -153,6 +170,19 @@ class Scan(pa.lib._Weakrefable):  # type: ignore[misc]  # noqa: SLF001  pyarrow 
         )
         more = f"<p>the first {_SHOWN} rows</p>" if len(rows) > _SHOWN else ""
         return f"{about}<table><thead><tr>{heads}</tr></thead><tbody>{lines}</tbody></table>{more}"
+
+
+def sendable(call: Callable[Given, Scan]) -> Callable[Given, Scan]:
+    """Let scans be sent to another process by the arguments of the call, unless those are open here."""
+
+    @wraps(call)
+    def made(*given: Given.args, **named: Given.kwargs) -> Scan:
+        scan = call(*given, **named)
+        source = given[0] if given else named["source"]
+        is_open_here = source == "-" or type(source).__module__.startswith("stellarrow.")
+        return scan if is_open_here else replace(scan, _asked=partial(made, *given, **named))
+
+    return made
 
 
 def _cell(value: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 
 from stellarrow import registry
 from stellarrow.core.tables import is_typed
+from stellarrow.core.typed import loose_name
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet
@@ -116,32 +118,65 @@ def is_no_file(location: str) -> bool:
     return bool(colon) and known and not local_path(location).exists()
 
 
+def sunk_tables(place: str) -> list[SunkTable] | None:
+    """Return all tables of a sink; None where the place is none that rows can be scanned in."""
+    found = _Found.look(place)
+    return None if found is None else [found.table(one) for one in found.held]
+
+
 def find_sunk(place: str, table: str) -> SunkTable | None:
     """Find a table in a sink; None where the place is none that rows can be scanned in."""
-    scheme = place.partition(":")[0]
-    if scheme in registry.sources() or scheme not in registry.sinks():
-        return None
-    kind = registry.sink_entry(place).load()
-    if not isinstance(kind, Readable):
-        return None
-    held = kind.held(place)
-    if held and not isinstance(held[0], Typed):
+    if (found := _Found.look(place)) is None:
         return None
     shown = redacted_url(place)
     name, _, version = table.partition("@")
-    for one in held:
-        if one.name == name and isinstance(one, Typed):
-            if version and one.version != version:
-                raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
-            return SunkTable(shown, one, one.schema, _beside(one, held), lambda: _covered(kind, place, name))
-    others = ", ".join(one.name for one in held)
+    if (one := _named(found.held, name)) is not None:
+        if version and one.version != version:
+            raise SourceError(f"{shown} holds {name}@{one.version}: ask for that")
+        return found.table(one)
+    others = ", ".join(one.name for one in found.held)
     raise SourceError(
         f"{shown} has no {name}: {f'it has {others}' if others else 'extract something into it first'}"
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The tables of a sink, looked at once."""
+
+    kind: Readable
+    place: str
+    held: Sequence[HeldTable]
+
+    @classmethod
+    def look(cls, place: str) -> _Found | None:
+        scheme = place.partition(":")[0]
+        if scheme in registry.sources() or scheme not in registry.sinks():
+            return None
+        kind = registry.sink_entry(place).load()
+        if not isinstance(kind, Readable):
+            return None
+        held = kind.held(place)
+        return None if held and not isinstance(held[0], Typed) else cls(kind, place, held)
+
+    def table(self, one: HeldTable) -> SunkTable:
+        assert isinstance(one, Typed)  # noqa: S101  for the type checker: all tables of a sink are of a kind
+        again = partial(_covered, self.kind, self.place, one.name)
+        return SunkTable(redacted_url(self.place), one, one.schema, _beside(one, self.held), again)
+
+
+def _named(held: Sequence[HeldTable], name: str) -> HeldTable | None:
+    """Return the table of a name; case and underscores do not matter to typed ones."""
+    if found := next((one for one in held if one.name == name), None):
+        return found
+    alike = [one for one in held if is_typed(name) and loose_name(one.name) == loose_name(name)]
+    return alike[0] if len(alike) == 1 else None
+
+
 def _beside(table: HeldTable, held: Sequence[HeldTable]) -> tuple[HeldTable, ...]:
     """Return the tables that are to have the same ledgers; typed ones are of a contract's alone."""
+    if is_typed(table.name):
+        return ()
     others = (one for one in held if one.name != table.name and one.network == table.network)
     return tuple(one for one in others if not is_typed(one.name))
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from stellarrow.core.arguments import check
+from stellarrow.core.arguments import check, workers_of
 from stellarrow.core.tables import TYPED
 from stellarrow.core.typed import Code, Knowledge, Ran, Specs
 from stellarrow.errors import ConfigError
@@ -64,6 +64,12 @@ class TypedScans(Mapping[str, Scan]):
     def __len__(self) -> int:
         return len(self._names)
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"typed tables of {self._target} cannot be sent to another process: send the arguments, and call"
+            " typed there"
+        )
+
     def __repr__(self) -> str:
         return f"<typed tables of {self._target}: {', '.join(self._names)}>"
 
@@ -103,7 +109,8 @@ def typed(
         ConfigError: An argument makes no sense.
         SourceError: Ledgers cannot be read.
     """
-    check(source=source, ledgers=ledgers, network=network, workers=workers)
+    check(source=source, ledgers=ledgers, network=network)
+    workers = workers_of(workers)
     if specs is not None and not isinstance(specs, Mapping):
         raise ConfigError(f"specs is {specs!r}: give a mapping of contracts to their code")
     said = {**(specs or {}), **({contract: spec} if spec is not None else {})}

@@ -19,9 +19,12 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final, Protocol
 
 from stellarrow.errors import ConfigError, Damaged
+from stellarrow.net.redaction import redacted_url
+from stellarrow.storage.paths import local_path
 from stellarrow.storage.private import private_file, private_folder
 
 BEGINNING: Final = "0" * 64  # what the first line names
+_LONGEST_LINE: Final = 1 << 20  # bytes: no event of ours has as many
 _LONGEST: Final = 200  # characters of a text that a caller chose
 _TAIL_BYTES: Final = 32 << 10
 _log: Final = logging.getLogger(__name__)
@@ -65,12 +68,14 @@ class AuditLog:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._lock = threading.Lock()
-        self._path = Path(path)
+        self._path = local_path(path)
         self._file: BinaryIO | None = None
         self._last = BEGINNING
         self._end = 0
         if str(path) == "-":
             return
+        if "://" in str(path):
+            raise ConfigError(f"{redacted_url(str(path))} is a URL: an audit log is a file of this machine")
         try:
             private_folder(self._path.parent)
             self._file = private_file(self._path, "ab+", buffering=0)
@@ -135,7 +140,7 @@ def verify(path: Path, *, must_have: str | None = None) -> Verified:
     is_there = must_have in (None, BEGINNING)
     try:
         with path.open("rb") as file:
-            for lines, line in enumerate(file, 1):
+            for lines, line in enumerate(iter(lambda: file.readline(_LONGEST_LINE), b""), 1):
                 expected = _checked(path, lines, line, expected)
                 is_there = is_there or expected == must_have
     except OSError as error:

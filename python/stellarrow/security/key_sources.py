@@ -16,6 +16,7 @@ from stellarrow.errors import ConfigError, SourceUnavailable, Unauthenticated
 from stellarrow.extras import needing
 from stellarrow.net.bounded_json import read_object
 from stellarrow.net.http_request import ask
+from stellarrow.storage.paths import given_bytes
 
 with needing("tokens (JWT)", "servers"):
     from joserfc.errors import JoseError
@@ -149,7 +150,7 @@ class FileKeys:
             state = self._path.stat()
             version = (state.st_mtime_ns, state.st_size)
             if version != self._version:
-                self._keys = self._read(self._path.read_bytes())
+                self._keys = self._read(given_bytes(self._path))
                 self._version = version
         except (OSError, JoseError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(

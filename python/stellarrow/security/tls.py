@@ -13,6 +13,7 @@ from typing import Final
 
 from stellarrow.errors import ConfigError
 from stellarrow.extras import needing
+from stellarrow.storage.paths import given_bytes
 
 _LOOK_SECONDS: Final = 1.0
 _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"  # of TLS 1.2; those of 1.3 are all good
@@ -139,7 +140,7 @@ class Tls:
         except (ssl.SSLError, ValueError) as error:
             reason = error.reason if isinstance(error, ssl.SSLError) else error
             raise ConfigError(
-                f"{self.certificate} and {self.key} make no TLS identity ({reason}): give a PEM"
+                f"{self.certificate} and {self.key} make no TLS identity ({reason or 'no PEM'}): give a PEM"
                 " certificate and the key that belongs to it, without a password"
             ) from error
         return context
@@ -151,6 +152,6 @@ def _no_password() -> str:
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        return given_bytes(path)
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}): name the PEM file") from error

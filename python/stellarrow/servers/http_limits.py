@@ -9,6 +9,7 @@ import sys
 import time
 from collections import Counter
 from http import HTTPStatus
+from itertools import count
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -30,6 +31,7 @@ HEAD_BYTES: Final = 16 << 10  # of a request before its body
 _TOO_LONG: Final = 431  # what h11 hints at
 _LINGER_SECONDS: Final = 0.5  # for the answer to be read
 _QUIET_SECONDS: Final = 60.0  # between two lines that say the same
+_turns: Final = count()  # of those who ask: for the clock, all that came at once came at one time
 _UNDER_WAY: Final = (h11.IDLE, h11.SEND_BODY)
 _log: Final = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ class BoundedProtocol(H11Protocol):
 
     most = CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
-    asked_at = 0.0
+    turn = 0
     _is_upgraded = False
     _is_refused = False
     _plain: PlainCycle | None = None  # what is being answered without h11
@@ -51,7 +53,7 @@ class BoundedProtocol(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # the base takes any transport
         super().connection_made(transport)
-        self.asked_at = self.loop.time()
+        self.turn = next(_turns)
         if len(self.connections) > self.most and not self._make_room():
             transport.abort()
         else:
@@ -62,7 +64,7 @@ class BoundedProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         if self._is_refused:
             return
-        self.asked_at = self.loop.time()
+        self.turn = next(_turns)
         if self._plain is not None:
             self._later += data  # is read when the answer that is under way has ended
             self.flow.pause_reading()
@@ -160,11 +162,20 @@ class BoundedProtocol(H11Protocol):
             and (one.cycle is None or one.cycle.response_complete)
         ]
         if quiet:
-            min(quiet, key=lambda one: one.asked_at).transport.abort()
+            min(quiet, key=lambda one: one.turn).transport.abort()
         return bool(quiet)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, which no application sees: with the headers that all answers have."""
+        """Answer what is no HTTP: with the headers that all answers have.
+
+        An application whose request turns out to be none, in its body, is told that the caller has left.
+        """
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # it has begun to answer
+            self.transport.close()
+            return
         status, sentence = 400, f"{msg.rstrip('.')}: send HTTP/1.1"
         error = sys.exception()
         is_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LONG

@@ -22,6 +22,7 @@ from stellarrow.security.mtls import MtlsAuthenticator, read_roles
 from stellarrow.security.open_files import allow_many_files
 from stellarrow.security.proxies import TrustedProxies
 from stellarrow.security.tls import Tls
+from stellarrow.storage.paths import given_text
 from stellarrow.storage.private import keep_private, private_file, private_folder, warn_of_open_files
 from stellarrow.telemetry.metrics import Metrics
 
@@ -133,7 +134,7 @@ def bootstrap(store: KeyStore, path: Path | None) -> None:
         return
     choices: dict[str, Any] = {"created_by": str(path), "description": "the first administrator's"}
     try:
-        if path.exists() and (text := path.read_text("utf-8").strip()):
+        if path.exists() and (text := given_text(path).strip()):
             store.create(BOOTSTRAP, ["admin"], text=text, **choices)
             return
         private_folder(path.parent)

@@ -29,7 +29,7 @@ class Gathered:
     def add(self, rows: Mapping[str, pa.RecordBatch], first: int, last: int, *, now: int) -> None:
         self.first = self.first or first
         self.last, self.written_at = last, now
-        self.size_bytes += sum(one.nbytes for one in rows.values())
+        self.size_bytes += sum(map(pa.RecordBatch.get_total_buffer_size, rows.values()))
         self._rows.append(rows)
 
     def joined(self, name: str) -> pa.RecordBatch:

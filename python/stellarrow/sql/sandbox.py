@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Final, TypeAlias
 
@@ -82,7 +83,7 @@ class Sandbox:
         describe: bool = False,
         naming: Naming | None = None,
     ) -> SandboxAnswer:
-        """Begin a query; ConfigError where it is refused, at once or while its rows are read.
+        """Begin a query; ConfigError where it is refused, at once or while its columns and rows are read.
 
         `limits` and `tables` are those of this query. The answer must be closed. One that is to be described
         has columns, parameters whatever their values, and no rows. `naming` is called with the tables that
@@ -155,7 +156,7 @@ class _Worker:
 
 
 class SandboxAnswer:
-    """The rows of one query, as they are computed; `schema` has the columns."""
+    """The rows of one query, as they are computed; ConfigError where it is refused or needs too much."""
 
     def __init__(
         self,
@@ -182,11 +183,14 @@ class SandboxAnswer:
             self._timer.start()
             send(worker.control, {**self._request(text, params), "describe": describe})
             self._serving.start()
-            self._stream = self._opened()
         except BaseException:
             self.close()
             raise
-        self.schema: pa.Schema = self._stream.schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns; waits until the query has its first rows."""
+        return self._stream.schema
 
     @property
     def truncated(self) -> bool:
@@ -244,7 +248,8 @@ class SandboxAnswer:
             "bytes": limits.size_bytes,
         }
 
-    def _opened(self) -> Any:
+    @cached_property
+    def _stream(self) -> Any:
         try:
             return pa.ipc.open_stream(self._worker.answer)
         except (pa.ArrowException, OSError) as error:

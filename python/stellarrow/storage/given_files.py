@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stellarrow.errors import ConfigError
-from stellarrow.storage.paths import local_path
+from stellarrow.storage.paths import given_text, local_path
 
 
 def readable_file(name: str, what: str) -> Path:
@@ -21,6 +21,6 @@ def readable_file(name: str, what: str) -> Path:
 def text_of(path: Path) -> str:
     """Return a file's text, without the mark that editors of Windows begin it with."""
     try:
-        return path.read_text("utf-8-sig")
+        return given_text(path)
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text: save it as UTF-8") from error

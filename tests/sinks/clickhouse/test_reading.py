@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,20 @@ import pytest
 from fakes.clickhouse import PASSWORD
 from sinks.clickhouse.test_faults import Database
 from sinks.read_back import ReadBack, write_parts
+from sinks.typed_tables import TypedReadBack
 
 Run = Callable[..., Any]
 
 
 class TestClickHouse(ReadBack):
+    @pytest.fixture
+    def place(self, database: Database) -> str:
+        return database.url()
+
+
+class TestTypedTables(TypedReadBack):
+    latest = datetime(2300, 1, 1, tzinfo=UTC)
+
     @pytest.fixture
     def place(self, database: Database) -> str:
         return database.url()

@@ -6,6 +6,7 @@ import pytest
 
 from sinks.clickhouse.made import ClickHouseContract
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedTablesContract
 
 
 class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
@@ -34,10 +35,13 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestClickHouseSink):
+    """A contract's own tables in ClickHouse."""
+
+    stride = 5
+
+    @property
+    def address(self) -> str:
+        return self.url

@@ -16,8 +16,11 @@ from fakes.lakehouse import DeltaJudges
 from sinks.delta.made import plain_files, plain_rows
 from sinks.delta.opening import options
 from sinks.killing import kill_four_at_once
+from sinks.typed_tables import MOVED, all_kinds, of_ledger, write
 from stellarrow.core.framing import frame
+from stellarrow.core.typed import Knowledge
 from stellarrow.sinks.delta import DeltaSink
+from typed_specs import CONTRACT, event_of, interface
 
 TABLES = ("ledgers", "contract_data")
 READERS = ("deltalake", "duckdb")
@@ -193,3 +196,21 @@ def test_the_log_tells_readers_which_files_to_pass_over(tmp_path: Path, ledgers:
                 assert stats["minValues"]["closed_at"].endswith(".000Z")
                 named.discard(added["path"])
     assert not named
+
+
+def test_others_read_contracts_own_tables_with_the_columns_that_came_later(
+    delta_judges: DeltaJudges, tmp_path: Path
+) -> None:
+    kinds, values = all_kinds()
+    for ledger, count in ((1, 3), (2, len(kinds))):
+        known = Knowledge([MOVED], {CONTRACT: interface([*kinds[:count]], 0)})
+        tables = known.tables()
+        rows = tables.rows(CONTRACT, events=[event_of([*one[:count]], 0) for one in values])[MOVED]
+        write(f"delta:{tmp_path}", {MOVED: of_ledger(rows, ledger)}, ledger)
+    table = tmp_path / "typed" / CONTRACT / "events" / "Moved"
+    for reader in READERS:
+        assert delta_judges.rows(reader, table) == dict.fromkeys((1, 2), len(values))
+    last = f"p{len(kinds) - 2}"
+    asked = f"select ledger_sequence, count(p0), count({last}) from {{table}} group by 1 order by 1"
+    counted = [len(values)] * 2
+    assert delta_judges.ask("duckdb", table, asked) == [[1, counted[0], 0], [2, *counted]]

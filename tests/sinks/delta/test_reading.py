@@ -14,6 +14,7 @@ from sinks.delta.made import plain_files, plain_rows
 from sinks.holes import hole_told
 from sinks.kept import in_order
 from sinks.read_back import PARTS, TABLES, ReadBack, expected, write_parts
+from sinks.typed_tables import TypedReadBack
 
 Run = Callable[..., Any]
 
@@ -34,6 +35,12 @@ def written(tmp_path: Path, stellarrow: Run, lake: Path) -> Path:
 class TestDelta(ReadBack):
     is_sorted_otherwise = True
 
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return f"delta:{tmp_path}/tables?ledgers=10"
+
+
+class TestTypedTables(TypedReadBack):
     @pytest.fixture
     def place(self, tmp_path: Path) -> str:
         return f"delta:{tmp_path}/tables?ledgers=10"

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from fakes.versitygw import Bucket
 from sinks.delta.made import DeltaContract, plain_rows
 from sinks.delta.opening import options
 from sinks.lasting import FlatContract, together
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.framing import frame
 from stellarrow.sinks.delta import DeltaSink
 from stellarrow.sinks.delta.log import DeltaLog
@@ -45,13 +45,16 @@ class TestDeltaSink(DeltaContract, FlatContract):
         assert len(lost) == len(self.tables)
         self.assert_holds("100:114")
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestDeltaSink):
+    """A contract's own tables as Delta tables in a folder."""
+
+    stride = 13
+
+    @property
+    def address(self) -> str:
+        return f"delta:{self.folder}"
 
 
 @pytest.mark.slow

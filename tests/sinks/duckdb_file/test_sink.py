@@ -16,6 +16,7 @@ from sinks.kept import in_order
 from sinks.lasting import FlatContract, Work, count_methods, without
 from sinks.read_back import ReadBack, write_parts
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedReadBack, TypedTablesContract
 from stellarrow.core.tables import columns_of
 from stellarrow.sinks.duckdb_file import DuckDbSink, sink
 from stellarrow.sinks.duckdb_file.file import DuckDbFile
@@ -61,9 +62,8 @@ class TestDuckDbSink(SharedSinkContract, FlatContract):
     def held(self) -> list[str]:
         if not self.path.exists():
             return []
-        return [
-            row["name"] for row in self.asked("SELECT table_name AS name FROM duckdb_tables() ORDER BY 1")
-        ]
+        name = "if(schema_name = 'main', table_name, schema_name || '.' || table_name)"
+        return [row["name"] for row in self.asked(f"SELECT {name} AS name FROM duckdb_tables() ORDER BY 1")]
 
     def rows(self, table: str) -> list[dict[str, Any]]:
         return in_order(table, self.rows_decoded(table))
@@ -111,14 +111,6 @@ class TestDuckDbSink(SharedSinkContract, FlatContract):
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        super().test_killed_before_any_step_it_resumes(forks, commit_each=each)
-
     def test_folders_above_the_file_are_made_by_the_first_commit_and_not_by_asking(self) -> None:
         self.path = self.folder / "not" / "there" / "stellar.db"
         made = self.open()
@@ -162,6 +154,21 @@ class TestReadBack(ReadBack):
     @pytest.fixture
     def place(self, tmp_path: Path) -> str:
         return f"duckdb:{tmp_path}/stellar.db"
+
+
+class TestTypedReadBack(TypedReadBack):
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> str:
+        return f"duckdb:{tmp_path}/stellar.db"
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestDuckDbSink):
+    """A contract's own tables in a DuckDB file."""
+
+    @property
+    def address(self) -> str:
+        return f"duckdb:{self.path}"
 
 
 @pytest.fixture

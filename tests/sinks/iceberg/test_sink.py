@@ -19,6 +19,7 @@ from sinks.delta.opening import options
 from sinks.iceberg.made import URL, IcebergContract, table_of
 from sinks.iceberg.opening import configure
 from sinks.lasting import FlatContract
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.iceberg import IcebergSink
@@ -221,3 +222,14 @@ def test_partitions_that_cannot_be_meant_are_a_sentence(words: str, told: str) -
     with pytest.raises(sa.ConfigError) as error:
         Location.parse(f"iceberg:test/stellar?{words}")
     assert told in str(error.value)
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, IcebergContract):
+    """A contract's own tables in Iceberg."""
+
+    stride = 5
+
+    @property
+    def address(self) -> str:
+        return URL + self.choices

@@ -16,6 +16,7 @@ import stellarrow as sa
 from fakes.kafka import Broker
 from sinks.holes import hole_told
 from sinks.read_back import ReadBack, write_parts
+from sinks.typed_tables import TypedReadBack
 
 Run = Callable[..., Any]
 
@@ -29,6 +30,19 @@ class TestKafka(ReadBack):
     @pytest.fixture
     def place(self, url: str) -> str:
         return url
+
+
+class TestTypedTables(TypedReadBack):
+    @pytest.fixture
+    def place(self, kafka: Broker) -> str:
+        return f"kafka://{kafka.address}/?topic_prefix={token_hex(4)}."
+
+
+@pytest.mark.slow
+class TestTypedTablesAsJson(TestTypedTables):
+    @pytest.fixture
+    def place(self, kafka: Broker) -> str:
+        return f"kafka://{kafka.address}/?topic_prefix={token_hex(4)}.&format=json"
 
 
 @pytest.fixture

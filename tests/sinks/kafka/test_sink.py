@@ -16,6 +16,7 @@ import stellarrow as sa
 from sinks.kafka.made import KafkaContract
 from sinks.kept import in_order
 from sinks.shared import SharedSinkContract
+from sinks.typed_tables import TypedTablesContract
 from stellarrow.core.synthetic import synthetic
 from stellarrow.sinks.files.formats.jsonl import lines_of
 
@@ -54,14 +55,6 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
     ) -> None:
         super().test_killed_before_any_step_it_resumes(forks, commit_each=commit_each)
 
-    @pytest.mark.slow
-    @pytest.mark.parametrize("each", [False, True])
-    def test_killed_before_every_single_step_it_resumes(
-        self, forks: subprocess.Popen[str], *, each: bool
-    ) -> None:
-        self.stride = 1
-        self.test_killed_before_any_step_it_resumes(forks, commit_each=each)
-
     def test_coverage_survives_that_the_broker_throws_away_what_was_replaced(self) -> None:
         sink = self.open()
         sink.write(self.batch(100, 100))
@@ -73,9 +66,18 @@ class TestKafkaSink(KafkaContract, SharedSinkContract):
             ledger += 1
             sink.write(self.batch(ledger, ledger))
             sink.commit()
-        assert {one["key"].decode().partition("/")[0] for one in records} == set(self.tables)
+        assert {one["key"].decode().rpartition("/")[0] for one in records} == set(self.tables)
         sink.close()
         self.assert_holds(f"100:{ledger}")
+
+
+@pytest.mark.slow
+class TestTypedTables(TypedTablesContract, TestKafkaSink):
+    """A contract's own tables in topics."""
+
+    @property
+    def address(self) -> str:
+        return self.url
 
 
 class TestKafkaByContract(KafkaContract):

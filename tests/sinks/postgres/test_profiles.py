@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import secrets
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -241,6 +243,37 @@ def test_writers_go_on_while_the_profile_changes(database: str, another: str, mo
     together(write, change)
     assert_whole(database)
     assert indexes(database) == indexes(another)
+
+
+@pytest.mark.parametrize("mode", ["live", "backfill"])
+def test_a_writer_that_waits_for_a_table_holds_none_of_its_partitions(database: str, mode: str) -> None:
+    make(database, "contract_data", partition_ledgers=32)
+    bring(database, PARTS[:2], mode="live")
+    with psycopg.connect(database) as changer, concurrent.futures.ThreadPoolExecutor(1) as threads:
+        changer.execute("LOCK TABLE ONLY contract_data.entries IN ACCESS EXCLUSIVE MODE")
+        writing = threads.submit(bring, database, PARTS[2:], mode=mode)
+        while not (waits := waiters(database)) and not writing.done():
+            time.sleep(0.01)
+        changer.rollback()
+        writing.result(60)
+    assert {waited for waited, _ in waits} == {"contract_data.entries"}
+    held = [place for _, places in waits for place in places]
+    assert not [place for place in held if place.startswith("contract_data.entries_")]
+    assert_whole(database)
+
+
+def waiters(database: str) -> list[tuple[str, list[str]]]:
+    """Return the tables that sessions wait for, each with those the session has locked."""
+    return [
+        (row["waited"], row["held"])
+        for row in asked(
+            database,
+            "SELECT waiter.relation::regclass::text AS waited, array("
+            "  SELECT h.relation::regclass::text FROM pg_locks h JOIN pg_class c ON c.oid = h.relation"
+            "  WHERE h.pid = waiter.pid AND h.granted AND c.relkind IN ('r', 'p') ORDER BY 1) AS held"
+            " FROM pg_locks waiter WHERE NOT waiter.granted AND waiter.locktype = 'relation'",
+        )
+    ]
 
 
 def test_states_have_room_in_their_pages_whatever_the_profile(database: str) -> None:

@@ -186,7 +186,9 @@ def _say_waiting(waiting: Mapping[str, str]) -> None:
 
 
 def _say(step: Step, error: SinkError | None) -> None:
-    if error is None:
+    if error is None and step.stays:
+        say(f"{step.action}: {step.table} {step.ledgers} stays as it was, as it becomes no smaller")
+    elif error is None:
         say(f"{step.action}: {step.table} {step.ledgers}, {formatting.size(step.bytes)}")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 import pyarrow as pa
@@ -17,7 +17,7 @@ from stellarrow.cli.output.said import say
 from stellarrow.cli.query import prompt
 from stellarrow.cli.query.computed import Asked
 from stellarrow.cli.query.database import Database
-from stellarrow.cli.query.departing import left_place, scanned
+from stellarrow.cli.query.departing import left_place, scanned_tables
 from stellarrow.config import find_file
 from stellarrow.config.saved_queries import catalogue
 from stellarrow.core.tables import table_names
@@ -28,7 +28,6 @@ from stellarrow.scanning.spec_places import pairs
 from stellarrow.sinks.files.delta_beside import refuse_database
 from stellarrow.sql import check_text
 from stellarrow.sql.saved_queries import is_list, listed
-from stellarrow.verification.stored_tables import StoredTable, stored_tables
 
 if TYPE_CHECKING:
     from stellarrow.cli.query.postgres import PostgresDatabase
@@ -113,9 +112,9 @@ def _database(
         names = table_names("all")
         return Database({name: scan(source, table=name, **ledgers) for name in names}, asked)
     if isinstance(data, str) and not in_postgres:
-        found = {one.table: scanned(data, one.table) for one in _tables(data)}
+        found = scanned_tables(data) or _none(data)
         gone = {table: said for table, (_, said) in found.items()}
-        return Database({table: rows for table, (rows, _) in found.items()}, asked, gone=gone)
+        return Database({table: rows for table, (rows, _) in found.items()}, asked, short, gone)
     if isinstance(data, str):
         from stellarrow.cli.query.postgres import PostgresDatabase  # noqa: PLC0415  an extra
 
@@ -124,10 +123,8 @@ def _database(
     return Database(data, asked, short)
 
 
-def _tables(place: str) -> list[StoredTable]:
-    """Return the tables of a sink."""
-    if found := stored_tables(place):
-        return found
+def _none(place: str) -> NoReturn:
+    """Say what is wrong with a place in which no table was found."""
     if said := left_place(place):
         raise LedgerMissing(f"{redacted_url(place)} holds no table any more: {said}")
     raise SourceError(f"{redacted_url(place)} holds no table: extract something into it first")

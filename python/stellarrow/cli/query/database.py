@@ -19,6 +19,7 @@ from stellarrow.cli.query.exact import MACROS, as_arrow_knows, assets, exactly
 from stellarrow.cli.query.interrupting import interrupting
 from stellarrow.cli.query.views import View, prove, views
 from stellarrow.core.named_queries import Catalogue
+from stellarrow.core.tables import folder_of
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, StellarrowError, nearest
 from stellarrow.extras import needing
 from stellarrow.scanning import Scan
@@ -71,9 +72,15 @@ class Database:
                 raise _tableless(data)
 
     def _registered(self, name: str, rows: Any) -> View:
-        """Register what takes Arrow under a name of its own, which the view is of."""
+        """Register what takes Arrow under a name of its own, which the view is of.
+
+        A contract's own table is called as it is where it lies in files.
+        """
         self._connection.register(f"{_ARROW}{name}", rows)
-        return View("", name, query=f"select * from {_quoted(_ARROW + name)}")
+        folder, _, table = folder_of(name).rpartition("/")
+        view = View(folder.replace("/", "_"), table, query=f"select * from {_quoted(_ARROW + name)}")
+        self._left[view.name] = self._left.get(name, "")
+        return view
 
     @contextmanager
     def _reading(self) -> Iterator[None]:
@@ -266,7 +273,7 @@ class Database:
             if view.table.lower() in words and view.name not in self._warned:
                 self._warned.add(view.name)
                 known = [one.listing for one in self._views if one.listing]
-                warn(lacking(view.listing, known) if view.listing else self._left.get(view.table, ""))
+                warn(lacking(view.listing, known) if view.listing else self._left.get(view.name, ""))
 
     def _refused(self, query: str, reason: str) -> StellarrowError:
         words = {word.lower() for word in re.findall(r"\w+", query)}

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from stellarrow.cli.output.said import say
+from stellarrow.filter import Filter
 from stellarrow.scanning import Scan, scan
 from stellarrow.scanning.result import LedgersAbsent
+from stellarrow.scanning.sunk import is_files, sunk_tables
 from stellarrow.sinks.files.dataset import ExtractedTable, beside
 from stellarrow.sinks.files.departures import Departures
 from stellarrow.sinks.files.listing import Listing
-from stellarrow.verification.stored_tables import departed
+from stellarrow.verification.stored_tables import departed, stored_tables
 
 
 def warn(said: str) -> None:
@@ -28,6 +30,20 @@ def scanned(source: Any, table: str) -> tuple[Scan, str]:
         made = scan(source, table=table)
     said = [str(one.message) for one in told if issubclass(one.category, LedgersAbsent)]
     return made, "; ".join(said)
+
+
+def scanned_tables(place: str) -> dict[str, tuple[Scan, str]]:
+    """Scan every table of a sink, likewise, by name; a sink that is no folder of files is looked at once."""
+    found = None if is_files(place) else sunk_tables(place)
+    if found is None:
+        return {one.table: scanned(place, one.table) for one in stored_tables(place)}
+    return {
+        one.held.name: (
+            Scan(one.held.name, place, one.schema, one.batches(Filter(), None)),
+            one.lacking(None),
+        )
+        for one in found
+    }
 
 
 def left(listing: Listing) -> str:

@@ -22,7 +22,7 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.scanning import Scan
 from stellarrow.sinks.files.again import again
 from stellarrow.sinks.files.damage import damaged
-from stellarrow.sinks.files.delta_beside import is_delta
+from stellarrow.sinks.files.delta_beside import is_delta, place_of
 from stellarrow.sinks.files.formats.added import ADDED
 from stellarrow.sinks.files.listing import Listing
 from stellarrow.sinks.files.proof import held_files, proven_file
@@ -102,7 +102,7 @@ def views(data: Path, kept: ExitStack) -> list[View]:
         if delta := next((one for one in (folder, *folder.parents) if is_delta(one)), None):
             if not any(view.table == delta.name and view.error for view in made):
                 # Its files may be of rows that were replaced: its log tells which.
-                told = f"{delta} is a Delta table: ask with --data delta:{delta.parent}"
+                told = f"{delta} is a Delta table: ask with --data delta:{place_of(delta)}"
                 made.append(View(*_named(data, delta), error=ConfigError(told)))
         elif folder != data:
             made.append(View(*_named(data, folder), query=f"select * from read_parquet({_list(paths)})"))

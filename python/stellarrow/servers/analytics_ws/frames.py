@@ -21,6 +21,7 @@ with needing("WebSocket", "analytics"):
 _TEXT: Final = 0x81
 _BINARY: Final = 0x82
 _MOST_PARTS: Final = 4_096  # of a message of 64 KB
+GRACE_SECONDS: Final = 5.0  # for the last words to be read
 _MOST_WAITING: Final = 64 << 10  # bytes
 _LONGEST_REASON: Final = 200  # characters of why a request is none: it may hold what the client sent
 
@@ -125,6 +126,13 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             self.frames = []
             self.conn.fail(1009, f"a message has {_MOST_PARTS:,} parts at most")
             self.handle_parser_exception()
+
+    def handle_close(self, event: Frame) -> None:
+        """Answer, or take the answer, and end the connection, whether or not the rest is ever read."""
+        super().handle_close(event)
+        if self.transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(GRACE_SECONDS, self.transport.abort)
+        self.transport.close()
 
     def handle_connect(self, event: Request) -> None:
         """Take a request to connect; one that is none is answered as all that is wrong."""

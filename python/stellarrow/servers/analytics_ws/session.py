@@ -18,7 +18,7 @@ from stellarrow.security.permissions import Permission
 from stellarrow.security.principal import Call
 from stellarrow.servers.analytics_live import Channels
 from stellarrow.servers.analytics_ws.encoding import encoder, message, schema_message
-from stellarrow.servers.analytics_ws.frames import SocketProtocol, binary_frame
+from stellarrow.servers.analytics_ws.frames import GRACE_SECONDS, SocketProtocol, binary_frame
 from stellarrow.servers.analytics_ws.limits import (
     BEHIND_SECONDS,
     MESSAGES_BURST,
@@ -40,7 +40,6 @@ TIMED_OUT: Final = 4001
 NO_LONGER: Final = 4003
 TOO_FAST: Final = 1008
 RESTARTING: Final = 1012
-_GRACE_SECONDS: Final = 5.0  # for the last words to be read
 _log: Final = logging.getLogger(__name__)
 
 
@@ -100,7 +99,7 @@ class Session:
             self.socket.conn.send_close(code, why[:100])
             self.socket.transport.write(b"".join(self.socket.conn.data_to_send()))
             self.socket.close_sent = True
-        asyncio.get_running_loop().call_later(_GRACE_SECONDS, self.socket.abort)
+        asyncio.get_running_loop().call_later(GRACE_SECONDS, self.socket.abort)
 
     def too_slow(self) -> None:
         self.close(SLOW, "too slow: more than 1 MB or 5 s behind")

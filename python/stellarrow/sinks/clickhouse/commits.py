@@ -12,9 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from stellarrow.errors import Damaged, SinkError
+import pyarrow as pa
+
+from stellarrow.core.tables import as_schema, written
+from stellarrow.errors import ConfigError, Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.clickhouse import ddl
+from stellarrow.sinks.clickhouse.ddl import quoted
 from stellarrow.sinks.clickhouse.server import Absent, Server, text
 from stellarrow.sinks.transactional.makings import check_made_alike
 
@@ -38,19 +42,23 @@ class Making:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a commit holds of one table."""
+    """What a commit holds of one table; `columns` where those of a contract's own become more."""
 
     table: str
     batch: int
     ledgers: LedgerSet
     rows: int
     making: Making
+    columns: pa.Schema | None = None
 
     def value(self) -> str:
         """Return it as a value of an INSERT."""
         firsts = ",".join(str(one.first) for one in self.ledgers)
         lasts = ",".join(str(one.end) for one in self.ledgers)
-        making = json.dumps(asdict(self.making), separators=(",", ":"))
+        told = asdict(self.making)
+        if self.columns is not None:
+            told |= {"columns": written(self.columns)}
+        making = json.dumps(told, separators=(",", ":"))
         return f"({quoted(self.table)}, [{firsts}], [{lasts}], {self.rows}, {quoted(making)})"
 
     @classmethod
@@ -62,8 +70,10 @@ class Part:
                 LedgerRange(first, last) for first, last in zip(row["firsts"], row["lasts"], strict=True)
             )
             making = Making(**{fact: made[fact] for fact in Making.__slots__})
-            return cls(text(row["table"]), row["batch"], ledgers, row["rows"], making)
-        except (ValueError, KeyError, TypeError) as error:
+            table, told = text(row["table"]), made.get("columns")
+            columns = as_schema(table, told) if told else None
+            return cls(table, row["batch"], ledgers, row["rows"], making, columns)
+        except (ValueError, KeyError, TypeError, ConfigError) as error:
             raise Damaged(
                 f"{ddl.COMMITS} has a row that no stellarrow wrote (seq {row.get('seq')}): remove it, or name"
                 " another database"
@@ -79,6 +89,7 @@ class Commits:
         self._next = 1
         self._covered: dict[str, LedgerSet] = {}
         self._makings: dict[str, Making] = {}
+        self.columns: dict[str, pa.Schema] = {}  # of contracts' own tables
 
     @property
     def tables(self) -> list[str]:
@@ -106,6 +117,8 @@ class Commits:
             part = Part.of(row)
             self._covered[part.table] = self.covered(part.table) | part.ledgers
             self._makings[part.table] = part.making
+            if part.columns is not None:
+                self.columns[part.table] = part.columns
             self._next = max(self._next, row["seq"] + 1)
         return {row["batch"] for row in found}
 
@@ -136,8 +149,3 @@ class Commits:
             f" FROM values('c1 String, c2 Array(UInt32), c3 Array(UInt32), c4 UInt64, c5 String', {values})"
             f" WHERE (SELECT count() FROM {self._list} WHERE seq >= {self._next}) = 0"
         )
-
-
-def quoted(value: str) -> str:
-    """Return a text as ClickHouse reads it."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"

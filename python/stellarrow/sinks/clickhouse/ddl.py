@@ -7,8 +7,10 @@ from typing import Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import keys
+from stellarrow.core.tables import is_typed, keys
+from stellarrow.core.typed_names import short_name
 from stellarrow.errors import ConfigError
+from stellarrow.sinks.transactional.stored_columns import order_of
 
 BATCH: Final = "_batch"
 COMMITS: Final = "stellarrow_commits"
@@ -25,6 +27,7 @@ _FEW: Final = frozenset(
 )
 # What people look for, by a filter that leaves out most of a table.
 _SOUGHT: Final = ("contract_id", "ledger_key_hash", "transaction_hash", "account", "from", "to")
+_SOUGHT_TYPED: Final = _SOUGHT[:3]  # others may be a contract's own, of any type
 
 
 def database(name: str) -> Iterator[str]:
@@ -39,19 +42,35 @@ def database(name: str) -> Iterator[str]:
     )
 
 
+def quoted(value: str) -> str:
+    """Return a text as ClickHouse reads it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def view_name(table: str) -> str:
+    """Return what the view of a table is called."""
+    return f"typed_{short_name(table)}" if is_typed(table) else table
+
+
+def rows_name(table: str) -> str:
+    """Return what the table behind it is called: no contract has an event that would be called so, too."""
+    return f"typed_rows_{short_name(table)}" if is_typed(table) else f"{table}_rows"
+
+
 def rows_table(database: str, table: str) -> str:
     """Return the name of the table that a view shows."""
-    return f"`{database}`.`{table}_rows`"
+    return f"`{database}`.`{rows_name(table)}`"
 
 
 def create(database: str, table: str, columns: pa.Schema, partition_ledgers: int) -> Iterator[str]:
     """Yield what makes a table, where it is not there; its view is `view`."""
-    order = ", ".join(f"`{name}`" for name in keys(table) if name in columns.names)
+    key = order_of(columns) if is_typed(table) else keys(table)
+    order = ", ".join(f"`{name}`" for name in key if name in columns.names)
     made = [f"`{field.name}` {column_type(field)}" for field in columns]
     made.append(f"{BATCH} UInt64 CODEC(Delta, ZSTD(1))")
     made += [
         f"INDEX `by_{name}` `{name}` TYPE bloom_filter(0.01) GRANULARITY 2"
-        for name in _SOUGHT
+        for name in (_SOUGHT_TYPED if is_typed(table) else _SOUGHT)
         if name in columns.names
     ]
     yield (
@@ -65,7 +84,7 @@ def add_column(database: str, table: str, field: pa.Field) -> str:
     """Return what adds a column that the table's rows lack."""
     return (
         f"ALTER TABLE {rows_table(database, table)} ADD COLUMN IF NOT EXISTS"
-        f" `{field.name}` {column_type(field)} AFTER ledger_sequence"
+        f" `{field.name}` {column_type(field)}{'' if is_typed(table) else ' AFTER ledger_sequence'}"
     )
 
 
@@ -74,9 +93,14 @@ def view(database: str, table: str, names: Sequence[str], *, anew: bool = False)
     shown = ", ".join(f"`{name}`" for name in names)
     how = "CREATE OR REPLACE VIEW" if anew else "CREATE VIEW IF NOT EXISTS"
     return (
-        f"{how} `{database}`.`{table}` AS SELECT {shown} FROM {rows_table(database, table)}"
-        f" WHERE {BATCH} IN (SELECT batch FROM `{database}`.{COMMITS} WHERE table = '{table}')"
+        f"{how} `{database}`.`{view_name(table)}` AS SELECT {shown} FROM {rows_table(database, table)}"
+        f" WHERE {committed(database, table)}"
     )
+
+
+def committed(database: str, table: str) -> str:
+    """Return the condition of a table's rows that count."""
+    return f"{BATCH} IN (SELECT batch FROM `{database}`.{COMMITS} WHERE table = {quoted(table)})"
 
 
 _VERSION: Final = (

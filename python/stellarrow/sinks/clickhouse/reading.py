@@ -15,9 +15,10 @@ from stellarrow.core.tables import keys, schema
 from stellarrow.errors import Damaged
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.clickhouse import ddl
+from stellarrow.sinks.clickhouse import ddl, typed_tables
 from stellarrow.sinks.clickhouse.commits import Commits, Making, Part
 from stellarrow.sinks.clickhouse.server import Server
+from stellarrow.sinks.transactional.stored_columns import StoredColumns, order_of
 
 _COUNTED_AT_ONCE: Final = 10_000  # ledgers
 
@@ -31,6 +32,7 @@ class HeldRows:
     making: Making
     ledgers: LedgerSet
     commits: Commits = field(repr=False, compare=False)
+    typed: pa.Schema | None = field(default=None, repr=False, compare=False)  # a contract's own columns
 
     @property
     def version(self) -> str:
@@ -43,21 +45,26 @@ class HeldRows:
     @property
     def schema(self) -> pa.Schema:
         """The columns of its rows."""
+        if self.typed is not None:
+            return self.typed
         where = Filter(**json.loads(self.making.filter or "{}"))
         return schema(f"{self.name}@{self.version}", decoded=bool(self.making.decoded), where=where)
 
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order."""
         known = self.schema
-        wanted = chosen_columns(known, columns, self.name)
-        shown = ", ".join(f"`{name}`" for name in columns)
-        order = ", ".join(f"`{name}`" for name in keys(self.name) if name in known.names)
+        chosen_columns(known, columns, self.name)
+        is_own = self.typed is not None
+        stored = typed_tables.stored_columns(known) if is_own else StoredColumns(known, known)
+        shown = ", ".join(f"`{name}`" for name in stored.names(columns))
+        key = order_of(known) if is_own else keys(self.name)
+        order = ", ".join(f"`{name}`" for name in key if name in known.names)
         query = (
-            f"SELECT {shown} FROM `{self.server.address.database}`.`{self.name}`"
+            f"SELECT {shown} FROM `{self.server.address.database}`.`{ddl.view_name(self.name)}`"
             f" WHERE ledger_sequence BETWEEN {ledgers.first} AND {ledgers.end} ORDER BY {order}"
         )
         for rows in self.server.stream(query):
-            yield rows.cast(wanted)
+            yield stored.back(rows, columns)
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Count on the server, and compare with how many rows each commit wrote."""
@@ -110,7 +117,7 @@ def held_tables(server: Server) -> list[HeldRows]:
     commits = Commits(server)
     commits.refresh()
     return [
-        HeldRows(server, name, making, commits.covered(name), commits)
+        HeldRows(server, name, making, commits.covered(name), commits, commits.columns.get(name))
         for name in commits.tables
         if (making := commits.making(name))
     ]

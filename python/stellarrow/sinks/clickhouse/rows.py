@@ -9,14 +9,17 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from stellarrow.errors import SinkUnavailable, StellarrowError
+from stellarrow.core.tables import is_typed
+from stellarrow.errors import SchemaMismatch, SinkUnavailable, StellarrowError
 from stellarrow.ledgers import LedgerRange, LedgerSet
-from stellarrow.sinks.clickhouse import ddl
+from stellarrow.sinks.clickhouse import ddl, typed_tables
 from stellarrow.sinks.clickhouse.commits import Part
 from stellarrow.sinks.clickhouse.server import Server, text
 from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 
 _log: Final = logging.getLogger(__name__)
+_LOOKS: Final = 20  # at a view that others make anew meanwhile
 _MOST_ROWS: Final = 1_000_000  # of one INSERT
 _MOST_RANGES: Final = 1_000  # of one condition, where it can be divided
 
@@ -37,30 +40,73 @@ class RowStore:
             for statement in ddl.create(self._database, name, columns, size):
                 self._server.do(statement)
             added = self._add_columns(name, columns)
-            self._server.do(ddl.view(self._database, name, columns.names, anew=added))
+            if is_typed(name):
+                self._check_columns(name, columns)
+                self._show(name)
+            else:
+                self._server.do(ddl.view(self._database, name, columns.names, anew=added))
             if name == "contract_data" and "change_index" in columns.names:
                 for statement in ddl.states(self._database):
                     self._server.do(statement)
 
     def _add_columns(self, table: str, columns: pa.Schema) -> bool:
         """Add columns that the rows or the view lack; tell whether the view does."""
-        there: dict[str, set[str]] = {table: set(), f"{table}_rows": set()}
-        for row in self._server.rows(
-            f"SELECT table, name FROM system.columns WHERE database = '{self._database}'"
-            f" AND table IN ('{table}', '{table}_rows')"
-        ):
-            there[text(row["table"])].add(text(row["name"]))
+        shown, rows = self._columns(table)
         for field in columns:
-            if field.name not in there[f"{table}_rows"]:
+            if field.name not in rows:
                 self._server.do(ddl.add_column(self._database, table, field))
-        return bool(there[table]) and not {*columns.names} <= there[table]
+        return bool(shown) and not {*columns.names} <= {*shown}
 
-    def write(self, table: str, batch: int, batches: BatchBuffer, asked: str, ledgers: LedgerSet) -> int:
-        """Write the rows of these ledgers, each once; return how many."""
-        rows = pa.Table.from_batches(
+    def _columns(self, table: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the columns of a table's view and of its rows, in order, each with its type."""
+        view, rows = ddl.view_name(table), ddl.rows_name(table)
+        there: dict[str, dict[str, str]] = {view: {}, rows: {}}
+        for row in self._server.rows(
+            f"SELECT table, name, type FROM system.columns WHERE database = '{self._database}'"
+            f" AND table IN ('{view}', '{rows}') ORDER BY table, position"
+        ):
+            there[text(row["table"])][text(row["name"])] = text(row["type"])
+        return there[view], there[rows]
+
+    def _check_columns(self, table: str, columns: pa.Schema) -> None:
+        """Refuse a contract's table to which another writer gave a column of another type meanwhile."""
+        _, rows = self._columns(table)
+        for field in columns:
+            if (held := rows.get(field.name)) != (wanted := ddl.column_type(field)):
+                raise SchemaMismatch(
+                    f"{ddl.rows_name(table)} has the column {field.name} as {held} and not as {wanted}, made"
+                    " by one that did not know of this: write one of them to another database"
+                )
+
+    def _show(self, table: str) -> None:
+        """Let the view have all columns, also those that another adds at the same time."""
+        for _ in range(_LOOKS):
+            shown, rows = self._columns(table)
+            names = [name for name in rows if name != ddl.BATCH]
+            if {*names} <= {*shown}:
+                return
+            self._server.do(ddl.view(self._database, table, names, anew=bool(shown)))
+        raise SinkUnavailable(f"{ddl.rows_name(table)} gets columns faster than they can be shown: try again")
+
+    def write(
+        self,
+        table: str,
+        batch: int,
+        batches: BatchBuffer,
+        asked: str,
+        ledgers: LedgerSet,
+        *,
+        own: StoredColumns | None = None,
+    ) -> int:
+        """Write the rows of these ledgers, each once; return how many.
+
+        `own` are the columns of a contract's table.
+        """
+        chosen = (
             _within(one.tables[asked], part, LedgerRange(one.first, one.last))
             for one, part in batches.parts(ledgers)
         )
+        rows = pa.Table.from_batches(typed_tables.put(one, own) if own else one for one in chosen)
         marked = rows.append_column(ddl.BATCH, pa.repeat(pa.scalar(batch, pa.uint64()), rows.num_rows))
         for start in range(0, rows.num_rows, _MOST_ROWS):
             into = ddl.rows_table(self._database, table)
@@ -70,7 +116,7 @@ class RowStore:
     def check(self, parts: Sequence[Part]) -> list[int]:
         """See that all rows are there, once; return other batches that have rows of these ledgers."""
         asked = " UNION ALL ".join(
-            f"SELECT '{part.table}' AS name, {ddl.BATCH} AS batch, count() AS rows"
+            f"SELECT {ddl.quoted(part.table)} AS name, {ddl.BATCH} AS batch, count() AS rows"
             f" FROM {ddl.rows_table(self._database, part.table)} WHERE {within(part.ledgers)} GROUP BY batch"
             for part in parts
         )
@@ -80,7 +126,7 @@ class RowStore:
             if counted != part.rows:
                 raise SinkUnavailable(
                     f"{self._server.address} has {counted} rows of {part.rows} that were written to"
-                    f" {part.table}_rows: writing them again"
+                    f" {ddl.rows_name(part.table)}: writing them again"
                 )
         return sorted({batch for _, batch in found} - {part.batch for part in parts})
 
@@ -107,8 +153,7 @@ class RowStore:
             part = LedgerSet(ranges[start : start + _MOST_RANGES])
             for row in self._server.rows(
                 f"SELECT {ddl.BATCH} AS batch, count() AS rows FROM {rows} WHERE {within(part)}"
-                f" AND {ddl.BATCH} NOT IN (SELECT batch FROM `{self._database}`.{ddl.COMMITS}"
-                f" WHERE table = '{table}') GROUP BY batch"
+                f" AND NOT {ddl.committed(self._database, table)} GROUP BY batch"
             ):
                 dead[row["batch"]] = dead.get(row["batch"], 0) + row["rows"]
         if dead:

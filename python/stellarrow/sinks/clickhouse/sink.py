@@ -7,18 +7,19 @@ import random
 import secrets
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table, columns_of
-from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
+from stellarrow.core.tables import Table, columns_of, is_typed
+from stellarrow.errors import ConfigError, SchemaMismatch, SinkError, SinkUnavailable
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
+from stellarrow.sinks.clickhouse import ddl, typed_tables
 from stellarrow.sinks.clickhouse.address import OPTIONS, Address
 from stellarrow.sinks.clickhouse.commits import Commits, Making, Part
 from stellarrow.sinks.clickhouse.reading import HeldRows, held_tables
@@ -42,6 +43,10 @@ class _Kept:
     table: Table
     columns: pa.Schema
     making: Making
+
+    @property
+    def is_typed(self) -> bool:
+        return is_typed(self.table.name)
 
 
 class _Overtaken(Exception):
@@ -103,6 +108,13 @@ class ClickHouseSink:
         return held_tables(Server(Address.parse(url)))
 
     @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a database have."""
+        commits = Commits(Server(Address.parse(url)))
+        commits.refresh()
+        return commits.columns
+
+    @classmethod
     def compact(cls, url: str, ledgers_per_file: int) -> int:  # noqa: ARG003  the server merges by itself
         """Remove rows that never count, of writers that died when another had written the same ledgers."""
         server = Server(Address.parse(url))
@@ -153,7 +165,7 @@ class ClickHouseSink:
         """Commit, again where another writer was first: what it wrote is left out then."""
         if not self._made:
             self._refresh()
-            self._rows.make([(kept.table.name, kept.columns) for kept in self._tables])
+            self._rows.make([(kept.table.name, self._columns(kept)) for kept in self._tables])
             self._made = True
         for turn in range(_TURNS):
             try:
@@ -174,19 +186,10 @@ class ClickHouseSink:
         due = [kept for kept in self._tables if missing[kept.asked]]
         if not due:
             return
-        parts = [
-            Part(
-                kept.table.name,
-                batch,
-                missing[kept.asked],
-                self._rows.write(kept.table.name, batch, self._buffer, kept.asked, missing[kept.asked]),
-                kept.making,
-            )
-            for kept in due
-        ]
+        parts = [self._written(kept, batch, missing[kept.asked]) for kept in due]
         try:
             strangers = self._rows.check(parts)
-            while not self._commits.enter(parts):
+            while not self._commits.enter(self._told(parts)):
                 self._check_makings()
                 if any(part.ledgers & self._commits.covered(part.table) for part in parts):
                     raise _Overtaken
@@ -194,6 +197,30 @@ class ClickHouseSink:
             self._rows.remove(parts, [batch])
             raise
         self._rows.remove(parts, strangers)  # no writer can commit them any more
+
+    def _written(self, kept: _Kept, batch: int, ledgers: LedgerSet) -> Part:
+        """Write a table's rows of these ledgers as a batch."""
+        own = typed_tables.stored_columns(kept.columns) if kept.is_typed else None
+        rows = self._rows.write(kept.table.name, batch, self._buffer, kept.asked, ledgers, own=own)
+        return Part(kept.table.name, batch, ledgers, rows, kept.making)
+
+    def _told(self, parts: Sequence[Part]) -> list[Part]:
+        """Return parts with the columns that contracts' own tables get with them, by what is known now."""
+        typed = {kept.table.name: kept for kept in self._tables if kept.is_typed}
+        return [
+            replace(one, columns=self._news(typed[one.table])) if one.table in typed else one for one in parts
+        ]
+
+    def _news(self, kept: _Kept) -> pa.Schema | None:
+        held = self._commits.columns.get(kept.table.name)
+        return typed_tables.news(held, typed_tables.grown_columns(kept.table.name, held, kept.columns))
+
+    def _columns(self, kept: _Kept) -> pa.Schema:
+        """Return the columns that a table is to have, as they are on the server."""
+        if not kept.is_typed:
+            return kept.columns
+        name = kept.table.name
+        return typed_tables.grown_columns(name, self._commits.columns.get(name), kept.columns).stored
 
     def _missing(self, kept: _Kept) -> LedgerSet:
         return self._buffer.ledgers - self._commits.covered(kept.table.name)
@@ -203,7 +230,14 @@ class ClickHouseSink:
         self._check_makings()
 
     def _check_makings(self) -> None:
-        """Refuse tables that were written otherwise."""
+        """Refuse tables that were written otherwise, and two that would be called the same."""
+        found: dict[str, str] = {}
+        for name in (*self._commits.tables, *(kept.table.name for kept in self._tables)):
+            called = ddl.view_name(name)
+            if (owner := found.setdefault(called, name)) != name:
+                raise SchemaMismatch(
+                    f"{called} is of {owner} already, and {name} would be it, too: leave one out"
+                )
         for kept in self._tables:
             if there := self._commits.making(kept.table.name):
                 kept.making.check(kept.table.name, there)

@@ -19,15 +19,18 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table
+from stellarrow.core.tables import Table, folder_of, is_typed
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerSet
+from stellarrow.sinks.delta import typed_tables
 from stellarrow.sinks.delta.log import DeltaLog, add, first_actions
 from stellarrow.sinks.delta.schema_text import grown_text, schema_text
 from stellarrow.sinks.delta.snapshot import APP, Action
 from stellarrow.sinks.files.formats.parquet import Parquet
+from stellarrow.sinks.lakehouse.columns import grown_columns
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
 from stellarrow.sinks.lakehouse.data_file import DataFiles, Written, narrowed
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 from stellarrow.storage.files import FileStore, Gone
 
 _log: Final = logging.getLogger(__name__)
@@ -54,16 +57,16 @@ class DeltaBook:
         store: FileStore,
         meant: Table,
         making: Making,
-        schema: pa.Schema,
+        stored: StoredColumns,
         format: Parquet,
         *,
         after_commit: Callable[[int, LedgerSet], None] = lambda *_: None,
     ) -> None:
-        self.log = DeltaLog(store, meant.name)
+        self.log = DeltaLog(store, folder_of(meant.name))
         self._store = store
         self._meant = meant
         self._making = making
-        self._schema = schema
+        self._stored, self._schema = stored, stored.stored
         self._format = format
         self._after_commit = after_commit
         self._coverage: Coverage | None = None
@@ -103,11 +106,13 @@ class DeltaBook:
 
     def _commit(self, placed: _Placed | None, ledgers: LedgerSet, held: Coverage) -> bool:
         """Commit; where another took the number, read what is there by now, and say whether it was ours."""
-        grown = held.grown(ledgers, placed.rows if placed else {})
+        columns = self._columns(held)
+        typed = columns.known if is_typed(self._meant.name) else None
+        grown = held.grown(ledgers, placed.rows if placed else {}, typed)
         text = grown.encode()
         number = number_of(text)
         before = self._number
-        actions = self._actions(number)
+        actions = self._actions(number, columns.stored)
         if placed:
             actions.append(placed.action)
         self.log.put(coverage_path(self.log.folder, number), text, new=True)
@@ -126,16 +131,21 @@ class DeltaBook:
     def _has(self, placed: _Placed | None) -> bool:
         return placed is not None and placed.action["add"]["path"] in self.log.snapshot.files
 
-    def _actions(self, number: int) -> list[Action]:
+    def _columns(self, held: Coverage) -> StoredColumns:
+        """Return the columns that the table has with ours."""
+        return grown_columns(self.log.where, held.typed, self._stored)
+
+    def _actions(self, number: int, columns: pa.Schema) -> list[Action]:
         """Return what a commit does beside adding a file: the table itself, new columns, the coverage."""
         snapshot = self.log.snapshot
         actions: list[Action] = [{"txn": {"appId": APP, "version": number}}]
         if snapshot.metadata is None:
-            schema = schema_text(self._schema)
-            meant = self._meant
+            meant, schema = self._meant, schema_text(columns)
+            if is_typed(meant.name):
+                typed_tables.note(self.log)
             return [*first_actions(meant.name, schema, meant.description, str(uuid4())), *actions]
         held = snapshot.metadata
-        if text := grown_text(self.log.where, held["schemaString"], self._schema):
+        if text := grown_text(self.log.where, held["schemaString"], columns):
             actions.insert(0, {"metaData": {**held, "schemaString": text}})
         return actions
 
@@ -172,9 +182,9 @@ class DeltaBook:
         self._coverage = found or Coverage(self._making)
         if found:
             self._making.check(self.log.where, found.making)
-            held = self.log.snapshot.metadata
+            held, columns = self.log.snapshot.metadata, self._columns(found).stored
             if held:
-                grown_text(self.log.where, held["schemaString"], self._schema)
+                grown_text(self.log.where, held["schemaString"], columns)
         return self._coverage
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.core.rows import chosen_columns
-from stellarrow.core.tables import tables
+from stellarrow.core.tables import folder_of, tables
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
+from stellarrow.sinks.delta import typed_tables
 from stellarrow.sinks.delta.book import read_coverage
 from stellarrow.sinks.delta.log import DeltaLog
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.lakehouse.counting import Counting
 from stellarrow.sinks.lakehouse.coverage import Coverage
 from stellarrow.sinks.lakehouse.held import Held
@@ -34,14 +34,16 @@ class HeldDelta(Held):
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order; none twice, where files are merged meanwhile."""
         known = self.schema
-        wanted = chosen_columns(known, columns, self.log.where)
-        names = list(dict.fromkeys([*columns, _LEDGER]))
+        chosen_columns(known, columns, self.log.where)
+        stored = self.stored
+        asked = stored.names(columns)
+        names = list(dict.fromkeys([*asked, _LEDGER]))
         begin = ledgers.first
         for chance in reversed(range(_CHANCES)):
             try:
                 for rows in self._rows(names, LedgerRange(begin, ledgers.end)):
                     last = rows.column(_LEDGER)[-1].as_py()
-                    yield rows.select(list(columns)).cast(wanted)
+                    yield stored.back(rows.select(asked), columns)
                     begin = last + 1  # pieces are of whole ledgers
                 return
             except Gone:
@@ -50,22 +52,28 @@ class HeldDelta(Held):
                 self.log.refresh()
 
     def _rows(self, names: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
-        return in_order(self.log.snapshot.held(), self._open, signed(self.schema), names, ledgers)
+        return in_order(self.log.snapshot.held(), self._open, self.stored.stored, names, ledgers)
 
     def _open(self, path: str) -> pa.NativeFile:
         return self.log.store.read(f"{self.log.folder}/{path}")
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Count what files hold, and compare with how many rows were written of each hundred thousand."""
-        files, schema = self.log.snapshot.held(), signed(self.schema)
+        files, schema = self.log.snapshot.held(), self.stored.stored
         return Counting(self.log.where, self.coverage, files, self._open, schema).row_counts(ledgers)
 
 
 def held_tables(store: FileStore) -> list[HeldDelta]:
     """Return the tables of a place, sorted."""
-    found = []
-    for name in sorted({one.name for one in tables()}):
-        log = DeltaLog(store, name)
-        if coverage := read_coverage(log):
-            found.append(HeldDelta(log, coverage))
-    return found
+    plain = _held(store, sorted({one.name for one in tables()}))
+    return [*plain, *held_typed(store)]
+
+
+def held_typed(store: FileStore) -> list[HeldDelta]:
+    """Return contracts' own tables of a place, sorted."""
+    return _held(store, typed_tables.names(store))
+
+
+def _held(store: FileStore, names: Iterable[str]) -> list[HeldDelta]:
+    logs = (DeltaLog(store, folder_of(name)) for name in names)
+    return [HeldDelta(log, coverage) for log in logs if (coverage := read_coverage(log))]

@@ -10,6 +10,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import folder_of
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.delta.book import coverage_path, number_of, read_coverage
@@ -17,7 +18,6 @@ from stellarrow.sinks.delta.log import DeltaLog, add, removals
 from stellarrow.sinks.delta.snapshot import APP, Action, held_file
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.runs import Runs
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.lakehouse.coverage import STRIDE, Coverage, stride_of
 from stellarrow.sinks.lakehouse.data_file import DataFile, Written
 from stellarrow.sinks.lakehouse.rows import HeldFile, in_order
@@ -32,7 +32,7 @@ def forget(store: FileStore, name: str, ledgers: LedgerSet) -> LedgerSet:
 
     Files that cannot be read leave the table whole, and with them all ledgers they may hold rows of.
     """
-    log = DeltaLog(store, name)
+    log = DeltaLog(store, folder_of(name))
     for _ in range(_TURNS):
         coverage = read_coverage(log)
         if coverage is None:
@@ -50,7 +50,7 @@ class _Forgetting:
 
     def forget(self, due: LedgerSet) -> bool:
         touched, due = self._touched(due)
-        schema = signed(self.coverage.making.columns())
+        schema = self.coverage.stored.stored
         sound = [one for one in touched.values() if self._is_sound(one)]
         kept = self._rest(sound, due, schema)
         entries = self.log.snapshot.files
@@ -107,7 +107,7 @@ class _Forgetting:
         return {path: one for path, one in held.items() if _overlaps(one, due)}, due
 
     def _is_sound(self, held: HeldFile) -> bool:
-        schema = signed(self.coverage.making.columns())
+        schema = self.coverage.stored.stored
         try:
             for _ in in_order([held], self._open, schema, schema.names, _span(held)):
                 pass

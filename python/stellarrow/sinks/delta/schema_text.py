@@ -71,6 +71,8 @@ def _kind(name: str, kind: pa.DataType) -> Any:
             "elementType": _kind(name, kind.value_type),
             "containsNull": kind.value_field.nullable,
         }
+    if pa.types.is_struct(kind):
+        return {"type": "struct", "fields": [_field(field) for field in kind]}
     if pa.types.is_decimal(kind):
         return f"decimal({kind.precision},{kind.scale})"
     if kind not in _NAMES:

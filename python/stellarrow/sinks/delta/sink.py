@@ -8,19 +8,20 @@ from functools import partial
 from threading import Timer
 from typing import ClassVar, Final
 
+import pyarrow as pa
+
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.delta.book import DeltaBook
 from stellarrow.sinks.delta.location import OPTIONS, Location
-from stellarrow.sinks.delta.reading import HeldDelta, held_tables
+from stellarrow.sinks.delta.reading import HeldDelta, held_tables, held_typed
 from stellarrow.sinks.delta.repairing import forget
 from stellarrow.sinks.delta.upkeep import Upkeep
 from stellarrow.sinks.files.delta_beside import refuse_files
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.lakehouse.coverage import Kept, kept_tables
 from stellarrow.sinks.lakehouse.lane import Lane
@@ -54,18 +55,18 @@ class DeltaSink:
         self._lanes = {one.asked: self._lane(one) for one in self._kept}
 
     def _lane(self, kept: Kept) -> Lane:
-        schema = signed(kept.making.columns(kept.meant))
-        upkeep = Upkeep(self._store, kept.meant.name, schema, self._format, self._ledgers_per_file)
+        name, stored = kept.meant.name, kept.stored
+        upkeep = Upkeep.of(self._store, name, stored, self._format, self._ledgers_per_file)
         book = DeltaBook(
             self._store,
             kept.meant,
             kept.making,
-            schema,
+            stored,
             self._format,
             after_commit=partial(self._after_commit, upkeep),
         )
         size = self._ledgers_per_file
-        return Lane(kept.meant.name, book, schema, self._format, ledgers_per_file=size)
+        return Lane(name, book, stored, self._format, ledgers_per_file=size)
 
     def _after_commit(self, upkeep: Upkeep, version: int, ledgers: LedgerSet) -> None:
         """Let a range that is full by now be merged, and a checkpoint be written where one is due."""
@@ -101,6 +102,11 @@ class DeltaSink:
         return held_tables(Location.parse(url).open())
 
     @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a place have."""
+        return {one.name: one.schema for one in held_typed(Location.parse(url).open())}
+
+    @classmethod
     def forget(cls, url: str, table: str, ledgers: LedgerSet) -> None:
         """Take a table's rows of ledgers out, and that they are covered, in one commit."""
         forget(Location.parse(url).open(), table, ledgers)
@@ -111,8 +117,7 @@ class DeltaSink:
         place = Location.parse(url)
         store, gone = place.open(), 0
         for held in held_tables(store):
-            schema = signed(held.schema)
-            upkeep = Upkeep(store, held.name, schema, Parquet(place.codec), ledgers_per_file)
+            upkeep = Upkeep.of(store, held.name, held.stored, Parquet(place.codec), ledgers_per_file)
             gone += sum(upkeep.merge(around) for around in upkeep.windows())
             upkeep.checkpoint()
         return gone

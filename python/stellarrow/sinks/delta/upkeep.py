@@ -14,9 +14,10 @@ from typing import Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import folder_of, is_typed
 from stellarrow.errors import Damaged, SinkError
 from stellarrow.ledgers import LedgerRange
-from stellarrow.sinks.delta.book import FOLDER
+from stellarrow.sinks.delta.book import FOLDER, read_coverage
 from stellarrow.sinks.delta.log import CHECKPOINT_EVERY, DeltaLog, add, removals
 from stellarrow.sinks.delta.snapshot import KEPT_SECONDS, held_file
 from stellarrow.sinks.files.formats.parquet import Parquet
@@ -24,6 +25,7 @@ from stellarrow.sinks.files.layout import window
 from stellarrow.sinks.files.runs import Runs
 from stellarrow.sinks.lakehouse.data_file import DataFile, Written
 from stellarrow.sinks.lakehouse.rows import HeldFile, in_order
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 from stellarrow.storage.files import FileStore, Gone
 
 _logger: Final = logging.getLogger(__name__)
@@ -34,11 +36,14 @@ _CHANCES: Final = 20  # for a merge, beside writers
 
 @dataclass(slots=True)
 class Upkeep:
-    """The upkeep of one table; it reads the log by itself, so that it hinders no writer."""
+    """The upkeep of one table; it reads the log by itself, so that it hinders no writer.
+
+    Without a schema the table tells its columns: files of a contract's own may have more than a writer knows.
+    """
 
     store: FileStore
     folder: str
-    schema: pa.Schema
+    schema: pa.Schema | None
     format: Parquet
     ledgers_per_file: int
     log: DeltaLog = field(init=False)
@@ -46,6 +51,14 @@ class Upkeep:
 
     def __post_init__(self) -> None:
         self.log = DeltaLog(self.store, self.folder)
+
+    @classmethod
+    def of(
+        cls, store: FileStore, name: str, stored: StoredColumns, format: Parquet, ledgers_per_file: int
+    ) -> Upkeep:
+        """Return the upkeep of a table with these columns."""
+        schema = None if is_typed(name) else stored.stored
+        return cls(store, folder_of(name), schema, format, ledgers_per_file)
 
     def after(self, version: int, around: LedgerRange | None, stopped: Callable[[], bool]) -> None:
         """Do what is due after a commit: merge a range that is full, write a checkpoint, clean up."""
@@ -80,14 +93,16 @@ class Upkeep:
 
     def merge(self, around: LedgerRange, stopped: Callable[[], bool] = lambda: False) -> int:
         """Make one file of those within an aligned range; return how many are gone for it."""
-        snapshot = self.log.refresh()
+        coverage = None if self.schema else read_coverage(self.log)
+        snapshot = self.log.snapshot if coverage else self.log.refresh()
         snapshot.check()
         inputs = [path for path, one in snapshot.files.items() if _is_within(self.log.where, one, around)]
         if len(inputs) < 2:
             return 0
         entries = [snapshot.files[path] for path in inputs]
+        schema = coverage.stored.stored if coverage else self.schema
         try:
-            made = self._merged([held_file(self.log.where, one) for one in entries], around, stopped)
+            made = self._merged([held_file(self.log.where, one) for one in entries], schema, around, stopped)
         except Gone:
             return 0  # another writer was first
         if made is None:
@@ -110,12 +125,16 @@ class Upkeep:
         return 0
 
     def _merged(
-        self, inputs: Sequence[HeldFile], around: LedgerRange, stopped: Callable[[], bool]
+        self,
+        inputs: Sequence[HeldFile],
+        schema: pa.Schema,
+        around: LedgerRange,
+        stopped: Callable[[], bool],
     ) -> Written | None:
-        file = DataFile(self.store.create(), self.schema, self.format)
+        file = DataFile(self.store.create(), schema, self.format)
         try:
-            runs = Runs(self.schema, sort_by=self.format.sort_by(self.schema))
-            for rows in in_order(inputs, self.open, self.schema, self.schema.names, around):
+            runs = Runs(schema, sort_by=self.format.sort_by(schema))
+            for rows in in_order(inputs, self.open, schema, schema.names, around):
                 if stopped():
                     file.discard()
                     return None

@@ -12,16 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.rows import no_rows
-from stellarrow.core.tables import columns_of
+from stellarrow.core.tables import columns_of, is_typed
 from stellarrow.errors import ConfigError, SinkError
 from stellarrow.filter import Filter
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet, Network
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
-from stellarrow.sinks.duckdb_file import coverage
+from stellarrow.sinks.duckdb_file import coverage, typed_tables
 from stellarrow.sinks.duckdb_file.coverage import Entry, Making
 from stellarrow.sinks.duckdb_file.file import Conflict, DuckDbFile
-from stellarrow.sinks.duckdb_file.reading import HeldRows, forget, held_tables
+from stellarrow.sinks.duckdb_file.reading import HeldRows, forget, held_tables, typed_columns
 from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
 from stellarrow.sinks.transactional.makings import making_texts, meant_tables
 
@@ -85,6 +85,11 @@ class DuckDbSink:
     def held(cls, url: str) -> list[HeldRows]:
         """Return the tables that a file holds, whoever wrote them."""
         return held_tables(DuckDbFile.parse(url))
+
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a file have."""
+        return typed_columns(DuckDbFile.parse(url))
 
     @classmethod
     def forget(cls, url: str, table: str, ledgers: LedgerSet) -> None:
@@ -165,20 +170,24 @@ class DuckDbSink:
                 rows = _within(batch.tables[kept.asked], one)
                 chosen.append(pa.Table.from_batches([rows]))
                 written.append(Entry(one, rows.num_rows))
-        self._insert(kept, pa.concat_tables(chosen, promote_options="default"))
+        whole = pa.concat_tables(chosen, promote_options="default")
+        if is_typed(kept.name):
+            (batch,) = whole.combine_chunks().to_batches() or [no_rows(whole.schema)]
+            whole = pa.Table.from_batches(
+                [typed_tables.grown(self._file, kept.name, kept.columns).put(batch)]
+            )
+        self._insert(typed_tables.place_of(kept.name), whole)
         coverage.add(self._file, kept.name, kept.making, written)
 
-    def _insert(self, kept: _Kept, rows: pa.Table) -> None:
+    def _insert(self, place: str, rows: pa.Table) -> None:
         self._file.register("incoming rows", rows)
         try:
-            self._file.do(
-                f'CREATE TABLE IF NOT EXISTS "{kept.name}" AS SELECT * FROM "incoming rows" LIMIT 0'
-            )
-            there = {one[0] for one in self._file.do(f'DESCRIBE "{kept.name}"').fetchall()}
+            self._file.do(f'CREATE TABLE IF NOT EXISTS {place} AS SELECT * FROM "incoming rows" LIMIT 0')
+            there = {one[0] for one in self._file.do(f"DESCRIBE {place}").fetchall()}
             for name, kind, *_ in self._file.do('DESCRIBE "incoming rows"').fetchall():
                 if name not in there:
-                    self._file.do(f'ALTER TABLE "{kept.name}" ADD COLUMN "{name}" {kind}')
-            self._file.do(f'INSERT INTO "{kept.name}" BY NAME SELECT * FROM "incoming rows"')
+                    self._file.do(f'ALTER TABLE {place} ADD COLUMN "{name}" {kind}')
+            self._file.do(f'INSERT INTO {place} BY NAME SELECT * FROM "incoming rows"')
         finally:
             self._file.unregister("incoming rows")
 
@@ -199,7 +208,8 @@ def _kept(
     tables: Sequence[str], network: Network, where: Filter | None, *, decoded: bool, transfers: str
 ) -> list[_Kept]:
     found: list[_Kept] = []
-    for asked, meant in meant_tables(tables, "the DuckDB sink", apart="table: give each a file of its own"):
+    apart = "table: give each a file of its own"
+    for asked, meant in meant_tables(tables, "the DuckDB sink", apart=apart):
         columns = columns_of(meant, where or Filter(), decoded=decoded)
         if "ledger_sequence" not in columns.names:
             raise ConfigError(f"the DuckDB sink needs ledger_sequence of {asked}: name it in select, too")

@@ -39,6 +39,14 @@ def worth_a_warning(missing: LedgerSet, known: LedgerSet) -> LedgerSet:
     return missing if missing and missing.count <= known.count else LedgerSet()
 
 
+def beyond(place: str, known: LedgerSet, asked: LedgerRange, *, reach: int = 0) -> str:
+    """Say that what is asked for begins behind what comes next there; empty where it does not."""
+    last = max(reach, known.last if known else 0)
+    if not last or asked.first <= last + 1:
+        return ""
+    return f"{place} has nothing from ledger {asked.first:,} on: the last ledger here is {last:,}"
+
+
 def warning_of(table: str, known: LedgerSet, wanted: LedgerSet | None, *, reach: int) -> str:
     """Say what a table lacks where all is asked for, or all from a ledger on; empty where nothing is.
 
@@ -48,10 +56,9 @@ def warning_of(table: str, known: LedgerSet, wanted: LedgerSet | None, *, reach:
     asked = LedgerRange(0) if wanted is None else wanted.ranges[-1] if wanted else LedgerRange(0, 0)
     if asked.last is not None:
         return ""
-    last = max(reach, known.last if known else 0)
-    if last and asked.first > last + 1:
-        return f"{table} has nothing from ledger {asked.first:,} on: the last ledger here is {last:,}"
-    return sentence(absent(table, worth_a_warning(lacking(known, asked, reach=reach), known)))
+    return beyond(table, known, asked, reach=reach) or sentence(
+        absent(table, worth_a_warning(lacking(known, asked, reach=reach), known))
+    )
 
 
 class Reach:

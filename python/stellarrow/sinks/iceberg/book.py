@@ -19,15 +19,25 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.core.tables import Table as Meant
+from stellarrow.core.tables import is_typed
 from stellarrow.errors import SchemaMismatch, SinkError
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
-from stellarrow.sinks.iceberg.catalog import COVERAGE, FileUpload, Namespace, told, with_ids
+from stellarrow.sinks.iceberg.catalog import (
+    COVERAGE,
+    FileUpload,
+    Namespace,
+    told,
+    unmeasured,
+    with_ids,
+)
 from stellarrow.sinks.iceberg.commits import Commit, expired, guarded
 from stellarrow.sinks.iceberg.partitions import Division, data_file, spec_of
+from stellarrow.sinks.lakehouse.columns import grown_columns
 from stellarrow.sinks.lakehouse.coverage import Coverage, Making
 from stellarrow.sinks.lakehouse.data_file import DataFiles, Divide, Written, narrowed, undivided
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 
 with needing("Iceberg", "iceberg"):
     from pyiceberg.exceptions import CommitFailedException
@@ -57,7 +67,7 @@ class IcebergBook:
         namespace: Namespace,
         meant: Meant,
         making: Making,
-        schema: pa.Schema,
+        stored: StoredColumns,
         format: Parquet,
         *,
         snapshots: int,
@@ -66,7 +76,7 @@ class IcebergBook:
         self._namespace = namespace
         self._meant = meant
         self._making = making
-        self._schema = schema
+        self._stored, self._schema = stored, stored.stored
         self._format = format
         self._snapshots = snapshots
         self._after_commit = after_commit
@@ -77,7 +87,7 @@ class IcebergBook:
     @property
     def where(self) -> str:
         """The table, for people."""
-        return f"{self._namespace}.{self._meant.name}"
+        return self._namespace.where(self._meant.name)
 
     def covered(self) -> LedgerSet:
         with self._lock:
@@ -120,7 +130,7 @@ class IcebergBook:
         """Make the table, or find that another writer did at the same moment."""
         for turn in range(_CHANCES):
             try:
-                first = Coverage(self._making).encode().decode()
+                first = Coverage(self._making, typed=self._typed(self._stored)).encode().decode()
                 self._namespace.create(self._meant.name, self._schema, first)
             except SinkError:
                 held = self._refresh()
@@ -138,10 +148,11 @@ class IcebergBook:
         old = expired(self._known(), self._snapshots)
         table = guarded(self._known(), old)  # anew: of every commit the library makes metadata
         rows: Counter[int] = sum((one.file.rows for one in placed), Counter())
-        text = held.grown(ledgers, rows).encode().decode()
+        columns = self._columns(held)
+        text = held.grown(ledgers, rows, self._typed(columns)).encode().decode()
         try:
             with told(self.where):
-                self._committed(table, placed, ledgers, text, old)
+                self._committed(self._widened(table, columns.stored), placed, ledgers, text, old)
         except SinkError as error:
             self._refresh()
             landed = self._known().properties.get(COVERAGE) == text or self._has(placed)
@@ -166,17 +177,29 @@ class IcebergBook:
         there = {one.snapshot_id for one in self._known().metadata.snapshots}
         return not there.issuperset(snapshots)
 
-    def _committed(
-        self, table: Table, placed: Sequence[_Placed], ledgers: LedgerSet, text: str, old: list[int]
-    ) -> None:
+    def _columns(self, held: Coverage) -> StoredColumns:
+        """Return the columns that the table has with ours."""
+        return grown_columns(self.where, held.typed, self._stored)
+
+    def _typed(self, columns: StoredColumns) -> pa.Schema | None:
+        return columns.known if is_typed(self._meant.name) else None
+
+    def _widened(self, table: Table, columns: pa.Schema) -> Commit:
+        """Begin a transaction, with the columns that the table lacks."""
         transaction = Commit(table)
-        if new := [name for name in self._schema.names if name not in table.schema().column_names]:
-            added = with_ids(pa.schema([self._schema.field(name) for name in new]))
+        held = {field.name for field in table.schema().fields}
+        if new := [field for field in columns if field.name not in held]:
             with transaction.update_schema() as update:
-                for field in added.fields:
+                for field in with_ids(pa.schema(new)).fields:
                     update.add_column(field.name, field.field_type, required=False)
+            transaction.set_properties(unmeasured(pa.schema(new)))
+        return transaction
+
+    def _committed(
+        self, transaction: Commit, placed: Sequence[_Placed], ledgers: LedgerSet, text: str, old: list[int]
+    ) -> None:
         told_files = {}
-        if table.metadata.name_mapping() is None:  # files name their columns, and number none
+        if transaction.table_metadata.name_mapping() is None:  # files name their columns, and number none
             mapping = transaction.table_metadata.schema().name_mapping
             told_files[TableProperties.DEFAULT_NAME_MAPPING] = mapping.model_dump_json()
         transaction.set_properties({COVERAGE: text, **told_files})
@@ -246,6 +269,7 @@ class IcebergBook:
     def _coverage(self, table: Table) -> Coverage:
         found = coverage_of(self.where, table)
         self._making.check(self.where, found.making)
+        self._columns(found)
         return found
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from tempfile import TemporaryFile
 from typing import Any, Final
 
 import pyarrow as pa
 
+from stellarrow.core.tables import is_typed
+from stellarrow.core.typed_names import short_name
 from stellarrow.errors import ConfigError, SinkError, SinkUnavailable
 from stellarrow.extras import needing
 from stellarrow.net.redaction import redacted_text
@@ -40,6 +43,7 @@ with needing("Iceberg", "iceberg"):
 _CHANCES: Final = 5  # to open a catalog beside others
 COVERAGE: Final = "stellarrow.coverage"  # a property of tables
 _CONTRACT: Final = "contract_id"
+_TYPED: Final = "typed_"  # what the names of contracts' own tables begin with
 _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
@@ -90,18 +94,31 @@ class Namespace:
         if catalog is not None:
             catalog.close()
 
+    def where(self, name: str) -> str:
+        """Return what people call a table."""
+        return f"{self}.{table_name(name)}"
+
+    def typed(self) -> list[str]:
+        """Return the tables of the namespace that may be contracts' own, as they are called there."""
+        with told(str(self)):
+            try:
+                found = self.catalog.list_tables(self.location.namespace)
+            except NoSuchNamespaceError:
+                return []
+        return sorted(str(one[-1]) for one in found if str(one[-1]).startswith(_TYPED))
+
     def load(self, name: str) -> Table | None:
         """Return a table as it is now, None where there is none."""
-        with told(f"{self}.{name}"):
+        with told(self.where(name)):
             try:
-                table = self.catalog.load_table(f"{self.location.namespace}.{name}")
+                table = self.catalog.load_table(f"{self.location.namespace}.{table_name(name)}")
             except (NoSuchTableError, NoSuchNamespaceError):
                 return None
         return unretried(table)
 
     def create(self, name: str, schema: pa.Schema, coverage: str) -> None:
         """Make a table, unless another writer did meanwhile."""
-        with told(f"{self}.{name}"):
+        with told(self.where(name)):
             with suppress(NamespaceAlreadyExistsError):
                 self.catalog.create_namespace(self.location.namespace)
             made = with_ids(schema)
@@ -115,11 +132,11 @@ class Namespace:
             try:
                 # In one call, as not every catalog can stage a table.
                 self.catalog.create_table(
-                    f"{self.location.namespace}.{name}",
+                    f"{self.location.namespace}.{table_name(name)}",
                     made,
                     partition_spec=spec_of(self.location, made),
                     sort_order=order,
-                    properties={**_PROPERTIES, **_unmeasured(schema), **told_files, COVERAGE: coverage},
+                    properties={**_PROPERTIES, **unmeasured(schema), **told_files, COVERAGE: coverage},
                 )
             except (TableAlreadyExistsError, CommitFailedException):
                 return  # another writer was first
@@ -135,21 +152,28 @@ class Namespace:
 
 
 def with_ids(schema: pa.Schema) -> Schema:
-    """Return columns as Iceberg has them, numbered in their order, and lists' elements after them."""
-    fields = []
-    for at, field in enumerate(schema, 1):
-        kind = field.type
-        if pa.types.is_list(kind):
-            kind = pa.list_(_numbered(kind.value_field, len(schema) + at))
-        fields.append(_numbered(pa.field(field.name, kind, field.nullable), at))
+    """Return columns as Iceberg has them, numbered in their order, and what is inside them after them."""
+    numbers = count(1)
+    fields = [_numbered(field, numbers) for field in schema]
     return assign_fresh_schema_ids(pyarrow_to_schema(pa.schema(fields)))
 
 
-def _numbered(field: pa.Field, number: int) -> pa.Field:
-    return field.with_metadata({b"PARQUET:field_id": str(number).encode()})
+def _numbered(field: pa.Field, numbers: Iterator[int]) -> pa.Field:
+    kind = field.type
+    if pa.types.is_list(kind):
+        kind = pa.list_(_numbered(kind.value_field, numbers))
+    elif pa.types.is_struct(kind):
+        kind = pa.struct([_numbered(one, numbers) for one in kind])
+    told = {b"PARQUET:field_id": str(next(numbers)).encode()}
+    return pa.field(field.name, kind, field.nullable, told)
 
 
-def _unmeasured(schema: pa.Schema) -> dict[str, str]:
+def table_name(name: str) -> str:
+    """Return what a table is called in a namespace: contracts' own have names that no catalog takes."""
+    return f"{_TYPED}{short_name(name)}" if is_typed(name) else name
+
+
+def unmeasured(schema: pa.Schema) -> dict[str, str]:
     """Return properties that say of which columns files tell no least and greatest value."""
     return {f"{METRICS}{field.name}": "none" for field in schema if not tells(field)}
 

@@ -32,7 +32,6 @@ with needing("Iceberg", "iceberg"):
         parse_transform,
     )
     from pyiceberg.typedef import Record
-    from pyiceberg.types import ListType
 
 METRICS: Final = "write.metadata.metrics.column."  # a property of tables, for each column
 _CODE: Final = pa.int64()
@@ -111,9 +110,9 @@ def _type_named(kind: str) -> Any:
 
 
 def _unmeasured(schema: Schema) -> dict[str, str]:
-    """Return properties that say of lists' elements that files tell no least and greatest value of them."""
-    lists = [field.name for field in schema.fields if isinstance(field.field_type, ListType)]
-    return {f"{METRICS}{name}.element": "none" for name in lists}
+    """Return properties that say of what is inside columns that files tell no least and greatest of it."""
+    outer = {field.name for field in schema.fields}
+    return {f"{METRICS}{name}": "none" for name in schema.column_names if name not in outer}
 
 
 def data_file(metadata: TableMetadata, path: str, file: Written) -> DataFile:

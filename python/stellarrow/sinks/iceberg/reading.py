@@ -9,13 +9,12 @@ from typing import Any, Final
 import pyarrow as pa
 
 from stellarrow.core.rows import chosen_columns
-from stellarrow.core.tables import tables
+from stellarrow.core.tables import is_typed, tables
 from stellarrow.errors import SinkError
 from stellarrow.extras import needing
 from stellarrow.ledgers import LedgerRange, LedgerSet, RowCounts
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.iceberg.book import coverage_of
-from stellarrow.sinks.iceberg.catalog import Namespace, told
+from stellarrow.sinks.iceberg.catalog import COVERAGE, Namespace, told
 from stellarrow.sinks.lakehouse.counting import Counting
 from stellarrow.sinks.lakehouse.coverage import Coverage
 from stellarrow.sinks.lakehouse.held import Held
@@ -42,10 +41,10 @@ class HeldIceberg(Held):
     def read(self, columns: Sequence[str], ledgers: LedgerRange) -> Iterator[pa.RecordBatch]:
         """Yield columns of a range's rows, in ledger order, of the snapshot that was found."""
         known = self.schema
-        wanted = chosen_columns(known, columns, self.where)
-        files = held_files(self.where, self.table)
-        for rows in in_order(files, self.open_file, signed(known), columns, ledgers):
-            yield rows.cast(wanted)
+        chosen_columns(known, columns, self.where)
+        files, stored = held_files(self.where, self.table), self.stored
+        for rows in in_order(files, self.open_file, stored.stored, stored.names(columns), ledgers):
+            yield stored.back(rows, columns)
 
     def open_file(self, path: str) -> pa.NativeFile:
         with told(path):
@@ -56,7 +55,7 @@ class HeldIceberg(Held):
 
     def row_counts(self, ledgers: LedgerSet) -> Iterator[RowCounts]:
         """Count what files hold, and compare with how many rows were written of each hundred thousand."""
-        files, schema = held_files(self.where, self.table), signed(self.schema)
+        files, schema = held_files(self.where, self.table), self.stored.stored
         return Counting(self.where, self.coverage, files, self.open_file, schema).row_counts(ledgers)
 
 
@@ -78,9 +77,20 @@ def held_files(where: str, table: Table) -> list[HeldFile]:
 
 def held_tables(namespace: Namespace) -> list[HeldIceberg]:
     """Return the tables of a namespace, sorted."""
+    plain = _held(namespace, sorted({one.name for one in tables()}))
+    return [*plain, *held_typed(namespace)]
+
+
+def held_typed(namespace: Namespace) -> list[HeldIceberg]:
+    """Return contracts' own tables of a namespace, sorted; others may have tables that begin alike."""
+    found = _held(namespace, namespace.typed(), only_ours=True)
+    return sorted((one for one in found if is_typed(one.name)), key=lambda one: one.name)
+
+
+def _held(namespace: Namespace, names: Sequence[str], *, only_ours: bool = False) -> list[HeldIceberg]:
     found = []
-    for name in sorted({one.name for one in tables()}):
-        if table := namespace.load(name):
-            where = f"{namespace}.{name}"
+    for name in names:
+        table, where = namespace.load(name), f"{namespace}.{name}"
+        if table and (COVERAGE in table.properties or not only_ours):
             found.append(HeldIceberg(where, table, coverage_of(where, table)))
     return found

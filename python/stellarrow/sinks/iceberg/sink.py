@@ -8,13 +8,14 @@ from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, ClassVar, Final
 
+import pyarrow as pa
+
 from stellarrow.errors import ConfigError
 from stellarrow.ledgers import LedgerBatch, LedgerRange, LedgerSet
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.iceberg.location import OPTIONS, Location
 from stellarrow.sinks.lakehouse.coverage import Kept, kept_tables
@@ -41,7 +42,8 @@ class IcebergSink:
         self._namespace = Namespace(self._location)
         self._format = Parquet(self._location.codec)
         self._upkeep = Worker("stellarrow-upkeep", waiting=0)
-        self._lanes = {one.asked: self._lane(one) for one in kept_tables(tables, "the Iceberg sink", options)}
+        kept = kept_tables(tables, "the Iceberg sink", options)
+        self._lanes = {one.asked: self._lane(one) for one in kept}
 
     def _lane(self, kept: Kept) -> Lane:
         from stellarrow.sinks.iceberg.book import IcebergBook  # noqa: PLC0415  an extra
@@ -55,18 +57,18 @@ class IcebergSink:
             if ledgers.last == around.end and LedgerSet([around]) != ledgers:
                 self._upkeep.do(partial(merging.guarded, around, self._upkeep.stopped))
 
-        schema = signed(kept.making.columns(kept.meant))
+        stored = kept.stored
         book = IcebergBook(
             self._namespace,
             kept.meant,
             kept.making,
-            schema,
+            stored,
             self._format,
             snapshots=self._location.snapshots,
             after_commit=after_commit,
         )
         size = self._location.ledgers
-        return Lane(kept.meant.name, book, schema, self._format, ledgers_per_file=size)
+        return Lane(kept.meant.name, book, stored, self._format, ledgers_per_file=size)
 
     options: ClassVar[Mapping[str, str]] = OPTIONS
 
@@ -88,6 +90,15 @@ class IcebergSink:
 
         with closing(Namespace(Location.parse(url))) as namespace:
             return held_tables(namespace)  # which read files, and ask the catalog nothing more
+
+    @classmethod
+    def typed_columns(cls, url: str) -> dict[str, pa.Schema]:
+        """Return the columns that contracts' own tables in a namespace have."""
+        from stellarrow.sinks.iceberg.catalog import Namespace  # noqa: PLC0415  an extra
+        from stellarrow.sinks.iceberg.reading import held_typed  # noqa: PLC0415  an extra
+
+        with closing(Namespace(Location.parse(url))) as namespace:
+            return {one.name: one.schema for one in held_typed(namespace)}
 
     @classmethod
     def compact(cls, url: str, ledgers_per_file: int) -> int:

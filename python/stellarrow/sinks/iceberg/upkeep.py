@@ -14,7 +14,6 @@ from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.formats.parquet import Parquet
 from stellarrow.sinks.files.layout import window
 from stellarrow.sinks.files.runs import Runs
-from stellarrow.sinks.files.signed import signed
 from stellarrow.sinks.iceberg.book import coverage_of
 from stellarrow.sinks.iceberg.catalog import FileUpload, Namespace, told
 from stellarrow.sinks.iceberg.commits import Commit, guarded
@@ -62,7 +61,7 @@ class Merging:
 
     @property
     def where(self) -> str:
-        return f"{self.namespace}.{self.name}"
+        return self.namespace.where(self.name)
 
     def guarded(self, around: LedgerRange, stopped: Callable[[], bool]) -> None:
         """Merge; what goes wrong is told, and done another time, as no row depends on it."""
@@ -126,7 +125,7 @@ class Merging:
     def _written(self, table: Table, path: str, group: _Group, stopped: Callable[[], bool]) -> Written | None:
         """Write the rows of files to one; None where there is no time left."""
         held = HeldIceberg(self.where, table, coverage_of(self.where, table))
-        schema, upload = signed(held.schema), FileUpload()
+        schema, upload = held.stored.stored, FileUpload()
         upload.table = table
         file = DataFile(upload, schema, self.format)
         try:

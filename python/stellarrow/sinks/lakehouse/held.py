@@ -6,6 +6,7 @@ import pyarrow as pa
 
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.lakehouse.coverage import Coverage
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 
 
 class Held:
@@ -34,4 +35,9 @@ class Held:
     @property
     def schema(self) -> pa.Schema:
         """The columns of its rows."""
-        return self.coverage.making.columns()
+        return self.stored.known
+
+    @property
+    def stored(self) -> StoredColumns:
+        """The same, and what they are in the table."""
+        return self.coverage.stored

@@ -17,6 +17,7 @@ from stellarrow.sinks.files.layout import aligned
 from stellarrow.sinks.files.runs import Run, Runs
 from stellarrow.sinks.files.worker import Worker
 from stellarrow.sinks.lakehouse.data_file import DataFiles, Written
+from stellarrow.sinks.transactional.stored_columns import StoredColumns
 
 
 class Book(Protocol):
@@ -42,10 +43,10 @@ class Lane:
     """
 
     def __init__(
-        self, name: str, book: Book, schema: pa.Schema, format: Parquet, *, ledgers_per_file: int
+        self, name: str, book: Book, stored: StoredColumns, format: Parquet, *, ledgers_per_file: int
     ) -> None:
         self._book = book
-        self._schema = schema
+        self._stored, schema = stored, stored.stored
         self._format = format
         self._ledgers_per_file = ledgers_per_file
         self._worker = Worker(f"stellarrow-{name}", waiting=1)
@@ -89,7 +90,7 @@ class Lane:
             self.finish()  # rows of a file come in ledger order
         self._open.append(ledgers)
         self._reach = max(self._reach, ledgers.end)
-        for run in self._runs.add(rows.cast(self._schema)):
+        for run in self._runs.add(self._stored.put(rows)):
             self._hand_over(run)
         if (ledgers.end + 1) % self._ledgers_per_file == 0:
             self.finish()

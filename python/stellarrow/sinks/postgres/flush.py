@@ -94,6 +94,7 @@ def _write(writing: Writing, batches: Sequence[LedgerBatch], wanted: Wanted, *, 
     places = [kept.place for kept in wanted]
     with connection.transaction():
         _take_turns(connection, places, alone=careful)
+        partitions.hold_tables(connection, places)
         covered = coverage.read(connection, places, lock=careful)
         missing = {kept: ledgers - covered[kept.place] for kept, ledgers in wanted.items()}
         counts = {

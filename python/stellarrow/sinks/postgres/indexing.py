@@ -15,6 +15,7 @@ from typing import Final
 import psycopg
 from psycopg.errors import LockNotAvailable
 
+from stellarrow.sinks.postgres import partitions
 from stellarrow.sinks.postgres.ddl import Layout
 
 # A connection that is free, with what gives it back.
@@ -49,7 +50,7 @@ def build(
     Nobody may change the table's indexes until the transaction ends.
     """
     name = kept.partition(first)
-    connection.execute(f"LOCK TABLE ONLY {kept.place} IN ACCESS SHARE MODE".encode())
+    partitions.hold_tables(connection, [kept.place])
     wanted, there = _indexes(connection, kept.place), _indexes(connection, name)
     for unwanted in there.keys() - wanted.keys():  # the table's profile has changed since
         connection.execute(f"DROP INDEX {there[unwanted]}".encode())

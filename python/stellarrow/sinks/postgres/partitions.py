@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 import psycopg
@@ -62,9 +62,18 @@ def make(connection: psycopg.Connection, kept: Layout, first: int, *, size: int)
     return name
 
 
+def hold_tables(connection: psycopg.Connection, places: Iterable[str]) -> None:
+    """Keep tables as they are until the transaction ends; before any partition, as whoever changes them does.
+
+    Writing to a partition alone may look at its table afterwards, for the bounds that its rows must keep.
+    """
+    for place in places:
+        connection.execute(f"LOCK TABLE ONLY {place} IN ACCESS SHARE MODE".encode())
+
+
 def index(connection: psycopg.Connection, kept: Layout, first: int) -> None:
     """Give a partition its table's indexes, which nobody may take away until the transaction ends."""
-    connection.execute(f"LOCK TABLE ONLY {kept.place} IN ACCESS SHARE MODE".encode())
+    hold_tables(connection, [kept.place])
     connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
     # Below, parallel workers cost more CPU to come and go than they save, and other writers have use for it.
     connection.execute("SET LOCAL min_parallel_table_scan_size = '1GB'")

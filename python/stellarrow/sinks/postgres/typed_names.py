@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from itertools import pairwise
 from typing import Final
 
 import pyarrow as pa
 
 from stellarrow.core.json_values import value
-from stellarrow.core.tables import TYPED
 from stellarrow.core.typed_columns import is_declared, own_columns
+from stellarrow.core.typed_names import digest_of, short_name
 
 SCHEMA: Final = "typed"
-_LONGEST: Final = 45  # of a name; behind it there may be a partition's first ledger, or `_state`
 _LONGEST_COLUMN: Final = 63  # bytes: PostgreSQL cuts the rest off
-_OWNER: Final = 12  # characters of a contract's id or a code's hash
-_DIGEST: Final = 8
-_PARTED: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
 def place_of(name: str) -> str:
     """Return where a table such as `typed:CONTRACT/events/SetAdmin` lies: `typed.cabc…_set_admin`."""
-    target, _, rest = name.removeprefix(TYPED).partition("/")
-    rows, _, last = rest.partition("/")
-    kind = "" if rows == "events" else f"{rows}_"
-    plain = re.sub(r"[^a-z0-9_]", "_", _PARTED.sub("_", last).lower())
-    short = f"{target[:_OWNER].lower()}_{kind}{plain}"
-    if len(short) > _LONGEST or not last.isidentifier():
-        digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
-        short = f"{short[: _LONGEST - _DIGEST - 1]}_{digest}"
-    return f"{SCHEMA}.{short}"
+    return f"{SCHEMA}.{short_name(name)}"
 
 
 def column_name(name: str) -> str:
     """Return what a column is called; one that is too long ends with a digest of its name."""
     if len(name.encode()) <= _LONGEST_COLUMN:
         return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST]
-    kept = name.encode()[: _LONGEST_COLUMN - _DIGEST - 1].decode(errors="ignore")
+    digest = digest_of(name)
+    kept = name.encode()[: _LONGEST_COLUMN - len(digest) - 1].decode(errors="ignore")
     return f"{kept}_{digest}"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from stellarrow.core.tables import Table, refuse_typed, table
+from stellarrow.core.tables import Table, table
 from stellarrow.errors import ConfigError, SchemaMismatch
 from stellarrow.filter import Filter
 from stellarrow.ledgers import Network
@@ -14,7 +14,6 @@ def meant_tables(tables: Sequence[str], sink: str, *, apart: str) -> list[tuple[
     """Return each name with the table it means; two versions of one table are refused, `apart` says why."""
     if not tables:
         raise ConfigError(f"{sink} has no table: name at least one")
-    refuse_typed(tables, sink)
     found: dict[str, tuple[str, Table]] = {}
     for asked in tables:
         meant = table(asked)

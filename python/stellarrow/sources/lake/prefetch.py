@@ -138,8 +138,8 @@ class _Flow(Generic[Key]):
         self._threads = [thread for thread in self._threads if thread.is_alive()]
         for _ in range(0 if self._ended else self._tuning.now - len(self._threads)):
             thread = threading.Thread(target=self._labour, name="stellarrow-fetch", daemon=True)
-            self._threads.append(thread)
             thread.start()
+            self._threads.append(thread)
 
     def _labour(self) -> None:
         """Fetch one object after another, until there is no more to do or fewer hands are enough."""

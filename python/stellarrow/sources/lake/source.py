@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from stellarrow.errors import ConfigError, LedgerMissing, SourceError, Stopped
 from stellarrow.lake.reader import CHAIN_BEGINS, Lake
-from stellarrow.ledgers import LedgerChunk, LedgerRange, LedgerSet, Network
+from stellarrow.ledgers import LAST_POSSIBLE, LedgerChunk, LedgerRange, LedgerSet, Network
 from stellarrow.net.credentials import NO_CREDENTIALS, ClientCredentials
 from stellarrow.net.resilience import Guard, Policy
 from stellarrow.registry import SourceOptions
@@ -28,7 +28,9 @@ _ENDPOINT: Final = "?endpoint="
 _CLOUDS: Final = ("s3", "gs", "az")
 _WHOLE: Final = 1 << 20  # a file of several ledgers up to this size, in zstd, is one chunk
 _AT_ONCE: Final = 8  # files in a row that were there already: it lags behind, so fetch ahead again
+_MOST_FETCHERS: Final = 1_024  # each is a thread
 _GRACE_POLLS: Final = 10  # how often to look for a file that newer ones are there without
+_IN_TURN: Final = 16  # files that several writers may bring in another order than that of ledgers
 _SLEEPY: Final = 60  # polls without anything new after which polling slows down
 _SLOWEST: Final = 5.0  # times the poll
 _SAMPLE: Final = 5_000  # files whose sizes are added up; those of more are estimated
@@ -53,6 +55,8 @@ class LakeOptions:
         for name, value in (("fetchers", self.fetchers), ("budget_mb", self.budget_mb), ("poll", self.poll)):
             if value is not None and value <= 0:
                 raise ConfigError(f"{name} is {value}: it must be more than 0")
+        if (self.fetchers or 0) > _MOST_FETCHERS:
+            raise ConfigError(f"fetchers is {self.fetchers}: it must be {_MOST_FETCHERS} at most")
 
 
 class LakeSource:
@@ -214,6 +218,8 @@ class LakeSource:
     def _check_end(self, due: int, ledgers: LedgerRange) -> None:
         """Tell a ledger that is missing from one that is still to come."""
         if ledgers.last is None:
+            if due == ledgers.first and (begins := self._began_before(due)) is not None:
+                raise self._begins_later(begins, due, ledgers)
             return
         if self._is_hole(due):
             raise self._hole(due, ledgers)
@@ -223,6 +229,16 @@ class LakeSource:
             f"ledger {due} is not in {self._lake.store.where}{self._extent()}{self._doubt()}: ask for"
             f" less, or follow the chain with {ledgers.first}:"
         )
+
+    def _began_before(self, due: int) -> int | None:
+        """Return where a lake begins that has gone on since without a ledger: its writers are past it."""
+        if self._lake.lists and (self._lake.tip() or 0) <= due:
+            return None  # it is still to come
+        begins = self._lake.begins_after(due)
+        if begins is None or self._lake.file(due) is not None:
+            return None
+        later = begins + _IN_TURN * self._lake.layout().ledgers_per_file
+        return begins if later <= LAST_POSSIBLE and self._lake.file(later) is not None else None
 
     def _is_hole(self, due: int) -> bool:
         """Tell whether newer files are there, and this one still is not."""
