@@ -131,5 +131,5 @@ $(CORE): $(TOOLS) $(RUST) pyproject.toml requirements-dev.lock
 		{ echo "error: cargo is missing: install Rust 1.88 or newer from https://rustup.rs" >&2; exit 1; }
 	@cargo --version | awk '{ split($$2, v, "."); exit !(v[1] > 1 || v[2] >= 88) }' || \
 		{ echo "error: this is $$(cargo --version): update Rust to 1.88 or newer (rustup update)" >&2; exit 1; }
-	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,clickhouse,rpc,grpc,servers,analytics,lifecycle,otel,dev
+	PIP_CONSTRAINT=$(abspath requirements-dev.lock) PIP_QUIET=1 PIP_DISABLE_PIP_VERSION_CHECK=1 VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/maturin develop --release --quiet --extras sql,lake,postgres,kafka,nats,clickhouse,rpc,grpc,servers,analytics,lifecycle,otel,dev
 	@touch $@

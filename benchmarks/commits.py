@@ -27,6 +27,7 @@ import kafka
 import lakehouse
 
 import stellarrow as sa
+from fakes import nats
 from fakes.postgres import open_folder
 from stellarrow import registry
 from stellarrow.core.options import DecodeOptions
@@ -39,7 +40,7 @@ MADE = 50  # ledgers, whose rows come again and again as those of later ones
 SPAN = 500  # commits at either end
 GOAL_MS = 100
 FIRST = 100_000
-KINDS = ("parquet", "delta", "iceberg", "duckdb", "postgres", "kafka", "clickhouse")
+KINDS = ("parquet", "delta", "iceberg", "duckdb", "postgres", "kafka", "nats", "clickhouse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,12 @@ def place(kind: str, folder: Path) -> Iterator[str]:
     if kind == "kafka":
         with kafka.broker(folder) as address:
             yield f"kafka://{address}/"
+    elif kind == "nats":
+        broker = nats.started(folder)
+        try:
+            yield f"nats://{broker.address}/"
+        finally:
+            broker.process.kill()
     elif kind == "clickhouse":
         with clickhouse.server(folder) as address:
             yield f"clickhouse://{address}/bench"

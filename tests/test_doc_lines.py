@@ -19,6 +19,7 @@ import stellarrow as sa
 from doc_lines import ROOT, Line, Reader, lines_of
 from fakes.clickhouse import ClickHouse
 from fakes.kafka import Broker
+from fakes.nats import NatsServer
 from fakes.postgres import open_folder
 from fakes.process import free_port
 from fakes.rpc import RpcNode, serving
@@ -121,6 +122,9 @@ def test_every_line_of_the_page_works_as_printed(
     if page == "docs/kafka.md":
         broker: Broker = request.getfixturevalue("kafka")
         reader.replaced = {**reader.replaced, "localhost:9092": broker.address}
+    if page == "docs/nats.md":
+        jetstream: NatsServer = request.getfixturevalue("nats")
+        reader.replaced = {**reader.replaced, "localhost:4222": jetstream.address}
     if page == "docs/clickhouse.md":
         server: ClickHouse = request.getfixturevalue("clickhouse")
         reader.replaced = {

@@ -31,6 +31,7 @@ INSTALLED_AS = {
     "opentelemetry.sdk": "opentelemetry-sdk",
     "opentelemetry.exporter.otlp.proto.http": "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry.exporter.otlp.proto.grpc": "opentelemetry-exporter-otlp-proto-grpc",
+    "nats": "nats-py",
     "socks": "PySocks",
     "yaml": "PyYAML",
 }

@@ -34,6 +34,7 @@ FLOORS = (
     ("lake", "consumer", "processor"),
     (
         *("sources.rpc", "sources.lake", "sources", "sinks.files", "sinks.postgres", "sinks.kafka"),
+        "sinks.nats",
         *(
             "sinks.transactional",
             "sinks.lakehouse",
@@ -61,8 +62,8 @@ FAMILIES = {
     ("sources.rpc", "sources"),
     ("sources.lake", "sources"),
     ("sinks", "sinks.files"),
-    ("sinks.kafka", "sinks.files"),
     ("sinks.kafka", "sinks.transactional"),
+    ("sinks.nats", "sinks.transactional"),
     ("sinks.transactional", "sinks.files"),
     ("sinks.lakehouse", "sinks.transactional"),
     ("sinks.clickhouse", "sinks.transactional"),

@@ -43,13 +43,21 @@ FLOORS = {
         ("gatherer",),
     ),
     "text": (("moments", "numbers", "quoting"), ("texts",), ("cells",), ("rows",)),
+    "pages": (("header",), ("hybrid", "inflate"), ("page",), ("column", "picked"), ("few",)),
     "python": (
         ("convert", "handover", "runs"),
-        ("options", "streams", "figures", "text", "typed", "gathered"),
+        ("options", "streams", "figures", "text", "typed", "gathered", "pages"),
     ),
 }
 # A type passes over its bytes or, where they are wrong, is traced through the same methods.
-CIRCLES = {"core": [("xdr::schema", "xdr::trace")], "analytics": [], "runs": [], "text": [], "python": []}
+CIRCLES = {
+    "core": [("xdr::schema", "xdr::trace")],
+    "analytics": [],
+    "runs": [],
+    "text": [],
+    "pages": [],
+    "python": [],
+}
 Graph = dict[str, set[str]]
 
 

@@ -99,6 +99,8 @@ CASES: Final = (
     Case("stellarrow check clickhouse://{nobody}", ("clickhouse",), (1,)),
     Case("stellarrow check kafka://{nobody}", ("kafka",), (1,)),
     Case("stellarrow sql 'from ledgers' --data kafka://{nobody}", ("kafka", "sql"), (1,)),
+    Case("stellarrow extract lake --tables ledgers --to nats://{nobody}", ("nats",), (1,)),
+    Case("stellarrow coverage nats://{nobody}", ("nats",), (1,)),
     Case("stellarrow check out"),
     Case("stellarrow check jsonl:s3://bucket/lines", ("lake",), (1,)),
     Case("stellarrow compact parquet:out"),

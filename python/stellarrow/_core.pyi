@@ -24,6 +24,7 @@ __all__ = [
     "decode",
     "describe",
     "event_words",
+    "few_rows",
     "frame",
     "framing",
     "json_text",
@@ -166,6 +167,21 @@ def csv_text(batch: Any) -> Text | None:
 
 def may_hold(filter: Any, text: str) -> bool:
     """Tell whether a text may be among those that a filter was made of."""
+
+def few_rows(
+    data: Any,
+    schema: Any,
+    chunks: Sequence[tuple[int, int, str, int, bool, str] | None],
+    rows: int,
+    terms: Sequence[Sequence[Sequence[tuple[Sequence[int], str]]]],
+    most: int,
+) -> Any | None:
+    """Return the rows of a Parquet row group that every term is true of, at most so many; None where Arrow must.
+
+    A chunk is where a column lies in the data, how long it is, its physical type, a value's length, whether it
+    is nullable, and its codec; None where there is no such column. A term holds where one of its alternatives
+    does, and that has texts which a row must all have, each in one of some columns (by their places).
+    """
 
 def text_size(batch: Any) -> int:
     """Return how many bytes of text and binary values rows hold; of dictionaries as many as plain ones would."""

@@ -25,6 +25,7 @@ EXTRAS: Final[Mapping[str, tuple[str, ...]]] = {
     "grpc": _GRPC,
     "postgres": _POSTGRES,
     "kafka": ("confluent_kafka",),
+    "nats": ("nats", "nkeys"),
     "iceberg": ("pyiceberg",),
     "clickhouse": ("clickhouse_connect", "lz4", "urllib3"),
     "delta": ("obstore",),  # for object stores; a folder takes nothing

@@ -109,6 +109,7 @@ _FLIGHT: Final = "stellarrow.sources.flight:FlightSource"
 _NODES: Final = "stellarrow.sources.rpc:RpcSource"
 _SINK: Final = f"{_FILES}.sink:FileSink"
 _POSTGRES: Final = "stellarrow.sinks.postgres:PostgresSink"
+_NATS: Final = "stellarrow.sinks.nats:NatsSink"
 _ICEBERG: Final = "stellarrow.sinks.iceberg:IcebergSink"
 _CLICK: Final = "stellarrow.sinks.clickhouse:ClickHouseSink"
 _CLOUD_STORE: Final = "stellarrow.storage.object_store:CloudStore"
@@ -145,6 +146,8 @@ _SINKS: Final = _listed(
     Entry("postgres", "postgres://USER@HOST/DATABASE", _POSTGRES, "tables in PostgreSQL", extra="postgres"),
     Entry("postgresql", "postgresql://USER@HOST/DATABASE", _POSTGRES, "the same", extra="postgres"),
     Entry("kafka", "kafka://HOST:9092", "stellarrow.sinks.kafka:KafkaSink", "topics in Kafka", extra="kafka"),
+    Entry("nats", "nats://HOST:4222", _NATS, "subjects in NATS JetStream", extra="nats"),
+    Entry("tls", "tls://HOST:4222", _NATS, "the same with TLS", extra="nats"),
     Entry("duckdb", "duckdb:FILE", "stellarrow.sinks.duckdb_file:DuckDbSink", "a DuckDB file", extra="sql"),
     Entry("clickhouse", "clickhouse://HOST/DATABASE", _CLICK, "tables in ClickHouse", extra="clickhouse"),
     Entry("delta", "delta:FOLDER", "stellarrow.sinks.delta:DeltaSink", "Delta tables"),
@@ -170,9 +173,7 @@ STORES: Final = _listed(
 
 @cache
 def _installed(group: str) -> tuple[Entry, ...]:
-    return tuple(
-        Entry(point.name, f"{point.name}:LOCATION", point.value, point=point) for point in points(group)
-    )
+    return tuple(Entry(one.name, f"{one.name}:LOCATION", one.value, point=one) for one in points(group))
 
 
 def sources() -> Mapping[str, Entry]:
@@ -316,9 +317,8 @@ def sink_entry(location: str) -> Entry:
             remedy = nearest(scheme, known, remedy, show=lambda name: known[name].form)
         raise ConfigError(f"{redacted_url(location)!r} is no sink: {remedy}")
     if not rest:
-        raise ConfigError(
-            f"{redacted_url(location)!r} names no folder or database: write {known[scheme].form}"
-        )
+        form = known[scheme].form
+        raise ConfigError(f"{redacted_url(location)!r} names no folder or database: write {form}")
     return known[scheme]
 
 

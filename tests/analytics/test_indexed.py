@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
 
 import stellarrow as sa
+from stellarrow.analysis.reads import layouts, matching
 from stellarrow.analysis.reads.conditions import Conditions
 from stellarrow.analysis.reads.hot import Hot
 from stellarrow.analysis.reads.indexes import Indexes
+from stellarrow.analysis.reads.layouts import Layout, Layouts
 from stellarrow.analysis.reads.matching import Looked
 from stellarrow.analysis.reads.paging import page, whole
 from stellarrow.analysis.reads.reading import Question, Tables
@@ -160,9 +163,36 @@ def test_an_answer_over_many_files_lists_no_folder_again(out: Path, monkeypatch:
     assert listed == []
 
 
+def without_layouts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Layouts, "of", lambda *_: None)
+
+
 def test_of_files_without_an_index_all_columns_are_read_only_where_a_row_is_meant(
     out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for path in wrong_indexes(out):
+        path.unlink()
+    read: list[list[str]] = []
+    few = Layout.few
+
+    def noting(layout: Layout, file: Any, group: int, schema: pa.Schema, terms: Any) -> Any:
+        read.append(schema.names)
+        return few(layout, file, group, schema, terms)
+
+    monkeypatch.setattr(Layout, "few", noting)
+    assert answer(opened(out), accounts=("never",)) == []
+    assert read
+    assert all(names == ["from", "to"] for names in read)
+    read.clear()
+    account, expected = next((held["accounts"][0], one) for held, one in asked(out) if len(one) == 1)
+    assert answer(opened(out), accounts=(account,)) == expected
+    assert len([names for names in read if "event_index" in names]) == 1
+
+
+def test_without_knowing_where_columns_lie_row_groups_are_decoded_only_where_a_row_is_meant(
+    out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    without_layouts(monkeypatch)
     for path in wrong_indexes(out):
         path.unlink()
     read: list[list[int]] = []
@@ -180,6 +210,47 @@ def test_of_files_without_an_index_all_columns_are_read_only_where_a_row_is_mean
     lists, expected = next(one for one in asked(out) if len(one[1]) == 1)
     assert answer(opened(out), **lists) == expected
     assert sum(map(len, read)) == 1
+
+
+@pytest.mark.parametrize("way", ["all by the core", "all by Arrow", "runs that are kept"])
+@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), 61])
+def test_whoever_reads_a_row_group_the_answer_is_duckdbs(
+    out: Path, monkeypatch: pytest.MonkeyPatch, way: str, step: int
+) -> None:
+    if way == "all by the core":
+        monkeypatch.setattr(layouts, "_FEW", 1)
+        monkeypatch.setattr(matching, "_KEPT_GROUPS", 1_000)
+        monkeypatch.setattr(Looked, "_of_groups", lambda *_: pytest.fail("the core reads all of them"))
+    else:
+        without_layouts(monkeypatch)
+        monkeypatch.setattr(matching, "_KEPT_GROUPS", 1 if way == "runs that are kept" else 1_000)
+    assert same(out, step) > 0
+
+
+def test_further_conditions_are_asked_of_rows_that_the_core_read(out: Path) -> None:
+    rows = (
+        duckdb.connect()
+        .execute(
+            f"""select "from", ledger_sequence, event_index, contract_id, event_type, amount_text
+        from read_parquet('{out}/*/**/*.parquet', union_by_name=true) where "from" is not null order by all"""
+        )
+        .fetchall()
+    )
+    tables = opened(out)
+    for account, _, _, contract, kind, amount in rows[::40]:
+        same_account = [row for row in rows if row[0] == account]
+        asked_for: dict[str, tuple[dict[str, Any], Any]] = {
+            "event_types": ({"event_types": (kind,)}, lambda row, kind=kind: row[4] == kind),
+            "contract_ids": (
+                {"contract_ids": (contract,)},
+                lambda row, contract=contract: row[3] == contract,
+            ),
+            "where": ({"where": f"amount_text = '{amount}'"}, lambda row, amount=amount: row[5] == amount),
+        }
+        for lists, is_meant in asked_for.values():
+            where = " and ".join(filter(None, [lists.pop("where", ""), f"\"from\" = '{account}'"]))
+            found = answer(tables, accounts=(account,), where=where, **lists)
+            assert found == sorted((row[1], row[2]) for row in same_account if is_meant(row))
 
 
 def test_indexes_are_let_go_of_when_they_are_many_or_their_files_gone(out: Path) -> None:

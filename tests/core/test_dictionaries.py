@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import stellarrow as sa
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import frame
 from stellarrow.core.gathering import text_size
+from stellarrow.core.projection import as_made
 from stellarrow.core.synthetic import synthetic
 from stellarrow.ledgers import LedgerBatch, LedgerChunk, LedgerSet
 from stellarrow.sinks.files.formats.parquet import Parquet
@@ -49,6 +51,29 @@ def test_dictionaries_hold_the_rows_that_plain_texts_hold(chunk: LedgerChunk, na
     assert coded.cast(plain.schema).equals(plain)
     for start, stop in ((0, plain.num_rows), (7, 19)):
         assert text_size(coded[start:stop]) == text_size(plain[start:stop])
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda tables: tables["contract_data"],
+        lambda tables: tables.get("contract_data"),
+        lambda tables: dict(tables)["contract_data"],
+        lambda tables: {**tables}["contract_data"],
+        lambda tables: tables.copy()["contract_data"],
+        lambda tables: dict(tables.items())["contract_data"],
+        lambda tables: next(iter(tables.values())),
+    ],
+)
+def test_rows_of_the_core_are_pyarrow_s_however_they_are_asked_for(
+    chunk: LedgerChunk, ask: Callable[[dict[str, pa.RecordBatch]], pa.RecordBatch]
+) -> None:
+    made = Decoder(["contract_data"], network="synthetic", dictionaries=True)(chunk)
+    assert not isinstance(as_made(made.tables, "contract_data"), pa.RecordBatch)
+    rows = ask(made.tables)
+    assert isinstance(rows, pa.RecordBatch)
+    assert rows.num_rows == as_made(made.tables, "contract_data").num_rows > 0
+    assert made.tables.get("ledgers") is None
 
 
 def test_rows_that_an_expression_computes_are_plain(chunk: LedgerChunk) -> None:

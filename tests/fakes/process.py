@@ -24,7 +24,8 @@ def program(name: str, *, remedy: str = "make servers builds it") -> Path:
     They lie beside the environment's Python; STELLARROW_SERVERS names another folder.
     """
     folder = Path(os.environ.get("STELLARROW_SERVERS") or Path(sys.prefix, "servers", "bin"))
-    found = shutil.which(name, path=folder) or shutil.which(name)
+    beside = Path(sys.executable).parent  # where packages put programs
+    found = shutil.which(name, path=folder) or shutil.which(name, path=beside) or shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is neither in {folder} nor on the PATH: {remedy}")
     return Path(found)

@@ -46,6 +46,9 @@ KEY = "k3yThatN0bodyMaySee"
         f"kafka://u:a,b:{KEY}@host:9092",
         f"clickhouse://ann:{KEY}@host:8123/stellar?tls=yes",
         f"kafka://host:9092,other.example:9092/?sasl_password={KEY}",
+        f"nats://u:{KEY}@host:4222,other.example:4222/?stream=a",
+        f"nats://{KEY}@host",
+        f"tls://u:{KEY}@host",
     ],
 )
 def test_no_key_in_a_url_is_shown(url: str) -> None:
@@ -71,6 +74,7 @@ def test_no_key_in_a_url_is_shown(url: str) -> None:
         "jsonl:./out@2",
         "grpc://localhost:50053",
         "kafka://a.example:9092,b.example:9092/?topic_prefix=stellar.&format=json&key=contract&partitions=3",
+        "nats://a.example:4222,b.example:4222/?stream=a&subject_prefix=b.c&replicas=3&inbox_prefix=_INBOX_a",
         "-",
     ],
 )

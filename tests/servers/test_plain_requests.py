@@ -101,6 +101,15 @@ async def with_two_lines(_: Request) -> Response:
     return answer
 
 
+async def begun(request: Request) -> Response:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b"one"
+        await request.body()
+        yield b"two"
+
+    return StreamingResponse(parts())
+
+
 async def measured(request: Request) -> Response:
     return PlainTextResponse(str(len(await request.body())))
 
@@ -112,7 +121,7 @@ ROUTES = {"/sized": sized, "/parts": in_parts, "/unchanged": unchanged, "/broken
 def server() -> Iterator[HealthServer]:
     ready = threading.Event()
     routes = [Route(path, answer) for path, answer in {**ROUTES, "/lines": with_two_lines}.items()]
-    routes.append(Route("/measured", measured, methods=["POST"]))
+    routes += [Route("/measured", measured, methods=["POST"]), Route("/begun", begun, methods=["POST"])]
     with closing(HealthServer(Address("127.0.0.1", 0), ready=ready, routes=routes)) as made:
         made.start()
         yield made
@@ -211,6 +220,28 @@ def test_a_caller_that_leaves_before_its_body_has_come_is_no_fault_of_the_servic
         assert time.monotonic() < deadline
         time.sleep(0.01)
     assert [fault[0] for fault in faults] == [RuntimeError]
+
+
+CHUNKED = b"POST %s HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/measured", b"/begun", b"/nothing"])
+def test_a_body_that_is_none_ends_the_connection_and_is_no_fault_of_the_service(
+    server: HealthServer, caplog: pytest.LogCaptureFixture, path: bytes
+) -> None:
+    with socket.create_connection(("127.0.0.1", server.address.port), timeout=60) as client:
+        came, sent = b"", CHUNKED % path + b"none\r\n"
+        if path == b"/begun":
+            client.sendall(sent[:-6])
+            came, sent = client.recv(65_536), sent[-6:]
+        client.sendall(sent)
+        with suppress(ConnectionResetError):
+            while data := client.recv(65_536):
+                came += data
+    assert came.startswith(b"HTTP/1.1 200" if path == b"/begun" else b"HTTP/1.1 400")
+    assert came.count(b"HTTP/1.1 ") == 1
+    assert talked(server, asked("/sized"))[0][0] == 200
+    assert [one.message for one in caplog.records if one.exc_info or "fault" in one.message] == []
 
 
 def test_a_header_of_two_lines_is_not_sent(server: HealthServer) -> None:

@@ -5,6 +5,7 @@ mod figures;
 mod gathered;
 mod handover;
 mod options;
+mod pages;
 mod runs;
 mod streams;
 mod text;
@@ -27,6 +28,7 @@ use figures::Figures;
 use gathered::{PyGathered, PyGatherer, PyOrder, text_size};
 use handover::py_stream;
 use options::Options;
+use pages::few_rows;
 use runs::PyRun;
 use streams::{Splitter, Synth, cut, write};
 use text::{TextFilters, csv_text, json_text, may_hold};
@@ -145,9 +147,9 @@ mod _core {
     #[pymodule_export]
     use super::{
         CoreError, Figures, Options, PyGathered, PyGatherer, PyKnowledge, PyOrder, PyRun, Splitter,
-        Synth, TextFilters, TypedPlan, crc32, csv_text, cut, event_words, framing, json_text, keys,
-        may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences, spec_json,
-        spec_status, tables, text_size, unescape, write,
+        Synth, TextFilters, TypedPlan, crc32, csv_text, cut, event_words, few_rows, framing,
+        json_text, keys, may_hold, meta_json, py_decode, py_describe, py_stream, schema, sequences,
+        spec_json, spec_status, tables, text_size, unescape, write,
     };
 
     #[pymodule_init]

@@ -28,11 +28,19 @@ pub struct Codes {
 
 impl Codes {
     fn of_texts(&mut self, values: &StringArray) -> Result<Vec<u32>, ArrowError> {
-        let code = |text: Option<&str>| match text {
-            Some(text) => self.texts.number(text.as_bytes()),
-            None => Ok(NONE),
-        };
-        values.iter().map(code).collect()
+        let mut wanted: Vec<&[u8]> = Vec::new();
+        let mut places = Vec::with_capacity(values.len());
+        for text in values {
+            places.push(text.map(|text| {
+                if wanted.last() != Some(&text.as_bytes()) {
+                    wanted.push(text.as_bytes());
+                }
+                wanted.len() - 1
+            }));
+        }
+        let codes = self.texts.numbers(&wanted)?;
+        let code = |place: Option<usize>| place.and_then(|place| codes.get(place).copied());
+        Ok(places.into_iter().map(|place| code(place).unwrap_or(NONE)).collect())
     }
 
     fn of_dictionary(
@@ -41,23 +49,24 @@ impl Codes {
     ) -> Result<Vec<u32>, ArrowError> {
         let texts: &StringArray =
             values.values().as_string_opt().ok_or_else(|| mismatched(values))?;
-        let mut codes = vec![NONE; texts.len()];
-        let keys = values.keys();
-        let mut rows = Vec::with_capacity(keys.len());
-        for (row, &key) in keys.values().iter().enumerate() {
-            let place = usize::try_from(key).unwrap_or(usize::MAX);
-            let code = match codes.get_mut(place) {
-                Some(code) if keys.is_valid(row) => {
-                    if *code == NONE && texts.is_valid(place) {
-                        *code = self.texts.number(texts.value(place).as_bytes())?;
-                    }
-                    *code
-                }
-                _ => NONE,
-            };
-            rows.push(code);
+        // A slice has all texts of what it is cut from: those that no row has stay out.
+        let mut is_used = vec![false; texts.len()];
+        for slot in values.keys_iter().flatten() {
+            if let Some(is_used) = is_used.get_mut(slot) {
+                *is_used = true;
+            }
         }
-        Ok(rows)
+        let used = (0..).zip(is_used).filter(|&(place, is_used)| is_used && texts.is_valid(place));
+        let used: Vec<usize> = used.map(|(place, _)| place).collect();
+        let wanted: Vec<_> = used.iter().map(|&place| texts.value(place).as_bytes()).collect();
+        let mut codes = vec![NONE; texts.len()];
+        for (place, code) in used.iter().zip(self.texts.numbers(&wanted)?) {
+            if let Some(slot) = codes.get_mut(*place) {
+                *slot = code;
+            }
+        }
+        let code = |place: Option<usize>| place.and_then(|place| codes.get(place).copied());
+        Ok(values.keys_iter().map(|place| code(place).unwrap_or(NONE)).collect())
     }
 }
 

@@ -17,13 +17,12 @@ pub struct Distinct {
     seed: RandomState,
     found: HashTable<Entry>,
     texts: Texts,
-    last: u32,
 }
 
 impl Default for Distinct {
     fn default() -> Self {
         let (found, texts) = (HashTable::new(), Texts::default());
-        Self { seed: RandomState::new(), found, texts, last: 0 }
+        Self { seed: RandomState::new(), found, texts }
     }
 }
 
@@ -42,18 +41,22 @@ impl Distinct {
         self.texts.get(number as usize).unwrap_or_default()
     }
 
-    /// The number of a text, which is the next one where it is new.
-    #[inline]
-    pub fn number(&mut self, wanted: &[u8]) -> Result<u32, ArrowError> {
-        if self.texts.get(self.last as usize) != Some(wanted) {
-            self.last = self.look_up(wanted)?;
+    /// The numbers of many texts. Each step is taken for all of them before the next one: what one waits for memory,
+    /// the others do not wait for it.
+    pub fn numbers(&mut self, wanted: &[&[u8]]) -> Result<Vec<u32>, ArrowError> {
+        let hashes: Vec<u64> = wanted.iter().map(|text| self.seed.hash_one(text)).collect();
+        let likely = |&hash: &u64| self.found.find(hash, |&(one, _)| one == hash);
+        let mut numbers: Vec<_> = hashes.iter().map(|hash| likely(hash).map(|one| one.1)).collect();
+        for (number, &wanted) in numbers.iter_mut().zip(wanted) {
+            *number = number.filter(|&number| self.text(number) == wanted);
         }
-        Ok(self.last)
+        let rest = numbers.into_iter().zip(wanted.iter().zip(hashes));
+        rest.map(|(number, (wanted, hash))| number.map_or_else(|| self.look_up(wanted, hash), Ok))
+            .collect()
     }
 
-    fn look_up(&mut self, wanted: &[u8]) -> Result<u32, ArrowError> {
-        let Self { seed, found, texts, .. } = self;
-        let hash = seed.hash_one(wanted);
+    fn look_up(&mut self, wanted: &[u8], hash: u64) -> Result<u32, ArrowError> {
+        let Self { found, texts, .. } = self;
         let is_it =
             |&(one, number): &Entry| one == hash && texts.get(number as usize) == Some(wanted);
         if let Some(&(_, number)) = found.find(hash, is_it) {
@@ -97,7 +100,6 @@ impl Distinct {
     pub fn clear(&mut self) {
         self.found.clear();
         self.texts.clear();
-        self.last = 0;
     }
 }
 

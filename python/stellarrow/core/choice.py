@@ -12,7 +12,8 @@ import pyarrow as pa
 from stellarrow import _core
 from stellarrow.core.errors import bytes_like, translate
 from stellarrow.core.options import DecodeOptions
-from stellarrow.core.projection import Batches
+from stellarrow.core.projection import Batches, Handed
+from stellarrow.core.rows import imported
 from stellarrow.core.tables import compiled, is_typed, maker_of, table
 from stellarrow.core.typed import TypedTables, without_deleted
 from stellarrow.errors import ConfigError
@@ -46,6 +47,8 @@ class Choice:
         pushed = {one.filter for one in self._computations.values()}
         if self._computations:
             options = replace(options, dictionaries=False)
+        # Whoever takes dictionaries of the core hands rows back to it.
+        self._batches = Handed if options.dictionaries else Batches
         self._options = _core_options(self._names, options, pushed.pop() if len(pushed) == 1 else chosen)
 
     def decode(
@@ -74,10 +77,11 @@ class Choice:
             except _core.CoreError as error:
                 raise translate(error, place) from error
             of_core = dict(zip(self._names, batches, strict=True))
-            made.update({name: pa.record_batch(rows) for name, rows in of_core.items()})
+            is_handed = self._batches is Handed
+            made.update({name: rows if is_handed else imported(rows) for name, rows in of_core.items()})
         for name, compute in self._computations.items():
             made[name] = compute(made[name])
-        named = Batches({asked: made[name] for asked, name in self._places.items()})
+        named = self._batches({asked: made[name] for asked, name in self._places.items()})
         return named, _run(run) if run else None, of_core
 
 

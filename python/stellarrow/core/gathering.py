@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pyarrow as pa
 
@@ -58,9 +59,10 @@ class Gatherer:
         """Take in rows, of which nothing is referred to afterwards."""
         self._rows.append(rows)
 
-    def fit(self, rows: pa.RecordBatch, *, count: int, text: int) -> int | None:
+    def fit(self, rows: Any, *, count: int, text: int) -> int | None:
         """Take in rows that are fewer, and of less text, than that; return how many bytes of text they have.
 
+        Rows of the core are taken as they are, others through Arrow's capsules.
         None where they are not: then none is taken.
         """
         return self._rows.fit(rows, max(0, count), max(0, text))

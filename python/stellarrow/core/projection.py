@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 
 from stellarrow.core.arguments import as_select
+from stellarrow.core.rows import imported
 from stellarrow.core.tables import compiled, schema, table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -21,6 +23,48 @@ class Batches(dict[str, pa.RecordBatch]):
             if _same_table(asked, name):
                 return self[asked]
         raise KeyError(name)
+
+
+class Handed(Batches):
+    """Batches of the core: each becomes pyarrow's when it is asked for; `as_made` hands it on before.
+
+    To import a schema of twenty columns, and to export it again, costs more than to count its rows.
+    """
+
+    def as_made(self, name: str) -> Any:
+        """Return what the core made, or what became of it: it has `num_rows` and Arrow's capsules."""
+        return super().__getitem__(name)
+
+    def __getitem__(self, name: str) -> pa.RecordBatch:
+        rows = self.as_made(name)
+        if not isinstance(rows, pa.RecordBatch):
+            rows = self[name] = imported(rows)
+        return rows
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate as a dict does; one whose iteration is its own is copied item by item, as asked for."""
+        return super().__iter__()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Return a batch, as a dict does."""
+        return self[name] if name in self else default  # noqa: SIM401  this is get
+
+    def values(self) -> Any:
+        """Return all batches, as a dict does."""
+        return self.copy().values()
+
+    def items(self) -> Any:
+        """Return all names and batches, as a dict does."""
+        return self.copy().items()
+
+    def copy(self) -> dict[str, pa.RecordBatch]:
+        """Return all batches in a plain dict."""
+        return {name: self[name] for name in self}
+
+
+def as_made(batches: Mapping[str, pa.RecordBatch], name: str) -> Any:
+    """Return a batch as the core made it where nobody has asked for pyarrow's yet."""
+    return batches.as_made(name) if isinstance(batches, Handed) else batches[name]
 
 
 def _same_table(asked: str, name: str) -> bool:

@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 
@@ -14,6 +14,11 @@ from stellarrow.errors import SinkError
 from stellarrow.ledgers import LedgerRange
 
 _UINT32: Final = 32  # bits; files may have signed ones, of 64
+
+
+def imported(rows: Any) -> pa.RecordBatch:
+    """Return rows of the core as pyarrow's; those that are stay as they are."""
+    return rows if isinstance(rows, pa.RecordBatch) else pa.record_batch(rows)
 
 
 def between(rows: pa.RecordBatch, ledgers: LedgerRange) -> pa.RecordBatch:

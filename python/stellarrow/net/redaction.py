@@ -46,7 +46,7 @@ _HARMLESS: Final = frozenset(
         ),
         *("region", "fsync", "durable", "retention", "partition_ledgers"),
         *("topic_prefix", "format", "key", "partitions", "tls", "ca", "certificate", "private_key", "sasl"),
-        *("settings",),
+        *("settings", "stream", "subject_prefix", "replicas", "credentials", "inbox_prefix"),
     )
 )
 # Words that stand in the path of an RPC node's address and are no key.

@@ -14,6 +14,7 @@ from typing import Final
 from stellarrow.core.decode import Decoder
 from stellarrow.core.framing import plain_bytes
 from stellarrow.core.options import DecodeOptions
+from stellarrow.core.projection import as_made
 from stellarrow.errors import (
     ChainBroken,
     ConfigError,
@@ -79,10 +80,9 @@ class Progress:
         """Count a batch that the sinks have taken."""
         self.ledgers += batch.run.count
         self.bytes += batch.run.size_bytes
-        self.last = batch.last
-        self.last_closed_at = batch.run.last_closed_at
-        for name, rows in batch.tables.items():
-            self.rows[name] = self.rows.get(name, 0) + rows.num_rows
+        self.last, self.last_closed_at = batch.last, batch.run.last_closed_at
+        for name in batch.tables:
+            self.rows[name] = self.rows.get(name, 0) + as_made(batch.tables, name).num_rows
 
     def copy(self) -> Progress:
         """Return how far the run is now, which later batches leave as it is."""

@@ -15,7 +15,7 @@ from stellarrow.security.access import Access, Grant, admit, bound, guarded, sta
 from stellarrow.security.permissions import check_named
 from stellarrow.security.principal import Call, Certificate, headers_of
 from stellarrow.security.tls import Loaded, Tls
-from stellarrow.servers.grpc_requests import Threads, Watcher
+from stellarrow.servers.grpc_requests import Threads, Watcher, understood
 from stellarrow.servers.peers import peer_address
 from stellarrow.servers.status import status_of
 from stellarrow.servers.tcp_keepalive import keep_asking
@@ -126,10 +126,14 @@ class RpcServer:
     def _handler(self, name: str, method: Unary | Streaming) -> grpc.RpcMethodHandler[Any, Any]:
         if isinstance(method, Unary):
             return grpc.stream_unary_rpc_method_handler(
-                lambda requests, context: self._answer(name, method, requests, context), method.read, _written
+                lambda requests, context: self._answer(name, method, requests, context),
+                understood(method.read),
+                _written,
             )
         return grpc.stream_stream_rpc_method_handler(
-            lambda requests, context: self._answers(name, method, requests, context), method.read, _written
+            lambda requests, context: self._answers(name, method, requests, context),
+            understood(method.read),
+            _written,
         )
 
     def _admit(self, name: str, context: grpc.ServicerContext) -> Grant:

@@ -8,7 +8,7 @@ from typing import Any, Final
 from stellarrow.extras import needing
 from stellarrow.ledgers import Network
 from stellarrow.net.grpc_channel import NETWORK_KEY
-from stellarrow.servers.grpc_requests import Threads
+from stellarrow.servers.grpc_requests import Threads, understood
 
 with needing("a gRPC server", "servers"):
     import grpc
@@ -54,7 +54,7 @@ def health_handlers(served: Health, threads: Threads) -> grpc.GenericRpcHandler:
     def watch(requests: Iterator[Any], context: Any, send_response_callback: Callable[[Any], None]) -> None:
         served.Watch(threads.request(requests, context), context, send_response_callback)
 
-    read = health_pb2.HealthCheckRequest.FromString
+    read = understood(health_pb2.HealthCheckRequest.FromString)
     handlers = {
         "Check": grpc.stream_unary_rpc_method_handler(threads.behaving(check), read, _written),
         "Watch": grpc.stream_stream_rpc_method_handler(
@@ -73,7 +73,7 @@ def reflection_handlers(services: Iterable[str], threads: Threads, admit: Admit)
         admit(REFLECTION, context)
         yield from served.ServerReflectionInfo(threads.each(requests, context), context)
 
-    read = reflection_pb2.ServerReflectionRequest.FromString
+    read = understood(reflection_pb2.ServerReflectionRequest.FromString)
     handler = grpc.stream_stream_rpc_method_handler(threads.behaving(reflect), read, _written)
     return grpc.method_handlers_generic_handler(reflection.SERVICE_NAME, {"ServerReflectionInfo": handler})
 

@@ -16,10 +16,24 @@ from stellarrow.extras import needing
 
 with needing("a gRPC server", "servers"):
     import grpc
+    from google.protobuf.message import DecodeError
 
 LONGEST: Final = 10.0  # seconds for a request to arrive
 _LOOK_SECONDS: Final = 0.25
 _CROWDED_LOOK_SECONDS: Final = 0.02
+_NO_MESSAGE: Final = object()  # what was sent instead of one
+
+
+def understood(read: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Read requests; one that is none is refused when it is taken, where gRPC would log a traceback."""
+
+    def made(data: bytes) -> Any:
+        try:
+            return read(data)
+        except DecodeError:
+            return _NO_MESSAGE
+
+    return made
 
 
 class Threads(ThreadPoolExecutor):
@@ -71,10 +85,16 @@ class Threads(ThreadPoolExecutor):
         with self._lock:
             self._waiting[id(context)] = time.monotonic(), context
         try:
-            return next(requests)
+            request = next(requests)
         finally:
             with self._lock:
                 del self._waiting[id(context)]
+        if request is _NO_MESSAGE:
+            context.abort(
+                grpc.StatusCode.INVALID_ARGUMENT,
+                "the request is no message that this method takes: make it of the service's .proto file",
+            )
+        return request
 
 
 class Watcher:

@@ -166,7 +166,16 @@ class BoundedProtocol(H11Protocol):
         return bool(quiet)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP, which no application sees: with the headers that all answers have."""
+        """Answer what is no HTTP: with the headers that all answers have.
+
+        An application whose request turns out to be none, in its body, is told that the caller has left.
+        """
+        if self.cycle and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):  # it has begun to answer
+            self.transport.close()
+            return
         status, sentence = 400, f"{msg.rstrip('.')}: send HTTP/1.1"
         error = sys.exception()
         is_long = isinstance(error, h11.RemoteProtocolError) and error.error_status_hint == _TOO_LONG

@@ -16,7 +16,8 @@ from fakes.kafka import PASSWORD, Broker
 from fakes.process import free_port
 from sinks.kafka.test_faults import TABLES, Topics
 from stellarrow.net.resilience import Policy
-from stellarrow.sinks.kafka import KafkaSink, cluster, sink, transaction
+from stellarrow.sinks.kafka import KafkaSink, cluster, transaction
+from stellarrow.sinks.transactional import message_sink
 
 ONCE = Policy(attempts=1)
 
@@ -189,7 +190,7 @@ def rows_of_large() -> bytes:
 
 def test_a_writer_that_never_gets_through_says_why(topics: Topics, monkeypatch: pytest.MonkeyPatch) -> None:
     bring(topics, topics.url())
-    monkeypatch.setattr(sink, "_TURNS", 2)
+    monkeypatch.setattr(message_sink, "_TURNS", 2)
     commit = transaction.Writer.commit
 
     def overtaken(writer: transaction.Writer) -> None:

@@ -55,7 +55,9 @@ fn first_record(mut bytes: &[u8]) -> Cow<'_, [u8]> {
         if record.is_empty() {
             record = Cow::Borrowed(part);
         } else {
-            record.to_mut().extend_from_slice(part);
+            // Where the first word is no mark, what it seems to say may reach over everything there is.
+            let missing = HEAD.saturating_sub(record.len());
+            record.to_mut().extend_from_slice(part.get(..missing).unwrap_or(part));
         }
         if mark & LAST_FRAGMENT != 0 || record.len() >= HEAD {
             break;
@@ -98,4 +100,16 @@ fn is_base64(bytes: &[u8]) -> bool {
         line.len() > 4
             && line.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEAD, first_record};
+
+    #[test]
+    fn no_more_of_what_is_no_record_is_copied_than_a_header_may_reach() {
+        let mut batch = [[0, 0, 0, 2], [7; 4], [7; 4]].concat();
+        batch.resize(4 * HEAD, 7);
+        assert_eq!(first_record(&batch).len(), HEAD);
+    }
 }

@@ -35,6 +35,7 @@ _COLUMNS: Final = {
     "event_types": _EVENTS,
     "event_names": ("event_name",),
 }
+_OF_ASSETS: Final = ("contract_id",)  # which an asset may be asked by, too
 NATIVE: Final = "native"
 _CONTRACT: Final = 56  # letters of its id
 _PROBED: Final = 64  # values: of more, most row groups have some
@@ -92,12 +93,15 @@ def lists_of(columns: pa.Schema) -> list[str]:
 class Compiled:
     """Conditions made for a table; called with rows, it returns those that are meant.
 
-    `probe` is what of them an index of row groups can be asked.
+    `probe` is what of them an index of row groups can be asked: `is_probed` where that is all the expression
+    says. `reads` are the columns of the expression.
     """
 
     expression: pc.Expression | None = None
     computed: Computation | None = field(default=None, repr=False)
     probe: Probe = ()
+    reads: tuple[str, ...] = ()
+    is_probed: bool = False
 
     def __call__(self, rows: pa.RecordBatch) -> pa.RecordBatch:
         return self.compute(rows if self.expression is None else rows.filter(self.expression))
@@ -109,7 +113,8 @@ class Compiled:
 
 def compiled(table: str, columns: pa.Schema, asked: Conditions) -> Compiled:
     """Make conditions for a table with these columns; Refused where they do not fit it."""
-    terms = []
+    terms: list[pc.Expression] = []
+    reads: set[str] = set()
     for name, known in _COLUMNS.items():
         if not (values := getattr(asked, name)):
             continue
@@ -118,14 +123,19 @@ def compiled(table: str, columns: pa.Schema, asked: Conditions) -> Compiled:
             raise Refused(f"{table} has no column that {name} could be asked of: leave it out", field=name)
         if name == "event_types":
             _check_words(table, values)
+        reads.update(there, [one for one in _OF_ASSETS if name == "assets" and one in columns.names])
         terms.append(_assets(values, columns) if name == "assets" else _any_of(there, values))
     computed = None
     if asked.where:
         with blaming("where"):
             whole = schema(table, decoded=True)
             computed = compile_sql(table, columns, Filter(where=asked.where), whole=whole)
-        terms += _pushed(computed, columns)
-    return Compiled(reduce(and_, terms) if terms else None, computed, _probe(asked))
+        pushed = _pushed(computed, columns)
+        terms += pushed.values()
+        reads.update(pushed)
+    expression, probe = reduce(and_, terms) if terms else None, _probe(asked)
+    is_probed = len(probe) == len(terms)  # a term each
+    return Compiled(expression, computed, probe, tuple(sorted(reads)), is_probed)
 
 
 def _probe(asked: Conditions) -> Probe:
@@ -176,13 +186,13 @@ def _assets(values: Sequence[str], columns: pa.Schema) -> pc.Expression:
     return reduce(or_, terms)
 
 
-def _pushed(computed: Computation | None, columns: pa.Schema) -> list[pc.Expression]:
+def _pushed(computed: Computation | None, columns: pa.Schema) -> dict[str, pc.Expression]:
     """Return what of the SQL a column answers alone: it keeps more rows at most, and is asked again."""
     if computed is None:
-        return []
+        return {}
     known = (("contract_ids", "contract_id"), ("event_names", "event_name"))
-    return [
-        pc.field(column).isin(list(values))
+    return {
+        column: pc.field(column).isin(list(values))
         for name, column in known
         if column in columns.names and (values := getattr(computed.filter, name))
-    ]
+    }

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
+from stellarrow.analysis.reads.layouts import Layouts
 from stellarrow.ledgers import LedgerRange
 from stellarrow.sinks.files.group_index import FileIndex, Probe
 from stellarrow.sinks.files.indexing import read_index
@@ -26,6 +27,7 @@ class Indexes:
         self._lock = threading.Lock()
         self._held: OrderedDict[Key, dict[str, FileIndex]] = OrderedDict()
         self._bytes = 0
+        self.layouts = Layouts()
 
     def groups(
         self, listing: Listing, ledgers: LedgerRange, kept: KeptFile, probe: Probe

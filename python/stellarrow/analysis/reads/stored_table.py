@@ -241,16 +241,20 @@ class StoredTable:
         ):
             kept, groups = due_of[path]
             within = (pc.field(LEDGER) >= due.first) & (pc.field(LEDGER) <= due.end)
-            looked = Looked(
-                schema=self.schema,
-                columns=columns,
-                expression=within & expression,
-                groups=groups,
-                probe=conditions.probe,
-                descending=descending,
-                keep=partial(self._run, part, kept.sha256) if is_page and kept.sha256 else None,
-            )
             with readable(self.listing.store, path):
+                looked = Looked(
+                    schema=self.schema,
+                    columns=columns,
+                    ledgers=due,
+                    expression=within & expression,
+                    reads=conditions.reads,
+                    groups=groups,
+                    probe=conditions.probe,
+                    is_probed=conditions.is_probed,
+                    layout=self.indexes.layouts.of(kept.footer, file) if conditions.probe else None,
+                    descending=descending,
+                    keep=partial(self._run, part, kept.sha256) if is_page and kept.sha256 else None,
+                )
                 yield from looked.within(file)
 
     def _run(

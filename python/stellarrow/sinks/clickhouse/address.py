@@ -7,11 +7,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
-from stellarrow.errors import ConfigError, nearest
+from stellarrow.errors import ConfigError
 from stellarrow.net.redaction import redacted_url
-from stellarrow.storage.given_files import readable_file, text_of
+from stellarrow.sinks.transactional.addresses import options_of, secret_of
+from stellarrow.storage.given_files import readable_file
 
 OPTIONS: Final[Mapping[str, str]] = {
     "partition_ledgers": "how many ledgers a partition of a new table has, 1000000 by default",
@@ -57,7 +58,7 @@ class Address:
                 f"the database {database[:60]!r} cannot be named so: write letters, digits and underscores,"
                 " such as /stellar"
             )
-        options = _options(url, query)
+        options = options_of(url, query, OPTIONS, {"tls": ("yes", "no")})
         count = options.get("partition_ledgers", str(_PARTITION_LEDGERS))
         if not count.isdecimal() or not 0 < int(count) < 2**32:
             raise ConfigError(
@@ -75,23 +76,11 @@ class Address:
         )
 
 
-def _options(url: str, query: str) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in OPTIONS:
-            remedy = nearest(name, OPTIONS, f"choose among {', '.join(OPTIONS)}")
-            raise ConfigError(f"{redacted_url(url)!r} has an unknown option {name!r}: {remedy}")
-        if name == "tls" and value not in ("yes", "no"):
-            raise ConfigError(f"{redacted_url(url)!r}: tls cannot be {value[:40]!r}: choose among yes, no")
-        options[name] = value
-    return options
-
-
 def _client(user: str, password: str, options: Mapping[str, str], *, tls: bool) -> dict[str, str]:
     """Return the choices by which the client connects."""
     made = {
         "username": user or os.environ.get("CLICKHOUSE_USER") or "default",
-        "password": password or _password(),
+        "password": password or secret_of("CLICKHOUSE_PASSWORD") or "",
         "interface": "https" if tls else "http",
     }
     for name, choice in _FILES.items():
@@ -100,9 +89,3 @@ def _client(user: str, password: str, options: Mapping[str, str], *, tls: bool) 
     if ("certificate" in options) != ("private_key" in options):
         raise ConfigError("certificate and private_key belong together: name both files, or neither")
     return made
-
-
-def _password() -> str:
-    if file := os.environ.get("CLICKHOUSE_PASSWORD_FILE"):
-        return text_of(readable_file(file, "CLICKHOUSE_PASSWORD_FILE")).strip()
-    return os.environ.get("CLICKHOUSE_PASSWORD", "")

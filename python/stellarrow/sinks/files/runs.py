@@ -11,13 +11,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from stellarrow.core.gathering import Gathered, Gatherer, text_size
-from stellarrow.core.rows import no_rows
+from stellarrow.core.rows import imported, no_rows
 from stellarrow.sinks.files.dictionaries import decoded, encoded_schema
 from stellarrow.sinks.files.layout import Partition
 
@@ -106,10 +106,14 @@ class Runs:
         self._rows = 0
         self._text = 0
 
-    def add(self, rows: pa.RecordBatch) -> Iterator[Run]:
-        """Take rows of whole ledgers, texts plain or in dictionaries, and yield the runs they complete."""
-        rows = rows if self._gatherer else decoded(rows, self._schema)
+    def add(self, rows: Any) -> Iterator[Run]:
+        """Take rows of whole ledgers, texts plain or in dictionaries, and yield the runs they complete.
+
+        They may be as the core made them: most batches complete no run, and go back to it.
+        """
+        rows = rows if self._gatherer else decoded(imported(rows), self._schema)
         while rows.num_rows and not self._fits(rows):
+            rows = imported(rows)
             ends = pc.run_end_encode(rows.column("ledger_sequence")).run_ends.to_pylist()
             stop = ends[bisect_left(ends, True, key=lambda end: self._fills(end, text_size(rows[:end])))]
             self._keep(rows[:stop])
@@ -126,7 +130,7 @@ class Runs:
     def _fills(self, rows: int, text: int) -> bool:
         return self._rows + rows >= self._length.rows or self._text + text >= self._length.text
 
-    def _fits(self, rows: pa.RecordBatch) -> bool:
+    def _fits(self, rows: Any) -> bool:
         """Keep rows, unless they complete a run."""
         if self._gatherer:
             room = self._length.rows - self._rows, self._length.text - self._text

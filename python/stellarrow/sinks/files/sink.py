@@ -10,6 +10,7 @@ from typing import ClassVar, Final
 
 import pyarrow as pa
 
+from stellarrow.core.projection import as_made
 from stellarrow.core.tables import table
 from stellarrow.errors import ConfigError
 from stellarrow.filter import Filter
@@ -160,10 +161,12 @@ class FileSink:
                 raise ConfigError(
                     f"the {self._name} sink keeps {asked}, which is not decoded: name it in tables"
                 )
-            rows = batch.tables[asked]
+            ledgers = LedgerRange(batch.first, batch.last)
             if self._signed:
-                rows = rows.cast(signed(rows.schema))
-            files.write(rows, LedgerRange(batch.first, batch.last))
+                rows = batch.tables[asked]
+                files.write(rows.cast(signed(rows.schema)), ledgers)
+            else:
+                files.write(as_made(batch.tables, asked), ledgers)
 
     def commit(self) -> None:
         for files in self._tables.values():

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-import pyarrow as pa
-
-from stellarrow.core.rows import between
+from stellarrow.core.rows import between, imported
 from stellarrow.ledgers import LedgerRange, LedgerSet
 from stellarrow.sinks.files.compaction import compact, remade
 from stellarrow.sinks.files.entering import enter_rest, place_or_prove, prove_all, proven_rest
@@ -73,11 +71,12 @@ class TableFiles:
             enter_rest(self._listing, self._unentered)
             self._unentered = []
 
-    def write(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+    def write(self, rows: Any, ledgers: LedgerRange) -> None:
+        """Take rows in, pyarrow's or as the core made them."""
         self.settle()
         for missing in self._missing(ledgers):
             for part in aligned(missing, self._ledgers_per_file):
-                self._append(rows if part == ledgers else between(rows, part), part)
+                self._append(rows if part == ledgers else between(imported(rows), part), part)
 
     def _missing(self, ledgers: LedgerRange) -> LedgerSet:
         if self._open and self._open.end + 1 == ledgers.first and self._reach < ledgers.first:
@@ -88,7 +87,7 @@ class TableFiles:
     def _reach(self) -> int:
         return self._taken.last if self._taken else -1
 
-    def _append(self, rows: pa.RecordBatch, ledgers: LedgerRange) -> None:
+    def _append(self, rows: Any, ledgers: LedgerRange) -> None:
         if self._open and self._open.end + 1 != ledgers.first:
             self.finish()
         if self._files is None:

@@ -6,17 +6,16 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal
-from urllib.parse import parse_qsl, unquote
+from typing import Final
+from urllib.parse import unquote
 
 from stellarrow.core.tables import is_typed
 from stellarrow.core.typed_names import short_name
 from stellarrow.errors import ConfigError, joined, nearest
 from stellarrow.net.redaction import redacted_url
+from stellarrow.sinks.transactional.addresses import hosts_of, number_of, options_of, secret_of
+from stellarrow.sinks.transactional.ledger_messages import Encoding, Key
 from stellarrow.storage.given_files import readable_file, text_of
-
-Encoding = Literal["arrow", "json"]
-Key = Literal["ledger", "contract"]
 
 OPTIONS: Final[Mapping[str, str]] = {
     "topic_prefix": "what names of topics begin with, stellarrow. by default",
@@ -34,7 +33,6 @@ _DEFAULT_PREFIX: Final = "stellarrow."
 _FORM: Final = "write kafka://HOST:9092/?topic_prefix=stellar."
 _MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 _WORDS: Final = {"format": ("arrow", "json"), "key": ("ledger", "contract"), "tls": ("yes", "no")}
-_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]\s/@]+)(?::(\d{1,5}))?")
 _PREFIX: Final = re.compile(r"[A-Za-z0-9._-]{1,150}")
 _FILES: Final = {
     "ca": "ssl.ca.location",
@@ -85,12 +83,10 @@ class Address:
         scheme, _, rest = url.partition(":")
         place, _, query = rest.removeprefix("//").partition("?")
         login, _, brokers = place.rpartition("@")
-        options = _options(url, query)
+        options = options_of(url, query, OPTIONS, _WORDS)
         if scheme != "kafka" or not rest.startswith("//"):
             raise ConfigError(f"{redacted_url(url)!r} names no broker: {_FORM}")
-        partitions = options.get("partitions", "1")
-        if not partitions.isdecimal() or not 0 < int(partitions) <= 10_000:
-            raise ConfigError(f"{redacted_url(url)!r}: partitions is a number, such as partitions=6")
+        partitions = number_of(url, options, "partitions", most=10_000, example=6)
         prefix = options.get("topic_prefix", _DEFAULT_PREFIX)
         if not _PREFIX.fullmatch(prefix):
             raise ConfigError(
@@ -98,37 +94,16 @@ class Address:
                 " dots, dashes and underscores, such as topic_prefix=stellar."
             )
         user, _, password = login.partition(":")
+        if (found := hosts_of(brokers, 9092)) is None:
+            raise ConfigError(f"{redacted_url(url)!r} names no broker: {_FORM}")
         return cls(
-            _brokers(url, brokers),
+            ",".join(found),
             prefix,
             "json" if options.get("format") == "json" else "arrow",
             "contract" if options.get("key") == "contract" else "ledger",
-            int(partitions),
+            partitions,
             _client(unquote(user), unquote(password), options),
         )
-
-
-def _options(url: str, query: str) -> dict[str, str]:
-    options: dict[str, str] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in OPTIONS:
-            remedy = nearest(name, OPTIONS, f"choose among {', '.join(OPTIONS)}")
-            raise ConfigError(f"{redacted_url(url)!r} has an unknown option {name!r}: {remedy}")
-        if value not in (known := _WORDS.get(name, (value,))):
-            remedy = nearest(value, known, f"choose among {', '.join(known)}")
-            raise ConfigError(f"{redacted_url(url)!r}: {name} cannot be {value[:40]!r}: {remedy}")
-        options[name] = value
-    return options
-
-
-def _brokers(url: str, text: str) -> str:
-    found = []
-    for one in text.rstrip("/").split(","):
-        match = _BROKER.fullmatch(one)
-        if not match or int(match[2] or 0) > 65_535:
-            raise ConfigError(f"{redacted_url(url)!r} names no broker: {_FORM}")
-        found.append(f"{match[1]}:{match[2] or 9092}")
-    return ",".join(found)
 
 
 def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, str]:
@@ -158,9 +133,7 @@ def _client(user: str, password: str, options: Mapping[str, str]) -> dict[str, s
 
 
 def _password() -> str:
-    if file := os.environ.get("KAFKA_PASSWORD_FILE"):
-        return text_of(readable_file(file, "KAFKA_PASSWORD_FILE")).strip()
-    if password := os.environ.get("KAFKA_PASSWORD"):
+    if password := secret_of("KAFKA_PASSWORD"):
         return password
     raise ConfigError("the Kafka user has no password: set KAFKA_PASSWORD or KAFKA_PASSWORD_FILE")
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaError, KafkaException
 
 from stellarrow.errors import ConfigError, LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.sinks.transactional.message_sink import Overtaken
 
 TIMED_OUT: Final = KafkaError._TIMED_OUT
 FATAL: Final = KafkaError._FATAL  # says only that something said what went wrong before
@@ -70,10 +71,6 @@ _PASSING: Final = frozenset(
 )
 
 
-class Fenced(Exception):
-    """Another writer took over; what was not committed is gone, and the next attempt takes over again."""
-
-
 class Heard:
     """What a client heard from its brokers: why it waits, when a call runs out of time."""
 
@@ -122,13 +119,13 @@ def kafka_error(error: BaseException) -> Any:
 
 def to_error(
     name: str, transactional_id: str, doing: str, error: Any, heard: Heard | None = None
-) -> SinkError | Fenced:
+) -> SinkError | Overtaken:
     """Return our error for one of Kafka's."""
     if not isinstance(error, KafkaError):
         return SinkError(f"cannot {doing} {name} ({error}): fix that, then run the same again")
     code = error.code()
     if code in FENCED:
-        return Fenced()
+        return Overtaken()
     if code in (KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
         error = (heard and heard.last) or error
         code = error.code()

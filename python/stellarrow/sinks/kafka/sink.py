@@ -2,49 +2,30 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import pyarrow as pa
 
-from stellarrow.core.tables import Table, columns_of, is_typed
-from stellarrow.errors import LedgersRefused, SchemaMismatch, SinkError, SinkUnavailable
+from stellarrow.errors import SchemaMismatch
 from stellarrow.filter import Filter
-from stellarrow.ledgers import LedgerBatch, LedgerSet, Network
-from stellarrow.net.resilience import Guard, Policy
+from stellarrow.ledgers import LedgerSet, Network
+from stellarrow.net.resilience import Policy
 from stellarrow.protocols import Health
 from stellarrow.registry import SinkOptions
 from stellarrow.sinks.kafka.address import OPTIONS, Address
 from stellarrow.sinks.kafka.cluster import Cluster
-from stellarrow.sinks.kafka.coverage import Columns, CoverageLog, Making, Offsets, Window, window_of
-from stellarrow.sinks.kafka.failures import Fenced
-from stellarrow.sinks.kafka.messages import Encoder, Headers
+from stellarrow.sinks.kafka.coverage import Columns, CoverageLog, record_of
 from stellarrow.sinks.kafka.reading import HeldTopic, held_topics
 from stellarrow.sinks.kafka.topics import made_topics
 from stellarrow.sinks.kafka.transaction import Tag, Writer
-from stellarrow.sinks.transactional.batch_buffer import BatchBuffer
-from stellarrow.sinks.transactional.makings import making_texts, meant_tables
+from stellarrow.sinks.transactional.ledger_messages import Encoder
+from stellarrow.sinks.transactional.message_sink import BUFFER_BYTES, Kept, MessageSink, Place
+from stellarrow.sinks.transactional.windows import Offsets, Window, window_of
 from stellarrow.telemetry.metrics import Metrics
-
-_log: Final = logging.getLogger(__name__)
-_BUFFER_BYTES: Final = 32 << 20  # of Arrow, after which a transaction begins by itself
-_TURNS: Final = 40  # that other writers may take before a transaction of ours gets through
-_LONGEST_TURN: Final = 2.0  # seconds to wait for another's
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """A table: `asked` as in the batches, and how it is written."""
-
-    asked: str
-    table: Table
-    making: Making
-    columns: pa.Schema | None  # of a contract's own table
 
 
 @dataclass(slots=True)
@@ -55,7 +36,7 @@ class _Sent:
     rows: Counter[int] = field(default_factory=Counter)  # by the window they lie in
 
 
-class KafkaSink:
+class KafkaSink(MessageSink):
     """Keep tables as topics. Rows and which ledgers they are of move in one transaction.
 
     A message holds a ledger's rows of a table. Readers must read committed messages only
@@ -77,20 +58,25 @@ class KafkaSink:
         policy: Policy | None = None,
         metrics: Metrics | None = None,
         stop: threading.Event | None = None,
-        buffer_bytes: int = _BUFFER_BYTES,
+        buffer_bytes: int = BUFFER_BYTES,
     ) -> None:
         self._cluster = Cluster(Address.parse(url)) if isinstance(url, str) else url
-        address = self._cluster.address
-        self._network = Network.of(network)
-        self._tables = _kept(tables, address, self._network, where, decoded=decoded, transfers=transfers)
-        self._guard = Guard(str(address), policy, metrics=metrics, stop=stop, refusal=SinkUnavailable)
-        self._log = CoverageLog(self._cluster)
-        self._buffer = BatchBuffer("the Kafka sink", [kept.asked for kept in self._tables])
-        self._buffer_bytes = buffer_bytes
+        self._records = CoverageLog(self._cluster)
+        super().__init__(
+            _place(self._cluster.address),
+            self._records,
+            tables,
+            network=network,
+            where=where,
+            decoded=decoded,
+            transfers=transfers,
+            policy=policy,
+            metrics=metrics,
+            stop=stop,
+            buffer_bytes=buffer_bytes,
+        )
         self._writer: Writer | None = None
         self._encoders: dict[str, Encoder] = {}
-        self._waits = policy is not None
-        self._reached = self._told_of_others = False
 
     options: ClassVar[Mapping[str, str]] = OPTIONS
 
@@ -118,75 +104,23 @@ class KafkaSink:
         log.refresh()
         return log.columns
 
-    @property
-    def guards(self) -> tuple[Guard, ...]:
-        """What stands before the brokers, for those who watch over them."""
-        return (self._guard,)
-
     def health(self) -> Health:
         """Say whether brokers answer, without changing anything there."""
         return self._cluster.health()
 
-    def write(self, batch: LedgerBatch) -> None:
-        self._buffer.add(batch)
-        if self._buffer.nbytes >= self._buffer_bytes:
-            self._flush()
-
-    def commit(self) -> None:
-        self._flush()
-
-    def coverage(self) -> LedgerSet:
-        self._reach()
-        if self._writer is None:
-            self._guard.call("coverage", self._refresh)
-        return self._covered()
-
     def close(self) -> None:
         self._buffer.clear()
-        self._drop_writer()
+        self._let_go()
         self._cluster.close()
 
-    def _flush(self) -> None:
-        """Commit what is buffered; what fails stays buffered, but for rows that are refused for good."""
-        if not self._buffer:
-            return
-        self._reach()
-        try:
-            self._guard.call("flush", self._store)
-        except LedgersRefused:
-            self._buffer.clear()  # they are written again one by one, without the bad one
-            raise
-        self._buffer.clear()
+    def _ask(self) -> None:
+        self._cluster.names()
 
-    def _reach(self) -> None:
-        """Connect the first time; without a policy, brokers that are not there are told at once."""
-        if self._reached:
-            return
-        if self._waits:
-            self._guard.call("open", self._cluster.names)
-        else:
-            self._cluster.names()
-        self._reached = True
+    def _place(self, table: str) -> str:
+        return f"topic {self._cluster.address.topic(table)}"
 
-    def _store(self) -> None:
-        """Commit, again where another writer took over: by then it may have written the same."""
-        for turn in range(_TURNS):
-            try:
-                self._attempt()
-                return
-            except Fenced:
-                self._drop_writer()
-                self._tell_of_others()
-                bound = min(_LONGEST_TURN, 0.02 * 2**turn)
-                threading.Event().wait(random.uniform(0, bound))  # noqa: S311  not all at once
-            except BaseException:
-                self._drop_writer()
-                raise
-        raise SinkError(
-            f"other writers took over topics {self._cluster.address.prefix}* of {self._cluster.address}"
-            f" {_TURNS} times before a transaction got through: run fewer writers on one topic_prefix, or let"
-            " each bring more ledgers at once"
-        )
+    def _is_alone(self) -> bool:
+        return self._writer is not None  # who commits beside it ends it
 
     def _attempt(self) -> None:
         writer = self._writer or self._take_over()
@@ -197,21 +131,35 @@ class KafkaSink:
         writer.begin()
         sent = {asked: self._send(writer, asked, ledgers) for asked, ledgers in missing.items() if ledgers}
         grown = list(self._grown(sent, writer.sent()))
-        records = [(one.key, one.encode()) for one in grown] + [(one.key, one.encode()) for one in columns]
-        for key, value in records:
+        for key, value in (*map(record_of, grown), *(one.record() for one in columns)):
             writer.send(self._cluster.address.coverage, key, value, [], None)
         writer.commit()
         for window in grown:
-            self._log.apply(window)
+            self._records.apply(window)
         for one in columns:
-            self._log.learn(one)
+            self._records.learn(one)
 
-    def _grown_columns(self, due: Sequence[_Kept]) -> Iterator[Columns]:
+    def _grown_columns(self, due: Sequence[Kept]) -> Iterator[Columns]:
         """Yield the records of columns that contracts' own tables get with what is to be sent."""
         for kept in due:
             schema = kept.columns
-            if schema is not None and (grown := self._log.grown_columns(kept.table.name, schema)):
+            if schema is not None and (grown := self._records.grown_columns(kept.table.name, schema)):
                 yield grown
+
+    def _refresh(self) -> None:
+        super()._refresh()
+        self._check_topics()
+
+    def _check_topics(self) -> None:
+        """Refuse two of contracts' own tables whose short names, and so their topics, are one."""
+        found: dict[str, str] = {}
+        for name in (*self._records.tables, *(kept.table.name for kept in self._tables)):
+            topic = self._cluster.address.topic(name)
+            if (owner := found.setdefault(topic, name)) != name:
+                raise SchemaMismatch(
+                    f"topic {topic} is of {owner} already, and {name} would be it, too: leave one out, or"
+                    " give it a topic_prefix of its own"
+                )
 
     def _grown(self, sent: Mapping[str, _Sent], spans: Mapping[Tag, Offsets]) -> Iterator[Window]:
         """Yield the records of coverage that belong to what was sent."""
@@ -225,92 +173,46 @@ class KafkaSink:
         topics = made_topics(self._cluster, [kept.table.name for kept in self._tables])
         address = self._cluster.address
         for kept in self._tables:
-            headers: Headers = [
-                ("table", kept.table.name.encode()),
-                ("schema_version", kept.table.version.encode()),
-                ("network", self._network.passphrase.encode()),
-                ("encoding", address.encoding.encode()),
-            ]
             topic = topics[kept.table.name]
-            limit = topic.max_message_bytes
-            self._encoders[kept.asked] = Encoder(topic.name, address.encoding, address.key, headers, limit)
+            self._encoders[kept.asked] = Encoder(
+                f"topic {topic.name}",
+                address.encoding,
+                address.key,
+                kept.headers(),
+                topic.max_message_bytes,
+                "the topic's max.message.bytes",
+            )
         limits = [one.limit for one in self._encoders.values()]
         self._writer = Writer(self._cluster, message_bytes=max(limits), batch_bytes=min(limits))
         self._refresh()
         return self._writer
 
-    def _missing(self, kept: _Kept) -> LedgerSet:
-        return self._buffer.ledgers - self._log.covered(kept.table.name)
-
     def _send(self, writer: Writer, asked: str, missing: LedgerSet) -> _Sent:
         """Hand over each missing ledger's rows once."""
         encoder, sent = self._encoders[asked], _Sent(missing)
+        topic = next(one.table.name for one in self._tables if one.asked == asked)
         for batch, part in self._buffer.parts(missing):
             for one in encoder.messages(batch.tables[asked], part):
                 window = window_of(one.ledger)
-                writer.send(encoder.topic, one.key, one.value, one.headers, (asked, window))
+                writer.send(
+                    self._cluster.address.topic(topic), one.key, one.value, one.headers, (asked, window)
+                )
                 sent.rows[window] += one.rows
         return sent
 
-    def _refresh(self) -> None:
-        """Read what is there; refuse topics that were written otherwise."""
-        self._log.refresh()
-        for kept in self._tables:
-            if there := self._log.making(kept.table.name):
-                kept.making.check(self._cluster.address.topic(kept.table.name), there)
-        self._check_topics()
-
-    def _check_topics(self) -> None:
-        """Refuse two of contracts' own tables whose short names, and so their topics, are one."""
-        found: dict[str, str] = {}
-        for name in (*self._log.tables, *(kept.table.name for kept in self._tables)):
-            topic = self._cluster.address.topic(name)
-            if (owner := found.setdefault(topic, name)) != name:
-                raise SchemaMismatch(
-                    f"topic {topic} is of {owner} already, and {name} would be it, too: leave one out, or"
-                    " give it a topic_prefix of its own"
-                )
-
-    def _covered(self) -> LedgerSet:
-        first, *others = (self._log.covered(kept.table.name) for kept in self._tables)
-        for other in others:
-            first &= other
-        return first
-
-    def _drop_writer(self) -> None:
+    def _let_go(self) -> None:
         if self._writer:
             self._writer.drop()
         self._writer = None
 
-    def _tell_of_others(self) -> None:
-        if not self._told_of_others:
-            _log.info(
-                "another writer writes to topics %s* of %s, too: taking turns with it",
-                *(self._cluster.address.prefix, self._cluster.address),
-            )
-        self._told_of_others = True
 
-
-def _kept(
-    tables: Sequence[str],
-    address: Address,
-    network: Network,
-    where: Filter | None,
-    *,
-    decoded: bool,
-    transfers: str,
-) -> list[_Kept]:
-    apart = "topic: give each a topic_prefix of its own"
-    return [
-        _Kept(
-            asked,
-            meant,
-            Making(
-                *making_texts(meant, network, where, decoded=decoded, transfers=transfers),
-                address.encoding,
-                address.key,
-            ),
-            columns_of(meant, where or Filter(), decoded=decoded) if is_typed(asked) else None,
-        )
-        for asked, meant in meant_tables(tables, "the Kafka sink", apart=apart)
-    ]
+def _place(address: Address) -> Place:
+    return Place(
+        "the Kafka sink",
+        str(address),
+        f"topics {address.prefix}*",
+        "topic_prefix",
+        "topic: give each a topic_prefix of its own",
+        address.encoding,
+        address.key,
+    )

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from stellarrow.sinks.kafka.cluster import TIMEOUT, Cluster
 from stellarrow.sinks.kafka.failures import FATAL, TIMED_OUT, kafka_error
-from stellarrow.sinks.kafka.messages import Headers
+from stellarrow.sinks.transactional.ledger_messages import Headers
 
 _ABORT_SECONDS: Final = 5.0  # a transaction that is not aborted is by whoever takes over
 _COMMIT_SECONDS: Final = 15.0

@@ -1,6 +1,7 @@
 //! The movements of one ledger, gathered in the order they are told and kept in the order they
 //! happened: fees, operations, refunds.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use super::token::{TokenId, Tokens};
@@ -123,6 +124,25 @@ pub enum Part {
     Refunds,
 }
 
+/// The most rows that a thread keeps the room of for its next call.
+const KEPT: usize = 1 << 16;
+
+thread_local! {
+    /// The room that operations last took: pages made anew by the system for every call cost about as much as to fill
+    /// them.
+    static SPARE: Cell<Vec<Row>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let mut rows = std::mem::take(&mut self.operations.rows);
+        rows.clear();
+        if rows.capacity() <= KEPT {
+            SPARE.set(rows);
+        }
+    }
+}
+
 /// The movements of the ledger at hand.
 pub struct Journal {
     /// The tokens they are of.
@@ -142,7 +162,8 @@ pub struct Journal {
 impl Journal {
     /// An empty journal.
     pub fn new(tokens: Tokens, filter: Arc<Filter>) -> Self {
-        let (fees, operations, refunds) = Default::default();
+        let (fees, refunds) = Default::default();
+        let operations = Section { rows: SPARE.take(), count: 0 };
         let (transactions, text) = (Vec::new(), Vec::new());
         Self { tokens, transactions, fees, operations, refunds, text, filter }
     }

@@ -1,10 +1,10 @@
-"""Rows as messages: a ledger's rows of a table as one Arrow IPC stream, or each row as JSON."""
+"""A ledger's rows of a table as messages: an Arrow IPC stream, or JSON, all in one or a row each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,12 +12,14 @@ import pyarrow.compute as pc
 from stellarrow.errors import LedgersRefused
 from stellarrow.ledgers import LedgerSet
 from stellarrow.sinks.files.formats.jsonl import JsonLines, lines_of
-from stellarrow.sinks.kafka.address import Encoding, Key
+
+Encoding = Literal["arrow", "json"]
+Key = Literal["ledger", "contract"]
 
 _LEDGER: Final = "ledger_sequence"
 _CONTRACT: Final = "contract_id"
 _END: Final = b"\xff\xff\xff\xff\x00\x00\x00\x00"  # of an IPC stream
-_OVERHEAD: Final = 2_048  # bytes of a batch that are not the message's value
+_OVERHEAD: Final = 2_048  # bytes of a message, or of a batch of them, that are not its value
 _TOLD: Final = (b"schema_version", b"schema_type")  # of the schema's metadata, in every message
 
 Headers = list[tuple[str, str | bytes | None]]
@@ -36,13 +38,15 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Makes the messages of one table; `limit` is what a topic takes at most."""
+    """Makes the messages of one table; `limit` is what the place takes at most, `remedy` raises it."""
 
-    topic: str
+    place: str
     encoding: Encoding
     key: Key
     headers: Headers  # that all have in common
     limit: int
+    remedy: str
+    a_row_each: bool = True  # where rows are JSON
 
     def messages(self, rows: pa.RecordBatch, ledgers: LedgerSet) -> Iterator[Outgoing]:
         """Yield the messages of these ledgers, in their order; a ledger without rows has none."""
@@ -71,12 +75,15 @@ class Encoder:
 
     def _values(self, ledger: int, rows: pa.RecordBatch, opening: bytes) -> list[tuple[int, bytes]]:
         """Return what messages hold, each with how many rows: several where one would be too large."""
-        if self.encoding == "json":
+        if self.encoding == "json" and self.a_row_each:
             lines = lines_of(rows).to_pybytes().split(b"\n")[:-1]
             for line in lines:
                 self._check(ledger, len(line))
             return [(1, line) for line in lines]
-        value = b"".join((opening, rows.serialize(), _END))
+        if self.encoding == "json":
+            value = lines_of(rows).to_pybytes().removesuffix(b"\n")
+        else:
+            value = b"".join((opening, rows.serialize(), _END))
         if len(value) <= self.limit - _OVERHEAD:
             return [(rows.num_rows, value)]
         if rows.num_rows == 1:
@@ -90,8 +97,8 @@ class Encoder:
     def _check(self, ledger: int, size: int) -> None:
         if size > self.limit - _OVERHEAD:
             raise LedgersRefused(
-                f"a row of ledger {ledger} takes {size:,} bytes, and topic {self.topic} takes messages of"
-                f" {self.limit:,}: raise the topic's max.message.bytes"
+                f"a row of ledger {ledger} takes {size:,} bytes, and {self.place} takes messages of"
+                f" {self.limit:,}: raise {self.remedy}"
             )
 
 
