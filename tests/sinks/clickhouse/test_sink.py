@@ -40,7 +40,7 @@ class TestClickHouseSink(ClickHouseContract, SharedSinkContract):
 class TestTypedTables(TypedTablesContract, TestClickHouseSink):
     """A contract's own tables in ClickHouse."""
 
-    stride = 5
+    stride = 3
 
     @property
     def address(self) -> str:
