@@ -10,13 +10,15 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from stellarrow.cli import invoke, signals
 from stellarrow.cli.commands.synth import write_lake
 from stellarrow.core.framing import frame
 from stellarrow.core.synthetic import synthetic
@@ -205,7 +207,8 @@ def test_a_signal_that_comes_just_before_the_main_thread_waits_is_heard() -> Non
     assert subprocess.run([sys.executable, "-c", DEAF], timeout=20, check=False).returncode == 143
 
 
-def test_a_long_query_ends_at_once_with_ctrl_c(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seconds", [0.0, 0.05, 0.2, 1.0])
+def test_a_long_query_ends_at_once_with_ctrl_c_whenever_it_comes(tmp_path: Path, seconds: float) -> None:
     query = "select count(*) from range(1000000) a, range(1000000) b where (a.range * b.range) % 7 = 3"
     path = tmp_path / "ledgers.xdr"
     path.write_bytes(frame(list(islice(synthetic(1, first=100), 2)), "batch"))
@@ -215,9 +218,54 @@ def test_a_long_query_ends_at_once_with_ctrl_c(tmp_path: Path) -> None:
         ending.callback(process.kill)
         until = time.monotonic() + 60
         while "_duckdb" not in Path(f"/proc/{process.pid}/maps").read_text() and time.monotonic() < until:
-            time.sleep(0.1)
-        time.sleep(1)  # it may have begun by now; if not, it ends the same way
+            time.sleep(0.01)
+        time.sleep(seconds)  # DuckDB is being imported, opened, given tables, or asked
         assert process.poll() is None
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=30)
+        _, said = process.communicate(timeout=60)
     assert (process.returncode, said.strip()) == (130, "error: interrupted")
+
+
+IMPORTING = """
+import sys, time
+from stellarrow.cli import signals
+signals.spare_imports()
+try:
+    import swallowing
+    while True:
+        time.sleep(1)
+except KeyboardInterrupt:
+    sys.exit(7 if swallowing.whole else 1)
+"""
+
+
+def test_ctrl_c_during_an_import_waits_until_it_is_over(tmp_path: Path) -> None:
+    lines = ["import os, signal, time", "whole = True", "try:", "    os.kill(os.getpid(), signal.SIGINT)"]
+    lines += ["    time.sleep(0.2)", "except KeyboardInterrupt:", "    whole = False"]
+    (tmp_path / "swallowing.py").write_text("\n".join(lines))
+    paths = os.pathsep.join([str(tmp_path), *sys.path])
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTING], timeout=60, check=False, env={**os.environ, "PYTHONPATH": paths}
+    )
+    assert done.returncode == 7
+
+
+def test_an_error_that_a_library_makes_of_ctrl_c_is_told_as_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(*_: Any, **__: Any) -> None:
+        signals.spare_imports()
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("Query interrupted")
+
+    before = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr("stellarrow.cli.app.stellarrow.main", ended)
+    try:
+        assert invoke(["sql", "select 1"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert capsys.readouterr().err == "error: interrupted\n"
+    monkeypatch.setattr("stellarrow.cli.app.stellarrow.main", lambda *_, **__: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        invoke(["sql", "select 1"])

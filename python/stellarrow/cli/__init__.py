@@ -13,6 +13,7 @@ import click
 from stellarrow import extras
 from stellarrow.cli import standard_streams
 from stellarrow.cli.output.said import say
+from stellarrow.cli.signals import spare_imports, was_interrupted
 from stellarrow.errors import ConfigError, StellarrowError
 from stellarrow.net.redaction import redacted_text
 from stellarrow.storage.os_errors import reason, remedy
@@ -32,47 +33,59 @@ def main() -> None:
     # Rows come and go by the megabyte: clearing pages of 2 MB for them took an eighth of an extract's time.
     os.environ.setdefault("MIMALLOC_ALLOW_THP", "0")
     standard_streams.prepare()
+    spare_imports()
     sys.exit(invoke(sys.argv[1:]))
 
 
 def invoke(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted."""
-    debug = "--debug" in arguments
-    code: Any = DONE
     try:
-        from stellarrow.cli.app import stellarrow  # noqa: PLC0415  it may be interrupted, too
-
-        code = stellarrow.main(
-            [argument for argument in arguments if argument != "--debug"],
-            prog_name="stellarrow",
-            standalone_mode=False,
-        )
-        sys.stdout.flush()
+        return _run(arguments)
     except (KeyboardInterrupt, click.Abort):
-        _tell("interrupted" + (_GOES_ON if _RESUMED.intersection(arguments[:1]) else ""))
-        return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except OSError as error:
-        if debug:
-            raise
-        _tell(_refused(error))
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
-    except click.exceptions.NoArgsIsHelpError as error:
-        say(error.ctx.get_help() if error.ctx else error.format_message())
-    except ModuleNotFoundError as error:
-        lacking = extras.explained("this command", error)
-        if lacking is None or debug:
-            raise
-        return _failed(lacking, arguments)
-    except (click.ClickException, StellarrowError) as error:
-        if debug:
-            raise
-        return _failed(error, arguments)
+        return _interrupted(arguments)
+    except Exception as error:
+        if was_interrupted():  # and a library made an error of its own of it
+            return _interrupted(arguments)
+        return _ended(error, arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
+    from stellarrow.cli.app import stellarrow  # noqa: PLC0415  it may be interrupted, too
+
+    code: Any = stellarrow.main(
+        [argument for argument in arguments if argument != "--debug"],
+        prog_name="stellarrow",
+        standalone_mode=False,
+    )
+    sys.stdout.flush()
     return code if isinstance(code, int) else DONE
+
+
+def _ended(error: Exception, arguments: Sequence[str]) -> int:
+    """Tell what ended a command, and return its exit code; raise what is a fault of ours."""
+    debug = "--debug" in arguments
+    match error:
+        case BrokenPipeError():
+            # The reader of our output has gone, as in `| head`; keep Python from flushing into it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        case OSError() if not debug:
+            _tell(_refused(error))
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return FAILED
+        case click.exceptions.NoArgsIsHelpError():
+            say(error.ctx.get_help() if error.ctx else error.format_message())
+            return DONE
+        case ModuleNotFoundError() if not debug and (lacking := extras.explained("this command", error)):
+            return _failed(lacking, arguments)
+        case click.ClickException() | StellarrowError() if not debug:
+            return _failed(error, arguments)
+    raise error
+
+
+def _interrupted(arguments: Sequence[str]) -> int:
+    _tell("interrupted" + (_GOES_ON if _RESUMED.intersection(arguments[:1]) else ""))
+    return INTERRUPTED
 
 
 def _refused(error: OSError) -> str:

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from stellarrow.cli.output import formatting, result_table
 from stellarrow.cli.output.said import say
+from stellarrow.cli.signals import was_interrupted
 from stellarrow.errors import StellarrowError
 from stellarrow.sql.named import NamedQuery
 from stellarrow.sql.saved_queries import is_list, listed, queries
@@ -66,11 +67,12 @@ def ask(database: Answering, *, expanded: bool = False, named: Sequence[NamedQue
                 else:
                     last = text
                     result_table.show(database.rows(text), expanded=expanded)
-            except StellarrowError as error:
-                say("error: ", fg="red", bold=True, err=True, nl=False)
-                say(str(error), err=True)
-            except KeyboardInterrupt:
-                say("interrupted", err=True)
+            except (StellarrowError, KeyboardInterrupt) as error:
+                if was_interrupted() or isinstance(error, KeyboardInterrupt):
+                    say("interrupted", err=True)
+                else:
+                    say("error: ", fg="red", bold=True, err=True, nl=False)
+                    say(str(error), err=True)
 
 
 def _queries() -> Iterator[str]:
@@ -80,6 +82,7 @@ def _queries() -> Iterator[str]:
         try:
             line = input("     ...> " if lines else "stellar=> ")
         except KeyboardInterrupt:
+            was_interrupted()  # has been dealt with
             say()
             lines = []
             continue
